@@ -1,0 +1,175 @@
+"""The small VAE: AutoencoderKL, 8x smaller each way, 4 latent channels of mean 0 and variance 1.
+
+Learned first: it bounds the sharpness and the colours of everything after it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .data import Renders
+from .loop import Budget, train
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+
+def build(
+    channels: tuple[int, ...] = (16, 32, 64, 96), sample_size: int = 128
+) -> AutoencoderKL:
+    """A fresh VAE."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        latent_channels=4,
+        block_out_channels=channels,
+        down_block_types=["DownEncoderBlock2D"] * len(channels),
+        up_block_types=["UpDecoderBlock2D"] * len(channels),
+        layers_per_block=1,
+        norm_num_groups=8,
+        sample_size=sample_size,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
+    )
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """uint8 (N, H, W, 3) to float (N, 3, H, W) in -1..1, channels last."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    return (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+# orthonormal opponent colours: lightness, red-green, yellow-blue
+_OPPONENT = torch.tensor(
+    [
+        [0.57735, 0.57735, 0.57735],
+        [0.70711, -0.70711, 0.0],
+        [0.40825, 0.40825, -0.81650],
+    ]
+)
+
+
+def reconstruction_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Squared error with chroma weighed more, also of 4x pooled pictures, plus absolute error.
+
+    The squared part is what PSNR measures; the pooled chroma keeps colour words apart.
+    """
+    d = torch.einsum("oc,nchw->nohw", _OPPONENT.to(x), y - x)
+    w = d.new_tensor([1.0, 2.0, 2.0]).view(1, 3, 1, 1)
+    pooled = F.avg_pool2d(d, 4)
+    return (
+        4.0 * (w * d.square()).mean()
+        + 4.0 * (w * pooled.square()).mean()
+        + 0.25 * (w * d.abs()).mean()
+        + 0.25 * (w * pooled.abs()).mean()
+    )
+
+
+def crops(
+    renders: Renders, rng: np.random.Generator, count: int, side: int
+) -> np.ndarray:
+    """Random square cut-outs, half of them mirrored, most of them on a product."""
+    out = np.empty((count, side, side, 3), np.uint8)
+    size = renders.images.shape[1]
+    for k, i in enumerate(rng.integers(len(renders), size=count)):
+        products = renders.meta[i]["products"]
+        x, y = rng.integers(0, size - side + 1, size=2)
+        if products and rng.random() < 0.6:
+            x0, y0, x1, y1 = products[rng.integers(len(products))]["box_xyxy"]
+            cx, cy = rng.uniform(x0, x1), rng.uniform(y0, y1)
+            x = int(np.clip(cx - side / 2, 0, size - side))
+            y = int(np.clip(cy - side / 2, 0, size - side))
+        cut = renders.images[i, y : y + side, x : x + side]
+        out[k] = cut[:, ::-1] if rng.random() < 0.5 else cut
+    return out
+
+
+def fit(
+    vae: AutoencoderKL,
+    renders: Renders,
+    *,
+    workdir: Path,
+    budget: Budget,
+    batch: int = 8,
+    side: int = 64,
+    kl: float = 1e-4,
+    seed: int = 1,
+    name: str = "vae",
+    decoder_only: bool = False,
+) -> None:
+    """Train; with `decoder_only` the latents stay what they are and the decoder sharpens."""
+    if decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss_fn(
+        step: int, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        x = to_tensor(crops(renders, rng, batch, side))
+        if decoder_only:
+            with torch.no_grad():
+                z = vae.encode(x).latent_dist.mode()
+            y = vae.decode(z).sample
+            prior = x.new_zeros(())
+        else:
+            posterior = vae.encode(x).latent_dist
+            y = vae.decode(posterior.sample()).sample
+            prior = posterior.kl().mean() / (side / 8) ** 2 / 4
+        error = reconstruction_loss(x, y)
+        mse = (y - x).square().mean().item()
+        return error + kl * prior, {"psnr": 10 * np.log10(4 / mse), "kl": prior.item()}
+
+    train(
+        name,
+        workdir=workdir,
+        modules={"vae": vae},
+        loss_fn=loss_fn,
+        budget=budget,
+        seed=seed,
+    )
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, images: np.ndarray, batch: int = 64) -> torch.Tensor:
+    """Latents' means of uint8 (N, H, W, 3) pictures, float16 (N, 4, H / 8, W / 8)."""
+    parts = [
+        vae.encode(to_tensor(images[k : k + batch])).latent_dist.mode().half()
+        for k in range(0, len(images), batch)
+    ]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def whiten(vae: AutoencoderKL, images: np.ndarray) -> None:
+    """Fold mean and deviation of each latent channel into the convolutions beside it.
+
+    Afterwards every channel has mean 0 and deviation 1 and scaling_factor is 1: one factor for
+    all channels leaves them uneven (deviations 1.1 to 2.2 were seen).
+    """
+    z = encode(vae, images).float()
+    mean, std = z.mean((0, 2, 3)), z.std((0, 2, 3))
+    q, p = vae.quant_conv, vae.post_quant_conv
+    q.weight[:4] /= std.view(4, 1, 1, 1)
+    q.bias[:4] = (q.bias[:4] - mean) / std
+    q.bias[4:] -= 2 * std.log()
+    p.bias += (p.weight[:, :, 0, 0] * mean).sum(1)
+    p.weight *= std.view(1, 4, 1, 1)
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKL, images: np.ndarray) -> float:
+    """Mean over pictures of the peak signal-to-noise ratio of encode and decode, dB."""
+    values = []
+    for k in range(0, len(images), 32):
+        x = to_tensor(images[k : k + 32])
+        y = vae.decode(vae.encode(x).latent_dist.mode()).sample.clamp(-1, 1)
+        values.append(10 * torch.log10(4 / (y - x).square().mean((1, 2, 3))))
+    return float(torch.cat(values).mean())
