@@ -1,0 +1,44 @@
+# make run    a virtual environment, the installation, and four product photos
+# make test   the test extras and the whole suite
+# make check  format, lint, types, and what the wheel holds
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
+export PYTHONUNBUFFERED := 1
+
+.PHONY: run test check format clean
+
+run: .venv/.installed
+	$(BIN)/visuals run --class sneaker --count 4
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p visuals
+	$(BIN)/python -m pytest tests/test_wheel.py
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/.created:
+	@command -v $(PYTHON) >/dev/null || { echo "visuals: $(PYTHON) was not found: expected Python 3.10 or newer; on Debian or Ubuntu: sudo apt install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "visuals: $$($(PYTHON) --version) is too old: expected Python 3.10 or newer; set PYTHON=python3.11, say"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "visuals: this Python cannot make virtual environments: install python3-venv first (sudo apt install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed: .venv/.created setup.cfg pyproject.toml constraints.txt
+	@echo "visuals: installing torch and its friends into .venv (once, some minutes)"
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

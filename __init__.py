@@ -1,0 +1,66 @@
+"""Product photos by diffusion: generate, check, re-render, with the scene kept bit for bit.
+
+The names below are the public API. They are imported on first use, so that
+`import visuals` and `visuals --help` cost no import of torch.
+
+>>> from visuals import Shot, Skip
+>>> Skip("no_detection", "no 'mug' above 0.35; best 0.22").code
+'no_detection'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Detection": ".stages.shot",
+    "Failure": ".stages.shot",
+    "FileInput": ".stages.shot",
+    "Prompted": ".stages.shot",
+    "Shot": ".stages.shot",
+    "Skip": ".stages.shot",
+    "Generator": ".stages.generate",
+    "Detector": ".stages.detect",
+    "Segmenter": ".stages.segment",
+    "CannyControl": ".stages.condition",
+    "Rerenderer": ".stages.rerender",
+    "Settings": ".configs.schema",
+    "load_settings": ".configs.schema",
+    "build_stages": ".pipeline.models",
+    "run_shots": ".pipeline.run",
+    "RunFolder": ".pipeline.manifest",
+}
+
+if TYPE_CHECKING:
+    from .configs.schema import Settings as Settings
+    from .configs.schema import load_settings as load_settings
+    from .pipeline.manifest import RunFolder as RunFolder
+    from .pipeline.models import build_stages as build_stages
+    from .pipeline.run import run_shots as run_shots
+    from .stages.condition import CannyControl as CannyControl
+    from .stages.detect import Detector as Detector
+    from .stages.generate import Generator as Generator
+    from .stages.rerender import Rerenderer as Rerenderer
+    from .stages.segment import Segmenter as Segmenter
+    from .stages.shot import Detection as Detection
+    from .stages.shot import Failure as Failure
+    from .stages.shot import FileInput as FileInput
+    from .stages.shot import Prompted as Prompted
+    from .stages.shot import Shot as Shot
+    from .stages.shot import Skip as Skip
+
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'visuals' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_WHERE[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_WHERE])

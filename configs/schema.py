@@ -1,0 +1,213 @@
+"""The settings of a run, typed and checked, and the presets that fill them.
+
+Knows no models, no stages, no command line. The names are those of diffusers, A1111 and
+ADetailer, so that a value read elsewhere can be copied. An unknown key is refused with its
+nearest match, and all errors are reported together.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+HERE = Path(__file__).parent
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used. `problems`: one line each, got, expected, remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class GenerateSettings(_Section):
+    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor)."""
+
+    model: str
+    lora_dirs: tuple[str, ...] = ()
+    prompt: str = "{class}, studio photography, product photography"
+    negative_prompt: str = ""
+    steps: int = Field(30, ge=1, le=1000)
+    cfg_scale: float = Field(7.0, ge=0, le=50)
+    sampler: str = "DPM++ 2M Karras"
+    clip_skip: int | None = Field(None, ge=1, le=12)
+    width: int = Field(512, ge=64, le=4096, multiple_of=8)
+    height: int = Field(512, ge=64, le=4096, multiple_of=8)
+    batch_size: int = Field(4, ge=1)
+
+
+class DetectSettings(_Section):
+    """Stage 2, where. Thresholds and overlap are shares, 0 to 1."""
+
+    model: str
+    box_threshold: float = Field(0.35, ge=0, le=1)
+    text_threshold: float = Field(0.25, ge=0, le=1)
+    nms_iou: float = Field(0.5, ge=0, le=1)
+    batch_size: int = Field(8, ge=1)
+
+
+class SegmentSettings(_Section):
+    """Stage 2, which pixels."""
+
+    model: str
+    batch_size: int = Field(8, ge=1)
+
+
+class ControlSettings(_Section):
+    """What holds the structure in stage 3. Canny thresholds: 0 to 255."""
+
+    model: str
+    kind: Literal["canny"] = "canny"
+    low: int = Field(100, ge=0, le=255)
+    high: int = Field(200, ge=0, le=255)
+    conditioning_scale: float = Field(1.0, ge=0, le=2)
+    guidance_start: float = Field(0.0, ge=0, le=1)
+    guidance_end: float = Field(1.0, ge=0, le=1)
+
+
+class RerenderSettings(_Section):
+    """Stage 3. `padding`, `mask_blur` and `dilate` in pixels of the picture."""
+
+    prompt: str | None = None
+    negative_prompt: str = ""
+    strength: float = Field(0.75, gt=0, le=1)
+    steps: int = Field(20, ge=1, le=1000)
+    cfg_scale: float = Field(7.0, ge=0, le=50)
+    sampler: str = "DPM++ 2M Karras"
+    width: int = Field(512, ge=64, le=4096, multiple_of=8)
+    height: int = Field(512, ge=64, le=4096, multiple_of=8)
+    padding: int = Field(32, ge=0)
+    mask_blur: int = Field(4, ge=0)
+    dilate: int = Field(4, ge=-64, le=256)
+    batch_size: int = Field(4, ge=1)
+
+
+class RunSettings(_Section):
+    """How the shots go through. `batch_size`: shots in memory at a time."""
+
+    seed: int = Field(0, ge=0, lt=2**32)
+    retries: int = Field(0, ge=0, le=100)
+    batch_size: int = Field(8, ge=1)
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+
+
+class Settings(_Section):
+    """All settings of a run, a section per stage."""
+
+    generate: GenerateSettings
+    detect: DetectSettings
+    segment: SegmentSettings
+    control: ControlSettings
+    rerender: RerenderSettings
+    run: RunSettings = RunSettings()
+
+
+def presets() -> list[str]:
+    """Names of the presets that ship."""
+    return sorted(path.stem for path in HERE.glob("*.yaml"))
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`"; did you mean 'strength'?"`, or nothing where no known word is near."""
+    found = difflib.get_close_matches(word.lower(), known, 1, 0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """The keys that stand where `path` (its last part unknown) points."""
+    here: Any = model
+    for part in path[:-1]:
+        here = here.model_fields[part].annotation
+    return list(here.model_fields)
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    path = tuple(error["loc"])
+    name = ".".join(str(part) for part in path)
+    if error["type"] == "extra_forbidden":
+        known = _keys(Settings, path)
+        return (
+            f"unknown setting {name!r}{nearest(str(path[-1]), known)} "
+            f"(expected one of {', '.join(known)})"
+        )
+    if error["type"] == "missing":
+        return f"{name} is missing: set it in the preset"
+    what = error["msg"][0].lower() + error["msg"][1:]
+    return f"{name} {error['input']!r}: {what.replace('input should', 'should')}; set {name}"
+
+
+def check(values: Mapping[str, Any]) -> Settings:
+    """Settings of nested plain values; raises SettingsError with every problem at once."""
+    try:
+        return Settings.model_validate(dict(values))
+    except ValidationError as error:
+        raise SettingsError([_problem(e) for e in error.errors()]) from None  # type: ignore[arg-type]
+
+
+def _read(preset: str) -> dict[str, Any]:
+    path = HERE / f"{preset}.yaml"
+    if preset.endswith((".yaml", ".yml")):
+        path = Path(preset)
+        if not path.is_file():
+            raise SettingsError([f"no file {preset!r}: expected a YAML file of settings"])
+    elif preset not in presets():
+        names = presets()
+        raise SettingsError(
+            [
+                f"unknown preset {preset!r}{nearest(preset, names)} "
+                f"(expected {', '.join(names)}, or the path of a .yaml file)"
+            ]
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise SettingsError([f"{path}: not YAML ({where}); mend the file"]) from None
+    if not isinstance(values, dict):
+        raise SettingsError([f"{path}: expected sections (generate, detect, …) with settings"])
+    base = values.pop("base", None)
+    return merge(_read(str(base)), values) if base else values
+
+
+def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, `high` over `low`; lists are replaced, not joined.
+
+    >>> merge({"run": {"seed": 0, "retries": 2}}, {"run": {"seed": 7}})
+    {'run': {'seed': 7, 'retries': 2}}
+    """
+    out = dict(low)
+    for key, value in high.items():
+        old = out.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return out
+
+
+def load_settings(preset: str = "mini", overrides: Mapping[str, Any] | None = None) -> Settings:
+    """A preset (a name, or a .yaml file; its `base:` names another) with changes on top.
+
+    `overrides`: dotted names, `{"rerender.strength": 0.5}`; a value of None changes nothing.
+
+    >>> load_settings("mini", {"rerender.strength": 0.5}).rerender.strength
+    0.5
+    """
+    nested: dict[str, Any] = {}
+    for name, value in (overrides or {}).items():
+        if value is None:
+            continue
+        section, _, key = name.partition(".")
+        if not key:
+            raise SettingsError([f"setting {name!r}: expected section.name, as in run.seed"])
+        nested.setdefault(section, {})[key] = value
+    return check(merge(_read(preset), nested))

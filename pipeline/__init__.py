@@ -1,0 +1,1 @@
+"""From arguments to run folders: shots through the stages, files, reports, commands."""
