@@ -1,0 +1,185 @@
+"""What a run starts from: prompts, photos, or the shots of an earlier run folder.
+
+Makes open shots without pixels, and the first stage that reads the pixels of a file shot.
+Knows no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import manifest, pictures
+from .run import shot_seed
+
+if TYPE_CHECKING:
+    from ..stages.shot import Detection, Shot
+
+
+class InputError(ValueError):
+    """Nothing to work on; the message says got, expected, remedy."""
+
+
+def prompted(
+    classes: Sequence[str],
+    count: int,
+    *,
+    prompt: str,
+    negative_prompt: str = "",
+    edit: str = "",
+    run_seed: int = 0,
+) -> list[Shot]:
+    """`count` shots of each class; `{class}` in the prompt becomes the class."""
+    from ..stages.shot import Prompted, Shot
+
+    shots = []
+    for name in classes:
+        text = prompt.replace("{class}", name)
+        for number in range(1, count + 1):
+            id_ = f"{name.replace(' ', '-').replace('/', '-')}-{number:04d}"
+            source = Prompted(text, negative_prompt, shot_seed(run_seed, id_))
+            shots.append(Shot(id=id_, source=source, classes=(name,), edit=edit))
+    return shots
+
+
+def photos(
+    inputs: Sequence[str], classes: Sequence[str], *, edit: str = "", run_seed: int = 0
+) -> list[Shot]:
+    """A shot for each picture file named, and for each below each folder named."""
+    from ..stages.shot import FileInput, Shot
+
+    ids: dict[Path, str] = {}
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            found, root = pictures.find(path), path
+            if not found:
+                raise InputError(
+                    f"{given} holds no picture: expected files ending in "
+                    f"{', '.join(pictures.ENDINGS)}; name another folder"
+                )
+        elif path.exists():
+            found, root = [path], path.parent
+        else:
+            raise InputError(f"no file or folder {given!r}: expected photos; check the path")
+        if len(inputs) == 1:
+            ids.update(pictures.names(found, root))
+        else:
+            ids.update(dict.fromkeys(found, ""))
+    if len(inputs) > 1:
+        common = _common(list(ids))
+        ids = pictures.names(ids, common)
+    return [
+        Shot(
+            id=name,
+            source=FileInput(str(path), shot_seed(run_seed, name)),
+            classes=tuple(classes),
+            edit=edit,
+        )
+        for path, name in ids.items()
+    ]
+
+
+def _common(paths: list[Path]) -> Path | None:
+    import os.path
+
+    try:
+        return Path(os.path.commonpath([p.parent for p in paths]))
+    except ValueError:
+        return None
+
+
+def is_run_folder(inputs: Sequence[str]) -> bool:
+    return len(inputs) == 1 and (Path(inputs[0]) / manifest.NAME).is_file()
+
+
+def from_run(
+    folder: Path, *, classes: Sequence[str] = (), edit: str = "", run_seed: int = 0
+) -> list[Shot]:
+    """The shots of an earlier run that were not skipped and did not fail, as file shots.
+
+    What was found in them comes along (see `load`), so that `enhance` needs no stage 2.
+    """
+    from ..stages.shot import FileInput, Shot
+
+    shots = []
+    for line in manifest.read_lines(folder):
+        if line["status"] in ("kept", "enhanced") and line["files"]["source"]:
+            path = str(folder / line["files"]["source"])
+            shots.append(
+                Shot(
+                    id=line["id"],
+                    source=FileInput(path, shot_seed(run_seed, line["id"])),
+                    classes=tuple(classes) or tuple(line["classes"]),
+                    edit=edit or line.get("edit", ""),
+                )
+            )
+    if not shots:
+        raise InputError(f"{folder} is a run that kept no picture: expected some; run it again")
+    return shots
+
+
+def load(shots: Sequence[Shot], found: dict[str, tuple[Detection, ...]] | None = None) -> list[Shot]:
+    """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only."""
+    out = []
+    for shot in shots:
+        path = getattr(shot.source, "path", None)
+        if path is None or not shot.open:
+            out.append(shot)
+            continue
+        try:
+            picture = pictures.read(path)
+        except Exception as error:
+            out.append(shot.fail(error, "load"))
+            continue
+        out.append(
+            replace(
+                shot,
+                image=picture.rgb,
+                alpha=picture.alpha,
+                icc_profile=picture.icc_profile,
+                exif=picture.exif,
+                detections=(found or {}).get(shot.id, shot.detections),
+            )
+        )
+    return out
+
+
+def detections_of(folder: Path) -> dict[str, tuple[Detection, ...]]:
+    """What an earlier run found, by shot id, with its masks; shots without masks are left out.
+
+    A manifest keeps the union of a shot's masks; each box gets the part that lies in it.
+    """
+    import numpy as np
+
+    from ..stages.shot import Detection
+
+    out: dict[str, tuple[Detection, ...]] = {}
+    for line in manifest.read_lines(folder):
+        name = line["files"].get("mask")
+        if not name or not line["detections"]:
+            continue
+        mask = pictures.read(folder / name).rgb[..., 0] > 127
+        found = []
+        for d in line["detections"]:
+            x0, y0, x1, y1 = d["box_xyxy"]
+            part = np.zeros_like(mask)
+            # A mask may reach a little over its box; two pixels are what SAM's does at most.
+            rows = slice(max(int(y0) - 2, 0), int(y1) + 3)
+            columns = slice(max(int(x0) - 2, 0), int(x1) + 3)
+            part[rows, columns] = mask[rows, columns]
+            if len(line["detections"]) == 1:
+                part = mask
+            found.append(
+                Detection(
+                    box_xyxy=(x0, y0, x1, y1),
+                    score=d["score"],
+                    label=d["label"],
+                    mask=part,
+                    mask_score=d["mask_score"],
+                )
+            )
+        out[line["id"]] = tuple(found)
+    return out

@@ -1,0 +1,205 @@
+"""Shots through the stages, in batches, streaming.
+
+Knows the order of the stages, retries and progress; no files, no models, no terminal.
+Every shot comes out once, in whatever state it reached. A picture that stage 1 made and
+stage 2 refused is drawn again with another seed, up to `retries` times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..stages.shot import Shot
+
+Stage = Callable[[Sequence["Shot"]], "list[Shot]"]
+Progress = Callable[[str, int, int], None]
+"""Called with stage name, shots done, shots expected in all (which may change)."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a run goes through; None leaves a stage out. `generate` sees prompted shots only."""
+
+    load: Stage | None = None
+    generate: Stage | None = None
+    detect: Stage | None = None
+    segment: Stage | None = None
+    rerender: Stage | None = None
+
+
+@dataclass
+class Summary:
+    """What became of the shots, counted as they pass."""
+
+    made: int = 0
+    enhanced: int = 0
+    kept: int = 0
+    failed: int = 0
+    retried: int = 0
+    resumed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    per_stage: Counter[str] = field(default_factory=Counter)
+    changed_outside: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.enhanced + self.kept + self.failed + self.skipped.total()
+
+    def count(self, shot: Shot) -> None:
+        if shot.status == "skipped" and shot.reason:
+            self.skipped[shot.reason.code] += 1
+        elif shot.status == "failed" and shot.failure:
+            self.failed += 1
+            self.errors.append(f"{shot.id}: {shot.failure.message}")
+        elif shot.status == "enhanced":
+            self.enhanced += 1
+        else:
+            self.kept += 1
+        self.changed_outside += int(shot.metrics.get("changed_outside", 0))
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "total": self.total,
+            "made": self.made,
+            "enhanced": self.enhanced,
+            "kept": self.kept,
+            "skipped": dict(self.skipped),
+            "failed": self.failed,
+            "retried": self.retried,
+            "resumed": self.resumed,
+            "errors": self.errors,
+            "changed_outside": self.changed_outside,
+            "seconds": round(self.seconds, 3),
+            "seconds_per_picture": round(self.seconds / max(self.total, 1), 3),
+            "seconds_per_stage": {k: round(v, 3) for k, v in self.per_stage.items()},
+        }
+
+
+def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:
+    """A shot's own seed, 32 bits, so that order, batches and resuming do not change it.
+
+    >>> shot_seed(0, "sneaker-0001") == shot_seed(0, "sneaker-0001")
+    True
+    """
+    text = f"{run_seed}/{shot_id}/{attempt}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+
+
+def run_shots(
+    shots: Iterable[Shot],
+    stages: Stages,
+    *,
+    run_seed: int = 0,
+    retries: int = 0,
+    batch_size: int = 8,
+    progress: Progress | None = None,
+    summary: Summary | None = None,
+) -> Iterator[Shot]:
+    """Yield every shot when it is finished, a batch at a time.
+
+    Memory holds one batch, however many shots there are. `summary` is counted up on the way.
+    """
+    summary = summary if summary is not None else Summary()
+    waiting = deque((shot, 0) for shot in shots)
+    meter = _Meter(progress, stages, len(waiting))
+    started = time.perf_counter()
+    while waiting:
+        taken = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
+        batch, attempts = [s for s, _ in taken], [a for _, a in taken]
+        for name in ("load", "generate", "detect", "segment"):
+            batch = _through(name, batch, stages, meter, summary)
+        ready = []
+        for shot, attempt in zip(batch, attempts, strict=True):
+            if _worth_another(shot, stages, attempt, retries):
+                waiting.append((_again(shot, run_seed, attempt + 1), attempt + 1))
+                summary.retried += 1
+                meter.more(("generate", "detect", "segment"), 1)
+            else:
+                ready.append(shot.with_metrics(attempts=attempt + 1) if attempt else shot)
+        for shot in _through("rerender", ready, stages, meter, summary):
+            done = replace(shot, status="kept") if shot.status == "pending" else shot
+            summary.count(done)
+            summary.seconds = time.perf_counter() - started
+            yield done
+    summary.seconds = time.perf_counter() - started
+
+
+def _through(
+    name: str, batch: list[Shot], stages: Stages, meter: _Meter, summary: Summary
+) -> list[Shot]:
+    stage: Stage | None = getattr(stages, name)
+    if stage is None or not batch:
+        return batch
+    active = [shot.status == "pending" for shot in batch]
+    started = time.perf_counter()
+    out = stage(batch) if any(active) else batch
+    seconds = time.perf_counter() - started
+    summary.per_stage[name] += seconds
+    if name == "generate":
+        summary.made += sum(a and s.image is not None for a, s in zip(active, out, strict=True))
+    each = round(seconds / max(sum(active), 1), 4)
+    meter.done(name, sum(active), len(active) - sum(active))
+    return [
+        replace(shot, seconds={**shot.seconds, name: each}) if was else shot
+        for shot, was in zip(out, active, strict=True)
+    ]
+
+
+def _worth_another(shot: Shot, stages: Stages, attempt: int, retries: int) -> bool:
+    drawn = stages.generate is not None and hasattr(shot.source, "prompt")
+    return drawn and shot.status == "skipped" and attempt < retries
+
+
+def _again(shot: Shot, run_seed: int, attempt: int) -> Shot:
+    """The shot as it began, with the seed of its next attempt."""
+    source = replace(shot.source, seed=shot_seed(run_seed, shot.id, attempt))
+    fresh: Mapping[str, float] = {}
+    return replace(
+        shot,
+        source=source,
+        image=None,
+        detections=(),
+        control=None,
+        blend=None,
+        result=None,
+        status="pending",
+        reason=None,
+        failure=None,
+        metrics=fresh,
+        seconds=fresh,
+    )
+
+
+class _Meter:
+    """Counts what each stage did and tells `progress`; what is skipped shortens the rest."""
+
+    def __init__(self, progress: Progress | None, stages: Stages, total: int) -> None:
+        self._tell = progress
+        names = ("load", "generate", "detect", "segment", "rerender")
+        self._counts = {n: [0, total] for n in names if getattr(stages, n) is not None}
+        for name in self._counts:
+            self._send(name)
+
+    def _send(self, name: str) -> None:
+        if self._tell:
+            self._tell(name, *self._counts[name])
+
+    def done(self, name: str, worked: int, passed: int) -> None:
+        count = self._counts[name]
+        count[0] += worked
+        count[1] = max(count[1] - passed, count[0])
+        self._send(name)
+
+    def more(self, names: Sequence[str], extra: int) -> None:
+        for name in names:
+            if name in self._counts:
+                self._counts[name][1] += extra
+                self._send(name)
