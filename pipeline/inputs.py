@@ -6,7 +6,7 @@ Knows no models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +100,7 @@ def from_run(
 ) -> list[Shot]:
     """The shots of an earlier run that were not skipped and did not fail, as file shots.
 
-    What was found in them comes along (see `load`), so that `enhance` needs no stage 2.
+    What was found in them comes along (see `finder`), so that `enhance` needs no stage 2.
     """
     from ..stages.shot import FileInput, Shot
 
@@ -121,8 +121,13 @@ def from_run(
     return shots
 
 
-def load(shots: Sequence[Shot], found: dict[str, tuple[Detection, ...]] | None = None) -> list[Shot]:
-    """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only."""
+def load(
+    shots: Sequence[Shot], found: Callable[[str], tuple[Detection, ...]] | None = None
+) -> list[Shot]:
+    """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only.
+
+    `found` gives what an earlier run found in the shot of an id.
+    """
     out = []
     for shot in shots:
         path = getattr(shot.source, "path", None)
@@ -131,6 +136,7 @@ def load(shots: Sequence[Shot], found: dict[str, tuple[Detection, ...]] | None =
             continue
         try:
             picture = pictures.read(path)
+            known = found(shot.id) if found else shot.detections
         except Exception as error:
             out.append(shot.fail(error, "load"))
             continue
@@ -141,14 +147,14 @@ def load(shots: Sequence[Shot], found: dict[str, tuple[Detection, ...]] | None =
                 alpha=picture.alpha,
                 icc_profile=picture.icc_profile,
                 exif=picture.exif,
-                detections=(found or {}).get(shot.id, shot.detections),
+                detections=known,
             )
         )
     return out
 
 
-def detections_of(folder: Path) -> dict[str, tuple[Detection, ...]]:
-    """What an earlier run found, by shot id, with its masks; shots without masks are left out.
+def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
+    """Looks up what an earlier run found, by shot id, with its masks; () where it has none.
 
     A manifest keeps the union of a shot's masks; each box gets the part that lies in it.
     """
@@ -156,22 +162,22 @@ def detections_of(folder: Path) -> dict[str, tuple[Detection, ...]]:
 
     from ..stages.shot import Detection
 
-    out: dict[str, tuple[Detection, ...]] = {}
-    for line in manifest.read_lines(folder):
-        name = line["files"].get("mask")
-        if not name or not line["detections"]:
-            continue
+    lines = {line["id"]: line for line in manifest.read_lines(folder)}
+
+    def find(id_: str) -> tuple[Detection, ...]:
+        line = lines.get(id_)
+        name = line and line["files"].get("mask")
+        if not line or not name or not line["detections"]:
+            return ()
         mask = pictures.read(folder / name).rgb[..., 0] > 127
         found = []
         for d in line["detections"]:
             x0, y0, x1, y1 = d["box_xyxy"]
-            part = np.zeros_like(mask)
-            # A mask may reach a little over its box; two pixels are what SAM's does at most.
-            rows = slice(max(int(y0) - 2, 0), int(y1) + 3)
-            columns = slice(max(int(x0) - 2, 0), int(x1) + 3)
-            part[rows, columns] = mask[rows, columns]
-            if len(line["detections"]) == 1:
-                part = mask
+            part = mask
+            if len(line["detections"]) > 1:
+                part = np.zeros_like(mask)
+                window = slice(int(y0), int(y1) + 1), slice(int(x0), int(x1) + 1)
+                part[window] = mask[window]
             found.append(
                 Detection(
                     box_xyxy=(x0, y0, x1, y1),
@@ -181,5 +187,6 @@ def detections_of(folder: Path) -> dict[str, tuple[Detection, ...]]:
                     mask_score=d["mask_score"],
                 )
             )
-        out[line["id"]] = tuple(found)
-    return out
+        return tuple(found)
+
+    return find

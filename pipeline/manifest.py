@@ -198,7 +198,9 @@ _FREE = {"settings.run.retries", "settings.run.batch_size", "request.count"}
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [k for k in {**old, **new} if path or k != "versions"]
-        return [d for k in keys for d in _differences(old.get(k), new.get(k), f"{path}.{k}"[not path :])]
+        return [
+            d for k in keys for d in _differences(old.get(k), new.get(k), f"{path}.{k}"[not path :])
+        ]
     return [] if old == new or path in _FREE else [path]
 
 

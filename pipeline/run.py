@@ -138,19 +138,30 @@ def _through(
     stage: Stage | None = getattr(stages, name)
     if stage is None or not batch:
         return batch
-    active = [shot.status == "pending" for shot in batch]
-    started = time.perf_counter()
-    out = stage(batch) if any(active) else batch
-    seconds = time.perf_counter() - started
-    summary.per_stage[name] += seconds
+    todo = [k for k, shot in enumerate(batch) if shot.status == "pending"]
+    size = getattr(stage, "batch_size", 0) or len(batch)
+    out = list(batch)
+    meter.passed(name, len(batch) - len(todo))
+    for first in range(0, len(todo), size):
+        part = todo[first : first + size]
+        started = time.perf_counter()
+        done = _guarded(name, stage, [batch[k] for k in part])
+        seconds = time.perf_counter() - started
+        summary.per_stage[name] += seconds
+        for k, shot in zip(part, done, strict=True):
+            out[k] = replace(shot, seconds={**shot.seconds, name: round(seconds / len(part), 4)})
+        meter.done(name, len(part))
     if name == "generate":
-        summary.made += sum(a and s.image is not None for a, s in zip(active, out, strict=True))
-    each = round(seconds / max(sum(active), 1), 4)
-    meter.done(name, sum(active), len(active) - sum(active))
-    return [
-        replace(shot, seconds={**shot.seconds, name: each}) if was else shot
-        for shot, was in zip(out, active, strict=True)
-    ]
+        summary.made += sum(out[k].image is not None for k in todo)
+    return out
+
+
+def _guarded(name: str, stage: Stage, shots: list[Shot]) -> list[Shot]:
+    """A stage answers for each shot itself; should it raise all the same, its shots fail."""
+    try:
+        return stage(shots)
+    except Exception as error:
+        return [shot.fail(error, name) for shot in shots]
 
 
 def _worth_another(shot: Shot, stages: Stages, attempt: int, retries: int) -> bool:
@@ -192,10 +203,16 @@ class _Meter:
         if self._tell:
             self._tell(name, *self._counts[name])
 
-    def done(self, name: str, worked: int, passed: int) -> None:
+    def done(self, name: str, worked: int) -> None:
         count = self._counts[name]
         count[0] += worked
-        count[1] = max(count[1] - passed, count[0])
+        count[1] = max(count)
+        self._send(name)
+
+    def passed(self, name: str, shots: int) -> None:
+        """Shots that need no work here any more."""
+        count = self._counts[name]
+        count[1] = max(count[1] - shots, count[0])
         self._send(name)
 
     def more(self, names: Sequence[str], extra: int) -> None:

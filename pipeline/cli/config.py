@@ -1,0 +1,42 @@
+"""`visuals config`: presets and resolved settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import apply, errors, parse_changes
+
+
+@click.group()
+def config() -> None:
+    """Show presets and settings."""
+
+
+@config.command()
+@apply("preset", "set", "json")
+@errors
+def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
+    """Print the settings of a preset, with changes; as YAML it can be a preset file itself."""
+    import json
+
+    import yaml
+
+    from ...configs.schema import load_settings
+
+    values: dict[str, Any] = load_settings(preset, parse_changes(changes)).model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@config.command("list")
+@errors
+def list_() -> None:
+    """Print the names of the presets."""
+    from ...configs.schema import presets
+
+    for name in presets():
+        click.echo(name)

@@ -1,0 +1,214 @@
+"""One job of `run`, `generate`, `filter` or `enhance`, from options to the closing table.
+
+Checks everything that can be checked before a model is loaded. Progress and tables go to
+stderr, results to stdout.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import show
+from .options import parse_changes
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+    from ...stages.shot import Shot
+    from ..manifest import RunFolder
+    from ..run import Summary
+
+_SETTING = {
+    "seed": "run.seed",
+    "retries": "run.retries",
+    "batch_size": "run.batch_size",
+    "device": "run.device",
+    "strength": "rerender.strength",
+    "box_threshold": "detect.box_threshold",
+}
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    from ...configs.schema import load_settings
+
+    overrides = parse_changes(options.get("changes", ()))
+    for option, name in _SETTING.items():
+        if options.get(option) is not None:
+            overrides[name] = options[option]
+    if options.get("prompt") is not None:
+        overrides["generate.prompt"] = options["prompt"]
+    if options.get("negative_prompt") is not None:
+        overrides["generate.negative_prompt"] = options["negative_prompt"]
+    return load_settings(options["preset"], overrides)
+
+
+def work(
+    command: str, inputs: Sequence[str], needs: Sequence[str], options: dict[str, Any]
+) -> None:
+    """Do the job; exits 1 where nothing came out but failures."""
+    settings = _settings(options)
+    classes = _classes(command, inputs, options, settings)
+    shots, found = _shots(command, inputs, classes, options, settings)
+    needs = tuple(needs) if inputs else ("generate", *needs)
+    if found is not None and command == "enhance":
+        needs = ("rerender",)
+    folder = _folder(command, inputs, classes, options, settings)
+    total = len(shots)
+    shots = [shot for shot in shots if shot.id not in folder.done]
+    summary = _go(shots, settings, needs, folder, found, quiet=options["as_json"])
+    summary.resumed = total - len(shots)
+    _close(folder, summary, as_json=options["as_json"])
+    if summary.total and summary.failed == summary.total:
+        raise SystemExit(1)
+
+
+def _classes(
+    command: str, inputs: Sequence[str], options: dict[str, Any], settings: Settings
+) -> list[str]:
+    """Checked against the words of the model that will read them; warns of unknown words."""
+    from ...checkpoints.load import known_words
+    from ...configs.schema import load_settings
+    from ..inputs import is_run_folder
+    from ..words import check_classes, unknown_words
+
+    given = options.get("classes", ())
+    reader = settings.detect.model if inputs else settings.generate.model
+    known = known_words(reader)
+    if not given and not is_run_folder(inputs):
+        names = f" ({', '.join(known['classes'])})" if known else ""
+        raise click.UsageError(f"no --class: expected the product to look for{names}")
+    classes = check_classes(given, known, preset=options["preset"])
+    text = " ".join(filter(None, (options.get("prompt"), options.get("edit"))))
+    usual = load_settings(options["preset"]).generate.prompt
+    strange = unknown_words(text.replace("{class}", ""), known, usual)
+    if strange:
+        show.warn(
+            f"the models of preset {options['preset']!r} were not trained on: "
+            f"{', '.join(strange)} (see words.json of {reader}; --preset sd15 knows more)"
+        )
+    return classes
+
+
+def _shots(
+    command: str,
+    inputs: Sequence[str],
+    classes: Sequence[str],
+    options: dict[str, Any],
+    settings: Settings,
+) -> tuple[list[Shot], Any]:
+    from .. import inputs as sources
+
+    edit, seed = options.get("edit") or "", settings.run.seed
+    if not inputs:
+        g = settings.generate
+        return (
+            sources.prompted(
+                classes,
+                options["count"],
+                prompt=g.prompt,
+                negative_prompt=g.negative_prompt,
+                edit=edit,
+                run_seed=seed,
+            ),
+            None,
+        )
+    if sources.is_run_folder(inputs):
+        folder = Path(inputs[0])
+        shots = sources.from_run(folder, classes=classes, edit=edit, run_seed=seed)
+        finder = sources.finder(folder) if command == "enhance" and not classes else None
+        if finder and not finder(shots[0].id):
+            raise sources.InputError(
+                f"{folder} holds pictures in which nothing was looked for yet: "
+                "add --class, or run `visuals filter` on it first"
+            )
+        return shots, finder
+    return sources.photos(inputs, classes, edit=edit, run_seed=seed), None
+
+
+def _folder(
+    command: str,
+    inputs: Sequence[str],
+    classes: Sequence[str],
+    options: dict[str, Any],
+    settings: Settings,
+) -> RunFolder:
+    from ..manifest import RunFolder
+
+    name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *(classes[:2] or [command])])
+    out, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
+    while not options["out"] and Path(out).exists():
+        out, number = f"runs/{name}-{number}".replace(" ", "-"), number + 1
+    request = {
+        "command": command,
+        "inputs": [str(Path(i).absolute()) for i in inputs],
+        "preset": options["preset"],
+        "classes": list(classes),
+        "count": options.get("count"),
+        "edit": options.get("edit") or "",
+    }
+    return RunFolder(out, request=request, settings=settings.model_dump(mode="json"))
+
+
+def _go(
+    shots: list[Shot],
+    settings: Settings,
+    needs: Sequence[str],
+    folder: RunFolder,
+    found: Any,
+    *,
+    quiet: bool,
+) -> Summary:
+    from .. import inputs as sources
+    from ..run import Summary, run_shots
+
+    summary = Summary()
+    if not shots:
+        return summary
+    from ..models import build_stages
+
+    with show.Bars(quiet) as bars:
+        stages = build_stages(settings, needs, tell=bars.say)
+        if "generate" not in needs:
+            stages = replace(stages, load=functools.partial(sources.load, found=found))
+        for shot in run_shots(
+            shots,
+            stages,
+            run_seed=settings.run.seed,
+            retries=settings.run.retries,
+            batch_size=settings.run.batch_size,
+            progress=bars.update,
+            summary=summary,
+        ):
+            folder.record(shot)
+    return summary
+
+
+def _close(folder: RunFolder, summary: Summary, *, as_json: bool) -> None:
+    from ..report import write_report
+
+    report = write_report(folder.path)
+    if as_json:
+        paths = [
+            str(folder.path / (line["files"]["result"] or line["files"]["source"]))
+            for line in folder.done.values()
+            if line["status"] in ("kept", "enhanced")
+        ]
+        record = {
+            "folder": str(folder.path),
+            "report": str(report),
+            "manifest": str(folder.path / "manifest.jsonl"),
+            "pictures": paths,
+            **summary.as_dict(),
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        show.closing(summary)
+        click.echo(f"pictures  {folder.path / 'images'}")
+        click.echo(f"report    {report}")

@@ -1,0 +1,113 @@
+"""The options that several commands share, and the errors that become one line.
+
+Knows click only: nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "classes": click.option(
+        "--class", "classes", multiple=True, metavar="NAME", help="Product class; may be repeated."
+    ),
+    "count": click.option(
+        "--count", type=click.IntRange(1), default=4, show_default=True, help="Pictures a class."
+    ),
+    "prompt": click.option(
+        "--prompt", metavar="TEXT", help="Prompt; {class} becomes the class. Default: the preset's."
+    ),
+    "negative_prompt": click.option("--negative-prompt", metavar="TEXT", help="What to avoid."),
+    "edit": click.option(
+        "--edit", metavar="TEXT", help='What the product should become, as in "red leather".'
+    ),
+    "strength": click.option("--strength", type=float, help="How much stage 3 repaints, 0 to 1."),
+    "box_threshold": click.option(
+        "--box-threshold", type=float, help="Least score of a detection, 0 to 1."
+    ),
+    "retries": click.option(
+        "--retries", type=int, help="Other seeds to try where stage 2 refuses a drawn picture."
+    ),
+    "preset": click.option(
+        "--preset", default="mini", show_default=True, metavar="NAME", help="Preset or .yaml file."
+    ),
+    "out": click.option(
+        "--out", metavar="DIR", help="Run folder; one that exists goes on. Default: runs/<time>."
+    ),
+    "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
+    "batch_size": click.option("--batch-size", type=int, help="Shots in memory at a time."),
+    "device": click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."),
+    "set": click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any setting, as in rerender.padding=16; may be repeated.",
+    ),
+    "json": click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
+}
+
+
+def apply(*names: str) -> Callable[[Any], Any]:
+    """The named options, in this order in the help."""
+
+    def decorate(command: Any) -> Any:
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate
+
+
+def errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Domain errors become one line on stderr: usage exit 2, the rest exit 1."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            _end("stopped; the same command with --out set to this run's folder goes on", 130)
+        except ValueError as error:
+            if not type(error).__module__.startswith("visuals."):
+                raise
+            _end(" ".join(str(error).split()), 2)
+        except ImportError as error:
+            name = error.name or str(error)
+            if name.split(".")[0] == "visuals":
+                raise
+            _end(f"{name} is not installed; pip install 'visuals[{_extra(name)}]'", 1)
+
+    return guarded
+
+
+def _extra(module: str) -> str:
+    return {"numba": "recipe", "scipy": "recipe", "controlnet_aux": "aux"}.get(module, "dev")
+
+
+def _end(message: str, code: int) -> None:
+    click.echo(f"visuals: {message}", err=True)
+    sys.exit(code)
+
+
+def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
+    """`("run.seed=7",)` → `{"run.seed": 7}`; values are YAML."""
+    import yaml
+
+    out = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {change!r}: expected KEY=VALUE, as in run.seed=7")
+        try:
+            out[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise click.UsageError(f"--set {change!r}: the value is no YAML; quote it") from None
+    return out

@@ -1,0 +1,67 @@
+"""`visuals run`, `generate`, `filter`, `enhance`: arguments to one job each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .options import apply, errors
+
+
+def _options(*names: str) -> Callable[[Any], Any]:
+    return apply(*names)
+
+
+_COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
+@_options(
+    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "box_threshold",
+    "retries", *_COMMON,
+)  # fmt: skip
+@errors
+def run(inputs: tuple[str, ...], **options: Any) -> None:
+    """Draw product pictures, or take PHOTOS, find the product, re-render it.
+
+    Without PHOTOS (files or folders) stage 1 draws --count pictures of each --class. What
+    stage 2 does not find is skipped with its reason. Everything lands in a run folder.
+    """
+    from .job import work
+
+    work("run", inputs, ("detect", "segment", "rerender"), options)
+
+
+@click.command()
+@_options("classes", "count", "prompt", "negative_prompt", *_COMMON)
+@errors
+def generate(**options: Any) -> None:
+    """Draw pictures from prompts (stage 1 only)."""
+    from .job import work
+
+    work("generate", (), (), options)
+
+
+@click.command("filter")
+@click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
+@_options("classes", "box_threshold", *_COMMON)
+@errors
+def filter_(inputs: tuple[str, ...], **options: Any) -> None:
+    """Find and mask products in PHOTOS: files, folders, or a run folder (stage 2 only)."""
+    from .job import work
+
+    work("filter", inputs, ("detect", "segment"), options)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
+@_options("classes", "prompt", "negative_prompt", "edit", "strength", "box_threshold", *_COMMON)
+@errors
+def enhance(inputs: tuple[str, ...], **options: Any) -> None:
+    """Re-render the products of PHOTOS, or of a run folder whose masks are there already."""
+    from .job import work
+
+    work("enhance", inputs, ("detect", "segment", "rerender"), options)

@@ -1,0 +1,112 @@
+"""What a person sees while a job runs and when it ends, on stderr. Knows rich, no models."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..run import Summary
+
+_VERBS = {
+    "load": "reading",
+    "generate": "generating",
+    "detect": "detecting",
+    "segment": "masking",
+    "rerender": "re-rendering",
+}
+
+
+def warn(text: str) -> None:
+    click.echo(f"visuals: warning: {text}", err=True)
+
+
+class Bars:
+    """A progress bar per stage, with rate and remaining time; `quiet` shows none."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:>9}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._loading: Any = None
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line of its own while models load."""
+        if self._loading is None:
+            self._loading = self._progress.add_task(text, total=None, rate="")
+        self._progress.update(self._loading, description=text)
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        if self._loading is not None:
+            self._progress.remove_task(self._loading)
+            self._loading = None
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(_VERBS[stage], total=total, rate="")
+        task = self._tasks[stage]
+        speed = next(t for t in self._progress.tasks if t.id == task).speed
+        rate = f"{speed:.2f}/s" if speed else ""
+        self._progress.update(task, completed=done, total=total, rate=rate)
+
+
+def closing(summary: Summary) -> None:
+    """The closing table: made, kept, skipped by reason, failed, seconds a picture."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=True, highlight=False)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(justify="left", style="dim")
+    table.add_column(justify="right")
+    if summary.resumed:
+        table.add_row("done before", str(summary.resumed))
+    if summary.made:
+        table.add_row("made", str(summary.made))
+    if summary.retried:
+        table.add_row("drawn again", str(summary.retried))
+    kept = summary.kept + summary.enhanced
+    table.add_row("kept", f"[bold green]{kept}[/]")
+    if summary.enhanced:
+        table.add_row("re-rendered", str(summary.enhanced))
+        table.add_row("pixels changed outside", str(summary.changed_outside))
+    for code, count in summary.skipped.most_common():
+        table.add_row(f"skipped, {code.replace('_', ' ')}", f"[yellow]{count}[/]")
+    table.add_row("failed", f"[bold red]{summary.failed}[/]" if summary.failed else "0")
+    if summary.total:
+        table.add_row("seconds a picture", f"{summary.seconds / summary.total:.2f}")
+    console.print(table)
+    for text in summary.errors[:5]:
+        click.echo(f"visuals: failed: {text}", err=True)
+    if len(summary.errors) > 5:
+        click.echo(f"visuals: and {len(summary.errors) - 5} more: see the report", err=True)

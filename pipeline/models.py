@@ -1,0 +1,147 @@
+"""Settings to stages: loads the models that a run needs and hands them to the stages.
+
+The only module of the pipeline that joins settings, checkpoints and stages. Models are
+loaded once, and only those of the stages that were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from .run import Stages
+
+if TYPE_CHECKING:
+    from ..configs.schema import Settings
+
+Tell = Callable[[str], None]
+
+
+class DeviceError(ValueError):
+    """A device that is not there; the message says got, expected, remedy."""
+
+
+def device_and_dtype(settings: Settings) -> tuple[str, Any]:
+    """`auto` is the first GPU, else the CPU; float16 on a GPU, float32 on the CPU."""
+    import torch
+
+    device, name = settings.run.device, settings.run.dtype
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(
+            f"device {device!r}: this machine shows no GPU to torch; set --device cpu"
+        )
+    if name == "auto":
+        name = "float16" if device.startswith("cuda") else "float32"
+    return device, getattr(torch, name)
+
+
+def build_stages(
+    settings: Settings, needs: Collection[str], *, tell: Tell = lambda text: None
+) -> Stages:
+    """The stages of `needs` ("generate", "detect", "segment", "rerender") with models in them."""
+    import torch
+
+    from ..checkpoints import load
+
+    device, dtype = device_and_dtype(settings)
+    _quiet()
+    parts: dict[str, Any] = {}
+    pipe = None
+    with torch.inference_mode():
+        if "generate" in needs or "rerender" in needs:
+            tell(f"loading {settings.generate.model}")
+            pipe = load.load_text_to_image(settings.generate.model, device=device, dtype=dtype)
+        if "generate" in needs:
+            parts["generate"] = _generator(pipe, settings)
+        if "detect" in needs:
+            from ..stages.detect import Detector
+
+            d = settings.detect
+            tell(f"loading {d.model}")
+            model, processor = load.load_detector(d.model, device=device)
+            parts["detect"] = Detector(
+                model,
+                processor,
+                box_threshold=d.box_threshold,
+                text_threshold=d.text_threshold,
+                nms_iou=d.nms_iou,
+                batch_size=d.batch_size,
+            )
+        if "segment" in needs:
+            from ..stages.segment import Segmenter
+
+            tell(f"loading {settings.segment.model}")
+            model, processor = load.load_segmenter(settings.segment.model, device=device)
+            parts["segment"] = Segmenter(model, processor, batch_size=settings.segment.batch_size)
+        if "rerender" in needs:
+            tell(f"loading {settings.control.model}")
+            inpaint = load.load_controlnet_inpaint(
+                settings.generate.model,
+                [settings.control.model],
+                device=device,
+                dtype=dtype,
+                base=pipe,
+            )
+            parts["rerender"] = rerenderer(inpaint, settings)
+    return Stages(**parts)
+
+
+def _generator(pipe: Any, settings: Settings) -> Any:
+    from ..stages.generate import Generator
+
+    g = settings.generate
+    return Generator(
+        pipe,
+        steps=g.steps,
+        cfg_scale=g.cfg_scale,
+        width=g.width,
+        height=g.height,
+        sampler=g.sampler,
+        clip_skip=g.clip_skip,
+        batch_size=g.batch_size,
+        lora_dirs=g.lora_dirs,
+    )
+
+
+def rerenderer(inpaint: Any, settings: Settings, **changes: Any) -> Any:
+    """Stage 3 over a loaded ControlNet inpainting pipeline; `changes` go over the settings."""
+    from ..stages.condition import CannyControl
+    from ..stages.rerender import Rerenderer
+
+    r, c = settings.rerender, settings.control
+    values: dict[str, Any] = {
+        "prompt_template": r.prompt or settings.generate.prompt,
+        "negative_prompt": r.negative_prompt or settings.generate.negative_prompt,
+        "strength": r.strength,
+        "steps": r.steps,
+        "cfg_scale": r.cfg_scale,
+        "sampler": r.sampler,
+        "size_wh": (r.width, r.height),
+        "padding": r.padding,
+        "mask_blur": r.mask_blur,
+        "dilate": r.dilate,
+        "conditioning_scale": c.conditioning_scale,
+        "guidance_start": c.guidance_start,
+        "guidance_end": c.guidance_end,
+        "batch_size": r.batch_size,
+        "lora_dirs": settings.generate.lora_dirs,
+    }
+    return Rerenderer(inpaint, CannyControl(low=c.low, high=c.high), **{**values, **changes})
+
+
+def _quiet() -> None:
+    """The libraries' own bars and chatter would run through ours."""
+    import logging
+    import warnings
+
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)

@@ -1,0 +1,79 @@
+"""The words that a model knows, held against the words that a user gives.
+
+Small models know few words; `checkpoints.load.known_words(ref)` reads them from the model's
+words.json. Where there is none, every word is taken as known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..configs.schema import nearest
+
+# Words that carry no content of their own; the text encoder has seen them in its captions.
+_SMALL = frozenset(
+    ("a", "an", "and", "of", "on", "in", "with", "the", "at", "by", "for", "to", "is", "are")
+    + ("photo", "picture", "image", "background")
+)
+
+
+class UnknownClass(ValueError):
+    """A class that the preset's models were not trained on."""
+
+
+def class_names(known: Mapping[str, Any]) -> list[str]:
+    """Classes and their synonyms."""
+    synonyms = [word for many in known.get("synonyms", {}).values() for word in many]
+    return [*known["classes"], *synonyms]
+
+
+def check_classes(
+    classes: Sequence[str],
+    known: Mapping[str, Any] | None,
+    *,
+    preset: str,
+    larger: str = "sd15",
+) -> list[str]:
+    """The classes in the model's own words (`Shoe` → `sneaker`); raises UnknownClass.
+
+    >>> check_classes(["Shoe"], {"classes": ["sneaker"], "synonyms": {"sneaker": ["shoe"]}},
+    ...               preset="mini")
+    ['sneaker']
+    """
+    given = [" ".join(name.lower().split()) for name in classes]
+    if known is None:
+        return list(dict.fromkeys(given))
+    same = {word: name for name, many in known.get("synonyms", {}).items() for word in many}
+    names = class_names(known)
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        hint = nearest(unknown[0], names) if len(unknown) == 1 else ""
+        what = ", ".join(repr(name) for name in unknown)
+        raise UnknownClass(
+            f"preset {preset!r} does not know {what}{hint} (it knows "
+            f"{', '.join(known['classes'])}; --preset {larger} knows the rest)"
+        )
+    return list(dict.fromkeys(same.get(name, name) for name in given))
+
+
+def unknown_words(text: str, known: Mapping[str, Any] | None, usual: str = "") -> list[str]:
+    """The words of a prompt that the model never saw; tags in <…> and weights are left out.
+
+    `usual`: the preset's own prompt, whose words (an activation tag, say) are no surprise.
+
+    >>> unknown_words("a red sneaker in the jungle, <lora:x:1>", {"classes": ["sneaker"],
+    ...     "synonyms": {}, "colours": ["red"], "materials": [], "scenes": [], "other": []})
+    ['jungle']
+    """
+    if known is None:
+        return []
+    phrases = class_names(known)
+    for key in ("colours", "materials", "scenes", "other", "tags"):
+        phrases += known.get(key, [])
+    vocabulary = {word for phrase in phrases for word in re.findall(r"\w+", phrase.lower())}
+    vocabulary.update(re.findall(r"\w+", usual.lower()))
+    plain = re.sub(r"<[^>]*>|\bBREAK\b", " ", text)
+    words = re.findall(r"[^\W\d_]\w*", plain.lower())
+    return [word for word in dict.fromkeys(words) if word not in vocabulary and word not in _SMALL]
