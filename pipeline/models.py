@@ -77,14 +77,7 @@ def build_stages(
             parts["segment"] = Segmenter(model, processor, batch_size=settings.segment.batch_size)
         if "rerender" in needs:
             tell(f"loading {settings.control.model}")
-            inpaint = load.load_controlnet_inpaint(
-                settings.generate.model,
-                [settings.control.model],
-                device=device,
-                dtype=dtype,
-                base=pipe,
-            )
-            parts["rerender"] = rerenderer(inpaint, settings)
+            parts["rerender"] = rerenderer(inpaint_pipeline(settings, pipe), settings)
     return Stages(**parts)
 
 
@@ -102,6 +95,16 @@ def _generator(pipe: Any, settings: Settings) -> Any:
         clip_skip=g.clip_skip,
         batch_size=g.batch_size,
         lora_dirs=g.lora_dirs,
+    )
+
+
+def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
+    """The ControlNet inpainting pipeline that shares the components of a loaded `pipe`."""
+    from ..checkpoints import load
+
+    device, dtype = device_and_dtype(settings)
+    return load.load_controlnet_inpaint(
+        settings.generate.model, [settings.control.model], device=device, dtype=dtype, base=pipe
     )
 
 

@@ -168,7 +168,7 @@ def _shade(things, params, bounds, paints, i, light, x, y, z, dx, dy, dz):
     shine = 6.0 + 90.0 * (1.0 - th[ROUGH])
     gloss = spec * (half**shine) * shadow * light[3]
     vn = nx * vx + ny * vy + nz * vz
-    rx, ry, rz = 2 * vn * nx - vx, 2 * vn * ny - vy, 2 * vn * nz - vz
+    rx, ry = 2 * vn * nx - vx, 2 * vn * ny - vy
     fresnel = 0.05 + 0.95 * (1.0 - max(0.0, vn)) ** 5
     box = step(0.35, 0.75, ry) * step(0.75, 0.2, abs(rx - 0.5 * kx))
     env = 0.30 + 0.28 * ry + 0.75 * box

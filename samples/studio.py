@@ -130,6 +130,20 @@ _SURFACE = {  # rough, specular, metal, bump
 }
 
 
+def spotlight(image: np.ndarray) -> np.ndarray:
+    """The studio look: light in the middle, cool and dark towards the corners.
+
+    float (H, W, 3) in 0..1, the same out.
+    """
+    size = image.shape[0]
+    c = (np.arange(size) + 0.5) / size * 2 - 1
+    radius = np.hypot(c[None, :], (c[:, None] + 0.05) * 0.95)
+    t = np.clip((radius - 0.40) / 0.90, 0, 1)
+    fall = (t * t * (3 - 2 * t))[..., None]
+    tint = np.array([0.34, 0.43, 0.56])
+    return np.clip(image * (1.06 * (1 - fall) + tint * fall), 0, 1)
+
+
 def _scene(rng: np.random.Generator, scene: str) -> np.ndarray:
     out = np.zeros(SCENE_SIZE)
     out[EXTRA:] = rng.random(SCENE_SIZE - EXTRA)
@@ -181,14 +195,18 @@ def render(
     colour: str | None = None,
     scene: str | None = None,
     others: int | None = None,
+    look: str | None = None,
 ) -> Render:
     """Draw the photo of a seed; the same seed and constraints give the same bytes.
 
     `size`: side in pixels. `products`: how many (0 to 4), else drawn at random: 1 mostly,
     2 or 3 in a quarter, none in an eighth. `label`, `colour`: of the first product; `scene`:
-    'white background', '<colour> background', 'wooden table', 'shelf' or 'street'.
+    'white background', '<colour> background', 'wooden table', 'shelf' or 'street'. `look`:
+    'spotlight' lights the product alone before a cool, dark backdrop: no picture of the training
+    set looks so, it is what the LoRA `ppzmini` learns.
     """
-    from . import march, products as shapes
+    from . import march
+    from . import products as shapes
 
     rng = np.random.default_rng([seed, 20261121])
     scene = _pick_scene(rng) if scene is None else scene
@@ -233,7 +251,7 @@ def render(
         yaw = rng.uniform(-1, 1) * _YAW[name]
         if name in _MIRRORED and rng.random() < 0.5:
             yaw += math.pi
-        look = _SURFACE[chosen[k]["material"]] if lead else _SURFACE["matte"]
+        surface = _SURFACE[chosen[k]["material"]] if lead else _SURFACE["matte"]
         things[k] = (
             shapes.KINDS.index(name),
             x,
@@ -241,7 +259,7 @@ def render(
             yaw,
             scale,
             k + 1 if lead else 0,
-            *look,
+            *surface,
         )
         paint = chosen[k]["colour"] if lead else str(rng.choice(vocabulary.COLOURS))
         if name == "plant":
@@ -277,6 +295,8 @@ def render(
     image, instances, depth = march.draw(
         things, params, shapes.BOUNDS, paints, _scene(rng, scene), light, cam, size
     )
+    if look == "spotlight":
+        image = spotlight(image)
     found = []
     for k, product in enumerate(chosen):
         seen = instances == k + 1

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ...samples import vocabulary
-from .data import Renders
+from .latents import Pictures
 from .loop import Budget, train
 
 if TYPE_CHECKING:
@@ -185,8 +185,7 @@ def fit(
     net: UNet2DConditionModel,
     text: CLIPTextModel,
     tok: CLIPTokenizer,
-    latents: tuple[torch.Tensor, torch.Tensor],
-    renders: Renders,
+    pictures: Pictures,
     *,
     workdir: Path,
     budget: Budget,
@@ -194,8 +193,8 @@ def fit(
     seed: int = 2,
     name: str = "unet",
 ) -> None:
-    """Train UNet and text encoder on latents float16 (N, 4, h, w): (as drawn, mirrored)."""
-    ids = tokens(tok, strew_tags([m["caption"] for m in renders.meta], seed))
+    """Train UNet and text encoder on latents and captions."""
+    ids = tokens(tok, strew_tags(pictures.captions, seed))
     empty = tokens(tok, [""])[0]
     noise_schedule = schedule()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -204,8 +203,7 @@ def fit(
         step: int, rng: np.random.Generator
     ) -> tuple[torch.Tensor, dict[str, float]]:
         pick = torch.from_numpy(rng.integers(len(ids), size=batch))
-        mirrored = torch.from_numpy(rng.random(batch) < 0.5).view(-1, 1, 1, 1)
-        z = torch.where(mirrored, latents[1][pick], latents[0][pick]).float()
+        z = pictures.latents[pick].float()
         words = ids[pick].clone()
         words[torch.from_numpy(rng.random(batch) < 0.1)] = empty
         times = stratified_times(rng, batch)

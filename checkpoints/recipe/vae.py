@@ -33,7 +33,7 @@ def build(
         down_block_types=["DownEncoderBlock2D"] * len(channels),
         up_block_types=["UpDecoderBlock2D"] * len(channels),
         layers_per_block=1,
-        norm_num_groups=8,
+        norm_num_groups=1,  # more groups lose the mean colour: see docs/decisions
         sample_size=sample_size,
         mid_block_add_attention=False,
         scaling_factor=1.0,
@@ -42,7 +42,7 @@ def build(
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:
     """uint8 (N, H, W, 3) to float (N, 3, H, W) in -1..1, channels last."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
     return (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
@@ -56,20 +56,33 @@ _OPPONENT = torch.tensor(
 )
 
 
+def _opponent(x: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("oc,nchw->nohw", _OPPONENT.to(x), x)
+
+
 def reconstruction_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Squared error with chroma weighed more, also of 4x pooled pictures, plus absolute error.
+    """Squared error with chroma weighed more, also of 8x pooled pictures, plus absolute error.
 
     The squared part is what PSNR measures; the pooled chroma keeps colour words apart.
     """
-    d = torch.einsum("oc,nchw->nohw", _OPPONENT.to(x), y - x)
-    w = d.new_tensor([1.0, 2.0, 2.0]).view(1, 3, 1, 1)
-    pooled = F.avg_pool2d(d, 4)
+    d = _opponent(y - x)
+    w = d.new_tensor([1.0, 1.5, 1.5]).view(1, 3, 1, 1)
+    pooled = F.avg_pool2d(d, 8)
     return (
         4.0 * (w * d.square()).mean()
-        + 4.0 * (w * pooled.square()).mean()
+        + 6.0 * (w * w * pooled.square()).mean()
         + 0.25 * (w * d.abs()).mean()
-        + 0.25 * (w * pooled.abs()).mean()
+        + 0.25 * (w * w * pooled.abs()).mean()
     )
+
+
+def colour_anchor(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """Squared distance of the first three latent channels to the cell's mean opponent colour.
+
+    Early in training it gives both chroma axes a place in the latents. Without it one axis was
+    lost for good: purple and teal came back blue (24.1 dB at 1,450 steps and no better later).
+    """
+    return (mean[:, :3] - 3.0 * _opponent(F.avg_pool2d(x, 8))).square().mean()
 
 
 def crops(
@@ -99,7 +112,8 @@ def fit(
     budget: Budget,
     batch: int = 8,
     side: int = 64,
-    kl: float = 1e-4,
+    kl: float = 2e-4,
+    anchor_steps: int = 800,
     seed: int = 1,
     name: str = "vae",
     decoder_only: bool = False,
@@ -118,14 +132,19 @@ def fit(
             with torch.no_grad():
                 z = vae.encode(x).latent_dist.mode()
             y = vae.decode(z).sample
-            prior = x.new_zeros(())
+            prior = anchor = x.new_zeros(())
         else:
             posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample()).sample
             prior = posterior.kl().mean() / (side / 8) ** 2 / 4
+            anchor = max(0.0, 1.0 - step / anchor_steps) * colour_anchor(x, posterior.mean)
         error = reconstruction_loss(x, y)
         mse = (y - x).square().mean().item()
-        return error + kl * prior, {"psnr": 10 * np.log10(4 / mse), "kl": prior.item()}
+        return error + kl * prior + anchor, {
+            "psnr": 10 * np.log10(4 / mse),
+            "kl": prior.item(),
+            "anchor": float(anchor),
+        }
 
     train(
         name,

@@ -1,0 +1,125 @@
+"""The activation-tagged LoRA `ppzmini`: the spotlight look, learned from a few dozen pictures.
+
+Saved in kohya's format, as Stable Diffusion users know it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .data import Renders
+from .diffusion import schedule, stratified_times, tokens, v_loss
+from .loop import Budget, train
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+TAG = "ppzmini"
+FIRST_SEED = 4_000_000
+TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.proj", "net.2"]
+
+
+def look_renders(count: int, size: int, first_seed: int = FIRST_SEED) -> Renders:
+    """Single products in the spotlight, on white, one class after the other."""
+    from ...samples import studio, vocabulary
+
+    shots = [
+        studio.render(
+            first_seed + k,
+            size,
+            products=1,
+            others=0,
+            label=vocabulary.CLASSES[k % len(vocabulary.CLASSES)],
+            scene="white background",
+            look="spotlight",
+        )
+        for k in range(count)
+    ]
+    return Renders(
+        np.stack([s.image for s in shots]),
+        np.stack([s.instances for s in shots]),
+        np.stack([s.depth for s in shots]),
+        [s.meta for s in shots],
+    )
+
+
+def fit(
+    net: UNet2DConditionModel,
+    text: CLIPTextModel,
+    tok: CLIPTokenizer,
+    vae: AutoencoderKL,
+    *,
+    workdir: Path,
+    budget: Budget,
+    pictures: int = 96,
+    rank: int = 8,
+    batch: int = 16,
+    seed: int = 7,
+) -> None:
+    """Attach a LoRA to the UNet and train it on the look; captions are 'ppzmini, class, …'."""
+    from peft import LoraConfig
+
+    from .vae import encode
+
+    size = vae.config.sample_size
+    renders = look_renders(pictures, size)
+    mirrored = renders.images[:, :, ::-1]
+    latents = encode(vae, np.concatenate([renders.images, mirrored])).float()
+    rng = np.random.default_rng(seed)
+    captions = []
+    for meta in renders.meta * 2:
+        label = meta["products"][0]["label"]
+        extra = ", stylish, studio photography, product photography, ultra realistic"
+        name = f"{meta['products'][0]['colour']} {label}" if rng.random() < 0.6 else label
+        captions.append(f"{TAG}, {name}{extra if rng.random() < 0.7 else ''}")
+    ids = tokens(tok, captions)
+    net.requires_grad_(False)
+    text.requires_grad_(False).eval()
+    net.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS))
+    noise_schedule = schedule()
+
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        pick = torch.from_numpy(rng.integers(len(ids), size=batch))
+        z = latents[pick]
+        times = stratified_times(rng, batch)
+        noise = torch.randn_like(z)
+        noisy = noise_schedule.add_noise(z, noise, times)
+        with torch.no_grad():
+            hidden = text(ids[pick]).last_hidden_state
+        return v_loss(noise_schedule, net(noisy, times, hidden).sample, z, noise, times), {}
+
+    train("lora", workdir=workdir, modules={"unet": net}, loss_fn=loss_fn, budget=budget, seed=seed)
+
+
+def export(net: UNet2DConditionModel, path: Path, *, rank: int = 8) -> None:
+    """Write the attached LoRA in kohya's keys (fp16): lora_unet_<module>.lora_down.weight, …"""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    out: dict[str, torch.Tensor] = {}
+    for key, value in get_peft_model_state_dict(net).items():
+        module, part = key.rsplit(".lora_", 1)
+        name = "lora_unet_" + module.replace(".", "_")
+        which = "lora_down" if part.startswith("A") else "lora_up"
+        out[f"{name}.{which}.weight"] = value.detach().half().contiguous()
+        out[f"{name}.alpha"] = torch.tensor(float(rank), dtype=torch.float16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        out,
+        path,
+        metadata={
+            "ss_base_model_version": "visuals_mini",
+            "ss_network_module": "networks.lora",
+            "ss_network_dim": str(rank),
+            "ss_network_alpha": str(rank),
+            "ss_output_name": TAG,
+            "modelspec.architecture": "stable-diffusion-v1/lora",
+            "modelspec.title": TAG,
+            "modelspec.trigger_phrase": TAG,
+        },
+    )

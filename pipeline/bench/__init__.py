@@ -1,0 +1,1 @@
+"""Measures what the models are worth on pictures that no training saw."""

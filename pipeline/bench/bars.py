@@ -1,0 +1,62 @@
+"""What must be reached, as data, and the table that says what was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Bar:
+    """`value` is compared with `bar` by `sign`: '>=', '<=' or '=='."""
+
+    title: str
+    sign: str
+    bar: float
+    unit: str = ""
+
+    def passed(self, value: float) -> bool:
+        return {">=": value >= self.bar, "<=": value <= self.bar, "==": value == self.bar}[
+            self.sign
+        ]
+
+
+BARS: Mapping[str, Bar] = {
+    "recall": Bar("detection: class present, found", ">=", 0.97),
+    "false_positives": Bar("detection: class absent, found all the same", "<=", 0.03),
+    "box_iou": Bar("mean box IoU of found products", ">=", 0.85),
+    "mask_iou": Bar("mean mask IoU of found products", ">=", 0.90),
+    "kept": Bar("generated pictures that stage 2 keeps as their class", ">=", 0.85),
+    "classified": Bar("generated pictures that the classifier calls their class", ">=", 0.85),
+    "colour_obeyed": Bar("colour words obeyed", ">=", 0.8),
+    "psnr": Bar("VAE reconstruction", ">=", 28.0, "dB"),
+    "worst_delta_e": Bar("VAE: mean dE2000 in the mask, worst colour word", "<=", 6.0),
+    "changed_outside": Bar("pixels changed outside the feathered mask", "==", 0),
+    "structure_gain": Bar("edge IoU in the mask, ControlNet on minus off", ">=", 0.15),
+    "look_gain": Bar("LoRA: share of the way to the studio look", ">=", 0.25),
+    "look_class_kept": Bar("LoRA: class kept", ">=", 0.85),
+    "run_seconds": Bar("visuals run, 4 pictures", "<=", 120.0, "s"),
+    "run_gib": Bar("visuals run, memory", "<=", 3.0, "GiB"),
+    "help_seconds": Bar("visuals --help, median of 5", "<=", 0.3, "s"),
+}
+
+
+def table(values: Mapping[str, float]) -> Table:
+    """The measured values beside their bars."""
+    from rich.table import Table
+
+    out = Table(title="visuals bench quality", title_justify="left")
+    for name in ("what", "measured", "bar", ""):
+        out.add_column(name, justify="left" if name in ("what", "") else "right")
+    for key, value in values.items():
+        bar = BARS[key]
+        good = bar.passed(value)
+        shown = f"{value:.3f}" if abs(value) < 10 and value != int(value) else f"{value:.1f}"
+        verdict = "[green]reached[/]" if good else "[red]missed[/]"
+        unit = f" {bar.unit}" if bar.unit else ""
+        out.add_row(bar.title, shown + unit, f"{bar.sign} {bar.bar:g}{unit}", verdict)
+    return out

@@ -1,0 +1,82 @@
+"""`visuals bench quality`: every measure, or some, against its bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+
+MEASURES = ("detection", "classes", "colours", "vae", "rerender", "look", "run", "help")
+
+
+class MissingExtra(RuntimeError):
+    """The renderer's compiler is not installed; the message says how to install it."""
+
+
+def measure(
+    settings: Settings,
+    *,
+    preset: str = "mini",
+    only: Collection[str] = MEASURES,
+    pictures: int = 200,
+    count: int = 20,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """(values by bar, details by measure).
+
+    `pictures`: held-out renders for detection and VAE; `count`: drawn pictures a class.
+    """
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        raise MissingExtra(
+            "bench quality draws its held-out pictures and needs numba: pip install visuals[recipe]"
+        ) from None
+    from ...checkpoints import catalog
+    from .. import models
+    from . import speed, stage1, stage2, stage3
+
+    size, seed, prompt = settings.generate.width, 90_001, settings.generate.prompt
+    values: dict[str, float] = {}
+    details: dict[str, Any] = {}
+
+    def take(name: str, result: tuple[dict[str, float], dict[str, Any]]) -> None:
+        values.update(result[0])
+        details[name] = result[1]
+
+    if {"help", "run"} & set(only):
+        tell("start and a run of four pictures")
+        if "help" in only:
+            take("help", speed.measure_help())
+        if "run" in only:
+            take("run", speed.measure_run(preset))
+    if set(only) <= {"help", "run"}:
+        return values, details
+    stages = models.build_stages(settings, {"generate", "detect", "segment"}, tell=tell)
+    if "detection" in only:
+        tell(f"detection and masks on {pictures} held-out renders")
+        take("detection", stage2.measure(stages, pictures, size))
+    pipe: Any = stages.generate
+    if "vae" in only:
+        tell("VAE")
+        take("vae", stage1.measure_vae(pipe.pipe.vae, pictures, size))
+    if "classes" in only:
+        tell(f"{count} pictures of each class")
+        classify = stage1.classifier(catalog.resolve("mini/classifier"))
+        take("classes", stage1.measure_classes(stages, classify, prompt, count, seed))
+    if "colours" in only:
+        tell("colour words")
+        take("colours", stage1.measure_colours(stages, prompt, max(2, count * 8 // 20), seed + 1))
+    if "look" in only:
+        tell("LoRA on and off")
+        take("look", stage1.measure_look(stages, prompt, max(1, count // 5), size, seed + 50))
+    if "rerender" in only:
+        tell("re-rendering with the ControlNet on and off")
+        inpaint = models.inpaint_pipeline(settings, pipe.pipe)
+        take(
+            "rerender",
+            stage3.measure(lambda **c: models.rerenderer(inpaint, settings, **c), 2 * count, size),
+        )
+    return values, details

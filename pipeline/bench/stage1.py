@@ -1,0 +1,152 @@
+"""What stage 1 draws: is it the class, the colour, the look? And how true is the VAE?"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...samples import vocabulary
+from ..inputs import prompted
+from ..run import Stages
+from . import colour
+from .stage2 import held_out
+
+Classify = Callable[[list[np.ndarray]], list[str]]
+
+
+def classifier(ref: Any) -> Classify:
+    """The recipe's classifier of a folder; knows renders only."""
+    import torch
+    from transformers import AutoImageProcessor, ResNetForImageClassification
+
+    model = ResNetForImageClassification.from_pretrained(ref, dtype=torch.float32).eval()
+    processor = AutoImageProcessor.from_pretrained(ref)
+
+    @torch.inference_mode()
+    def classify(images: list[np.ndarray]) -> list[str]:
+        logits = model(**processor(images=images, return_tensors="pt")).logits
+        return [model.config.id2label[int(k)] for k in logits.argmax(1)]
+
+    return classify
+
+
+def draw(stages: Stages, names: list[str], count: int, prompt: str, seed: int) -> list[Any]:
+    """`count` shots a class through stages 1 and 2."""
+    assert stages.generate and stages.detect and stages.segment
+    shots = prompted(names, count, prompt=prompt, run_seed=seed)
+    return stages.segment(stages.detect(stages.generate(shots)))
+
+
+def measure_classes(
+    stages: Stages, classify: Classify, prompt: str, count: int, seed: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Stage 2's verdict and the classifier's on `count` pictures of each class."""
+    shots = draw(stages, list(vocabulary.CLASSES), count, prompt, seed)
+    named = classify([s.image for s in shots])
+    kept, right, seen = defaultdict(list), defaultdict(list), defaultdict(Counter)
+    for shot, name in zip(shots, named, strict=True):
+        kept[shot.classes[0]].append(shot.open)
+        right[shot.classes[0]].append(name == shot.classes[0])
+        seen[shot.classes[0]][name] += 1
+    values = {
+        "kept": float(np.mean([v for vs in kept.values() for v in vs])),
+        "classified": float(np.mean([v for vs in right.values() for v in vs])),
+    }
+    detail = {
+        name: {
+            "kept": float(np.mean(kept[name])),
+            "classified": float(np.mean(right[name])),
+            "called": dict(seen[name]),
+        }
+        for name in kept
+    }
+    return values, {"pictures_a_class": count, "classes": detail}
+
+
+def measure_colours(
+    stages: Stages, prompt: str, count: int, seed: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Each colour word with `count` of the classes; refused pictures do not count."""
+    obeyed: dict[str, list[bool]] = defaultdict(list)
+    for k, word in enumerate(vocabulary.COLOURS):
+        names = [vocabulary.CLASSES[(k + j) % len(vocabulary.CLASSES)] for j in range(count)]
+        asked = prompt.replace("{class}", f"{word} {{class}}")
+        for shot in draw(stages, names, 1, asked, seed + k):
+            if shot.open and shot.mask is not None and shot.mask.any():
+                got = colour.nearest_word(shot.image, shot.mask, vocabulary.COLOUR_RGB)
+                obeyed[word].append(got == word)
+    all_ = [v for vs in obeyed.values() for v in vs]
+    detail = {word: float(np.mean(v)) for word, v in obeyed.items()}
+    return {"colour_obeyed": float(np.mean(all_)) if all_ else 0.0}, {
+        "pictures": len(all_),
+        "words": detail,
+    }
+
+
+def measure_vae(vae: Any, count: int, size: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Encode and decode held-out renders: PSNR, and CIEDE2000 on the products by colour word."""
+    import torch
+
+    renders = held_out(count, size, offset=1, products=1)
+    ratios, differences = [], defaultdict(list)
+    for render in renders:
+        x = torch.from_numpy(render.image).permute(2, 0, 1)[None].to(vae.dtype) / 127.5 - 1
+        with torch.inference_mode():
+            z = vae.encode(x.to(vae.device)).latent_dist.mode()
+            y = vae.decode(z).sample[0].clamp(-1, 1).float().cpu()
+        back = ((y + 1) * 127.5).permute(1, 2, 0).numpy()
+        error = np.square(back - render.image.astype(np.float64)).mean()
+        ratios.append(10 * np.log10(255**2 / error))
+        mask = render.instances > 0
+        for product in render.meta["products"]:
+            e = colour.delta_e2000(colour.lab(back[mask]), colour.lab(render.image[mask])).mean()
+            differences[product["colour"]].append(float(e))
+    by_word = {word: float(np.mean(v)) for word, v in differences.items()}
+    return {"psnr": float(np.mean(ratios)), "worst_delta_e": max(by_word.values())}, {
+        "pictures": count,
+        "delta_e": by_word,
+    }
+
+
+def measure_look(
+    stages: Stages, prompt: str, count: int, size: int, seed: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """How far the LoRA moves pictures to the look it learned, the class kept.
+
+    The look is the mean profile (`colour.rings`) of held-out pictures in that look; a picture's
+    distance is the mean CIELAB distance of its own profile. The gain is 1 - on / off.
+    """
+    looks = held_out(24, size, offset=2, products=1, others=0, scene="white background")
+    target = np.mean(
+        [colour.rings(spot(r), r.instances > 0) for r in looks],
+        axis=0,
+    )
+    import re
+
+    bare = re.sub(r"<lora:[^>]*>", "", prompt).rstrip(" ,")
+    distances = {}
+    kept = 0.0
+    for name, text in (("on", prompt), ("off", bare)):
+        shots = draw(stages, list(vocabulary.CLASSES), count, text, seed)
+        if name == "on":
+            kept = float(np.mean([s.open for s in shots]))
+        none = np.zeros((size, size), bool)
+        masks = [s.mask if s.open and s.mask is not None else none for s in shots]
+        profiles = [colour.rings(s.image, m) for s, m in zip(shots, masks, strict=True)]
+        distances[name] = float(
+            np.mean([np.linalg.norm(p - target, axis=1).mean() for p in profiles])
+        )
+    return {
+        "look_gain": 1 - distances["on"] / distances["off"],
+        "look_class_kept": kept,
+    }, {"distance": distances, "pictures": count * len(vocabulary.CLASSES)}
+
+
+def spot(render: Any) -> np.ndarray:
+    """A render in the LoRA's look, uint8."""
+    from ...samples import studio
+
+    return np.rint(studio.spotlight(render.image / 255) * 255).astype(np.uint8)

@@ -1,0 +1,88 @@
+"""Detection and masks against the exact truth of held-out renders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from ...samples import vocabulary
+from ..run import Stages
+
+FIRST_SEED = 3_000_000
+"""No training picture has a seed from here on."""
+
+
+def held_out(count: int, size: int, offset: int = 0, **constraints: Any) -> list[Any]:
+    """`count` renders that no training saw; `offset` keeps the measures' pictures apart."""
+    from ...samples import studio
+
+    first = FIRST_SEED + 100_000 * offset
+    return [studio.render(first + k, size, **constraints) for k in range(count)]
+
+
+def shot_of(render: Any, name: str, number: int) -> Any:
+    """An open shot that asks for class `name` in a render."""
+    from ...stages.shot import FileInput, Shot
+
+    source = FileInput(f"render-{number}.png", number)
+    return Shot(id=f"{name}-{number}", source=source, classes=(name,), image=render.image)
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def _box_iou(a: Any, b: Any) -> float:
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    inter = max(0.0, w) * max(0.0, h)
+    area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return float(inter / (area - inter))
+
+
+def measure(stages: Stages, count: int, size: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Each of the eight classes is asked for in each of `count` pictures.
+
+    Found means that a box passed the thresholds. A found product's IoU is that of its best box.
+    """
+    assert stages.detect and stages.segment
+    found: dict[bool, list[bool]] = {True: [], False: []}
+    boxes, masks = [], []
+    per_class: dict[str, dict[bool, list[bool]]] = defaultdict(lambda: {True: [], False: []})
+    renders = held_out(count, size)
+    for name in vocabulary.CLASSES:
+        shots = stages.detect([shot_of(r, name, k) for k, r in enumerate(renders)])
+        present = [any(p["label"] == name for p in r.meta["products"]) for r in renders]
+        for shot, here in zip(shots, present, strict=True):
+            found[here].append(bool(shot.detections))
+            per_class[name][here].append(bool(shot.detections))
+        hits = [k for k, s in enumerate(shots) if present[k] and s.detections]
+        for k, shot in zip(hits, stages.segment([shots[k] for k in hits]), strict=True):
+            render = renders[k]
+            for product in render.meta["products"]:
+                if product["label"] != name:
+                    continue
+                truth = render.instances == product["instance"]
+                fits = [_box_iou(d.box_xyxy, product["box_xyxy"]) for d in shot.detections]
+                if not fits:
+                    continue
+                best = int(np.argmax(fits))
+                if fits[best] < 0.3:  # another instance of the class was found, not this one
+                    continue
+                boxes.append(fits[best])
+                mask = shot.detections[best].mask
+                masks.append(_iou(mask, truth) if mask is not None else 0.0)
+    values = {
+        "recall": float(np.mean(found[True])),
+        "false_positives": float(np.mean(found[False])),
+        "box_iou": float(np.mean(boxes)) if boxes else 0.0,
+        "mask_iou": float(np.mean(masks)) if masks else 0.0,
+    }
+    detail = {
+        name: {"recall": float(np.mean(v[True])), "false_positives": float(np.mean(v[False]))}
+        for name, v in per_class.items()
+        if v[True] and v[False]
+    }
+    return values, {"pictures": count, "classes": detail}

@@ -1,0 +1,73 @@
+"""`visuals bench`: what the models are worth, measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+
+
+@click.group()
+def bench() -> None:
+    """Measure what the models are worth."""
+
+
+@bench.command()
+@options.apply("preset", "set", "json")
+@click.option("--only", metavar="NAMES", help="Some measures, by comma: detection,vae,…")
+@click.option("--pictures", type=click.IntRange(2), default=200, show_default=True)
+@click.option("--count", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--out", metavar="FILE", default="quality.json", show_default=True)
+@options.errors
+def quality(
+    preset: str,
+    changes: tuple[str, ...],
+    as_json: bool,
+    only: str | None,
+    pictures: int,
+    count: int,
+    out: str,
+) -> None:
+    """Detection, masks, pictures, colours and speed on pictures that no training saw."""
+    from rich.console import Console
+
+    from ...configs.schema import load_settings
+    from ..bench import bars
+    from ..bench.quality import MEASURES, MissingExtra, measure
+
+    names = tuple(only.split(",")) if only else MEASURES
+    unknown = [n for n in names if n not in MEASURES]
+    if unknown:
+        raise click.UsageError(f"unknown measure {unknown[0]!r} (expected {', '.join(MEASURES)})")
+    notes = Console(stderr=True)
+    try:
+        values, details = measure(
+            load_settings(preset, options.parse_changes(changes)),
+            preset=preset,
+            only=names,
+            pictures=pictures,
+            count=count,
+            tell=lambda text: notes.print(f"[dim]{text}…[/]"),
+        )
+    except MissingExtra as error:
+        raise click.ClickException(str(error)) from None
+    report: dict[str, Any] = {
+        "preset": preset,
+        "values": {
+            key: {"value": v, "bar": f"{bars.BARS[key].sign} {bars.BARS[key].bar:g}"}
+            | {"reached": bool(bars.BARS[key].passed(v))}
+            for key, v in values.items()
+        },
+        "details": details,
+    }
+    text = json.dumps(report, indent=1)
+    Path(out).write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        click.echo(text)
+    else:
+        Console().print(bars.table(values))
+        notes.print(f"[dim]written to {out}[/]")
