@@ -153,6 +153,25 @@ def load(
     return out
 
 
+def first_error(shots: Sequence[Shot]) -> str:
+    """Why not one of these file shots can be read; "" as soon as one can.
+
+    Asked before any model is loaded, so that a folder of broken files costs seconds.
+    """
+    said = ""
+    for shot in shots:
+        path = getattr(shot.source, "path", None)
+        if path is None:
+            return ""
+        try:
+            pictures.read(path)
+        except pictures.PictureError as error:
+            said = said or str(error)
+            continue
+        return ""
+    return said
+
+
 def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
     """Looks up what an earlier run found, by shot id, with its masks; () where it has none.
 

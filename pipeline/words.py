@@ -14,8 +14,7 @@ from ..configs.schema import nearest
 
 # Words that carry no content of their own; the text encoder has seen them in its captions.
 _SMALL = frozenset(
-    ("a", "an", "and", "of", "on", "in", "with", "the", "at", "by", "for", "to", "is", "are")
-    + ("photo", "picture", "image", "background")
+    "a an and of on in with the at by for to is are photo picture image background".split()
 )
 
 

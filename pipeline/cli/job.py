@@ -42,8 +42,15 @@ def _settings(options: dict[str, Any]) -> Settings:
     for option, name in _SETTING.items():
         if options.get(option) is not None:
             overrides[name] = options[option]
+    if options.get("batch_size") is not None:
+        for section in ("generate", "detect", "segment", "rerender"):
+            overrides[f"{section}.batch_size"] = options["batch_size"]
     if options.get("prompt") is not None:
         overrides["generate.prompt"] = options["prompt"]
+        if options.get("edit") and "{class}" not in options["prompt"]:
+            # The edit needs a place to stand: "{edit} {class}" in the preset's own prompt.
+            usual = load_settings(options["preset"])
+            overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
     if options.get("negative_prompt") is not None:
         overrides["generate.negative_prompt"] = options["negative_prompt"]
     return load_settings(options["preset"], overrides)
@@ -53,16 +60,27 @@ def work(
     command: str, inputs: Sequence[str], needs: Sequence[str], options: dict[str, Any]
 ) -> None:
     """Do the job; exits 1 where nothing came out but failures."""
+    from .. import inputs as sources
+
     settings = _settings(options)
     classes = _classes(command, inputs, options, settings)
     shots, found = _shots(command, inputs, classes, options, settings)
     needs = tuple(needs) if inputs else ("generate", *needs)
     if found is not None and command == "enhance":
         needs = ("rerender",)
+    broken = sources.first_error(shots) if inputs else ""
+    if broken and not any(Path(given).is_dir() for given in inputs):
+        raise sources.InputError(broken)
+    if broken:
+        needs = ()
     folder = _folder(command, inputs, classes, options, settings)
     total = len(shots)
     shots = [shot for shot in shots if shot.id not in folder.done]
-    summary = _go(shots, settings, needs, folder, found, quiet=options["as_json"])
+    try:
+        summary = _go(shots, settings, needs, folder, found, quiet=options["as_json"])
+    except KeyboardInterrupt:
+        show.warn(f"stopped; the same command with --out {folder.path} goes on")
+        raise SystemExit(130) from None
     summary.resumed = total - len(shots)
     _close(folder, summary, as_json=options["as_json"])
     if summary.total and summary.failed == summary.total:
@@ -166,15 +184,17 @@ def _go(
     quiet: bool,
 ) -> Summary:
     from .. import inputs as sources
-    from ..run import Summary, run_shots
+    from ..run import Stages, Summary, run_shots
 
     summary = Summary()
     if not shots:
         return summary
-    from ..models import build_stages
-
     with show.Bars(quiet) as bars:
-        stages = build_stages(settings, needs, tell=bars.say)
+        stages = Stages()
+        if needs:
+            from ..models import build_stages
+
+            stages = build_stages(settings, needs, tell=bars.say)
         if "generate" not in needs:
             stages = replace(stages, load=functools.partial(sources.load, found=found))
         for shot in run_shots(

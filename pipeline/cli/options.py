@@ -40,7 +40,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--out", metavar="DIR", help="Run folder; one that exists goes on. Default: runs/<time>."
     ),
     "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
-    "batch_size": click.option("--batch-size", type=int, help="Shots in memory at a time."),
+    "batch_size": click.option("--batch-size", type=int, help="Pictures a stage takes at once."),
     "device": click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."),
     "set": click.option(
         "--set",
@@ -74,7 +74,7 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            _end("stopped; the same command with --out set to this run's folder goes on", 130)
+            _end("stopped", 130)
         except ValueError as error:
             if not type(error).__module__.startswith("visuals."):
                 raise
@@ -84,6 +84,10 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
             if name.split(".")[0] == "visuals":
                 raise
             _end(f"{name} is not installed; pip install 'visuals[{_extra(name)}]'", 1)
+
+    return guarded
+        except OSError as error:
+            _end(" ".join(str(error).split()), 1)
 
     return guarded
 

@@ -42,7 +42,7 @@ class Bars:
             TextColumn("{task.description:<14}"),
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>9}"),
+            TextColumn("{task.fields[rate]:>11}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=Console(stderr=True),
             disable=quiet,
@@ -76,7 +76,7 @@ class Bars:
             self._tasks[stage] = self._progress.add_task(_VERBS[stage], total=total, rate="")
         task = self._tasks[stage]
         speed = next(t for t in self._progress.tasks if t.id == task).speed
-        rate = f"{speed:.2f}/s" if speed else ""
+        rate = "" if not speed else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
         self._progress.update(task, completed=done, total=total, rate=rate)
 
 

@@ -1,0 +1,64 @@
+"""Settings: presets load, and what is wrong is said in one line each, all together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visuals.configs.schema import SettingsError, check, load_settings, merge, presets
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_load_and_round_trip(name: str) -> None:
+    settings = load_settings(name)
+    assert check(settings.model_dump(mode="json")) == settings
+    assert "{class}" in settings.generate.prompt
+
+
+def test_mini_is_128_px_and_embedded() -> None:
+    settings = load_settings()
+    assert (settings.generate.width, settings.generate.height) == (128, 128)
+    assert settings.generate.model.startswith("mini/")
+
+
+def test_all_problems_at_once_with_the_nearest_key() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("mini", {"rerender.strenght": 0.3, "run.sed": 1, "rerender.strength": 1.4})
+    problems = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 3
+    assert "'rerender.strenght'; did you mean 'strength'?" in problems
+    assert "'run.sed'; did you mean 'seed'?" in problems
+    assert "rerender.strength 1.4" in problems and "set rerender.strength" in problems
+
+
+def test_unknown_section_and_preset_name_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="'generte'; did you mean 'generate'"):
+        load_settings("mini", {"generte.steps": 3})
+    with pytest.raises(SettingsError, match="'minni'; did you mean 'mini'"):
+        load_settings("minni")
+
+
+def test_a_file_builds_on_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: mini\nrerender:\n  strength: 0.5\n")
+    settings = load_settings(str(path), {"rerender.steps": 7, "run.seed": None})
+    assert (settings.rerender.strength, settings.rerender.steps) == (0.5, 7)
+    assert settings.generate == load_settings().generate
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", "base: nowhere"])
+def test_bad_files_are_said_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_frozen_and_merge_changes_nothing_given() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.run.seed = 3  # type: ignore[misc]
+    low = {"a": {"b": 1}}
+    assert merge(low, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}} and low == {"a": {"b": 1}}

@@ -1,0 +1,71 @@
+"""What every test stands on: a home folder of its own, one thread, no network, the models.
+
+`mini` is the folder of embedded models: checkpoints/mini where its weights are, else the
+random-weight one of `stages/tiny.py`, which has the same formats and can only be run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAINED = ROOT / "checkpoints" / "mini"
+
+
+def trained() -> bool:
+    """Whether the embedded weights are there, all of them."""
+    parts = ("sd", "controlnet-canny", "grounding-dino", "sam")
+    return all(list((TRAINED / part).rglob("*.safetensors")) for part in parts)
+
+
+def _tiny() -> Any:
+    """tests/stages/tiny.py, by its path: the name `stages` is also that of the source folder."""
+    spec = importlib.util.spec_from_file_location("tiny", ROOT / "tests" / "stages" / "tiny.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def own_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A home and a working folder of its own, so that no test sees another's files."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.chdir(home)
+    yield home
+
+
+@pytest.fixture(scope="session")
+def mini_is_trained() -> bool:
+    return trained()
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The embedded models, else tiny ones of the same formats (see VISUALS_MINI)."""
+    if trained():
+        yield TRAINED
+        return
+    folder = tmp_path_factory.mktemp("mini")
+    _tiny().write(folder)
+    before = os.environ.get("VISUALS_MINI")
+    os.environ["VISUALS_MINI"] = str(folder)
+    yield folder
+    if before is None:
+        os.environ.pop("VISUALS_MINI", None)
+    else:
+        os.environ["VISUALS_MINI"] = before

@@ -1,0 +1,103 @@
+"""Reading and writing pictures: what stands beside the pixels is kept, bad files are said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visuals.pipeline import pictures
+
+
+def gradient(height: int = 20, width: int = 30) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows * 8, columns * 6, rows + columns], axis=-1).astype(np.uint8)
+
+
+def test_exif_orientation_is_applied_once(tmp_path: Path) -> None:
+    image = Image.fromarray(gradient())
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    image.save(tmp_path / "a.png", exif=exif)
+    read = pictures.read(tmp_path / "a.png")
+    assert read.rgb.shape == (30, 20, 3)
+    assert np.array_equal(read.rgb, np.rot90(gradient(), -1))
+    (tmp_path / "b.png").write_bytes(pictures.png(read.rgb, exif=read.exif))
+    again = pictures.read(tmp_path / "b.png")
+    assert np.array_equal(again.rgb, read.rgb)
+    assert Image.open(tmp_path / "b.png").getexif()[0x010F] == "a camera"
+
+
+def test_alpha_and_icc_profile_are_kept(tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    alpha = np.arange(600, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
+    data = pictures.png(gradient(), alpha=alpha, icc_profile=profile)
+    (tmp_path / "a.png").write_bytes(data)
+    read = pictures.read(tmp_path / "a.png")
+    assert read.alpha is not None and np.array_equal(read.alpha, alpha)
+    assert read.icc_profile == profile
+    assert np.array_equal(read.rgb, gradient())
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "1", "LA"])
+def test_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a.tif" if mode in ("CMYK", "I;16") else tmp_path / "a.png"
+    source = Image.new("I;16", (30, 20), 65535) if mode == "I;16" else None
+    (source or Image.fromarray(gradient()).convert(mode)).save(path)
+    rgb = pictures.read(path).rgb
+    assert rgb.shape == (20, 30, 3) and rgb.dtype == np.uint8
+    if mode == "I;16":
+        assert (rgb == 255).all()
+
+
+def test_bad_files_are_said_in_one_line(tmp_path: Path) -> None:
+    whole = pictures.png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    cases = {
+        "empty.png": (b"", "0 bytes"),
+        "text.jpg": (b"no picture at all", "not a picture"),
+        "cut.png": (whole[: len(whole) // 2], "truncated"),
+        "none.png": (None, "no such file"),
+    }
+    for name, (data, said) in cases.items():
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+        with pytest.raises(pictures.PictureError) as caught:
+            pictures.read(tmp_path / name)
+        assert said in str(caught.value) and name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("1", (400, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 100_000)
+    with pytest.raises(pictures.PictureError, match="400 × 300 pixels"):
+        pictures.read(tmp_path / "bomb.png")
+
+
+def test_find_goes_down_and_leaves_hidden_files_out(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a/c.png", ".hidden/d.png", "a/.e.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = [p.relative_to(tmp_path).as_posix() for p in pictures.find(tmp_path)]
+    assert found == ["a/c.png", "b.JPG"]
+
+
+def test_names_never_meet() -> None:
+    paths = [Path(p) for p in ("r/x.png", "r/x.jpg", "r/X.webp", "r/s/x.png", "r/x_jpg.png")]
+    given = pictures.names(paths, Path("r"))
+    assert len({name.lower() for name in given.values()}) == len(paths)
+    assert given[Path("r/s/x.png")] == "s/x"
+
+
+def test_write_leaves_no_part_behind(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    with pytest.raises(OSError):
+        pictures.write(target, b"data")  # a folder cannot be replaced by a file
+    pictures.write(tmp_path / "deep" / "a.bin", b"data")
+    assert (tmp_path / "deep" / "a.bin").read_bytes() == b"data"
+    assert not list(tmp_path.rglob("*.part"))

@@ -1,0 +1,66 @@
+"""The built wheel holds the package, whole, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("checkpoints", "configs", "pipeline", "samples", "stages")
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The wheel's file list, built from the tracked and the not-yet-tracked files."""
+    source = tmp_path_factory.mktemp("source")
+    out = tmp_path_factory.mktemp("wheel")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(out), str(source)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        return file.namelist()
+
+
+def test_one_name_and_its_metadata(names: list[str]) -> None:
+    tops = {name.split("/")[0] for name in names}
+    assert sorted(t for t in tops if not t.endswith(".dist-info")) == ["visuals"]
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_every_module_of_the_tree_ships(names: list[str]) -> None:
+    expected = {"visuals/__init__.py", "visuals/__main__.py", "visuals/py.typed"}
+    for part in PARTS:
+        expected |= {f"visuals/{p.relative_to(ROOT)}" for p in (ROOT / part).rglob("*.py")}
+    assert {n for n in names if n.endswith(".py")} == {n for n in expected if n.endswith(".py")}
+    assert expected <= set(names)
+
+
+def test_data_ships_and_nothing_of_the_workshop(names: list[str]) -> None:
+    expected = {f"visuals/{p.relative_to(ROOT)}" for p in (ROOT / "configs").glob("*.yaml")}
+    for folder in ("checkpoints/mini", "samples/photos"):
+        found = (ROOT / folder).rglob("*")
+        expected |= {f"visuals/{p.relative_to(ROOT)}" for p in found if p.is_file()}
+    assert expected <= set(names)
+    for name in names:
+        assert not name.startswith(("visuals/tests/", "visuals/docs/", "visuals/.")), name
+        assert not name.endswith((".pyc", ".nbc", ".nbi", ".part")), name
