@@ -1,0 +1,1 @@
+"""Models by name: which there are, where their files lie, how each is loaded."""

@@ -95,7 +95,8 @@ def one_to_many(logits, coords, owner, boxes, labels, columns, hard: bool):
     columns: token position of each phrase; labels: class of each box; `phrase_of` by class.
     """
     position, classes = columns
-    target = torch.zeros(len(logits), len(position))
+    # the marks between the phrases count as absent: they vote in the choice of queries too
+    target = torch.zeros(len(logits), 2 * len(position) + 2)
     hit = owner >= 0
     box_loss = coords.sum() * 0.0
     if hit.any():
@@ -108,8 +109,8 @@ def one_to_many(logits, coords, owner, boxes, labels, columns, hard: bool):
         rows = hit.nonzero()[:, 0]
         for j, k in enumerate(classes):
             here = own_class == k
-            target[rows[here], j] = iou[here] if not hard else 1.0
-    return focal(logits[:, position], target), box_loss, int(hit.sum())
+            target[rows[here], position[j]] = iou[here] if not hard else 1.0
+    return focal(logits[:, : target.shape[1]], target), box_loss, int(hit.sum())
 
 
 def loss_of(model, outputs, batch, points) -> tuple[torch.Tensor, dict[str, float]]:
@@ -209,7 +210,19 @@ def fit(model, tok, renders: Renders, *, workdir: Path, budget: Budget, batch: i
         outputs = model(pixel_values=x, input_ids=ids, attention_mask=torch.ones_like(ids))
         return loss_of(model, outputs, truth, points)
 
-    train("detector", workdir=workdir, modules={"model": model}, loss_fn=loss_fn, budget=budget, seed=6)
+    fast, slow = [], []  # heads and scaled norms have far to go; Adam moves all at one pace
+    for key, parameter in model.named_parameters():
+        ahead = "bbox_embed" in key or "enc_output_norm" in key or "decoder.layer_norm" in key
+        (fast if ahead else slow).append(parameter)
+    train(
+        "detector",
+        workdir=workdir,
+        modules={"model": model},
+        loss_fn=loss_fn,
+        budget=budget,
+        seed=6,
+        param_groups=[{"params": slow, "scale": 1.0}, {"params": fast, "scale": 4.0}],
+    )
 
 
 @torch.no_grad()

@@ -1,0 +1,89 @@
+"""The names of the models: embedded ones in this package, others on the Hugging Face hub.
+
+Knows no torch. A reference is a name of the catalogue ('mini/sd'), a folder or file, or a hub
+repository ('owner/name').
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+MINI_SWITCH = "VISUALS_MINI"
+"""Development switch: a folder that stands in for checkpoints/mini."""
+
+
+class UnknownCheckpoint(ValueError):
+    """A reference that names nothing; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the catalogue. `folder`: below the embedded models; `repository`: on the hub."""
+
+    kind: str
+    folder: str | None = None
+    repository: str | None = None
+    licence: str = "Apache-2.0"
+
+
+CATALOG: dict[str, Entry] = {
+    "mini/sd": Entry("text-to-image", folder="sd"),
+    "mini/controlnet-canny": Entry("controlnet", folder="controlnet-canny"),
+    "mini/grounding-dino": Entry("detector", folder="grounding-dino"),
+    "mini/sam": Entry("segmenter", folder="sam"),
+    "mini/classifier": Entry("classifier", folder="classifier"),
+    "mini/loras": Entry("loras", folder="loras"),
+    "sd15": Entry(
+        "text-to-image",
+        repository="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        licence="CreativeML OpenRAIL-M",
+    ),
+    "sd15-canny": Entry(
+        "controlnet", repository="lllyasviel/control_v11p_sd15_canny", licence="OpenRAIL"
+    ),
+    "grounding-dino-tiny": Entry("detector", repository="IDEA-Research/grounding-dino-tiny"),
+    "grounding-dino-base": Entry("detector", repository="IDEA-Research/grounding-dino-base"),
+    "sam-vit-base": Entry("segmenter", repository="facebook/sam-vit-base"),
+    "sam-vit-large": Entry("segmenter", repository="facebook/sam-vit-large"),
+    "sam-vit-huge": Entry("segmenter", repository="facebook/sam-vit-huge"),
+}
+
+
+def mini_folder() -> Path:
+    """Where the embedded models lie."""
+    given = os.environ.get(MINI_SWITCH)
+    return Path(given) if given else Path(__file__).parent / "mini"
+
+
+def resolve(ref: str | os.PathLike[str]) -> str:
+    """The folder, file or hub repository that a reference stands for.
+
+    Raises UnknownCheckpoint for a name that is none of these, with the nearest match.
+    """
+    text = os.fspath(ref)
+    entry = CATALOG.get(text)
+    if entry and entry.repository:
+        return entry.repository
+    if entry and entry.folder:
+        path = mini_folder() / entry.folder
+        if not path.is_dir():
+            raise UnknownCheckpoint(
+                f"{text}: no folder {entry.folder!r} among the embedded models in "
+                f"{mini_folder()}; install the package anew, or make them: "
+                "python -m visuals.checkpoints.recipe"
+            )
+        return str(path)
+    if Path(text).expanduser().exists():
+        return str(Path(text).expanduser())
+    looks_like_hub = text.count("/") == 1 and not text.startswith((".", "/", "~", "mini/"))
+    if looks_like_hub:
+        return text
+    near = difflib.get_close_matches(text, list(CATALOG), 1, 0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UnknownCheckpoint(
+        f"unknown model {text!r}{hint} (expected a folder, a hub repository owner/name, or one "
+        f"of {', '.join(CATALOG)})"
+    )

@@ -1,0 +1,126 @@
+"""How each kind of model is loaded: the same code for embedded, local and hub checkpoints.
+
+Knows no stages and no settings. Safetensors only: a pickle is refused by the libraries.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .catalog import resolve
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be loaded; the message says got, expected, remedy."""
+
+
+def _found(ref: str | os.PathLike[str], load: Any) -> Any:
+    """Call `load(path, local_files_only)`; failures become one sentence."""
+    path = resolve(ref)
+    local = Path(path).exists()
+    try:
+        return load(path, local)
+    except (OSError, ValueError, KeyError) as error:
+        what = " ".join(str(error).split())[:300]
+        remedy = (
+            "the folder is incomplete; install the package anew or name another"
+            if local
+            else "check the name, the network and, for a gated model, `hf auth login`"
+        )
+        raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {what}; {remedy}") from error
+
+
+def load_text_to_image(
+    ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> Any:
+    """A diffusers StableDiffusionPipeline, in evaluation mode, on `device`."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    def load(path: str, local: bool) -> Any:
+        return StableDiffusionPipeline.from_pretrained(
+            path, torch_dtype=dtype or torch.float32, local_files_only=local, use_safetensors=True
+        )
+
+    pipe = _found(ref, load).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def load_controlnet_inpaint(
+    ref: str | os.PathLike[str],
+    controlnet_refs: Sequence[str | os.PathLike[str]],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    base: Any = None,
+) -> Any:
+    """A StableDiffusionControlNetInpaintPipeline; with `base` it shares that pipeline's models."""
+    import torch
+    from diffusers import ControlNetModel, StableDiffusionControlNetInpaintPipeline
+
+    base = base if base is not None else load_text_to_image(ref, device=device, dtype=dtype)
+
+    def load(path: str, local: bool) -> Any:
+        return ControlNetModel.from_pretrained(
+            path, torch_dtype=dtype or torch.float32, local_files_only=local, use_safetensors=True
+        )
+
+    nets = [_found(r, load).to(device) for r in controlnet_refs]
+    parts = {k: v for k, v in base.components.items() if k != "scheduler"}
+    pipe = StableDiffusionControlNetInpaintPipeline(
+        **parts,
+        scheduler=type(base.scheduler).from_config(base.scheduler.config),
+        controlnet=nets[0] if len(nets) == 1 else nets,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def load_detector(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
+    """(model, processor) of a Grounding DINO, in float32."""
+    import torch
+    from transformers import AutoProcessor, GroundingDinoForObjectDetection
+
+    def load(path: str, local: bool) -> tuple[Any, Any]:
+        model = GroundingDinoForObjectDetection.from_pretrained(
+            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
+        )
+        return model, AutoProcessor.from_pretrained(path, local_files_only=local)
+
+    model, processor = _found(ref, load)
+    return model.to(device).eval(), processor
+
+
+def load_segmenter(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
+    """(model, processor) of a SAM, in float32."""
+    import torch
+    from transformers import SamModel, SamProcessor
+
+    def load(path: str, local: bool) -> tuple[Any, Any]:
+        model = SamModel.from_pretrained(
+            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
+        )
+        return model, SamProcessor.from_pretrained(path, local_files_only=local)
+
+    model, processor = _found(ref, load)
+    return model.to(device).eval(), processor
+
+
+def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The words.json beside or in a checkpoint's folder; None for models that know all words."""
+    path = Path(resolve(ref))
+    for folder in (path, path.parent):
+        file = folder / "words.json"
+        if file.is_file():
+            words: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            return words
+    return None

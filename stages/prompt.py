@@ -1,0 +1,63 @@
+"""Prompts as A1111 users write them: `<lora:name:weight>` tags and `{class}`, `{edit}` templates.
+
+Knows no models and no files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TAG = re.compile(r"<lora:([^:>]+)((?::[^:>]*)*)>", re.IGNORECASE)
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be read; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """A LoRA asked for by name, with its weight on the UNet and on the text encoder."""
+
+    name: str
+    unet: float = 1.0
+    text_encoder: float = 1.0
+
+
+def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
+    """The prompt without its tags, and the tags in order.
+
+    `<lora:x>` weighs 1, `<lora:x:0.8>` both parts 0.8, `<lora:x:0.5:1>` text encoder 0.5 and UNet
+    1, `<lora:x:te=0:unet=1>` by name, as in A1111.
+
+    >>> parse("mug, red, <lora:look:0.8>")
+    ('mug, red', (LoraTag(name='look', unet=0.8, text_encoder=0.8),))
+    """
+    tags = []
+    for match in _TAG.finditer(prompt):
+        whole, name = match.group(0), match.group(1).strip()
+        parts = [p.strip() for p in match.group(2).split(":")[1:]]
+        named = dict(p.split("=", 1) for p in parts if "=" in p)
+        plain = [p for p in parts if "=" not in p and p]
+        try:
+            te = float(named.get("te", plain[0] if plain else 1.0))
+            unet = float(named.get("unet", plain[1] if len(plain) > 1 else te))
+        except ValueError:
+            raise PromptError(
+                f"{whole}: the weight is no number; expected <lora:name:0.8>"
+            ) from None
+        tags.append(LoraTag(name, unet, te))
+    text = _TAG.sub("", prompt)
+    text = re.sub(r"\s*,(\s*,)+", ",", text)
+    return re.sub(r"\s+", " ", text).strip(" ,"), tuple(tags)
+
+
+def expand(template: str, name: str, edit: str = "") -> str:
+    """Fill `{class}` and `{edit}`; an edit without a place of its own goes before the class.
+
+    >>> expand("tag, {class}, studio", "handbag", "red leather")
+    'tag, red leather handbag, studio'
+    """
+    if "{edit}" in template:
+        return template.replace("{edit}", edit).replace("{class}", name)
+    return template.replace("{class}", f"{edit} {name}".strip())
