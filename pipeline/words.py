@@ -13,9 +13,7 @@ from typing import Any
 from ..configs.schema import nearest
 
 # Words that carry no content of their own; the text encoder has seen them in its captions.
-_SMALL = frozenset(
-    "a an and of on in with the at by for to is are photo picture image background".split()
-)
+_SMALL = frozenset(("a", "an", "and", "of", "on", "in", "with", "the", "at", "by", "for", "to"))
 
 
 class UnknownClass(ValueError):
@@ -74,5 +72,5 @@ def unknown_words(text: str, known: Mapping[str, Any] | None, usual: str = "") -
     vocabulary = {word for phrase in phrases for word in re.findall(r"\w+", phrase.lower())}
     vocabulary.update(re.findall(r"\w+", usual.lower()))
     plain = re.sub(r"<[^>]*>|\bBREAK\b", " ", text)
-    words = re.findall(r"[^\W\d_]\w*", plain.lower())
+    words = [word for word in re.findall(r"\w+", plain.lower()) if not word.isdigit()]
     return [word for word in dict.fromkeys(words) if word not in vocabulary and word not in _SMALL]

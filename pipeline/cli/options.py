@@ -84,8 +84,6 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
             if name.split(".")[0] == "visuals":
                 raise
             _end(f"{name} is not installed; pip install 'visuals[{_extra(name)}]'", 1)
-
-    return guarded
         except OSError as error:
             _end(" ".join(str(error).split()), 1)
 
