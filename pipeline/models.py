@@ -81,6 +81,31 @@ def build_stages(
     return Stages(**parts)
 
 
+def _folders(refs: Collection[str]) -> list[str]:
+    """LoRA folders: names of the catalogue, or folders."""
+    from ..checkpoints.catalog import resolve
+
+    return [resolve(ref) for ref in refs]
+
+
+def lora_folders(settings: Settings) -> tuple[str, ...]:
+    """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
+    from ..checkpoints.catalog import resolve
+
+    return tuple(resolve(folder) for folder in settings.generate.lora_dirs)
+
+
+def check_words(settings: Settings) -> None:
+    """Raises ValueError for a LoRA or a sampler that is not there, before anything is loaded."""
+    from ..stages import lora, prompt, samplers
+
+    for text in (settings.generate.prompt, settings.rerender.prompt or ""):
+        for tag in prompt.parse(text)[1]:
+            lora.find(tag.name, lora_folders(settings))
+    for name in (settings.generate.sampler, settings.rerender.sampler):
+        samplers.check(name)
+
+
 def _generator(pipe: Any, settings: Settings) -> Any:
     from ..stages.generate import Generator
 
@@ -94,7 +119,7 @@ def _generator(pipe: Any, settings: Settings) -> Any:
         sampler=g.sampler,
         clip_skip=g.clip_skip,
         batch_size=g.batch_size,
-        lora_dirs=g.lora_dirs,
+        lora_dirs=_folders(g.lora_dirs),
     )
 
 
@@ -129,7 +154,7 @@ def rerenderer(inpaint: Any, settings: Settings, **changes: Any) -> Any:
         "guidance_start": c.guidance_start,
         "guidance_end": c.guidance_end,
         "batch_size": r.batch_size,
-        "lora_dirs": settings.generate.lora_dirs,
+        "lora_dirs": _folders(settings.generate.lora_dirs),
     }
     return Rerenderer(inpaint, CannyControl(low=c.low, high=c.high), **{**values, **changes})
 

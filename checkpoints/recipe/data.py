@@ -40,9 +40,7 @@ class Renders:
         return len(self.meta)
 
 
-def _draw(
-    seeds: range, size: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def _draw(seeds: range, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     from ...samples import studio
 
     shots = [studio.render(seed, size) for seed in seeds]
@@ -70,18 +68,12 @@ def render_split(folder: Path, split: str, count: int, size: int, workers: int) 
         for name, (shape, dtype) in shapes.items()
     }
     starts = range(0, count, CHUNK)
-    seeds = [
-        range(SEEDS[split] + a, SEEDS[split] + min(a + CHUNK, count)) for a in starts
-    ]
+    seeds = [range(SEEDS[split] + a, SEEDS[split] + min(a + CHUNK, count)) for a in starts]
     lines: list[str] = []
     with ProcessPoolExecutor(workers) as pool:
-        for start, chunk in zip(
-            starts, pool.map(_draw, seeds, [size] * len(seeds)), strict=True
-        ):
+        for start, chunk in zip(starts, pool.map(_draw, seeds, [size] * len(seeds)), strict=True):
             stop = start + len(chunk[3])
-            for name, part in zip(
-                ("images", "instances", "depth"), chunk, strict=False
-            ):
+            for name, part in zip(("images", "instances", "depth"), chunk, strict=False):
                 arrays[name][start:stop] = part
             lines += chunk[3]
             print(f"renders {split}: {stop}/{count}", flush=True)
@@ -96,7 +88,6 @@ def open_renders(folder: Path, split: str) -> Renders:
     with open(target / "meta.jsonl") as lines:
         meta = [json.loads(line) for line in lines]
     images, instances, depth = (
-        np.load(target / f"{name}.npy", mmap_mode="r")
-        for name in ("images", "instances", "depth")
+        np.load(target / f"{name}.npy", mmap_mode="r") for name in ("images", "instances", "depth")
     )
     return Renders(images, instances, depth, meta)

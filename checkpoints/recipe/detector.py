@@ -138,7 +138,11 @@ def loss_of(model, outputs, batch, points) -> tuple[torch.Tensor, dict[str, floa
         cls, box, hits = torch.zeros(()), torch.zeros(()), 0
         for i, (boxes, labels, columns) in enumerate(batch):
             if name == "enc":
-                owner = assign(points, boxes, 0.6) if len(boxes) else points.new_full((len(points),), -1).long()
+                owner = (
+                    assign(points, boxes, 0.6)
+                    if len(boxes)
+                    else points.new_full((len(points),), -1).long()
+                )
             elif len(boxes):
                 start = outputs.init_reference_points[i].detach()
                 owner = assign(start[:, :2], boxes, 0.5)
@@ -152,7 +156,10 @@ def loss_of(model, outputs, batch, points) -> tuple[torch.Tensor, dict[str, floa
             )
             cls, box, hits = cls + c, box + b, hits + n
         total = total + (cls * 2 + box) / max(1, hits)
-        numbers |= {f"{name}_cls": cls.item() / max(1, hits), f"{name}_box": box.item() / max(1, hits)}
+        numbers |= {
+            f"{name}_cls": cls.item() / max(1, hits),
+            f"{name}_box": box.item() / max(1, hits),
+        }
     return total, numbers
 
 
@@ -170,7 +177,9 @@ def warm_up(model, renders: Renders, *, workdir: Path, budget: Budget, batch: in
         features, _ = model.model.backbone(x, mask)
         maps = [
             head(proj(f)).flatten(2)
-            for head, proj, (f, _) in zip(heads, model.model.input_proj_vision, features, strict=True)
+            for head, proj, (f, _) in zip(
+                heads, model.model.input_proj_vision, features, strict=True
+            )
         ]
         logits = torch.cat(maps, 2).transpose(1, 2)
         target = torch.zeros_like(logits)
@@ -203,7 +212,11 @@ def fit(model, tok, renders: Renders, *, workdir: Path, budget: Budget, batch: i
             prompts.append(" ".join(f"{n} ." for n in names))
             position = torch.arange(count) * 2 + 1
             truth.append(
-                (torch.from_numpy(boxes), torch.tensor(labels, dtype=torch.long), (position, classes))
+                (
+                    torch.from_numpy(boxes),
+                    torch.tensor(labels, dtype=torch.long),
+                    (position, classes),
+                )
             )
         ids = tok(prompts, return_tensors="pt").input_ids
         x = to_tensor(np.stack([s[0] for s in shots])).contiguous()
@@ -255,7 +268,9 @@ def evaluate(model, tok, renders: Renders, count: int, threshold: float) -> dict
     }
 
 
-def run(workdir: Path, out: Path, renders: Renders, val: Renders, warm: Budget, main: Budget) -> None:
+def run(
+    workdir: Path, out: Path, renders: Renders, val: Renders, warm: Budget, main: Budget
+) -> None:
     """The recipe's step: warm up, train, print held-out figures, export."""
     torch.manual_seed(0)
     tok = detector_model.tokenizer()

@@ -58,10 +58,7 @@ def tokenizer(captions: list[str], size: int = 700) -> CLIPTokenizer:
     model = json.loads(tok.to_str())["model"]
     # CLIP's order: letters, letters that end a word, merges, the two marks
     names = letters + [c + "</w>" for c in letters]
-    merges = [
-        tuple(m) if not isinstance(m, str) else tuple(m.split(" "))
-        for m in model["merges"]
-    ]
+    merges = [tuple(m) if not isinstance(m, str) else tuple(m.split(" ")) for m in model["merges"]]
     seen = set(names)
     for a, b in merges:
         if a + b not in seen:
@@ -71,15 +68,11 @@ def tokenizer(captions: list[str], size: int = 700) -> CLIPTokenizer:
     with tempfile.TemporaryDirectory() as folder:
         vocab, merge = Path(folder, "vocab.json"), Path(folder, "merges.txt")
         vocab.write_text(json.dumps({n: i for i, n in enumerate(names)}))
-        merge.write_text(
-            "#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n"
-        )
+        merge.write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")
         return CLIPTokenizer.from_pretrained(folder, model_max_length=MAX_LENGTH)
 
 
-def text_encoder(
-    tok: CLIPTokenizer, width: int = 128, layers: int = 2
-) -> CLIPTextModel:
+def text_encoder(tok: CLIPTokenizer, width: int = 128, layers: int = 2) -> CLIPTextModel:
     """A fresh CLIP text model."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -99,9 +92,7 @@ def text_encoder(
     )
 
 
-def unet(
-    channels: tuple[int, int] = (80, 160), width: int = 128
-) -> UNet2DConditionModel:
+def unet(channels: tuple[int, int] = (80, 160), width: int = 128) -> UNet2DConditionModel:
     """A fresh UNet for 4 x 16 x 16 latents."""
     from diffusers import UNet2DConditionModel
 
@@ -152,9 +143,7 @@ def strew_tags(captions: list[str], seed: int, share: float = 0.15) -> list[str]
     rng = np.random.default_rng(seed)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     return [
-        f"{''.join(rng.choice(letters, rng.integers(4, 10)))}, {c}"
-        if rng.random() < share
-        else c
+        f"{''.join(rng.choice(letters, rng.integers(4, 10)))}, {c}" if rng.random() < share else c
         for c in captions
     ]
 
@@ -199,9 +188,7 @@ def fit(
     noise_schedule = schedule()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def loss_fn(
-        step: int, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = torch.from_numpy(rng.integers(len(ids), size=batch))
         z = pictures.latents[pick].float()
         words = ids[pick].clone()
@@ -212,9 +199,7 @@ def fit(
             memory_format=torch.channels_last
         )
         hidden = text(words).last_hidden_state
-        return v_loss(
-            noise_schedule, net(noisy, times, hidden).sample, z, noise, times
-        ), {}
+        return v_loss(noise_schedule, net(noisy, times, hidden).sample, z, noise, times), {}
 
     groups = [
         {"params": list(net.parameters()), "scale": 1.0},

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 
-def build(
-    channels: tuple[int, ...] = (16, 32, 64, 96), sample_size: int = 128
-) -> AutoencoderKL:
+def build(channels: tuple[int, ...] = (16, 32, 64, 96), sample_size: int = 128) -> AutoencoderKL:
     """A fresh VAE."""
     from diffusers import AutoencoderKL
 
@@ -85,9 +83,7 @@ def colour_anchor(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     return (mean[:, :3] - 3.0 * _opponent(F.avg_pool2d(x, 8))).square().mean()
 
 
-def crops(
-    renders: Renders, rng: np.random.Generator, count: int, side: int
-) -> np.ndarray:
+def crops(renders: Renders, rng: np.random.Generator, count: int, side: int) -> np.ndarray:
     """Random square cut-outs, half of them mirrored, most of them on a product."""
     out = np.empty((count, side, side, 3), np.uint8)
     size = renders.images.shape[1]
@@ -124,9 +120,7 @@ def fit(
         vae.quant_conv.requires_grad_(False)
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def loss_fn(
-        step: int, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, dict[str, Any]]:
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, Any]]:
         x = to_tensor(crops(renders, rng, batch, side))
         if decoder_only:
             with torch.no_grad():
