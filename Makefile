@@ -38,6 +38,7 @@ format: .venv/.installed-dev
 
 .venv/.installed-dev: .venv/.installed
 	$(PIP_INSTALL) -e '.[dev]'
+	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/visuals
 	@touch $@
 
 clean:

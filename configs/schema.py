@@ -110,7 +110,7 @@ class Settings(_Section):
     segment: SegmentSettings
     control: ControlSettings
     rerender: RerenderSettings
-    run: RunSettings = RunSettings()
+    run: RunSettings = Field(default_factory=RunSettings)  # type: ignore[arg-type]
 
 
 def presets() -> list[str]:

@@ -103,7 +103,8 @@ def check_words(settings: Settings) -> None:
         for tag in prompt.parse(text)[1]:
             lora.find(tag.name, lora_folders(settings))
     for name in (settings.generate.sampler, settings.rerender.sampler):
-        samplers.check(name)
+        if name not in samplers.NAMES:
+            samplers.scheduler(name, {})
 
 
 def _generator(pipe: Any, settings: Settings) -> Any:

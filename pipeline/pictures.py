@@ -77,8 +77,8 @@ def read(path: str | Path) -> Picture:
         alpha = np.asarray(upright.convert("RGBA"))[..., 3].copy() if has_alpha else None
         if upright.mode.startswith(("I;16", "I")):
             grey = np.asarray(upright, dtype=np.float32)
-            grey = grey / (65535 if grey.max() > 255 else 255) * 255
-            rgb = np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
+            grey *= 255 / (65535 if grey.max() > 255 else 255)
+            rgb = np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
         else:
             if upright.mode == "CMYK":
                 icc = None  # the profile describes inks that are no longer there

@@ -46,7 +46,7 @@ class Summary:
     skipped: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    per_stage: Counter[str] = field(default_factory=Counter)
+    per_stage: dict[str, float] = field(default_factory=dict)
     changed_outside: int = 0
 
     @property
@@ -147,7 +147,7 @@ def _through(
         started = time.perf_counter()
         done = _guarded(name, stage, [batch[k] for k in part])
         seconds = time.perf_counter() - started
-        summary.per_stage[name] += seconds
+        summary.per_stage[name] = summary.per_stage.get(name, 0.0) + seconds
         for k, shot in zip(part, done, strict=True):
             out[k] = replace(shot, seconds={**shot.seconds, name: round(seconds / len(part), 4)})
         meter.done(name, len(part))

@@ -61,6 +61,7 @@ def work(
 ) -> None:
     """Do the job; exits 1 where nothing came out but failures."""
     from .. import inputs as sources
+    from ..models import check_words
 
     settings = _settings(options)
     classes = _classes(command, inputs, options, settings)
@@ -68,6 +69,8 @@ def work(
     needs = tuple(needs) if inputs else ("generate", *needs)
     if found is not None and command == "enhance":
         needs = ("rerender",)
+    if "generate" in needs or "rerender" in needs:
+        check_words(settings)
     broken = sources.first_error(shots) if inputs else ""
     if broken and not any(Path(given).is_dir() for given in inputs):
         raise sources.InputError(broken)
