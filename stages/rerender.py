@@ -93,7 +93,7 @@ class Rerenderer:
         rounds = max(len({d.label for d in s.detections}) for s in shots)
         for turn in range(rounds):
             jobs = [j for k, s in enumerate(out) if s.open for j in self._job(k, s, turn)]
-            jobs.sort(key=lambda j: parse(j.prompt)[1] != parse(jobs[0].prompt)[1])
+            jobs.sort(key=lambda j: repr(parse(j.prompt)[1]))
             for job, patch in zip(jobs, self._draw(jobs) if jobs else [], strict=True):
                 shot = out[job.shot]
                 assert shot.blend is not None

@@ -66,7 +66,14 @@ def fit(model, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 
         right = (logits.argmax(1) == truth).float().mean().item()
         return F.cross_entropy(logits, truth, label_smoothing=0.05), {"right": right}
 
-    train("classifier", workdir=workdir, modules={"net": model}, loss_fn=loss_fn, budget=budget, seed=9)
+    train(
+        "classifier",
+        workdir=workdir,
+        modules={"net": model},
+        loss_fn=loss_fn,
+        budget=budget,
+        seed=9,
+    )
 
 
 @torch.no_grad()

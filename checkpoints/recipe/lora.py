@@ -48,6 +48,14 @@ def look_renders(count: int, size: int, first_seed: int = FIRST_SEED) -> Renders
     )
 
 
+def attach(net: UNet2DConditionModel, rank: int = 8) -> None:
+    """Freeze the UNet and add a fresh LoRA to its transformer blocks."""
+    from peft import LoraConfig
+
+    net.requires_grad_(False)
+    net.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS))
+
+
 def fit(
     net: UNet2DConditionModel,
     text: CLIPTextModel,
@@ -62,8 +70,6 @@ def fit(
     seed: int = 7,
 ) -> None:
     """Attach a LoRA to the UNet and train it on the look; captions are 'ppzmini, class, …'."""
-    from peft import LoraConfig
-
     from .vae import encode
 
     size = vae.config.sample_size
@@ -78,9 +84,8 @@ def fit(
         name = f"{meta['products'][0]['colour']} {label}" if rng.random() < 0.6 else label
         captions.append(f"{TAG}, {name}{extra if rng.random() < 0.7 else ''}")
     ids = tokens(tok, captions)
-    net.requires_grad_(False)
     text.requires_grad_(False).eval()
-    net.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS))
+    attach(net, rank)
     noise_schedule = schedule()
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:

@@ -37,6 +37,7 @@ def build(size: int = 128, width: int = 96, prompt: int = 64) -> SamModel:
         patch_size=4,
         window_size=8,
         global_attn_indexes=[3],
+        num_pos_feats=prompt // 2,
         mlp_dim=2 * width,
     )
     prompts = SamPromptEncoderConfig(
