@@ -117,7 +117,11 @@ def _card(folder: Path, line: Mapping[str, Any]) -> str:
     if line["reason"]:
         said = f'<p class="reason">{escape(line["reason"]["message"])}</p>'
     elif line["error"]:
-        said = f'<p class="reason">{escape(line["error"]["message"])}</p>'
+        error = line["error"]
+        text = (
+            error["message"] if error["where"] == "load" else "{where}: {message}".format(**error)
+        )
+        said = f'<p class="reason">{escape(text)}</p>'
     words = line["prompt"] or line["input"] or ""
     if line.get("edit"):
         words += f" → {line['edit']}"

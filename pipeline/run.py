@@ -58,7 +58,9 @@ class Summary:
             self.skipped[shot.reason.code] += 1
         elif shot.status == "failed" and shot.failure:
             self.failed += 1
-            self.errors.append(f"{shot.id}: {shot.failure.message}")
+            said = shot.failure
+            where = "" if said.where == "load" else f"{said.where}: {said.kind}: "
+            self.errors.append(f"{shot.id}: {where}{said.message}")
         elif shot.status == "enhanced":
             self.enhanced += 1
         else:

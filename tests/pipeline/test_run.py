@@ -27,7 +27,7 @@ def test_every_shot_comes_out_once_in_its_state() -> None:
     record = summary.as_dict()
     assert (record["total"], record["made"], record["failed"]) == (3, 2, 1)
     assert record["skipped"] == {"no_detection": 1}
-    assert record["errors"] == ["bad: out of paint"]
+    assert record["errors"] == ["bad: generate: RuntimeError: out of paint"]
 
 
 def test_without_stage_3_what_was_found_is_kept() -> None:
