@@ -89,10 +89,7 @@ def _shadow(things, params, bounds, x, y, z, lx, ly, lz, soft):
         t = max(near, 0.02)
         kind = int(th[KIND])
         for _ in range(28):
-            d = (
-                distance(kind, params[i], ox + t * ex, oy + t * ey, oz + t * ez)
-                * th[SCALE]
-            )
+            d = distance(kind, params[i], ox + t * ex, oy + t * ey, oz + t * ez) * th[SCALE]
             light = min(light, 0.5 + 0.5 * soft * d / t)
             if light < 0.0:
                 return 0.0
@@ -156,9 +153,7 @@ def _shade(things, params, bounds, paints, i, light, x, y, z, dx, dy, dz):
         )
     ao = _occlusion(things, params, bounds, x, y, z, nx, ny, nz)
     fill = max(0.0, -0.55 * nx * kx + 0.25 * ny + 0.6 * nz)
-    lum = light[3] * facing * shadow + ao * (
-        light[4] * (0.62 + 0.38 * ny) + light[5] * fill
-    )
+    lum = light[3] * facing * shadow + ao * (light[4] * (0.62 + 0.38 * ny) + light[5] * fill)
     q = paints[i, which]
     vx, vy, vz = -dx, -dy, -dz
     hx, hy, hz = kx + vx, ky + vy, kz + vz
@@ -209,9 +204,7 @@ def _trace(things, params, bounds, paints, scene, light, cam, sx, sy):
     r, g, b, t, lit = backdrop(scene, ox, oy, oz, dx, dy, dz, sx, sy)
     if who >= 0 and best < t + 0.05:
         x, y, z = ox + best * dx, oy + best * dy, oz + best * dz
-        r, g, b = _shade(
-            things, params, bounds, paints, who, light, x, y, z, dx, dy, dz
-        )
+        r, g, b = _shade(things, params, bounds, paints, who, light, x, y, z, dx, dy, dz)
         return r, g, b, best * k, who
     if lit > 0.0:
         x, z = ox + t * dx, oz + t * dz
@@ -245,9 +238,7 @@ def draw(things, params, bounds, paints, scene, light, cam, size):
     for j in range(size):
         for i in range(size):
             sx, sy = (2 * i + 1.0) / size - 1.0, (2 * j + 1.0) / size - 1.0
-            r, g, b, t, w = _trace(
-                things, params, bounds, paints, scene, light, cam, sx, sy
-            )
+            r, g, b, t, w = _trace(things, params, bounds, paints, scene, light, cam, sx, sy)
             image[j, i, 0], image[j, i, 1], image[j, i, 2] = (
                 _srgb(r),
                 _srgb(g),
@@ -273,9 +264,7 @@ def draw(things, params, bounds, paints, scene, light, cam, size):
                 ay = (-0.375, 0.125, 0.375, -0.125)[s]
                 sx = (2 * i + 1.0 + 2 * ax) / size - 1.0
                 sy = (2 * j + 1.0 + 2 * ay) / size - 1.0
-                p, q, v, _, _ = _trace(
-                    things, params, bounds, paints, scene, light, cam, sx, sy
-                )
+                p, q, v, _, _ = _trace(things, params, bounds, paints, scene, light, cam, sx, sy)
                 r, g, b = r + _srgb(p), g + _srgb(q), b + _srgb(v)
             image[j, i, 0], image[j, i, 1], image[j, i, 2] = r / 5, g / 5, b / 5
     return image, instance, depth

@@ -14,10 +14,17 @@ import numpy as np
 
 from .primitives import box, capsule, cylinder, ellipsoid, jit, smax, smin, step
 
-SNEAKER, HANDBAG, WRISTWATCH, MUG, BOTTLE, CAR, CHAIR, LAMP, PLANT, BALL, BOOKS = range(
-    11
+SNEAKER, HANDBAG, WRISTWATCH, MUG, BOTTLE, CAR, CHAIR, LAMP, PLANT, BALL, BOOKS = range(11)
+KINDS: tuple[str, ...] = (
+    "sneaker",
+    "handbag",
+    "wristwatch",
+    "mug",
+    "bottle",
+    "car",
+    "chair",
+    "lamp",
 )
-KINDS = ("sneaker", "handbag", "wristwatch", "mug", "bottle", "car", "chair", "lamp")
 KINDS += ("plant", "ball", "books")
 PARTS = 5
 
@@ -51,11 +58,7 @@ def _sneaker(p, x, y, z):
     u = min(1.0, max(0.0, x + 0.5))
     outside = max(abs(x) - 0.5, 0.0)
     high = 0.10 * p[0]
-    top = (
-        0.175
-        + (0.23 + high) * step(0.74, 0.34 - 0.05 * p[1], u)
-        + 0.03 * step(0.14, 0.0, u)
-    )
+    top = 0.175 + (0.23 + high) * step(0.74, 0.34 - 0.05 * p[1], u) + 0.03 * step(0.14, 0.0, u)
     top -= 0.05 * step(0.86, 1.0, u)
     w = _sneaker_width(u, p)
     rise = max(0.0, y - 0.08)
@@ -64,9 +67,9 @@ def _sneaker(p, x, y, z):
     hole = ellipsoid(x + 0.27, y - 0.50 - high, z, 0.155, 0.17, 0.085)
     upper = smax(upper, -hole, 0.03)
     sole = cylinder(abs(z) - w * 1.10 - 0.01, abs(y - 0.055) - 0.055, 0.025)
-    return 0.6 * math.sqrt(min(upper, sole) ** 2) * (
-        1.0 if min(upper, sole) > 0 else -1.0
-    ) + (0.6 * outside)
+    return 0.6 * math.sqrt(min(upper, sole) ** 2) * (1.0 if min(upper, sole) > 0 else -1.0) + (
+        0.6 * outside
+    )
 
 
 @jit
@@ -74,20 +77,13 @@ def _sneaker_part(p, x, y, z):
     u = x + 0.5
     if y < 0.112:
         return 1
-    if ((x + 0.27) / 0.175) ** 2 + ((y - 0.5 - 0.1 * p[0]) / 0.19) ** 2 + (
-        z / 0.1
-    ) ** 2 < 1.0:
+    if ((x + 0.27) / 0.175) ** 2 + ((y - 0.5 - 0.1 * p[0]) / 0.19) ** 2 + (z / 0.1) ** 2 < 1.0:
         return 4
     if p[2] > 0.5 and u > 0.87:
         return 1
     if 0.42 < u < 0.74 and abs(z) < 0.075 and math.sin(u * 95.0) > 0.0 and y > 0.2:
         return 2
-    if (
-        p[3] > 0.55
-        and y > 0.13
-        and y < 0.27
-        and abs(u - 0.36 - 0.9 * (y - 0.12)) < 0.032
-    ):
+    if p[3] > 0.55 and y > 0.13 and y < 0.27 and abs(u - 0.36 - 0.9 * (y - 0.12)) < 0.032:
         return 2
     return 0
 
@@ -235,9 +231,7 @@ def _car(p, x, y, z):
     sr = 0.55 + 0.5 * p[4]
     fx = (x - front + sf * (y - base)) / math.sqrt(1.0 + sf * sf)
     bx = (rear + sr * (y - base) * 0.8 - x) / math.sqrt(1.0 + sr * sr)
-    cabin = smax(
-        smax(fx, bx, 0.05), smax(y - roof, az - 0.235 + 0.28 * (y - base), 0.05), 0.05
-    )
+    cabin = smax(smax(fx, bx, 0.05), smax(y - roof, az - 0.235 + 0.28 * (y - base), 0.05), 0.05)
     cabin = max(cabin, base - 0.08 - y)
     body = smin(lower, cabin, 0.03)
     wx = ax - 0.365
@@ -351,9 +345,7 @@ def _books(p, x, y, z):
         h = 0.045 + 0.02 * p[k]
         a = 0.5 * (p[k + 3] - 0.5)
         c, s = math.cos(a), math.sin(a)
-        d = box(
-            c * x + s * z, y - base - h, -s * x + c * z, 0.36 - 0.03 * k, h, 0.26, 0.012
-        )
+        d = box(c * x + s * z, y - base - h, -s * x + c * z, 0.36 - 0.03 * k, h, 0.26, 0.012)
         best = min(best, d)
         base += 2.0 * h
     return best

@@ -78,9 +78,7 @@ def _paints(kind: str, colour: str, rng: np.random.Generator) -> np.ndarray:
     """Linear colour of each part, (PARTS, 3)."""
     own = _paint(rng, colour)
     dark, light = linear((34, 34, 36)), linear((226, 226, 222))
-    contrast = (
-        dark if vocabulary.COLOUR_RGB[colour][1] > 128 or colour == "white" else light
-    )
+    contrast = dark if vocabulary.COLOUR_RGB[colour][1] > 128 or colour == "white" else light
     wood, steel = linear(_WOOD[rng.integers(3)]), linear(_STEEL)
     trim = {
         "sneaker": (
@@ -113,10 +111,7 @@ def _paints(kind: str, colour: str, rng: np.random.Generator) -> np.ndarray:
             own,
         ),
         "ball": (light, own, own, own),
-        "books": (
-            linear(vocabulary.COLOUR_RGB[str(rng.choice(vocabulary.COLOURS))]) * 0.7,
-        )
-        * 4,
+        "books": (linear(vocabulary.COLOUR_RGB[str(rng.choice(vocabulary.COLOURS))]) * 0.7,) * 4,
     }[kind]
     return np.stack([own, *trim])
 
@@ -155,14 +150,10 @@ def _scene(rng: np.random.Generator, scene: str) -> np.ndarray:
         else:
             rgb = np.array(vocabulary.COLOUR_RGB[colour], float)
             soft = 1.0 if colour in ("black", "gray") else rng.uniform(0.62, 0.85)
-            out[WALL : WALL + 3] = linear(
-                np.clip(rgb * soft + 205 * (1 - soft), 18, 240)
-            )
+            out[WALL : WALL + 3] = linear(np.clip(rgb * soft + 205 * (1 - soft), 18, 240))
     elif scene == "wooden table":
         out[0] = TABLE
-        out[GROUND : GROUND + 3] = linear(_WOOD[rng.integers(3)]) * rng.uniform(
-            0.9, 1.25
-        )
+        out[GROUND : GROUND + 3] = linear(_WOOD[rng.integers(3)]) * rng.uniform(0.9, 1.25)
         wall = ((150, 158, 160), (122, 136, 126), (168, 158, 146), (96, 104, 116))
         out[WALL : WALL + 3] = linear(wall[rng.integers(4)])
     elif scene == "shelf":
@@ -180,9 +171,7 @@ def _scene(rng: np.random.Generator, scene: str) -> np.ndarray:
 def _pick_scene(rng: np.random.Generator) -> str:
     kind = rng.choice(5, p=(0.24, 0.28, 0.17, 0.15, 0.16))
     if kind == 1:
-        return (
-            f"{rng.choice([c for c in vocabulary.COLOURS if c != 'white'])} background"
-        )
+        return f"{rng.choice([c for c in vocabulary.COLOURS if c != 'white'])} background"
     return ("white background", "", "wooden table", "shelf", "street")[kind]
 
 
@@ -212,18 +201,14 @@ def render(
     scene = _pick_scene(rng) if scene is None else scene
     drawn = int(rng.choice(4, p=(0.12, 0.64, 0.16, 0.08)))
     count = drawn if products is None else products
-    extra = int(
-        rng.choice(3, p=(0.12, 0.62, 0.26)) if count == 0 else rng.random() < 0.12
-    )
+    extra = int(rng.choice(3, p=(0.12, 0.62, 0.26)) if count == 0 else rng.random() < 0.12)
     extra = extra if others is None else others
     chosen: list[dict[str, str]] = []
     for k in range(count):
         name = label if label and k == 0 else str(rng.choice(vocabulary.CLASSES))
         paint = colour if colour and k == 0 else str(rng.choice(vocabulary.COLOURS))
         tone = scene.split()[0]
-        while paint == tone and not (
-            colour and k == 0
-        ):  # white on white is drawn on request only
+        while paint == tone and not (colour and k == 0):  # white on white is drawn on request only
             paint = str(rng.choice(vocabulary.COLOURS))
         chosen.append(
             {
@@ -272,13 +257,11 @@ def render(
     lift = math.radians(rng.uniform(8, 24))
     field_of_view = math.radians(24)
     away = frame / (2 * math.tan(field_of_view / 2))
-    aim = (
-        np.array([rng.normal(0, 0.03), 0.42 * tallest + rng.normal(0, 0.02), 0.0]) * 1.0
-    )
+    aim = np.array([rng.normal(0, 0.03), 0.42 * tallest + rng.normal(0, 0.02), 0.0]) * 1.0
     eye = aim + away * np.array([0.0, math.sin(lift), math.cos(lift)])
     forward = (aim - eye) / np.linalg.norm(aim - eye)
     right = np.cross(forward, (0, 1, 0))
-    right /= np.linalg.norm(right)
+    right = right / np.linalg.norm(right)
     up = np.cross(right, forward)
     cam = np.array([*eye, *right, *up, *forward, math.tan(field_of_view / 2)])
 

@@ -1,4 +1,4 @@
-"""The words of the studio: product classes, colours, materials, scenes and the captions made of them.
+"""The words of the studio: classes, colours, materials, scenes, and captions made of them.
 
 Knows no pixels. The embedded models are trained on these words and know no others.
 """
@@ -75,9 +75,7 @@ def caption(
     shown = rng.random() < 0.9
     if rng.random() < 0.45:
         if things:
-            named = " and ".join(
-                "books" if t == "books" else _article(t) for t in things
-            )
+            named = " and ".join("books" if t == "books" else _article(t) for t in things)
             text = f"{named} {sentence}" if shown else named
         else:
             text = f"an empty {scene}"
@@ -96,7 +94,6 @@ def words() -> dict[str, object]:
         "synonyms": {k: list(v) for k, v in SYNONYMS.items()},
         "colours": list(COLOURS),
         "materials": list(MATERIALS),
-        "scenes": ["white background", *(f"{c} background" for c in COLOURS)]
-        + ["wooden table", "shelf", "street"],
+        "scenes": ["white background", *(f"{c} background" for c in COLOURS), *SCENES[2:]],
         "other": [*OTHERS, *TAGS, "empty", "photo"],
     }

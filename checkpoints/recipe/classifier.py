@@ -6,7 +6,7 @@ Learns from renders alone, never from generated pictures.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -51,11 +51,11 @@ def label(renders: Renders, i: int) -> int:
     return LABELS.index(products[0]["label"] if products else "none")
 
 
-def fit(model, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32) -> None:
+def fit(model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32) -> None:
     """Train on softened, moved pictures."""
     usable = suitable(renders)
 
-    def loss_fn(step: int, rng: np.random.Generator):
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = rng.choice(usable, batch)
         images = [
             soften(move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)[0], rng)
@@ -77,7 +77,7 @@ def fit(model, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 
 
 
 @torch.no_grad()
-def evaluate(model, renders: Renders) -> float:
+def evaluate(model: Any, renders: Renders) -> float:
     """Share of held-out pictures named rightly."""
     model.eval()
     usable = suitable(renders)

@@ -9,6 +9,7 @@ loss, Li et al. 2020), so that suppression keeps the best box.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,10 +24,14 @@ from .loop import Budget, train
 from .vae import to_tensor
 
 CLASSES = vocabulary.CLASSES
+Truth = tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, list[int]]]
+"""Boxes (n, 4), their classes (n,), and token position and class of each phrase."""
 ABSENT = (*vocabulary.OTHERS, *vocabulary.COLOURS)
 
 
-def example(renders: Renders, i: int, rng: np.random.Generator):
+def example(
+    renders: Renders, i: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """(image uint8, boxes float (n, 4) cxcywh in 0..1, labels) of an augmented picture."""
     image, instances = move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)
     boxes, labels = [], []
@@ -88,7 +93,15 @@ def assign(points: torch.Tensor, boxes: torch.Tensor, share: float) -> torch.Ten
     return torch.where(best < 9.0, which, torch.tensor(-1))
 
 
-def one_to_many(logits, coords, owner, boxes, labels, columns, hard: bool):
+def one_to_many(
+    logits: torch.Tensor,
+    coords: torch.Tensor,
+    owner: torch.Tensor,
+    boxes: torch.Tensor,
+    labels: torch.Tensor,
+    columns: tuple[torch.Tensor, list[int]],
+    hard: bool,
+) -> tuple[torch.Tensor, torch.Tensor, int]:
     """(class loss, box loss, positives) of one picture's predictions.
 
     logits (n, tokens); coords (n, 4) cxcywh; owner (n,) index of the box each answers for, or -1;
@@ -113,7 +126,9 @@ def one_to_many(logits, coords, owner, boxes, labels, columns, hard: bool):
     return focal(logits[:, : target.shape[1]], target), box_loss, int(hit.sum())
 
 
-def loss_of(model, outputs, batch, points) -> tuple[torch.Tensor, dict[str, float]]:
+def loss_of(
+    model: Any, outputs: Any, batch: list[Truth], points: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, float]]:
     """Encoder and decoder losses of a batch, each divided by its positives."""
     text = outputs.encoder_last_hidden_state_text
     mask = torch.ones(text.shape[:2], dtype=torch.bool)
@@ -133,7 +148,8 @@ def loss_of(model, outputs, batch, points) -> tuple[torch.Tensor, dict[str, floa
             )
         )
     encoder = (outputs.enc_outputs_class, outputs.enc_outputs_coord_logits.sigmoid())
-    total, numbers = torch.zeros(()), {}
+    total = torch.zeros(())
+    numbers: dict[str, float] = {}
     for name, (logits, coords) in (("enc", encoder), ("d0", layers[0]), ("d1", layers[1])):
         cls, box, hits = torch.zeros(()), torch.zeros(()), 0
         for i, (boxes, labels, columns) in enumerate(batch):
@@ -163,14 +179,16 @@ def loss_of(model, outputs, batch, points) -> tuple[torch.Tensor, dict[str, floa
     return total, numbers
 
 
-def warm_up(model, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32) -> None:
+def warm_up(
+    model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32
+) -> None:
     """Teach backbone and projections where each class is, with a linear head a level."""
     heads = torch.nn.ModuleList(torch.nn.Conv2d(96, 11, 1) for _ in range(3))
     for head in heads:
-        torch.nn.init.constant_(head.bias, -3.0)
+        torch.nn.init.constant_(cast(torch.Tensor, head.bias), -3.0)
     points = centres(renders.images.shape[1])
 
-    def loss_fn(step: int, rng: np.random.Generator):
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         shots = [example(renders, int(i), rng) for i in rng.integers(len(renders), size=batch)]
         x = to_tensor(np.stack([s[0] for s in shots]))
         mask = torch.ones(batch, x.shape[2], x.shape[3], dtype=torch.long)
@@ -199,11 +217,13 @@ def warm_up(model, renders: Renders, *, workdir: Path, budget: Budget, batch: in
     train("detector-warm", workdir=workdir, modules=modules, loss_fn=loss_fn, budget=budget, seed=5)
 
 
-def fit(model, tok, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16) -> None:
+def fit(
+    model: Any, tok: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16
+) -> None:
     """Train the whole model on prompts of 1, 4 or 8 phrases."""
     points = centres(renders.images.shape[1])
 
-    def loss_fn(step: int, rng: np.random.Generator):
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         count = int(rng.choice((1, 4, 8), p=(0.4, 0.3, 0.3)))
         shots = [example(renders, int(i), rng) for i in rng.integers(len(renders), size=batch)]
         prompts, truth = [], []
@@ -223,7 +243,9 @@ def fit(model, tok, renders: Renders, *, workdir: Path, budget: Budget, batch: i
         outputs = model(pixel_values=x, input_ids=ids, attention_mask=torch.ones_like(ids))
         return loss_of(model, outputs, truth, points)
 
-    fast, slow = [], []  # heads and scaled norms have far to go; Adam moves all at one pace
+    # heads and scaled norms have far to go; Adam moves all at one pace
+    fast: list[torch.Tensor] = []
+    slow: list[torch.Tensor] = []
     for key, parameter in model.named_parameters():
         ahead = "bbox_embed" in key or "enc_output_norm" in key or "decoder.layer_norm" in key
         (fast if ahead else slow).append(parameter)
@@ -239,10 +261,14 @@ def fit(model, tok, renders: Renders, *, workdir: Path, budget: Budget, batch: i
 
 
 @torch.no_grad()
-def evaluate(model, tok, renders: Renders, count: int, threshold: float) -> dict[str, float]:
+def evaluate(
+    model: Any, tok: Any, renders: Renders, count: int, threshold: float
+) -> dict[str, float]:
     """Recall and false positives of class queries, and box IoU, on `count` pictures."""
     model.eval()
-    present, absent, ious = [], [], []
+    present: list[float] = []
+    absent: list[float] = []
+    ious: list[float] = []
     for i in range(count):
         x = to_tensor(renders.images[i : i + 1]).contiguous().expand(len(CLASSES), -1, -1, -1)
         ids = tok([f"{c} ." for c in CLASSES], return_tensors="pt").input_ids

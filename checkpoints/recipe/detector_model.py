@@ -42,7 +42,9 @@ def tokenizer() -> BertTokenizerFast:
         return BertTokenizerFast.from_pretrained(folder, do_lower_case=True)
 
 
-def build(vocab_size: int, width: int = 96, image_size: int = 128):
+def build(
+    vocab_size: int, width: int = 96, image_size: int = 128
+) -> GroundingDinoForObjectDetection:
     """A fresh model of about 3 M parameters.
 
     The two norms scaled by 0.2 bring the contrastive logits, a product of two sets of features,

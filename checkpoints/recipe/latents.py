@@ -61,7 +61,9 @@ def cut_image(renders: Renders, cut: Cut) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1]) if cut.mirrored else image
 
 
-def choose(renders: Renders, *, whole: int, close: int, crowd: float = 0.1, seed: int = 4):
+def choose(
+    renders: Renders, *, whole: int, close: int, crowd: float = 0.1, seed: int = 4
+) -> list[Cut]:
     """`whole` full pictures, a share `crowd` of them with several products or none, and `close`
     close-ups of single products, in random order."""
     rng = np.random.default_rng(seed)

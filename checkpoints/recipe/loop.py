@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,8 +69,10 @@ def train(
     """
     path = workdir / f"{name}.pt"
     workdir.mkdir(parents=True, exist_ok=True)
-    params = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
-    groups = list(param_groups) if param_groups is not None else [{"params": params}]
+    params: list[Tensor] = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = (
+        list(param_groups) if param_groups is not None else [{"params": params}]
+    )
     for group in groups:
         group.setdefault("scale", 1.0)
     optimizer = torch.optim.AdamW(
@@ -112,8 +114,9 @@ def train(
     last = time.monotonic()
     while used() < 1.0:
         torch.manual_seed(seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(budget, step, used()) * group["scale"]
+        now_rate = rate(budget, step, used())
+        for group in cast(list[dict[str, Any]], optimizer.param_groups):
+            group["lr"] = now_rate * group["scale"]
         loss, numbers = loss_fn(step, np.random.default_rng([seed, step]))
         if not torch.isfinite(loss):
             raise FloatingPointError(

@@ -55,7 +55,9 @@ def build(size: int = 128, width: int = 96, prompt: int = 64) -> SamModel:
     )
 
 
-def example(renders: Renders, i: int, rng: np.random.Generator):
+def example(
+    renders: Renders, i: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """(image uint8, box xyxy in pixels, jittered by up to 10 %, mask bool) or None."""
     products = renders.meta[i]["products"]
     if not products:
@@ -90,11 +92,13 @@ def iou(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return (a & b).sum((1, 2)) / (a | b).sum((1, 2)).clamp(min=1)
 
 
-def fit(model: SamModel, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16):
+def fit(
+    model: SamModel, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16
+) -> None:
     """Train on one box of each picture."""
 
-    def loss_fn(step: int, rng: np.random.Generator):
-        shots = []
+    def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        shots: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(shots) < batch:
             shot = example(renders, int(rng.integers(len(renders))), rng)
             if shot is not None:

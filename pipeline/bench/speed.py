@@ -28,8 +28,10 @@ def measure_run(preset: str) -> tuple[dict[str, float], dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "visuals", "run", "--class", "sneaker", "--count", "4"]
-            + ["--preset", preset, "--out", f"{folder}/run", "--json"],
+            [
+                *(sys.executable, "-m", "visuals", "run", "--class", "sneaker", "--count", "4"),
+                *("--preset", preset, "--out", f"{folder}/run", "--json"),
+            ],
             check=True,
             capture_output=True,
             text=True,

@@ -46,7 +46,9 @@ def measure_classes(
     """Stage 2's verdict and the classifier's on `count` pictures of each class."""
     shots = draw(stages, list(vocabulary.CLASSES), count, prompt, seed)
     named = classify([s.image for s in shots])
-    kept, right, seen = defaultdict(list), defaultdict(list), defaultdict(Counter)
+    kept: dict[str, list[bool]] = defaultdict(list)
+    right: dict[str, list[bool]] = defaultdict(list)
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
     for shot, name in zip(shots, named, strict=True):
         kept[shot.classes[0]].append(shot.open)
         right[shot.classes[0]].append(name == shot.classes[0])

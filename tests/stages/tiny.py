@@ -8,6 +8,7 @@ from pathlib import Path
 def write(folder: Path, seed: int = 0) -> None:
     """Small, untrained models that can be run and know nothing."""
     import torch
+
     from visuals.checkpoints.recipe import (
         assemble,
         classifier,

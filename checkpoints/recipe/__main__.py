@@ -1,0 +1,216 @@
+"""Makes the embedded models again from nothing: `python -m visuals.checkpoints.recipe`.
+
+Every step keeps its state in the work folder and goes on where it was stopped; a finished step
+is not done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .data import default_workdir
+from .plan import PLANS, Plan
+
+STEPS = (
+    "renders",
+    "vae",
+    "unet",
+    "decoder",
+    "controlnet",
+    "lora",
+    "detector",
+    "segmenter",
+    "classifier",
+    "assemble",
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the work is done and by what plan."""
+
+    workdir: Path
+    out: Path
+    plan: Plan
+    workers: int
+
+    @property
+    def state(self) -> Path:
+        return self.workdir / "state"
+
+    @property
+    def parts(self) -> Path:
+        return self.workdir / "out"
+
+    def renders(self, split: str) -> Any:
+        from .data import open_renders
+
+        return open_renders(self.workdir / "renders", split)
+
+
+def renders(bench: Bench) -> None:
+    from .data import render_split
+
+    for split, count in (("val", bench.plan.val_pictures), ("train", bench.plan.train_pictures)):
+        render_split(bench.workdir / "renders", split, count, bench.plan.size, bench.workers)
+
+
+def vae(bench: Bench) -> None:
+    import numpy as np
+
+    from . import vae as step
+
+    train, val = bench.renders("train"), bench.renders("val")
+    model = step.build(sample_size=bench.plan.size)
+    step.fit(model, train, workdir=bench.state, budget=bench.plan.vae)
+    step.whiten(model, np.asarray(train.images[:1000]))
+    print(f"vae: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
+    model.save_pretrained(bench.parts / "vae")
+
+
+def decoder(bench: Bench) -> None:
+    """Sharpen the decoder; the latents, and what learned on them, stay as they are."""
+    from . import vae as step
+
+    val = bench.renders("val")
+    model = _vae(bench)
+    step.fit(
+        model,
+        bench.renders("train"),
+        workdir=bench.state,
+        budget=bench.plan.decoder,
+        name="decoder",
+        seed=11,
+        decoder_only=True,
+    )
+    print(f"decoder: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
+    model.save_pretrained(bench.parts / "vae")
+
+
+def _vae(bench: Bench) -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL.from_pretrained(bench.parts / "vae").eval()
+
+
+def _pictures(bench: Bench) -> Any:
+    from . import latents
+
+    train = bench.renders("train")
+    cuts = latents.choose(train, whole=bench.plan.whole, close=bench.plan.close)
+    return latents.prepare(_vae(bench), train, cuts, bench.state / "latents.pt")
+
+
+def unet(bench: Bench) -> None:
+    from . import diffusion
+
+    pictures = _pictures(bench)
+    tok = diffusion.tokenizer([m["caption"] for m in bench.renders("train").meta])
+    text, net = diffusion.text_encoder(tok), diffusion.unet()
+    diffusion.fit(net, text, tok, pictures, workdir=bench.state, budget=bench.plan.unet)
+    tok.save_pretrained(bench.parts / "tokenizer")
+    text.save_pretrained(bench.parts / "text")
+    net.save_pretrained(bench.parts / "unet")
+
+
+def _diffusion(bench: Bench) -> tuple[Any, Any, Any]:
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    return (
+        UNet2DConditionModel.from_pretrained(bench.parts / "unet"),
+        CLIPTextModel.from_pretrained(bench.parts / "text"),
+        CLIPTokenizer.from_pretrained(bench.parts / "tokenizer"),
+    )
+
+
+def controlnet(bench: Bench) -> None:
+    from . import assemble
+    from . import controlnet as step
+
+    net, text, tok = _diffusion(bench)
+    control = step.build(net)
+    budget = bench.plan.controlnet
+    step.fit(control, net, text, tok, _pictures(bench), workdir=bench.state, budget=budget)
+    assemble.controlnet(bench.parts / "controlnet-canny", control)
+
+
+def lora(bench: Bench) -> None:
+    from . import lora as step
+
+    net, text, tok = _diffusion(bench)
+    step.fit(net, text, tok, _vae(bench), workdir=bench.state, budget=bench.plan.lora)
+    step.export(net, bench.parts / "loras" / f"{step.TAG}.safetensors")
+
+
+def detector(bench: Bench) -> None:
+    from . import detector as step
+
+    train, val = bench.renders("train"), bench.renders("val")
+    budgets = bench.plan.detector_warm, bench.plan.detector
+    step.run(bench.state, bench.parts / "grounding-dino", train, val, *budgets)
+
+
+def segmenter(bench: Bench) -> None:
+    from . import segmenter as step
+
+    train, val = bench.renders("train"), bench.renders("val")
+    step.run(bench.state, bench.parts / "sam", train, val, bench.plan.segmenter)
+
+
+def classifier(bench: Bench) -> None:
+    from . import classifier as step
+
+    train, val = bench.renders("train"), bench.renders("val")
+    step.run(bench.state, bench.parts / "classifier", train, val, bench.plan.classifier)
+
+
+def assemble(bench: Bench) -> None:
+    """Copy the parts to where the program looks for them."""
+    import shutil
+
+    from . import assemble as step
+
+    net, text, tok = _diffusion(bench)
+    step.text_to_image(bench.out / "sd", _vae(bench), net, text, tok)
+    for part in ("controlnet-canny", "loras", "grounding-dino", "sam", "classifier"):
+        if (bench.parts / part).exists():
+            shutil.copytree(bench.parts / part, bench.out / part, dirs_exist_ok=True)
+    step.words(bench.out)
+
+
+@click.command(help=__doc__)
+@click.option("--workdir", type=Path, help="Pictures and states. Default: the user's cache.")
+@click.option("--out", type=Path, help="Where the models go. Default: WORKDIR/mini.")
+@click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="cpu")
+@click.option("--only", default=",".join(STEPS), help=f"Steps, by comma: {', '.join(STEPS)}.")
+@click.option("--threads", type=int, default=0, help="torch's threads; 0: as many as it likes.")
+@click.option("--workers", type=int, default=2, show_default=True, help="Processes that render.")
+def main(
+    workdir: Path | None, out: Path | None, plan_name: str, only: str, threads: int, workers: int
+) -> None:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    steps = only.split(",")
+    unknown = [s for s in steps if s not in STEPS]
+    if unknown:
+        raise click.UsageError(f"unknown step {unknown[0]!r} (expected {', '.join(STEPS)})")
+    work = workdir or default_workdir()
+    bench = Bench(work, out or work / "mini", PLANS[plan_name], workers)
+    tasks: dict[str, Callable[[Bench], None]] = {name: globals()[name] for name in STEPS}
+    for name in steps:
+        torch.manual_seed(0)
+        print(f"== {name}", flush=True)
+        tasks[name](bench)
+    print(f"done: {bench.out}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
