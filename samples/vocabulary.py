@@ -94,6 +94,6 @@ def words() -> dict[str, object]:
         "synonyms": {k: list(v) for k, v in SYNONYMS.items()},
         "colours": list(COLOURS),
         "materials": list(MATERIALS),
-        "scenes": ["white background", *(f"{c} background" for c in COLOURS), *SCENES[2:]],
+        "scenes": [*(f"{c} background" for c in COLOURS), *SCENES[2:]],
         "other": [*OTHERS, *TAGS, "empty", "photo"],
     }
