@@ -168,24 +168,27 @@ def _read(folder: Path, name: str | None) -> np.ndarray | None:
 def overlay(
     image: np.ndarray, mask: np.ndarray | None, boxes_xyxy: list[list[float]]
 ) -> np.ndarray:
-    """The picture with its mask tinted and outlined and its boxes drawn.
+    """The picture with its mask tinted and outlined, its boxes drawn, the rest dimmed.
 
-    `image`, `mask`: uint8 (H, W, 3); the mask is 255 on the product. Returns a new picture.
+    `image`, `mask`: uint8 (H, W, 3); the mask is 255 on the product. Returns a new picture,
+    enlarged by a whole factor where it is small, so that the lines are fine.
     """
     import cv2
 
-    out = image.astype(np.float32)
-    line = max(1, round(max(image.shape[:2]) / 256))
+    scale = max(1, 384 // max(image.shape[:2]))
+    size = image.shape[1] * scale, image.shape[0] * scale
+    out = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    line = max(2, round(max(size) / 256))
     if mask is not None and mask.shape == image.shape:
-        on = mask[..., 0] > 127
+        on = cv2.resize(mask[..., 0], size, interpolation=cv2.INTER_LINEAR) > 127
         out[~on] *= 0.45
         out[on] = out[on] * 0.75 + _FOUND * 0.25
         outline, _ = cv2.findContours(on.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, outline, -1, _FOUND.tolist(), line)
+        cv2.drawContours(out, outline, -1, _FOUND.tolist(), line, cv2.LINE_AA)
     for x0, y0, x1, y1 in boxes_xyxy:
-        corner, other = (round(x0), round(y0)), (round(x1), round(y1))
-        cv2.rectangle(out, corner, other, (255, 255, 255), line)
-    return out.round().astype(np.uint8)
+        corner = round(x0 * scale), round(y0 * scale)
+        cv2.rectangle(out, corner, (round(x1 * scale), round(y1 * scale)), (255, 255, 255), line)
+    return np.rint(out).clip(0, 255).astype(np.uint8)
 
 
 def _uri(rgb: np.ndarray) -> str:
