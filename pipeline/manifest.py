@@ -1,6 +1,6 @@
 """The run folder: files are the database.
 
-`run.yaml` (request, settings, versions), `manifest.jsonl` (a line per finished shot, appended
+`run.yaml` (request, settings, hashes of the models, versions), `manifest.jsonl` (a line per finished shot, appended
 and synced), `images/`, `sources/`, `masks/`. Every file is written beside and renamed, and a
 shot is done when its line is there. Knows no models and no terminal.
 """
@@ -54,7 +54,12 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: str | Path, *, request: Mapping[str, Any], settings: Mapping[str, Any]
+        self,
+        path: str | Path,
+        *,
+        request: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        checkpoints: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self.done: dict[str, dict[str, Any]] = {}
@@ -62,7 +67,8 @@ class RunFolder:
             raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._start(_plain({"request": request, "settings": settings}))
+            record = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
+            self._start(_plain(record))
         except OSError as error:
             raise RunFolderError(
                 f"cannot write to {path} ({error.strerror}); set --out to a folder of yours"

@@ -95,6 +95,32 @@ def lora_folders(settings: Settings) -> tuple[str, ...]:
     return tuple(resolve(folder) for folder in settings.generate.lora_dirs)
 
 
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """What each model of the settings is: a hash of its weights, or its hub repository.
+
+    The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file.
+    """
+    from hashlib import sha256
+    from pathlib import Path
+
+    from ..checkpoints.catalog import resolve
+
+    out = {}
+    refs = [settings.generate.model, settings.control.model, settings.detect.model]
+    for ref in [*refs, settings.segment.model, *settings.generate.lora_dirs]:
+        place = Path(resolve(ref))
+        if not place.exists():
+            out[ref] = str(place)
+            continue
+        digest = sha256()
+        for path in sorted([place] if place.is_file() else place.rglob("*.safetensors")):
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(64 << 20))
+        out[ref] = f"sha256:{digest.hexdigest()}"
+    return out
+
+
 def check_words(settings: Settings) -> None:
     """Raises ValueError for a LoRA or a sampler that is not there, before anything is loaded."""
     from ..stages import lora, prompt, samplers

@@ -161,6 +161,7 @@ def _folder(
     settings: Settings,
 ) -> RunFolder:
     from ..manifest import RunFolder
+    from ..models import fingerprints
 
     name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *(classes[:2] or [command])])
     out, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
@@ -174,7 +175,12 @@ def _folder(
         "count": options.get("count"),
         "edit": options.get("edit") or "",
     }
-    return RunFolder(out, request=request, settings=settings.model_dump(mode="json"))
+    return RunFolder(
+        out,
+        request=request,
+        settings=settings.model_dump(mode="json"),
+        checkpoints=fingerprints(settings),
+    )
 
 
 def _go(

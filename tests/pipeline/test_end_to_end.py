@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
@@ -99,6 +100,22 @@ def test_the_same_command_draws_the_same_pictures_and_goes_on(
         assert np.abs(old.astype(int) - new.astype(int)).max() <= 2
         compared += 1
     assert compared
+
+
+def test_two_runs_are_equal_bit_for_bit(drawn: dict[str, Any], tmp_path: Path) -> None:
+    twin = visuals(
+        "run", "--class", "mug", "--count", "3", "--out", str(tmp_path / "twin"),
+        *FAST, *EVERYTHING,
+    )  # fmt: skip
+    assert twin["pictures"]
+    for mine, other in zip(twin["pictures"], drawn["pictures"], strict=True):
+        assert Path(mine).read_bytes() == Path(other).read_bytes()
+    for key in ("request", "settings", "checkpoints", "versions"):
+        first, second = (
+            yaml.safe_load((Path(r["folder"]) / "run.yaml").read_text()) for r in (twin, drawn)
+        )
+        assert first[key] == second[key] and first[key]
+    assert all(h.startswith("sha256:") for h in first["checkpoints"].values())
 
 
 def test_going_on_with_other_settings_is_refused(drawn: dict[str, Any]) -> None:
