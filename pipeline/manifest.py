@@ -1,8 +1,8 @@
 """The run folder: files are the database.
 
-`run.yaml` (request, settings, hashes of the models, versions), `manifest.jsonl` (a line per finished shot, appended
-and synced), `images/`, `sources/`, `masks/`. Every file is written beside and renamed, and a
-shot is done when its line is there. Knows no models and no terminal.
+`run.yaml` (request, settings, hashes of the models, versions), `manifest.jsonl` (a line per
+finished shot, appended and synced), `images/`, `sources/`, `masks/`. Every file is written
+beside and renamed, and a shot is done when its line is there. Knows no models, no terminal.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""The examples in the docstrings give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = (
+    "visuals",
+    "visuals.configs.schema",
+    "visuals.pipeline.pictures",
+    "visuals.pipeline.run",
+    "visuals.pipeline.words",
+    "visuals.stages.prompt",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted and not result.failed
+
+
+def test_every_public_name_is_there() -> None:
+    import visuals
+
+    for name in visuals.__all__:
+        assert getattr(visuals, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        visuals.nothing  # noqa: B018
