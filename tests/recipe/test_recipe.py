@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def _train(workdir: Path, steps: int, total: int) -> torch.Tensor:
         return (net(x + 0.1 * torch.randn(8, 3)) - x.sum(1, keepdim=True)).square().mean(), {}
 
     budget = loop.Budget(steps=total, lr=0.05, warmup=2, ema=0.9)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         loop.train(
             "t",
             workdir=workdir,
@@ -35,8 +36,6 @@ def _train(workdir: Path, steps: int, total: int) -> torch.Tensor:
             seed=3,
             save_every_s=0,
         )
-    except KeyboardInterrupt:
-        pass
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 

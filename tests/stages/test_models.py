@@ -1,0 +1,140 @@
+"""The stages on real pipelines; untrained models where the trained ones are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from visuals.checkpoints import catalog, load
+from visuals.stages import lora
+from visuals.stages.condition import CannyControl
+from visuals.stages.detect import Detector
+from visuals.stages.generate import Generator
+from visuals.stages.prompt import LoraTag
+from visuals.stages.rerender import Rerenderer
+from visuals.stages.samplers import UnknownSampler, scheduler
+from visuals.stages.segment import Segmenter
+from visuals.stages.shot import Detection, FileInput, Prompted, Shot
+
+PROMPT = "ppzmini, {class}, studio photography, <lora:ppzmini:1>"
+
+
+@pytest.fixture(scope="module")
+def pipe(mini: Path) -> Any:
+    return load.load_text_to_image("mini/sd")
+
+
+def prompted(seed: int) -> Shot:
+    return Shot(id=f"s{seed}", source=Prompted("red mug", "", seed), classes=("mug",))
+
+
+def photo(size: tuple[int, int] = (96, 128)) -> Shot:
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    return Shot(id="p", source=FileInput("p.png", 5), classes=("mug",), image=image)
+
+
+def test_a_picture_does_not_depend_on_its_batch(pipe: Any) -> None:
+    options: dict[str, Any] = {"steps": 3, "width": 64, "height": 64}
+    alone = Generator(pipe, batch_size=1, **options)([prompted(1), prompted(2)])
+    both = Generator(pipe, batch_size=2, **options)([prompted(1), prompted(2)])
+    for a, b in zip(alone, both, strict=True):
+        assert a.image is not None and b.image is not None
+        assert np.abs(a.image.astype(int) - b.image).max() <= 2
+    assert (alone[0].image != alone[1].image).any()
+
+
+def test_a_lora_is_w_plus_scale_times_b_a_and_comes_off(pipe: Any) -> None:
+    folder = catalog.resolve("mini/loras")
+    weights = load_file(Path(folder) / "ppzmini.safetensors")
+    stem = next(k for k in weights if k.endswith("to_q.lora_down.weight"))
+    stem = stem.removesuffix(".lora_down.weight")
+    down, up = (weights[f"{stem}.lora_{d}.weight"].float() for d in ("down", "up"))
+    scale = 0.5 * weights[f"{stem}.alpha"].item() / down.shape[0]
+    modules = {"lora_unet_" + n.replace(".", "_"): m for n, m in pipe.unet.named_modules()}
+    before = modules[stem]
+    base = getattr(before, "base_layer", before)
+    x = torch.randn(2, base.in_features)
+    plain = base(x)
+    lora.attach(pipe, [LoraTag("ppzmini", 0.5, 0.5)], [folder])
+    modules = {"lora_unet_" + n.replace(".", "_"): m for n, m in pipe.unet.named_modules()}
+    expected = plain + scale * x @ down.T @ up.T
+    assert torch.allclose(modules[stem](x), expected, atol=1e-5)
+    lora.attach(pipe, [], [folder])
+    assert torch.allclose(modules[stem](x), plain, atol=1e-6)
+
+
+def test_an_unknown_lora_names_those_that_are_there(pipe: Any) -> None:
+    with pytest.raises(lora.LoraNotFound, match="ppzmini"):
+        lora.attach(pipe, [LoraTag("nope")], [catalog.resolve("mini/loras")])
+
+
+def test_an_unknown_sampler_names_the_nearest() -> None:
+    with pytest.raises(UnknownSampler, match="did you mean 'DPM\\+\\+ 2M'"):
+        scheduler("DPM 2M", {})
+
+
+def test_detection_skips_with_the_best_score_and_keeps_the_rest_open(mini: Path) -> None:
+    model, processor = load.load_detector("mini/grounding-dino")
+    strict = Detector(model, processor, box_threshold=1.0)([photo()])[0]
+    assert strict.status == "skipped" and strict.reason is not None
+    assert (
+        strict.reason.code == "no_detection" and "'mug' above 1; best 0." in strict.reason.message
+    )
+    loose = Detector(model, processor, box_threshold=0.0, text_threshold=0.0)([photo(), photo()])
+    for shot in loose:
+        assert shot.open and shot.detections
+        for d in shot.detections:
+            x0, y0, x1, y1 = d.box_xyxy
+            assert 0 <= x0 < x1 <= 128 and 0 <= y0 < y1 <= 96 and d.label == "mug"
+
+
+def test_masks_have_the_picture_s_size_and_ragged_boxes_change_nothing(mini: Path) -> None:
+    model, processor = load.load_segmenter("mini/sam")
+    segment = Segmenter(model, processor, min_ratio=0.0)
+    boxes = [Detection((10.0, 10.0, 60.0, 70.0), 0.9, "mug")]
+    boxes.append(Detection((40.0, 20.0, 120.0, 90.0), 0.8, "mug"))
+    from dataclasses import replace
+
+    one, two = replace(photo(), detections=(boxes[0],)), replace(photo(), detections=tuple(boxes))
+    alone = segment([one])[0]
+    together = segment([one, two])
+    first, same = alone.detections[0].mask, together[0].detections[0].mask
+    assert first is not None and same is not None
+    assert first.shape == (96, 128) and first.dtype == bool
+    assert (first != same).mean() < 0.001
+    assert len(together[1].detections) == 2
+
+
+def test_rerender_keeps_every_pixel_outside_and_changes_the_inside(pipe: Any, mini: Path) -> None:
+    from dataclasses import replace
+
+    inpaint = load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"], base=pipe)
+    stage = Rerenderer(
+        inpaint,
+        CannyControl(60, 140),
+        prompt_template=PROMPT,
+        strength=0.9,
+        steps=4,
+        size_wh=(64, 64),
+        padding=6,
+        mask_blur=1,
+        dilate=1,
+        lora_dirs=[catalog.resolve("mini/loras")],
+    )
+    mask = np.zeros((96, 128), bool)
+    mask[30:70, 40:90] = True
+    shot = replace(photo(), detections=(Detection((40.0, 30.0, 90.0, 70.0), 0.9, "mug", mask),))
+    done, empty = stage([shot, photo()])
+    assert done.status == "enhanced" and done.metrics["changed_outside"] == 0, done.failure
+    assert done.image is not None and done.result is not None and done.blend is not None
+    outside = done.blend == 0
+    assert outside.sum() > 96 * 128 / 2
+    assert (done.result[outside] == done.image[outside]).all()
+    assert (done.result[mask] != done.image[mask]).any()
+    assert empty.status == "skipped" and empty.reason is not None
+    assert empty.reason.code == "no_mask"
