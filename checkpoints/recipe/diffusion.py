@@ -92,7 +92,7 @@ def text_encoder(tok: CLIPTokenizer, width: int = 128, layers: int = 2) -> CLIPT
     )
 
 
-def unet(channels: tuple[int, int] = (80, 160), width: int = 128) -> UNet2DConditionModel:
+def unet(channels: tuple[int, int] = (64, 128), width: int = 128) -> UNet2DConditionModel:
     """A fresh UNet for 4 x 16 x 16 latents."""
     from diffusers import UNet2DConditionModel
 
