@@ -46,13 +46,16 @@ def _settings(options: dict[str, Any]) -> Settings:
         for section in ("generate", "detect", "segment", "rerender"):
             overrides[f"{section}.batch_size"] = options["batch_size"]
     if options.get("prompt") is not None:
-        overrides["generate.prompt"] = options["prompt"]
-        if options.get("edit") and "{class}" not in options["prompt"]:
+        prompt = options["prompt"]
+        overrides["generate.prompt"] = overrides["rerender.prompt"] = prompt
+        if options.get("edit") and "{class}" not in prompt and "{edit}" not in prompt:
             # The edit needs a place to stand: "{edit} {class}" in the preset's own prompt.
             usual = load_settings(options["preset"])
             overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
+            show.warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
     if options.get("negative_prompt") is not None:
-        overrides["generate.negative_prompt"] = options["negative_prompt"]
+        for section in ("generate", "rerender"):
+            overrides[f"{section}.negative_prompt"] = options["negative_prompt"]
     return load_settings(options["preset"], overrides)
 
 
