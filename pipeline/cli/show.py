@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ class Bars:
             disable=quiet,
         )
         self._tasks: dict[str, Any] = {}
+        self._worked: dict[str, tuple[int, float]] = {}
+        self._last = time.perf_counter()
         self._loading: Any = None
 
     def __enter__(self) -> Bars:
@@ -74,10 +77,24 @@ class Bars:
             self._loading = None
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(_VERBS[stage], total=total, rate="")
-        task = self._tasks[stage]
-        speed = next(t for t in self._progress.tasks if t.id == task).speed
-        rate = "" if not speed else f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
-        self._progress.update(task, completed=done, total=total, rate=rate)
+        # Stages take turns: the time since the last word of any stage was this one's.
+        now = time.perf_counter()
+        worked, seconds = self._worked.get(stage, (0, 0.0))
+        if done > worked:
+            self._worked[stage] = done, seconds + now - self._last
+        self._last = now
+        self._progress.update(
+            self._tasks[stage],
+            completed=done,
+            total=total,
+            rate=_rate(*self._worked.get(stage, (0, 0.0))),
+        )
+
+
+def _rate(done: int, seconds: float) -> str:
+    if not done or not seconds:
+        return ""
+    return f"{done / seconds:.1f}/s" if done >= seconds else f"{seconds / done:.1f} s each"
 
 
 def closing(summary: Summary) -> None:
