@@ -1,4 +1,4 @@
-"""Draws the two dozen sample photos that ship in samples/photos: `python -m visuals.samples.photos`.
+"""Draws the two dozen photos that ship in samples/photos: `python -m visuals.samples.photos`.
 
 Three of each class, alone or in company, and six that show no product.
 """
