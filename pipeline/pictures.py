@@ -39,15 +39,21 @@ class Picture:
 def find(folder: Path) -> list[Path]:
     """All pictures below a folder by their endings, in order of their names.
 
-    Hidden files and folders are left out, so are run folders' own pictures.
+    Hidden files and folders are left out, and so are run folders below it, so that a second
+    `visuals run .` does not take the first one's results for photos.
     """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        if here != folder and "manifest.jsonl" in files:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            here / name
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in ENDINGS
+        ]
     return sorted(found)
 
 
