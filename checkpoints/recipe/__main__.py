@@ -38,6 +38,15 @@ class Bench:
     out: Path
     plan: Plan
     workers: int
+    start: Path | None = None
+
+    def begin(self, model: Any, part: str) -> Any:
+        """`model`, or with `--start` the finished one of that folder, to be trained on."""
+        if self.start is None:
+            return model
+        import torch
+
+        return type(model).from_pretrained(self.start / part).to(torch.float32)
 
     @property
     def state(self) -> Path:
@@ -66,9 +75,10 @@ def vae(bench: Bench) -> None:
     from . import vae as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    model = step.build(sample_size=bench.plan.size)
-    step.fit(model, train, workdir=bench.state, budget=bench.plan.vae)
-    step.whiten(model, np.asarray(train.images[:1000]))
+    model = bench.begin(step.build(sample_size=bench.plan.size), "sd/vae")
+    if bench.start is None:  # a VAE to start from keeps its latents; see `decoder`
+        step.fit(model, train, workdir=bench.state, budget=bench.plan.vae)
+        step.whiten(model, np.asarray(train.images[:1000]))
     print(f"vae: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
     model.save_pretrained(bench.parts / "vae")
 
@@ -110,8 +120,14 @@ def unet(bench: Bench) -> None:
     from . import diffusion
 
     pictures = _pictures(bench)
-    tok = diffusion.tokenizer([m["caption"] for m in bench.renders("train").meta])
-    text, net = diffusion.text_encoder(tok), diffusion.unet()
+    if bench.start is None:
+        tok = diffusion.tokenizer([m["caption"] for m in bench.renders("train").meta])
+    else:
+        from transformers import CLIPTokenizer
+
+        tok = CLIPTokenizer.from_pretrained(bench.start / "sd" / "tokenizer")
+    text = bench.begin(diffusion.text_encoder(tok), "sd/text_encoder")
+    net = bench.begin(diffusion.unet(), "sd/unet")
     diffusion.fit(net, text, tok, pictures, workdir=bench.state, budget=bench.plan.unet)
     tok.save_pretrained(bench.parts / "tokenizer")
     text.save_pretrained(bench.parts / "text")
@@ -134,7 +150,7 @@ def controlnet(bench: Bench) -> None:
     from . import controlnet as step
 
     net, text, tok = _diffusion(bench)
-    control = step.build(net)
+    control = bench.begin(step.build(net), "controlnet-canny")
     budget = bench.plan.controlnet
     step.fit(control, net, text, tok, _pictures(bench), workdir=bench.state, budget=budget)
     assemble.controlnet(bench.parts / "controlnet-canny", control)
@@ -189,10 +205,17 @@ def assemble(bench: Bench) -> None:
 @click.option("--out", type=Path, help="Where the models go. Default: WORKDIR/mini.")
 @click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="cpu")
 @click.option("--only", default=",".join(STEPS), help=f"Steps, by comma: {', '.join(STEPS)}.")
+@click.option("--start", type=Path, help="Models to train on, instead of from nothing.")
 @click.option("--threads", type=int, default=0, help="torch's threads; 0: as many as it likes.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that render.")
 def main(
-    workdir: Path | None, out: Path | None, plan_name: str, only: str, threads: int, workers: int
+    workdir: Path | None,
+    out: Path | None,
+    plan_name: str,
+    only: str,
+    start: Path | None,
+    threads: int,
+    workers: int,
 ) -> None:
     import torch
 
@@ -203,7 +226,7 @@ def main(
     if unknown:
         raise click.UsageError(f"unknown step {unknown[0]!r} (expected {', '.join(STEPS)})")
     work = workdir or default_workdir()
-    bench = Bench(work, out or work / "mini", PLANS[plan_name], workers)
+    bench = Bench(work, out or work / "mini", PLANS[plan_name], workers, start)
     tasks: dict[str, Callable[[Bench], None]] = {name: globals()[name] for name in STEPS}
     for name in steps:
         torch.manual_seed(0)

@@ -44,8 +44,8 @@ PLANS = {
         controlnet=Budget(_FOREVER, 5e-4, 15, decay_from=0.5, ema=0.99),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
-        detector=Budget(_FOREVER, 6e-4, 60, decay_from=0.4, ema=0.995, weight_decay=0.02),
-        segmenter=Budget(_FOREVER, 1e-3, 14, warmup=50, decay_from=0.4, ema=0.99),
+        detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
+        segmenter=Budget(_FOREVER, 1e-3, 60, warmup=50, decay_from=0.4, ema=0.99),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
     ),
     "smoke": Plan(
