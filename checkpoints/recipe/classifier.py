@@ -89,19 +89,24 @@ def evaluate(model: Any, renders: Renders) -> float:
     return float(np.mean(right))
 
 
-def run(workdir: Path, out: Path, renders: Renders, val: Renders, budget: Budget) -> None:
-    """The recipe's step: train, print the held-out share, export (fp16)."""
+def export(model: Any, folder: Path, size: int = 128) -> None:
+    """Write model (fp16) and image processor as the hub lays them out."""
     from transformers import ConvNextImageProcessor
 
-    torch.manual_seed(0)
-    model = build()
-    fit(model, renders, workdir=workdir, budget=budget)
-    print("classifier val", evaluate(model, val), flush=True)
-    model.half().save_pretrained(out)
-    size = renders.images.shape[1]
+    model.half().save_pretrained(folder)
+    model.float()
     ConvNextImageProcessor(
         size={"shortest_edge": size},
         crop_pct=1.0,
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
-    ).save_pretrained(out)
+    ).save_pretrained(folder)
+
+
+def run(workdir: Path, out: Path, renders: Renders, val: Renders, budget: Budget) -> None:
+    """The recipe's step: train, print the held-out share, export."""
+    torch.manual_seed(0)
+    model = build()
+    fit(model, renders, workdir=workdir, budget=budget)
+    print("classifier val", evaluate(model, val), flush=True)
+    export(model, out, renders.images.shape[1])

@@ -30,7 +30,7 @@ def write(folder: Path, seed: int = 0) -> None:
     words = detector_model.tokenizer()
     detector_model.export(detector_model.build(len(words), 32), folder / "grounding-dino")
     segmenter.export(segmenter.build(128, 32, 32), folder / "sam")
-    classifier.build().half().save_pretrained(folder / "classifier")
+    classifier.export(classifier.build(), folder / "classifier")
     net.float()
     lora.attach(net, rank=2)
     with torch.no_grad():

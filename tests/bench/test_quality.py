@@ -1,0 +1,43 @@
+"""The bench end to end: every measure runs, its table has a row a bar, its JSON the details."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("numba")
+
+from visuals.pipeline.bench.bars import BARS
+from visuals.pipeline.bench.stage2 import FIRST_SEED
+from visuals.pipeline.cli import main
+
+FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
+LOOSE = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+
+
+def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Path) -> None:
+    only = "detection,classes,colours,vae,rerender,look,help"
+    out = tmp_path / "q.json"
+    options = ["--only", only, "--pictures", "4", "--count", "1", "--out", str(out)]
+    result = CliRunner().invoke(main, ["bench", "quality", *options, *FAST, *LOOSE])
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    report = json.loads(out.read_text())
+    assert set(report["values"]) == set(BARS) - {"run_seconds", "run_gib"}
+    assert report["values"]["changed_outside"] == {"value": 0.0, "bar": "== 0", "reached": True}
+    assert report["values"]["recall"]["value"] == 1.0  # everything is found at threshold 0
+    assert "reached" in result.output
+
+
+def test_an_unknown_measure_is_a_usage_error() -> None:
+    result = CliRunner().invoke(main, ["bench", "quality", "--only", "beauty"])
+    assert result.exit_code == 2 and "'beauty'" in result.output
+
+
+def test_no_training_picture_is_held_out() -> None:
+    from visuals.checkpoints.recipe import data, lora
+
+    assert max(data.SEEDS.values()) + 10**6 <= FIRST_SEED
+    assert lora.FIRST_SEED >= FIRST_SEED + 10 * 100_000
