@@ -5,7 +5,9 @@ Files in kohya's or diffusers' format, safetensors. Each file is read once per p
 
 from __future__ import annotations
 
+import contextlib
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ from .prompt import LoraTag
 
 class LoraNotFound(ValueError):
     """No file of that name in the folders; the message says which are there."""
+
+
+class BrokenLora(ValueError):
+    """A LoRA file that cannot be read or does not fit the model."""
 
 
 def find(name: str, folders: Sequence[str | Path]) -> Path:
@@ -39,10 +45,10 @@ def attach(pipe: Any, tags: Sequence[LoraTag], folders: Sequence[str | Path]) ->
     loaded |= set(getattr(pipe.text_encoder, "peft_config", {}) or {})
     names, weights = [], []
     for tag in tags:
-        adapter = re.sub(r"\W", "_", tag.name)
+        file = find(tag.name, folders)
+        adapter = _adapter(file)
         if adapter not in loaded:
-            file = find(tag.name, folders)
-            pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=adapter)
+            _read(pipe, file, adapter)
             loaded.add(adapter)
         names.append(adapter)
         weights.append({"unet": tag.unet, "text_encoder": tag.text_encoder})
@@ -51,6 +57,21 @@ def attach(pipe: Any, tags: Sequence[LoraTag], folders: Sequence[str | Path]) ->
         pipe.set_adapters(names, _scales(pipe, names, weights))
     elif loaded:
         pipe.disable_lora()
+
+
+def _adapter(file: Path) -> str:
+    """PEFT's name for a file: its stem as an identifier, and a number of its whole path."""
+    return f"{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{zlib.crc32(str(file.resolve()).encode()):x}"
+
+
+def _read(pipe: Any, file: Path, adapter: str) -> None:
+    try:
+        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=adapter)
+    except Exception as error:
+        with contextlib.suppress(Exception):  # what was attached before it broke comes off again
+            pipe.delete_adapters(adapter)
+        what = " ".join(str(error).split())[:200]
+        raise BrokenLora(f"cannot read LoRA {file}: {what}; fetch the file anew") from error
 
 
 def _scales(pipe: Any, names: list[str], weights: list[dict[str, float]]) -> list[Any]:

@@ -32,7 +32,7 @@ def text_to_image(
         tokenizer=tok,
         unet=net,
         scheduler=DDIMScheduler.from_config(
-            schedule().config, clip_sample=False, set_alpha_to_one=False
+            schedule().config, clip_sample=False, set_alpha_to_one=False, steps_offset=1
         ),
         safety_checker=None,
         feature_extractor=None,

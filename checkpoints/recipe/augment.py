@@ -32,7 +32,7 @@ def soften(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def move(
     image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same random scale, shift and mirror for a picture (bicubic) and its instance map."""
+    """The same random scale, shift and mirror for a picture (bilinear) and its instance map."""
     size = image.shape[0]
     k = rng.uniform(0.6, 1.2) if rng.random() < 0.7 else 1.0
     room = abs(1 - k) * size / 2

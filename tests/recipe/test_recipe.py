@@ -12,7 +12,7 @@ from torch import nn
 
 pytest.importorskip("numba")
 
-from visuals.checkpoints.recipe import detector, detector_model, diffusion, loop, vae
+from visuals.checkpoints.recipe import detector_loss, detector_model, diffusion, loop, vae
 
 
 def _train(workdir: Path, steps: int, total: int) -> torch.Tensor:
@@ -70,14 +70,14 @@ def test_detector_tokenizer_has_the_ids_that_transformers_takes_for_granted() ->
 def test_a_location_answers_for_the_smallest_box_that_holds_it() -> None:
     points = torch.tensor([[0.5, 0.5], [0.1, 0.1], [0.9, 0.5]])
     boxes = torch.tensor([[0.5, 0.5, 0.9, 0.9], [0.5, 0.5, 0.2, 0.2]])
-    assert detector.assign(points, boxes, 1.0).tolist() == [1, 0, 0]
-    assert detector.assign(points, boxes, 0.6).tolist() == [1, -1, -1]
+    assert detector_loss.assign(points, boxes, 1.0).tolist() == [1, 0, 0]
+    assert detector_loss.assign(points, boxes, 0.6).tolist() == [1, -1, -1]
 
 
 def test_focal_loss_is_nothing_for_sure_and_right_answers() -> None:
     sure = torch.tensor([[20.0, -20.0]])
-    assert detector.focal(sure, torch.tensor([[1.0, 0.0]])) < 1e-6
-    assert detector.focal(sure, torch.tensor([[0.0, 1.0]])) > 5
+    assert detector_loss.focal(sure, torch.tensor([[1.0, 0.0]])) < 1e-6
+    assert detector_loss.focal(sure, torch.tensor([[0.0, 1.0]])) > 5
 
 
 def test_clip_tokenizer_reads_its_own_words_back() -> None:

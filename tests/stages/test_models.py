@@ -73,6 +73,13 @@ def test_an_unknown_lora_names_those_that_are_there(pipe: Any) -> None:
         lora.attach(pipe, [LoraTag("nope")], [catalog.resolve("mini/loras")])
 
 
+def test_a_broken_lora_is_named_and_leaves_the_model_as_it_was(pipe: Any, tmp_path: Path) -> None:
+    (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00\x00")
+    for _ in range(2):
+        with pytest.raises(lora.BrokenLora, match=r"torn\.safetensors"):
+            lora.attach(pipe, [LoraTag("torn")], [tmp_path])
+
+
 def test_an_unknown_sampler_names_the_nearest() -> None:
     with pytest.raises(UnknownSampler, match="did you mean 'DPM\\+\\+ 2M'"):
         scheduler("DPM 2M", {})
