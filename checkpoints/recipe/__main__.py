@@ -169,7 +169,8 @@ def detector(bench: Bench) -> None:
 
     train, val = bench.renders("train"), bench.renders("val")
     budgets = bench.plan.detector_warm, bench.plan.detector
-    step.run(bench.state, bench.parts / "grounding-dino", train, val, *budgets)
+    start = bench.start / "grounding-dino" if bench.start else None
+    step.run(bench.state, bench.parts / "grounding-dino", train, val, budgets, start)
 
 
 def segmenter(bench: Bench) -> None:

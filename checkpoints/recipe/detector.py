@@ -177,13 +177,26 @@ def evaluate(
 
 
 def run(
-    workdir: Path, out: Path, renders: Renders, val: Renders, warm: Budget, main: Budget
+    workdir: Path,
+    out: Path,
+    renders: Renders,
+    val: Renders,
+    budgets: tuple[Budget, Budget],
+    start: Path | None = None,
 ) -> None:
-    """The recipe's step: warm up, train, print held-out figures, export."""
+    """The recipe's step: warm up, train, print held-out figures, export.
+
+    `budgets`: of the warm-up and of the whole; with `start` a finished model is trained on.
+    """
+    from transformers import GroundingDinoForObjectDetection
+
     torch.manual_seed(0)
     tok = detector_model.tokenizer()
-    model = detector_model.build(len(tok))
-    warm_up(model, renders, workdir=workdir, budget=warm)
-    fit(model, tok, renders, workdir=workdir, budget=main)
-    print("detector val", evaluate(model, tok, val, 300, 0.3), flush=True)
+    if start is None:
+        model = detector_model.build(len(tok))
+        warm_up(model, renders, workdir=workdir, budget=budgets[0])
+    else:
+        model = GroundingDinoForObjectDetection.from_pretrained(start, dtype=torch.float32)
+    fit(model, tok, renders, workdir=workdir, budget=budgets[1])
+    print("detector val", evaluate(model, tok, val, 300, 0.4), flush=True)
     detector_model.export(model, out)

@@ -103,7 +103,8 @@ def loss_of(
     encoder = (outputs.enc_outputs_class, outputs.enc_outputs_coord_logits.sigmoid())
     total = torch.zeros(())
     numbers: dict[str, float] = {}
-    for name, (logits, coords) in (("enc", encoder), ("d0", layers[0]), ("d1", layers[1])):
+    named = [("enc", encoder), *((f"d{k}", layer) for k, layer in enumerate(layers))]
+    for name, (logits, coords) in named:
         cls, box, hits = torch.zeros(()), torch.zeros(()), 0
         for i, (boxes, labels, columns) in enumerate(batch):
             if name == "enc":

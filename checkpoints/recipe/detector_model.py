@@ -82,7 +82,8 @@ def build(
         encoder_layers=2,
         encoder_ffn_dim=2 * width,
         encoder_attention_heads=4,
-        decoder_layers=2,
+        decoder_layers=1,  # a second one gets its references from a head that never saw them
+        decoder_bbox_embed_share=False,
         decoder_ffn_dim=2 * width,
         decoder_attention_heads=4,
         d_model=width,
