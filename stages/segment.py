@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from . import batch
-from .shot import Shot, Skip
+from .shot import Box, Shot, Skip
 
 
 class Segmenter:
-    """`model`, `processor`: a SAM of transformers. A detection whose mask covers less than
-    `min_ratio` of the picture is dropped; a shot that loses all of them is skipped.
+    """`model`, `processor`: a SAM of transformers. A mask may leave its box by `box_margin` of the
+    box's size, no farther: what lies beyond is another thing. A detection whose mask covers less
+    than `min_ratio` of the picture is dropped; a shot that loses all of them is skipped.
     """
 
     def __init__(
-        self, model: Any, processor: Any, *, batch_size: int = 8, min_ratio: float = 0.002
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        batch_size: int = 8,
+        min_ratio: float = 0.002,
+        box_margin: float = 0.05,
     ) -> None:
         self.model, self.processor = model, processor
         self.batch_size = batch_size
         self.min_ratio = min_ratio
+        self.box_margin = box_margin
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Detections of open shots get their masks, bool (H, W)."""
@@ -63,7 +74,7 @@ class Segmenter:
     def _take(self, shot: Shot, masks: Any, scores: Any) -> Shot:
         found = []
         for k, detection in enumerate(shot.detections):
-            mask = masks[k].astype(bool)
+            mask = _near(masks[k].astype(bool), detection.box_xyxy, self.box_margin)
             if mask.mean() >= self.min_ratio:
                 found.append(replace(detection, mask=mask, mask_score=float(scores[k, 0])))
         if not found:
@@ -76,3 +87,14 @@ class Segmenter:
                 )
             )
         return replace(shot, detections=tuple(found))
+
+
+def _near(mask: np.ndarray, box: Box, margin: float) -> np.ndarray:
+    """The part of a mask that lies in its box, grown by `margin` of its size each way."""
+    x0, y0, x1, y1 = box
+    dx, dy = margin * (x1 - x0), margin * (y1 - y0)
+    rows = slice(max(0, math.floor(y0 - dy)), math.ceil(y1 + dy))
+    columns = slice(max(0, math.floor(x0 - dx)), math.ceil(x1 + dx))
+    out = np.zeros_like(mask)
+    out[rows, columns] = mask[rows, columns]
+    return out

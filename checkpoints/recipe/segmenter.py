@@ -95,12 +95,18 @@ def iou(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 def fit(
     model: SamModel, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16
 ) -> None:
-    """Train on one box of each picture."""
+    """Train on one box of each picture, mostly of pictures that show several things.
+
+    Where one product stands alone the box says nothing, and the model learns to mask whatever
+    stands out: trained on all pictures alike it ignored the box (mask IoU 0.65; 0.2 in company).
+    """
+    crowded = [i for i, m in enumerate(renders.meta) if len(m["products"]) + len(m["others"]) > 1]
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         shots: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(shots) < batch:
-            shot = example(renders, int(rng.integers(len(renders))), rng)
+            any_ = int(rng.integers(len(renders)))
+            shot = example(renders, int(rng.choice(crowded)) if rng.random() < 0.75 else any_, rng)
             if shot is not None:
                 shots.append(shot)
         x = to_tensor(np.stack([s[0] for s in shots])).contiguous()

@@ -117,6 +117,21 @@ def test_masks_have_the_picture_s_size_and_ragged_boxes_change_nothing(mini: Pat
     assert len(together[1].detections) == 2
 
 
+def test_a_mask_does_not_leave_its_box(mini: Path) -> None:
+    from dataclasses import replace
+
+    model, processor = load.load_segmenter("mini/sam")
+    box = Detection((40.0, 20.0, 80.0, 60.0), 0.9, "mug")
+    done = Segmenter(model, processor, min_ratio=0.0, box_margin=0.1)(
+        [replace(photo(), detections=(box,))]
+    )[0]
+    mask = done.detections[0].mask
+    assert mask is not None
+    outside = np.ones_like(mask)
+    outside[16:64, 36:84] = False
+    assert not mask[outside].any()
+
+
 def test_rerender_keeps_every_pixel_outside_and_changes_the_inside(pipe: Any, mini: Path) -> None:
     from dataclasses import replace
 
