@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +92,11 @@ def load_detector(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[
     from transformers import AutoProcessor, GroundingDinoForObjectDetection
 
     def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = GroundingDinoForObjectDetection.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
+        with warnings.catch_warnings():  # advice on CUDA kernels, of no use to a user
+            warnings.filterwarnings("ignore", "You'd better set embed_dim", UserWarning)
+            model = GroundingDinoForObjectDetection.from_pretrained(
+                path, dtype=torch.float32, local_files_only=local, use_safetensors=True
+            )
         return model, AutoProcessor.from_pretrained(path, local_files_only=local)
 
     model, processor = _found(ref, load)
