@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .diffusion import schedule, stratified_times, tokens, v_loss
+from .diffusion import noised, schedule, tokens, v_loss
 from .latents import Pictures
 from .loop import Budget, train
 
@@ -68,11 +68,7 @@ def fit(
         hint = edges(np.stack([pictures.image(int(i)) for i in pick]))
         words = ids[torch.from_numpy(pick)].clone()
         words[torch.from_numpy(rng.random(batch) < 0.5)] = empty
-        times = stratified_times(rng, batch)
-        noise = torch.randn_like(z)
-        noisy = noise_schedule.add_noise(z, noise, times).contiguous(
-            memory_format=torch.channels_last
-        )
+        noisy, noise, times = noised(noise_schedule, z, rng)
         with torch.no_grad():
             hidden = text(words).last_hidden_state
         down, mid = control(noisy, times, hidden, controlnet_cond=hint, return_dict=False)

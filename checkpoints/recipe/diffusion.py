@@ -170,6 +170,16 @@ def stratified_times(rng: np.random.Generator, count: int) -> torch.Tensor:
     return torch.from_numpy(rng.permutation(t).astype(np.int64))
 
 
+def noised(
+    noise_schedule: DDPMScheduler, latents: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(noisy latents, channels last; the noise; the times (N,)) of a batch of latents."""
+    times = stratified_times(rng, len(latents))
+    noise = torch.randn_like(latents)
+    noisy = noise_schedule.add_noise(latents, noise, times)
+    return noisy.contiguous(memory_format=torch.channels_last), noise, times
+
+
 def fit(
     net: UNet2DConditionModel,
     text: CLIPTextModel,
@@ -193,11 +203,7 @@ def fit(
         z = pictures.latents[pick].float()
         words = ids[pick].clone()
         words[torch.from_numpy(rng.random(batch) < 0.1)] = empty
-        times = stratified_times(rng, batch)
-        noise = torch.randn_like(z)
-        noisy = noise_schedule.add_noise(z, noise, times).contiguous(
-            memory_format=torch.channels_last
-        )
+        noisy, noise, times = noised(noise_schedule, z, rng)
         hidden = text(words).last_hidden_state
         return v_loss(noise_schedule, net(noisy, times, hidden).sample, z, noise, times), {}
 

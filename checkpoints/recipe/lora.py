@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .data import Renders
-from .diffusion import schedule, stratified_times, tokens, v_loss
+from .diffusion import noised, schedule, tokens, v_loss
 from .loop import Budget, train
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ def fit(
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = torch.from_numpy(rng.integers(len(ids), size=batch))
         z = latents[pick]
-        times = stratified_times(rng, batch)
-        noise = torch.randn_like(z)
-        noisy = noise_schedule.add_noise(z, noise, times)
+        noisy, noise, times = noised(noise_schedule, z, rng)
         with torch.no_grad():
             hidden = text(ids[pick]).last_hidden_state
         return v_loss(noise_schedule, net(noisy, times, hidden).sample, z, noise, times), {}
