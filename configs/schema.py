@@ -57,9 +57,11 @@ class DetectSettings(_Section):
 
 
 class SegmentSettings(_Section):
-    """Stage 2, which pixels."""
+    """Stage 2, which pixels. `crop_padding`: show each box alone, in the square round it padded by
+    this share of its longer side; none: whole pictures."""
 
     model: str
+    crop_padding: float | None = Field(None, ge=0, le=4)
     batch_size: int = Field(8, ge=1)
 
 

@@ -72,9 +72,12 @@ def build_stages(
         if "segment" in needs:
             from ..stages.segment import Segmenter
 
-            tell(f"loading {settings.segment.model}")
-            model, processor = load.load_segmenter(settings.segment.model, device=device)
-            parts["segment"] = Segmenter(model, processor, batch_size=settings.segment.batch_size)
+            g = settings.segment
+            tell(f"loading {g.model}")
+            model, processor = load.load_segmenter(g.model, device=device)
+            parts["segment"] = Segmenter(
+                model, processor, batch_size=g.batch_size, crop_padding=g.crop_padding
+            )
         if "rerender" in needs:
             tell(f"loading {settings.control.model}")
             parts["rerender"] = rerenderer(inpaint_pipeline(settings, pipe), settings)

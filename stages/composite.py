@@ -64,6 +64,20 @@ def crop_box(
     return left, top, left + int(w), top + int(h)
 
 
+def square_box(box: Box, padding: float, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The square round `box`, padded by `padding` of its longer side, moved into the picture.
+
+    Where the picture is too small for it, it is cut off and no longer square.
+    """
+    side = max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * padding)
+    spans = []
+    for low, high, size in zip(box[:2], box[2:], size_wh, strict=True):
+        length = min(side, size)
+        start = min(max(0.0, (low + high - length) / 2), size - length)
+        spans.append((round(start), max(round(start) + 1, round(start + length))))
+    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
+
+
 def resize(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     """Area averaging to shrink, Lanczos to enlarge; the same array where the size is the same."""
     if image.shape[1::-1] == tuple(size_wh):

@@ -1,22 +1,35 @@
-"""Stage 2, which pixels: boxes to masks, by SAM. Each picture is encoded once. Knows no files."""
+"""Stage 2, which pixels: boxes to masks, by SAM. Knows no files."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import batch
+from .composite import square_box
 from .shot import Box, Shot, Skip
 
 
+@dataclass(frozen=True)
+class _View:
+    """What SAM is shown of one shot: a picture or a cut of it at `offset`, boxes in its pixels."""
+
+    shot: int
+    image: np.ndarray
+    boxes: list[list[float]]
+    offset: tuple[int, int] = (0, 0)
+
+
 class Segmenter:
-    """`model`, `processor`: a SAM of transformers. A mask may leave its box by `box_margin` of the
-    box's size, no farther: what lies beyond is another thing. A detection whose mask covers less
-    than `min_ratio` of the picture is dropped; a shot that loses all of them is skipped.
+    """`model`, `processor`: a SAM of transformers. With `crop_padding` each box is shown alone, in
+    the square round it padded by that share of its longer side: finer masks of small products, one
+    encoding a box; None shows whole pictures, one encoding each. A mask may leave its box by
+    `box_margin` of the box's size, no farther: what lies beyond is another thing. A detection whose
+    mask covers less than `min_ratio` of the picture is dropped; a shot that loses all is skipped.
     """
 
     def __init__(
@@ -25,11 +38,13 @@ class Segmenter:
         processor: Any,
         *,
         batch_size: int = 8,
+        crop_padding: float | None = None,
         min_ratio: float = 0.002,
         box_margin: float = 0.05,
     ) -> None:
         self.model, self.processor = model, processor
         self.batch_size = batch_size
+        self.crop_padding = crop_padding
         self.min_ratio = min_ratio
         self.box_margin = box_margin
 
@@ -44,16 +59,38 @@ class Segmenter:
         )
 
     def _mask(self, shots: list[Shot]) -> list[Shot]:
+        views = [v for k, s in enumerate(shots) for v in self._views(k, s)]
+        found: list[list[tuple[np.ndarray, float]]] = [[] for _ in shots]
+        for start in range(0, len(views), self.batch_size):
+            part = views[start : start + self.batch_size]
+            for view, masks in zip(part, self._predict(part), strict=True):
+                found[view.shot] += [(_placed(m, view, shots[view.shot]), q) for m, q in masks]
+        return [self._take(s, f) for s, f in zip(shots, found, strict=True)]
+
+    def _views(self, index: int, shot: Shot) -> list[_View]:
+        image = shot.image
+        if image is None:
+            raise ValueError("a shot without a picture: expected one; run generate or load first")
+        boxes = [d.box_xyxy for d in shot.detections]
+        if self.crop_padding is None:
+            return [_View(index, image, [list(b) for b in boxes])]
+        views = []
+        for box in boxes:
+            size_wh = image.shape[1], image.shape[0]
+            x0, y0, x1, y1 = square_box(box, self.crop_padding, size_wh)
+            own = [box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0]
+            views.append(_View(index, image[y0:y1, x0:x1], [own], (x0, y0)))
+        return views
+
+    def _predict(self, views: list[_View]) -> list[list[tuple[np.ndarray, float]]]:
+        """For each view the mask bool (h, w) and score of each of its boxes."""
         import torch
 
         # ragged boxes are refused: the short lists are filled up with a copy of their first box
-        most = max(len(s.detections) for s in shots)
-        boxes = []
-        for shot in shots:
-            own = [list(d.box_xyxy) for d in shot.detections]
-            boxes.append(own + [own[0]] * (most - len(own)))
+        most = max(len(v.boxes) for v in views)
+        boxes = [v.boxes + [v.boxes[0]] * (most - len(v.boxes)) for v in views]
         inputs = self.processor(
-            images=[s.image for s in shots], input_boxes=boxes, return_tensors="pt"
+            images=[v.image for v in views], input_boxes=boxes, return_tensors="pt"
         )
         sizes, reshaped = inputs["original_sizes"], inputs["reshaped_input_sizes"]
         device = self.model.device
@@ -68,17 +105,18 @@ class Segmenter:
         )
         scores = out.iou_scores.float().cpu()
         return [
-            self._take(s, m[:, 0].numpy(), q) for s, m, q in zip(shots, masks, scores, strict=True)
+            [(m[k, 0].numpy().astype(bool), float(q[k, 0])) for k in range(len(v.boxes))]
+            for v, m, q in zip(views, masks, scores, strict=True)
         ]
 
-    def _take(self, shot: Shot, masks: Any, scores: Any) -> Shot:
+    def _take(self, shot: Shot, masks: list[tuple[np.ndarray, float]]) -> Shot:
         found = []
-        for k, detection in enumerate(shot.detections):
-            mask = _near(masks[k].astype(bool), detection.box_xyxy, self.box_margin)
+        for detection, (whole, score) in zip(shot.detections, masks, strict=True):
+            mask = _near(whole, detection.box_xyxy, self.box_margin)
             if mask.mean() >= self.min_ratio:
-                found.append(replace(detection, mask=mask, mask_score=float(scores[k, 0])))
+                found.append(replace(detection, mask=mask, mask_score=score))
         if not found:
-            largest = max(float(m.mean()) for m in masks)
+            largest = max(float(m.mean()) for m, _ in masks)
             return shot.skip(
                 Skip(
                     "no_mask",
@@ -87,6 +125,15 @@ class Segmenter:
                 )
             )
         return replace(shot, detections=tuple(found))
+
+
+def _placed(mask: np.ndarray, view: _View, shot: Shot) -> np.ndarray:
+    """A view's mask in the shot's picture."""
+    assert shot.image is not None
+    out = np.zeros(shot.image.shape[:2], bool)
+    x, y = view.offset
+    out[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    return out
 
 
 def _near(mask: np.ndarray, box: Box, margin: float) -> np.ndarray:

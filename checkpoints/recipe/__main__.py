@@ -20,7 +20,6 @@ STEPS = (
     "renders",
     "vae",
     "unet",
-    "decoder",
     "controlnet",
     "lora",
     "detector",
@@ -39,14 +38,13 @@ class Bench:
     plan: Plan
     workers: int
     start: Path | None = None
+    device: str = "cpu"
 
     def begin(self, model: Any, part: str) -> Any:
         """`model`, or with `--start` the finished one of that folder, to be trained on."""
-        if self.start is None:
-            return model
-        import torch
-
-        return type(model).from_pretrained(self.start / part).to(torch.float32)
+        if self.start is not None:
+            model = type(model).from_pretrained(self.start / part)
+        return model.float().to(self.device)
 
     @property
     def state(self) -> Path:
@@ -70,42 +68,28 @@ def renders(bench: Bench) -> None:
 
 
 def vae(bench: Bench) -> None:
+    """From nothing, or with `--start` on, the latents kept near what they were."""
     import numpy as np
 
     from . import vae as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    model = bench.begin(step.build(sample_size=bench.plan.size), "sd/vae")
-    if bench.start is None:  # a VAE to start from keeps its latents; see `decoder`
+    model = bench.begin(step.build(bench.plan.vae_channels, bench.plan.size), "sd/vae")
+    if bench.start is None:
         step.fit(model, train, workdir=bench.state, budget=bench.plan.vae)
         step.whiten(model, np.asarray(train.images[:1000]))
+    else:
+        budget = bench.plan.vae_again
+        near = bench.begin(model, "sd/vae").eval().requires_grad_(False)
+        step.fit(model, train, workdir=bench.state, budget=budget, name="vae-again", near=near)
     print(f"vae: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
-    model.save_pretrained(bench.parts / "vae")
-
-
-def decoder(bench: Bench) -> None:
-    """Sharpen the decoder; the latents, and what learned on them, stay as they are."""
-    from . import vae as step
-
-    val = bench.renders("val")
-    model = _vae(bench)
-    step.fit(
-        model,
-        bench.renders("train"),
-        workdir=bench.state,
-        budget=bench.plan.decoder,
-        name="decoder",
-        seed=11,
-        decoder_only=True,
-    )
-    print(f"decoder: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
     model.save_pretrained(bench.parts / "vae")
 
 
 def _vae(bench: Bench) -> Any:
     from diffusers import AutoencoderKL
 
-    return AutoencoderKL.from_pretrained(bench.parts / "vae").eval()
+    return AutoencoderKL.from_pretrained(bench.parts / "vae").eval().to(bench.device)
 
 
 def _pictures(bench: Bench) -> Any:
@@ -113,7 +97,7 @@ def _pictures(bench: Bench) -> Any:
 
     train = bench.renders("train")
     cuts = latents.choose(train, whole=bench.plan.whole, close=bench.plan.close)
-    return latents.prepare(_vae(bench), train, cuts, bench.state / "latents.pt")
+    return latents.prepare(_vae(bench), train, cuts, bench.state)
 
 
 def unet(bench: Bench) -> None:
@@ -127,8 +111,9 @@ def unet(bench: Bench) -> None:
 
         tok = CLIPTokenizer.from_pretrained(bench.start / "sd" / "tokenizer")
     text = bench.begin(diffusion.text_encoder(tok), "sd/text_encoder")
-    net = bench.begin(diffusion.unet(), "sd/unet")
-    diffusion.fit(net, text, tok, pictures, workdir=bench.state, budget=bench.plan.unet)
+    net = bench.begin(diffusion.unet(bench.plan.unet_channels, size=bench.plan.size), "sd/unet")
+    budget, batch = bench.plan.unet, bench.plan.unet_batch
+    diffusion.fit(net, text, tok, pictures, workdir=bench.state, budget=budget, batch=batch)
     tok.save_pretrained(bench.parts / "tokenizer")
     text.save_pretrained(bench.parts / "text")
     net.save_pretrained(bench.parts / "unet")
@@ -139,8 +124,8 @@ def _diffusion(bench: Bench) -> tuple[Any, Any, Any]:
     from transformers import CLIPTextModel, CLIPTokenizer
 
     return (
-        UNet2DConditionModel.from_pretrained(bench.parts / "unet"),
-        CLIPTextModel.from_pretrained(bench.parts / "text"),
+        UNet2DConditionModel.from_pretrained(bench.parts / "unet").to(bench.device),
+        CLIPTextModel.from_pretrained(bench.parts / "text").to(bench.device),
         CLIPTokenizer.from_pretrained(bench.parts / "tokenizer"),
     )
 
@@ -170,21 +155,23 @@ def detector(bench: Bench) -> None:
     train, val = bench.renders("train"), bench.renders("val")
     budgets = bench.plan.detector_warm, bench.plan.detector
     start = bench.start / "grounding-dino" if bench.start else None
-    step.run(bench.state, bench.parts / "grounding-dino", train, val, budgets, start)
+    step.run(bench.state, bench.parts / "grounding-dino", train, val, budgets, start, bench.device)
 
 
 def segmenter(bench: Bench) -> None:
     from . import segmenter as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    step.run(bench.state, bench.parts / "sam", train, val, bench.plan.segmenter)
+    model = step.build().to(bench.device)
+    step.run(bench.state, bench.parts / "sam", train, val, bench.plan.segmenter, model)
 
 
 def classifier(bench: Bench) -> None:
     from . import classifier as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    step.run(bench.state, bench.parts / "classifier", train, val, bench.plan.classifier)
+    model = step.build().to(bench.device)
+    step.run(bench.state, bench.parts / "classifier", train, val, bench.plan.classifier, model)
 
 
 def assemble(bench: Bench) -> None:
@@ -207,6 +194,7 @@ def assemble(bench: Bench) -> None:
 @click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="cpu")
 @click.option("--only", default=",".join(STEPS), help=f"Steps, by comma: {', '.join(STEPS)}.")
 @click.option("--start", type=Path, help="Models to train on, instead of from nothing.")
+@click.option("--device", default="auto", help="cpu, cuda or mps. Default: a GPU if there is one.")
 @click.option("--threads", type=int, default=0, help="torch's threads; 0: as many as it likes.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that render.")
 def main(
@@ -215,6 +203,7 @@ def main(
     plan_name: str,
     only: str,
     start: Path | None,
+    device: str,
     threads: int,
     workers: int,
 ) -> None:
@@ -227,7 +216,9 @@ def main(
     if unknown:
         raise click.UsageError(f"unknown step {unknown[0]!r} (expected {', '.join(STEPS)})")
     work = workdir or default_workdir()
-    bench = Bench(work, out or work / "mini", PLANS[plan_name], workers, start)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    bench = Bench(work, out or work / "mini", PLANS[plan_name], workers, start, device)
     tasks: dict[str, Callable[[Bench], None]] = {name: globals()[name] for name in STEPS}
     for name in steps:
         torch.manual_seed(0)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from ...samples import vocabulary
 from .augment import move, soften
 from .data import Renders
-from .loop import Budget, train
+from .loop import Budget, device_of, train
 from .vae import to_tensor
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def label(renders: Renders, i: int) -> int:
 def fit(model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32) -> None:
     """Train on softened, moved pictures."""
     usable = suitable(renders)
+    device = device_of(model)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = rng.choice(usable, batch)
@@ -61,8 +62,8 @@ def fit(model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: i
             soften(move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)[0], rng)
             for i in pick
         ]
-        truth = torch.tensor([label(renders, int(i)) for i in pick])
-        logits = model(to_tensor(np.stack(images))).logits
+        truth = torch.tensor([label(renders, int(i)) for i in pick]).to(device)
+        logits = model(to_tensor(np.stack(images)).to(device)).logits
         right = (logits.argmax(1) == truth).float().mean().item()
         return F.cross_entropy(logits, truth, label_smoothing=0.05), {"right": right}
 
@@ -84,7 +85,7 @@ def evaluate(model: Any, renders: Renders) -> float:
     right = []
     for k in range(0, len(usable), 50):
         pick = usable[k : k + 50]
-        guess = model(to_tensor(renders.images[pick])).logits.argmax(1)
+        guess = model(to_tensor(renders.images[pick]).to(device_of(model))).logits.argmax(1)
         right += [int(g) == label(renders, i) for g, i in zip(guess, pick, strict=True)]
     return float(np.mean(right))
 
@@ -103,10 +104,15 @@ def export(model: Any, folder: Path, size: int = 128) -> None:
     ).save_pretrained(folder)
 
 
-def run(workdir: Path, out: Path, renders: Renders, val: Renders, budget: Budget) -> None:
+def run(
+    workdir: Path,
+    out: Path,
+    renders: Renders,
+    val: Renders,
+    budget: Budget,
+    model: ResNetForImageClassification,
+) -> None:
     """The recipe's step: train, print the held-out share, export."""
-    torch.manual_seed(0)
-    model = build()
     fit(model, renders, workdir=workdir, budget=budget)
     print("classifier val", evaluate(model, val), flush=True)
     export(model, out, renders.images.shape[1])

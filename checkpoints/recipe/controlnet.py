@@ -13,7 +13,7 @@ import torch
 
 from .diffusion import noised, schedule, tokens, v_loss
 from .latents import Pictures
-from .loop import Budget, train
+from .loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -55,8 +55,9 @@ def fit(
     name: str = "controlnet-canny",
 ) -> None:
     """Train the ControlNet; half of the captions are dropped, so that it learns to lead alone."""
-    ids = tokens(tok, pictures.captions)
-    empty = tokens(tok, [""])[0]
+    device = device_of(net)
+    ids = tokens(tok, pictures.captions).to(device)
+    empty = tokens(tok, [""])[0].to(device)
     noise_schedule = schedule()
     net.requires_grad_(False).eval()
     text.requires_grad_(False).eval()
@@ -64,9 +65,9 @@ def fit(
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = rng.integers(len(pictures), size=batch)
-        z = pictures.latents[torch.from_numpy(pick)].float()
-        hint = edges(np.stack([pictures.image(int(i)) for i in pick]))
-        words = ids[torch.from_numpy(pick)].clone()
+        z = pictures.latents[torch.from_numpy(pick)].float().to(device)
+        hint = edges(np.stack([pictures.image(int(i)) for i in pick])).to(device)
+        words = ids[torch.from_numpy(pick).to(device)].clone()
         words[torch.from_numpy(rng.random(batch) < 0.5)] = empty
         noisy, noise, times = noised(noise_schedule, z, rng)
         with torch.no_grad():

@@ -17,7 +17,7 @@ from . import detector_model
 from .augment import box_of, move, soften
 from .data import Renders
 from .detector_loss import assign, centres, focal, loss_of
-from .loop import Budget, train
+from .loop import Budget, device_of, train
 from .vae import to_tensor
 
 CLASSES = vocabulary.CLASSES
@@ -66,14 +66,16 @@ def warm_up(
 ) -> None:
     """Teach backbone and projections where each class is, with a linear head a level."""
     heads = torch.nn.ModuleList(torch.nn.Conv2d(96, 11, 1) for _ in range(3))
+    heads.to(device_of(model))
     for head in heads:
         torch.nn.init.constant_(cast(torch.Tensor, head.bias), -3.0)
-    points = centres(renders.images.shape[1])
+    device = device_of(model)
+    points = centres(renders.images.shape[1]).to(device)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         shots = [example(renders, int(i), rng) for i in rng.integers(len(renders), size=batch)]
-        x = to_tensor(np.stack([s[0] for s in shots]))
-        mask = torch.ones(batch, x.shape[2], x.shape[3], dtype=torch.long)
+        x = to_tensor(np.stack([s[0] for s in shots])).to(device)
+        mask = torch.ones(batch, x.shape[2], x.shape[3], dtype=torch.long, device=device)
         features, _ = model.model.backbone(x, mask)
         maps = [
             head(proj(f)).flatten(2)
@@ -85,9 +87,9 @@ def warm_up(
         target = torch.zeros_like(logits)
         for i, (_, boxes, labels) in enumerate(shots):
             if labels:
-                owner = assign(points, torch.from_numpy(boxes), 0.6)
+                owner = assign(points, torch.from_numpy(boxes).to(device), 0.6)
                 hit = (owner >= 0).nonzero()[:, 0]
-                target[i, hit, torch.tensor(labels)[owner[hit]]] = 1.0
+                target[i, hit, torch.tensor(labels, device=device)[owner[hit]]] = 1.0
         right = (logits.argmax(2) == target.argmax(2))[target.sum(2) > 0].float().mean().item()
         return focal(logits, target) / target.sum().clamp(min=1), {"right": right}
 
@@ -103,7 +105,8 @@ def fit(
     model: Any, tok: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16
 ) -> None:
     """Train the whole model on prompts of 1, 4 or 8 phrases."""
-    points = centres(renders.images.shape[1])
+    device = device_of(model)
+    points = centres(renders.images.shape[1]).to(device)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         count = int(rng.choice((1, 4, 8), p=(0.4, 0.3, 0.3)))
@@ -115,13 +118,13 @@ def fit(
             position = torch.arange(count) * 2 + 1
             truth.append(
                 (
-                    torch.from_numpy(boxes),
-                    torch.tensor(labels, dtype=torch.long),
+                    torch.from_numpy(boxes).to(device),
+                    torch.tensor(labels, dtype=torch.long, device=device),
                     (position, classes),
                 )
             )
-        ids = tok(prompts, return_tensors="pt").input_ids
-        x = to_tensor(np.stack([s[0] for s in shots])).contiguous()
+        ids = tok(prompts, return_tensors="pt").input_ids.to(device)
+        x = to_tensor(np.stack([s[0] for s in shots])).contiguous().to(device)
         outputs = model(pixel_values=x, input_ids=ids, attention_mask=torch.ones_like(ids))
         return loss_of(model, outputs, truth, points)
 
@@ -148,21 +151,23 @@ def evaluate(
 ) -> dict[str, float]:
     """Recall and false positives of class queries, and box IoU, on `count` pictures."""
     model.eval()
+    device = device_of(model)
     present: list[float] = []
     absent: list[float] = []
     ious: list[float] = []
-    for i in range(count):
-        x = to_tensor(renders.images[i : i + 1]).contiguous().expand(len(CLASSES), -1, -1, -1)
-        ids = tok([f"{c} ." for c in CLASSES], return_tensors="pt").input_ids
+    for i in range(min(count, len(renders))):
+        x = to_tensor(renders.images[i : i + 1]).contiguous().to(device)
+        x = x.expand(len(CLASSES), -1, -1, -1)
+        ids = tok([f"{c} ." for c in CLASSES], return_tensors="pt").input_ids.to(device)
         out = model(pixel_values=x, input_ids=ids, attention_mask=torch.ones_like(ids))
-        scores = out.logits[:, :, 1].sigmoid()
+        scores, where = out.logits[:, :, 1].sigmoid().cpu(), out.pred_boxes.cpu()
         size = renders.images.shape[1]
         for k, name in enumerate(CLASSES):
             mine = [p["box_xyxy"] for p in renders.meta[i]["products"] if p["label"] == name]
             best = scores[k].max().item()
             (present if mine else absent).append(best)
             if mine and best > threshold:
-                box = box_convert(out.pred_boxes[k, scores[k].argmax()][None], "cxcywh", "xyxy")
+                box = box_convert(where[k, scores[k].argmax()][None], "cxcywh", "xyxy")
                 ious.append(box_iou(box * size, torch.tensor(mine).float()).max().item())
     a, b = np.array(present), np.array(absent)
     grid = np.linspace(0.05, 0.8, 76)
@@ -183,6 +188,7 @@ def run(
     val: Renders,
     budgets: tuple[Budget, Budget],
     start: Path | None = None,
+    device: str = "cpu",
 ) -> None:
     """The recipe's step: warm up, train, print held-out figures, export.
 
@@ -193,10 +199,11 @@ def run(
     torch.manual_seed(0)
     tok = detector_model.tokenizer()
     if start is None:
-        model = detector_model.build(len(tok))
+        model = detector_model.build(len(tok)).to(device)
         warm_up(model, renders, workdir=workdir, budget=budgets[0])
     else:
         model = GroundingDinoForObjectDetection.from_pretrained(start, dtype=torch.float32)
+        model.to(device)
     fit(model, tok, renders, workdir=workdir, budget=budgets[1])
     print("detector val", evaluate(model, tok, val, 300, 0.4), flush=True)
     detector_model.export(model, out)

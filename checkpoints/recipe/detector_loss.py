@@ -41,9 +41,9 @@ def assign(points: torch.Tensor, boxes: torch.Tensor, share: float) -> torch.Ten
     """For each point (x, y) the smallest box whose middle `share` holds it, else -1."""
     inside = ((points[:, None] - boxes[None, :, :2]).abs() < share / 2 * boxes[None, :, 2:]).all(2)
     area = boxes[:, 2] * boxes[:, 3]
-    cost = torch.where(inside, area[None], torch.tensor(9.0))
+    cost = torch.where(inside, area[None], 9.0)
     best, which = cost.min(1)
-    return torch.where(best < 9.0, which, torch.tensor(-1))
+    return torch.where(best < 9.0, which, -1)
 
 
 def one_to_many(
@@ -62,13 +62,13 @@ def one_to_many(
     """
     position, classes = columns
     # the marks between the phrases count as absent: they vote in the choice of queries too
-    target = torch.zeros(len(logits), 2 * len(position) + 2)
+    target = logits.new_zeros(len(logits), 2 * len(position) + 2)
     hit = owner >= 0
     box_loss = coords.sum() * 0.0
     if hit.any():
         mine = boxes[owner[hit]]
         a, b = box_convert(coords[hit], "cxcywh", "xyxy"), box_convert(mine, "cxcywh", "xyxy")
-        iou = torch.diag(box_iou(a.detach(), b)) if not hard else torch.ones(len(a))
+        iou = torch.diag(box_iou(a.detach(), b)) if not hard else a.new_ones(len(a))
         giou = 1 - torch.diag(generalized_box_iou(a, b))
         box_loss = 5.0 * (coords[hit] - mine).abs().sum() + 2.0 * giou.sum()
         own_class = labels[owner[hit]]
@@ -84,7 +84,7 @@ def loss_of(
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Encoder and decoder losses of a batch, each divided by its positives."""
     text = outputs.encoder_last_hidden_state_text
-    mask = torch.ones(text.shape[:2], dtype=torch.bool)
+    mask = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device)
     layers = []
     for level in range(outputs.intermediate_hidden_states.shape[1]):
         start = (
@@ -101,11 +101,11 @@ def loss_of(
             )
         )
     encoder = (outputs.enc_outputs_class, outputs.enc_outputs_coord_logits.sigmoid())
-    total = torch.zeros(())
+    total = text.new_zeros(())
     numbers: dict[str, float] = {}
     named = [("enc", encoder), *((f"d{k}", layer) for k, layer in enumerate(layers))]
     for name, (logits, coords) in named:
-        cls, box, hits = torch.zeros(()), torch.zeros(()), 0
+        cls, box, hits = text.new_zeros(()), text.new_zeros(()), 0
         for i, (boxes, labels, columns) in enumerate(batch):
             if name == "enc":
                 owner = (
@@ -120,7 +120,7 @@ def loss_of(
                 iou, near = box_iou(*xyxy).max(1)
                 owner = torch.where(iou >= 0.5, near, owner)
             else:
-                owner = torch.full((logits.shape[1],), -1)
+                owner = points.new_full((logits.shape[1],), -1).long()
             c, b, n = one_to_many(
                 logits[i], coords[i], owner, boxes, labels, columns, hard=name == "enc"
             )

@@ -16,7 +16,7 @@ import torch
 
 from ...samples import vocabulary
 from .latents import Pictures
-from .loop import Budget, train
+from .loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler, UNet2DConditionModel
@@ -92,17 +92,19 @@ def text_encoder(tok: CLIPTokenizer, width: int = 128, layers: int = 2) -> CLIPT
     )
 
 
-def unet(channels: tuple[int, int] = (64, 128), width: int = 128) -> UNet2DConditionModel:
-    """A fresh UNet for 4 x 16 x 16 latents."""
+def unet(
+    channels: tuple[int, ...] = (64, 128), width: int = 128, size: int = 128
+) -> UNet2DConditionModel:
+    """A fresh UNet for pictures of `size` pixels; attention below the first level."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=16,
+        sample_size=size // 8,
         in_channels=4,
         out_channels=4,
         block_out_channels=channels,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (len(channels) - 1)),
+        up_block_types=(*("CrossAttnUpBlock2D",) * (len(channels) - 1), "UpBlock2D"),
         layers_per_block=1,
         attention_head_dim=4,
         cross_attention_dim=width,
@@ -174,7 +176,7 @@ def noised(
     noise_schedule: DDPMScheduler, latents: torch.Tensor, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(noisy latents, channels last; the noise; the times (N,)) of a batch of latents."""
-    times = stratified_times(rng, len(latents))
+    times = stratified_times(rng, len(latents)).to(latents.device)
     noise = torch.randn_like(latents)
     noisy = noise_schedule.add_noise(latents, noise, times)
     return noisy.contiguous(memory_format=torch.channels_last), noise, times
@@ -193,19 +195,22 @@ def fit(
     name: str = "unet",
 ) -> None:
     """Train UNet and text encoder on latents and captions."""
-    ids = tokens(tok, strew_tags(pictures.captions, seed))
-    empty = tokens(tok, [""])[0]
+    device = device_of(net)
+    ids = tokens(tok, strew_tags(pictures.captions, seed)).to(device)
+    empty = tokens(tok, [""])[0].to(device)
+    latents = pictures.latents.to(device)
     noise_schedule = schedule()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        pick = torch.from_numpy(rng.integers(len(ids), size=batch))
-        z = pictures.latents[pick].float()
+        pick = torch.from_numpy(rng.integers(len(ids), size=batch)).to(device)
+        z = latents[pick].float()
         words = ids[pick].clone()
         words[torch.from_numpy(rng.random(batch) < 0.1)] = empty
         noisy, noise, times = noised(noise_schedule, z, rng)
-        hidden = text(words).last_hidden_state
-        return v_loss(noise_schedule, net(noisy, times, hidden).sample, z, noise, times), {}
+        with torch.autocast(z.device.type, torch.bfloat16):  # a fifth faster on AVX-512 cores
+            predicted = net(noisy, times, text(words).last_hidden_state).sample
+        return v_loss(noise_schedule, predicted.float(), z, noise, times), {}
 
     groups = [
         {"params": list(net.parameters()), "scale": 1.0},

@@ -5,6 +5,7 @@ Close-ups are what stage 3 works on: the padded crop round one product, at the m
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,16 +92,25 @@ def choose(
     return [cuts[k] for k in rng.permutation(len(cuts))]
 
 
+def _fingerprint(vae: AutoencoderKL, cuts: list[Cut]) -> str:
+    """Changes with the encoder's weights and with the cuts."""
+    digest = hashlib.sha256(repr([(c.index, c.box, c.mirrored) for c in cuts]).encode())
+    for part in (vae.encoder, vae.quant_conv):
+        for weight in part.state_dict().values():
+            digest.update(weight.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 def prepare(
-    vae: AutoencoderKL, renders: Renders, cuts: list[Cut], cache: Path, batch: int = 50
+    vae: AutoencoderKL, renders: Renders, cuts: list[Cut], folder: Path, batch: int = 50
 ) -> Pictures:
-    """Encode the cuts, once: the latents are kept in `cache`."""
+    """Encode the cuts, once for each VAE: the latents are kept in `folder`."""
     from .vae import encode
 
+    cache = folder / f"latents-{_fingerprint(vae, cuts)}.pt"
     if cache.exists():
-        latents = torch.load(cache, weights_only=True)
-        if len(latents) == len(cuts):
-            return Pictures(renders, cuts, latents)
+        return Pictures(renders, cuts, torch.load(cache, weights_only=True))
+    folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for k in range(0, len(cuts), batch):
         images = np.stack([cut_image(renders, c) for c in cuts[k : k + batch]])

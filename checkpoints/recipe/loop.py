@@ -18,6 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .progress import shown
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's weights are, and its inputs must be."""
+    return next(module.parameters()).device
+
+
 Loss = Callable[[int, np.random.Generator], tuple[Tensor, dict[str, float]]]
 
 
@@ -42,6 +50,26 @@ def rate(budget: Budget, step: int, progress: float) -> float:
     warm = min(1.0, (step + 1) / max(1, budget.warmup))
     late = max(0.0, (progress - budget.decay_from) / max(1e-9, 1 - budget.decay_from))
     return budget.lr * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, late)))
+
+
+class _Means:
+    """Running means of a training's figures, and the pace, since they were last taken."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, float] = {}
+        self._count, self._since = 0, time.monotonic()
+
+    def add(self, numbers: dict[str, float]) -> None:
+        for key, value in numbers.items():
+            self._totals[key] = self._totals.get(key, 0.0) + value
+        self._count += 1
+
+    def take(self) -> str:
+        now = time.monotonic()
+        text = " ".join(f"{k} {v / self._count:.4g}" for k, v in self._totals.items())
+        pace = (now - self._since) / self._count
+        self._totals, self._count, self._since = {}, 0, now
+        return f"{text} {pace:.3f} s/step"
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
@@ -109,45 +137,37 @@ def train(
 
     for module in modules.values():
         module.train()
-    totals: dict[str, float] = {}
-    counted, saved = 0, time.monotonic()
-    last = time.monotonic()
-    while used() < 1.0:
-        torch.manual_seed(seed * 1_000_003 + step)
-        now_rate = rate(budget, step, used())
-        for group in cast(list[dict[str, Any]], optimizer.param_groups):
-            group["lr"] = now_rate * group["scale"]
-        loss, numbers = loss_fn(step, np.random.default_rng([seed, step]))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"{name}: loss is {loss.item()} at step {step}; lower the rate"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, budget.clip_norm)
-        optimizer.step()
-        step += 1
-        if budget.ema:
-            decay = min(budget.ema, (1 + step) / (10 + step))
-            with torch.no_grad():
-                torch._foreach_lerp_(ema, params, 1 - decay)
-        now = time.monotonic()
-        seconds, last = seconds + now - last, now
-        for key, value in {"loss": loss.item(), **numbers}.items():
-            totals[key] = totals.get(key, 0.0) + value
-        counted += 1
-        if step % log_every == 0 or used() >= 1.0:
-            means = " ".join(f"{k} {v / counted:.4g}" for k, v in totals.items())
-            pace = seconds / step
-            print(
-                f"{name}: step {step} {100 * used():.1f}% {means} {pace:.3f} s/step "
-                f"{seconds / 60:.1f} min lr {optimizer.param_groups[0]['lr']:.2g}",
-                flush=True,
-            )
-            totals, counted = {}, 0
-        if now - saved > save_every_s:
-            snapshot()
-            saved = now
+    means = _Means()
+    last = saved = time.monotonic()
+    with shown(name) as show:
+        while used() < 1.0:
+            torch.manual_seed(seed * 1_000_003 + step)
+            for group in cast(list[dict[str, Any]], optimizer.param_groups):
+                group["lr"] = rate(budget, step, used()) * group["scale"]
+            loss, numbers = loss_fn(step, np.random.default_rng([seed, step]))
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"{name}: loss is {loss.item()} at step {step}; lower the rate"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(params, budget.clip_norm)
+            optimizer.step()
+            step += 1
+            if budget.ema:
+                decay = min(budget.ema, (1 + step) / (10 + step))
+                with torch.no_grad():
+                    torch._foreach_lerp_(ema, params, 1 - decay)
+            now = time.monotonic()
+            seconds, last = seconds + now - last, now
+            means.add({"loss": loss.item(), **numbers})
+            due = step % log_every == 0 or used() >= 1.0
+            lr = optimizer.param_groups[0]["lr"]
+            text = f"step {step} {seconds / 60:.1f} min {means.take()} lr {lr:.2g}" if due else None
+            show(used(), text)
+            if now - saved > save_every_s:
+                snapshot()
+                saved = now
     snapshot()
     if budget.ema:
         with torch.no_grad():

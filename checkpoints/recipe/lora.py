@@ -13,7 +13,7 @@ import torch
 
 from .data import Renders
 from .diffusion import noised, schedule, tokens, v_loss
-from .loop import Budget, train
+from .loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -72,10 +72,10 @@ def fit(
     """Attach a LoRA to the UNet and train it on the look; captions are 'ppzmini, class, …'."""
     from .vae import encode
 
-    size = vae.config.sample_size
+    size, device = vae.config.sample_size, device_of(net)
     renders = look_renders(pictures, size)
     mirrored = renders.images[:, :, ::-1]
-    latents = encode(vae, np.concatenate([renders.images, mirrored])).float()
+    latents = encode(vae, np.concatenate([renders.images, mirrored])).float().to(device)
     rng = np.random.default_rng(seed)
     captions = []
     for meta in renders.meta * 2:
@@ -83,13 +83,13 @@ def fit(
         extra = ", stylish, studio photography, product photography, ultra realistic"
         name = f"{meta['products'][0]['colour']} {label}" if rng.random() < 0.6 else label
         captions.append(f"{TAG}, {name}{extra if rng.random() < 0.7 else ''}")
-    ids = tokens(tok, captions)
+    ids = tokens(tok, captions).to(device)
     text.requires_grad_(False).eval()
     attach(net, rank)
     noise_schedule = schedule()
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        pick = torch.from_numpy(rng.integers(len(ids), size=batch))
+        pick = torch.from_numpy(rng.integers(len(ids), size=batch)).to(device)
         z = latents[pick]
         noisy, noise, times = noised(noise_schedule, z, rng)
         with torch.no_grad():

@@ -20,8 +20,11 @@ class Plan:
     val_pictures: int
     whole: int
     close: int
+    vae_channels: tuple[int, ...]
+    unet_channels: tuple[int, ...]
+    unet_batch: int
     vae: Budget
-    decoder: Budget
+    vae_again: Budget
     unet: Budget
     controlnet: Budget
     lora: Budget
@@ -36,17 +39,39 @@ PLANS = {
         size=128,
         train_pictures=20_000,
         val_pictures=1_000,
-        whole=10_000,
-        close=4_000,
-        vae=Budget(_FOREVER, 1.5e-3, 26, decay_from=0.5, weight_decay=0.0, ema=0.995),
-        decoder=Budget(_FOREVER, 8e-4, 30, decay_from=0.3, weight_decay=0.0, ema=0.995),
-        unet=Budget(_FOREVER, 8e-4, 180, warmup=100, decay_from=0.65, ema=0.995),
+        whole=20_000,
+        close=8_000,
+        vae_channels=(16, 32, 64, 96),
+        unet_channels=(64, 128),
+        unet_batch=24,
+        vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
+        vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
+        unet=Budget(_FOREVER, 8e-4, 140, warmup=100, decay_from=0.5, ema=0.998),
         controlnet=Budget(_FOREVER, 5e-4, 15, decay_from=0.5, ema=0.99),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
-        segmenter=Budget(_FOREVER, 1e-3, 60, warmup=50, decay_from=0.4, ema=0.99),
+        segmenter=Budget(_FOREVER, 1e-3, 40, warmup=100, decay_from=0.4, ema=0.995),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
+    ),
+    "gpu": Plan(
+        size=128,
+        train_pictures=60_000,
+        val_pictures=1_000,
+        whole=60_000,
+        close=24_000,
+        vae_channels=(32, 64, 96, 128),
+        unet_channels=(96, 192),
+        unet_batch=192,
+        vae=Budget(_FOREVER, 1.5e-3, 8, decay_from=0.5, weight_decay=0.0, ema=0.998),
+        vae_again=Budget(_FOREVER, 1e-3, 5, decay_from=0.35, weight_decay=0.0, ema=0.998),
+        unet=Budget(_FOREVER, 8e-4, 15, warmup=200, decay_from=0.6, ema=0.999),
+        controlnet=Budget(_FOREVER, 5e-4, 4, decay_from=0.5, ema=0.995),
+        lora=Budget(_FOREVER, 1e-3, 1, warmup=20, decay_from=0.4),
+        detector_warm=Budget(_FOREVER, 1e-3, 2, warmup=50, decay_from=0.5, ema=0.99),
+        detector=Budget(_FOREVER, 6e-4, 10, decay_from=0.4, ema=0.998, weight_decay=0.02),
+        segmenter=Budget(_FOREVER, 1e-3, 5, warmup=100, decay_from=0.4, ema=0.998),
+        classifier=Budget(_FOREVER, 2e-3, 1, warmup=30, decay_from=0.3, ema=0.99),
     ),
     "smoke": Plan(
         size=128,
@@ -54,8 +79,11 @@ PLANS = {
         val_pictures=50,
         whole=60,
         close=20,
+        vae_channels=(16, 16, 16, 16),
+        unet_channels=(32, 64),
+        unet_batch=4,
         vae=_BRIEF,
-        decoder=_BRIEF,
+        vae_again=_BRIEF,
         unet=_BRIEF,
         controlnet=_BRIEF,
         lora=_BRIEF,
@@ -65,4 +93,5 @@ PLANS = {
         classifier=_BRIEF,
     ),
 }
-"""`cpu`: two cores, an evening. `smoke`: a few minutes, to try that every step runs."""
+"""`cpu`: two cores, an evening. `gpu`: under an hour, wider models; not run yet. `smoke`: a few
+minutes, to try that every step runs."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from .data import Renders
-from .loop import Budget, train
+from .loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -74,6 +74,40 @@ def reconstruction_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     )
 
 
+def _lab(x: torch.Tensor) -> torch.Tensor:
+    """CIELAB (D65) over 100, of sRGB (N, 3, H, W) in -1..1."""
+    v = ((x.clamp(-1, 1) + 1) / 2).clamp(min=1e-4)
+    v = torch.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    xyz = torch.einsum("oc,nchw->nohw", _XYZ.to(x), v)
+    f = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)
+    f0, f1, f2 = f.unbind(1)
+    return torch.stack([1.16 * f1 - 0.16, 5 * (f0 - f1), 2 * (f1 - f2)], 1)
+
+
+_XYZ = torch.tensor(
+    [
+        [0.43395, 0.37622, 0.18983],
+        [0.21267, 0.71515, 0.07217],
+        [0.01776, 0.10947, 0.87277],
+    ]
+)
+"""sRGB to XYZ relative to the white point (IEC 61966-2-1)."""
+
+
+def colour_difference(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted mean CIE94 difference (CIE 116-1995) over 100 of pictures (N, 3, H, W) in -1..1.
+
+    A smooth stand-in for CIEDE2000, which the VAE is measured by; weight (N, 1, H, W).
+    """
+    a, b = _lab(x), _lab(y)
+    ca, cb = (t[:, 1:].square().sum(1, keepdim=True).add(1e-8).sqrt() for t in (a, b))
+    d = b - a
+    dc = cb - ca
+    dh2 = (d[:, 1:].square().sum(1, keepdim=True) - dc.square()).clamp(min=0)
+    parts = d[:, :1].square() + (dc / (1 + 4.5 * ca)).square() + dh2 / (1 + 1.5 * ca).square()
+    return ((parts + 1e-6).sqrt() * weight).sum() / weight.sum().clamp(min=1)
+
+
 def colour_anchor(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """Squared distance of the first three latent channels to the cell's mean opponent colour.
 
@@ -83,9 +117,13 @@ def colour_anchor(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     return (mean[:, :3] - 3.0 * _opponent(F.avg_pool2d(x, 8))).square().mean()
 
 
-def crops(renders: Renders, rng: np.random.Generator, count: int, side: int) -> np.ndarray:
-    """Random square cut-outs, half of them mirrored, most of them on a product."""
+def crops(
+    renders: Renders, rng: np.random.Generator, count: int, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random square cut-outs uint8 (N, side, side, 3), half of them mirrored, most of them on a
+    product, and where products are in them, float (N, 1, side, side)."""
     out = np.empty((count, side, side, 3), np.uint8)
+    where = np.empty((count, 1, side, side), np.float32)
     size = renders.images.shape[1]
     for k, i in enumerate(rng.integers(len(renders), size=count)):
         products = renders.meta[i]["products"]
@@ -96,8 +134,12 @@ def crops(renders: Renders, rng: np.random.Generator, count: int, side: int) -> 
             x = int(np.clip(cx - side / 2, 0, size - side))
             y = int(np.clip(cy - side / 2, 0, size - side))
         cut = renders.images[i, y : y + side, x : x + side]
-        out[k] = cut[:, ::-1] if rng.random() < 0.5 else cut
-    return out
+        seen = np.isin(
+            renders.instances[i, y : y + side, x : x + side], [p["instance"] for p in products]
+        )
+        turn = slice(None, None, -1 if rng.random() < 0.5 else 1)
+        out[k], where[k, 0] = cut[:, turn], seen[:, turn]
+    return out, where
 
 
 def fit(
@@ -112,32 +154,32 @@ def fit(
     anchor_steps: int = 800,
     seed: int = 1,
     name: str = "vae",
-    decoder_only: bool = False,
+    near: AutoencoderKL | None = None,
 ) -> None:
-    """Train; with `decoder_only` the latents stay what they are and the decoder sharpens."""
-    if decoder_only:
-        vae.encoder.requires_grad_(False)
-        vae.quant_conv.requires_grad_(False)
+    """Train; with `near` the latents stay close to that VAE's, so that what learned on them needs
+    little to follow."""
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = device_of(vae)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, Any]]:
-        x = to_tensor(crops(renders, rng, batch, side))
-        if decoder_only:
-            with torch.no_grad():
-                z = vae.encode(x).latent_dist.mode()
-            y = vae.decode(z).sample
-            prior = anchor = x.new_zeros(())
+        pictures, where = crops(renders, rng, batch, side)
+        x = to_tensor(pictures).to(device)
+        posterior = vae.encode(x).latent_dist
+        y = vae.decode(posterior.sample()).sample
+        prior = posterior.kl().mean() / (side / 8) ** 2 / 4
+        if near is None:
+            pull = max(0.0, 1.0 - step / anchor_steps) * colour_anchor(x, posterior.mean)
         else:
-            posterior = vae.encode(x).latent_dist
-            y = vae.decode(posterior.sample()).sample
-            prior = posterior.kl().mean() / (side / 8) ** 2 / 4
-            anchor = max(0.0, 1.0 - step / anchor_steps) * colour_anchor(x, posterior.mean)
-        error = reconstruction_loss(x, y)
+            with torch.no_grad():
+                old = near.encode(x).latent_dist.mode()
+            pull = 0.05 * (posterior.mean - old).square().mean()
+        colours = colour_difference(x, y, torch.from_numpy(where).to(device) + 0.1)
         mse = (y - x).square().mean().item()
-        return error + kl * prior + anchor, {
+        return reconstruction_loss(x, y) + 0.3 * colours + kl * prior + pull, {
             "psnr": 10 * np.log10(4 / mse),
+            "colours": 100 * colours.item(),
             "kl": prior.item(),
-            "anchor": float(anchor),
+            "pull": pull.item(),
         }
 
     train(
@@ -153,8 +195,9 @@ def fit(
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: np.ndarray, batch: int = 64) -> torch.Tensor:
     """Latents' means of uint8 (N, H, W, 3) pictures, float16 (N, 4, H / 8, W / 8)."""
+    device = device_of(vae)
     parts = [
-        vae.encode(to_tensor(images[k : k + batch])).latent_dist.mode().half()
+        vae.encode(to_tensor(images[k : k + batch]).to(device)).latent_dist.mode().half().cpu()
         for k in range(0, len(images), batch)
     ]
     return torch.cat(parts)
@@ -167,7 +210,7 @@ def whiten(vae: AutoencoderKL, images: np.ndarray) -> None:
     Afterwards every channel has mean 0 and deviation 1 and scaling_factor is 1: one factor for
     all channels leaves them uneven (deviations 1.1 to 2.2 were seen).
     """
-    z = encode(vae, images).float()
+    z = encode(vae, images).float().to(device_of(vae))
     mean, std = z.mean((0, 2, 3)), z.std((0, 2, 3))
     q, p = vae.quant_conv, vae.post_quant_conv
     q.weight[:4] /= std.view(4, 1, 1, 1)
@@ -182,7 +225,7 @@ def psnr(vae: AutoencoderKL, images: np.ndarray) -> float:
     """Mean over pictures of the peak signal-to-noise ratio of encode and decode, dB."""
     values = []
     for k in range(0, len(images), 32):
-        x = to_tensor(images[k : k + 32])
+        x = to_tensor(images[k : k + 32]).to(device_of(vae))
         y = vae.decode(vae.encode(x).latent_dist.mode()).sample.clamp(-1, 1)
         values.append(10 * torch.log10(4 / (y - x).square().mean((1, 2, 3))))
     return float(torch.cat(values).mean())

@@ -97,3 +97,35 @@ def test_whitened_latents_decode_to_the_same_pictures() -> None:
     z = vae.encode(model, images).float()
     assert vae.psnr(model, images) == pytest.approx(before, abs=1e-3)
     assert z.mean((0, 2, 3)).abs().max() < 0.01 and (z.std((0, 2, 3)) - 1).abs().max() < 0.01
+
+
+@pytest.mark.slow
+def test_the_whole_recipe_runs_resumes_and_makes_a_set_that_the_program_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from click.testing import CliRunner
+
+    from visuals.checkpoints import load
+    from visuals.checkpoints.recipe.__main__ import main
+
+    args = ["--plan", "smoke", "--workdir", str(tmp_path), "--out", str(tmp_path / "mini")]
+    done = CliRunner().invoke(main, [*args, "--device", "cpu"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(main, [*args, "--only", "unet"], catch_exceptions=False)
+    assert "unet: resumed at step 3" in again.output
+    monkeypatch.setenv("VISUALS_MINI", str(tmp_path / "mini"))
+    pipe = load.load_text_to_image("mini/sd")
+    image = pipe("mug", num_inference_steps=2, output_type="np").images[0]
+    assert image.shape == (128, 128, 3)
+    load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"])
+    load.load_detector("mini/grounding-dino"), load.load_segmenter("mini/sam")
+    assert (tmp_path / "mini" / "loras" / "ppzmini.safetensors").stat().st_size > 10_000
+
+
+def test_an_unknown_step_is_named() -> None:
+    from click.testing import CliRunner
+
+    from visuals.checkpoints.recipe.__main__ import main
+
+    out = CliRunner().invoke(main, ["--only", "unett"])
+    assert out.exit_code == 2 and "unknown step 'unett'" in out.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,3 +93,13 @@ def test_edge_iou_is_one_for_equal_pictures_and_near_nothing_for_strangers() -> 
     everywhere = np.ones((32, 32), bool)
     assert composite.edge_iou(a, a, everywhere) == 1.0
     assert composite.edge_iou(a, b, everywhere) < 0.2
+
+
+@pytest.mark.parametrize(
+    "box", [(10, 10, 30, 20), (0, 0, 5, 40), (90, 60, 100, 80), (1, 2, 99, 79)]
+)
+def test_the_square_of_a_box_lies_in_the_picture_and_holds_the_box(box: tuple[int, ...]) -> None:
+    x0, y0, x1, y1 = composite.square_box(box, 0.2, (100, 80))  # type: ignore[arg-type]
+    assert 0 <= x0 <= box[0] and 0 <= y0 <= box[1] and box[2] <= x1 <= 100 and box[3] <= y1 <= 80
+    side = 1.4 * max(box[2] - box[0], box[3] - box[1])
+    assert x1 - x0 == round(min(side, 100)) and y1 - y0 == round(min(side, 80))

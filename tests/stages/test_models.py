@@ -117,6 +117,24 @@ def test_masks_have_the_picture_s_size_and_ragged_boxes_change_nothing(mini: Pat
     assert len(together[1].detections) == 2
 
 
+def test_a_close_up_s_mask_comes_back_to_its_place(mini: Path) -> None:
+    """What SAM sees of a box is its close-up: what lies farther away changes no mask."""
+    from dataclasses import replace
+
+    model, processor = load.load_segmenter("mini/sam")
+    segment = Segmenter(model, processor, min_ratio=0.0, crop_padding=0.2)
+    near = Detection((90.0, 50.0, 126.0, 86.0), 0.9, "mug")
+    wide = Detection((4.0, 2.0, 124.0, 94.0), 0.9, "mug")
+    shot = replace(photo(), detections=(near, wide))
+    assert shot.image is not None
+    other = shot.image.copy()
+    other[:, :70] = 255 - other[:, :70]
+    first, second = segment([shot, replace(shot, image=other)])
+    masks = [d.mask for d in (*first.detections, *second.detections)]
+    assert all(m is not None and m.shape == (96, 128) for m in masks)
+    assert (masks[0] == masks[2]).all() and (masks[1] != masks[3]).any()
+
+
 def test_a_mask_does_not_leave_its_box(mini: Path) -> None:
     from dataclasses import replace
 

@@ -29,7 +29,7 @@ def write(folder: Path, seed: int = 0) -> None:
     assemble.controlnet(folder / "controlnet-canny", control)
     words = detector_model.tokenizer()
     detector_model.export(detector_model.build(len(words), 32), folder / "grounding-dino")
-    segmenter.export(segmenter.build(128, 32, 32), folder / "sam")
+    segmenter.export(segmenter.build(width=32, prompt=32), folder / "sam")
     classifier.export(classifier.build(), folder / "classifier")
     net.float()
     lora.attach(net, rank=2)
