@@ -24,7 +24,7 @@ _WHERE = {
     "Generator": ".stages.generate",
     "Detector": ".stages.detect",
     "Segmenter": ".stages.segment",
-    "CannyControl": ".stages.condition",
+    "Canny": ".stages.condition",
     "Rerenderer": ".stages.rerender",
     "Settings": ".configs.schema",
     "load_settings": ".configs.schema",
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .pipeline.manifest import RunFolder as RunFolder
     from .pipeline.models import build_stages as build_stages
     from .pipeline.run import run_shots as run_shots
-    from .stages.condition import CannyControl as CannyControl
+    from .stages.condition import Canny as Canny
     from .stages.detect import Detector as Detector
     from .stages.generate import Generator as Generator
     from .stages.rerender import Rerenderer as Rerenderer

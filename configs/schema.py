@@ -66,10 +66,22 @@ class SegmentSettings(_Section):
 
 
 class ControlSettings(_Section):
-    """What holds the structure in stage 3. Canny thresholds: 0 to 255."""
+    """A ControlNet of stage 3 and the map that it is led by. `annotator`: the model that makes the
+    map, where one is needed; none: the usual one of the kind. Canny thresholds: 0 to 255."""
 
     model: str
-    kind: Literal["canny"] = "canny"
+    kind: Literal[
+        "canny",
+        "depth",
+        "hed",
+        "inpaint",
+        "lineart",
+        "normal",
+        "seg",
+        "softedge",
+        "tile",
+    ] = "canny"
+    annotator: str | None = None
     low: int = Field(100, ge=0, le=255)
     high: int = Field(200, ge=0, le=255)
     conditioning_scale: float = Field(1.0, ge=0, le=2)
@@ -78,7 +90,8 @@ class ControlSettings(_Section):
 
 
 class RerenderSettings(_Section):
-    """Stage 3. `padding`, `mask_blur` and `dilate` in pixels of the picture."""
+    """Stage 3. `padding`, `mask_blur` and `dilate` in pixels of the picture. `min_structure`: a
+    share of edges, 0 to 1; a result that keeps fewer is drawn again at lower strength."""
 
     prompt: str | None = None
     negative_prompt: str = ""
@@ -91,6 +104,9 @@ class RerenderSettings(_Section):
     padding: int = Field(32, ge=0)
     mask_blur: int = Field(4, ge=0)
     dilate: int = Field(4, ge=-64, le=256)
+    aspect_buckets: bool = False
+    color_correction: bool = False
+    min_structure: float = Field(0.0, ge=0, le=1)
     batch_size: int = Field(4, ge=1)
 
 
@@ -111,6 +127,7 @@ class Settings(_Section):
     detect: DetectSettings
     segment: SegmentSettings
     control: ControlSettings
+    extra_controls: tuple[ControlSettings, ...] = ()
     rerender: RerenderSettings
     run: RunSettings = Field(default_factory=RunSettings)  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ loaded once, and only those of the stages that were asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .run import Stages
@@ -109,8 +110,9 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     from ..checkpoints.catalog import resolve
 
     out = {}
-    refs = [settings.generate.model, settings.control.model, settings.detect.model]
-    for ref in [*refs, settings.segment.model, *settings.generate.lora_dirs]:
+    refs = [settings.generate.model, settings.detect.model, settings.segment.model]
+    refs += [c.model for c in (settings.control, *settings.extra_controls)]
+    for ref in [*refs, *settings.generate.lora_dirs]:
         place = Path(resolve(ref))
         if not place.exists():
             out[ref] = str(place)
@@ -158,17 +160,24 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     from ..checkpoints import load
 
     device, dtype = device_and_dtype(settings)
+    nets = [c.model for c in (settings.control, *settings.extra_controls)]
     return load.load_controlnet_inpaint(
-        settings.generate.model, [settings.control.model], device=device, dtype=dtype, base=pipe
+        settings.generate.model, nets, device=device, dtype=dtype, base=pipe
     )
 
 
-def rerenderer(inpaint: Any, settings: Settings, **changes: Any) -> Any:
-    """Stage 3 over a loaded ControlNet inpainting pipeline; `changes` go over the settings."""
-    from ..stages.condition import CannyControl
-    from ..stages.rerender import Rerenderer
+def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | None = None) -> Any:
+    """Stage 3 over a loaded ControlNet inpainting pipeline.
 
-    r, c = settings.rerender, settings.control
+    `conditioning_scale` goes over the settings' own; 0 switches the ControlNets off.
+    """
+    from ..stages.rerender import Rerenderer
+    from . import controls
+
+    r = settings.rerender
+    led = controls.build(settings, device=device_and_dtype(settings)[0])
+    if conditioning_scale is not None:
+        led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
     values: dict[str, Any] = {
         "prompt_template": r.prompt or settings.generate.prompt,
         "negative_prompt": r.negative_prompt or settings.generate.negative_prompt,
@@ -180,13 +189,13 @@ def rerenderer(inpaint: Any, settings: Settings, **changes: Any) -> Any:
         "padding": r.padding,
         "mask_blur": r.mask_blur,
         "dilate": r.dilate,
-        "conditioning_scale": c.conditioning_scale,
-        "guidance_start": c.guidance_start,
-        "guidance_end": c.guidance_end,
+        "aspect_buckets": r.aspect_buckets,
+        "color_correction": r.color_correction,
+        "min_structure": r.min_structure,
         "batch_size": r.batch_size,
         "lora_dirs": _folders(settings.generate.lora_dirs),
     }
-    return Rerenderer(inpaint, CannyControl(low=c.low, high=c.high), **{**values, **changes})
+    return Rerenderer(inpaint, led, **values)
 
 
 def _quiet() -> None:

@@ -20,7 +20,7 @@ def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:
     n = abs(pixels)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * n + 1, 2 * n + 1))
     change = cv2.dilate if pixels > 0 else cv2.erode
-    grown = change(mask.astype(np.uint8), brush, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    grown = change(mask.astype(np.uint8), brush)  # beyond the picture: neither on nor off
     return grown.astype(bool)
 
 
@@ -43,20 +43,19 @@ def feather(mask: np.ndarray, blur: int) -> np.ndarray:
 
 
 def crop_box(
-    mask: np.ndarray, padding: int, size_wh: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """Box (x0, y0, x1, y1) round a bool (H, W) mask, padded, of the aspect of `size_wh`.
+    box: tuple[int, int, int, int],
+    padding: int,
+    aspect_wh: tuple[int, int],
+    size_wh: tuple[int, int],
+) -> tuple[int, int, int, int]:
+    """`box` padded and grown to the aspect `aspect_wh`, moved into a picture of `size_wh`.
 
-    It lies in the picture; where the picture is too small for the aspect the box is as large as
-    fits. None for an empty mask.
+    Where the picture is too small for the aspect the box is as large as fits.
     """
-    height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    x0, x1 = max(0, columns[0] - padding), min(width, columns[-1] + 1 + padding)
-    y0, y1 = max(0, rows[0] - padding), min(height, rows[-1] + 1 + padding)
-    aspect = size_wh[0] / size_wh[1]
+    width, height = size_wh
+    x0, x1 = max(0, box[0] - padding), min(width, box[2] + padding)
+    y0, y1 = max(0, box[1] - padding), min(height, box[3] + padding)
+    aspect = aspect_wh[0] / aspect_wh[1]
     w = min(width, max(x1 - x0, math.ceil((y1 - y0) * aspect)))
     h = min(height, max(y1 - y0, math.ceil((x1 - x0) / aspect)))
     left = int(np.clip((x0 + x1 - w) // 2, 0, width - w))
@@ -87,24 +86,65 @@ def resize(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, tuple(size_wh), interpolation=how)
 
 
-def paste(source: np.ndarray, patch: np.ndarray, box: Box, blend: np.ndarray) -> np.ndarray:
-    """`source` uint8 (H, W, 3) with `patch` (h, w, 3) blended into `box` by `blend` (H, W).
+def mix(old: np.ndarray, patch: np.ndarray, blend: np.ndarray) -> np.ndarray:
+    """`old` uint8 (h, w, 3) with `patch`, resized to it, taken by `blend` float (h, w), 0..1.
 
-    Where the blend is 0 the source's bytes are copied; where it is 1, the patch's.
+    Where the blend is 0 the old bytes are copied; where it is 1, the patch's.
     """
-    x0, y0, x1, y1 = (int(v) for v in box)
-    out = source.copy()
-    weight = blend[y0:y1, x0:x1, None]
-    old = source[y0:y1, x0:x1]
-    new = resize(patch, (x1 - x0, y1 - y0))
+    new = resize(patch, (old.shape[1], old.shape[0]))
+    weight = blend[..., None]
     mixed = np.rint(old + (new.astype(np.float32) - old) * weight).clip(0, 255).astype(np.uint8)
-    out[y0:y1, x0:x1] = np.where(weight > 0, mixed, old)
-    return out
+    return np.where(weight > 0, mixed, old)
 
 
 def changed_outside(source: np.ndarray, result: np.ndarray, blend: np.ndarray) -> int:
     """How many pixels differ where the blend is 0."""
     return int(((source != result).any(-1) & (blend == 0)).sum())
+
+
+def surroundings(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of a bool (H, W) mask and `margin` pixels round it; all, if it is empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(None), slice(None)
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
+    )
+
+
+def match_colours(patch: np.ndarray, crop: np.ndarray, blend: np.ndarray) -> np.ndarray:
+    """`patch` with its mean colour shifted so that it meets `crop` just outside the blend.
+
+    All (h, w, 3) uint8, blend (h, w). What the model drew outside the mask should be the crop;
+    its mean difference there, within an eighth of the window of the mask, is the model's own
+    tint and is taken off everywhere.
+    """
+    inside = (blend > 0).astype(np.uint8)
+    near = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=max(patch.shape) // 8)
+    ring = (near > 0) & (blend == 0)
+    if not ring.any():
+        return patch
+    tint = patch[ring].mean(0, dtype=np.float64) - crop[ring].mean(0, dtype=np.float64)
+    return np.rint(patch - tint).clip(0, 255).astype(np.uint8)
+
+
+def seam(source: np.ndarray, result: np.ndarray, blend: np.ndarray) -> float:
+    """How much steeper the result is than the source along the edge of the blend, levels 0..255.
+
+    Mean over the pixels within two of where the blend starts of the Sobel gradient's growth, its
+    fall counted as nothing; 0 is a seam that cannot be seen.
+    """
+    brush = np.ones((3, 3), np.uint8)
+    inside = (blend > 0).astype(np.uint8)
+    edge = (cv2.dilate(inside, brush) > 0) & (cv2.erode(inside, brush, iterations=2) == 0)
+    if not edge.any():
+        return 0.0
+    steep = []
+    for picture in (source, result):
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        steep.append(np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1)) / 4)
+    return float((steep[1] - steep[0])[edge].clip(0).mean())
 
 
 def edge_iou(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None) -> float:

@@ -1,86 +1,117 @@
-"""Stage 3: the masked product drawn anew by ControlNet inpainting, the scene kept bit for bit.
+"""Stage 3: the masked products drawn anew by ControlNet inpainting, the scene kept bit for bit.
 
-Works on a padded crop round the product at the model's own size; the control map is cut from the
-same crop. What lies outside the feathered mask is copied from the source. Knows no files.
+Each product is drawn in a padded window of its own at the model's size, with control maps cut
+from that window; the windows of all shots go through the model together. What lies outside the
+feathered mask is copied from the source. Knows no files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import batch, composite, lora
+from . import batch, composite, crops, lora
+from .condition import Control
 from .generate import to_uint8
 from .prompt import expand, parse
 from .samplers import scheduler
-from .shot import Prompted, Shot, Skip
+from .shot import Detection, Prompted, Shot, Skip
 
-Control = Callable[[np.ndarray], np.ndarray]
+SKIP = "[SKIP]"
+"""A prompt that leaves its instance as it is, as in ADetailer."""
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """One ControlNet's map, weight 0..2, and the share of the steps, 0..1, that it leads."""
+
+    control: Control
+    conditioning_scale: float = 1.0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One crop of one shot: the products of one class together."""
+    """One window of one shot."""
 
     shot: int
-    source: np.ndarray
-    box: tuple[int, int, int, int]
-    blend: np.ndarray
-    crop: np.ndarray
-    crop_mask: np.ndarray
-    control: np.ndarray
+    window: crops.Window
+    turn: int
     prompt: str
     seed: int
 
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """What must be equal in one call of the pipeline."""
+        return (repr(parse(self.prompt)[1]), self.window.size_wh)
+
 
 class Rerenderer:
-    """`pipe`: a StableDiffusionControlNetInpaintPipeline; `control`: picture to control map.
+    """`pipe`: a StableDiffusionControlNetInpaintPipeline with a ControlNet for each of `controls`.
 
-    `strength` 0..1; `size_wh`, `padding`, `mask_blur`, `dilate` in pixels (padding and the mask's
-    of the picture); `conditioning_scale` and guidance start and end as in diffusers.
+    `strength` 0..1; `size_wh`, `padding`, `mask_blur`, `dilate` in pixels (the latter three of the
+    picture). `aspect_buckets`: a window's size follows its mask's aspect. `color_correction`: take
+    the model's tint off. `min_structure`: a result whose `edge_iou` with the source is lower is
+    drawn again at 0.7 of the strength, up to three times in all; the best is kept. `prompts` and
+    `edits` go by class; [SEP] parts a prompt by instance, [SKIP] leaves an instance as it is.
     """
 
     def __init__(
         self,
         pipe: Any,
-        control: Control,
+        controls: Sequence[Controlled],
         *,
         prompt_template: str,
+        prompts: Mapping[str, str] | None = None,
+        edits: Mapping[str, str] | None = None,
         negative_prompt: str = "",
         strength: float = 0.75,
         steps: int = 20,
         cfg_scale: float = 7.0,
         sampler: str = "DPM++ 2M Karras",
         size_wh: tuple[int, int] = (512, 512),
+        aspect_buckets: bool = False,
         padding: int = 32,
         mask_blur: int = 4,
         dilate: int = 4,
-        conditioning_scale: float = 1.0,
-        guidance_start: float = 0.0,
-        guidance_end: float = 1.0,
+        color_correction: bool = False,
+        min_structure: float = 0.0,
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
     ) -> None:
-        self.pipe, self.control = pipe, control
+        self.pipe, self.controls = pipe, tuple(controls)
         self.template, self.negative = prompt_template, negative_prompt
+        self.prompts, self.edits = dict(prompts or {}), dict(edits or {})
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
-        self.size_wh = size_wh
-        self.padding, self.blur, self.dilate = padding, mask_blur, dilate
+        self.strength = strength
+        self.color_correction = color_correction
+        self.min_structure = min_structure
         self.batch_size = batch_size
         self.lora_dirs = tuple(lora_dirs)
+        levels = len(pipe.unet.config.block_out_channels)
+        self.framing: dict[str, Any] = {
+            "dilate": dilate,
+            "blur": mask_blur,
+            "padding": padding,
+            "size_wh": size_wh,
+            "step": pipe.vae_scale_factor * 2 ** (levels - 1) if aspect_buckets else None,
+        }
+
+        def each(name: str) -> Any:
+            values = [getattr(c, name) for c in self.controls]
+            return values if len(values) > 1 else values[0]
+
         self.options = {
-            "strength": strength,
             "num_inference_steps": steps,
             "guidance_scale": cfg_scale,
-            "width": size_wh[0],
-            "height": size_wh[1],
-            "controlnet_conditioning_scale": conditioning_scale,
-            "control_guidance_start": guidance_start,
-            "control_guidance_end": guidance_end,
+            "controlnet_conditioning_scale": each("conditioning_scale"),
+            "control_guidance_start": each("guidance_start"),
+            "control_guidance_end": each("guidance_end"),
             "output_type": "np",
         }
 
@@ -89,19 +120,49 @@ class Rerenderer:
         return batch.apply(shots, self._render, where="rerender", size=self.batch_size)
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
+        strength = self.strength
+        best = self._draw_all(shots, strength)
+        for _ in range(2):
+            strength *= 0.7
+            loose = [
+                k
+                for k, s in enumerate(best)
+                if s.open and s.metrics["edge_iou"] < self.min_structure
+            ]
+            if not loose:
+                break
+            for k, shot in zip(
+                loose, self._draw_all([shots[k] for k in loose], strength), strict=True
+            ):
+                if shot.metrics["edge_iou"] > best[k].metrics["edge_iou"]:
+                    best[k] = shot.with_metrics(strength=round(strength, 4))
+        return [replace(s, status="enhanced") if s.open else s for s in best]
+
+    def _draw_all(self, shots: list[Shot], strength: float) -> list[Shot]:
+        """Every shot with its products drawn at `strength`, and what was measured."""
         out = [self._begin(s) for s in shots]
-        rounds = max(len({d.label for d in s.detections}) for s in shots)
-        for turn in range(rounds):
-            jobs = [j for k, s in enumerate(out) if s.open for j in self._job(k, s, turn)]
-            jobs.sort(key=lambda j: repr(parse(j.prompt)[1]))
-            for job, patch in zip(jobs, self._draw(jobs) if jobs else [], strict=True):
-                shot = out[job.shot]
-                assert shot.blend is not None
-                result = composite.paste(job.source, patch, job.box, job.blend)
-                blend = np.maximum(shot.blend, job.blend)
-                control = shot.control if shot.control is not None else job.control
-                out[job.shot] = replace(shot, result=result, blend=blend, control=control)
-        return [self._end(s) if s.open else s for s in out]
+        jobs = []
+        for k, shot in enumerate(out):
+            own = self._jobs(k, shot) if shot.open else []
+            jobs += own
+            if shot.open and not own:
+                why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
+                out[k] = shot.skip(Skip("no_mask", why))
+        for turn in sorted({job.turn for job in jobs}):
+            for part in self._calls([job for job in jobs if job.turn == turn]):
+                crops_ = [
+                    composite.resize(_result(out[j.shot])[j.window.rows_columns], j.window.size_wh)
+                    for j in part
+                ]
+                masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in part]
+                maps = [c.control(crops_, masks) for c in self.controls]
+                patches = self._draw(part, crops_, masks, maps, strength)
+                for k, job in enumerate(part):
+                    self._paste(out[job.shot], job.window, patches[k])
+                    if out[job.shot].control is None:
+                        shown = (maps[0][k].clip(0, 1) * 255).astype(np.uint8)
+                        out[job.shot] = replace(out[job.shot], control=shown)
+        return [_measured(s) if s.open else s for s in out]
 
     def _begin(self, shot: Shot) -> Shot:
         if shot.image is None or shot.mask is None or not shot.mask.any():
@@ -109,75 +170,101 @@ class Rerenderer:
         none = np.zeros(shot.image.shape[:2], np.float32)
         return replace(shot, result=shot.image.copy(), blend=none)
 
-    def _job(self, index: int, shot: Shot, turn: int) -> list[_Job]:
-        labels = list(dict.fromkeys(d.label for d in shot.detections))
-        if turn >= len(labels):
-            return []
-        masks = [d.mask for d in shot.detections if d.label == labels[turn] and d.mask is not None]
-        mask = composite.dilate(np.logical_or.reduce(masks), self.dilate)
-        blend = composite.feather(mask, self.blur)
-        box = composite.crop_box(blend > 0, self.padding, self.size_wh)
-        if box is None or shot.result is None:
-            return []
-        x0, y0, x1, y1 = box
-        inside = np.zeros_like(blend)
-        inside[y0:y1, x0:x1] = blend[y0:y1, x0:x1]
-        crop = composite.resize(shot.result[y0:y1, x0:x1], self.size_wh)
-        hard = (inside[y0:y1, x0:x1] > 0).astype(np.uint8) * 255
-        prompt = self._prompt(shot, labels[turn])
+    def _jobs(self, index: int, shot: Shot) -> list[_Job]:
+        """A window for each instance that is to be drawn, in the detections' order."""
+        asked = []
+        for k, found in enumerate(shot.detections):
+            prompt = self._prompt(shot, found, k)
+            if found.mask is None or prompt is None:
+                continue
+            window = crops.window(found.mask, **self.framing)
+            if window is not None:
+                asked.append((window, prompt, shot.seed + k))
+        order = crops.turns([window for window, _, _ in asked])
         return [
-            _Job(
-                shot=index,
-                source=shot.result,
-                box=box,
-                blend=inside,
-                crop=crop,
-                crop_mask=composite.resize(hard, self.size_wh),
-                control=self.control(crop),
-                prompt=prompt,
-                seed=shot.seed + turn,
-            )
+            _Job(index, window, turn, prompt, seed)
+            for (window, prompt, seed), turn in zip(asked, order, strict=True)
         ]
 
-    def _prompt(self, shot: Shot, label: str) -> str:
+    def _prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
+        label = found.label
+        edit = shot.edit or self.edits.get(label, "")
         own = isinstance(shot.source, Prompted) and len(shot.classes) == 1
-        if own and not shot.edit and isinstance(shot.source, Prompted):
+        if own and not edit and isinstance(shot.source, Prompted):
             return shot.source.prompt
-        return expand(self.template, label, shot.edit)
+        parts = self.prompts.get(label, self.template).split("[SEP]")
+        part = parts[min(number, len(parts) - 1)].strip()
+        return None if part == SKIP else expand(part, label, edit)
 
-    def _draw(self, jobs: list[_Job]) -> list[np.ndarray]:
-        """The crops drawn anew, uint8 (h, w, 3) each, in order."""
+    def _calls(self, jobs: list[_Job]) -> list[list[_Job]]:
+        """The jobs in lists that one call of the pipeline can draw."""
+        groups: dict[tuple[Any, ...], list[_Job]] = {}
+        for job in jobs:
+            groups.setdefault(job.group, []).append(job)
+        size = self.batch_size
+        return [g[k : k + size] for g in groups.values() for k in range(0, len(g), size)]
+
+    def _draw(
+        self,
+        jobs: list[_Job],
+        images: list[np.ndarray],
+        masks: list[np.ndarray],
+        maps: list[list[np.ndarray]],
+        strength: float,
+    ) -> list[np.ndarray]:
+        """The crops drawn anew, uint8 (h, w, 3) each, in order. `maps`: a list a ControlNet."""
         import torch
         from PIL import Image
 
-        patches: list[np.ndarray] = []
-        start = 0
-        while start < len(jobs):
-            tags = parse(jobs[start].prompt)[1]
-            stop = start
-            while stop < len(jobs) and parse(jobs[stop].prompt)[1] == tags:
-                stop += 1
-            part = jobs[start:stop]
-            lora.attach(self.pipe, tags, self.lora_dirs)
-            self.pipe.scheduler = self.scheduler
-            with torch.inference_mode():
-                images = self.pipe(
-                    prompt=[parse(j.prompt)[0] for j in part],
-                    negative_prompt=[self.negative] * len(part),
-                    image=[Image.fromarray(j.crop) for j in part],
-                    mask_image=[Image.fromarray(j.crop_mask) for j in part],
-                    control_image=[Image.fromarray(j.control) for j in part],
-                    generator=[torch.Generator("cpu").manual_seed(j.seed % 2**63) for j in part],
-                    **self.options,
-                ).images
-            patches += list(to_uint8(images))
-            start = stop
+        texts = [parse(j.prompt) for j in jobs]
+        lora.attach(self.pipe, texts[0][1], self.lora_dirs)
+        self.pipe.scheduler = self.scheduler
+        width, height = jobs[0].window.size_wh
+        hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
+        with torch.inference_mode():
+            drawn = self.pipe(
+                prompt=[text for text, _ in texts],
+                negative_prompt=[self.negative] * len(jobs),
+                image=[Image.fromarray(i) for i in images],
+                mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
+                control_image=hints if len(hints) > 1 else hints[0],
+                generator=[torch.Generator("cpu").manual_seed(j.seed % 2**63) for j in jobs],
+                width=width,
+                height=height,
+                strength=max(strength, 1 / self.options["num_inference_steps"]),
+                **self.options,
+            ).images
+        patches = list(to_uint8(drawn))
+        if self.color_correction:
+            triples = zip(patches, images, masks, strict=True)
+            patches = [composite.match_colours(p, i, m) for p, i, m in triples]
         return patches
 
-    def _end(self, shot: Shot) -> Shot:
-        assert shot.image is not None and shot.result is not None and shot.blend is not None
-        changed = composite.changed_outside(shot.image, shot.result, shot.blend)
-        structure = composite.edge_iou(shot.image, shot.result, shot.mask)
-        return replace(shot, status="enhanced").with_metrics(
-            changed_outside=changed, edge_iou=round(structure, 4)
-        )
+    @staticmethod
+    def _paste(shot: Shot, window: crops.Window, patch: np.ndarray) -> None:
+        """Blend a drawn window into the shot's own result and blend arrays."""
+        place = window.rows_columns
+        result = _result(shot)
+        assert shot.blend is not None
+        result[place] = composite.mix(result[place], patch, window.blend)
+        shot.blend[place] = np.maximum(shot.blend[place], window.blend)
+
+
+def _result(shot: Shot) -> np.ndarray:
+    if shot.result is None:
+        raise ValueError(f"{shot.id}: no result to draw into: expected a shot that was begun")
+    return shot.result
+
+
+def _measured(shot: Shot) -> Shot:
+    """The shot with what its re-render did to scene, seam and structure."""
+    assert shot.image is not None and shot.result is not None and shot.blend is not None
+    changed = composite.changed_outside(shot.image, shot.result, shot.blend)
+    near = composite.surroundings(shot.blend > 0, 3)
+    image, result, blend = shot.image[near], shot.result[near], shot.blend[near]
+    mask = None if shot.mask is None else shot.mask[near]
+    return shot.with_metrics(
+        changed_outside=changed,
+        edge_iou=round(composite.edge_iou(image, result, mask), 4),
+        seam=round(composite.seam(image, result, blend), 3),
+    )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visuals.stages import composite
+from visuals.stages import composite, crops
 
 
 def masks() -> st.SearchStrategy[np.ndarray]:
@@ -39,24 +39,88 @@ def picture(mask: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 @settings(max_examples=200, deadline=None)
-@given(masks(), st.integers(0, 6), st.integers(-3, 6), st.integers(0, 12))
+@given(masks(), st.integers(0, 6), st.integers(-3, 6), st.integers(0, 12), st.booleans())
 def test_the_scene_outside_is_kept_and_the_inside_replaced(
-    mask: np.ndarray, blur: int, grow: int, padding: int
+    mask: np.ndarray, blur: int, grow: int, padding: int, buckets: bool
 ) -> None:
     source = picture(mask)
-    blend = composite.feather(composite.dilate(mask, grow), blur)
-    assert blend.dtype == np.float32 and blend.min() >= 0 and blend.max() <= 1
-    box = composite.crop_box(blend > 0, padding, (16, 16))
-    if box is None:
-        assert not (blend > 0).any()
+    one = crops.window(
+        mask, dilate=grow, blur=blur, padding=padding, size_wh=(16, 16), step=8 if buckets else None
+    )
+    whole = composite.feather(composite.dilate(mask, grow), blur)
+    if one is None:
+        assert not whole.any()
         return
-    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = one.box
     assert 0 <= x0 < x1 <= mask.shape[1] and 0 <= y0 < y1 <= mask.shape[0]
-    patch = 255 - composite.resize(source[y0:y1, x0:x1], (16, 16))
-    result = composite.paste(source, patch, box, blend)
+    blend = np.zeros(mask.shape, np.float32)
+    blend[one.rows_columns] = one.blend
+    assert np.allclose(blend, whole, atol=1e-6)
+    old = source[one.rows_columns]
+    result = source.copy()
+    result[one.rows_columns] = composite.mix(
+        old, composite.resize(255 - old, one.size_wh), one.blend
+    )
     assert composite.changed_outside(source, result, blend) == 0
-    again = composite.paste(source, source[y0:y1, x0:x1], box, blend)
-    assert np.array_equal(again, source)
+    assert np.array_equal(composite.mix(old, old, one.blend), old)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(masks(), min_size=2, max_size=20))
+def test_windows_that_overlap_take_turns(several: list[np.ndarray]) -> None:
+    shape = max(m.shape for m in several)
+    placed = []
+    for mask in several:
+        one = np.zeros(shape, bool)
+        part = mask[: shape[0], : shape[1]]
+        one[: part.shape[0], : part.shape[1]] = part
+        placed.append(one)
+    windows = [w for m in placed if (w := crops.window(m, blur=1, padding=2)) is not None]
+    turns = crops.turns(windows)
+    for a in range(len(windows)):
+        for b in range(a):
+            if windows[a].overlaps(windows[b]):
+                assert turns[a] > turns[b]
+
+
+@given(st.floats(0.05, 20), st.sampled_from([(512, 512), (1024, 768)]), st.sampled_from([8, 64]))
+def test_a_bucket_keeps_the_area_and_the_step(
+    aspect: float, size_wh: tuple[int, int], step: int
+) -> None:
+    width, height = crops.bucket(aspect, size_wh, step)
+    assert width % step == 0 and height % step == 0
+    assert 0.8 < width * height / (size_wh[0] * size_wh[1]) < 1.25
+    assert width / height == pytest.approx(min(2, max(0.5, aspect)), rel=0.25)
+
+
+def test_erosion_does_not_eat_from_the_picture_s_edge() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[:, :10] = True
+    assert composite.dilate(mask, -3)[:, :7].all() and not composite.dilate(mask, -3)[:, 7:].any()
+
+
+def test_the_model_s_tint_is_taken_off() -> None:
+    rng = np.random.default_rng(0)
+    crop = rng.integers(60, 180, (64, 64, 3)).astype(np.uint8)
+    blend = np.zeros((64, 64), bool)
+    blend[20:44, 20:44] = True
+    tinted = (crop + np.array([9, -5, 0])).astype(np.uint8)
+    assert np.abs(composite.match_colours(tinted, crop, blend).astype(int) - crop).max() <= 1
+    everywhere = np.ones((64, 64), bool)
+    assert np.array_equal(composite.match_colours(tinted, crop, everywhere), tinted)
+
+
+def test_a_hard_edge_is_a_worse_seam_than_a_soft_one() -> None:
+    source = np.full((64, 64, 3), 120, np.uint8)
+    mask = np.zeros((64, 64), bool)
+    mask[20:44, 20:44] = True
+    scores = []
+    for blur in (0, 2, 4):
+        blend = composite.feather(mask, blur)
+        result = composite.mix(source, source + 60, blend)
+        scores.append(composite.seam(source, result, blend))
+    assert scores[0] > 2 * scores[1] > 2 * scores[2] > 0
+    assert composite.seam(source, source, composite.feather(mask, 2)) == 0
 
 
 @settings(max_examples=100, deadline=None)
@@ -78,9 +142,7 @@ def test_changed_pixels_outside_are_counted() -> None:
 
 
 def test_the_crop_has_the_model_s_aspect_where_the_picture_has_room() -> None:
-    mask = np.zeros((100, 200), bool)
-    mask[40:50, 90:130] = True
-    x0, y0, x1, y1 = composite.crop_box(mask, 5, (64, 64)) or (0, 0, 0, 0)
+    x0, y0, x1, y1 = composite.crop_box((90, 40, 130, 50), 5, (64, 64), (200, 100))
     assert x1 - x0 == y1 - y0 == 50
     assert x0 <= 85 and x1 >= 135
 

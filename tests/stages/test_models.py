@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from visuals.checkpoints import catalog, load
-from visuals.stages import lora
-from visuals.stages.condition import CannyControl
+from visuals.stages import condition, lora
 from visuals.stages.detect import Detector
 from visuals.stages.generate import Generator
 from visuals.stages.prompt import LoraTag
-from visuals.stages.rerender import Rerenderer
+from visuals.stages.rerender import Controlled, Rerenderer
 from visuals.stages.samplers import UnknownSampler, scheduler
 from visuals.stages.segment import Segmenter
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
@@ -150,31 +149,103 @@ def test_a_mask_does_not_leave_its_box(mini: Path) -> None:
     assert not mask[outside].any()
 
 
-def test_rerender_keeps_every_pixel_outside_and_changes_the_inside(pipe: Any, mini: Path) -> None:
+@pytest.fixture(scope="module")
+def inpaint(pipe: Any, mini: Path) -> Any:
+    return load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"], base=pipe)
+
+
+def rerenderer(inpaint: Any, **options: Any) -> Rerenderer:
+    usual: dict[str, Any] = {
+        "prompt_template": PROMPT,
+        "strength": 0.9,
+        "steps": 4,
+        "size_wh": (64, 64),
+        "padding": 6,
+        "mask_blur": 1,
+        "dilate": 1,
+        "lora_dirs": [catalog.resolve("mini/loras")],
+    }
+    controls = options.pop("controls", [Controlled(condition.Canny(60, 140))])
+    return Rerenderer(inpaint, controls, **{**usual, **options})
+
+
+def masked(*boxes: tuple[int, int, int, int]) -> Any:
+    """The photo with a rectangle of a mug's mask in each box."""
     from dataclasses import replace
 
-    inpaint = load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"], base=pipe)
-    stage = Rerenderer(
-        inpaint,
-        CannyControl(60, 140),
-        prompt_template=PROMPT,
-        strength=0.9,
-        steps=4,
-        size_wh=(64, 64),
-        padding=6,
-        mask_blur=1,
-        dilate=1,
-        lora_dirs=[catalog.resolve("mini/loras")],
-    )
-    mask = np.zeros((96, 128), bool)
-    mask[30:70, 40:90] = True
-    shot = replace(photo(), detections=(Detection((40.0, 30.0, 90.0, 70.0), 0.9, "mug", mask),))
-    done, empty = stage([shot, photo()])
+    found = []
+    for x0, y0, x1, y1 in boxes:
+        mask = np.zeros((96, 128), bool)
+        mask[y0:y1, x0:x1] = True
+        found.append(Detection((float(x0), float(y0), float(x1), float(y1)), 0.9, "mug", mask))
+    return replace(photo(), detections=tuple(found))
+
+
+def test_rerender_keeps_every_pixel_outside_and_changes_the_inside(inpaint: Any) -> None:
+    done, empty = rerenderer(inpaint)([masked((40, 30, 90, 70)), photo()])
     assert done.status == "enhanced" and done.metrics["changed_outside"] == 0, done.failure
     assert done.image is not None and done.result is not None and done.blend is not None
     outside = done.blend == 0
     assert outside.sum() > 96 * 128 / 2
     assert (done.result[outside] == done.image[outside]).all()
+    mask = done.detections[0].mask
     assert (done.result[mask] != done.image[mask]).any()
     assert empty.status == "skipped" and empty.reason is not None
     assert empty.reason.code == "no_mask"
+    assert {"edge_iou", "seam"} <= set(done.metrics)
+
+
+def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpaint: Any) -> None:
+    calls: list[int] = []
+    whole = type(inpaint).__call__
+
+    class Counted(type(inpaint)):  # type: ignore[misc]
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            calls.append(len(kwargs["prompt"]))
+            return whole(self, *args, **kwargs)
+
+    inpaint.__class__ = Counted
+    try:
+        apart = masked((4, 4, 30, 30), (90, 50, 120, 90))
+        over = masked((20, 20, 60, 60), (40, 40, 90, 90))
+        done = rerenderer(inpaint, batch_size=4)([apart, over])
+    finally:
+        inpaint.__class__ = Counted.__mro__[1]
+    assert [d.status for d in done] == ["enhanced"] * 2 and calls == [3, 1]
+    assert all(d.metrics["changed_outside"] == 0 for d in done)
+
+
+def test_a_window_s_size_follows_its_mask_s_aspect(inpaint: Any) -> None:
+    from visuals.stages import crops
+
+    stage = rerenderer(inpaint, aspect_buckets=True, padding=0)
+    wide = crops.window(masked((10, 40, 110, 60)).mask, **stage.framing)
+    assert wide is not None and wide.size_wh[0] > 1.5 * wide.size_wh[1]
+    assert stage([masked((10, 40, 110, 60))])[0].status == "enhanced"
+
+
+def test_prompts_go_by_instance_and_skip_leaves_one_alone(inpaint: Any) -> None:
+    stage = rerenderer(inpaint, prompts={"mug": "red {class} [SEP] [SKIP]"})
+    done = stage([masked((4, 4, 30, 30), (90, 50, 120, 90))])[0]
+    assert done.blend is not None and done.blend[10, 10] == 1 and done.blend[70, 100] == 0
+
+
+def test_a_result_that_lost_its_structure_is_drawn_again_more_weakly(inpaint: Any) -> None:
+    shot = masked((40, 30, 90, 70))
+    tries = [rerenderer(inpaint, strength=s)([shot])[0].metrics["edge_iou"] for s in (1, 0.7, 0.49)]
+    best = rerenderer(inpaint, strength=1.0, min_structure=1.0)([shot])[0]
+    assert best.metrics["edge_iou"] == max(tries)
+    assert best.metrics.get("strength", 1.0) == (1.0, 0.7, 0.49)[tries.index(max(tries))]
+    content = rerenderer(inpaint, strength=1.0, min_structure=min(tries) / 2)([shot])[0]
+    assert content.metrics["edge_iou"] == tries[0]
+
+
+def test_two_controlnets_lead_together(pipe: Any, mini: Path) -> None:
+    refs = ["mini/controlnet-canny", "mini/controlnet-canny"]
+    both = load.load_controlnet_inpaint("mini/sd", refs, base=pipe)
+    controls = [
+        Controlled(condition.Canny(60, 140), 0.6),
+        Controlled(condition.Tile(1.0), 0.3, 0.0, 0.5),
+    ]
+    done = rerenderer(both, controls=controls)([masked((40, 30, 90, 70)), masked((4, 4, 30, 30))])
+    assert [d.status for d in done] == ["enhanced"] * 2, done[0].failure
