@@ -32,6 +32,8 @@ class Entry:
 CATALOG: dict[str, Entry] = {
     "mini/sd": Entry("text-to-image", folder="sd"),
     "mini/controlnet-canny": Entry("controlnet", folder="controlnet-canny"),
+    "mini/controlnet-depth": Entry("controlnet", folder="controlnet-depth"),
+    "mini/depth": Entry("depth", folder="depth"),
     "mini/grounding-dino": Entry("detector", folder="grounding-dino"),
     "mini/sam": Entry("segmenter", folder="sam"),
     "mini/classifier": Entry("classifier", folder="classifier"),

@@ -7,20 +7,22 @@ is not done twice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .bench import Bench
 from .data import default_workdir
-from .plan import PLANS, Plan
+from .plan import PLANS
 
 STEPS = (
     "renders",
     "vae",
     "unet",
     "controlnet",
+    "depth",
+    "controlnet-depth",
     "lora",
     "detector",
     "segmenter",
@@ -29,35 +31,15 @@ STEPS = (
 )
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Where the work is done and by what plan."""
-
-    workdir: Path
-    out: Path
-    plan: Plan
-    workers: int
-    start: Path | None = None
-    device: str = "cpu"
-
-    def begin(self, model: Any, part: str) -> Any:
-        """`model`, or with `--start` the finished one of that folder, to be trained on."""
-        if self.start is not None:
-            model = type(model).from_pretrained(self.start / part)
-        return model.float().to(self.device)
-
-    @property
-    def state(self) -> Path:
-        return self.workdir / "state"
-
-    @property
-    def parts(self) -> Path:
-        return self.workdir / "out"
-
-    def renders(self, split: str) -> Any:
-        from .data import open_renders
-
-        return open_renders(self.workdir / "renders", split)
+PARTS = (
+    "controlnet-canny",
+    "controlnet-depth",
+    "depth",
+    "loras",
+    "grounding-dino",
+    "sam",
+    "classifier",
+)
 
 
 def renders(bench: Bench) -> None:
@@ -130,15 +112,31 @@ def _diffusion(bench: Bench) -> tuple[Any, Any, Any]:
     )
 
 
-def controlnet(bench: Bench) -> None:
+def controlnet(bench: Bench, kind: str = "canny") -> None:
     from . import assemble
     from . import controlnet as step
 
     net, text, tok = _diffusion(bench)
-    control = bench.begin(step.build(net), "controlnet-canny")
-    budget = bench.plan.controlnet
-    step.fit(control, net, text, tok, _pictures(bench), workdir=bench.state, budget=budget)
-    assemble.controlnet(bench.parts / "controlnet-canny", control)
+    control = bench.begin(step.build(net), f"controlnet-{kind}")
+    pictures, budget = _pictures(bench), bench.plan.controlnet
+    step.fit(control, net, text, tok, pictures, workdir=bench.state, budget=budget, kind=kind)
+    assemble.controlnet(bench.parts / f"controlnet-{kind}", control)
+
+
+def controlnet_depth(bench: Bench) -> None:
+    controlnet(bench, "depth")
+
+
+def depth(bench: Bench) -> None:
+    from . import depth as step
+    from . import latents
+
+    train, plan = bench.renders("train"), bench.plan
+    cuts = latents.choose(train, whole=plan.whole, close=plan.close)
+    model = bench.begin(step.build(plan.size), "depth")
+    step.fit(model, train, cuts, workdir=bench.state, budget=plan.depth)
+    print("depth val", step.evaluate(model, bench.renders("val"), 200), flush=True)
+    step.export(model, bench.parts / "depth", plan.size)
 
 
 def lora(bench: Bench) -> None:
@@ -182,7 +180,7 @@ def assemble(bench: Bench) -> None:
 
     net, text, tok = _diffusion(bench)
     step.text_to_image(bench.out / "sd", _vae(bench), net, text, tok)
-    for part in ("controlnet-canny", "loras", "grounding-dino", "sam", "classifier"):
+    for part in PARTS:
         if (bench.parts / part).exists():
             shutil.copytree(bench.parts / part, bench.out / part, dirs_exist_ok=True)
     step.words(bench.out)
@@ -219,7 +217,7 @@ def main(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     bench = Bench(work, out or work / "mini", PLANS[plan_name], workers, start, device)
-    tasks: dict[str, Callable[[Bench], None]] = {name: globals()[name] for name in STEPS}
+    tasks: dict[str, Callable[[Bench], None]] = {n: globals()[n.replace("-", "_")] for n in STEPS}
     for name in steps:
         torch.manual_seed(0)
         print(f"== {name}", flush=True)

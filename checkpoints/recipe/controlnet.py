@@ -1,4 +1,4 @@
-"""The small ControlNet on Canny edges, learned on the frozen UNet.
+"""The small ControlNets, on Canny edges and on exact depth, learned on the frozen UNet.
 
 Starts as a copy of the UNet's encoder with zero convolutions (Zhang et al. 2023).
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .depth import cut_depth
 from .diffusion import noised, schedule, tokens, v_loss
 from .latents import Pictures
 from .loop import Budget, device_of, train
@@ -41,6 +42,20 @@ def edges(images: np.ndarray) -> torch.Tensor:
     return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
+def depths(pictures: Pictures, pick: np.ndarray) -> torch.Tensor:
+    """Exact nearness of the picked cuts: float (N, 3, H, W), 0..1."""
+    maps = [cut_depth(pictures.renders, pictures.cuts[int(k)]) for k in pick]
+    x = torch.from_numpy(np.stack(maps))[:, None]
+    return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def hints(kind: str, pictures: Pictures, pick: np.ndarray) -> torch.Tensor:
+    """Control maps of a `kind`, canny or depth, of the picked cuts."""
+    if kind == "depth":
+        return depths(pictures, pick)
+    return edges(np.stack([pictures.image(int(i)) for i in pick]))
+
+
 def fit(
     control: ControlNetModel,
     net: UNet2DConditionModel,
@@ -52,7 +67,7 @@ def fit(
     budget: Budget,
     batch: int = 16,
     seed: int = 3,
-    name: str = "controlnet-canny",
+    kind: str = "canny",
 ) -> None:
     """Train the ControlNet; half of the captions are dropped, so that it learns to lead alone."""
     device = device_of(net)
@@ -66,7 +81,7 @@ def fit(
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = rng.integers(len(pictures), size=batch)
         z = pictures.latents[torch.from_numpy(pick)].float().to(device)
-        hint = edges(np.stack([pictures.image(int(i)) for i in pick])).to(device)
+        hint = hints(kind, pictures, pick).to(device)
         words = ids[torch.from_numpy(pick).to(device)].clone()
         words[torch.from_numpy(rng.random(batch) < 0.5)] = empty
         noisy, noise, times = noised(noise_schedule, z, rng)
@@ -83,7 +98,7 @@ def fit(
         return v_loss(noise_schedule, out, z, noise, times), {}
 
     train(
-        name,
+        f"controlnet-{kind}",
         workdir=workdir,
         modules={"controlnet": control},
         loss_fn=loss_fn,

@@ -27,6 +27,7 @@ class Plan:
     vae_again: Budget
     unet: Budget
     controlnet: Budget
+    depth: Budget
     lora: Budget
     detector_warm: Budget
     detector: Budget
@@ -47,7 +48,8 @@ PLANS = {
         vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
         unet=Budget(_FOREVER, 8e-4, 140, warmup=100, decay_from=0.5, ema=0.998),
-        controlnet=Budget(_FOREVER, 5e-4, 15, decay_from=0.5, ema=0.99),
+        controlnet=Budget(_FOREVER, 5e-4, 25, decay_from=0.5, ema=0.995),
+        depth=Budget(_FOREVER, 1e-3, 15, warmup=50, decay_from=0.4, ema=0.99),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
@@ -67,6 +69,7 @@ PLANS = {
         vae_again=Budget(_FOREVER, 1e-3, 5, decay_from=0.35, weight_decay=0.0, ema=0.998),
         unet=Budget(_FOREVER, 8e-4, 15, warmup=200, decay_from=0.6, ema=0.999),
         controlnet=Budget(_FOREVER, 5e-4, 4, decay_from=0.5, ema=0.995),
+        depth=Budget(_FOREVER, 1e-3, 3, warmup=50, decay_from=0.4, ema=0.995),
         lora=Budget(_FOREVER, 1e-3, 1, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 2, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 10, decay_from=0.4, ema=0.998, weight_decay=0.02),
@@ -86,6 +89,7 @@ PLANS = {
         vae_again=_BRIEF,
         unet=_BRIEF,
         controlnet=_BRIEF,
+        depth=_BRIEF,
         lora=_BRIEF,
         detector_warm=_BRIEF,
         detector=_BRIEF,

@@ -117,7 +117,8 @@ def test_the_whole_recipe_runs_resumes_and_makes_a_set_that_the_program_loads(
     pipe = load.load_text_to_image("mini/sd")
     image = pipe("mug", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3)
-    load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"])
+    load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny", "mini/controlnet-depth"])
+    load.load_depth("mini/depth")
     load.load_detector("mini/grounding-dino"), load.load_segmenter("mini/sam")
     assert (tmp_path / "mini" / "loras" / "ppzmini.safetensors").stat().st_size > 10_000
 
