@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 HERE = Path(__file__).parent
 
@@ -66,8 +66,8 @@ class SegmentSettings(_Section):
 
 
 class ControlSettings(_Section):
-    """A ControlNet of stage 3 and the map that it is led by. `annotator`: the model that makes the
-    map, where one is needed; none: the usual one of the kind. Canny thresholds: 0 to 255."""
+    """A ControlNet of stage 3 and the map that leads it. `annotator`: the model that makes the map,
+    where one is needed; none: the usual one of the kind. Canny thresholds: 0 to 255."""
 
     model: str
     kind: Literal[
@@ -80,7 +80,7 @@ class ControlSettings(_Section):
         "seg",
         "softedge",
         "tile",
-    ] = "canny"
+    ]
     annotator: str | None = None
     low: int = Field(100, ge=0, le=255)
     high: int = Field(200, ge=0, le=255)
@@ -90,9 +90,11 @@ class ControlSettings(_Section):
 
 
 class RerenderSettings(_Section):
-    """Stage 3. `padding`, `mask_blur` and `dilate` in pixels of the picture. `min_structure`: a
-    share of edges, 0 to 1; a result that keeps fewer is drawn again at lower strength."""
+    """Stage 3. `controls`: which of the settings' `controls` lead it, together. `padding`,
+    `mask_blur` and `dilate` in pixels of the picture. `min_structure`: a share of edges, 0 to 1; a
+    result that keeps fewer is drawn again at lower strength."""
 
+    controls: tuple[str, ...] = ("canny",)
     prompt: str | None = None
     negative_prompt: str = ""
     strength: float = Field(0.75, gt=0, le=1)
@@ -126,10 +128,25 @@ class Settings(_Section):
     generate: GenerateSettings
     detect: DetectSettings
     segment: SegmentSettings
-    control: ControlSettings
-    extra_controls: tuple[ControlSettings, ...] = ()
+    controls: dict[str, ControlSettings] = Field(default_factory=dict)
     rerender: RerenderSettings
     run: RunSettings = Field(default_factory=RunSettings)  # type: ignore[arg-type]
+
+    @model_validator(mode="after")
+    def _controls_are_known(self) -> Settings:
+        for name in self.rerender.controls:
+            if name not in self.controls:
+                known = list(self.controls)
+                raise ValueError(
+                    f"rerender.controls: unknown control {name!r}{nearest(name, known)} "
+                    f"(expected one of {', '.join(known)})"
+                )
+        return self
+
+    @property
+    def leading(self) -> tuple[ControlSettings, ...]:
+        """The controls that stage 3 is led by, in order."""
+        return tuple(self.controls[name] for name in self.rerender.controls)
 
 
 def presets() -> list[str]:
@@ -147,7 +164,8 @@ def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """The keys that stand where `path` (its last part unknown) points."""
     here: Any = model
     for part in path[:-1]:
-        here = here.model_fields[part].annotation
+        named = get_origin(here) is dict
+        here = get_args(here)[1] if named else here.model_fields[part].annotation
     return list(here.model_fields)
 
 
@@ -162,6 +180,8 @@ def _problem(error: Mapping[str, Any]) -> str:
         )
     if error["type"] == "missing":
         return f"{name} is missing: set it in the preset"
+    if not path:
+        return str(error["msg"]).removeprefix("Value error, ")
     what = error["msg"][0].lower() + error["msg"][1:]
     return f"{name} {error['input']!r}: {what.replace('input should', 'should')}; set {name}"
 
@@ -225,8 +245,11 @@ def load_settings(preset: str = "mini", overrides: Mapping[str, Any] | None = No
     for name, value in (overrides or {}).items():
         if value is None:
             continue
-        section, _, key = name.partition(".")
-        if not key:
+        *sections, key = name.split(".")
+        if not sections:
             raise SettingsError([f"setting {name!r}: expected section.name, as in run.seed"])
-        nested.setdefault(section, {})[key] = value
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
     return check(merge(_read(preset), nested))

@@ -27,7 +27,7 @@ def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
         Controlled(
             control(c, device=device), c.conditioning_scale, c.guidance_start, c.guidance_end
         )
-        for c in (settings.control, *settings.extra_controls)
+        for c in settings.leading
     ]
 
 

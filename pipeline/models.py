@@ -80,7 +80,7 @@ def build_stages(
                 model, processor, batch_size=g.batch_size, crop_padding=g.crop_padding
             )
         if "rerender" in needs:
-            tell(f"loading {settings.control.model}")
+            tell(f"loading {', '.join(c.model for c in settings.leading)}")
             parts["rerender"] = rerenderer(inpaint_pipeline(settings, pipe), settings)
     return Stages(**parts)
 
@@ -111,7 +111,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
 
     out = {}
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
-    refs += [c.model for c in (settings.control, *settings.extra_controls)]
+    refs += [ref for c in settings.leading for ref in (c.model, c.annotator) if ref]
     for ref in [*refs, *settings.generate.lora_dirs]:
         place = Path(resolve(ref))
         if not place.exists():
@@ -160,7 +160,7 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     from ..checkpoints import load
 
     device, dtype = device_and_dtype(settings)
-    nets = [c.model for c in (settings.control, *settings.extra_controls)]
+    nets = [c.model for c in settings.leading]
     return load.load_controlnet_inpaint(
         settings.generate.model, nets, device=device, dtype=dtype, base=pipe
     )

@@ -42,6 +42,8 @@ def _settings(options: dict[str, Any]) -> Settings:
     for option, name in _SETTING.items():
         if options.get(option) is not None:
             overrides[name] = options[option]
+    if options.get("controls"):
+        overrides["rerender.controls"] = list(options["controls"])
     if options.get("batch_size") is not None:
         for section in ("generate", "detect", "segment", "rerender"):
             overrides[f"{section}.batch_size"] = options["batch_size"]

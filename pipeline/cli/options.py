@@ -30,6 +30,13 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "box_threshold": click.option(
         "--box-threshold", type=float, help="Least score of a detection, 0 to 1."
     ),
+    "control": click.option(
+        "--control",
+        "controls",
+        multiple=True,
+        metavar="NAME",
+        help="What holds the shape in stage 3: canny, depth …; may be repeated.",
+    ),
     "retries": click.option(
         "--retries", type=int, help="Other seeds to try where stage 2 refuses a drawn picture."
     ),

@@ -20,8 +20,8 @@ _COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
-    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "box_threshold",
-    "retries", *_COMMON,
+    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "control",
+    "box_threshold", "retries", *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -58,7 +58,10 @@ def filter_(inputs: tuple[str, ...], **options: Any) -> None:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
-@_options("classes", "prompt", "negative_prompt", "edit", "strength", "box_threshold", *_COMMON)
+@_options(
+    "classes", "prompt", "negative_prompt", "edit", "strength", "control", "box_threshold",
+    *_COMMON,
+)  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:
     """Re-render the products of PHOTOS, or of a run folder whose masks are there already."""

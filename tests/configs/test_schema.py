@@ -62,3 +62,15 @@ def test_settings_are_frozen_and_merge_changes_nothing_given() -> None:
         settings.run.seed = 3  # type: ignore[misc]
     low = {"a": {"b": 1}}
     assert merge(low, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}} and low == {"a": {"b": 1}}
+
+
+def test_controls_are_chosen_by_name_and_unknown_ones_refused() -> None:
+    settings = load_settings(
+        "mini", {"rerender.controls": ["depth"], "controls.depth.conditioning_scale": 0.5}
+    )
+    assert [c.kind for c in settings.leading] == ["depth"]
+    assert settings.leading[0].conditioning_scale == 0.5
+    with pytest.raises(SettingsError, match=r"unknown control 'dept'; did you mean 'depth'"):
+        load_settings("mini", {"rerender.controls": ["dept"]})
+    with pytest.raises(SettingsError, match=r"controls.depth.lo'; did you mean 'low'"):
+        load_settings("mini", {"controls.depth.lo": 3})
