@@ -19,6 +19,7 @@ from .plan import PLANS
 STEPS = (
     "renders",
     "vae",
+    "decoder",
     "unet",
     "controlnet",
     "depth",
@@ -65,6 +66,25 @@ def vae(bench: Bench) -> None:
         near = bench.begin(model, "sd/vae").eval().requires_grad_(False)
         step.fit(model, train, workdir=bench.state, budget=budget, name="vae-again", near=near)
     print(f"vae: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
+    model.save_pretrained(bench.parts / "vae")
+
+
+def decoder(bench: Bench) -> None:
+    """Truer colours from the same latents: what learned on them stays as it is."""
+    from . import vae as step
+
+    model = _vae(bench)
+    step.fit(
+        model,
+        bench.renders("train"),
+        workdir=bench.state,
+        budget=bench.plan.decoder,
+        seed=11,
+        name="decoder",
+        decoder_only=True,
+        colour_weight=1.0,
+    )
+    print(f"decoder: {step.psnr(model, bench.renders('val').images[:256]):.2f} dB", flush=True)
     model.save_pretrained(bench.parts / "vae")
 
 

@@ -25,6 +25,7 @@ class Plan:
     unet_batch: int
     vae: Budget
     vae_again: Budget
+    decoder: Budget
     unet: Budget
     controlnet: Budget
     depth: Budget
@@ -47,13 +48,14 @@ PLANS = {
         unet_batch=24,
         vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
-        unet=Budget(_FOREVER, 8e-4, 140, warmup=100, decay_from=0.5, ema=0.998),
+        decoder=Budget(_FOREVER, 6e-4, 22, decay_from=0.3, weight_decay=0.0, ema=0.998),
+        unet=Budget(_FOREVER, 8e-4, 127, warmup=100, decay_from=0.62, ema=0.998),
         controlnet=Budget(_FOREVER, 5e-4, 25, decay_from=0.5, ema=0.995),
         depth=Budget(_FOREVER, 1e-3, 15, warmup=50, decay_from=0.4, ema=0.99),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
-        segmenter=Budget(_FOREVER, 1e-3, 40, warmup=100, decay_from=0.4, ema=0.995),
+        segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
     ),
     "gpu": Plan(
@@ -67,6 +69,7 @@ PLANS = {
         unet_batch=192,
         vae=Budget(_FOREVER, 1.5e-3, 8, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 5, decay_from=0.35, weight_decay=0.0, ema=0.998),
+        decoder=Budget(_FOREVER, 6e-4, 3, decay_from=0.3, weight_decay=0.0, ema=0.998),
         unet=Budget(_FOREVER, 8e-4, 15, warmup=200, decay_from=0.6, ema=0.999),
         controlnet=Budget(_FOREVER, 5e-4, 4, decay_from=0.5, ema=0.995),
         depth=Budget(_FOREVER, 1e-3, 3, warmup=50, decay_from=0.4, ema=0.995),
@@ -87,6 +90,7 @@ PLANS = {
         unet_batch=4,
         vae=_BRIEF,
         vae_again=_BRIEF,
+        decoder=_BRIEF,
         unet=_BRIEF,
         controlnet=_BRIEF,
         depth=_BRIEF,

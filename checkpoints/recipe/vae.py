@@ -155,9 +155,14 @@ def fit(
     seed: int = 1,
     name: str = "vae",
     near: AutoencoderKL | None = None,
+    decoder_only: bool = False,
+    colour_weight: float = 0.3,
 ) -> None:
     """Train; with `near` the latents stay close to that VAE's, so that what learned on them needs
-    little to follow."""
+    little to follow; with `decoder_only` they stay what they are."""
+    if decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = device_of(vae)
 
@@ -165,9 +170,11 @@ def fit(
         pictures, where = crops(renders, rng, batch, side)
         x = to_tensor(pictures).to(device)
         posterior = vae.encode(x).latent_dist
-        y = vae.decode(posterior.sample()).sample
+        y = vae.decode(posterior.mode() if decoder_only else posterior.sample()).sample
         prior = posterior.kl().mean() / (side / 8) ** 2 / 4
-        if near is None:
+        if decoder_only:
+            prior, pull = prior.detach(), prior.new_zeros(())
+        elif near is None:
             pull = max(0.0, 1.0 - step / anchor_steps) * colour_anchor(x, posterior.mean)
         else:
             with torch.no_grad():
@@ -175,7 +182,7 @@ def fit(
             pull = 0.05 * (posterior.mean - old).square().mean()
         colours = colour_difference(x, y, torch.from_numpy(where).to(device) + 0.1)
         mse = (y - x).square().mean().item()
-        return reconstruction_loss(x, y) + 0.3 * colours + kl * prior + pull, {
+        return reconstruction_loss(x, y) + colour_weight * colours + kl * prior + pull, {
             "psnr": 10 * np.log10(4 / mse),
             "colours": 100 * colours.item(),
             "kl": prior.item(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
-MEASURES = ("detection", "classes", "colours", "vae", "rerender", "look", "run", "help")
+MEASURES = ("detection", "classes", "colours", "vae", "rerender", "look", "folder", "run", "help")
 
 
 class MissingExtra(RuntimeError):
@@ -36,7 +37,7 @@ def measure(
         ) from None
     from ...checkpoints import catalog
     from .. import models
-    from . import speed, stage1, stage2, stage3
+    from . import folder, speed, stage1, stage2, stage3
 
     size, seed, prompt = settings.generate.width, 90_001, settings.generate.prompt
     values: dict[str, float] = {}
@@ -79,4 +80,9 @@ def measure(
             "rerender",
             stage3.measure(lambda **c: models.rerenderer(inpaint, settings, **c), 2 * count, size),
         )
+    if "folder" in only:
+        tell("a folder of photos of many sizes")
+        inpaint = models.inpaint_pipeline(settings, pipe.pipe)
+        whole = replace(stages, rerender=models.rerenderer(inpaint, settings))
+        take("folder", folder.measure(whole, pictures / 200, tell))
     return values, details

@@ -30,11 +30,11 @@ def shot_of(render: Any, name: str, number: int) -> Any:
     return Shot(id=f"{name}-{number}", source=source, classes=(name,), image=render.image)
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
+def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def _box_iou(a: Any, b: Any) -> float:
+def box_iou(a: Any, b: Any) -> float:
     w = min(a[2], b[2]) - max(a[0], b[0])
     h = min(a[3], b[3]) - max(a[1], b[1])
     inter = max(0.0, w) * max(0.0, h)
@@ -65,7 +65,7 @@ def measure(stages: Stages, count: int, size: int) -> tuple[dict[str, float], di
                 if product["label"] != name:
                     continue
                 truth = render.instances == product["instance"]
-                fits = [_box_iou(d.box_xyxy, product["box_xyxy"]) for d in shot.detections]
+                fits = [box_iou(d.box_xyxy, product["box_xyxy"]) for d in shot.detections]
                 if not fits:
                     continue
                 best = int(np.argmax(fits))
@@ -73,7 +73,7 @@ def measure(stages: Stages, count: int, size: int) -> tuple[dict[str, float], di
                     continue
                 boxes.append(fits[best])
                 mask = shot.detections[best].mask
-                masks.append(_iou(mask, truth) if mask is not None else 0.0)
+                masks.append(mask_iou(mask, truth) if mask is not None else 0.0)
     values = {
         "recall": float(np.mean(found[True])),
         "false_positives": float(np.mean(found[False])),

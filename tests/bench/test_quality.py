@@ -19,7 +19,7 @@ LOOSE = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 
 
 def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Path) -> None:
-    only = "detection,classes,colours,vae,rerender,look,help"
+    only = "detection,classes,colours,vae,rerender,look,folder,help"
     out = tmp_path / "q.json"
     options = ["--only", only, "--pictures", "4", "--count", "1", "--out", str(out)]
     result = CliRunner().invoke(main, ["bench", "quality", *options, *FAST, *LOOSE])
@@ -28,6 +28,7 @@ def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Pa
     assert set(report["values"]) == set(BARS) - {"run_seconds", "run_gib"}
     assert report["values"]["changed_outside"] == {"value": 0.0, "bar": "== 0", "reached": True}
     assert report["values"]["recall"]["value"] == 1.0  # everything is found at threshold 0
+    assert report["values"]["folder_changed_outside"]["value"] == 0
     assert "reached" in result.output
 
 
