@@ -171,7 +171,8 @@ def detector(bench: Bench) -> None:
     from . import detector as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    budgets = bench.plan.detector_warm, bench.plan.detector
+    plan = bench.plan
+    budgets = plan.detector_warm, plan.detector_again if bench.start else plan.detector
     start = bench.start / "grounding-dino" if bench.start else None
     step.run(bench.state, bench.parts / "grounding-dino", train, val, budgets, start, bench.device)
 

@@ -32,6 +32,7 @@ class Plan:
     lora: Budget
     detector_warm: Budget
     detector: Budget
+    detector_again: Budget
     segmenter: Budget
     classifier: Budget
 
@@ -48,13 +49,14 @@ PLANS = {
         unet_batch=24,
         vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
-        decoder=Budget(_FOREVER, 6e-4, 22, decay_from=0.3, weight_decay=0.0, ema=0.998),
-        unet=Budget(_FOREVER, 8e-4, 127, warmup=100, decay_from=0.62, ema=0.998),
-        controlnet=Budget(_FOREVER, 5e-4, 25, decay_from=0.5, ema=0.995),
-        depth=Budget(_FOREVER, 1e-3, 15, warmup=50, decay_from=0.4, ema=0.99),
+        decoder=Budget(_FOREVER, 6e-4, 19, decay_from=0.3, weight_decay=0.0, ema=0.998),
+        unet=Budget(_FOREVER, 8e-4, 137, warmup=100, decay_from=0.62, ema=0.998),
+        controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
+        depth=Budget(_FOREVER, 1e-3, 12, warmup=50, decay_from=0.4, ema=0.99),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
+        detector_again=Budget(_FOREVER, 4e-4, 20, decay_from=0.2, ema=0.997, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
     ),
@@ -76,6 +78,7 @@ PLANS = {
         lora=Budget(_FOREVER, 1e-3, 1, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 2, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 10, decay_from=0.4, ema=0.998, weight_decay=0.02),
+        detector_again=Budget(_FOREVER, 4e-4, 5, decay_from=0.2, ema=0.998, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 5, warmup=100, decay_from=0.4, ema=0.998),
         classifier=Budget(_FOREVER, 2e-3, 1, warmup=30, decay_from=0.3, ema=0.99),
     ),
@@ -97,6 +100,7 @@ PLANS = {
         lora=_BRIEF,
         detector_warm=_BRIEF,
         detector=_BRIEF,
+        detector_again=_BRIEF,
         segmenter=_BRIEF,
         classifier=_BRIEF,
     ),
