@@ -48,6 +48,12 @@ CATALOG: dict[str, Entry] = {
     ),
     "grounding-dino-tiny": Entry("detector", repository="IDEA-Research/grounding-dino-tiny"),
     "grounding-dino-base": Entry("detector", repository="IDEA-Research/grounding-dino-base"),
+    "clip-vit-base-patch32": Entry(
+        "verifier", repository="openai/clip-vit-base-patch32", licence="MIT"
+    ),
+    "clip-vit-large-patch14": Entry(
+        "verifier", repository="openai/clip-vit-large-patch14", licence="MIT"
+    ),
     "sam-vit-base": Entry("segmenter", repository="facebook/sam-vit-base"),
     "sam-vit-large": Entry("segmenter", repository="facebook/sam-vit-large"),
     "sam-vit-huge": Entry("segmenter", repository="facebook/sam-vit-huge"),

@@ -183,6 +183,21 @@ def _aux(kind: str) -> Any:
     return controlnet_aux
 
 
+def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
+    """(model, processor) of a CLIP, in float32."""
+    import torch
+    from transformers import CLIPModel, CLIPProcessor
+
+    def load(path: str, local: bool) -> tuple[Any, Any]:
+        model = CLIPModel.from_pretrained(
+            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
+        )
+        return model, CLIPProcessor.from_pretrained(path, local_files_only=local)
+
+    model, processor = _found(ref, load)
+    return model.to(device).eval(), processor
+
+
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The words.json beside or in a checkpoint's folder; None for models that know all words."""
     path = Path(resolve(ref))

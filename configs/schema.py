@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from .finding import ClassSettings, MaskSettings, VerifySettings
+from .finding import Section as _Section
 
 HERE = Path(__file__).parent
+NULL = object()
+"""As the value of an override: set it to null. (None leaves a setting as it is.)"""
 
 
 class SettingsError(ValueError):
@@ -24,10 +29,6 @@ class SettingsError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class GenerateSettings(_Section):
@@ -47,12 +48,14 @@ class GenerateSettings(_Section):
 
 
 class DetectSettings(_Section):
-    """Stage 2, where. Thresholds and overlap are shares, 0 to 1."""
+    """Stage 2, where. Thresholds and overlaps are shares, 0 to 1. `cross_class_iou`: where boxes of
+    two classes overlap by so much the better one stays; none: both do."""
 
     model: str
     box_threshold: float = Field(0.35, ge=0, le=1)
     text_threshold: float = Field(0.25, ge=0, le=1)
     nms_iou: float = Field(0.5, ge=0, le=1)
+    cross_class_iou: float | None = Field(0.8, gt=0, le=1)
     batch_size: int = Field(8, ge=1)
 
 
@@ -128,9 +131,19 @@ class Settings(_Section):
     generate: GenerateSettings
     detect: DetectSettings
     segment: SegmentSettings
+    classes: dict[str, ClassSettings] = Field(default_factory=dict)
+    verify: VerifySettings | None = None
+    mask: MaskSettings = Field(default_factory=MaskSettings)  # type: ignore[arg-type]
     controls: dict[str, ControlSettings] = Field(default_factory=dict)
     rerender: RerenderSettings
     run: RunSettings = Field(default_factory=RunSettings)  # type: ignore[arg-type]
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _a_bare_name_is_a_class(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {str(k): {} if v is None else v for k, v in value.items()}
 
     @model_validator(mode="after")
     def _controls_are_known(self) -> Settings:
@@ -166,6 +179,8 @@ def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     for part in path[:-1]:
         named = get_origin(here) is dict
         here = get_args(here)[1] if named else here.model_fields[part].annotation
+        if type(None) in get_args(here):
+            here = get_args(here)[0]
     return list(here.model_fields)
 
 
@@ -180,7 +195,7 @@ def _problem(error: Mapping[str, Any]) -> str:
         )
     if error["type"] == "missing":
         return f"{name} is missing: set it in the preset"
-    if not path:
+    if error["type"] == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
     what = error["msg"][0].lower() + error["msg"][1:]
     return f"{name} {error['input']!r}: {what.replace('input should', 'should')}; set {name}"
@@ -251,5 +266,7 @@ def load_settings(preset: str = "mini", overrides: Mapping[str, Any] | None = No
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
-        place[key] = value
+            if not isinstance(place, dict):
+                raise SettingsError([f"setting {name!r}: {section} is set as a whole already"])
+        place[key] = None if value is NULL else value
     return check(merge(_read(preset), nested))

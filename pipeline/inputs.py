@@ -204,6 +204,7 @@ def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
                     label=d["label"],
                     mask=part,
                     mask_score=d["mask_score"],
+                    verify_score=d.get("verify_score"),
                 )
             )
         return tuple(found)

@@ -147,6 +147,9 @@ class RunFolder:
                 "mask_score": None
                 if found.mask_score is None
                 else round(float(found.mask_score), 4),
+                "verify_score": None
+                if found.verify_score is None
+                else round(float(found.verify_score), 4),
             }
             for found in shot.detections
         ]

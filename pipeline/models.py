@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from . import classes
 from .run import Stages
 
 if TYPE_CHECKING:
@@ -65,11 +66,14 @@ def build_stages(
             parts["detect"] = Detector(
                 model,
                 processor,
+                classes=classes.specs(settings),
                 box_threshold=d.box_threshold,
                 text_threshold=d.text_threshold,
                 nms_iou=d.nms_iou,
+                cross_class_iou=d.cross_class_iou,
                 batch_size=d.batch_size,
             )
+            parts["verify"] = _verifier(settings, device, tell)
         if "segment" in needs:
             from ..stages.segment import Segmenter
 
@@ -79,10 +83,36 @@ def build_stages(
             parts["segment"] = Segmenter(
                 model, processor, batch_size=g.batch_size, crop_padding=g.crop_padding
             )
+            parts["mask"] = _masker(settings)
         if "rerender" in needs:
             tell(f"loading {', '.join(c.model for c in settings.leading)}")
             parts["rerender"] = rerenderer(inpaint_pipeline(settings, pipe), settings)
     return Stages(**parts)
+
+
+def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
+    """The second look at each crop; None where the settings ask for none."""
+    from ..checkpoints import load
+    from ..stages.verify import Verifier
+
+    v = settings.verify
+    if v is None:
+        return None
+    tell(f"loading {v.model}")
+    return Verifier(
+        *load.load_verifier(v.model, device=device),
+        classes=classes.specs(settings),
+        threshold=v.threshold,
+        batch_size=v.batch_size,
+    )
+
+
+def _masker(settings: Settings) -> Any:
+    """The choice of masks; None where every option of it is the default."""
+    from ..stages.masker import Masker
+
+    m = settings.mask
+    return None if m.is_default else Masker(**m.model_dump())
 
 
 def _folders(refs: Collection[str]) -> list[str]:
@@ -112,6 +142,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     out = {}
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
     refs += [ref for c in settings.leading for ref in (c.model, c.annotator) if ref]
+    refs += [settings.verify.model] if settings.verify else []
     for ref in [*refs, *settings.generate.lora_dirs]:
         place = Path(resolve(ref))
         if not place.exists():
@@ -130,7 +161,8 @@ def check_words(settings: Settings) -> None:
     """Raises ValueError for a LoRA or a sampler that is not there, before anything is loaded."""
     from ..stages import lora, prompt, samplers
 
-    for text in (settings.generate.prompt, settings.rerender.prompt or ""):
+    own = [c.prompt or "" for c in settings.classes.values()]
+    for text in (settings.generate.prompt, settings.rerender.prompt or "", *own):
         for tag in prompt.parse(text)[1]:
             lora.find(tag.name, lora_folders(settings))
     for name in (settings.generate.sampler, settings.rerender.sampler):
@@ -180,6 +212,8 @@ def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | 
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
     values: dict[str, Any] = {
         "prompt_template": r.prompt or settings.generate.prompt,
+        "prompts": {n: c.prompt for n, c in settings.classes.items() if c.prompt},
+        "edits": {n: c.edit for n, c in settings.classes.items() if c.edit},
         "negative_prompt": r.negative_prompt or settings.generate.negative_prompt,
         "strength": r.strength,
         "steps": r.steps,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..stages.shot import Shot
 
 Stage = Callable[[Sequence["Shot"]], "list[Shot]"]
+BEFORE = ("load", "generate", "detect", "verify", "segment", "mask")
+"""The stages before a refused picture is drawn again; `rerender` comes after."""
 Progress = Callable[[str, int, int], None]
 """Called with stage name, shots done, shots expected in all (which may change)."""
 
@@ -29,7 +31,9 @@ class Stages:
     load: Stage | None = None
     generate: Stage | None = None
     detect: Stage | None = None
+    verify: Stage | None = None
     segment: Stage | None = None
+    mask: Stage | None = None
     rerender: Stage | None = None
 
 
@@ -116,14 +120,14 @@ def run_shots(
     while waiting:
         taken = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
         batch, attempts = [s for s, _ in taken], [a for _, a in taken]
-        for name in ("load", "generate", "detect", "segment"):
+        for name in BEFORE:
             batch = _through(name, batch, stages, meter, summary)
         ready = []
         for shot, attempt in zip(batch, attempts, strict=True):
             if _worth_another(shot, stages, attempt, retries):
                 waiting.append((_again(shot, run_seed, attempt + 1), attempt + 1))
                 summary.retried += 1
-                meter.more(("generate", "detect", "segment"), 1)
+                meter.more(BEFORE[1:], 1)
             else:
                 ready.append(shot.with_metrics(attempts=attempt + 1) if attempt else shot)
         for shot in _through("rerender", ready, stages, meter, summary):
@@ -196,7 +200,7 @@ class _Meter:
 
     def __init__(self, progress: Progress | None, stages: Stages, total: int) -> None:
         self._tell = progress
-        names = ("load", "generate", "detect", "segment", "rerender")
+        names = (*BEFORE, "rerender")
         self._counts = {n: [0, total] for n in names if getattr(stages, n) is not None}
         for name in self._counts:
             self._send(name)

@@ -1,25 +1,31 @@
-"""Stage 2, where: a class's name to boxes, by Grounding DINO; or a skip with its reason.
+"""Stage 2, where: classes to boxes, by Grounding DINO; or a skip with its reason.
 
-One query a class, so that labels are never merged; pictures of one size go together, since
+One query a phrase, so that labels are never merged; pictures of one size go together, since
 padding changes scores. Knows no files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from . import batch
+from .classes import ClassSpec, specs_of
 from .shot import Detection, Shot, Skip
+
+Answer = tuple[np.ndarray, np.ndarray]
+"""Boxes xyxy in pixels, float32 (n, 4), and their scores (n,), to one phrase in one picture."""
 
 
 class Detector:
     """`model`, `processor`: a Grounding DINO of transformers. Thresholds 0..1: `box_threshold` on
-    a box's best token (A1111 extensions call it confidence), `text_threshold` on its words;
-    boxes of one class that overlap by more than `nms_iou` count once.
+    a box's best token (ADetailer calls it confidence), `text_threshold` on its words; a class's
+    own threshold goes over the first. Boxes of one class that overlap by more than `nms_iou` count
+    once; a box is dropped where a reject phrase of its class has a better one with that overlap;
+    where boxes of two classes overlap by `cross_class_iou` the better one stays (None: both do).
     """
 
     def __init__(
@@ -27,77 +33,164 @@ class Detector:
         model: Any,
         processor: Any,
         *,
+        classes: Mapping[str, ClassSpec] | None = None,
         box_threshold: float = 0.35,
         text_threshold: float = 0.25,
         nms_iou: float = 0.5,
+        cross_class_iou: float | None = 0.8,
         batch_size: int = 8,
     ) -> None:
         self.model, self.processor = model, processor
-        self.threshold = max(box_threshold, text_threshold)
-        self.nms_iou = nms_iou
+        self.classes = dict(classes or {})
+        self.box_threshold, self.text_threshold = box_threshold, text_threshold
+        self.nms_iou, self.cross_class_iou = nms_iou, cross_class_iou
         self.batch_size = batch_size
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Open shots get their `detections`, or are skipped as `no_detection`."""
-        return batch.apply(
-            shots,
-            self._find,
-            where="detect",
-            key=lambda s: (s.image.shape if s.image is not None else None, s.classes),
-            size=self.batch_size,
-        )
+        """Open shots get their `detections`, or are skipped as `no_detection` or `rejected`."""
+        return batch.apply(shots, self._find, where="detect", key=_key, size=self.batch_size)
+
+    def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
+        """Open shots get each box that some threshold could pass (see `passing`); none is skipped."""
+        return batch.apply(shots, self._all, where="detect", key=_key, size=self.batch_size)
+
+    def passing(self, found: Sequence[Detection], least: Mapping[str, float]) -> set[str]:
+        """The classes with a box left where each class's scores must be above its `least`, 0..1.
+
+        `found`: what `sweep` gave, so that one look at a picture answers for all thresholds: NMS
+        and reject phrases drop a box for a better-scored one, whatever the threshold.
+        """
+        floor = {name: max(least[name], self.text_threshold) for name in least}
+        return {d.label for d in self._across([d for d in found if d.score > floor[d.label]])}
+
+    def threshold(self, name: str) -> float:
+        """What a box's score must be above for a class, 0..1."""
+        spec = self.classes.get(name)
+        own = spec.threshold if spec else None
+        return max(self.box_threshold if own is None else own, self.text_threshold)
+
+    def _all(self, shots: list[Shot]) -> list[Shot]:
+        return [
+            replace(
+                shot, detections=tuple(self._pick(shot, answers, dict.fromkeys(shot.classes, 0))[0])
+            )
+            for shot, answers in zip(shots, self._ask(shots), strict=True)
+        ]
 
     def _find(self, shots: list[Shot]) -> list[Shot]:
+        out = []
+        least = {name: self.threshold(name) for name in shots[0].classes}
+        for shot, answers in zip(shots, self._ask(shots), strict=True):
+            found, beaten = self._pick(shot, answers, least)
+            if found:
+                out.append(replace(shot, detections=tuple(self._across(found))))
+            elif beaten:
+                out.append(shot.skip(Skip("rejected", "; ".join(beaten))))
+            else:
+                best = {
+                    spec.name: max(float(answers[p][1].max(initial=0)) for p in spec.queries)
+                    for spec in specs_of(shot.classes, self.classes)
+                }
+                out.append(shot.skip(Skip("no_detection", _absent(best, least))))
+        return out
+
+    def _ask(self, shots: list[Shot]) -> list[dict[str, Answer]]:
+        """The answers to every phrase of the shots' classes, once each, for each shot."""
         images = [s.image for s in shots]
         if any(image is None for image in images):
             raise ValueError("a shot without a picture: expected one; run generate or load first")
-        found: list[list[Detection]] = [[] for _ in shots]
-        best: list[dict[str, float]] = [{} for _ in shots]
-        for name in shots[0].classes:
-            for k, (boxes, scores) in enumerate(self._query(images, name)):
-                best[k][name] = float(scores.max(initial=0.0))
-                found[k] += self._accept(boxes, scores, name, images[k].shape)  # type: ignore[union-attr]
-        return [
-            replace(shot, detections=tuple(sorted(f, key=lambda d: -d.score)))
-            if f
-            else shot.skip(Skip("no_detection", _absent(b, self.threshold)))
-            for shot, f, b in zip(shots, found, best, strict=True)
-        ]
+        specs = specs_of(shots[0].classes, self.classes)
+        phrases = dict.fromkeys(p for s in specs for p in (*s.queries, *s.reject))
+        out: list[dict[str, Answer]] = [{} for _ in shots]
+        for phrase in phrases:
+            for k, answer in enumerate(self._query(images, phrase)):
+                out[k][phrase] = answer
+        return out
 
-    def _query(self, images: Sequence[Any], name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Every query's box (n, 4) cxcywh in 0..1 and score (n,) for one class, an image each."""
+    def _query(self, images: Sequence[Any], phrase: str) -> list[Answer]:
         import torch
 
-        text = name.lower().rstrip(". ") + "."
+        text = phrase.lower().rstrip(". ") + "."
         inputs = self.processor(
             images=list(images), text=[text] * len(images), return_tensors="pt"
         ).to(self.model.device)
         with torch.inference_mode():
             out = self.model(**inputs)
         scores = out.logits.sigmoid().amax(-1).float().cpu().numpy()
-        boxes = out.pred_boxes.float().cpu().numpy()
-        return list(zip(boxes, scores, strict=True))
+        cxcywh = out.pred_boxes.float().cpu().numpy()
+        answers = []
+        for image, boxes, own in zip(images, cxcywh, scores, strict=True):
+            height, width = image.shape[:2]
+            c, half = boxes[:, :2], boxes[:, 2:] / 2
+            scale = np.array([width, height, width, height], np.float32)
+            answers.append((np.concatenate([c - half, c + half], 1).clip(0, 1) * scale, own))
+        return answers
 
-    def _accept(
-        self, boxes: np.ndarray, scores: np.ndarray, name: str, shape: tuple[int, ...]
-    ) -> list[Detection]:
-        import torch
-        from torchvision.ops import nms
+    def _pick(
+        self, shot: Shot, answers: Mapping[str, Answer], least: Mapping[str, float]
+    ) -> tuple[list[Detection], list[str]]:
+        """The detections by falling score, and by what the others were beaten."""
+        found: list[Detection] = []
+        beaten: list[str] = []
+        for spec in specs_of(shot.classes, self.classes):
+            boxes = np.concatenate([answers[p][0] for p in spec.queries])
+            scores = np.concatenate([answers[p][1] for p in spec.queries])
+            keep = _suppress(boxes, scores, least[spec.name], self.nms_iou)
+            boxes, scores = boxes[keep], scores[keep]
+            lost = np.zeros(len(boxes), bool)
+            for phrase in spec.reject:
+                other, theirs = answers[phrase]
+                stronger = _iou(boxes, other) >= self.nms_iou
+                stronger &= theirs[None] > scores[:, None]
+                for i in np.flatnonzero(stronger.any(1) & ~lost)[:1]:
+                    what = f"{theirs[stronger[i]].max():.2f} over {scores[i]:.2f}"
+                    beaten.append(f"{phrase!r} fits better than {spec.name!r} ({what})")
+                lost |= stronger.any(1)
+            for box, score in zip(boxes[~lost].tolist(), scores[~lost].tolist(), strict=True):
+                found.append(Detection((box[0], box[1], box[2], box[3]), score, spec.name))
+        return sorted(found, key=lambda d: -d.score), beaten
 
-        height, width = shape[:2]
-        keep = scores > self.threshold
-        c, half = boxes[keep, :2], boxes[keep, 2:] / 2
-        scale = np.array([width, height, width, height], np.float32)
-        xyxy = np.concatenate([c - half, c + half], 1).clip(0, 1) * scale
-        kept = nms(torch.from_numpy(xyxy), torch.from_numpy(scores[keep]), self.nms_iou)
-        out = []
-        for i in kept.tolist():
-            x0, y0, x1, y1 = (float(v) for v in xyxy[i])
-            if x1 - x0 >= 1 and y1 - y0 >= 1:
-                out.append(Detection((x0, y0, x1, y1), float(scores[keep][i]), name))
-        return out
+    def _across(self, found: list[Detection]) -> list[Detection]:
+        """Without those that a better one of another class covers. `found` by falling score."""
+        if self.cross_class_iou is None or len({d.label for d in found}) < 2:
+            return found
+        boxes = np.array([d.box_xyxy for d in found], np.float32)
+        labels = np.array([d.label for d in found])
+        covered = (_iou(boxes, boxes) >= self.cross_class_iou) & (labels[:, None] != labels)
+        kept = np.zeros(len(found), bool)
+        for i in range(len(found)):
+            kept[i] = not (covered[i] & kept).any()
+        return [d for d, keep in zip(found, kept, strict=True) if keep]
 
 
-def _absent(best: dict[str, float], threshold: float) -> str:
-    asked = " or ".join(repr(n) for n in best)
-    return f"no {asked} above {threshold:g}; best {max(best.values(), default=0.0):.2f}"
+def _key(shot: Shot) -> tuple[Any, ...]:
+    return (shot.image.shape if shot.image is not None else None, shot.classes)
+
+
+def _suppress(boxes: np.ndarray, scores: np.ndarray, least: float, iou: float) -> np.ndarray:
+    """Indices of the boxes above `least` and at least a pixel wide and high, after NMS."""
+    import torch
+    from torchvision.ops import nms
+
+    size = boxes[:, 2:] - boxes[:, :2]
+    able = np.flatnonzero((scores > least) & (size >= 1).all(1))
+    kept = nms(torch.from_numpy(boxes[able]), torch.from_numpy(scores[able]), iou)
+    return able[kept.numpy()]
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Overlap of boxes (n, 4) with boxes (m, 4), float32 (n, m)."""
+    import torch
+    from torchvision.ops import box_iou
+
+    overlap = box_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+    return np.nan_to_num(overlap)
+
+
+def _absent(best: Mapping[str, float], least: Mapping[str, float]) -> str:
+    if len(set(least.values())) == 1:
+        asked = " or ".join(repr(name) for name in best)
+        threshold = next(iter(least.values()))
+        return f"no {asked} above {threshold:g}; best {max(best.values()):.2f}"
+    each = [f"no {name!r} above {least[name]:g} (best {best[name]:.2f})" for name in best]
+    return ", ".join(each)

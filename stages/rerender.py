@@ -190,7 +190,7 @@ class Rerenderer:
         label = found.label
         edit = shot.edit or self.edits.get(label, "")
         own = isinstance(shot.source, Prompted) and len(shot.classes) == 1
-        if own and not edit and isinstance(shot.source, Prompted):
+        if own and not edit and label not in self.prompts and isinstance(shot.source, Prompted):
             return shot.source.prompt
         parts = self.prompts.get(label, self.template).split("[SEP]")
         part = parts[min(number, len(parts) - 1)].strip()

@@ -22,7 +22,8 @@ class Detection:
     """A product that was found.
 
     `box_xyxy`: pixels; `score`: 0..1; `label`: the class asked for; `mask`: bool (H, W), True on
-    the product, or None before segmentation; `mask_score`: the segmenter's own IoU guess.
+    the product, or None before segmentation; `mask_score`: the segmenter's own IoU guess;
+    `verify_score`: 0..1, how sure the second look (CLIP) is, None where there was none.
     Raises ValueError for an empty box or a mask that is not boolean.
     """
 
@@ -31,6 +32,7 @@ class Detection:
     label: str
     mask: np.ndarray | None = None
     mask_score: float | None = None
+    verify_score: float | None = None
 
     def __post_init__(self) -> None:
         x0, y0, x1, y1 = self.box_xyxy

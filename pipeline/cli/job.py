@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
+from . import asked, show
 from .options import parse_changes
 
 if TYPE_CHECKING:
@@ -32,10 +32,16 @@ _SETTING = {
     "device": "run.device",
     "strength": "rerender.strength",
     "box_threshold": "detect.box_threshold",
+    "mask_min_ratio": "mask.mask_min_ratio",
+    "mask_max_ratio": "mask.mask_max_ratio",
+    "mask_k": "mask.mask_k",
+    "sort": "mask.sort",
+    "dilate": "mask.dilate_erode",
 }
 
 
-def _settings(options: dict[str, Any]) -> Settings:
+def settings_of(options: dict[str, Any]) -> Settings:
+    """The preset's settings with what the options change."""
     from ...configs.schema import load_settings
 
     overrides = parse_changes(options.get("changes", ()))
@@ -44,6 +50,8 @@ def _settings(options: dict[str, Any]) -> Settings:
             overrides[name] = options[option]
     if options.get("controls"):
         overrides["rerender.controls"] = list(options["controls"])
+    if options.get("invert"):
+        overrides["mask.merge_invert"] = "merge_and_invert"
     if options.get("batch_size") is not None:
         for section in ("generate", "detect", "segment", "rerender"):
             overrides[f"{section}.batch_size"] = options["batch_size"]
@@ -68,12 +76,13 @@ def work(
     from .. import inputs as sources
     from ..models import check_words
 
-    settings = _settings(options)
-    classes = _classes(command, inputs, options, settings)
-    shots, found = _shots(command, inputs, classes, options, settings)
+    settings, classes = asked.classes(inputs, options, settings_of(options))
+    shots, found = shots_of(command, inputs, classes, options, settings)
     needs = tuple(needs) if inputs else ("generate", *needs)
     if found is not None and command == "enhance":
         needs = ("rerender",)
+        if not settings.mask.is_default:
+            show.warn(f"{inputs[0]} has its masks already: mask options change nothing here")
     if "generate" in needs or "rerender" in needs:
         check_words(settings)
     broken = sources.first_error(shots) if inputs else ""
@@ -95,40 +104,14 @@ def work(
         raise SystemExit(1)
 
 
-def _classes(
-    command: str, inputs: Sequence[str], options: dict[str, Any], settings: Settings
-) -> list[str]:
-    """Checked against the words of the model that will read them; warns of unknown words."""
-    from ...checkpoints.load import known_words
-    from ...configs.schema import load_settings
-    from ..inputs import is_run_folder
-    from ..words import check_classes, unknown_words
-
-    given = options.get("classes", ())
-    reader = settings.detect.model if inputs else settings.generate.model
-    known = known_words(reader)
-    if not given and not is_run_folder(inputs):
-        names = f" ({', '.join(known['classes'])})" if known else ""
-        raise click.UsageError(f"no --class: expected the product to look for{names}")
-    classes = check_classes(given, known, preset=options["preset"])
-    text = " ".join(filter(None, (options.get("prompt"), options.get("edit"))))
-    usual = load_settings(options["preset"]).generate.prompt
-    strange = unknown_words(text.replace("{class}", ""), known, usual)
-    if strange:
-        show.warn(
-            f"the models of preset {options['preset']!r} were not trained on: "
-            f"{', '.join(strange)} (see words.json of {reader}; --preset sd15 knows more)"
-        )
-    return classes
-
-
-def _shots(
+def shots_of(
     command: str,
     inputs: Sequence[str],
     classes: Sequence[str],
     options: dict[str, Any],
     settings: Settings,
 ) -> tuple[list[Shot], Any]:
+    """The shots to work on, and what looks up the detections of an earlier run, if it is one."""
     from .. import inputs as sources
 
     edit, seed = options.get("edit") or "", settings.run.seed

@@ -14,7 +14,11 @@ import click
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "classes": click.option(
-        "--class", "classes", multiple=True, metavar="NAME", help="Product class; may be repeated."
+        "--class",
+        "classes",
+        multiple=True,
+        metavar="NAME[=PHRASE|…]",
+        help="Product class, with what to look for in its place; may be repeated.",
     ),
     "count": click.option(
         "--count", type=click.IntRange(1), default=4, show_default=True, help="Pictures a class."
@@ -28,7 +32,34 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "strength": click.option("--strength", type=float, help="How much stage 3 repaints, 0 to 1."),
     "box_threshold": click.option(
-        "--box-threshold", type=float, help="Least score of a detection, 0 to 1."
+        "--confidence",
+        "--box-threshold",
+        "box_threshold",
+        type=float,
+        help="Least score of a detection, 0 to 1.",
+    ),
+    "mask_min_ratio": click.option(
+        "--mask-min-ratio", type=float, help="Least share of the picture a mask covers, 0 to 1."
+    ),
+    "mask_max_ratio": click.option(
+        "--mask-max-ratio", type=float, help="Largest share of the picture a mask covers, 0 to 1."
+    ),
+    "mask_k": click.option("--mask-k", type=int, help="Keep only so many of the largest masks."),
+    "sort": click.option(
+        "--sort",
+        metavar="ORDER",
+        help="Order of the masks: none, left-to-right, center-to-edge, area.",
+    ),
+    "dilate": click.option(
+        "--dilate", type=int, metavar="PX", help="Grow each mask; below 0: shrink it."
+    ),
+    "invert": click.option(
+        "--invert", is_flag=True, help="Keep the products and re-render the scene."
+    ),
+    "sweep": click.option(
+        "--sweep",
+        is_flag=True,
+        help="Only show how many photos pass at each threshold; writes nothing.",
     ),
     "control": click.option(
         "--control",
@@ -110,13 +141,16 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     """`("run.seed=7",)` → `{"run.seed": 7}`; values are YAML."""
     import yaml
 
+    from ...configs.schema import NULL
+
     out = {}
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise click.UsageError(f"--set {change!r}: expected KEY=VALUE, as in run.seed=7")
         try:
-            out[key.strip()] = yaml.safe_load(value)
+            read = yaml.safe_load(value)
         except yaml.YAMLError:
             raise click.UsageError(f"--set {change!r}: the value is no YAML; quote it") from None
+        out[key.strip()] = NULL if read is None else read
     return out

@@ -14,6 +14,7 @@ def _options(*names: str) -> Callable[[Any], Any]:
     return apply(*names)
 
 
+_MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
 _COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
 
 
@@ -21,7 +22,7 @@ _COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
     "classes", "count", "prompt", "negative_prompt", "edit", "strength", "control",
-    "box_threshold", "retries", *_COMMON,
+    "box_threshold", *_MASKS, "retries", *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -47,10 +48,15 @@ def generate(**options: Any) -> None:
 
 @click.command("filter")
 @click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
-@_options("classes", "box_threshold", *_COMMON)
+@_options("classes", "box_threshold", *_MASKS, "sweep", *_COMMON)
 @errors
-def filter_(inputs: tuple[str, ...], **options: Any) -> None:
+def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS: files, folders, or a run folder (stage 2 only)."""
+    if sweep:
+        from .sweep import show
+
+        show(inputs, options)
+        return
     from .job import work
 
     work("filter", inputs, ("detect", "segment"), options)
@@ -60,7 +66,7 @@ def filter_(inputs: tuple[str, ...], **options: Any) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
 @_options(
     "classes", "prompt", "negative_prompt", "edit", "strength", "control", "box_threshold",
-    *_COMMON,
+    *_MASKS, *_COMMON,
 )  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:

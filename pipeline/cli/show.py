@@ -15,7 +15,9 @@ _VERBS = {
     "load": "reading",
     "generate": "generating",
     "detect": "detecting",
+    "verify": "verifying",
     "segment": "masking",
+    "mask": "choosing masks",
     "rerender": "re-rendering",
 }
 

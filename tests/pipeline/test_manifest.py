@@ -46,6 +46,7 @@ def test_lines_hold_what_the_design_says(run: RunFolder) -> None:
             "box_xyxy": [2.0, 2.0, 6.0, 6.0],
             "mask_area": 16,
             "mask_score": 0.95,
+            "verify_score": None,
         }
     ]
     assert even["metrics"]["changed_outside"] == 0

@@ -1,0 +1,96 @@
+"""The settings of stage 2 beside the models': classes, the second look, the choice of masks.
+
+Knows no models, no stages, no command line. `schema` joins them to the settings of a run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Section(BaseModel):
+    """Settings that belong together: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ClassSettings(Section):
+    """A class of product. `phrases`: what the detector is asked, in place of the name; `reject`:
+    what the class must not be taken for; `threshold`: over `detect.box_threshold`; `prompt` and
+    `edit`: for stage 3, where the command line gives none."""
+
+    phrases: tuple[Phrase, ...] = ()
+    reject: tuple[Phrase, ...] = ()
+    threshold: float | None = Field(None, ge=0, le=1)
+    prompt: str | None = None
+    edit: str = ""
+
+
+class VerifySettings(Section):
+    """A second look at each crop, by a CLIP. `threshold`: the least share, 0 to 1, of the class
+    against its reject phrases and the other classes."""
+
+    model: str = "openai/clip-vit-base-patch32"
+    threshold: float = Field(0.5, ge=0, le=1)
+    batch_size: int = Field(8, ge=1)
+
+
+class MaskSettings(Section):
+    """Which masks, as in ADetailer. Ratios: the mask's share of the picture, 0 to 1; `mask_k`: 0
+    for all; offsets (y upwards), `dilate_erode` and `smooth`: pixels; `fill_holes`: true, or the
+    largest hole's share of the mask; `drop_islands`: the least part's share of the largest."""
+
+    mask_min_ratio: float = Field(0.0, ge=0, le=1)
+    mask_max_ratio: float = Field(1.0, ge=0, le=1)
+    mask_k: int = Field(0, ge=0)
+    mask_filter_method: Literal["area", "confidence"] = "area"
+    sort: Literal["none", "left-to-right", "center-to-edge", "area"] = "none"
+    x_offset: int = 0
+    y_offset: int = 0
+    dilate_erode: int = Field(0, ge=-1024, le=1024)
+    merge_invert: Literal["none", "merge", "merge_and_invert"] = "none"
+    fill_holes: bool | float = False
+    drop_islands: float = Field(0.0, ge=0, le=1)
+    smooth: int = Field(0, ge=0, le=256)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether every mask goes through as it is."""
+        return not self.model_dump(exclude_defaults=True)
+
+    @field_validator("sort", "merge_invert", mode="before")
+    @classmethod
+    def _yaml_reads_none_as_null(cls, value: Any) -> Any:
+        return "none" if value is None else value
+
+    @field_validator("fill_holes", mode="before")
+    @classmethod
+    def _a_switch_or_a_share(cls, value: Any) -> bool | float:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, (int, float)) and 0 <= value <= 1:
+            return float(value)
+        raise ValueError(
+            f"mask.fill_holes {value!r}: expected true, false or a share from 0 to 1; "
+            "set mask.fill_holes"
+        )
+
+    @model_validator(mode="after")
+    def _some_ratio_passes(self) -> MaskSettings:
+        if self.mask_min_ratio > self.mask_max_ratio:
+            raise ValueError(
+                f"mask.mask_min_ratio {self.mask_min_ratio:g} is above mask.mask_max_ratio "
+                f"{self.mask_max_ratio:g}: no mask would pass; swap them"
+            )
+        return self

@@ -1,0 +1,105 @@
+"""The classes of a run: what was asked for on the command line, joined with the settings.
+
+Knows settings and words; no models, no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..configs.schema import Settings, check, merge
+from .words import check_classes, unknown_words
+
+if TYPE_CHECKING:
+    from ..stages.classes import ClassSpec
+
+
+class ClassError(ValueError):
+    """A class that cannot be read; the message says got, expected, remedy."""
+
+
+def parse(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Names with their phrases, from `name` or `name=phrase|phrase`; () where none are given.
+
+    >>> parse(["mug", "Sneaker = running shoe|trainers"])
+    {'mug': (), 'sneaker': ('running shoe', 'trainers')}
+    """
+    out: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        name, equals, rest = text.partition("=")
+        phrases = tuple(_plain(p) for p in rest.split("|"))
+        if not _plain(name) or (equals and not all(phrases)):
+            raise ClassError(
+                f"class {text!r}: expected NAME, or NAME=PHRASE|PHRASE with words on both sides"
+            )
+        out[_plain(name)] = out.get(_plain(name), ()) + (phrases if equals else ())
+    return out
+
+
+def resolve(
+    settings: Settings,
+    given: Sequence[str],
+    known: Mapping[str, Any] | None,
+    *,
+    preset: str,
+    fallback: bool = True,
+) -> tuple[Settings, list[str], list[str]]:
+    """(settings with these classes in them, their names, warnings).
+
+    Without any given, those of the settings are meant, if `fallback`. A name without phrases is
+    taken in the model's own words (`Shoe` → `sneaker`); phrases given replace the settings' own.
+    Raises ClassError, or UnknownClass for a phrase that the model was not trained on.
+    """
+    own = {_plain(name): spec for name, spec in settings.classes.items()}
+    asked = parse(given)
+    if not asked and fallback:
+        asked = dict.fromkeys(own, ())
+    bare = [n for n, words in asked.items() if not words and not (n in own and own[n].phrases)]
+    check_classes(bare, known, preset=preset)  # names all that are unknown at once
+    meant = {name: check_classes([name], known, preset=preset)[0] for name in bare}
+    classes: dict[str, Any] = {}
+    names, warnings = [], []
+    for name, words in asked.items():
+        spec = own.get(name) or own.get(meant.get(name, name))
+        values: dict[str, Any] = spec.model_dump(mode="json") if spec else {}
+        name = meant.get(name, name)
+        if words or values.get("phrases"):
+            phrases = check_classes(words or values["phrases"], known, preset=preset)
+            values["phrases"] = phrases
+        strange = [w for p in values.get("reject", ()) for w in unknown_words(p, known)]
+        if strange:
+            warnings.append(f"reject phrases of {name!r} hold unknown words: {', '.join(strange)}")
+        if values:
+            classes[name] = values
+        names.append(name)
+    kept = {**settings.model_dump(mode="json"), "classes": {}}
+    left = {} if asked else {n: spec.model_dump(mode="json") for n, spec in own.items()}
+    return check(merge(kept, {"classes": classes or left})), list(dict.fromkeys(names)), warnings
+
+
+def without_prompts(settings: Settings) -> Settings:
+    """The settings with no class's own prompt, for a prompt that goes over them."""
+    values = settings.model_dump(mode="json")
+    for spec in values["classes"].values():
+        spec["prompt"] = None
+    return check(values)
+
+
+def specs(settings: Settings) -> dict[str, ClassSpec]:
+    """The settings' classes as the stages take them."""
+    from ..stages.classes import ClassSpec
+
+    return {
+        name: ClassSpec(name, phrases=c.phrases, reject=c.reject, threshold=c.threshold)
+        for name, c in settings.classes.items()
+    }
+
+
+def texts(settings: Settings) -> list[str]:
+    """Every prompt and edit that the classes bring along."""
+    return [t for c in settings.classes.values() for t in (c.prompt, c.edit) if t]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(". ")

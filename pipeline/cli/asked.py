@@ -1,0 +1,52 @@
+"""The classes that a command asks for: options, settings and the models' words put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import show
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+
+
+def classes(
+    inputs: Sequence[str], options: dict[str, Any], settings: Settings
+) -> tuple[Settings, list[str]]:
+    """The settings with these classes in them, and their names.
+
+    Both are checked against the words of the model that will read them; warns of unknown words.
+    """
+    from ...checkpoints.load import known_words
+    from ...configs.schema import load_settings
+    from ..classes import resolve, texts, without_prompts
+    from ..inputs import is_run_folder
+    from ..words import unknown_words
+
+    given = options.get("classes", ())
+    reader = settings.detect.model if inputs else settings.generate.model
+    known = known_words(reader)
+    earlier = is_run_folder(inputs)
+    if not given and not earlier and not settings.classes:
+        known_names = f" ({', '.join(known['classes'])})" if known else ""
+        raise click.UsageError(f"no --class: expected the product to look for{known_names}")
+    settings, names, warnings = resolve(
+        settings, given, known, preset=options["preset"], fallback=not earlier
+    )
+    for warning in warnings:
+        show.warn(warning)
+    if options.get("prompt") is not None:
+        settings = without_prompts(settings)
+    own = texts(settings)
+    text = " ".join(filter(None, (options.get("prompt"), options.get("edit"), *own)))
+    usual = load_settings(options["preset"]).generate.prompt
+    strange = unknown_words(text.replace("{class}", ""), known, usual)
+    if strange:
+        show.warn(
+            f"the models of preset {options['preset']!r} were not trained on: "
+            f"{', '.join(strange)} (see words.json of {reader}; --preset sd15 knows more)"
+        )
+    return settings, names

@@ -1,0 +1,82 @@
+"""`visuals filter --sweep`: thresholds and what they would let pass, before anything is made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import asked, job
+from .show import Bars
+
+if TYPE_CHECKING:
+    from ..sweep import Sweep
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def show(inputs: Sequence[str], options: dict[str, Any]) -> None:
+    """Print the table, or the object of --json; exits 1 where no picture could be read."""
+    from .. import inputs as sources
+    from ..models import build_stages
+    from ..sweep import sweep
+
+    settings, classes = asked.classes(inputs, options, job.settings_of(options))
+    shots, _ = job.shots_of("filter", inputs, classes, options, settings)
+    broken = sources.first_error(shots)
+    if broken:
+        raise sources.InputError(broken)
+    with Bars(options["as_json"]) as bars:
+        detector = build_stages(settings, ("detect",), tell=bars.say).detect
+        assert detector is not None
+        found = sweep(
+            shots,
+            sources.load,
+            detector,  # type: ignore[arg-type]
+            batch_size=settings.run.batch_size,
+            progress=bars.update,
+        )
+    if options["as_json"]:
+        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        _print(found)
+
+
+def histogram(counts: Sequence[int]) -> str:
+    """A bar a count, the highest full.
+
+    >>> histogram([0, 1, 2, 8])
+    ' ▁▂█'
+    """
+    most = max(1, *counts)
+    return "".join(_BARS[-(-8 * n // most)] for n in counts)
+
+
+def _print(found: Sweep) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..sweep import THRESHOLDS
+
+    width = None if sys.stdout.isatty() else 110  # a file takes the whole table
+    console = Console(highlight=False, width=width)
+    table = Table(box=None, padding=(0, 1), title=f"{found.pictures} pictures; passing above")
+    table.add_column("class", overflow="fold")
+    for t in THRESHOLDS:
+        table.add_column(f"{t:g}", justify="right")
+    table.add_column("now", justify="right", style="bold")
+    table.add_column("best scores 0 to 1", no_wrap=True)
+    for name, now in found.now.items():
+        *counts, passing = found.passing[name]
+        bars = f"|{histogram(found.histogram(name))}|"
+        table.add_row(name, *(str(n) for n in counts), f"{passing} at {now:g}", bars)
+    if len(found.now) > 1:
+        table.add_row("any", *(str(n) for n in found.any), "")
+    console.print(table)
+    if found.least > THRESHOLDS[0]:
+        click.echo(f"below {found.least:g} detect.text_threshold decides")
+    for text in found.errors:
+        click.echo(f"visuals: failed: {text}", err=True)

@@ -1,0 +1,117 @@
+"""Stage 2, which masks: repaired, chosen, ordered, moved, grown and merged; or a skip with numbers.
+
+The order is ADetailer's: ratio, top-k, sort, offset, dilate or erode, merge; repairs come before
+all. A mask that is lost takes its detection with it. Knows no models and no files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from . import batch, masks
+from .shot import Detection, Shot, Skip
+
+MergeInvert = Literal["none", "merge", "merge_and_invert"]
+
+
+class Masker:
+    """The options of ADetailer's mask group, with its defaults but for `dilate_erode`, here 0.
+
+    Ratios: shares of the picture, 0..1, that a mask (not its box) may cover. `mask_k`: how many
+    stay, 0 for all. Offsets, `dilate_erode`, `smooth`: pixels; `y_offset` counts upwards.
+    `fill_holes`: largest hole filled, a share of the mask, or True for all; `drop_islands`: least
+    part kept, a share of the largest. `merge_and_invert` masks the scene in place of the products.
+    """
+
+    def __init__(
+        self,
+        *,
+        mask_min_ratio: float = 0.0,
+        mask_max_ratio: float = 1.0,
+        mask_k: int = 0,
+        mask_filter_method: masks.Method = "area",
+        sort: masks.Sort = "none",
+        x_offset: int = 0,
+        y_offset: int = 0,
+        dilate_erode: int = 0,
+        merge_invert: MergeInvert = "none",
+        fill_holes: bool | float = False,
+        drop_islands: float = 0.0,
+        smooth: int = 0,
+        batch_size: int = 8,
+    ) -> None:
+        self.ratio = mask_min_ratio, mask_max_ratio
+        self.mask_k, self.method, self.sort = mask_k, mask_filter_method, sort
+        self.offset = x_offset, y_offset
+        self.dilate_erode = dilate_erode
+        self.merge_invert = merge_invert
+        self.fill_holes, self.drop_islands, self.smooth = fill_holes, drop_islands, smooth
+        self.batch_size = batch_size
+
+    def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
+        """Open shots' detections, fewer or changed; `metrics` count what was dropped and why.
+
+        A shot that loses all is skipped: `mask_ratio`, or `no_mask` for any other reason.
+        """
+        return batch.apply(shots, lambda s: [self._mask(x) for x in s], where="mask", size=1)
+
+    def _mask(self, shot: Shot) -> Shot:
+        found = list(shot.detections)
+        lost: Counter[str] = Counter()
+
+        def step(name: str, left: list[Detection]) -> list[Detection]:
+            if len(left) < len(found):
+                lost[name] += len(found) - len(left)
+            return left
+
+        found = step("repaired", self._repair(found))
+        shares = [float(masks.mask_of(d).mean()) for d in found]
+        found = step("mask_ratio", masks.by_ratio(found, *self.ratio))
+        found = step("top_k", masks.top_k(found, self.mask_k, self.method))
+        found = masks.ordered(found, self.sort)
+        if any(self.offset):
+            found = step("offset", _changed(found, lambda m: masks.offset(m, *self.offset)))
+        if self.dilate_erode:
+            grown = _changed(found, lambda m: masks.dilate_erode(m, self.dilate_erode))
+            found = step("eroded", grown)
+        if found and self.merge_invert != "none":
+            found = masks.merge(found)
+        if found and self.merge_invert == "merge_and_invert":
+            found = step("inverted", masks.invert(found))
+        counted = shot.with_metrics(**{f"dropped_{name}": n for name, n in lost.items()})
+        if not found:
+            return counted.skip(self._why(lost, shares))
+        return replace(counted, detections=tuple(found))
+
+    def _repair(self, found: list[Detection]) -> list[Detection]:
+        def repair(mask: np.ndarray) -> np.ndarray:
+            filled = masks.fill_holes(mask, self.fill_holes)
+            return masks.smooth(masks.drop_islands(filled, self.drop_islands), self.smooth)
+
+        return _changed(found, repair)
+
+    def _why(self, lost: Counter[str], shares: list[float]) -> Skip:
+        low, high = self.ratio
+        said = {
+            "repaired": f"empty, or smoothed away by {self.smooth} px",
+            "mask_ratio": f"outside {low:.3g} to {high:.3g} of the picture "
+            f"({', '.join(f'{s:.3g}' for s in shares[:5])})",
+            "offset": f"moved out of the picture by {self.offset[0]}, {self.offset[1]} px",
+            "eroded": f"eroded away by {-self.dilate_erode} px",
+            "inverted": "inverted to nothing: the products cover all of the picture",
+            "top_k": f"beyond the best {self.mask_k}",
+        }
+        parts = [f"{number} {said[name]}" for name, number in lost.items()]
+        code = "mask_ratio" if set(lost) == {"mask_ratio"} else "no_mask"
+        return Skip(code, f"no mask left; {'; '.join(parts) or 'nothing was found'}")
+
+
+def _changed(found: list[Detection], change: Callable[[np.ndarray], np.ndarray]) -> list[Detection]:
+    """The detections with `change` done to their masks, without those it left empty."""
+    done = (masks.with_mask(d, change(masks.mask_of(d))) for d in found)
+    return [d for d in done if d is not None]
