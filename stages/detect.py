@@ -51,7 +51,7 @@ class Detector:
         return batch.apply(shots, self._find, where="detect", key=_key, size=self.batch_size)
 
     def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Open shots get each box that some threshold could pass (see `passing`); none is skipped."""
+        """Open shots get each box that some threshold could pass (see `passing`); no skips."""
         return batch.apply(shots, self._all, where="detect", key=_key, size=self.batch_size)
 
     def passing(self, found: Sequence[Detection], least: Mapping[str, float]) -> set[str]:

@@ -69,3 +69,11 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ.pop("VISUALS_MINI", None)
     else:
         os.environ["VISUALS_MINI"] = before
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CLIP of random weights."""
+    folder = tmp_path_factory.mktemp("clip")
+    _tiny().write_clip(folder)
+    return folder

@@ -10,9 +10,13 @@ import pytest
 MODULES = (
     "visuals",
     "visuals.configs.schema",
+    "visuals.pipeline.classes",
+    "visuals.pipeline.cli.sweep",
     "visuals.pipeline.pictures",
     "visuals.pipeline.run",
     "visuals.pipeline.words",
+    "visuals.stages.classes",
+    "visuals.stages.masks",
     "visuals.stages.prompt",
 )
 

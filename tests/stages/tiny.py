@@ -39,3 +39,34 @@ def write(folder: Path, seed: int = 0) -> None:
                 parameter.normal_(0, 0.1)
     lora.export(net, folder / "loras" / "ppzmini.safetensors", rank=2)
     assemble.words(folder)
+
+
+def write_clip(folder: Path) -> None:
+    """A CLIP of random weights, with processor files as the public ones have them."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    from visuals.checkpoints.recipe import diffusion
+
+    tok = diffusion.tokenizer(["a photo of a mug", "a photo of a car and a boot"], 620)
+    torch.manual_seed(0)
+    small = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    config = CLIPConfig(
+        text_config={
+            **small,
+            "vocab_size": len(tok),
+            "eos_token_id": tok.eos_token_id,
+            "bos_token_id": tok.bos_token_id,
+            "pad_token_id": tok.pad_token_id,
+        },
+        vision_config={**small, "image_size": 32, "patch_size": 8},
+        projection_dim=16,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(images, tok).save_pretrained(folder)
