@@ -22,8 +22,11 @@ _WHERE = {
     "Shot": ".stages.shot",
     "Skip": ".stages.shot",
     "Generator": ".stages.generate",
+    "ClassSpec": ".stages.classes",
     "Detector": ".stages.detect",
+    "Verifier": ".stages.verify",
     "Segmenter": ".stages.segment",
+    "Masker": ".stages.masker",
     "Canny": ".stages.condition",
     "Rerenderer": ".stages.rerender",
     "Settings": ".configs.schema",
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
     from .pipeline.manifest import RunFolder as RunFolder
     from .pipeline.models import build_stages as build_stages
     from .pipeline.run import run_shots as run_shots
+    from .stages.classes import ClassSpec as ClassSpec
     from .stages.condition import Canny as Canny
     from .stages.detect import Detector as Detector
     from .stages.generate import Generator as Generator
+    from .stages.masker import Masker as Masker
     from .stages.rerender import Rerenderer as Rerenderer
     from .stages.segment import Segmenter as Segmenter
     from .stages.shot import Detection as Detection
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from .stages.shot import Prompted as Prompted
     from .stages.shot import Shot as Shot
     from .stages.shot import Skip as Skip
+    from .stages.verify import Verifier as Verifier
 
 __all__ = ["__version__", *_WHERE]
 

@@ -6,13 +6,11 @@ Knows settings and words; no models, no files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..configs.schema import Settings, check, merge
+from ..configs.schema import Settings, check
+from ..stages.classes import MERGED, SCENE, ClassSpec
 from .words import check_classes, unknown_words
-
-if TYPE_CHECKING:
-    from ..stages.classes import ClassSpec
 
 
 class ClassError(ValueError):
@@ -47,18 +45,19 @@ def resolve(
 ) -> tuple[Settings, list[str], list[str]]:
     """(settings with these classes in them, their names, warnings).
 
-    Without any given, those of the settings are meant, if `fallback`. A name without phrases is
-    taken in the model's own words (`Shoe` → `sneaker`); phrases given replace the settings' own.
+    Without any given, those of the settings are meant; they are named only if `fallback`. A name
+    without phrases is taken in the model's own words (`Shoe` → `sneaker`); phrases given replace
+    the settings' own. "scene" and "merged" of the settings are no classes to look for: they stay,
+    for the prompts of such masks.
     Raises ClassError, or UnknownClass for a phrase that the model was not trained on.
     """
     own = {_plain(name): spec for name, spec in settings.classes.items()}
-    asked = parse(given)
-    if not asked and fallback:
-        asked = dict.fromkeys(own, ())
+    masks = {n: own[n].model_dump(mode="json") for n in (MERGED, SCENE) if n in own}
+    asked = parse(given) or {name: () for name in own if name not in masks}
     bare = [n for n, words in asked.items() if not words and not (n in own and own[n].phrases)]
     check_classes(bare, known, preset=preset)  # names all that are unknown at once
     meant = {name: check_classes([name], known, preset=preset)[0] for name in bare}
-    classes: dict[str, Any] = {}
+    classes: dict[str, Any] = dict(masks)
     names, warnings = [], []
     for name, words in asked.items():
         spec = own.get(name) or own.get(meant.get(name, name))
@@ -73,9 +72,8 @@ def resolve(
         if values:
             classes[name] = values
         names.append(name)
-    kept = {**settings.model_dump(mode="json"), "classes": {}}
-    left = {} if asked else {n: spec.model_dump(mode="json") for n, spec in own.items()}
-    return check(merge(kept, {"classes": classes or left})), list(dict.fromkeys(names)), warnings
+    made = check({**settings.model_dump(mode="json"), "classes": classes})
+    return made, list(dict.fromkeys(names)) if given or fallback else [], warnings
 
 
 def without_prompts(settings: Settings) -> Settings:
@@ -88,8 +86,6 @@ def without_prompts(settings: Settings) -> Settings:
 
 def specs(settings: Settings) -> dict[str, ClassSpec]:
     """The settings' classes as the stages take them."""
-    from ..stages.classes import ClassSpec
-
     return {
         name: ClassSpec(name, phrases=c.phrases, reject=c.reject, threshold=c.threshold)
         for name, c in settings.classes.items()

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+MERGED, SCENE = "merged", "scene"
+"""Labels of masks that stand for no class: of several classes' products, of all but products."""
+
 
 @dataclass(frozen=True)
 class ClassSpec:

@@ -70,12 +70,11 @@ class Detector:
         return max(self.box_threshold if own is None else own, self.text_threshold)
 
     def _all(self, shots: list[Shot]) -> list[Shot]:
-        return [
-            replace(
-                shot, detections=tuple(self._pick(shot, answers, dict.fromkeys(shot.classes, 0))[0])
-            )
-            for shot, answers in zip(shots, self._ask(shots), strict=True)
-        ]
+        out = []
+        for shot, answers in zip(shots, self._ask(shots), strict=True):
+            found, _ = self._pick(shot, answers, dict.fromkeys(shot.classes, 0.0))
+            out.append(replace(shot, detections=tuple(found)))
+        return out
 
     def _find(self, shots: list[Shot]) -> list[Shot]:
         out = []

@@ -13,6 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from .classes import MERGED, SCENE
 from .shot import Box, Detection
 
 Sort = Literal["none", "left-to-right", "center-to-edge", "area"]
@@ -203,7 +204,7 @@ def merge(found: Sequence[Detection]) -> list[Detection]:
         Detection(
             box_xyxy=box,
             score=max(d.score for d in found),
-            label=labels.pop() if len(labels) == 1 else "merged",
+            label=labels.pop() if len(labels) == 1 else MERGED,
             mask=together,
             mask_score=least([d.mask_score for d in found]),
             verify_score=least([d.verify_score for d in found]),
@@ -211,7 +212,7 @@ def merge(found: Sequence[Detection]) -> list[Detection]:
     ]
 
 
-def invert(found: Sequence[Detection], label: str = "scene") -> list[Detection]:
+def invert(found: Sequence[Detection], label: str = SCENE) -> list[Detection]:
     """One detection of all that no mask covers: the products stay, the scene is re-rendered.
 
     It is labelled `label`, since it shows none of the products; [] where nothing is left over.

@@ -22,6 +22,7 @@ def classes(
     """
     from ...checkpoints.load import known_words
     from ...configs.schema import load_settings
+    from ...stages.classes import MERGED, SCENE
     from ..classes import resolve, texts, without_prompts
     from ..inputs import is_run_folder
     from ..words import unknown_words
@@ -30,7 +31,7 @@ def classes(
     reader = settings.detect.model if inputs else settings.generate.model
     known = known_words(reader)
     earlier = is_run_folder(inputs)
-    if not given and not earlier and not settings.classes:
+    if not given and not earlier and not set(settings.classes) - {MERGED, SCENE}:
         known_names = f" ({', '.join(known['classes'])})" if known else ""
         raise click.UsageError(f"no --class: expected the product to look for{known_names}")
     settings, names, warnings = resolve(
