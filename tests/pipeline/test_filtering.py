@@ -1,12 +1,9 @@
-"""Stage 2 from the command line, on real models: classes, sweep, masks, docs/filtering.md."""
+"""Stage 2 from the command line, on real models: classes, sweep, masks."""
 
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -247,30 +244,3 @@ def test_a_class_s_edit_and_prompt_serve_where_the_command_line_gives_none(inpai
     assert render(blue, {}, edit="red") == render(blue, {})
     own = "a mug on a shelf"
     assert render(plain, {}, prompt=own) == render(plain, {"prompt": own})
-
-
-def commands() -> Iterator[str]:
-    text = (ROOT / "docs" / "filtering.md").read_text(encoding="utf-8")
-    for block in re.findall(r"```sh\n(.*?)```", text, re.S):
-        yield from block.strip().splitlines()
-
-
-def test_the_commands_of_the_docs_work_in_order(
-    photos: Path, clip: Path, mini_is_trained: bool
-) -> None:
-    if not mini_is_trained:
-        pytest.skip("the embedded models are not trained yet")
-    text = (ROOT / "docs" / "filtering.md").read_text(encoding="utf-8")
-    for name, block in re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.S):
-        Path(name).write_text(block)
-    shutil.copytree(clip, "my-clip")
-    ran = 0
-    for command in commands():
-        program, *arguments = shlex.split(command)
-        assert program == "visuals"
-        result = visuals(*arguments)
-        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
-        ran += 1
-    assert ran >= 10
-    scores = [d["verify_score"] for line in lines_of("sure").values() for d in line["detections"]]
-    assert all(score is not None for score in scores)
