@@ -72,6 +72,14 @@ class _Means:
         return f"{text} {pace:.3f} s/step"
 
 
+def _clock(device: torch.device) -> float:
+    """Seconds that count against a budget: on a CPU those this process ran, a thread's share, so
+    that a busy machine makes a training longer and not worse; else those of the clock."""
+    if device.type == "cpu":
+        return time.process_time() / torch.get_num_threads()
+    return time.monotonic()
+
+
 def _save(path: Path, state: dict[str, Any]) -> None:
     beside = path.with_suffix(".part")
     torch.save(state, beside)
@@ -138,7 +146,8 @@ def train(
     for module in modules.values():
         module.train()
     means = _Means()
-    last = saved = time.monotonic()
+    device = params[0].device
+    last, saved = _clock(device), time.monotonic()
     with shown(name) as show:
         while used() < 1.0:
             torch.manual_seed(seed * 1_000_003 + step)
@@ -158,16 +167,16 @@ def train(
                 decay = min(budget.ema, (1 + step) / (10 + step))
                 with torch.no_grad():
                     torch._foreach_lerp_(ema, params, 1 - decay)
-            now = time.monotonic()
+            now = _clock(device)
             seconds, last = seconds + now - last, now
             means.add({"loss": loss.item(), **numbers})
             due = step % log_every == 0 or used() >= 1.0
             lr = optimizer.param_groups[0]["lr"]
             text = f"step {step} {seconds / 60:.1f} min {means.take()} lr {lr:.2g}" if due else None
             show(used(), text)
-            if now - saved > save_every_s:
+            if time.monotonic() - saved > save_every_s:
                 snapshot()
-                saved = now
+                saved = time.monotonic()
     snapshot()
     if budget.ema:
         with torch.no_grad():
