@@ -11,15 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import manifest, pictures
+from . import folders, manifest, pictures
+from .encode import EncodeError, Format
+from .folders import InputError as InputError
 from .run import shot_seed
 
 if TYPE_CHECKING:
     from ..stages.shot import Detection, Shot
-
-
-class InputError(ValueError):
-    """Nothing to work on; the message says got, expected, remedy."""
 
 
 def prompted(
@@ -45,32 +43,22 @@ def prompted(
 
 
 def photos(
-    inputs: Sequence[str], classes: Sequence[str], *, edit: str = "", run_seed: int = 0
+    inputs: Sequence[str],
+    classes: Sequence[str],
+    *,
+    edit: str = "",
+    run_seed: int = 0,
+    outside: list[Path] | None = None,
 ) -> list[Shot]:
-    """A shot for each picture file named, and for each below each folder named."""
+    """A shot for each picture that `inputs` name: files, folders, globs, `@list.txt`.
+
+    Links that lead out of their folder are left out and added to `outside`.
+    """
     from ..stages.shot import FileInput, Shot
 
-    ids: dict[Path, str] = {}
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            found, root = pictures.find(path), path
-            if not found:
-                raise InputError(
-                    f"{given} holds no picture: expected files ending in "
-                    f"{', '.join(pictures.ENDINGS)}; name another folder"
-                )
-        elif path.exists():
-            found, root = [path], path.parent
-        else:
-            raise InputError(f"no file or folder {given!r}: expected photos; check the path")
-        if len(inputs) == 1:
-            ids.update(pictures.names(found, root))
-        else:
-            ids.update(dict.fromkeys(found, ""))
-    if len(inputs) > 1:
-        common = _common(list(ids))
-        ids = pictures.names(ids, common)
+    found = folders.expand(inputs)
+    if outside is not None:
+        outside += found.outside
     return [
         Shot(
             id=name,
@@ -78,17 +66,8 @@ def photos(
             classes=tuple(classes),
             edit=edit,
         )
-        for path, name in ids.items()
+        for path, name in found.ids.items()
     ]
-
-
-def _common(paths: list[Path]) -> Path | None:
-    import os.path
-
-    try:
-        return Path(os.path.commonpath([p.parent for p in paths]))
-    except ValueError:
-        return None
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
@@ -122,11 +101,14 @@ def from_run(
 
 
 def load(
-    shots: Sequence[Shot], found: Callable[[str], tuple[Detection, ...]] | None = None
+    shots: Sequence[Shot],
+    found: Callable[[str], tuple[Detection, ...]] | None = None,
+    output: Format | None = None,
 ) -> list[Shot]:
     """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only.
 
-    `found` gives what an earlier run found in the shot of an id.
+    `found` gives what an earlier run found in the shot of an id. A picture that `output` cannot
+    hold fails here, before anything is drawn.
     """
     out = []
     for shot in shots:
@@ -137,6 +119,10 @@ def load(
         try:
             picture = pictures.read(path)
             known = found(shot.id) if found else shot.detections
+            height, width = picture.rgb.shape[:2]
+            refused = output.refusal((width, height), picture.alpha) if output else ""
+            if refused:
+                raise EncodeError(f"{pictures.printable(path)}: {refused}")
         except Exception as error:
             out.append(shot.fail(error, "load"))
             continue
@@ -147,6 +133,8 @@ def load(
                 alpha=picture.alpha,
                 icc_profile=picture.icc_profile,
                 exif=picture.exif,
+                deep=picture.deep,
+                notes=picture.notes,
                 detections=known,
             )
         )
