@@ -28,7 +28,7 @@ def copy_skipped(folder: Path, line: Mapping[str, Any]) -> Path | None:
         original = folder / line["files"]["source"]
     else:
         return None
-    target = folder / "skipped" / line["reason"]["code"] / f"{line['id']}{original.suffix.lower()}"
+    target = folder / "skipped" / line["reason"]["code"] / f"{line['id']}{original.suffix}"
     return _copied(original, target)
 
 

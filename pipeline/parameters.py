@@ -22,9 +22,9 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
     [SEP]. There are no hashes of models here: A1111's are of single files.
     """
     drawn = shot.status == "enhanced"
-    if not settings or not (drawn or hasattr(shot.source, "prompt")):
+    stage = settings.get("rerender" if drawn else "generate")
+    if not stage or not (drawn or hasattr(shot.source, "prompt")):
         return ""
-    stage = settings["rerender" if drawn else "generate"]
     prompts = shot.prompts if drawn else (getattr(shot.source, "prompt", ""),)
     negative = stage.get("negative_prompt") or settings["generate"].get("negative_prompt", "")
     image = shot.image

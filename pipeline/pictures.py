@@ -125,7 +125,9 @@ def _check_size(size_wh: tuple[int, int], shown: str) -> None:
 
 def _header(image: Any) -> Header:
     width, height = image.size
-    if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
+    # Pillow turns a TIFF's size itself, and to ask a PNG for EXIF it lacks decodes it all.
+    asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+    if asked and _orientation(image) in (5, 6, 7, 8):
         width, height = height, width
     return Header((width, height), image.format, image.mode)
 
@@ -133,9 +135,13 @@ def _header(image: Any) -> Header:
 def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     notes = _frames(image)
     is_deep = deep.bits(image, head) == 16
-    first = _orientation(image)
+    first, exif = 1, None
+    if image.format == "TIFF":  # loading closes the file and turns the pixels
+        first, exif = _orientation(image), _exif(image, notes)
     image.load()
-    exif, orientation = _exif(image, notes), _orientation(image)  # a TIFF is turned by now
+    orientation = _orientation(image)
+    if image.format != "TIFF":
+        first, exif = orientation, _exif(image, notes)
     alpha = deep.turned(_alpha(image), orientation) if _has_alpha(image) else None
     if image.mode.startswith("I"):
         if not is_deep:
@@ -201,9 +207,7 @@ def _exif(image: Any, notes: list[str]) -> bytes | None:
 
 
 def _has_alpha(image: Any) -> bool:
-    return "A" in image.getbands() or (
-        "transparency" in image.info and not image.mode.startswith("I")
-    )
+    return bool(image.has_transparency_data) and not image.mode.startswith("I")
 
 
 def _alpha(image: Any) -> np.ndarray:
