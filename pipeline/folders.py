@@ -76,9 +76,9 @@ def expand(inputs: Sequence[str], listed: Sequence[str] = ()) -> Found:
     files: list[Path] = []
     roots: list[Path] = []
     for name in given:
-        paths, root = _one(name, found.outside)
+        paths, below = _one(name, found.outside)
         files += paths
-        roots.append(root)
+        roots.append(below)
     for name in listed:
         path = Path(name)
         files += find(path, found.outside) if path.is_dir() else [path]

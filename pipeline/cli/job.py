@@ -20,7 +20,6 @@ from .options import parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
-    from ..encode import Format
     from ..manifest import RunFolder
     from ..run import Stages, Summary
 
