@@ -159,7 +159,7 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
             f"{printable(path)}: samples in floating point; expected 8 or 16 bits; save it so"
         )
     upright, icc = colour.to_rgb(image, notes)
-    rgb = np.ascontiguousarray(deep.turned(np.asarray(upright), orientation))
+    rgb = deep.turned(np.asarray(upright), orientation).copy()
     if is_deep:
         found = deep.decode(path.read_bytes(), rgb, first)
         if found is not None:
@@ -170,7 +170,7 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
                 alpha16 = np.where((samples == clear).all(-1), 0, 65535).astype(np.uint16)
             return Picture(deep.to_uint8(samples), alpha16, icc, exif, samples, tuple(notes))
         notes.append("16 bits a sample of a kind that is read as 8")
-    alpha = None if alpha is None else np.ascontiguousarray(alpha)
+    alpha = None if alpha is None else alpha.copy()
     return Picture(rgb, alpha, icc, exif, None, tuple(notes))
 
 
