@@ -117,12 +117,8 @@ def load(
             out.append(shot)
             continue
         try:
-            picture = pictures.read(path)
+            picture = _read(path, output)
             known = found(shot.id) if found else shot.detections
-            height, width = picture.rgb.shape[:2]
-            refused = output.refusal((width, height), picture.alpha) if output else ""
-            if refused:
-                raise EncodeError(f"{pictures.printable(path)}: {refused}")
         except Exception as error:
             out.append(shot.fail(error, "load"))
             continue
@@ -141,8 +137,18 @@ def load(
     return out
 
 
-def first_error(shots: Sequence[Shot]) -> str:
-    """Why not one of these file shots can be read; "" as soon as one can.
+def _read(path: str, output: Format | None) -> pictures.Picture:
+    """A picture that `output` can hold; raises PictureError or EncodeError."""
+    picture = pictures.read(path)
+    height, width = picture.rgb.shape[:2]
+    refused = output.refusal((width, height), picture.alpha) if output else ""
+    if refused:
+        raise EncodeError(f"{pictures.printable(path)}: {refused}")
+    return picture
+
+
+def first_error(shots: Sequence[Shot], output: Format | None = None) -> str:
+    """Why not one of these file shots can be read, or held by `output`; "" as soon as one can.
 
     Asked before any model is loaded, so that a folder of broken files costs seconds.
     """
@@ -152,8 +158,8 @@ def first_error(shots: Sequence[Shot]) -> str:
         if path is None:
             return ""
         try:
-            pictures.read(path)
-        except pictures.PictureError as error:
+            _read(path, output)
+        except (pictures.PictureError, EncodeError) as error:
             said = said or str(error)
             continue
         return ""

@@ -94,7 +94,7 @@ def work(
         out = files.out(command, classes, options)
         files.plan(shots, needs, out, masks, output, as_json=options["as_json"])
         return
-    broken = sources.first_error(shots) if inputs else ""
+    broken = sources.first_error(shots, output) if inputs else ""
     if broken and files.is_plain(inputs):
         raise sources.InputError(broken)
     if masks is not None and masks.single and len(shots) == 1:
@@ -109,7 +109,7 @@ def work(
     shots = [shot for shot in shots if shot.id not in folder.done]
     try:
         load = functools.partial(sources.load, found=found, output=output)
-        start = Stages(load=load if inputs else None, detect=masks)
+        start = Stages(load=load if inputs else None, mask=masks)
         summary = _go(shots, settings, needs, folder, start, file_away, quiet=options["as_json"])
     except KeyboardInterrupt:
         show.warn(f"stopped; the same command with --out {folder.path} goes on")
@@ -182,7 +182,7 @@ def _go(
             from ..models import build_stages
 
             stages = build_stages(settings, needs, tell=bars.say)
-            stages = replace(stages, load=start.load, detect=start.detect or stages.detect)
+            stages = replace(stages, load=start.load, mask=start.mask or stages.mask)
         for shot in run_shots(
             shots,
             stages,
