@@ -52,7 +52,7 @@ def _converted(image: Any, icc: bytes | None, notes: list[str]) -> Any:
     from PIL import ImageCms
 
     try:
-        source = ImageCms.createProfile("LAB")
+        source: Any = ImageCms.createProfile("LAB")
         if icc:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         out = ImageCms.profileToProfile(

@@ -60,7 +60,9 @@ def decode(
         raw = np.repeat(raw[..., None], 3, axis=2)
     for pixels in (raw, turned(raw, orientation)):
         rgb = pixels[..., 2::-1]
-        if rgb.shape == shown.shape and np.array_equal(rgb >> 8, shown):
+        if rgb.shape == shown.shape and np.array_equal(
+            np.right_shift(rgb, 8, dtype=np.uint16), shown
+        ):
             alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
             return np.ascontiguousarray(rgb), None if alpha is None else alpha.copy()
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def test_every_orientation_is_applied_once(tmp_path: Path, orientation: int, end
     upright[:8], upright[:, :8, 1] = 255, 255
     lying = Image.fromarray(np.ascontiguousarray(odd_files.lay(upright, orientation)))
     path = tmp_path / f"a.{ending}"
-    lossless = {"quality": 100, "subsampling": 0} if ending == "jpg" else {}
+    lossless: dict[str, Any] = {"quality": 100, "subsampling": 0} if ending == "jpg" else {}
     lossless = {"lossless": True} if ending == "webp" else lossless
     lying.save(path, exif=camera_exif(orientation), **lossless)
     picture = pictures.read(path)

@@ -135,6 +135,7 @@ def test_no_pixel_changes_outside_in_the_files_own_depth(
         outside = pictures.read(out / line["files"]["blend"]).rgb[..., 0] == 0
         before = cv2.imread(str(folder / file), cv2.IMREAD_UNCHANGED)
         after = cv2.imread(str(out / line["files"]["result"]), cv2.IMREAD_UNCHANGED)
+        assert before is not None and after is not None
         if before.ndim == 2:
             before = np.repeat(before[..., None], 3, axis=2)
         assert after.dtype == np.uint16 and after.shape == before.shape, id_
