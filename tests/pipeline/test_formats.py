@@ -205,3 +205,41 @@ def test_filing_copies_once_and_says_nothing_of_others(tmp_path: Path) -> None:
     assert copy.read_bytes() == b"of the user's own"
     assert filing.copy_skipped(tmp_path / "run", {**line, "status": "kept"}) is None
     assert filing.sort_by_class(tmp_path / "run", line) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_any_damage_is_a_picture_or_one_line(tmp_path: Path) -> None:
+    odd_files.build(tmp_path / "odd", noise(24, 32, 3))
+    dice = np.random.default_rng(5)
+    outcomes = set()
+    for path in sorted((tmp_path / "odd").iterdir()):
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        if len(data) < 50 or len(path.name) > 200:
+            continue
+        for _ in range(8):
+            hurt = data.copy()
+            hurt[dice.integers(0, min(len(hurt), 300), 6)] = dice.integers(0, 256, 6)
+            bad = tmp_path / f"bad{path.suffix}"
+            bad.write_bytes(hurt.tobytes())
+            try:
+                outcomes.add(pictures.read(bad).rgb.ndim)
+            except pictures.PictureError as error:
+                outcomes.add("said")
+                assert "\n" not in str(error)
+    assert outcomes == {3, "said"}
+
+
+def test_camera_and_place_stay_beside_the_parameters(tmp_path: Path) -> None:
+    exif = camera_exif(6)
+    exif.get_ifd(0x8769)[0x9003] = "2024:01:01 10:00:00"
+    exif.get_ifd(0x8825)[1] = "N"
+    Image.fromarray(noise(20, 30, 3)).save(tmp_path / "a.jpg", exif=exif)
+    read = pictures.read(tmp_path / "a.jpg")
+    for name in ("png", "jpeg", "webp"):
+        output = encode.Format(name)  # type: ignore[arg-type]
+        path = tmp_path / f"b{output.ending}"
+        path.write_bytes(output.encode(read.rgb, exif=read.exif, text="a mug"))
+        with Image.open(path) as image:
+            table = image.getexif()
+        assert table.get_ifd(0x8769)[0x9003] == "2024:01:01 10:00:00", name
+        assert table.get_ifd(0x8825)[1] == "N" and 0x0112 not in table
