@@ -12,7 +12,7 @@ MODULES = (
     "visuals.configs.schema",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
-    "visuals.pipeline.pictures",
+    "visuals.pipeline.folders",
     "visuals.pipeline.run",
     "visuals.pipeline.words",
     "visuals.stages.classes",
