@@ -211,7 +211,7 @@ def test_filing_copies_once_and_says_nothing_of_others(tmp_path: Path) -> None:
 def test_any_damage_is_a_picture_or_one_line(tmp_path: Path) -> None:
     odd_files.build(tmp_path / "odd", noise(24, 32, 3))
     dice = np.random.default_rng(5)
-    outcomes = set()
+    outcomes: set[int | str] = set()
     for path in sorted((tmp_path / "odd").iterdir()):
         data = np.frombuffer(path.read_bytes(), np.uint8)
         if len(data) < 50 or len(path.name) > 200:
