@@ -29,17 +29,23 @@ def prompted(
     count: int,
     *,
     prompt: str,
+    prompts: Sequence[str] = (),
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
 ) -> list[Shot]:
-    """`count` shots of each class; `{class}` in the prompt becomes the class."""
+    """`count` shots of each class; `{class}` in the prompt becomes the class.
+
+    `prompts`, where given, take turns in place of `prompt`.
+    """
     from ..stages.shot import Prompted, Shot
 
     shots = []
     for name in classes:
-        text = prompt.replace("{class}", name)
         for number in range(1, count + 1):
+            text = (prompts[(number - 1) % len(prompts)] if prompts else prompt).replace(
+                "{class}", name
+            )
             id_ = f"{name.replace(' ', '-').replace('/', '-')}-{number:04d}"
             source = Prompted(text, negative_prompt, shot_seed(run_seed, id_))
             shots.append(Shot(id=id_, source=source, classes=(name,), edit=edit))
