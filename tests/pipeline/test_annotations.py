@@ -20,8 +20,14 @@ from PIL import Image
 from pycocotools import coco
 from pycocotools import mask as rle
 
-from visuals.pipeline import annotations, pictures
-from visuals.pipeline.annotations import polygons
+from visuals.pipeline import pictures
+from visuals.pipeline.annotations import (
+    FORMATS,
+    AnnotationError,
+    NothingToAnnotate,
+    annotate,
+    polygons,
+)
 from visuals.pipeline.annotations.records import caption
 from visuals.pipeline.manifest import RunFolder
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
@@ -106,7 +112,7 @@ def coco_masks(api: Any) -> dict[str, list[np.ndarray]]:
 
 @pytest.mark.parametrize("as_polygons", [False, True])
 def test_coco_gives_every_mask_back(run: Path, as_polygons: bool) -> None:
-    done = annotations.annotate(run, ["coco"], polygons=as_polygons)
+    done = annotate(run, ["coco"], polygons=as_polygons)
     assert done.files == {"coco": run / "annotations" / "coco.json"}
     assert (done.pictures, done.instances, done.errors) == (3, 4, [])
     api = coco.COCO(str(done.files["coco"]))
@@ -121,7 +127,7 @@ def test_coco_gives_every_mask_back(run: Path, as_polygons: bool) -> None:
 
 
 def test_coco_says_area_box_class_score_and_caption(run: Path) -> None:
-    path = annotations.annotate(run).files["coco"]
+    path = annotate(run).files["coco"]
     record = json.loads(path.read_text(encoding="utf-8"))
     assert [(c["id"], c["name"]) for c in record["categories"]] == [(1, "mug"), (2, "car")]
     ring, first, second, done = record["annotations"]
@@ -164,7 +170,7 @@ def test_an_empty_mask_has_no_outline_and_no_annotation(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="empty mask"):
         polygons.edges(np.zeros((4, 4), bool))
     run = recorded(tmp_path / "run", shot("a", [square(0, 0), np.zeros((8, 12), bool)]))
-    assert annotations.annotate(run, list(annotations.FORMATS)).instances == 1
+    assert annotate(run, list(FORMATS)).instances == 1
 
 
 # YOLO
@@ -178,7 +184,7 @@ def yolo_mask(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def test_yolo_lines_give_the_masks_back(run: Path) -> None:
-    place = annotations.annotate(run, ["yolo"]).files["yolo"]
+    place = annotate(run, ["yolo"]).files["yolo"]
     data = yaml.safe_load((place / "data.yaml").read_text(encoding="utf-8"))
     assert data == {"train": "images", "val": "images", "names": {0: "mug", 1: "car"}}
     images = sorted((place / data["train"]).rglob("*.png"))
@@ -216,7 +222,7 @@ def test_any_mask_of_one_part_goes_through_yolo(mask: np.ndarray) -> None:
 
 
 def test_voc_boxes_count_from_one_and_hold_their_last_pixel(run: Path) -> None:
-    place = annotations.annotate(run, ["voc"]).files["voc"]
+    place = annotate(run, ["voc"]).files["voc"]
     listed = (place / "ImageSets" / "Segmentation" / "trainval.txt").read_text().splitlines()
     assert listed == list(MASKS)
     for id_, masks in MASKS.items():
@@ -235,7 +241,7 @@ def test_voc_boxes_count_from_one_and_hold_their_last_pixel(run: Path) -> None:
 
 
 def test_voc_maps_hold_instances_and_classes(run: Path) -> None:
-    place = annotations.annotate(run, ["voc"]).files["voc"]
+    place = annotate(run, ["voc"]).files["voc"]
     name = "deep/images/pair.png"
     with Image.open(place / "SegmentationObject" / name) as image:
         objects = np.asarray(image)
@@ -252,7 +258,7 @@ def test_voc_maps_hold_instances_and_classes(run: Path) -> None:
 
 def test_voc_names_are_escaped(tmp_path: Path) -> None:
     run = recorded(tmp_path / "run", shot("a & <b> ü", [square(0, 0)], ["mug & <cup>"]))
-    place = annotations.annotate(run, ["voc"]).files["voc"]
+    place = annotate(run, ["voc"]).files["voc"]
     root = ElementTree.parse(place / "Annotations" / "a & <b> ü.xml").getroot()
     assert root.findtext("object/name") == "mug & <cup>"
     assert root.findtext("filename") == "a & <b> ü.png"
@@ -262,7 +268,7 @@ def test_voc_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_masks_are_the_unions(run: Path) -> None:
-    place = annotations.annotate(run, ["masks"]).files["masks"]
+    place = annotate(run, ["masks"]).files["masks"]
     for id_, masks in MASKS.items():
         with Image.open(place / f"{id_}.png") as image:
             assert image.mode == "L"
@@ -270,7 +276,7 @@ def test_masks_are_the_unions(run: Path) -> None:
 
 
 def test_metadata_lines_have_the_same_keys(run: Path) -> None:
-    place = annotations.annotate(run, ["metadata"], include_skipped=True).files["metadata"]
+    place = annotate(run, ["metadata"], include_skipped=True).files["metadata"]
     text = (place / "metadata.jsonl").read_text(encoding="utf-8")
     rows = {row["file_name"]: row for row in map(json.loads, text.splitlines())}
     assert len(rows) == 5 and all((place / name).is_file() for name in rows)
@@ -286,7 +292,7 @@ def test_metadata_lines_have_the_same_keys(run: Path) -> None:
 def test_metadata_loads_as_an_imagefolder(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(run.parent / "cache"))
-    place = annotations.annotate(run, ["metadata"]).files["metadata"]
+    place = annotate(run, ["metadata"]).files["metadata"]
     loaded = datasets.load_dataset(
         "imagefolder", data_dir=str(place), split="train", cache_dir=str(run.parent / "cache")
     )
@@ -323,7 +329,7 @@ def test_captions(line: dict[str, Any], text: str) -> None:
 
 
 def test_the_result_is_annotated_where_there_is_one(run: Path) -> None:
-    files = annotations.annotate(run, ["yolo", "metadata"]).files
+    files = annotate(run, ["yolo", "metadata"]).files
     result = pictures.read(run / "images" / "done.png").rgb
     source = pictures.read(run / "sources" / "done.png").rgb
     for place in files.values():
@@ -332,7 +338,7 @@ def test_the_result_is_annotated_where_there_is_one(run: Path) -> None:
 
 
 def test_skipped_pictures_are_asked_for_and_carry_no_instances(run: Path) -> None:
-    done = annotations.annotate(run, ["coco", "yolo"], include_skipped=True)
+    done = annotate(run, ["coco", "yolo"], include_skipped=True)
     assert (done.pictures, done.instances) == (5, 4)
     images = json.loads(done.files["coco"].read_text())["images"]
     assert [i.get("skipped") for i in images] == [None, None, None, "no_detection", "no_mask"]
@@ -340,27 +346,25 @@ def test_skipped_pictures_are_asked_for_and_carry_no_instances(run: Path) -> Non
 
 
 def test_a_second_call_replaces_the_first(run: Path) -> None:
-    formats = list(annotations.FORMATS)
-    annotations.annotate(run, formats, include_skipped=True)
+    formats = list(FORMATS)
+    annotate(run, formats, include_skipped=True)
     before = pictures.read(run / "images" / "ring.png").rgb
-    done = annotations.annotate(run, formats)
-    assert {path.name for path in (run / "annotations").iterdir()} == set(
-        annotations.FORMATS.values()
-    )
+    done = annotate(run, formats)
+    assert {path.name for path in (run / "annotations").iterdir()} == set(FORMATS.values())
     assert not (done.files["yolo"] / "images" / "none.png").exists()
     assert np.array_equal(pictures.read(run / "images" / "ring.png").rgb, before)
 
 
 def test_what_lies_in_out_is_not_touched(run: Path) -> None:
-    with pytest.raises(annotations.AnnotationError, match="masks is there already"):
-        annotations.annotate(run, ["coco", "masks"], out=run)
+    with pytest.raises(AnnotationError, match="masks is there already"):
+        annotate(run, ["coco", "masks"], out=run)
     assert not (run / "coco.json").exists() and (run / "masks" / "ring.png").is_file()
-    done = annotations.annotate(run, ["coco", "masks"], out=run.parent / "new")
+    done = annotate(run, ["coco", "masks"], out=run.parent / "new")
     assert done.files["coco"].is_file() and not (run / "annotations").exists()
 
 
 def test_a_run_folder_moves_with_its_annotations(run: Path, tmp_path: Path) -> None:
-    annotations.annotate(run, list(annotations.FORMATS))
+    annotate(run, list(FORMATS))
     moved = Path(shutil.move(run, tmp_path / "elsewhere"))
     for path in (moved / "annotations").rglob("*"):
         if path.is_file() and path.suffix != ".png":
@@ -372,14 +376,14 @@ def test_a_run_folder_moves_with_its_annotations(run: Path, tmp_path: Path) -> N
 def test_a_bad_picture_or_mask_is_left_out_and_named(run: Path) -> None:
     (run / "masks" / "ring.png").write_bytes(b"no picture")
     (run / "images" / "deep" / "images" / "pair.png").unlink()
-    done = annotations.annotate(run, ["coco"])
+    done = annotate(run, ["coco"])
     assert done.pictures == 1 and len(done.errors) == 2
     assert "ring" in done.errors[0] and "no such file" in done.errors[1]
 
 
 def test_a_mask_of_another_size_is_named(run: Path) -> None:
     pictures.write(run / "masks" / "ring.png", pictures.png(np.full((3, 4), 255, np.uint8)))
-    done = annotations.annotate(run, ["masks"])
+    done = annotate(run, ["masks"])
     assert done.errors == [
         "ring: a mask of 4 × 3 for a picture of 12 × 8: expected equal sizes; run it again"
     ]
@@ -388,20 +392,20 @@ def test_a_mask_of_another_size_is_named(run: Path) -> None:
 def test_a_manifest_cannot_name_files_outside_its_folder(run: Path) -> None:
     path = run / "manifest.jsonl"
     path.write_text(path.read_text().replace('"images/ring.png"', '"../secret.png"'))
-    done = annotations.annotate(run, ["yolo"])
+    done = annotate(run, ["yolo"])
     assert "expected a file inside the run folder" in done.errors[0] and done.pictures == 2
 
 
 def test_no_run_folder_and_nothing_kept(tmp_path: Path) -> None:
-    with pytest.raises(annotations.AnnotationError, match="is no run folder"):
-        annotations.annotate(tmp_path)
+    with pytest.raises(AnnotationError, match="is no run folder"):
+        annotate(tmp_path)
     run = recorded(tmp_path / "run", shot("none", []).skip(Skip("no_detection", "x")))
-    with pytest.raises(annotations.NothingToAnnotate, match="add --include-skipped"):
-        annotations.annotate(run)
-    assert annotations.annotate(run, include_skipped=True).pictures == 1
+    with pytest.raises(NothingToAnnotate, match="add --include-skipped"):
+        annotate(run)
+    assert annotate(run, include_skipped=True).pictures == 1
 
 
 def test_photos_of_a_folder_have_their_class_as_caption(tmp_path: Path) -> None:
     photo = shot("a", [square(0, 0)], source=FileInput("x.png", 1))
-    path = annotations.annotate(recorded(tmp_path / "run", photo)).files["coco"]
+    path = annotate(recorded(tmp_path / "run", photo)).files["coco"]
     assert json.loads(path.read_text())["images"][0]["caption"] == "a mug"
