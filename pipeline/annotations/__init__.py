@@ -97,6 +97,8 @@ def annotate(
 
     folder = Path(folder)
     formats = parse_formats(formats)
+    if not formats:
+        raise AnnotationError(f"no format: expected one or more of {', '.join(FORMATS)}")
     require(formats, polygons=polygons)
     lines = records.lines(folder)
     chosen = records.choose(lines, include_skipped=include_skipped)
@@ -152,14 +154,9 @@ def _places(folder: Path, formats: Sequence[str], out: str | Path | None) -> dic
 
 
 def _writer(name: str, place: Path, names: Sequence[str], polygons: bool) -> Writer:
-    module = import_module(f".{name}", __name__)
-    writer: Writer
-    if name == "coco":
-        writer = module.Coco(place, names, polygons=polygons)
-    else:
-        writer = getattr(module, {"yolo": "Yolo", "voc": "Voc"}.get(name, name.title()))(
-            place, names
-        )
+    """The format's class, named as its module is; only COCO has a choice of outlines."""
+    build = getattr(import_module(f".{name}", __name__), name.title())
+    writer: Writer = build(place, names, **({"polygons": polygons} if name == "coco" else {}))
     return writer
 
 

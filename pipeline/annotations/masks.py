@@ -12,7 +12,7 @@ from .records import AnnotatedPicture
 
 
 class Masks:
-    """Named as the pictures are, so that `visuals enhance` and others find them by name."""
+    """A mask has the id of its picture as its name; those of instances are in the run folder."""
 
     def __init__(self, place: Path, names: Sequence[str]) -> None:
         self.place = place

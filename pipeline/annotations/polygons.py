@@ -1,14 +1,12 @@
 """Masks to polygons that give the masks back, pixel by pixel, holes and parts too.
 
 Knows arrays only. A polygon has no holes of its own: each hole is joined to its ring by a
-bridge of no width, as in COCO's and Ultralytics' own converters.
+bridge of no width, as Ultralytics joins the parts of COCO polygons.
 """
 
 from __future__ import annotations
 
 import numpy as np
-
-_Ring = list[tuple[int, int]]
 
 
 def edges(mask: np.ndarray) -> list[np.ndarray]:
@@ -23,15 +21,7 @@ def edges(mask: np.ndarray) -> list[np.ndarray]:
     for y in range(3):
         for x in range(3):
             grid[y : y + 2 * height : 2, x : x + 2 * width : 2] |= window
-    out = []
-    for ring in _rings(grid):
-        path: _Ring = []
-        for (x0, y0), (x1, y1) in zip(ring, ring[1:] + ring[:1], strict=True):
-            path.append((x0, y0))
-            if x0 != x1 and y0 != y1:  # contours cut inner corners; those are at even places
-                path.append((x0, y1) if x0 % 2 == y1 % 2 == 0 else (x1, y0))
-        out.append(_corners(path) // 2 + (left, top))
-    return out
+    return [_corners(_with_inner_corners(ring)) // 2 + (left, top) for ring in _rings(grid)]
 
 
 def centres(mask: np.ndarray) -> np.ndarray:
@@ -61,12 +51,12 @@ def _window(mask: np.ndarray) -> tuple[int, int, np.ndarray]:
     return int(rows[0]), int(columns[0]), np.ascontiguousarray(window, np.uint8)
 
 
-def _rings(grid: np.ndarray) -> list[_Ring]:
-    """Closed paths in steps of one, one for each part, its holes joined to it."""
+def _rings(grid: np.ndarray) -> list[np.ndarray]:
+    """Closed paths in steps of one, int (N, 2), one for each part, its holes joined to it."""
     import cv2
 
     found, tree = cv2.findContours(grid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    paths: list[_Ring] = [[(x, y) for x, y in contour[:, 0].tolist()] for contour in found]
+    paths = [contour[:, 0] for contour in found]
     out = []
     for outer, (_, _, child, parent) in enumerate(tree[0].tolist()):
         if parent >= 0:
@@ -79,20 +69,33 @@ def _rings(grid: np.ndarray) -> list[_Ring]:
     return out
 
 
-def _bridged(ring: _Ring, holes: list[_Ring]) -> _Ring:
+def _bridged(ring: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
     """Each hole, from the top, joined straight up to what lies above it: ring or earlier hole."""
-    for hole in sorted(holes, key=lambda path: min(y for _, y in path)):
-        j = min(range(len(hole)), key=lambda k: hole[k][1])
+    for hole in sorted(holes, key=lambda path: int(path[:, 1].min())):
+        j = int(hole[:, 1].argmin())
         x, y = hole[j]
-        above = [k for k, (u, v) in enumerate(ring) if u == x and v <= y]
-        i = max(above, key=lambda k: ring[k][1])
-        ring = ring[: i + 1] + hole[j:] + hole[: j + 1] + ring[i:]
+        above = np.flatnonzero((ring[:, 0] == x) & (ring[:, 1] <= y))
+        i = int(above[ring[above, 1].argmax()])
+        ring = np.concatenate([ring[: i + 1], hole[j:], hole[: j + 1], ring[i:]])
     return ring
 
 
-def _corners(path: _Ring) -> np.ndarray:
+def _with_inner_corners(ring: np.ndarray) -> np.ndarray:
+    """The path of a grid of twice the size with the inner corners that contours cut.
+
+    A corner of a pixel is at an even place of that grid.
+    """
+    after = np.roll(ring, -1, 0)
+    cut = np.flatnonzero((ring != after).all(axis=1))
+    here, there = ring[cut], after[cut]
+    first = np.stack([here[:, 0], there[:, 1]], axis=1)
+    second = np.stack([there[:, 0], here[:, 1]], axis=1)
+    corners = np.where((first % 2 == 0).all(axis=1)[:, None], first, second)
+    return np.insert(ring, cut + 1, corners, axis=0)
+
+
+def _corners(points: np.ndarray) -> np.ndarray:
     """The points at which a path turns, int (N, 2); a path of one point keeps it."""
-    points = np.array(path)
     before, after = points - np.roll(points, 1, 0), np.roll(points, -1, 0) - points
     turns = (before != after).any(axis=1)
     return points[turns] if turns.any() else points[:1]

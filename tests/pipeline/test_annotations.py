@@ -399,6 +399,8 @@ def test_a_manifest_cannot_name_files_outside_its_folder(run: Path) -> None:
 def test_no_run_folder_and_nothing_kept(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="is no run folder"):
         annotate(tmp_path)
+    with pytest.raises(AnnotationError, match="no format: expected one or more of coco"):
+        annotate(tmp_path, [","])
     run = recorded(tmp_path / "run", shot("none", []).skip(Skip("no_detection", "x")))
     with pytest.raises(NothingToAnnotate, match="add --include-skipped"):
         annotate(run)
