@@ -109,7 +109,7 @@ def annotate(
         )
     places = _places(folder, formats, out)
     parts = {name: place.with_name(f".{place.name}.part") for name, place in places.items()}
-    names = records.class_names(lines)
+    names, edits = records.class_names(lines), records.class_edits(folder)
     done = Annotations(files=places)
     try:
         for part in parts.values():
@@ -118,7 +118,7 @@ def annotate(
         writers = [_writer(name, part, names, polygons) for name, part in parts.items()]
         for number, line in enumerate(chosen, 1):
             try:
-                picture = records.load(folder, line)
+                picture = records.load(folder, line, edits)
             except PictureError as error:
                 done.errors.append(f"{line['id']}: {error}")
             else:

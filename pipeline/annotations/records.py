@@ -103,9 +103,12 @@ def class_names(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def load(folder: Path, line: Mapping[str, Any]) -> AnnotatedPicture:
-    """A line with its masks; raises PictureError for a file that cannot be read.
+def load(
+    folder: Path, line: Mapping[str, Any], edits: Mapping[str, str] | None = None
+) -> AnnotatedPicture:
+    """A line with its masks; `edits`: the classes' own, for the caption.
 
+    Raises PictureError for a file that cannot be read.
     What was found in a skipped picture was refused, so it comes without instances.
     """
     from PIL import Image
@@ -137,7 +140,7 @@ def load(folder: Path, line: Mapping[str, Any]) -> AnnotatedPicture:
         file_name=file_name,
         width=width,
         height=height,
-        text=caption(line),
+        text=caption(line, edits),
         prompt=line["prompt"],
         seed=line["seed"],
         skipped=line["reason"]["code"] if skipped else "",
@@ -153,22 +156,58 @@ def _inside(name: str) -> PurePosixPath:
     return path
 
 
-def caption(line: Mapping[str, Any]) -> str:
+def class_edits(folder: Path) -> dict[str, str]:
+    """The classes' own edits, from the settings in run.yaml; {} where that cannot be read."""
+    import yaml
+
+    try:
+        record = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
+        classes = record["settings"]["classes"]
+        return {name: spec["edit"] for name, spec in classes.items() if spec.get("edit")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return {}
+
+
+def caption(line: Mapping[str, Any], edits: Mapping[str, str] | None = None) -> str:
     """What the picture shows: its prompt without LoRA tags, else "a {class}".
 
-    The edit is part of it where stage 3 has painted it.
+    The edit, the run's or the class's own, is part of it where stage 3 has painted it.
     """
+    from ...stages.classes import MERGED, SCENE
     from ...stages.prompt import expand, parse
 
-    labels = list(dict.fromkeys(d["label"] for d in line["detections"])) or list(line["classes"])
-    edit = (line.get("edit") or "") if line["files"]["result"] else ""
-    if not line["prompt"]:
-        things = [f"{edit} {label}".strip() for label in labels]
-        return " and ".join(f"{'an' if t[0].lower() in 'aeiou' else 'a'} {t}" for t in things)
-    text = parse(line["prompt"])[0]
-    if "{edit}" in text or not edit:
-        return " ".join(expand(text, "", edit).split())
-    for label in labels:
-        told, found = re.subn(rf"\b{re.escape(label)}\b", lambda m: f"{edit} {m[0]}", text, count=1)
-        text = told if found else f"{text}, {edit} {label}"
-    return text
+    labels = list(dict.fromkeys(d["label"] for d in line["detections"]))
+    products = [name for name in labels if name not in (MERGED, SCENE)] or list(line["classes"])
+    painted = [SCENE] if SCENE in labels else products
+
+    def edit(name: str) -> str:
+        if name not in painted or not line["files"]["result"]:
+            return ""
+        label = MERGED if MERGED in labels else name
+        return str(line.get("edit") or (edits or {}).get(label, ""))
+
+    if line["prompt"]:
+        text = parse(line["prompt"])[0]
+        if "{edit}" in text:
+            return " ".join(expand(text, "", edit(painted[0])).split())
+    else:
+        text = " and ".join(f"{_article(name)} {name}" for name in products)
+    for name in painted:
+        if told := edit(name):
+            text = _edited(text, name, told)
+    return " ".join(text.split())
+
+
+def _edited(text: str, name: str, edit: str) -> str:
+    """The edit before the first mention of the product, with its article, or at the end."""
+    pattern = rf"(?:\b(an?) )?\b({re.escape(name)})\b"
+
+    def put(found: re.Match[str]) -> str:
+        return " ".join(filter(None, (found[1] and _article(edit), edit, found[2])))
+
+    told, count = re.subn(pattern, put, text, count=1)
+    return told if count else f"{text}, {edit} {name}"
+
+
+def _article(words: str) -> str:
+    return "an" if words[0].lower() in "aeiou" else "a"

@@ -53,6 +53,8 @@ def generate(**options: Any) -> None:
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS: files, folders, or a run folder (stage 2 only)."""
     if sweep:
+        if options["annotate"]:
+            raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
         from .sweep import show
 
         show(inputs, options)

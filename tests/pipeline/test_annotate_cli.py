@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +182,7 @@ def test_the_closing_lines_name_the_files(tmp_path: Path) -> None:
     [
         (["run", "--class", "mug", "--annotate", "coc"], ["'coc'; did you mean 'coco'", "voc"]),
         (["filter", "x", "--annotate", "yolo,vok"], ["'vok'; did you mean 'voc'"]),
+        (["filter", "x", "--sweep", "--annotate", "coco"], ["--annotate with --sweep"]),
         (["annotate", "nowhere"], ["nowhere is no run folder", "manifest.jsonl"]),
         (["annotate", "nowhere", "--format", "json"], ["unknown format 'json'", "metadata"]),
         (["run", "--class", "mug", "--prompt-file", "none.txt"], ["none.txt: no such file"]),
@@ -223,28 +224,15 @@ def test_a_missing_library_names_its_extra(dataset: dict[str, Any]) -> None:
     ]
 
 
-def test_the_commands_of_the_docs_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every `visuals` line of docs/datasets.md, in order, with smaller counts and few steps."""
+def test_the_python_of_the_docs_works(
+    dataset: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its shell commands run in tests/test_docs.py."""
+    shutil.copytree(dataset["folder"], tmp_path / "cars")
+    monkeypatch.chdir(tmp_path)
     text = DOCS.read_text(encoding="utf-8")
-    (roads,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    Path("roads.txt").write_text(roads)
-    Path("photos").mkdir()
-    picture = np.full((64, 64, 3), 90, np.uint8)
-    pictures.write(Path("photos/a.png"), pictures.png(picture))
-    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
-    commands = [
-        shlex.split(line.replace("--count 500", "--count 1"))
-        for block in blocks
-        for line in block.replace("\\\n", " ").splitlines()
-        if line.startswith("visuals ")
-    ]
-    assert len(commands) >= 4
-    for _, command, *arguments in commands:
-        models = () if command == "annotate" else EVERYTHING if command == "filter" else (
-            *FAST, *EVERYTHING,
-        )  # fmt: skip
-        result = invoke(command, *arguments, *models)
-        assert result.exit_code == 0, f"{command} {arguments}: {result.output}"
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        if "datasets" not in block:
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        if "datasets" not in block:  # not among the libraries that tests need
             exec(compile(block, str(DOCS), "exec"), {})

@@ -316,13 +316,35 @@ def test_metadata_loads_as_an_imagefolder(run: Path, monkeypatch: pytest.MonkeyP
         ({"prompt": None, "edit": "old", "files": {"result": None}}, "a mug"),
         (
             {"prompt": None, "edit": "", "detections": [{"label": k} for k in ("car", "mug")]},
-            "a car and a mug",
+            "a green car and a mug",
         ),
+        ({"prompt": "an orange mug", "edit": "old"}, "an orange old mug"),
+        ({"prompt": "a mug", "edit": "old"}, "an old mug"),
+        ({"prompt": "a car", "edit": "red", "detections": [{"label": "car"}]}, "a red car"),
+        ({"prompt": None, "edit": "", "detections": [{"label": "scene"}]}, "a mug"),
+        (
+            {"prompt": None, "edit": "snowy", "detections": [{"label": "scene"}]},
+            "a mug, snowy scene",
+        ),
+        ({"prompt": None, "edit": "old", "detections": [{"label": "merged"}]}, "an old mug"),
     ],
 )
 def test_captions(line: dict[str, Any], text: str) -> None:
     usual = {"classes": ["mug"], "detections": [], "files": {"result": "images/a.png"}}
-    assert caption({**usual, **line}) == text
+    assert caption({**usual, **line}, {"car": "green"}) == text
+
+
+def test_a_class_brings_its_own_edit_into_the_caption(tmp_path: Path) -> None:
+    done = shot("a", [square(0, 0)], status="enhanced")
+    done = replace(done, result=done.image, blend=np.ones((8, 12), np.float32))
+    settings = {"classes": {"mug": {"edit": "blue"}, "car": {"edit": ""}}}
+    folder = RunFolder(tmp_path / "run", request={}, settings=settings)
+    folder.record(done)
+    record = json.loads(annotate(folder.path).files["coco"].read_text())
+    assert record["images"][0]["caption"] == "tag, a red blue mug on a table"
+    (folder.path / "run.yaml").unlink()
+    record = json.loads(annotate(folder.path).files["coco"].read_text())
+    assert record["images"][0]["caption"] == "tag, a red mug on a table"
 
 
 # What is annotated, and where it goes
