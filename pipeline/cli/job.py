@@ -22,6 +22,7 @@ from .options import parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
+    from ..annotations import Annotations
     from ..manifest import RunFolder
     from ..run import Summary
 
@@ -74,9 +75,17 @@ def work(
 ) -> None:
     """Do the job; exits 1 where nothing came out but failures."""
     from .. import inputs as sources
+    from ..annotations import require
     from ..models import check_words
+    from .annotate import annotate_run
 
-    settings, classes = asked.classes(inputs, options, settings_of(options))
+    settings = settings_of(options)
+    prompts, formats = options.get("prompts", ()), options.get("annotate", ())
+    if prompts and (inputs or options.get("prompt") is not None):
+        other = "PHOTOS" if inputs else "--prompt"
+        raise click.UsageError(f"--prompt-file with {other}: expected one of them")
+    require(formats)
+    settings, classes = asked.classes(inputs, options, settings)
     shots, found = shots_of(command, inputs, classes, options, settings)
     needs = tuple(needs) if inputs else ("generate", *needs)
     if found is not None and command == "enhance":
@@ -84,7 +93,7 @@ def work(
         if not settings.mask.is_default:
             show.warn(f"{inputs[0]} has its masks already: mask options change nothing here")
     if "generate" in needs or "rerender" in needs:
-        check_words(settings)
+        check_words(settings, prompts)
     broken = sources.first_error(shots) if inputs else ""
     if broken and not any(Path(given).is_dir() for given in inputs):
         raise sources.InputError(broken)
@@ -99,8 +108,10 @@ def work(
         show.warn(f"stopped; the same command with --out {folder.path} goes on")
         raise SystemExit(130) from None
     summary.resumed = total - len(shots)
-    _close(folder, summary, as_json=options["as_json"])
-    if summary.total and summary.failed == summary.total:
+    written = annotate_run(folder.path, formats, quiet=options["as_json"]) if formats else None
+    _close(folder, summary, written, as_json=options["as_json"])
+    unwritten = written is not None and written.errors and not written.files
+    if unwritten or (summary.total and summary.failed == summary.total):
         raise SystemExit(1)
 
 
@@ -122,6 +133,7 @@ def shots_of(
                 classes,
                 options["count"],
                 prompt=g.prompt,
+                prompts=options.get("prompts", ()),
                 negative_prompt=g.negative_prompt,
                 edit=edit,
                 run_seed=seed,
@@ -162,6 +174,7 @@ def _folder(
         "classes": list(classes),
         "count": options.get("count"),
         "edit": options.get("edit") or "",
+        "prompts": list(options.get("prompts", ())) or None,
     }
     return RunFolder(
         out,
@@ -207,7 +220,9 @@ def _go(
     return summary
 
 
-def _close(folder: RunFolder, summary: Summary, *, as_json: bool) -> None:
+def _close(
+    folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
+) -> None:
     from ..report import write_report
 
     report = write_report(folder.path)
@@ -224,8 +239,13 @@ def _close(folder: RunFolder, summary: Summary, *, as_json: bool) -> None:
             "pictures": paths,
             **summary.as_dict(),
         }
+        if written is not None:
+            record["annotations"] = {k: str(path) for k, path in written.files.items()}
+            record["annotation_errors"] = written.errors
         click.echo(json.dumps(record, ensure_ascii=False))
     else:
         show.closing(summary)
         click.echo(f"pictures  {folder.path / 'images'}")
+        if written is not None:
+            show.annotated(written)
         click.echo(f"report    {report}")

@@ -21,8 +21,8 @@ _COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
-    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "control",
-    "box_threshold", *_MASKS, "retries", *_COMMON,
+    "classes", "count", "prompt", "prompt_file", "negative_prompt", "edit", "strength", "control",
+    "box_threshold", *_MASKS, "retries", "annotate", *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -37,7 +37,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
 
 
 @click.command()
-@_options("classes", "count", "prompt", "negative_prompt", *_COMMON)
+@_options("classes", "count", "prompt", "prompt_file", "negative_prompt", "annotate", *_COMMON)
 @errors
 def generate(**options: Any) -> None:
     """Draw pictures from prompts (stage 1 only)."""
@@ -48,11 +48,13 @@ def generate(**options: Any) -> None:
 
 @click.command("filter")
 @click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
-@_options("classes", "box_threshold", *_MASKS, "sweep", *_COMMON)
+@_options("classes", "box_threshold", *_MASKS, "sweep", "annotate", *_COMMON)
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS: files, folders, or a run folder (stage 2 only)."""
     if sweep:
+        if options["annotate"]:
+            raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
         from .sweep import show
 
         show(inputs, options)
@@ -66,7 +68,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
 @_options(
     "classes", "prompt", "negative_prompt", "edit", "strength", "control", "box_threshold",
-    *_MASKS, *_COMMON,
+    *_MASKS, "annotate", *_COMMON,
 )  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:
