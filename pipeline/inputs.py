@@ -6,10 +6,10 @@ Knows no models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import folders, manifest, pictures
 from .encode import EncodeError, Format
@@ -17,6 +17,8 @@ from .folders import InputError as InputError
 from .run import shot_seed
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..stages.shot import Detection, Shot
 
 
@@ -25,17 +27,23 @@ def prompted(
     count: int,
     *,
     prompt: str,
+    prompts: Sequence[str] = (),
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
 ) -> list[Shot]:
-    """`count` shots of each class; `{class}` in the prompt becomes the class."""
+    """`count` shots of each class; `{class}` in the prompt becomes the class.
+
+    `prompts`, where given, take turns in place of `prompt`.
+    """
     from ..stages.shot import Prompted, Shot
 
     shots = []
     for name in classes:
-        text = prompt.replace("{class}", name)
         for number in range(1, count + 1):
+            text = (prompts[(number - 1) % len(prompts)] if prompts else prompt).replace(
+                "{class}", name
+            )
             id_ = f"{name.replace(' ', '-').replace('/', '-')}-{number:04d}"
             source = Prompted(text, negative_prompt, shot_seed(run_seed, id_))
             shots.append(Shot(id=id_, source=source, classes=(name,), edit=edit))
@@ -169,38 +177,58 @@ def first_error(shots: Sequence[Shot], output: Format | None = None) -> str:
 def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
     """Looks up what an earlier run found, by shot id, with its masks; () where it has none.
 
-    A manifest keeps the union of a shot's masks; each box gets the part that lies in it.
+    Raises PictureError, when called, for a mask file that is gone or broken.
     """
-    import numpy as np
-
-    from ..stages.shot import Detection
-
     lines = {line["id"]: line for line in manifest.read_lines(folder)}
 
     def find(id_: str) -> tuple[Detection, ...]:
-        line = lines.get(id_)
-        name = line and line["files"].get("mask")
-        if not line or not name or not line["detections"]:
-            return ()
-        mask = pictures.read(folder / name).rgb[..., 0] > 127
-        found = []
-        for d in line["detections"]:
-            x0, y0, x1, y1 = d["box_xyxy"]
-            part = mask
-            if len(line["detections"]) > 1:
-                part = np.zeros_like(mask)
-                window = slice(int(y0), int(y1) + 1), slice(int(x0), int(x1) + 1)
-                part[window] = mask[window]
-            found.append(
-                Detection(
-                    box_xyxy=(x0, y0, x1, y1),
-                    score=d["score"],
-                    label=d["label"],
-                    mask=part,
-                    mask_score=d["mask_score"],
-                    verify_score=d.get("verify_score"),
-                )
-            )
-        return tuple(found)
+        return found_in(folder, lines[id_]) if id_ in lines else ()
 
     return find
+
+
+def found_in(folder: Path, line: Mapping[str, Any]) -> tuple[Detection, ...]:
+    """The detections of a manifest line, with their masks; () where it has no mask.
+
+    An older run folder names only the union of a shot's masks: there each box gets the
+    part of the union that lies in it.
+    """
+    from ..stages.shot import Detection
+
+    union = line["files"].get("mask")
+    if not union:
+        return ()
+
+    def mask(detection: Mapping[str, Any]) -> np.ndarray | None:
+        name = detection.get("mask", "")
+        if name:
+            return _read_mask(folder, name)
+        if name is None:
+            return None
+        whole = _read_mask(folder, union)
+        if len(line["detections"]) == 1:
+            return whole
+        return _inside(whole, detection["box_xyxy"])
+
+    return tuple(
+        Detection(
+            box_xyxy=tuple(d["box_xyxy"]),
+            score=d["score"],
+            label=d["label"],
+            mask=mask(d),
+            mask_score=d["mask_score"],
+            verify_score=d.get("verify_score"),
+        )
+        for d in line["detections"]
+    )
+
+
+def _read_mask(folder: Path, name: str) -> np.ndarray:
+    return pictures.read(folder / name).rgb[..., 0] > 127
+
+
+def _inside(mask: np.ndarray, box_xyxy: Sequence[float]) -> np.ndarray:
+    x0, y0, x1, y1 = (max(0, int(v)) for v in box_xyxy)
+    out = mask.copy()
+    out[:y0], out[y1 + 1 :], out[:, :x0], out[:, x1 + 1 :] = False, False, False, False
+    return out

@@ -1,8 +1,9 @@
 """The run folder: files are the database.
 
 `run.yaml` (request, settings, hashes of the models, versions), `manifest.jsonl` (a line per
-finished shot, appended and synced), `images/`, `sources/`, `masks/`. Every file is written
-beside and renamed, and a shot is done when its line is there. Knows no models, no terminal.
+finished shot, appended and synced), `images/`, `sources/`, `masks/`, `instances/` (a mask of each
+product, where a shot has several). Every file is written beside and renamed, and a shot is done
+when its line is there. Knows no models, no terminal.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class RunFolder:
 
     def record(self, shot: Shot) -> dict[str, Any]:
         """Write the shot's files, then its line; returns the line."""
-        line = self._line(shot, self._files(shot))
+        files = self._files(shot)
+        line = self._line(shot, files, self._instances(shot, files["mask"]))
         data = to_json(line).encode() + b"\n"
         with (self.path / NAME).open("ab") as file:
             file.write(data)
@@ -155,7 +157,25 @@ class RunFolder:
         pictures.write(self.path / name, data)
         return name
 
-    def _line(self, shot: Shot, files: dict[str, str | None]) -> dict[str, Any]:
+    def _instances(self, shot: Shot, union: str | None) -> list[str | None]:
+        """A mask file for each detection; one that stands alone has the union's.
+
+        They lie in a folder of their own: in `masks/` the second instance of `a` would be
+        the mask of a shot named `a.2`.
+        """
+        if union is None or len(shot.detections) == 1:
+            return [union] * len(shot.detections)
+        names: list[str | None] = []
+        for number, found in enumerate(shot.detections, 1):
+            name = None if found.mask is None else f"instances/{shot.id}.{number}.png"
+            if name and found.mask is not None:
+                pictures.write(self.path / name, pictures.png(_grey(found.mask)))
+            names.append(name)
+        return names
+
+    def _line(
+        self, shot: Shot, files: dict[str, str | None], masks: list[str | None]
+    ) -> dict[str, Any]:
         source: Any = shot.source
         failure = shot.failure
         detections = [
@@ -170,8 +190,9 @@ class RunFolder:
                 "verify_score": None
                 if found.verify_score is None
                 else round(float(found.verify_score), 4),
+                "mask": mask,
             }
-            for found in shot.detections
+            for found, mask in zip(shot.detections, masks, strict=True)
         ]
         return _plain(
             {

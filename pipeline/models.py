@@ -157,12 +157,12 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     return out
 
 
-def check_words(settings: Settings) -> None:
+def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
     """Raises ValueError for a LoRA or a sampler that is not there, before anything is loaded."""
     from ..stages import lora, prompt, samplers
 
     own = [c.prompt or "" for c in settings.classes.values()]
-    for text in (settings.generate.prompt, settings.rerender.prompt or "", *own):
+    for text in (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts):
         for tag in prompt.parse(text)[1]:
             lora.find(tag.name, lora_folders(settings))
     for name in (settings.generate.sampler, settings.rerender.sampler):

@@ -10,6 +10,7 @@ import pytest
 MODULES = (
     "visuals",
     "visuals.configs.schema",
+    "visuals.pipeline.annotations",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
     "visuals.pipeline.folders",

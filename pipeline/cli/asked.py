@@ -43,7 +43,8 @@ def classes(
     if options.get("prompt") is not None:
         settings = without_prompts(settings)
     own = texts(settings)
-    text = " ".join(filter(None, (options.get("prompt"), options.get("edit"), *own)))
+    given_texts = options.get("prompt"), *options.get("prompts", ()), options.get("edit")
+    text = " ".join(filter(None, (*given_texts, *own)))
     usual = load_settings(options["preset"]).generate.prompt
     strange = unknown_words(text.replace("{class}", ""), known, usual)
     if strange:

@@ -90,6 +90,7 @@ def run_folder(
         "classes": list(classes),
         "count": options.get("count"),
         "edit": options.get("edit") or "",
+        "prompts": list(options.get("prompts", ())) or None,
         "mask": options.get("mask"),
     }
     return RunFolder(

@@ -20,6 +20,7 @@ from .options import parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
+    from ..annotations import Annotations
     from ..manifest import RunFolder
     from ..run import Stages, Summary
 
@@ -74,11 +75,19 @@ def work(
 ) -> None:
     """Do the job; exits 1 where nothing came out but failures."""
     from .. import inputs as sources
+    from ..annotations import require
     from ..models import check_words
     from ..run import Stages
+    from .annotate import annotate_run
 
     inputs = files.named(command, inputs, options)
-    settings, classes = asked.classes(inputs, options, settings_of(options))
+    settings = settings_of(options)
+    prompts, formats = options.get("prompts", ()), options.get("annotate", ())
+    if prompts and (inputs or options.get("prompt") is not None):
+        other = "PHOTOS" if inputs else "--prompt"
+        raise click.UsageError(f"--prompt-file with {other}: expected one of them")
+    require(formats)
+    settings, classes = asked.classes(inputs, options, settings)
     masks = files.own_masks(options, classes)
     output = files.output(settings, options)
     shots, found = shots_of(command, inputs, classes, options, settings)
@@ -89,7 +98,7 @@ def work(
             theirs = options.get("mask") or inputs[0]
             show.warn(f"{theirs} holds the masks: mask options change nothing here")
     if "generate" in needs or "rerender" in needs:
-        check_words(settings)
+        check_words(settings, prompts)
     if options.get("dry_run"):
         out = files.out(command, classes, options)
         files.plan(shots, needs, out, masks, output, as_json=options["as_json"])
@@ -115,8 +124,10 @@ def work(
         show.warn(f"stopped; the same command with --out {folder.path} goes on")
         raise SystemExit(130) from None
     summary.resumed = total - len(shots)
-    _close(folder, summary, as_json=options["as_json"])
-    if summary.total and summary.failed == summary.total:
+    written = annotate_run(folder.path, formats, quiet=options["as_json"]) if formats else None
+    _close(folder, summary, written, as_json=options["as_json"])
+    unwritten = written is not None and written.errors and not written.files
+    if unwritten or (summary.total and summary.failed == summary.total):
         raise SystemExit(1)
 
 
@@ -138,6 +149,7 @@ def shots_of(
                 classes,
                 options["count"],
                 prompt=g.prompt,
+                prompts=options.get("prompts", ()),
                 negative_prompt=g.negative_prompt,
                 edit=edit,
                 run_seed=seed,
@@ -196,7 +208,9 @@ def _go(
     return summary
 
 
-def _close(folder: RunFolder, summary: Summary, *, as_json: bool) -> None:
+def _close(
+    folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
+) -> None:
     from ..manifest import to_json
     from ..report import write_report
 
@@ -214,8 +228,13 @@ def _close(folder: RunFolder, summary: Summary, *, as_json: bool) -> None:
             "pictures": paths,
             **summary.as_dict(),
         }
+        if written is not None:
+            record["annotations"] = {k: str(path) for k, path in written.files.items()}
+            record["annotation_errors"] = written.errors
         click.echo(to_json(record))
     else:
         show.closing(summary)
         click.echo(f"pictures  {folder.path / 'images'}")
+        if written is not None:
+            show.annotated(written)
         click.echo(f"report    {report}")

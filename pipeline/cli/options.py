@@ -12,6 +12,25 @@ from typing import Any
 
 import click
 
+
+def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
+    from ..annotations import AnnotationError, parse_formats
+
+    try:
+        return parse_formats(given)
+    except AnnotationError as error:
+        raise click.BadParameter(str(error), ctx, option) from None
+
+
+def _prompts(ctx: click.Context, option: click.Parameter, given: str | None) -> Any:
+    from ..prompts import PromptFileError, read_prompts
+
+    try:
+        return read_prompts(given) if given is not None else ()
+    except PromptFileError as error:
+        raise click.BadParameter(str(error), ctx, option) from None
+
+
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "classes": click.option(
         "--class",
@@ -25,6 +44,29 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "prompt": click.option(
         "--prompt", metavar="TEXT", help="Prompt; {class} becomes the class. Default: the preset's."
+    ),
+    "prompt_file": click.option(
+        "--prompt-file",
+        "prompts",
+        metavar="FILE",
+        callback=_prompts,
+        help="Prompts, one a line, that the pictures take in turn.",
+    ),
+    "annotate": click.option(
+        "--annotate",
+        multiple=True,
+        metavar="FORMATS",
+        callback=_formats,
+        help="Annotations to write at the end: coco, yolo, voc, masks, metadata.",
+    ),
+    "annotation_format": click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        default=("coco",),
+        metavar="FORMATS",
+        callback=_formats,
+        help="coco (the default), yolo, voc, masks, metadata; by comma, or repeated.",
     ),
     "negative_prompt": click.option("--negative-prompt", metavar="TEXT", help="What to avoid."),
     "edit": click.option(
@@ -144,8 +186,8 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
                 raise
             _end(" ".join(str(error).split()), 2)
         except ImportError as error:
-            name = error.name or str(error)
-            if name.split(".")[0] == "visuals":
+            name = (error.name or str(error)).split(".")[0]
+            if name == "visuals":
                 raise
             _end(f"{name} is not installed; pip install 'visuals[{_extra(name)}]'", 1)
         except OSError as error:
@@ -155,7 +197,13 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _extra(module: str) -> str:
-    return {"numba": "recipe", "scipy": "recipe", "controlnet_aux": "aux"}.get(module, "dev")
+    extras = {
+        "numba": "recipe",
+        "scipy": "recipe",
+        "controlnet_aux": "aux",
+        "pycocotools": "annotate",
+    }
+    return extras.get(module, "dev")
 
 
 def _end(message: str, code: int) -> None:

@@ -24,8 +24,8 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
-    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "control",
-    "box_threshold", *_MASKS, "retries", *_FILES, *_COMMON,
+    "classes", "count", "prompt", "prompt_file", "negative_prompt", "edit", "strength", "control",
+    "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -41,7 +41,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
 
 
 @click.command()
-@_options("classes", "count", "prompt", "negative_prompt", *_COMMON)
+@_options("classes", "count", "prompt", "prompt_file", "negative_prompt", "annotate", *_COMMON)
 @errors
 def generate(**options: Any) -> None:
     """Draw pictures from prompts (stage 1 only)."""
@@ -52,7 +52,7 @@ def generate(**options: Any) -> None:
 
 @click.command("filter")
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
-@_options("classes", "box_threshold", *_MASKS, "sweep", *_FILES, *_COMMON)
+@_options("classes", "box_threshold", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS (stage 2 only).
@@ -60,6 +60,8 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     PHOTOS: files, folders, quoted patterns, @list.txt, or a run folder.
     """
     if sweep:
+        if options["annotate"]:
+            raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
         from .sweep import show
 
         show(inputs, options)
@@ -73,7 +75,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @_options(
     "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "control",
-    "box_threshold", *_MASKS, *_FILES, *_COMMON,
+    "box_threshold", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from ..annotations import Annotations
     from ..run import Summary
 
 _VERBS = {
@@ -19,6 +20,7 @@ _VERBS = {
     "segment": "masking",
     "mask": "choosing masks",
     "rerender": "re-rendering",
+    "annotate": "annotating",
 }
 
 
@@ -31,7 +33,10 @@ def note(text: str) -> None:
 
 
 class Bars:
-    """A progress bar per stage, with rate and remaining time; `quiet` shows none."""
+    """A progress bar per stage, with rate and remaining time; `quiet` shows none.
+
+    Nothing is drawn before there is something to tell, so that an error stays one line.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         from rich.console import Console
@@ -58,10 +63,15 @@ class Bars:
         self._worked: dict[str, tuple[int, float]] = {}
         self._last = time.perf_counter()
         self._loading: Any = None
+        self._drawn = False
 
     def __enter__(self) -> Bars:
-        self._progress.start()
         return self
+
+    def _draw(self) -> None:
+        if not self._drawn:
+            self._drawn = True
+            self._progress.start()
 
     def __exit__(
         self,
@@ -69,15 +79,18 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._drawn:
+            self._progress.stop()
 
     def say(self, text: str) -> None:
         """A line of its own while models load."""
+        self._draw()
         if self._loading is None:
             self._loading = self._progress.add_task(text, total=None, rate="")
         self._progress.update(self._loading, description=text)
 
     def update(self, stage: str, done: int, total: int) -> None:
+        self._draw()
         if self._loading is not None:
             self._progress.remove_task(self._loading)
             self._loading = None
@@ -133,3 +146,13 @@ def closing(summary: Summary) -> None:
         click.echo(f"visuals: failed: {text}", err=True)
     if len(summary.errors) > 5:
         click.echo(f"visuals: and {len(summary.errors) - 5} more: see the report", err=True)
+
+
+def annotated(written: Annotations) -> None:
+    """Where the annotations are, on stdout; pictures left out, on stderr."""
+    for name, path in written.files.items():
+        click.echo(f"{name:<9} {path}")
+    for text in written.errors[:5]:
+        warn(f"not annotated: {text}")
+    if len(written.errors) > 5:
+        warn(f"and {len(written.errors) - 5} more not annotated: see --json")

@@ -47,6 +47,7 @@ def test_lines_hold_what_the_design_says(run: RunFolder) -> None:
             "mask_area": 16,
             "mask_score": 0.95,
             "verify_score": None,
+            "mask": "masks/a/even.png",
         }
     ]
     assert even["metrics"]["changed_outside"] == 0

@@ -1,0 +1,27 @@
+"""Plain masks: a grey PNG a picture, 255 on any product, 0 elsewhere. Knows no run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .. import pictures
+from .records import AnnotatedPicture
+
+
+class Masks:
+    """A mask has the id of its picture as its name; those of instances are in the run folder."""
+
+    def __init__(self, place: Path, names: Sequence[str]) -> None:
+        self.place = place
+
+    def add(self, picture: AnnotatedPicture) -> None:
+        union = np.zeros((picture.height, picture.width), np.uint8)
+        for instance in picture.instances:
+            union[instance.mask] = 255
+        pictures.write(self.place / f"{picture.id}.png", pictures.png(union))
+
+    def close(self) -> None:
+        self.place.mkdir(exist_ok=True)

@@ -1,0 +1,113 @@
+"""Pascal VOC: an XML file a picture, and the two segmentation maps. Knows no run folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from .. import pictures
+from . import AnnotationError
+from .records import AnnotatedPicture, Instance
+
+_MOST = 254
+"""A map has one byte a pixel; 0 is background and 255 is VOC's void."""
+
+
+class Voc:
+    """VOCdevkit's folders: Annotations, JPEGImages, SegmentationObject, SegmentationClass."""
+
+    def __init__(self, place: Path, names: Sequence[str]) -> None:
+        if len(names) > _MOST:
+            raise AnnotationError(
+                f"{len(names)} classes: VOC maps hold at most {_MOST}; use --format coco"
+            )
+        self.place = place
+        self.numbers = {name: k for k, name in enumerate(names, 1)}
+        self.ids: list[str] = []
+
+    def add(self, picture: AnnotatedPicture) -> None:
+        self.ids.append(picture.id)
+        picture.place(self.place / "JPEGImages" / picture.name)
+        tree = _tree(picture)
+        ElementTree.indent(tree)
+        text = ElementTree.tostring(tree, encoding="utf-8", xml_declaration=True)
+        pictures.write(self.place / "Annotations" / f"{picture.id}.xml", text + b"\n")
+        shape = picture.height, picture.width
+        objects, classes = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        numbered = list(enumerate(picture.instances[:_MOST], 1))
+        # A pixel holds one number: where masks overlap the smaller stays in sight.
+        for number, instance in sorted(numbered, key=lambda pair: -pair[1].area):
+            objects[instance.mask] = number
+            classes[instance.mask] = self.numbers[instance.label]
+        for kind, numbers in (("SegmentationObject", objects), ("SegmentationClass", classes)):
+            pictures.write(self.place / kind / f"{picture.id}.png", _palette_png(numbers))
+
+    def close(self) -> None:
+        text = "".join(f"{id_}\n" for id_ in self.ids).encode()
+        for kind in ("Main", "Segmentation"):
+            pictures.write(self.place / "ImageSets" / kind / "trainval.txt", text)
+        labels = "".join(f"{name}\n" for name in ("background", *self.numbers))
+        pictures.write(self.place / "labels.txt", labels.encode())
+
+
+def _tree(picture: AnnotatedPicture) -> ElementTree.Element:
+    root = ElementTree.Element("annotation")
+    _put(root, "folder", "JPEGImages")
+    _put(root, "filename", picture.name)
+    _put(_put(root, "source"), "database", "visuals")
+    size = _put(root, "size")
+    for key, value in (("width", picture.width), ("height", picture.height), ("depth", 3)):
+        _put(size, key, value)
+    _put(root, "segmented", 1 if picture.instances else 0)
+    for instance in picture.instances:
+        _put_object(root, instance, picture)
+    return root
+
+
+def _put_object(root: ElementTree.Element, instance: Instance, picture: AnnotatedPicture) -> None:
+    """An object; its box counts pixels from 1 and holds its last ones, as VOC has it."""
+    x0, y0, x1, y1 = instance.box_xyxy
+    at_edge = x0 == 0 or y0 == 0 or x1 == picture.width or y1 == picture.height
+    item = _put(root, "object")
+    _put(item, "name", instance.label)
+    _put(item, "pose", "Unspecified")
+    _put(item, "truncated", int(at_edge))
+    _put(item, "difficult", 0)
+    box = _put(item, "bndbox")
+    for key, value in (("xmin", x0 + 1), ("ymin", y0 + 1), ("xmax", x1), ("ymax", y1)):
+        _put(box, key, value)
+
+
+def _put(parent: ElementTree.Element, name: str, value: object = None) -> ElementTree.Element:
+    child = ElementTree.SubElement(parent, name)
+    child.text = None if value is None else str(value)
+    return child
+
+
+def _palette_png(numbers: np.ndarray) -> bytes:
+    """Palette PNG of uint8 (H, W) numbers, in VOC's colours."""
+    from PIL import Image
+
+    image = Image.fromarray(numbers, "L")
+    image.putpalette(_palette().tobytes())
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def _palette() -> np.ndarray:
+    """uint8 (256, 3): the bits of the number, three by three, from the highest bit down.
+
+    As VOCcode/VOClabelcolormap.m of the VOC2012 devkit.
+    """
+    out = np.zeros((256, 3), np.uint8)
+    left = np.arange(256)
+    for bit in range(7, -1, -1):
+        for channel in range(3):
+            out[:, channel] |= (((left >> channel) & 1) << bit).astype(np.uint8)
+        left = left >> 3
+    return out

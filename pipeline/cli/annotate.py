@@ -1,0 +1,67 @@
+"""`visuals annotate`: the annotations of a run folder that is there already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import apply, errors
+
+if TYPE_CHECKING:
+    from ..annotations import Annotations
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@apply("annotation_format")
+@click.option("--out", metavar="DIR", help="Where to write. Default: RUN/annotations.")
+@click.option("--polygons", is_flag=True, help="COCO polygons in place of run lengths (RLE).")
+@click.option(
+    "--include-skipped", is_flag=True, help="Skipped pictures too, without instances on them."
+)
+@apply("json")
+@errors
+def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Write annotations of the pictures that RUN, a run folder, kept.
+
+    Re-rendered pictures are annotated where there are any, else the sources.
+    """
+    from .. import annotations
+    from . import show
+
+    with show.Bars(as_json) as bars:
+        done = annotations.annotate(run, formats, progress=bars.update, **options)
+    if as_json:
+        record = {
+            "folder": run,
+            "annotations": {name: str(path) for name, path in done.files.items()},
+            "pictures": done.pictures,
+            "instances": done.instances,
+            "annotation_errors": done.errors,
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        show.annotated(done)
+        click.echo(f"{done.pictures} pictures, {done.instances} instances", err=True)
+    if done.errors and not done.pictures:
+        raise SystemExit(1)
+
+
+def annotate_run(folder: Path, formats: Sequence[str], *, quiet: bool) -> Annotations:
+    """The annotations at the end of a run; what goes wrong is said and does not undo the run."""
+    from .. import annotations
+    from . import show
+
+    try:
+        with show.Bars(quiet) as bars:
+            return annotations.annotate(folder, formats, progress=bars.update)
+    except annotations.NothingToAnnotate as error:
+        show.warn(f"no annotations: {error}")
+        return annotations.Annotations(files={})
+    except annotations.AnnotationError as error:
+        show.warn(str(error))
+        return annotations.Annotations(files={}, errors=[str(error)])
