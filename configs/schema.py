@@ -116,13 +116,16 @@ class RerenderSettings(_Section):
 
 
 class RunSettings(_Section):
-    """How the shots go through. `batch_size`: shots in memory at a time."""
+    """How the shots go through. `batch_size`: shots in memory at a time; `format`, `quality`: of
+    the pictures that come out (quality of JPEG and WebP, 1 to 100)."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     retries: int = Field(0, ge=0, le=100)
     batch_size: int = Field(8, ge=1)
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    format: Literal["png", "jpeg", "webp"] = "png"
+    quality: int = Field(95, ge=1, le=100)
 
 
 class Settings(_Section):

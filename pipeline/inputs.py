@@ -11,17 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import manifest, pictures
+from . import folders, manifest, pictures
+from .encode import EncodeError, Format
+from .folders import InputError as InputError
 from .run import shot_seed
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..stages.shot import Detection, Shot
-
-
-class InputError(ValueError):
-    """Nothing to work on; the message says got, expected, remedy."""
 
 
 def prompted(
@@ -53,32 +51,22 @@ def prompted(
 
 
 def photos(
-    inputs: Sequence[str], classes: Sequence[str], *, edit: str = "", run_seed: int = 0
+    inputs: Sequence[str],
+    classes: Sequence[str],
+    *,
+    edit: str = "",
+    run_seed: int = 0,
+    outside: list[Path] | None = None,
 ) -> list[Shot]:
-    """A shot for each picture file named, and for each below each folder named."""
+    """A shot for each picture that `inputs` name: files, folders, globs, `@list.txt`.
+
+    Links that lead out of their folder are left out and added to `outside`.
+    """
     from ..stages.shot import FileInput, Shot
 
-    ids: dict[Path, str] = {}
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            found, root = pictures.find(path), path
-            if not found:
-                raise InputError(
-                    f"{given} holds no picture: expected files ending in "
-                    f"{', '.join(pictures.ENDINGS)}; name another folder"
-                )
-        elif path.exists():
-            found, root = [path], path.parent
-        else:
-            raise InputError(f"no file or folder {given!r}: expected photos; check the path")
-        if len(inputs) == 1:
-            ids.update(pictures.names(found, root))
-        else:
-            ids.update(dict.fromkeys(found, ""))
-    if len(inputs) > 1:
-        common = _common(list(ids))
-        ids = pictures.names(ids, common)
+    found = folders.expand(inputs)
+    if outside is not None:
+        outside += found.outside
     return [
         Shot(
             id=name,
@@ -86,17 +74,8 @@ def photos(
             classes=tuple(classes),
             edit=edit,
         )
-        for path, name in ids.items()
+        for path, name in found.ids.items()
     ]
-
-
-def _common(paths: list[Path]) -> Path | None:
-    import os.path
-
-    try:
-        return Path(os.path.commonpath([p.parent for p in paths]))
-    except ValueError:
-        return None
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
@@ -130,11 +109,14 @@ def from_run(
 
 
 def load(
-    shots: Sequence[Shot], found: Callable[[str], tuple[Detection, ...]] | None = None
+    shots: Sequence[Shot],
+    found: Callable[[str], tuple[Detection, ...]] | None = None,
+    output: Format | None = None,
 ) -> list[Shot]:
     """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only.
 
-    `found` gives what an earlier run found in the shot of an id.
+    `found` gives what an earlier run found in the shot of an id. A picture that `output` cannot
+    hold fails here, before anything is drawn.
     """
     out = []
     for shot in shots:
@@ -143,7 +125,7 @@ def load(
             out.append(shot)
             continue
         try:
-            picture = pictures.read(path)
+            picture = _read(path, output)
             known = found(shot.id) if found else shot.detections
         except Exception as error:
             out.append(shot.fail(error, "load"))
@@ -155,14 +137,26 @@ def load(
                 alpha=picture.alpha,
                 icc_profile=picture.icc_profile,
                 exif=picture.exif,
+                deep=picture.deep,
+                notes=picture.notes,
                 detections=known,
             )
         )
     return out
 
 
-def first_error(shots: Sequence[Shot]) -> str:
-    """Why not one of these file shots can be read; "" as soon as one can.
+def _read(path: str, output: Format | None) -> pictures.Picture:
+    """A picture that `output` can hold; raises PictureError or EncodeError."""
+    picture = pictures.read(path)
+    height, width = picture.rgb.shape[:2]
+    refused = output.refusal((width, height), picture.alpha) if output else ""
+    if refused:
+        raise EncodeError(f"{pictures.printable(path)}: {refused}")
+    return picture
+
+
+def first_error(shots: Sequence[Shot], output: Format | None = None) -> str:
+    """Why not one of these file shots can be read, or held by `output`; "" as soon as one can.
 
     Asked before any model is loaded, so that a folder of broken files costs seconds.
     """
@@ -172,8 +166,8 @@ def first_error(shots: Sequence[Shot]) -> str:
         if path is None:
             return ""
         try:
-            pictures.read(path)
-        except pictures.PictureError as error:
+            _read(path, output)
+        except (pictures.PictureError, EncodeError) as error:
             said = said or str(error)
             continue
         return ""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import pictures
+from . import parameters, pictures
+from .encode import Format
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -61,8 +62,11 @@ class RunFolder:
         request: Mapping[str, Any],
         settings: Mapping[str, Any],
         checkpoints: Mapping[str, str] | None = None,
+        output: Format | None = None,
     ) -> None:
         self.path = Path(path)
+        self.output = output or Format()
+        self._settings = settings
         self.done: dict[str, dict[str, Any]] = {}
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
@@ -106,7 +110,7 @@ class RunFolder:
         """Write the shot's files, then its line; returns the line."""
         files = self._files(shot)
         line = self._line(shot, files, self._instances(shot, files["mask"]))
-        data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        data = to_json(line).encode() + b"\n"
         with (self.path / NAME).open("ab") as file:
             file.write(data)
             file.flush()
@@ -123,10 +127,9 @@ class RunFolder:
             pictures.write(self.path / name, pictures.png(pixels, **beside))
             files[kind] = name
 
-        beside = {"alpha": shot.alpha, "icc_profile": shot.icc_profile, "exif": shot.exif}
         if shot.image is not None:
-            folder = "images" if shot.status == "kept" else "sources"
-            put("source", f"{folder}/{shot.id}.png", shot.image, **beside)
+            final = shot.status == "kept"
+            files["source"] = self._picture(shot, shot.image, shot.deep, final=final)
         if any(found.mask is not None for found in shot.detections) and shot.mask is not None:
             put("mask", f"masks/{shot.id}.png", _grey(shot.mask))
         if shot.blend is not None:
@@ -134,8 +137,25 @@ class RunFolder:
         if shot.control is not None:
             put("control", f"masks/{shot.id}.control.png", shot.control)
         if shot.result is not None:
-            put("result", f"images/{shot.id}.png", shot.result, **beside)
+            files["result"] = self._picture(shot, shot.result, shot.deep_result, final=True)
         return files
+
+    def _picture(
+        self, shot: Shot, pixels: np.ndarray, deep: np.ndarray | None, *, final: bool
+    ) -> str:
+        """Write a whole picture with all that stands beside it; what is final goes to `images/`
+        in the run's format, a source is PNG. Returns its name."""
+        output = self.output if final else Format()
+        name = f"{'images' if final else 'sources'}/{shot.id}{output.ending}"
+        data = output.encode(
+            pixels if deep is None else deep,
+            alpha=shot.alpha,
+            icc_profile=shot.icc_profile,
+            exif=shot.exif,
+            text=parameters.text(shot, self._settings) if final else "",
+        )
+        pictures.write(self.path / name, data)
+        return name
 
     def _instances(self, shot: Shot, union: str | None) -> list[str | None]:
         """A mask file for each detection; one that stands alone has the union's.
@@ -186,6 +206,7 @@ class RunFolder:
                 "reason": None
                 if shot.reason is None
                 else {"code": shot.reason.code, "message": shot.reason.message},
+                "notes": list(shot.notes),
                 "detections": detections,
                 "files": files,
                 "metrics": dict(shot.metrics),
@@ -195,6 +216,16 @@ class RunFolder:
                 else {"kind": failure.kind, "message": failure.message, "where": failure.where},
             }
         )
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON that UTF-8 can write: a file name of other bytes is escaped."""
+    said = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        said = json.dumps(value, allow_nan=False)
+    return said
 
 
 def _grey(mask: np.ndarray) -> np.ndarray:

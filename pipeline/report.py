@@ -35,7 +35,7 @@ def write_report(folder: Path, *, title: str = "") -> Path:
     lines = list({line["id"]: line for line in manifest.read_lines(folder)}.values())
     page = render(folder, lines, title=title or folder.resolve().name)
     path = folder / "report.html"
-    pictures.write(path, page.encode())
+    pictures.write(path, page.encode(errors="replace"))
     return path
 
 

@@ -97,6 +97,23 @@ def mix(old: np.ndarray, patch: np.ndarray, blend: np.ndarray) -> np.ndarray:
     return np.where(weight > 0, mixed, old)
 
 
+def deepen(
+    deep: np.ndarray, image: np.ndarray, result: np.ndarray, blend: np.ndarray
+) -> np.ndarray:
+    """The result with 16 bits a sample, uint16 (H, W, 3).
+
+    `deep`: the source's samples, `image` the same as uint8, `result` uint8 with `blend` (H, W) of
+    new pixels. Where the blend is 0 the samples of `deep` are copied; where it is 1, it is the
+    result times 257; between, what mixing 16-bit samples gives, to the rounding of `result`.
+    """
+    out = deep.copy()
+    drawn = blend > 0
+    old, new = image[drawn].astype(np.float32), result[drawn].astype(np.float32)
+    fine = (deep[drawn] - 257 * old) * (1 - blend[drawn][:, None])
+    out[drawn] = np.rint(257 * new + fine).clip(0, 65535).astype(np.uint16)
+    return out
+
+
 def changed_outside(source: np.ndarray, result: np.ndarray, blend: np.ndarray) -> int:
     """How many pixels differ where the blend is 0."""
     return int(((source != result).any(-1) & (blend == 0)).sum())

@@ -18,6 +18,8 @@ from .shot import Detection, Shot, Skip
 
 Answer = tuple[np.ndarray, np.ndarray]
 """Boxes xyxy in pixels, float32 (n, 4), and their scores (n,), to one phrase in one picture."""
+NARROWEST = 100
+"""Sides 1 to this: beyond it a picture that is scaled to a model's input has no rows left."""
 
 
 class Detector:
@@ -47,7 +49,8 @@ class Detector:
         self.batch_size = batch_size
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Open shots get their `detections`, or are skipped as `no_detection` or `rejected`."""
+        """Open shots get their `detections`, or are skipped as `no_detection`, `rejected` or, where
+        one side is over 100 times the other, `too_narrow`."""
         return batch.apply(shots, self._find, where="detect", key=_key, size=self.batch_size)
 
     def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
@@ -77,6 +80,9 @@ class Detector:
         return out
 
     def _find(self, shots: list[Shot]) -> list[Shot]:
+        narrow = _narrow(shots[0])
+        if narrow:
+            return [shot.skip(Skip("too_narrow", narrow)) for shot in shots]
         out = []
         least = {name: self.threshold(name) for name in shots[0].classes}
         for shot, answers in zip(shots, self._ask(shots), strict=True):
@@ -111,7 +117,10 @@ class Detector:
 
         text = phrase.lower().rstrip(". ") + "."
         inputs = self.processor(
-            images=list(images), text=[text] * len(images), return_tensors="pt"
+            images=list(images),
+            text=[text] * len(images),
+            return_tensors="pt",
+            input_data_format="channels_last",  # a picture of 1 or 3 rows would be taken wrongly
         ).to(self.model.device)
         with torch.inference_mode():
             out = self.model(**inputs)
@@ -160,6 +169,16 @@ class Detector:
         for i in range(len(found)):
             kept[i] = not (covered[i] & kept).any()
         return [d for d, keep in zip(found, kept, strict=True) if keep]
+
+
+def _narrow(shot: Shot) -> str:
+    """Why a shot's shape cannot be looked at; "" where it can."""
+    if shot.image is None:
+        return ""
+    height, width = shot.image.shape[:2]
+    if max(height, width) <= NARROWEST * min(height, width):
+        return ""
+    return f"{width} × {height} pixels: expected sides of at most {NARROWEST} to 1"
 
 
 def _key(shot: Shot) -> tuple[Any, ...]:

@@ -145,6 +145,7 @@ class Rerenderer:
         for k, shot in enumerate(out):
             own = self._jobs(k, shot) if shot.open else []
             jobs += own
+            out[k] = replace(shot, prompts=tuple(job.prompt for job in own))
             if shot.open and not own:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
                 out[k] = shot.skip(Skip("no_mask", why))
@@ -259,9 +260,14 @@ def _result(shot: Shot) -> np.ndarray:
 def _measured(shot: Shot) -> Shot:
     """The shot with what its re-render did to scene, seam and structure."""
     assert shot.image is not None and shot.result is not None and shot.blend is not None
-    changed = composite.changed_outside(shot.image, shot.result, shot.blend)
-    near = composite.surroundings(shot.blend > 0, 3)
-    image, result, blend = shot.image[near], shot.result[near], shot.blend[near]
+    image, result, blend = shot.image, shot.result, shot.blend
+    changed = composite.changed_outside(image, result, blend)
+    if shot.deep is not None:
+        deep = composite.deepen(shot.deep, image, result, blend)
+        changed = composite.changed_outside(shot.deep, deep, blend)
+        shot = replace(shot, deep_result=deep)
+    near = composite.surroundings(blend > 0, 3)
+    image, result, blend = image[near], result[near], blend[near]
     mask = None if shot.mask is None else shot.mask[near]
     return shot.with_metrics(
         changed_outside=changed,

@@ -90,7 +90,10 @@ class Segmenter:
         most = max(len(v.boxes) for v in views)
         boxes = [v.boxes + [v.boxes[0]] * (most - len(v.boxes)) for v in views]
         inputs = self.processor(
-            images=[v.image for v in views], input_boxes=boxes, return_tensors="pt"
+            images=[v.image for v in views],
+            input_boxes=boxes,
+            return_tensors="pt",
+            input_data_format="channels_last",
         )
         sizes, reshaped = inputs["original_sizes"], inputs["reshaped_input_sizes"]
         device = self.model.device

@@ -82,7 +82,9 @@ class Shot:
 
     `image`, `result`: uint8 (H, W, 3) RGB; `alpha`: uint8 or uint16 (H, W); `control`: uint8
     (h, w, 3), the control map of the crop; `blend`: float32 (H, W), the weight 0..1 with which
-    the re-render was pasted: where it is 0, `result` equals `image`.
+    the re-render was pasted: where it is 0, `result` equals `image`. `deep`, `deep_result`: the
+    same two with 16 bits a sample, uint16 (H, W, 3), where the source has them. `prompts`: what
+    stage 3 drew its instances from; `notes`: what a user should know of the source.
     """
 
     id: str
@@ -93,10 +95,14 @@ class Shot:
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    deep: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     detections: tuple[Detection, ...] = ()
     control: np.ndarray | None = None
     blend: np.ndarray | None = None
     result: np.ndarray | None = None
+    deep_result: np.ndarray | None = None
+    prompts: tuple[str, ...] = ()
     status: Status = "pending"
     reason: Skip | None = None
     failure: Failure | None = None
@@ -104,13 +110,14 @@ class Shot:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("image", "result"):
+        wide = dict.fromkeys(("deep", "deep_result"), "uint16")
+        for name, kind in ({"image": "uint8", "result": "uint8"} | wide).items():
             value = getattr(self, name)
             if value is not None and (
-                value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3
+                value.dtype != kind or value.ndim != 3 or value.shape[2] != 3
             ):
                 raise ValueError(
-                    f"{name} {value.dtype} {value.shape}: expected uint8 (H, W, 3), RGB"
+                    f"{name} {value.dtype} {value.shape}: expected {kind} (H, W, 3), RGB"
                 )
 
     @property

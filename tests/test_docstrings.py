@@ -13,7 +13,7 @@ MODULES = (
     "visuals.pipeline.annotations",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
-    "visuals.pipeline.pictures",
+    "visuals.pipeline.folders",
     "visuals.pipeline.run",
     "visuals.pipeline.words",
     "visuals.stages.classes",

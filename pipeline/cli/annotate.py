@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@apply("format")
+@apply("annotation_format")
 @click.option("--out", metavar="DIR", help="Where to write. Default: RUN/annotations.")
 @click.option("--polygons", is_flag=True, help="COCO polygons in place of run lengths (RLE).")
 @click.option(

@@ -31,7 +31,8 @@ def classes(
     reader = settings.detect.model if inputs else settings.generate.model
     known = known_words(reader)
     earlier = is_run_folder(inputs)
-    if not given and not earlier and not set(settings.classes) - {MERGED, SCENE}:
+    unneeded = earlier or options.get("mask")
+    if not given and not unneeded and not set(settings.classes) - {MERGED, SCENE}:
         known_names = f" ({', '.join(known['classes'])})" if known else ""
         raise click.UsageError(f"no --class: expected the product to look for{known_names}")
     settings, names, warnings = resolve(

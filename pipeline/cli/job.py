@@ -7,16 +7,14 @@ stderr, results to stdout.
 from __future__ import annotations
 
 import functools
-import json
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import asked, show
+from . import asked, files, show
 from .options import parse_changes
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..annotations import Annotations
     from ..manifest import RunFolder
-    from ..run import Summary
+    from ..run import Stages, Summary
 
 _SETTING = {
     "seed": "run.seed",
@@ -38,6 +36,8 @@ _SETTING = {
     "mask_k": "mask.mask_k",
     "sort": "mask.sort",
     "dilate": "mask.dilate_erode",
+    "format": "run.format",
+    "quality": "run.quality",
 }
 
 
@@ -77,8 +77,10 @@ def work(
     from .. import inputs as sources
     from ..annotations import require
     from ..models import check_words
+    from ..run import Stages
     from .annotate import annotate_run
 
+    inputs = files.named(command, inputs, options)
     settings = settings_of(options)
     prompts, formats = options.get("prompts", ()), options.get("annotate", ())
     if prompts and (inputs or options.get("prompt") is not None):
@@ -86,24 +88,38 @@ def work(
         raise click.UsageError(f"--prompt-file with {other}: expected one of them")
     require(formats)
     settings, classes = asked.classes(inputs, options, settings)
+    masks = files.own_masks(options, classes)
+    output = files.output(settings, options)
     shots, found = shots_of(command, inputs, classes, options, settings)
     needs = tuple(needs) if inputs else ("generate", *needs)
-    if found is not None and command == "enhance":
+    if masks is not None or (found is not None and command == "enhance"):
         needs = ("rerender",)
         if not settings.mask.is_default:
-            show.warn(f"{inputs[0]} has its masks already: mask options change nothing here")
+            theirs = options.get("mask") or inputs[0]
+            show.warn(f"{theirs} holds the masks: mask options change nothing here")
     if "generate" in needs or "rerender" in needs:
         check_words(settings, prompts)
-    broken = sources.first_error(shots) if inputs else ""
-    if broken and not any(Path(given).is_dir() for given in inputs):
+    if options.get("dry_run"):
+        out = files.out(command, classes, options)
+        files.plan(shots, needs, out, masks, output, as_json=options["as_json"])
+        return
+    broken = sources.first_error(shots, output) if inputs else ""
+    if broken and files.is_plain(inputs):
         raise sources.InputError(broken)
+    if masks is not None and masks.single and len(shots) == 1:
+        masks.check_size(shots[0])
     if broken:
-        needs = ()
-    folder = _folder(command, inputs, classes, options, settings)
+        needs, masks = (), None
+    folder = files.run_folder(command, inputs, classes, options, settings, output)
+    file_away = functools.partial(files.file_away, folder.path, options=options)
+    for line in folder.done.values():
+        file_away(line)
     total = len(shots)
     shots = [shot for shot in shots if shot.id not in folder.done]
     try:
-        summary = _go(shots, settings, needs, folder, found, quiet=options["as_json"])
+        load = functools.partial(sources.load, found=found, output=output)
+        start = Stages(load=load if inputs else None, mask=masks)
+        summary = _go(shots, settings, needs, folder, start, file_away, quiet=options["as_json"])
     except KeyboardInterrupt:
         show.warn(f"stopped; the same command with --out {folder.path} goes on")
         raise SystemExit(130) from None
@@ -143,45 +159,18 @@ def shots_of(
     if sources.is_run_folder(inputs):
         folder = Path(inputs[0])
         shots = sources.from_run(folder, classes=classes, edit=edit, run_seed=seed)
-        finder = sources.finder(folder) if command == "enhance" and not classes else None
+        own = command == "enhance" and not classes and not options.get("mask")
+        finder = sources.finder(folder) if own else None
         if finder and not finder(shots[0].id):
             raise sources.InputError(
                 f"{folder} holds pictures in which nothing was looked for yet: "
                 "add --class, or run `visuals filter` on it first"
             )
         return shots, finder
-    return sources.photos(inputs, classes, edit=edit, run_seed=seed), None
-
-
-def _folder(
-    command: str,
-    inputs: Sequence[str],
-    classes: Sequence[str],
-    options: dict[str, Any],
-    settings: Settings,
-) -> RunFolder:
-    from ..manifest import RunFolder
-    from ..models import fingerprints
-
-    name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *(classes[:2] or [command])])
-    out, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
-    while not options["out"] and Path(out).exists():
-        out, number = f"runs/{name}-{number}".replace(" ", "-"), number + 1
-    request = {
-        "command": command,
-        "inputs": [str(Path(i).absolute()) for i in inputs],
-        "preset": options["preset"],
-        "classes": list(classes),
-        "count": options.get("count"),
-        "edit": options.get("edit") or "",
-        "prompts": list(options.get("prompts", ())) or None,
-    }
-    return RunFolder(
-        out,
-        request=request,
-        settings=settings.model_dump(mode="json"),
-        checkpoints=fingerprints(settings),
-    )
+    outside: list[Path] = []
+    shots = sources.photos(inputs, classes, edit=edit, run_seed=seed, outside=outside)
+    files.say_outside(outside)
+    return shots, None
 
 
 def _go(
@@ -189,24 +178,23 @@ def _go(
     settings: Settings,
     needs: Sequence[str],
     folder: RunFolder,
-    found: Any,
+    start: Stages,
+    file_away: Callable[[dict[str, Any]], None],
     *,
     quiet: bool,
 ) -> Summary:
-    from .. import inputs as sources
-    from ..run import Stages, Summary, run_shots
+    from ..run import Summary, run_shots
 
     summary = Summary()
     if not shots:
         return summary
     with show.Bars(quiet) as bars:
-        stages = Stages()
+        stages = start
         if needs:
             from ..models import build_stages
 
             stages = build_stages(settings, needs, tell=bars.say)
-        if "generate" not in needs:
-            stages = replace(stages, load=functools.partial(sources.load, found=found))
+            stages = replace(stages, load=start.load, mask=start.mask or stages.mask)
         for shot in run_shots(
             shots,
             stages,
@@ -216,13 +204,14 @@ def _go(
             progress=bars.update,
             summary=summary,
         ):
-            folder.record(shot)
+            file_away(folder.record(shot))
     return summary
 
 
 def _close(
     folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
 ) -> None:
+    from ..manifest import to_json
     from ..report import write_report
 
     report = write_report(folder.path)
@@ -242,7 +231,7 @@ def _close(
         if written is not None:
             record["annotations"] = {k: str(path) for k, path in written.files.items()}
             record["annotation_errors"] = written.errors
-        click.echo(json.dumps(record, ensure_ascii=False))
+        click.echo(to_json(record))
     else:
         show.closing(summary)
         click.echo(f"pictures  {folder.path / 'images'}")

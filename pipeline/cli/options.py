@@ -59,7 +59,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         callback=_formats,
         help="Annotations to write at the end: coco, yolo, voc, masks, metadata.",
     ),
-    "format": click.option(
+    "annotation_format": click.option(
         "--format",
         "formats",
         multiple=True,
@@ -109,6 +109,32 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         multiple=True,
         metavar="NAME",
         help="What holds the shape in stage 3: canny, depth …; may be repeated.",
+    ),
+    "mask": click.option(
+        "--mask", metavar="PATH", help="Own mask (white: re-render), or a folder of them by name."
+    ),
+    "from_file": click.option(
+        "--from-file",
+        multiple=True,
+        metavar="LIST",
+        help="File with a path a line, as @LIST; may be repeated.",
+    ),
+    "copy_skipped": click.option(
+        "--copy-skipped", is_flag=True, help="Copy skipped originals to skipped/<reason>/."
+    ),
+    "sort_by_class": click.option(
+        "--sort-by-class", is_flag=True, help="Kept pictures also under sorted/<class>/."
+    ),
+    "format": click.option(
+        "--format",
+        type=click.Choice(["png", "jpeg", "webp"]),
+        help="Of the pictures that come out; png keeps every pixel.",
+    ),
+    "quality": click.option(
+        "--quality", type=click.IntRange(1, 100), help="Of jpeg and webp. Default: 95."
+    ),
+    "dry_run": click.option(
+        "--dry-run", is_flag=True, help="Say what would be done; load and write nothing."
     ),
     "retries": click.option(
         "--retries", type=int, help="Other seeds to try where stage 2 refuses a drawn picture."

@@ -15,21 +15,25 @@ def _options(*names: str) -> Callable[[Any], Any]:
 
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
-_COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
+_COMMON = (
+    "format", "quality", "preset", "out", "seed", "batch_size", "device", "set", "dry_run", "json",
+)  # fmt: skip
+_FILES = ("from_file", "copy_skipped", "sort_by_class")
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
     "classes", "count", "prompt", "prompt_file", "negative_prompt", "edit", "strength", "control",
-    "box_threshold", *_MASKS, "retries", "annotate", *_COMMON,
+    "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
     """Draw product pictures, or take PHOTOS, find the product, re-render it.
 
-    Without PHOTOS (files or folders) stage 1 draws --count pictures of each --class. What
-    stage 2 does not find is skipped with its reason. Everything lands in a run folder.
+    PHOTOS: files, folders, quoted patterns, @list.txt. Without PHOTOS stage 1 draws --count
+    pictures of each --class. What stage 2 does not find is skipped with its reason. Everything
+    lands in a run folder.
     """
     from .job import work
 
@@ -47,11 +51,14 @@ def generate(**options: Any) -> None:
 
 
 @click.command("filter")
-@click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
-@_options("classes", "box_threshold", *_MASKS, "sweep", "annotate", *_COMMON)
+@click.argument("inputs", nargs=-1, metavar="PHOTOS...")
+@_options("classes", "box_threshold", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
-    """Find and mask products in PHOTOS: files, folders, or a run folder (stage 2 only)."""
+    """Find and mask products in PHOTOS (stage 2 only).
+
+    PHOTOS: files, folders, quoted patterns, @list.txt, or a run folder.
+    """
     if sweep:
         if options["annotate"]:
             raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
@@ -65,14 +72,17 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="PHOTOS...")
+@click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @_options(
-    "classes", "prompt", "negative_prompt", "edit", "strength", "control", "box_threshold",
-    *_MASKS, "annotate", *_COMMON,
+    "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "control",
+    "box_threshold", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:
-    """Re-render the products of PHOTOS, or of a run folder whose masks are there already."""
+    """Re-render the products of PHOTOS, or of a run folder whose masks are there already.
+
+    With --mask the masks are yours: white is re-rendered, and stage 2 is left out.
+    """
     from .job import work
 
     work("enhance", inputs, ("detect", "segment", "rerender"), options)

@@ -28,6 +28,10 @@ def warn(text: str) -> None:
     click.echo(f"visuals: warning: {text}", err=True)
 
 
+def note(text: str) -> None:
+    click.echo(f"visuals: note: {text}", err=True)
+
+
 class Bars:
     """A progress bar per stage, with rate and remaining time; `quiet` shows none.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import asked, job
+from . import asked, files, job
 from .show import Bars
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def show(inputs: Sequence[str], options: dict[str, Any]) -> None:
     from ..models import build_stages
     from ..sweep import sweep
 
+    inputs = files.named("filter", inputs, options)
     settings, classes = asked.classes(inputs, options, job.settings_of(options))
     shots, _ = job.shots_of("filter", inputs, classes, options, settings)
     broken = sources.first_error(shots)

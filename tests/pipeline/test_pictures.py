@@ -78,22 +78,6 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         pictures.read(tmp_path / "bomb.png")
 
 
-def test_find_goes_down_and_leaves_hidden_files_and_runs_out(tmp_path: Path) -> None:
-    run = ("runs/1/manifest.jsonl", "runs/1/images/x.png")
-    for name in ("b.JPG", "a/c.png", ".hidden/d.png", "a/.e.png", "notes.txt", *run):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    found = [p.relative_to(tmp_path).as_posix() for p in pictures.find(tmp_path)]
-    assert found == ["a/c.png", "b.JPG"]
-
-
-def test_names_never_meet() -> None:
-    paths = [Path(p) for p in ("r/x.png", "r/x.jpg", "r/X.webp", "r/s/x.png", "r/x_jpg.png")]
-    given = pictures.names(paths, Path("r"))
-    assert len({name.lower() for name in given.values()}) == len(paths)
-    assert given[Path("r/s/x.png")] == "s/x"
-
-
 def test_write_leaves_no_part_behind(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()

@@ -1,0 +1,184 @@
+"""The options of `run`, `filter` and `enhance` that say which files come in and go out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import show
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+    from ...stages.shot import Shot
+    from ..encode import Format
+    from ..manifest import RunFolder
+    from ..own_masks import OwnMasks
+
+
+def named(command: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple[str, ...]:
+    """The inputs with those of --from-file; `filter` and `enhance` need some."""
+    inputs = (*inputs, *(f"@{path}" for path in options.get("from_file") or ()))
+    if not inputs and command in ("filter", "enhance"):
+        raise click.UsageError(
+            "no PHOTOS: expected files, folders, a quoted pattern, @list.txt or --from-file"
+        )
+    return inputs
+
+
+def output(settings: Settings, options: dict[str, Any]) -> Format:
+    """What the pictures are written as; says once what re-encoding means."""
+    from ..encode import Format
+
+    chosen = Format(settings.run.format, settings.run.quality)
+    if not chosen.exact:
+        show.note(
+            f"{chosen.name} encodes every pixel anew: that no pixel outside the mask changes "
+            "holds for png only"
+        )
+    elif options.get("quality") is not None:
+        show.warn("--quality is for --format jpeg and webp; png keeps every pixel")
+    return chosen
+
+
+def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | None:
+    """The masks of --mask; they need the words for what is drawn: --class or --prompt."""
+    from ..own_masks import OwnMasks
+
+    if not options.get("mask"):
+        return None
+    if len(classes) > 1:
+        raise click.UsageError(
+            f"--mask with {len(classes)} classes: expected one --class, whose masks they are"
+        )
+    if not classes and not options.get("prompt"):
+        raise click.UsageError("--mask without words: expected --class or --prompt as well")
+    if not classes and "{class}" in options["prompt"]:
+        raise click.UsageError("--prompt holds {class}: expected --class beside it")
+    return OwnMasks(options["mask"], classes[0] if classes else "")
+
+
+def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
+    """--out, else a new folder named by time and class."""
+    name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *(classes[:2] or [command])])
+    place, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
+    while not options["out"] and Path(place).exists():
+        place, number = f"runs/{name}-{number}".replace(" ", "-"), number + 1
+    return str(place)
+
+
+def run_folder(
+    command: str,
+    inputs: Sequence[str],
+    classes: Sequence[str],
+    options: dict[str, Any],
+    settings: Settings,
+    output: Format,
+) -> RunFolder:
+    """The folder to write to, new or gone on with; RunFolderError where it holds another run."""
+    from ..manifest import RunFolder
+    from ..models import fingerprints
+
+    request = {
+        "command": command,
+        "inputs": [str(Path(i).absolute()) for i in inputs],
+        "preset": options["preset"],
+        "classes": list(classes),
+        "count": options.get("count"),
+        "edit": options.get("edit") or "",
+        "prompts": list(options.get("prompts", ())) or None,
+        "mask": options.get("mask"),
+    }
+    return RunFolder(
+        out(command, classes, options),
+        request=request,
+        settings=settings.model_dump(mode="json"),
+        checkpoints=fingerprints(settings),
+        output=output,
+    )
+
+
+def say_outside(outside: Sequence[Path]) -> None:
+    """Links that were not followed, in one line."""
+    if outside:
+        more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
+        show.warn(f"links out of the folder are not followed: {outside[0]}{more}")
+
+
+def file_away(folder: Path, line: dict[str, Any], options: dict[str, Any]) -> None:
+    """--copy-skipped and --sort-by-class for one finished shot; never ends a run."""
+    from .. import filing
+
+    try:
+        if options.get("copy_skipped"):
+            filing.copy_skipped(folder, line)
+        if options.get("sort_by_class"):
+            filing.sort_by_class(folder, line)
+    except OSError as error:
+        show.warn(f"{line['id']}: not copied ({error.strerror})")
+
+
+def plan(
+    shots: Sequence[Shot],
+    needs: Collection[str],
+    out: str,
+    masks: OwnMasks | None,
+    output: Format,
+    *,
+    as_json: bool,
+) -> None:
+    """--dry-run: what would be done with each shot, from the headers of its file."""
+    from .. import manifest
+    from ..pictures import printable
+
+    done = {line["id"] for line in manifest.read_lines(Path(out))}
+    stages = [*(["mask"] if masks else []), *needs]
+    records = [_planned(shot, done, stages, masks, output) for shot in shots]
+    if as_json:
+        click.echo(manifest.to_json({"folder": out, "stages": stages, "shots": records}))
+        return
+    for record in records:
+        size = "×".join(map(str, record["size_wh"])) if record["size_wh"] else "-"
+        said = record["problem"] or (", ".join(record["stages"]) or "nothing: done before")
+        click.echo(f"{printable(record['id'])}\t{size}\t{printable(said)}")
+    bad = sum(bool(record["problem"]) for record in records)
+    todo = sum(bool(record["stages"]) for record in records)
+    click.echo(f"{todo} to do, {bad} that would fail or be skipped; into {out}", err=True)
+
+
+def _planned(
+    shot: Shot, done: Collection[str], stages: list[str], masks: OwnMasks | None, output: Format
+) -> dict[str, Any]:
+    from .. import pictures
+    from ..own_masks import MaskError
+
+    path = getattr(shot.source, "path", None)
+    size, problem = None, ""
+    if path is not None:
+        try:
+            size = pictures.header(path).size_wh
+            problem = output.refusal(size, None)
+            if masks is not None and masks.file(shot) is None:
+                problem = f"no mask of this name in {masks.path}"
+            elif masks is not None:
+                masks.check_size(shot)
+        except (pictures.PictureError, MaskError) as error:
+            problem = str(error)
+    return {
+        "id": shot.id,
+        "input": path,
+        "prompt": getattr(shot.source, "prompt", None),
+        "size_wh": size and list(size),
+        "classes": list(shot.classes),
+        "stages": [] if shot.id in done or problem else stages,
+        "problem": problem,
+    }
+
+
+def is_plain(inputs: Sequence[str]) -> bool:
+    """Whether every input is one file by name, so that a bad one is the user's to mend."""
+    return all(os.path.lexists(given) and not os.path.isdir(given) for given in inputs)

@@ -1,0 +1,81 @@
+"""Pictures of 16 bits a sample, which Pillow opens as 8: read and written whole, by OpenCV.
+
+Knows arrays and bytes, no runs. Samples are uint16, RGB, upright.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_BITS_PER_SAMPLE = 258
+_EIGHT = np.rint(np.arange(65536) / 257).astype(np.uint8)
+
+
+def to_uint8(deep: np.ndarray) -> np.ndarray:
+    """uint16 to uint8, 65535 to 255, rounded."""
+    return _EIGHT[deep]
+
+
+def bits(image: Any, head: bytes) -> int:
+    """Bits a sample of an opened Pillow image; `head`: the first 32 bytes of its file."""
+    if image.format == "PNG":
+        return head[24]
+    if image.format == "TIFF":
+        stored = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))
+        return int(max(stored if isinstance(stored, tuple) else (stored,)))
+    return 16 if image.mode.startswith("I;16") else 8
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, …) as EXIF's orientation 1..8 shows it; any other number changes nothing."""
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def decode(
+    data: bytes, shown: np.ndarray, orientation: int
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """RGB uint16 (H, W, 3) and alpha uint16 (H, W) or None, upright, of a file's bytes.
+
+    `shown`: what Pillow made of it, uint8 (H, W, 3), upright: the upper bytes of the samples.
+    None where OpenCV's samples do not agree with it (it turns some TIFFs by itself, and knows
+    fewer kinds of file), so that a wrong picture is never taken.
+    """
+    import cv2
+
+    try:
+        raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if raw is None or raw.dtype != np.uint16:
+        return None
+    if raw.ndim == 2:
+        raw = np.repeat(raw[..., None], 3, axis=2)
+    for pixels in (raw, turned(raw, orientation)):
+        rgb = pixels[..., 2::-1]
+        if rgb.shape == shown.shape and np.array_equal(
+            np.right_shift(rgb, 8, dtype=np.uint16), shown
+        ):
+            alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+            return np.ascontiguousarray(rgb), None if alpha is None else alpha.copy()
+    return None
+
+
+def png(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
+    """PNG bytes of RGB uint16 (H, W, 3), with alpha uint16 (H, W) if given."""
+    import cv2
+
+    bgr = pixels[..., ::-1]
+    if alpha is not None:
+        bgr = np.concatenate([bgr, alpha[..., None]], axis=2)
+    done, data = cv2.imencode(".png", np.ascontiguousarray(bgr))
+    if not done:
+        raise ValueError(f"OpenCV cannot write a picture of {pixels.shape}")
+    return bytes(data)

@@ -1,0 +1,67 @@
+"""How a picture was made, as A1111's `parameters` text, which every image browser reads.
+
+Knows shots and plain settings, no files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..stages.shot import Shot
+
+_SCHEDULES = ("Karras", "Exponential")
+
+
+def text(shot: Shot, settings: Mapping[str, Any]) -> str:
+    """The text of a drawn or re-rendered shot; "" for a photo as it came.
+
+    `settings`: a run's, as plain values. Where several prompts were drawn from they are joined by
+    [SEP]. There are no hashes of models here: A1111's are of single files.
+    """
+    drawn = shot.status == "enhanced"
+    stage = settings.get("rerender" if drawn else "generate")
+    if not stage or not (drawn or hasattr(shot.source, "prompt")):
+        return ""
+    prompts = shot.prompts if drawn else (getattr(shot.source, "prompt", ""),)
+    negative = stage.get("negative_prompt") or settings["generate"].get("negative_prompt", "")
+    image = shot.image
+    facts: dict[str, Any] = {"Steps": stage["steps"]}
+    sampler, _, schedule = stage["sampler"].rpartition(" ")
+    if schedule in _SCHEDULES:
+        facts |= {"Sampler": sampler, "Schedule type": schedule}
+    else:
+        facts["Sampler"] = stage["sampler"]
+    facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
+    if image is not None:
+        facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"
+    facts["Model"] = settings["generate"]["model"]
+    if drawn:
+        facts |= {
+            "Denoising strength": shot.metrics.get("strength", stage["strength"]),
+            "Mask blur": stage["mask_blur"],
+            "Inpaint area": "Only masked",
+            "Masked area padding": stage["padding"],
+        }
+    if settings["generate"].get("clip_skip") and not drawn:
+        # diffusers counts the layers left out, A1111 the one that is read.
+        facts["Clip skip"] = settings["generate"]["clip_skip"] + 1
+    facts["Version"] = _version()
+    lines = [" [SEP] ".join(dict.fromkeys(prompts))]
+    if negative:
+        lines.append(f"Negative prompt: {negative}")
+    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in facts.items()))
+    return "\n".join(lines)
+
+
+def _quoted(value: Any) -> str:
+    said = str(value)
+    return json.dumps(said, ensure_ascii=False) if set(said) & set(",:\n") else said
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return f"visuals {__version__}"

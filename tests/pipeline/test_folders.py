@@ -1,0 +1,118 @@
+"""Which files a run takes, and the ids that they get."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from visuals.pipeline import folders
+
+
+def laid(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def below(root: Path, paths: list[Path]) -> list[str]:
+    return [p.relative_to(root).as_posix() for p in paths]
+
+
+def test_find_goes_down_and_leaves_hidden_files_and_runs_out(tmp_path: Path) -> None:
+    run = ("runs/1/manifest.jsonl", "runs/1/images/x.png")
+    for name in ("b.JPG", "a/c.png", ".hidden/d.png", "a/.e.png", "notes.txt", *run):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = [p.relative_to(tmp_path).as_posix() for p in folders.find(tmp_path)]
+    assert found == ["a/c.png", "b.JPG"]
+
+
+def test_names_never_meet() -> None:
+    paths = [Path(p) for p in ("r/x.png", "r/x.jpg", "r/X.webp", "r/s/x.png", "r/x_jpg.png")]
+    given = folders.names(paths, Path("r"))
+    assert len({name.lower() for name in given.values()}) == len(paths)
+    assert given[Path("r/s/x.png")] == "s/x"
+
+
+def test_ids_leave_room_for_endings_and_can_be_written() -> None:
+    long = "é" * 120  # 240 bytes
+    odd = ["a\nb.png", f"{long}x.png", f"{long}y.png", os.fsdecode(b"c\xff.png"), "🥿.png"]
+    given = folders.names([Path("r") / name for name in odd], Path("r"))
+    ids = list(given.values())
+    assert ids[0] == "a_b" and ids[3] == "c_" and ids[4] == "🥿"
+    assert len(set(ids)) == 5
+    for id_ in ids:
+        assert len(f"{id_}.control.png".encode()) <= 255
+        assert id_.isprintable()
+
+
+def test_ids_do_not_take_the_names_of_files_that_a_run_writes() -> None:
+    paths = [
+        Path("r") / n for n in ("x.jpg", "x.blend.jpg", "x.control.png", "y.jpg", "y.png/z.jpg")
+    ]
+    given = folders.names(paths, Path("r"))
+    assert given[paths[1]] == "x.blend_jpg" and given[paths[2]] == "x.control_png"
+    assert given[paths[4]] == "y.png_/z"
+
+
+def test_ids_stay_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid(tmp_path, "a/x.png", "b/x.png")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    found = folders.expand(["../a/x.png", str(tmp_path / "b")])
+    assert sorted(found.ids.values()) == ["a/x", "b/x"]
+    assert list(folders.expand(["../a"]).ids.values()) == ["x"]
+
+
+def test_a_file_named_twice_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid(tmp_path, "a/x.png", "a/y.png")
+    monkeypatch.chdir(tmp_path)
+    found = folders.expand(["a", "a/x.png", "./a/../a/y.png"])
+    assert len(found.ids) == 2
+
+
+def test_links_inside_are_fine_those_that_lead_out_are_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    laid(root, "a.png", "deep/b.png")
+    laid(tmp_path, "secret/c.png", "d.png")
+    (root / "same.png").symlink_to(root / "a.png")
+    (root / "out.png").symlink_to(tmp_path / "d.png")
+    (root / "away").symlink_to(tmp_path / "secret")
+    (root / "deep" / "loop").symlink_to(root)
+    (root / "self.png").symlink_to(root / "self.png")
+    outside: list[Path] = []
+    found = below(root, folders.find(root, outside))
+    assert found == ["a.png", "deep/b.png", "same.png", "self.png"]
+    assert sorted(below(root, outside)) == ["away", "out.png"]
+    globbed = folders.expand([f"{root}/**/*.png"])
+    assert sorted(globbed.ids.values()) == ["a", "deep/b", "same", "self"]
+
+
+def test_globs_take_pictures_below_their_fixed_part(tmp_path: Path) -> None:
+    laid(
+        tmp_path, "p/a.jpg", "p/q/b.jpg", "p/q/c.png", "p/notes.txt", "p/.hid/d.jpg", "p/2024/e.jpg"
+    )
+    assert sorted(folders.expand([f"{tmp_path}/p/**/*.jpg"]).ids.values()) == ["2024/e", "a", "q/b"]
+    assert sorted(folders.expand([f"{tmp_path}/p/20*"]).ids.values()) == ["2024/e"]
+    with pytest.raises(folders.InputError, match="no picture matches"):
+        folders.expand([f"{tmp_path}/p/*.tif"])
+
+
+def test_a_name_with_brackets_is_a_file_first(tmp_path: Path) -> None:
+    laid(tmp_path, "a[1].png")
+    assert list(folders.expand([str(tmp_path / "a[1].png")]).ids.values()) == ["a[1]"]
+
+
+def test_a_list_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid(tmp_path, "a/x.png", "b/y.png", "b/z.png")
+    monkeypatch.chdir(tmp_path)
+    Path("list.txt").write_bytes("\ufeffa/x.png\r\n\r\nb\ngone.png\n".encode())
+    found = folders.expand(["@list.txt"])
+    assert sorted(found.ids.values()) == ["a/x", "b/y", "b/z", "gone"]
+    with pytest.raises(folders.InputError, match="cannot read the list"):
+        folders.expand(["@none.txt"])
+    Path("empty.txt").write_text("\n")
+    with pytest.raises(folders.InputError, match="is empty"):
+        folders.expand(["@empty.txt"])
