@@ -116,13 +116,15 @@ class RerenderSettings(_Section):
 
 
 class RunSettings(_Section):
-    """How the shots go through. `batch_size`: shots in memory at a time."""
+    """How the shots go through. `batch_size`: shots in memory at a time. `allow_pickle`: read .pth
+    files of weights."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     retries: int = Field(0, ge=0, le=100)
     batch_size: int = Field(8, ge=1)
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    allow_pickle: bool = False
 
 
 class Settings(_Section):

@@ -15,7 +15,7 @@ def _options(*names: str) -> Callable[[Any], Any]:
 
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
-_COMMON = ("preset", "out", "seed", "batch_size", "device", "set", "json")
+_COMMON = ("preset", "out", "seed", "batch_size", "device", "allow_pickle", "set", "json")
 
 
 @click.command()
