@@ -39,6 +39,8 @@ def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, A
     import transformers
 
     config, _ = transformers.PretrainedConfig.get_config_dict(path, local_files_only=local)
+    if not config:
+        raise OSError(f"no config.json in {path}")
     found = config.get("model_type")
     if found not in classes:
         raise UnsupportedModel(

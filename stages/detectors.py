@@ -73,16 +73,19 @@ def _owl(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list
 
 
 def _sam3(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
-    inputs = processor(
-        images=list(images),
-        text=[phrase.strip()] * len(images),
+    # the processor has no truncation, and a longer text than the model's own breaks it
+    words = processor.tokenizer(
+        [phrase.strip()] * len(images),
+        padding="max_length",
+        max_length=model.config.text_config.max_position_embeddings,
         truncation=True,
         return_tensors="pt",
     ).to(model.device)
+    pixels = processor.image_processor(list(images), return_tensors="pt").to(model.device)
     out = model(
-        pixel_values=inputs["pixel_values"],
-        input_ids=inputs["input_ids"],
-        attention_mask=inputs["attention_mask"],
+        pixel_values=pixels["pixel_values"],
+        input_ids=words["input_ids"],
+        attention_mask=words["attention_mask"],
     )
     answers = _processed(processor.post_process_object_detection, out, images)
     return [
