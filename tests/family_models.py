@@ -46,7 +46,13 @@ def mm_grounding_dino(folder: Path) -> None:
 
     words = detector_model.tokenizer()
     shape = detector_model.build(len(words), 32).config.to_dict()
-    kept = ("backbone_config", "text_config", "d_model", "encoder_layers", "decoder_layers")
+    kept: tuple[str, ...] = (
+        "backbone_config",
+        "text_config",
+        "d_model",
+        "encoder_layers",
+        "decoder_layers",
+    )
     kept += ("encoder_ffn_dim", "decoder_ffn_dim", "num_feature_levels", "disable_custom_kernels")
     shape["decoder_layers"] = 2
     kept += ("encoder_attention_heads", "decoder_attention_heads")
@@ -79,7 +85,7 @@ def owlv2(folder: Path) -> None:
 
 
 def _sam3_vision() -> dict[str, Any]:
-    backbone = {**SMALL, "model_type": "sam3_vit_model", "intermediate_size": 64}
+    backbone: dict[str, Any] = {**SMALL, "model_type": "sam3_vit_model", "intermediate_size": 64}
     backbone |= {"num_hidden_layers": 2, "window_size": 2, "global_attn_indexes": [1]}
     backbone |= {"image_size": 56, "pretrain_image_size": 28}
     sizes = [[16, 16], [8, 8], [4, 4]]
@@ -158,7 +164,12 @@ def sam_hq(folder: Path) -> None:
     """A SAM-HQ with a ViT of two layers."""
     from transformers import SamHQConfig, SamHQModel, SamHQProcessor, SamImageProcessor
 
-    vision = {**SMALL, "output_channels": 32, "num_hidden_layers": 2, "image_size": SIDE}
+    vision: dict[str, Any] = {
+        **SMALL,
+        "output_channels": 32,
+        "num_hidden_layers": 2,
+        "image_size": SIDE,
+    }
     vision |= {"window_size": 2, "global_attn_indexes": [1], "num_pos_feats": 16, "mlp_dim": 64}
     config = SamHQConfig(
         vision_config={**vision, "initializer_range": 0.02},

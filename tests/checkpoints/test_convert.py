@@ -63,7 +63,12 @@ def small_sam() -> Any:
     from transformers import SamConfig, SamModel
 
     torch.manual_seed(0)
-    vision = {"hidden_size": 32, "output_channels": 32, "num_hidden_layers": 2, "mlp_dim": 64}
+    vision: dict[str, Any] = {
+        "hidden_size": 32,
+        "output_channels": 32,
+        "num_hidden_layers": 2,
+        "mlp_dim": 64,
+    }
     vision |= {"num_attention_heads": 2, "image_size": 64, "patch_size": 16, "window_size": 2}
     vision |= {"global_attn_indexes": [1], "num_pos_feats": 16, "initializer_range": 0.02}
     prompts = {"hidden_size": 32, "image_size": 64, "patch_size": 16, "mask_input_channels": 8}

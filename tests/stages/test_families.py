@@ -168,5 +168,5 @@ def test_a_run_with_sam_3_loads_no_segmenter(folders: Any) -> None:
     settings = load_settings(
         "mini", {"detect.model": str(folders("sam3")), "segment.model": "not-there"}
     )
-    stages = build_stages(settings, ("detect", "segment"))
-    assert stages.segment is not None and stages.segment.model is None
+    segment: Any = build_stages(settings, ("detect", "segment")).segment
+    assert isinstance(segment, Segmenter) and segment.model is None
