@@ -54,9 +54,25 @@ CATALOG: dict[str, Entry] = {
     "clip-vit-large-patch14": Entry(
         "verifier", repository="openai/clip-vit-large-patch14", licence="MIT"
     ),
+    "mm-grounding-dino-tiny": Entry(
+        "detector", repository="openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
+    ),
+    "mm-grounding-dino-large": Entry(
+        "detector", repository="openmmlab-community/mm_grounding_dino_large_all"
+    ),
+    "owlv2-base": Entry("detector", repository="google/owlv2-base-patch16-ensemble"),
+    "owlv2-large": Entry("detector", repository="google/owlv2-large-patch14-ensemble"),
+    "sam3": Entry("detector", repository="facebook/sam3", licence="SAM License"),
     "sam-vit-base": Entry("segmenter", repository="facebook/sam-vit-base"),
     "sam-vit-large": Entry("segmenter", repository="facebook/sam-vit-large"),
     "sam-vit-huge": Entry("segmenter", repository="facebook/sam-vit-huge"),
+    "sam-hq-vit-base": Entry("segmenter", repository="syscv-community/sam-hq-vit-base"),
+    "sam-hq-vit-large": Entry("segmenter", repository="syscv-community/sam-hq-vit-large"),
+    "sam-hq-vit-huge": Entry("segmenter", repository="syscv-community/sam-hq-vit-huge"),
+    "sam2-tiny": Entry("segmenter", repository="facebook/sam2.1-hiera-tiny"),
+    "sam2-small": Entry("segmenter", repository="facebook/sam2.1-hiera-small"),
+    "sam2-base-plus": Entry("segmenter", repository="facebook/sam2.1-hiera-base-plus"),
+    "sam2-large": Entry("segmenter", repository="facebook/sam2.1-hiera-large"),
 }
 
 
@@ -86,6 +102,8 @@ def resolve(ref: str | os.PathLike[str]) -> str:
         return str(path)
     if Path(text).expanduser().exists():
         return str(Path(text).expanduser())
+    if text.lower().endswith((".pth", ".pt", ".safetensors")):
+        raise UnknownCheckpoint(f"no file {text!r}: expected a file of weights; check the path")
     looks_like_hub = text.count("/") == 1 and not text.startswith((".", "/", "~", "mini/"))
     if looks_like_hub:
         return text

@@ -1,18 +1,20 @@
 """How each kind of model is loaded: the same code for embedded, local and hub checkpoints.
 
-Knows no stages and no settings. Safetensors only: a pickle is refused by the libraries.
+Knows no stages and no settings. Safetensors only, but for original .pth files where a caller
+allows them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import families
 from .catalog import resolve
+from .convert import pickles
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +30,8 @@ def _found(ref: str | os.PathLike[str], load: Any) -> Any:
     local = Path(path).exists()
     try:
         return load(path, local)
+    except (families.UnsupportedModel, pickles.PickleError):
+        raise
     except (OSError, ValueError, KeyError) as error:
         what = " ".join(str(error).split())[:300]
         remedy = (
@@ -86,33 +90,43 @@ def load_controlnet_inpaint(
     return pipe
 
 
-def load_detector(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
-    """(model, processor) of a Grounding DINO, in float32."""
-    import torch
-    from transformers import AutoProcessor, GroundingDinoForObjectDetection
+def load_detector(
+    ref: str | os.PathLike[str], *, device: str = "cpu", allow_pickle: bool = False
+) -> tuple[Any, Any]:
+    """(model, processor) of a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3, in float32.
 
+    `ref` may be an original groundingdino_*.pth, which is read only with `allow_pickle`.
+    """
+    from .convert import grounding_dino
+
+    return _family(ref, families.DETECTORS, "detector", grounding_dino.load, device, allow_pickle)
+
+
+def load_segmenter(
+    ref: str | os.PathLike[str], *, device: str = "cpu", allow_pickle: bool = False
+) -> tuple[Any, Any]:
+    """(model, processor) of a SAM, SAM-HQ, SAM 2 or SAM 3 (by boxes), in float32.
+
+    `ref` may be an original sam_vit_*.pth, which is read only with `allow_pickle`.
+    """
+    from .convert import sam
+
+    return _family(ref, families.SEGMENTERS, "segmenter", sam.load, device, allow_pickle)
+
+
+def _family(
+    ref: str | os.PathLike[str],
+    classes: families.Classes,
+    role: str,
+    original: Any,
+    device: str,
+    allow_pickle: bool,
+) -> tuple[Any, Any]:
     def load(path: str, local: bool) -> tuple[Any, Any]:
-        with warnings.catch_warnings():  # advice on CUDA kernels, of no use to a user
-            warnings.filterwarnings("ignore", "You'd better set embed_dim", UserWarning)
-            model = GroundingDinoForObjectDetection.from_pretrained(
-                path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-            )
-        return model, AutoProcessor.from_pretrained(path, local_files_only=local)
-
-    model, processor = _found(ref, load)
-    return model.to(device).eval(), processor
-
-
-def load_segmenter(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
-    """(model, processor) of a SAM, in float32."""
-    import torch
-    from transformers import SamModel, SamProcessor
-
-    def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = SamModel.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
-        return model, SamProcessor.from_pretrained(path, local_files_only=local)
+        if pickles.is_pickle(path):
+            loaded: tuple[Any, Any] = original(pickles.read(path, allowed=allow_pickle), path)
+            return loaded
+        return families.load(path, classes, role, local=local)
 
     model, processor = _found(ref, load)
     return model.to(device).eval(), processor

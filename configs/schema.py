@@ -117,7 +117,8 @@ class RerenderSettings(_Section):
 
 class RunSettings(_Section):
     """How the shots go through. `batch_size`: shots in memory at a time; `format`, `quality`: of
-    the pictures that come out (quality of JPEG and WebP, 1 to 100)."""
+    the pictures that come out (quality of JPEG and WebP, 1 to 100). `allow_pickle`: read .pth
+    files of weights."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     retries: int = Field(0, ge=0, le=100)
@@ -126,6 +127,7 @@ class RunSettings(_Section):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: int = Field(95, ge=1, le=100)
+    allow_pickle: bool = False
 
 
 class Settings(_Section):

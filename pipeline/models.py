@@ -62,7 +62,9 @@ def build_stages(
 
             d = settings.detect
             tell(f"loading {d.model}")
-            model, processor = load.load_detector(d.model, device=device)
+            model, processor = load.load_detector(
+                d.model, device=device, allow_pickle=settings.run.allow_pickle
+            )
             parts["detect"] = Detector(
                 model,
                 processor,
@@ -78,8 +80,7 @@ def build_stages(
             from ..stages.segment import Segmenter
 
             g = settings.segment
-            tell(f"loading {g.model}")
-            model, processor = load.load_segmenter(g.model, device=device)
+            model, processor = _segmenter(settings, parts.get("detect"), tell, device)
             parts["segment"] = Segmenter(
                 model, processor, batch_size=g.batch_size, crop_padding=g.crop_padding
             )
@@ -113,6 +114,18 @@ def _masker(settings: Settings) -> Any:
 
     m = settings.mask
     return None if m.is_default else Masker(**m.model_dump())
+
+
+def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tuple[Any, Any]:
+    """(model, processor); (None, None) where a loaded detector masks what it finds."""
+    from ..checkpoints import load
+    from ..stages.detectors import gives_masks
+
+    if detector is not None and gives_masks(detector.model):
+        return None, None
+    ref = settings.segment.model
+    tell(f"loading {ref}")
+    return load.load_segmenter(ref, device=device, allow_pickle=settings.run.allow_pickle)
 
 
 def _folders(refs: Collection[str]) -> list[str]:

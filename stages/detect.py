@@ -1,4 +1,4 @@
-"""Stage 2, where: classes to boxes, by Grounding DINO; or a skip with its reason.
+"""Stage 2, where: classes to boxes, by a detector; or a skip with its reason.
 
 One query a phrase, so that labels are never merged; pictures of one size go together, since
 padding changes scores. Knows no files.
@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from . import batch
+from . import batch, detectors
 from .classes import ClassSpec, specs_of
+from .detectors import Answer
 from .shot import Detection, Shot, Skip
 
-Answer = tuple[np.ndarray, np.ndarray]
-"""Boxes xyxy in pixels, float32 (n, 4), and their scores (n,), to one phrase in one picture."""
 NARROWEST = 100
 """Sides 1 to this: beyond it a picture that is scaled to a model's input has no rows left."""
 
 
 class Detector:
-    """`model`, `processor`: a Grounding DINO of transformers. Thresholds 0..1: `box_threshold` on
-    a box's best token (ADetailer calls it confidence), `text_threshold` on its words; a class's
-    own threshold goes over the first. Boxes of one class that overlap by more than `nms_iou` count
+    """`model`, `processor`: a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3 of transformers;
+    SAM 3 gives masks too. Thresholds 0..1: `box_threshold` on a box's score (ADetailer calls it
+    confidence), `text_threshold` on its words where the model scores these; a class's own
+    threshold goes over the first. Boxes of one class that overlap by more than `nms_iou` count
     once; a box is dropped where a reject phrase of its class has a better one with that overlap;
     where boxes of two classes overlap by `cross_class_iou` the better one stays (None: both do).
     """
@@ -44,7 +44,8 @@ class Detector:
     ) -> None:
         self.model, self.processor = model, processor
         self.classes = dict(classes or {})
-        self.box_threshold, self.text_threshold = box_threshold, text_threshold
+        self.box_threshold = box_threshold
+        self.text_threshold = text_threshold if detectors.scores_words(model) else 0.0
         self.nms_iou, self.cross_class_iou = nms_iou, cross_class_iou
         self.batch_size = batch_size
 
@@ -75,7 +76,7 @@ class Detector:
     def _all(self, shots: list[Shot]) -> list[Shot]:
         out = []
         for shot, answers in zip(shots, self._ask(shots), strict=True):
-            found, _ = self._pick(shot, answers, dict.fromkeys(shot.classes, 0.0))
+            found, _ = self._pick(shot, answers, dict.fromkeys(shot.classes, 0.0), masks=False)
             out.append(replace(shot, detections=tuple(found)))
         return out
 
@@ -93,7 +94,7 @@ class Detector:
                 out.append(shot.skip(Skip("rejected", "; ".join(beaten))))
             else:
                 best = {
-                    spec.name: max(float(answers[p][1].max(initial=0)) for p in spec.queries)
+                    spec.name: max(float(answers[p].scores.max(initial=0)) for p in spec.queries)
                     for spec in specs_of(shot.classes, self.classes)
                 }
                 out.append(shot.skip(Skip("no_detection", _absent(best, least))))
@@ -108,54 +109,43 @@ class Detector:
         phrases = dict.fromkeys(p for s in specs for p in (*s.queries, *s.reject))
         out: list[dict[str, Answer]] = [{} for _ in shots]
         for phrase in phrases:
-            for k, answer in enumerate(self._query(images, phrase)):
+            answers = detectors.ask(self.model, self.processor, images, phrase)  # type: ignore[arg-type]
+            for k, answer in enumerate(answers):
                 out[k][phrase] = answer
         return out
 
-    def _query(self, images: Sequence[Any], phrase: str) -> list[Answer]:
-        import torch
-
-        text = phrase.lower().rstrip(". ") + "."
-        inputs = self.processor(
-            images=list(images),
-            text=[text] * len(images),
-            return_tensors="pt",
-            input_data_format="channels_last",  # a picture of 1 or 3 rows would be taken wrongly
-        ).to(self.model.device)
-        with torch.inference_mode():
-            out = self.model(**inputs)
-        scores = out.logits.sigmoid().amax(-1).float().cpu().numpy()
-        cxcywh = out.pred_boxes.float().cpu().numpy()
-        answers = []
-        for image, boxes, own in zip(images, cxcywh, scores, strict=True):
-            height, width = image.shape[:2]
-            c, half = boxes[:, :2], boxes[:, 2:] / 2
-            scale = np.array([width, height, width, height], np.float32)
-            answers.append((np.concatenate([c - half, c + half], 1).clip(0, 1) * scale, own))
-        return answers
-
     def _pick(
-        self, shot: Shot, answers: Mapping[str, Answer], least: Mapping[str, float]
+        self,
+        shot: Shot,
+        answers: Mapping[str, Answer],
+        least: Mapping[str, float],
+        *,
+        masks: bool = True,
     ) -> tuple[list[Detection], list[str]]:
         """The detections by falling score, and by what the others were beaten."""
         found: list[Detection] = []
         beaten: list[str] = []
         for spec in specs_of(shot.classes, self.classes):
-            boxes = np.concatenate([answers[p][0] for p in spec.queries])
-            scores = np.concatenate([answers[p][1] for p in spec.queries])
+            boxes = np.concatenate([answers[p].boxes for p in spec.queries])
+            scores = np.concatenate([answers[p].scores for p in spec.queries])
+            origin = [(p, i) for p in spec.queries for i in range(len(answers[p].scores))]
             keep = _suppress(boxes, scores, least[spec.name], self.nms_iou)
             boxes, scores = boxes[keep], scores[keep]
             lost = np.zeros(len(boxes), bool)
             for phrase in spec.reject:
-                other, theirs = answers[phrase]
+                other, theirs = answers[phrase].boxes, answers[phrase].scores
                 stronger = _iou(boxes, other) >= self.nms_iou
                 stronger &= theirs[None] > scores[:, None]
                 for i in np.flatnonzero(stronger.any(1) & ~lost)[:1]:
                     what = f"{theirs[stronger[i]].max():.2f} over {scores[i]:.2f}"
                     beaten.append(f"{phrase!r} fits better than {spec.name!r} ({what})")
                 lost |= stronger.any(1)
-            for box, score in zip(boxes[~lost].tolist(), scores[~lost].tolist(), strict=True):
-                found.append(Detection((box[0], box[1], box[2], box[3]), score, spec.name))
+            for i in np.flatnonzero(~lost):
+                x0, y0, x1, y1 = boxes[i].tolist()
+                phrase, query = origin[keep[i]]
+                mask = answers[phrase].mask if masks else None
+                own = mask(query) if mask else None
+                found.append(Detection((x0, y0, x1, y1), float(scores[i]), spec.name, own))
         return sorted(found, key=lambda d: -d.score), beaten
 
     def _across(self, found: list[Detection]) -> list[Detection]:

@@ -1,4 +1,4 @@
-"""Stage 2, which pixels: boxes to masks, by SAM. Knows no files."""
+"""Stage 2, which pixels: boxes to masks, by a SAM of any generation. Knows no files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class _View:
 
 
 class Segmenter:
-    """`model`, `processor`: a SAM of transformers. With `crop_padding` each box is shown alone, in
-    the square round it padded by that share of its longer side: finer masks of small products, one
-    encoding a box; None shows whole pictures, one encoding each. A mask may leave its box by
-    `box_margin` of the box's size, no farther: what lies beyond is another thing. A detection whose
-    mask covers less than `min_ratio` of the picture is dropped; a shot that loses all is skipped.
+    """`model`, `processor`: a SAM, SAM-HQ, SAM 2 or SAM 3 tracker of transformers; None where the
+    detector masks too: masks that detections bring are kept, and their boxes not asked. With
+    `crop_padding` each box is shown alone, in the square round it padded by that share of its
+    longer side: finer masks of small products, one encoding a box; None shows whole pictures, one
+    encoding each. A mask may leave its box by `box_margin` of the box's size, no farther: what lies
+    beyond is another thing. A detection whose mask covers less than `min_ratio` of the picture is
+    dropped; a shot that loses all is skipped.
     """
 
     def __init__(
@@ -71,7 +73,13 @@ class Segmenter:
         image = shot.image
         if image is None:
             raise ValueError("a shot without a picture: expected one; run generate or load first")
-        boxes = [d.box_xyxy for d in shot.detections]
+        boxes = [d.box_xyxy for d in shot.detections if d.mask is None]
+        if not boxes:
+            return []
+        if self.model is None:
+            raise ValueError(
+                "a box without a mask: expected a segmenter to mask it; set segment.model"
+            )
         if self.crop_padding is None:
             return [_View(index, image, [list(b) for b in boxes])]
         views = []
@@ -95,7 +103,8 @@ class Segmenter:
             return_tensors="pt",
             input_data_format="channels_last",
         )
-        sizes, reshaped = inputs["original_sizes"], inputs["reshaped_input_sizes"]
+        # SAM and SAM-HQ pad what they resize and must know by how much; SAM 2 and 3 do not pad
+        sizes = [inputs[k] for k in ("original_sizes", "reshaped_input_sizes") if k in inputs]
         device = self.model.device
         with torch.inference_mode():
             out = self.model(
@@ -104,7 +113,7 @@ class Segmenter:
                 multimask_output=False,
             )
         masks = self.processor.image_processor.post_process_masks(
-            out.pred_masks.float().cpu(), sizes, reshaped, mask_threshold=0.0
+            out.pred_masks.float().cpu(), *sizes, mask_threshold=0.0
         )
         scores = out.iou_scores.float().cpu()
         return [
@@ -113,13 +122,16 @@ class Segmenter:
         ]
 
     def _take(self, shot: Shot, masks: list[tuple[np.ndarray, float]]) -> Shot:
-        found = []
-        for detection, (whole, score) in zip(shot.detections, masks, strict=True):
-            mask = _near(whole, detection.box_xyxy, self.box_margin)
-            if mask.mean() >= self.min_ratio:
-                found.append(replace(detection, mask=mask, mask_score=score))
+        new, done = iter(masks), []
+        for detection in shot.detections:
+            if detection.mask is None:
+                whole, score = next(new)
+                mask = _near(whole, detection.box_xyxy, self.box_margin)
+                detection = replace(detection, mask=mask, mask_score=score)
+            done.append(detection)
+        found = [d for d in done if d.mask is not None and d.mask.mean() >= self.min_ratio]
         if not found:
-            largest = max(float(m.mean()) for m, _ in masks)
+            largest = max((float(d.mask.mean()) for d in done if d.mask is not None), default=0.0)
             return shot.skip(
                 Skip(
                     "no_mask",

@@ -29,6 +29,7 @@ _SETTING = {
     "retries": "run.retries",
     "batch_size": "run.batch_size",
     "device": "run.device",
+    "allow_pickle": "run.allow_pickle",
     "strength": "rerender.strength",
     "box_threshold": "detect.box_threshold",
     "mask_min_ratio": "mask.mask_min_ratio",

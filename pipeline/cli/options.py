@@ -148,6 +148,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
     "batch_size": click.option("--batch-size", type=int, help="Pictures a stage takes at once."),
     "device": click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."),
+    "allow_pickle": click.option(
+        "--allow-pickle",
+        is_flag=True,
+        default=None,
+        help="Read models from .pth files, whose source you trust.",
+    ),
     "set": click.option(
         "--set",
         "changes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Told:
     as fractions x0, y0, x1, y1 of the picture with a score, in the network's own output format."""
 
     device = "cpu"
+    config = SimpleNamespace(model_type="grounding-dino")
 
     def __init__(self, **answers: Boxes) -> None:
         self.answers = {k.replace("_", " "): v for k, v in answers.items()}

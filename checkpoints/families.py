@@ -1,0 +1,61 @@
+"""Which class of transformers loads which kind of detector or segmenter, by its config.json.
+
+Knows no stages and no settings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+Classes = Mapping[str, tuple[str, str]]
+"""A checkpoint's model_type → the names of the model's and the processor's class."""
+
+DETECTORS: Classes = {
+    "grounding-dino": ("GroundingDinoForObjectDetection", "AutoProcessor"),
+    "mm-grounding-dino": ("MMGroundingDinoForObjectDetection", "AutoProcessor"),
+    "owlv2": ("Owlv2ForObjectDetection", "Owlv2Processor"),
+    "sam3": ("Sam3Model", "Sam3Processor"),
+    "sam3_video": ("Sam3Model", "Sam3Processor"),  # what facebook/sam3 says of itself
+}
+SEGMENTERS: Classes = {
+    "sam": ("SamModel", "SamProcessor"),
+    "sam_hq": ("SamHQModel", "SamHQProcessor"),
+    "sam2": ("Sam2Model", "Sam2Processor"),
+    "sam2_video": ("Sam2Model", "Sam2Processor"),  # what facebook/sam2.1-* say of themselves
+    "sam3_tracker": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
+    "sam3_video": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
+}
+
+
+class UnsupportedModel(ValueError):
+    """A checkpoint of a kind that is not loaded here; the message names those that are."""
+
+
+def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, Any]:
+    """(model, processor) in float32 of a folder or hub repository. `role`: for messages."""
+    import torch
+    import transformers
+
+    config, _ = transformers.PretrainedConfig.get_config_dict(path, local_files_only=local)
+    if not config:
+        raise OSError(f"no config.json in {path}")
+    found = config.get("model_type")
+    if found not in classes:
+        raise UnsupportedModel(
+            f"{path} is no {role}: its config.json says model_type {found!r}; expected one of "
+            f"{', '.join(classes)}"
+        )
+    model_class, processor_class = (getattr(transformers, name, None) for name in classes[found])
+    if model_class is None or processor_class is None:
+        raise UnsupportedModel(
+            f"{path} is a {found}, unknown to the installed transformers "
+            f"{transformers.__version__}; pip install -U transformers"
+        )
+    with warnings.catch_warnings():  # advice on CUDA kernels, of no use to a user
+        warnings.filterwarnings("ignore", "You'd better set embed_dim", UserWarning)
+        model = model_class.from_pretrained(
+            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
+        )
+    return model, processor_class.from_pretrained(path, local_files_only=local)

@@ -1,0 +1,148 @@
+"""What each kind of detector answers to a phrase: boxes and scores, from some masks too.
+
+Knows the outputs of Grounding DINO, MM-Grounding-DINO, OWLv2 and SAM 3; no thresholds, no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Answer(NamedTuple):
+    """Each query's box, xyxy in pixels within the picture, float32 (n, 4), and score, 0..1 (n,).
+
+    `mask`: of a model that masks too: the mask of query i, bool (H, W).
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    mask: Callable[[int], np.ndarray] | None = None
+
+
+class UnknownDetector(ValueError):
+    """A model whose outputs are not known here."""
+
+
+def kind(model: Any) -> str:
+    """The model_type of a detector. Raises UnknownDetector for one that cannot be asked."""
+    name = str(getattr(getattr(model, "config", None), "model_type", type(model).__name__))
+    if name not in _ASK:
+        raise UnknownDetector(f"{name} is no known detector: expected one of {', '.join(_ASK)}")
+    return name
+
+
+_LAYOUT = {"input_data_format": "channels_last"}
+"""Said to each processor: a picture of 1 or 3 rows would be taken wrongly."""
+
+
+def scores_words(model: Any) -> bool:
+    """Whether the model scores each word of a phrase, so that a text threshold has a meaning."""
+    return kind(model).endswith("grounding-dino")
+
+
+def gives_masks(model: Any) -> bool:
+    """Whether its answers hold masks, so that no segmenter is needed."""
+    return kind(model) == "sam3"
+
+
+def ask(model: Any, processor: Any, images: Sequence[np.ndarray], phrase: str) -> list[Answer]:
+    """An answer for each picture; the pictures, uint8 (H, W, 3), are of one size."""
+    import torch
+
+    with torch.inference_mode():
+        return _ASK[kind(model)](model, processor, images, phrase)
+
+
+def _grounding(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
+    text = phrase.lower().rstrip(". ") + "."
+    inputs = processor(
+        images=list(images), text=[text] * len(images), return_tensors="pt", **_LAYOUT
+    )
+    out = model(**inputs.to(model.device))
+    scores = out.logits.sigmoid().amax(-1).float().cpu().numpy()
+    cxcywh = out.pred_boxes.float().cpu().numpy()
+    centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
+    boxes = np.concatenate([centre - half, centre + half], -1) * _scale(images[0])
+    return [Answer(_within(b, image), s) for image, b, s in zip(images, boxes, scores, strict=True)]
+
+
+def _owl(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
+    # the prompt is CLIP's, as OWLv2 was trained with; its boxes relate to the picture padded to a
+    # square, which the processor knows
+    text = [[f"a photo of a {phrase.strip()}"]] * len(images)
+    inputs = processor(
+        images=list(images), text=text, truncation=True, return_tensors="pt", **_LAYOUT
+    )
+    out = model(**inputs.to(model.device))
+    return _processed(processor.post_process_grounded_object_detection, out, images)
+
+
+def _sam3(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
+    # the processor has no truncation, and a longer text than the model's own breaks it
+    words = processor.tokenizer(
+        [phrase.strip()] * len(images),
+        padding="max_length",
+        max_length=model.config.text_config.max_position_embeddings,
+        truncation=True,
+        return_tensors="pt",
+    ).to(model.device)
+    pixels = processor.image_processor(list(images), return_tensors="pt", **_LAYOUT).to(
+        model.device
+    )
+    out = model(
+        pixel_values=pixels["pixel_values"],
+        input_ids=words["input_ids"],
+        attention_mask=words["attention_mask"],
+    )
+    answers = _processed(processor.post_process_object_detection, out, images)
+    return [
+        a._replace(mask=_resized(logits, image.shape[:2]))
+        for a, logits, image in zip(answers, out.pred_masks.float().cpu(), images, strict=True)
+    ]
+
+
+def _resized(logits: Any, shape: tuple[int, int]) -> Callable[[int], np.ndarray]:
+    """Mask logits (n, h, w) → a function of i. One at a time: all would not fit at 24 MP."""
+
+    def mask(i: int) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            share = torch.nn.functional.interpolate(
+                logits[i].sigmoid()[None, None], shape, mode="bilinear", align_corners=False
+            )
+            out: np.ndarray = (share[0, 0] > 0.5).numpy()
+        return out
+
+    return mask
+
+
+def _processed(post_process: Callable[..., Any], out: Any, images: Sequence[Any]) -> list[Answer]:
+    """Every query, by a processor's own post-processing: scores are above 0, so all pass."""
+    sizes = [image.shape[:2] for image in images]
+    found = post_process(out, threshold=-1.0, target_sizes=sizes)
+    return [
+        Answer(_within(f["boxes"].float().cpu().numpy(), image), f["scores"].float().cpu().numpy())
+        for f, image in zip(found, images, strict=True)
+    ]
+
+
+def _scale(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    return np.array([width, height, width, height], np.float32)
+
+
+def _within(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
+    out: np.ndarray = np.clip(boxes, 0, _scale(image)).astype(np.float32)
+    return out
+
+
+_ASK: dict[str, Callable[[Any, Any, Sequence[Any], str], list[Answer]]] = {
+    "grounding-dino": _grounding,
+    "mm-grounding-dino": _grounding,
+    "owlv2": _owl,
+    "sam3": _sam3,
+}
