@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from transformers import DPTForDepthEstimation
 
 
-def build(size: int = 128, width: int = 32, fusion: int = 32) -> DPTForDepthEstimation:
-    """A fresh DPT of about 1.7 M parameters, in the layout of `Intel/dpt-swinv2-tiny-256`."""
+def build(size: int = 128, width: int = 24, fusion: int = 24) -> DPTForDepthEstimation:
+    """A fresh DPT of about 1 M parameters, in the layout of `Intel/dpt-swinv2-tiny-256`."""
     from transformers import DPTConfig, DPTForDepthEstimation, Swinv2Config
 
     backbone = Swinv2Config(
