@@ -20,6 +20,7 @@ _COMMANDS = {
     "generate": ("run", "generate", "Stage 1 only: draw pictures from prompts."),
     "filter": ("run", "filter_", "Stage 2 only: find and mask the products in photos."),
     "enhance": ("run", "enhance", "The remainder: re-render the products of photos or of a run."),
+    "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "config": ("config", "config", "Show presets and settings."),

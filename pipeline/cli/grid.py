@@ -1,0 +1,133 @@
+"""`visuals grid`: prompts, LoRA weights, checkpoints, presets and seeds in one labelled picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from .options import apply, errors, parse_changes
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+
+
+_KINDS: dict[str, Literal["png", "jpeg", "webp"]] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+}
+
+
+def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{given!r}: expected numbers, as in 1,2,3", ctx, option) from None
+    if min(seeds) < 0 or max(seeds) >= 2**32:
+        raise click.BadParameter(f"{given!r}: expected 0 to 4294967295", ctx, option)
+    return seeds
+
+
+@click.command()
+@click.option(
+    "--class", "classes", multiple=True, metavar="NAME", help="Fills {class} in the prompts."
+)
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
+@click.option(
+    "--lora",
+    "loras",
+    multiple=True,
+    metavar="NAME:W,W",
+    help="A LoRA and its weights, 0 for without; a second one is chained.",
+)
+@click.option(
+    "--checkpoint", "checkpoints", multiple=True, metavar="MODEL", help="In place of the preset's."
+)
+@click.option(
+    "--preset", "presets", multiple=True, metavar="NAME", help="Default: mini; may be repeated."
+)
+@click.option("--seeds", default="0,1,2,3", show_default=True, metavar="N,N", callback=_seeds)
+@click.option(
+    "--columns", metavar="AXIS", help="preset, checkpoint, prompt, lora or seed across the top."
+)
+@click.option("--out", default="grid.png", show_default=True, metavar="FILE")
+@apply("device", "set", "json")
+@errors
+def grid(
+    classes: tuple[str, ...],
+    prompts: tuple[str, ...],
+    loras: tuple[str, ...],
+    checkpoints: tuple[str, ...],
+    presets: tuple[str, ...],
+    seeds: tuple[int, ...],
+    columns: str | None,
+    out: str,
+    device: str | None,
+    changes: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Draw the same pictures with different settings, side by side.
+
+    Every value of one axis is drawn with every value of the others. The last axis that varies
+    makes the columns, the others the rows.
+    """
+    from .. import grid as grids
+    from ..encode import Format
+    from ..models import build_stages, check_words
+    from ..pictures import write
+    from . import show
+
+    kind = _KINDS.get(Path(out).suffix.lower())
+    if kind is None:
+        raise click.UsageError(f"--out {out}: expected a name that ends in {', '.join(_KINDS)}")
+    overrides = {**parse_changes(changes), **({"run.device": device} if device else {})}
+    usual = presets or ("mini",)
+
+    def settings_of(preset: str, checkpoint: str | None) -> Settings:
+        from ...configs.schema import load_settings
+
+        more = {"generate.model": checkpoint} if checkpoint else {}
+        return load_settings(preset, {**overrides, **more})
+
+    texts: list[str] = []
+    for text in prompts or (settings_of(usual[0], None).generate.prompt,):
+        if "{class}" in text and not classes:
+            raise click.UsageError(f"no --class for {{class}} in {text!r}: expected one or more")
+        texts += (
+            [text.replace("{class}", name) for name in classes] if "{class}" in text else [text]
+        )
+    plan = grids.plan(
+        {
+            "preset": usual,
+            "checkpoint": checkpoints or (None,),
+            "prompt": list(dict.fromkeys(texts)),
+            "lora": grids.parse_loras(loras),
+            "seed": seeds,
+        },
+        columns,
+    )
+    for preset in usual:
+        for weights in plan.values["lora"]:
+            check_words(settings_of(preset, None), [weights.put(text) for text in texts])
+    with show.Bars(as_json) as bars:
+
+        def build(settings: Settings) -> Any:
+            return build_stages(settings, ("generate",), tell=bars.say)
+
+        drawn = grids.draw(plan.cells, settings_of, build, bars.update)
+    heads = [plan.label({plan.columns: value}) for value in plan.values[plan.columns]]
+    picture = grids.sheet(drawn, heads, [plan.label(row) for row in plan.rows])
+    write(Path(out), Format(kind).encode(picture))
+    missing = sum(isinstance(cell, str) for cell in drawn)
+    if as_json:
+        cells = [{**cell, "lora": str(cell["lora"])} for cell in plan.cells]
+        click.echo(json.dumps({"grid": out, "cells": cells, "missing": missing}))
+    else:
+        click.echo(f"{len(drawn)} pictures, {missing} missing", err=True)
+        click.echo(f"grid      {out}")
+    if missing == len(drawn):
+        raise SystemExit(1)

@@ -1,0 +1,220 @@
+"""A grid of stage 1's pictures: what changes with prompt, LoRA weight, checkpoint, preset, seed.
+
+Knows settings and stages; no terminal. Models are loaded once a preset and checkpoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..configs.schema import Settings
+    from .run import Stages
+
+AXES = ("preset", "checkpoint", "prompt", "lora", "seed")
+"""From what is loaded least often to what changes first; the last that varies makes columns."""
+MOST = 400
+"""Pictures of one grid; more are a mistake, or a run."""
+
+
+class GridError(ValueError):
+    """A grid that cannot be drawn; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """LoRAs by name with a weight each; weight 0 leaves the LoRA off."""
+
+    of: tuple[tuple[str, float], ...]
+
+    def put(self, prompt: str) -> str:
+        """The prompt with these weights: in the LoRA's own tag, or in one at the end.
+
+        >>> Weights((("look", 0.5), ("grain", 0))).put("a mug, <lora:look:1>, <lora:grain>")
+        'a mug, <lora:look:0.5>, '
+        """
+        for name, weight in self.of:
+            tag = f"<lora:{name}:{weight:g}>" if weight else ""
+            own = re.compile(rf"<lora:\s*{re.escape(name)}\s*(:[^>]*)?>", re.IGNORECASE)
+            if own.search(prompt):
+                prompt = own.sub(tag, prompt, count=1)
+            elif tag:
+                prompt = f"{prompt}, {tag}"
+        return prompt
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {weight:g}" for name, weight in self.of) or "no LoRA"
+
+
+def parse_loras(given: Sequence[str]) -> tuple[Weights, ...]:
+    """Every combination of `name:weight,weight` texts.
+
+    >>> [str(w) for w in parse_loras(["look:0,1", "grain:0.5"])]
+    ['look 0, grain 0.5', 'look 1, grain 0.5']
+    """
+    choices = []
+    for text in given:
+        name, _, rest = text.partition(":")
+        try:
+            weights = [float(w) for w in rest.split(",")] if rest else [1.0]
+        except ValueError:
+            raise GridError(
+                f"LoRA {text!r}: expected NAME:WEIGHT,WEIGHT, as in look:0,0.5,1"
+            ) from None
+        if not name.strip():
+            raise GridError(f"LoRA {text!r}: expected NAME:WEIGHT,WEIGHT, as in look:0,0.5,1")
+        choices.append([(name.strip(), w) for w in weights])
+    return tuple(Weights(combination) for combination in itertools.product(*choices))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The values of each axis, by AXES' names, and which makes the columns."""
+
+    values: Mapping[str, tuple[Any, ...]]
+    columns: str
+
+    def __post_init__(self) -> None:
+        number = len(self.cells)
+        if number > MOST:
+            sizes = ", ".join(f"{len(v)} of {k}" for k, v in self.values.items() if len(v) > 1)
+            raise GridError(f"{number} pictures ({sizes}): expected at most {MOST}; take fewer")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The values of the other axes, a row each."""
+        others = [name for name in AXES if name != self.columns]
+        return [
+            dict(zip(others, values, strict=True))
+            for values in itertools.product(*(self.values[name] for name in others))
+        ]
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """A value of every axis for each picture, row by row."""
+        return [{**row, self.columns: v} for row in self.rows for v in self.values[self.columns]]
+
+    def label(self, row: Mapping[str, Any]) -> str:
+        """What is special about a row: the values of the axes that vary, a line each."""
+        from ..stages.prompt import parse
+
+        shown = {"seed": lambda v: f"seed {v}", "prompt": lambda v: parse(v)[0]}
+        return "\n".join(
+            shown.get(name, str)(row[name])
+            for name in AXES
+            if name in row and len(self.values[name]) > 1
+        )
+
+
+def plan(values: Mapping[str, Sequence[Any]], columns: str | None = None) -> Plan:
+    """The plan of a grid; without `columns` the last axis that varies makes them."""
+    if columns is not None and columns not in AXES:
+        raise GridError(f"columns {columns!r}: expected one of {', '.join(AXES)}")
+    varying = [name for name in AXES if len(values[name]) > 1]
+    whole = {name: tuple(values[name]) for name in AXES}
+    return Plan(whole, columns or (varying[-1] if varying else "seed"))
+
+
+def draw(
+    cells: Sequence[Mapping[str, Any]],
+    settings_of: Callable[[str, str | None], Settings],
+    build: Callable[[Settings], Stages],
+    progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> list[Any]:
+    """A picture uint8 (H, W, 3) for each cell, or the text of why there is none.
+
+    `settings_of(preset, checkpoint)`; cells of one pair are drawn together.
+    """
+    from ..stages.shot import Prompted, Shot
+
+    out: list[Any] = [None] * len(cells)
+    by_model: dict[tuple[str, str | None], list[int]] = {}
+    for number, cell in enumerate(cells):
+        by_model.setdefault((cell["preset"], cell["checkpoint"]), []).append(number)
+    done = 0
+    for (preset, checkpoint), numbers in by_model.items():
+        settings = settings_of(preset, checkpoint)
+        stages = build(settings)
+        assert stages.generate is not None
+        size = settings.run.batch_size
+        for k in range(0, len(numbers), size):
+            chunk = numbers[k : k + size]
+            shots = []
+            for n in chunk:
+                cell = cells[n]
+                text = cell["lora"].put(cell["prompt"] or settings.generate.prompt)
+                source = Prompted(text, settings.generate.negative_prompt, cell["seed"])
+                shots.append(Shot(id=f"cell-{n:04d}", source=source, classes=()))
+            for n, shot in zip(chunk, stages.generate(shots), strict=True):
+                why = shot.failure or shot.reason
+                out[n] = shot.image if shot.image is not None else (why.message if why else "")
+            done += len(chunk)
+            progress("generate", done, len(cells))
+        del stages
+    return out
+
+
+def sheet(pictures: Sequence[Any], columns: Sequence[str], rows: Sequence[str]) -> np.ndarray:
+    """One labelled picture, uint8 (H, W, 3), of what `draw` gave; dark text on white."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    shown = [p for p in pictures if not isinstance(p, str)]
+    width = max((p.shape[1] for p in shown), default=128)
+    height = max((p.shape[0] for p in shown), default=128)
+    font = ImageFont.load_default(size=max(11, min(28, round(width / 14))))
+    gap = max(4, width // 32)
+    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+
+    def wrapped(text: str, room: int) -> str:
+        lines = []
+        for line in text.split("\n"):
+            words, now = line.split(" "), ""
+            for word in words:
+                longer = f"{now} {word}".strip()
+                if now and pen.textlength(longer, font=font) > room:
+                    lines.append(now)
+                    now = word
+                else:
+                    now = longer
+            lines.append(now)
+        return "\n".join(lines)
+
+    def extent(texts: Sequence[str]) -> tuple[int, int]:
+        boxes = [pen.multiline_textbbox((0, 0), t, font=font) for t in texts if t]
+        return (
+            round(max((b[2] for b in boxes), default=0)),
+            round(max((b[3] for b in boxes), default=0)),
+        )
+
+    heads = [wrapped(text, width) for text in columns]
+    sides = [wrapped(text, max(160, width)) for text in rows]
+    left, top = extent(sides)[0], extent(heads)[1]
+    left, top = left + 2 * gap if left else gap, top + 2 * gap if top else gap
+    tall = max(height, extent(sides)[1])
+    size = left + len(heads) * (width + gap), top + len(sides) * (tall + gap)
+    out = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(out)
+    for k, text in enumerate(heads):
+        middle = left + k * (width + gap) + width / 2
+        pen.multiline_text((middle, gap), text, "#222222", font, anchor="ma", align="center")
+    for j, text in enumerate(sides):
+        pen.multiline_text((gap, top + j * (tall + gap)), text, "#222222", font)
+    for n, picture in enumerate(pictures):
+        j, k = divmod(n, len(heads))
+        x, y = left + k * (width + gap), top + j * (tall + gap)
+        if isinstance(picture, str):
+            pen.rectangle((x, y, x + width, y + height), "#eeeeee")
+            pen.multiline_text(
+                (x + gap, y + gap), wrapped(picture, width - 2 * gap), "#a02020", font
+            )
+        else:
+            h, w = picture.shape[:2]
+            out.paste(Image.fromarray(picture), (x + (width - w) // 2, y + (height - h) // 2))
+    return np.asarray(out)
