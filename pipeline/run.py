@@ -187,6 +187,7 @@ def _again(shot: Shot, run_seed: int, attempt: int) -> Shot:
         control=None,
         blend=None,
         result=None,
+        prompts=(),
         status="pending",
         reason=None,
         failure=None,

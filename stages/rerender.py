@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, composite, crops, lora
+from . import batch, composite, crops, embed, lora, variants
 from .condition import Control
 from .generate import to_uint8
 from .prompt import expand, parse
@@ -43,12 +43,14 @@ class _Job:
     window: crops.Window
     turn: int
     prompt: str
+    negative: str
     seed: int
+    chunks: int
 
     @property
     def group(self) -> tuple[Any, ...]:
         """What must be equal in one call of the pipeline."""
-        return (repr(parse(self.prompt)[1]), self.window.size_wh)
+        return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks)
 
 
 class Rerenderer:
@@ -59,6 +61,7 @@ class Rerenderer:
     the model's tint off. `min_structure`: a result whose `edge_iou` with the source is lower is
     drawn again at 0.7 of the strength, up to three times in all; the best is kept. `prompts` and
     `edits` go by class; [SEP] parts a prompt by instance, [SKIP] leaves an instance as it is.
+    Choices in them (see `variants`) are made by each instance's seed, from `wildcards`.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Rerenderer:
         steps: int = 20,
         cfg_scale: float = 7.0,
         sampler: str = "DPM++ 2M Karras",
+        clip_skip: int | None = None,
         size_wh: tuple[int, int] = (512, 512),
         aspect_buckets: bool = False,
         padding: int = 32,
@@ -83,16 +87,19 @@ class Rerenderer:
         min_structure: float = 0.0,
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
+        wildcards: variants.Wildcards | None = None,
     ) -> None:
         self.pipe, self.controls = pipe, tuple(controls)
         self.template, self.negative = prompt_template, negative_prompt
         self.prompts, self.edits = dict(prompts or {}), dict(edits or {})
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
+        self.clip_skip = clip_skip
         self.strength = strength
         self.color_correction = color_correction
         self.min_structure = min_structure
         self.batch_size = batch_size
         self.lora_dirs = tuple(lora_dirs)
+        self.wildcards = wildcards
         levels = len(pipe.unet.config.block_out_channels)
         self.framing: dict[str, Any] = {
             "dilate": dilate,
@@ -183,9 +190,14 @@ class Rerenderer:
                 asked.append((window, prompt, shot.seed + k))
         order = crops.turns([window for window, _, _ in asked])
         return [
-            _Job(index, window, turn, prompt, seed)
+            self._job(index, window, turn, prompt, seed)
             for (window, prompt, seed), turn in zip(asked, order, strict=True)
         ]
+
+    def _job(self, index: int, window: crops.Window, turn: int, prompt: str, seed: int) -> _Job:
+        negative = variants.draw(self.negative, f"{seed}/negative", self.wildcards).text
+        chunks = embed.count(self.pipe, parse(prompt)[0], negative)
+        return _Job(index, window, turn, prompt, negative, seed, chunks)
 
     def _prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
         label = found.label
@@ -195,7 +207,13 @@ class Rerenderer:
             return shot.source.prompt
         parts = self.prompts.get(label, self.template).split("[SEP]")
         part = parts[min(number, len(parts) - 1)].strip()
-        return None if part == SKIP else expand(part, label, edit)
+        if part == SKIP:
+            return None
+        part, edit = (
+            variants.draw(text, f"{shot.seed + number}/{kind}", self.wildcards).text
+            for text, kind in ((part, "rerender"), (edit, "edit"))
+        )
+        return expand(part, label, edit)
 
     def _calls(self, jobs: list[_Job]) -> list[list[_Job]]:
         """The jobs in lists that one call of the pipeline can draw."""
@@ -224,8 +242,12 @@ class Rerenderer:
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
         with torch.inference_mode():
             drawn = self.pipe(
-                prompt=[text for text, _ in texts],
-                negative_prompt=[self.negative] * len(jobs),
+                **embed.encode(
+                    self.pipe,
+                    [text for text, _ in texts],
+                    [j.negative for j in jobs],
+                    clip_skip=self.clip_skip,
+                ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
                 control_image=hints if len(hints) > 1 else hints[0],

@@ -201,7 +201,7 @@ def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpa
 
     class Counted(type(inpaint)):  # type: ignore[misc]
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            calls.append(len(kwargs["prompt"]))
+            calls.append(len(kwargs["image"]))
             return whole(self, *args, **kwargs)
 
     inpaint.__class__ = Counted
