@@ -175,3 +175,41 @@ def test_prompt_refuses_in_one_line(folder: Path) -> None:
     result = visuals("prompt", "__colors__", "--set", f"generate.wildcard_dirs=[{folder}]")
     assert result.exit_code == 2 and result.stdout == ""
     assert len(result.stderr.splitlines()) == 1 and "did you mean 'colours'" in result.stderr
+
+
+def test_a_run_with_choices_repeats_and_its_manifest_holds_what_was_drawn(
+    mini: Path, folder: Path, tmp_path: Path
+) -> None:
+    def run(out: str) -> list[dict[str, Any]]:
+        result = visuals(
+            "run", "--class", "mug", "--count", "2", "--out", str(tmp_path / out), "--json",
+            "--prompt", "{old|new} {class}, (__colours__:1.2)",
+            "--negative-prompt", "{blurry|dark}", "--edit", "{tiny|huge}",
+            "--set", f"generate.wildcard_dirs=[{folder}]", "--set", "generate.steps=2",
+            "--set", "rerender.steps=2", "--set", "detect.box_threshold=0",
+            "--set", "detect.text_threshold=0", "--set", "run.retries=0",
+        )  # fmt: skip
+        assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+        lines = (tmp_path / out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    first, again = run("a"), run("b")
+    for one, two in zip(first, again, strict=True):
+        assert one["error"] is None
+        for key in ("prompt", "prompts", "edit", "seed"):
+            assert one[key] == two[key]
+        assert not set("{|_}") & set(one["prompt"]) and one["prompt"].endswith(":1.2)")
+        assert one["edit"] in ("tiny", "huge")
+        assert one["status"] == "enhanced" and all(one["edit"] in p for p in one["prompts"])
+        for name in (n for n in one["files"].values() if n):
+            assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_wildcard_that_is_not_there_stops_before_any_model(folder: Path, tmp_path: Path) -> None:
+    for option in ("--prompt", "--edit"):
+        result = visuals(
+            "run", "--class", "mug", option, "__colors__ {class}", "--out", str(tmp_path / "o"),
+            "--set", f"generate.wildcard_dirs=[{folder}]",
+        )  # fmt: skip
+        assert result.exit_code == 2 and "did you mean 'colours'" in result.stderr
+        assert not (tmp_path / "o").exists()
