@@ -188,6 +188,7 @@ def _again(shot: Shot, run_seed: int, attempt: int) -> Shot:
         blend=None,
         result=None,
         prompts=(),
+        negative_prompts=(),
         status="pending",
         reason=None,
         failure=None,

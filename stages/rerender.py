@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, composite, crops, embed, lora, variants
+from . import batch, composite, crops, embed, lora
 from .condition import Control
 from .generate import to_uint8
-from .prompt import expand, parse
+from .prompt import parse
 from .samplers import scheduler
-from .shot import Detection, Prompted, Shot, Skip
-
-SKIP = "[SKIP]"
-"""A prompt that leaves its instance as it is, as in ADetailer."""
+from .shot import Shot, Skip
+from .variants import Wildcards
+from .wording import Wording
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,12 @@ class Rerenderer:
         min_structure: float = 0.0,
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
-        wildcards: variants.Wildcards | None = None,
+        wildcards: Wildcards | None = None,
     ) -> None:
         self.pipe, self.controls = pipe, tuple(controls)
-        self.template, self.negative = prompt_template, negative_prompt
-        self.prompts, self.edits = dict(prompts or {}), dict(edits or {})
+        self.wording = Wording(
+            prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
+        )
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
         self.clip_skip = clip_skip
         self.strength = strength
@@ -99,7 +99,6 @@ class Rerenderer:
         self.min_structure = min_structure
         self.batch_size = batch_size
         self.lora_dirs = tuple(lora_dirs)
-        self.wildcards = wildcards
         levels = len(pipe.unet.config.block_out_channels)
         self.framing: dict[str, Any] = {
             "dilate": dilate,
@@ -152,7 +151,8 @@ class Rerenderer:
         for k, shot in enumerate(out):
             own = self._jobs(k, shot) if shot.open else []
             jobs += own
-            out[k] = replace(shot, prompts=tuple(job.prompt for job in own))
+            prompts, negatives = tuple(j.prompt for j in own), tuple(j.negative for j in own)
+            out[k] = replace(shot, prompts=prompts, negative_prompts=negatives)
             if shot.open and not own:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
                 out[k] = shot.skip(Skip("no_mask", why))
@@ -182,7 +182,7 @@ class Rerenderer:
         """A window for each instance that is to be drawn, in the detections' order."""
         asked = []
         for k, found in enumerate(shot.detections):
-            prompt = self._prompt(shot, found, k)
+            prompt = self.wording.prompt(shot, found, k)
             if found.mask is None or prompt is None:
                 continue
             window = crops.window(found.mask, **self.framing)
@@ -195,25 +195,9 @@ class Rerenderer:
         ]
 
     def _job(self, index: int, window: crops.Window, turn: int, prompt: str, seed: int) -> _Job:
-        negative = variants.draw(self.negative, f"{seed}/negative", self.wildcards).text
+        negative = self.wording.negative(seed)
         chunks = embed.count(self.pipe, parse(prompt)[0], negative)
         return _Job(index, window, turn, prompt, negative, seed, chunks)
-
-    def _prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
-        label = found.label
-        edit = shot.edit or self.edits.get(label, "")
-        own = isinstance(shot.source, Prompted) and len(shot.classes) == 1
-        if own and not edit and label not in self.prompts and isinstance(shot.source, Prompted):
-            return shot.source.prompt
-        parts = self.prompts.get(label, self.template).split("[SEP]")
-        part = parts[min(number, len(parts) - 1)].strip()
-        if part == SKIP:
-            return None
-        part, edit = (
-            variants.draw(text, f"{shot.seed + number}/{kind}", self.wildcards).text
-            for text, kind in ((part, "rerender"), (edit, "edit"))
-        )
-        return expand(part, label, edit)
 
     def _calls(self, jobs: list[_Job]) -> list[list[_Job]]:
         """The jobs in lists that one call of the pipeline can draw."""

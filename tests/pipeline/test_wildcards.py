@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from visuals.configs.schema import load_settings
 from visuals.pipeline import inputs, reading, wildcards
@@ -183,7 +184,7 @@ def test_a_run_with_choices_repeats_and_its_manifest_holds_what_was_drawn(
     def run(out: str) -> list[dict[str, Any]]:
         result = visuals(
             "run", "--class", "mug", "--count", "2", "--out", str(tmp_path / out), "--json",
-            "--prompt", "{old|new} {class}, (__colours__:1.2)",
+            "--set", "generate.clip_skip=1", "--prompt", "{old|new} {class}, (__colours__:1.2)",
             "--negative-prompt", "{blurry|dark}", "--edit", "{tiny|huge}",
             "--set", f"generate.wildcard_dirs=[{folder}]", "--set", "generate.steps=2",
             "--set", "rerender.steps=2", "--set", "detect.box_threshold=0",
@@ -201,6 +202,9 @@ def test_a_run_with_choices_repeats_and_its_manifest_holds_what_was_drawn(
         assert not set("{|_}") & set(one["prompt"]) and one["prompt"].endswith(":1.2)")
         assert one["edit"] in ("tiny", "huge")
         assert one["status"] == "enhanced" and all(one["edit"] in p for p in one["prompts"])
+        said = Image.open(tmp_path / "a" / one["files"]["result"]).info["parameters"]
+        assert said.split("\n")[0] in one["prompts"] and "Clip skip: 2" in said
+        assert said.split("\n")[1] in ("Negative prompt: blurry", "Negative prompt: dark")
         for name in (n for n in one["files"].values() if n):
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
