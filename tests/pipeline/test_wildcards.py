@@ -217,3 +217,19 @@ def test_a_wildcard_that_is_not_there_stops_before_any_model(folder: Path, tmp_p
         )  # fmt: skip
         assert result.exit_code == 2 and "did you mean 'colours'" in result.stderr
         assert not (tmp_path / "o").exists()
+
+
+def test_a_grid_draws_choices_by_its_seeds(mini: Path, folder: Path, tmp_path: Path) -> None:
+    def grid(prompt: str, name: str) -> bytes:
+        result = visuals(
+            "grid", "--prompt", prompt, "--seeds", "1,2,3", "--out", str(tmp_path / name),
+            "--columns", "seed", "--set", f"generate.wildcard_dirs=[{folder}]",
+            "--set", "generate.steps=1",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        with Image.open(tmp_path / name) as sheet:
+            return sheet.crop((0, sheet.height - 100, *sheet.size)).tobytes()
+
+    chosen = grid("(__colours__:1.5) mug", "a.png")
+    assert chosen == grid("(__colours__:1.5) mug", "b.png")
+    assert chosen not in [grid(f"({c}:1.5) mug", f"{c}.png") for c in ("red", "blue", "green")]
