@@ -59,6 +59,19 @@ def load_text_to_image(
     return pipe
 
 
+def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
+    """The tokenizer of a text-to-image checkpoint, without its models."""
+    from transformers import CLIPTokenizer
+
+    def load(path: str, local: bool) -> Any:
+        found = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
+        if len(found) < 256:  # transformers 5 makes one of no words where it finds no file
+            raise OSError("no tokenizer there")
+        return found
+
+    return _found(ref, load)
+
+
 def load_controlnet_inpaint(
     ref: str | os.PathLike[str],
     controlnet_refs: Sequence[str | os.PathLike[str]],

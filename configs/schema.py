@@ -36,6 +36,7 @@ class GenerateSettings(_Section):
 
     model: str
     lora_dirs: tuple[str, ...] = ()
+    wildcard_dirs: tuple[str, ...] = ()
     prompt: str = "{class}, studio photography, product photography"
     negative_prompt: str = ""
     steps: int = Field(30, ge=1, le=1000)

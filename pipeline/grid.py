@@ -132,6 +132,7 @@ def draw(
     `settings_of(preset, checkpoint)`; cells of one pair are drawn together.
     """
     from ..stages.shot import Prompted, Shot
+    from . import wildcards
 
     out: list[Any] = [None] * len(cells)
     by_model: dict[tuple[str, str | None], list[int]] = {}
@@ -151,6 +152,7 @@ def draw(
                 text = cell["lora"].put(cell["prompt"] or settings.generate.prompt)
                 source = Prompted(text, settings.generate.negative_prompt, cell["seed"])
                 shots.append(Shot(id=f"cell-{n:04d}", source=source, classes=()))
+            shots = wildcards.drawn(shots, wildcards.of(settings))
             for n, shot in zip(chunk, stages.generate(shots), strict=True):
                 why = shot.failure or shot.reason
                 out[n] = shot.image if shot.image is not None else (why.message if why else "")

@@ -202,6 +202,7 @@ class RunFolder:
                 "seed": source.seed,
                 "classes": list(shot.classes),
                 "edit": shot.edit,
+                "prompts": list(shot.prompts),
                 "status": shot.status,
                 "reason": None
                 if shot.reason is None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import classes
+from . import classes, wildcards
 from .run import Stages
 
 if TYPE_CHECKING:
@@ -171,11 +171,15 @@ def fingerprints(settings: Settings) -> dict[str, str]:
 
 
 def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
-    """Raises ValueError for a LoRA or a sampler that is not there, before anything is loaded."""
-    from ..stages import lora, prompt, samplers
+    """Raises ValueError for a LoRA, a wildcard or a sampler that is not there, before anything is
+    loaded, in the prompts of the settings and in these."""
+    from ..stages import lora, prompt, samplers, variants
 
+    wildcards.check(settings)
     own = [c.prompt or "" for c in settings.classes.values()]
-    for text in (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts):
+    templates = (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts)
+    known = wildcards.of(settings)
+    for text in (variants.draw(template, 0, known).text for template in templates):
         for tag in prompt.parse(text)[1]:
             lora.find(tag.name, lora_folders(settings))
     for name in (settings.generate.sampler, settings.rerender.sampler):
@@ -232,6 +236,8 @@ def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | 
         "steps": r.steps,
         "cfg_scale": r.cfg_scale,
         "sampler": r.sampler,
+        "clip_skip": settings.generate.clip_skip,
+        "wildcards": wildcards.of(settings),
         "size_wh": (r.width, r.height),
         "padding": r.padding,
         "mask_blur": r.mask_blur,

@@ -26,7 +26,9 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
     if not stage or not (drawn or hasattr(shot.source, "prompt")):
         return ""
     prompts = shot.prompts if drawn else (getattr(shot.source, "prompt", ""),)
-    negative = stage.get("negative_prompt") or settings["generate"].get("negative_prompt", "")
+    usual = stage.get("negative_prompt") or settings["generate"].get("negative_prompt", "")
+    against = shot.negative_prompts if drawn else (getattr(shot.source, "negative_prompt", ""),)
+    negative = " [SEP] ".join(dict.fromkeys(against)) or usual
     image = shot.image
     facts: dict[str, Any] = {"Steps": stage["steps"]}
     sampler, _, schedule = stage["sampler"].rpartition(" ")
@@ -45,7 +47,7 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
             "Inpaint area": "Only masked",
             "Masked area padding": stage["padding"],
         }
-    if settings["generate"].get("clip_skip") and not drawn:
+    if settings["generate"].get("clip_skip"):
         # diffusers counts the layers left out, A1111 the one that is read.
         facts["Clip skip"] = settings["generate"]["clip_skip"] + 1
     facts["Version"] = _version()

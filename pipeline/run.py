@@ -187,6 +187,8 @@ def _again(shot: Shot, run_seed: int, attempt: int) -> Shot:
         control=None,
         blend=None,
         result=None,
+        prompts=(),
+        negative_prompts=(),
         status="pending",
         reason=None,
         failure=None,

@@ -56,7 +56,7 @@ def check_classes(
 
 
 def unknown_words(text: str, known: Mapping[str, Any] | None, usual: str = "") -> list[str]:
-    """The words of a prompt that the model never saw; tags in <…> and weights are left out.
+    """The words of a prompt that the model never saw; tags, wildcards and weights are left out.
 
     `usual`: the preset's own prompt, whose words (an activation tag, say) are no surprise.
 
@@ -71,6 +71,6 @@ def unknown_words(text: str, known: Mapping[str, Any] | None, usual: str = "") -
         phrases += known.get(key, [])
     vocabulary = {word for phrase in phrases for word in re.findall(r"\w+", phrase.lower())}
     vocabulary.update(re.findall(r"\w+", usual.lower()))
-    plain = re.sub(r"<[^>]*>|\bBREAK\b", " ", text)
+    plain = re.sub(r"<[^>]*>|\bBREAK\b|__[\w\-./* ]+?__", " ", text)
     words = [word for word in re.findall(r"\w+", plain.lower()) if not word.isdigit()]
     return [word for word in dict.fromkeys(words) if word not in vocabulary and word not in _SMALL]

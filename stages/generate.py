@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, lora
+from . import batch, embed, lora
 from .prompt import parse
 from .samplers import scheduler
 from .shot import Prompted, Shot, Skip
@@ -29,8 +29,9 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 class Generator:
     """Draws the shots whose source is a prompt.
 
-    `width`, `height`: pixels; `sampler`: A1111's name; `clip_skip`: as in diffusers, 1 skips one
-    layer; `lora_dirs`: folders in which `<lora:name:weight>` is looked for.
+    Prompts have A1111's attention, of any length. `width`, `height`: pixels; `sampler`: A1111's
+    name; `clip_skip`: as in diffusers, 1 skips one layer; `lora_dirs`: folders in which
+    `<lora:name:weight>` is looked for.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class Generator:
             "guidance_scale": cfg_scale,
             "width": width,
             "height": height,
-            "clip_skip": clip_skip,
             "output_type": "np",
         }
+        self.clip_skip = clip_skip
         self.batch_size = batch_size
         self.lora_dirs = tuple(lora_dirs)
 
@@ -68,11 +69,16 @@ class Generator:
                 waiting,
                 self._draw,
                 where="generate",
-                key=lambda s: parse(s.source.prompt)[1],  # type: ignore[union-attr]
+                key=lambda s: self._group(s.source),  # type: ignore[arg-type]
                 size=self.batch_size,
             )
         )
         return [next(done) if d is not None else s for s, d in zip(shots, drawn, strict=True)]
+
+    def _group(self, source: Prompted) -> tuple[Any, ...]:
+        """What must be equal in one call: a longer neighbour would pad, and change, the picture."""
+        text, tags = parse(source.prompt)
+        return tags, embed.count(self.pipe, text, source.negative_prompt)
 
     def _draw(self, shots: list[Shot]) -> list[Shot]:
         import torch
@@ -84,8 +90,12 @@ class Generator:
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
         with torch.inference_mode():
             out = self.pipe(
-                prompt=[text for text, _ in parsed],
-                negative_prompt=[s.negative_prompt for s in sources],
+                **embed.encode(
+                    self.pipe,
+                    [text for text, _ in parsed],
+                    [s.negative_prompt for s in sources],
+                    clip_skip=self.clip_skip,
+                ),
                 generator=noise,
                 **self.options,
             )

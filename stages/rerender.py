@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, composite, crops, lora
+from . import batch, composite, crops, embed, lora
 from .condition import Control
 from .generate import to_uint8
-from .prompt import expand, parse
+from .prompt import parse
 from .samplers import scheduler
-from .shot import Detection, Prompted, Shot, Skip
-
-SKIP = "[SKIP]"
-"""A prompt that leaves its instance as it is, as in ADetailer."""
+from .shot import Shot, Skip
+from .variants import Wildcards
+from .wording import Wording
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,14 @@ class _Job:
     window: crops.Window
     turn: int
     prompt: str
+    negative: str
     seed: int
+    chunks: int
 
     @property
     def group(self) -> tuple[Any, ...]:
         """What must be equal in one call of the pipeline."""
-        return (repr(parse(self.prompt)[1]), self.window.size_wh)
+        return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks)
 
 
 class Rerenderer:
@@ -59,6 +60,7 @@ class Rerenderer:
     the model's tint off. `min_structure`: a result whose `edge_iou` with the source is lower is
     drawn again at 0.7 of the strength, up to three times in all; the best is kept. `prompts` and
     `edits` go by class; [SEP] parts a prompt by instance, [SKIP] leaves an instance as it is.
+    Choices in them (see `variants`) are made by each instance's seed, from `wildcards`.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Rerenderer:
         steps: int = 20,
         cfg_scale: float = 7.0,
         sampler: str = "DPM++ 2M Karras",
+        clip_skip: int | None = None,
         size_wh: tuple[int, int] = (512, 512),
         aspect_buckets: bool = False,
         padding: int = 32,
@@ -83,11 +86,14 @@ class Rerenderer:
         min_structure: float = 0.0,
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
+        wildcards: Wildcards | None = None,
     ) -> None:
         self.pipe, self.controls = pipe, tuple(controls)
-        self.template, self.negative = prompt_template, negative_prompt
-        self.prompts, self.edits = dict(prompts or {}), dict(edits or {})
+        self.wording = Wording(
+            prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
+        )
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
+        self.clip_skip = clip_skip
         self.strength = strength
         self.color_correction = color_correction
         self.min_structure = min_structure
@@ -145,7 +151,8 @@ class Rerenderer:
         for k, shot in enumerate(out):
             own = self._jobs(k, shot) if shot.open else []
             jobs += own
-            out[k] = replace(shot, prompts=tuple(job.prompt for job in own))
+            prompts, negatives = tuple(j.prompt for j in own), tuple(j.negative for j in own)
+            out[k] = replace(shot, prompts=prompts, negative_prompts=negatives)
             if shot.open and not own:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
                 out[k] = shot.skip(Skip("no_mask", why))
@@ -175,7 +182,7 @@ class Rerenderer:
         """A window for each instance that is to be drawn, in the detections' order."""
         asked = []
         for k, found in enumerate(shot.detections):
-            prompt = self._prompt(shot, found, k)
+            prompt = self.wording.prompt(shot, found, k)
             if found.mask is None or prompt is None:
                 continue
             window = crops.window(found.mask, **self.framing)
@@ -183,19 +190,14 @@ class Rerenderer:
                 asked.append((window, prompt, shot.seed + k))
         order = crops.turns([window for window, _, _ in asked])
         return [
-            _Job(index, window, turn, prompt, seed)
+            self._job(index, window, turn, prompt, seed)
             for (window, prompt, seed), turn in zip(asked, order, strict=True)
         ]
 
-    def _prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
-        label = found.label
-        edit = shot.edit or self.edits.get(label, "")
-        own = isinstance(shot.source, Prompted) and len(shot.classes) == 1
-        if own and not edit and label not in self.prompts and isinstance(shot.source, Prompted):
-            return shot.source.prompt
-        parts = self.prompts.get(label, self.template).split("[SEP]")
-        part = parts[min(number, len(parts) - 1)].strip()
-        return None if part == SKIP else expand(part, label, edit)
+    def _job(self, index: int, window: crops.Window, turn: int, prompt: str, seed: int) -> _Job:
+        negative = self.wording.negative(seed)
+        chunks = embed.count(self.pipe, parse(prompt)[0], negative)
+        return _Job(index, window, turn, prompt, negative, seed, chunks)
 
     def _calls(self, jobs: list[_Job]) -> list[list[_Job]]:
         """The jobs in lists that one call of the pipeline can draw."""
@@ -224,8 +226,12 @@ class Rerenderer:
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
         with torch.inference_mode():
             drawn = self.pipe(
-                prompt=[text for text, _ in texts],
-                negative_prompt=[self.negative] * len(jobs),
+                **embed.encode(
+                    self.pipe,
+                    [text for text, _ in texts],
+                    [j.negative for j in jobs],
+                    clip_skip=self.clip_skip,
+                ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
                 control_image=hints if len(hints) > 1 else hints[0],

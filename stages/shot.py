@@ -83,8 +83,9 @@ class Shot:
     `image`, `result`: uint8 (H, W, 3) RGB; `alpha`: uint8 or uint16 (H, W); `control`: uint8
     (h, w, 3), the control map of the crop; `blend`: float32 (H, W), the weight 0..1 with which
     the re-render was pasted: where it is 0, `result` equals `image`. `deep`, `deep_result`: the
-    same two with 16 bits a sample, uint16 (H, W, 3), where the source has them. `prompts`: what
-    stage 3 drew its instances from; `notes`: what a user should know of the source.
+    same two with 16 bits a sample, uint16 (H, W, 3), where the source has them. `prompts`,
+    `negative_prompts`: what stage 3 drew its instances from; `notes`: what a user should know of
+    the source.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Shot:
     result: np.ndarray | None = None
     deep_result: np.ndarray | None = None
     prompts: tuple[str, ...] = ()
+    negative_prompts: tuple[str, ...] = ()
     status: Status = "pending"
     reason: Skip | None = None
     failure: Failure | None = None

@@ -16,9 +16,11 @@ MODULES = (
     "visuals.pipeline.folders",
     "visuals.pipeline.run",
     "visuals.pipeline.words",
+    "visuals.stages.attention",
     "visuals.stages.classes",
     "visuals.stages.masks",
     "visuals.stages.prompt",
+    "visuals.stages.variants",
 )
 
 

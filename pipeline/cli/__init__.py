@@ -22,6 +22,7 @@ _COMMANDS = {
     "enhance": ("run", "enhance", "The remainder: re-render the products of photos or of a run."),
     "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
+    "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "config": ("config", "config", "Show presets and settings."),
 }

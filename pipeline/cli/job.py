@@ -76,6 +76,7 @@ def work(
 ) -> None:
     """Do the job; exits 1 where nothing came out but failures."""
     from .. import inputs as sources
+    from .. import reading, wildcards
     from ..annotations import require
     from ..models import check_words
     from ..run import Stages
@@ -92,6 +93,7 @@ def work(
     masks = files.own_masks(options, classes)
     output = files.output(settings, options)
     shots, found = shots_of(command, inputs, classes, options, settings)
+    shots = wildcards.drawn(shots, wildcards.of(settings))
     needs = tuple(needs) if inputs else ("generate", *needs)
     if masks is not None or (found is not None and command == "enhance"):
         needs = ("rerender",)
@@ -99,7 +101,10 @@ def work(
             theirs = options.get("mask") or inputs[0]
             show.warn(f"{theirs} holds the masks: mask options change nothing here")
     if "generate" in needs or "rerender" in needs:
-        check_words(settings, prompts)
+        drawn = {getattr(shot.source, "prompt", "") for shot in shots}
+        check_words(settings, {*prompts, *drawn})
+        for said in reading.notes(settings, drawn)[:5]:
+            show.warn(said)
     if options.get("dry_run"):
         out = files.out(command, classes, options)
         files.plan(shots, needs, out, masks, output, as_json=options["as_json"])

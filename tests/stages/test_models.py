@@ -201,7 +201,7 @@ def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpa
 
     class Counted(type(inpaint)):  # type: ignore[misc]
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            calls.append(len(kwargs["prompt"]))
+            calls.append(len(kwargs["image"]))
             return whole(self, *args, **kwargs)
 
     inpaint.__class__ = Counted
@@ -249,3 +249,44 @@ def test_two_controlnets_lead_together(pipe: Any, mini: Path) -> None:
     ]
     done = rerenderer(both, controls=controls)([masked((40, 30, 90, 70)), masked((4, 4, 30, 30))])
     assert [d.status for d in done] == ["enhanced"] * 2, done[0].failure
+
+
+def test_choices_and_weights_act_on_each_instance_by_its_seed(inpaint: Any) -> None:
+    """[SEP] parts templates by instance; what each was drawn from is told, choices made."""
+    boxes = (4, 4, 40, 40), (70, 40, 120, 90)
+    template = "{a|b|c|d} (__colour__:1.3) {class} [SEP] plain {class}"
+    options: dict[str, Any] = {
+        "prompt_template": template,
+        "edits": {"mug": "{tiny|huge}"},
+        "wildcards": {"colour": ["red", "blue", "green"]},
+        "steps": 2,
+    }
+    drawn = [rerenderer(inpaint, **options)([masked(*boxes)])[0] for _ in range(2)]
+    assert [s.status for s in drawn] == ["enhanced", "enhanced"], drawn[0].failure
+    first, second = drawn[0].prompts
+    assert drawn[1].prompts == (first, second)
+    assert not set("{_|") & set(first) and ":1.3)" in first
+    assert first.split()[-1] == second.split()[-1] == "mug"
+    assert second.split()[-2] in ("tiny", "huge")
+    others = [seeded(masked(boxes[0]), seed) for seed in range(6)]
+    done = rerenderer(inpaint, **options)(others)
+    assert len({s.prompts for s in done}) >= 3, [s.failure for s in done]
+
+
+def seeded(shot: Shot, seed: int) -> Shot:
+    from dataclasses import replace
+
+    return replace(shot, source=FileInput("p.png", seed))
+
+
+def test_a_prompt_s_weights_change_the_product_and_never_the_scene(inpaint: Any) -> None:
+    plain, same, heavy, long = (
+        rerenderer(inpaint, prompt_template=text)([masked((40, 30, 90, 70))])[0]
+        for text in ("red mug", "red mug", "(red:1.8) mug", "red mug, " * 40)
+    )
+    assert plain.result is not None and same.result is not None, plain.failure
+    assert np.array_equal(plain.result, same.result)
+    for other in (heavy, long):
+        assert other.result is not None, other.failure
+        assert not np.array_equal(plain.result, other.result)
+        assert other.metrics["changed_outside"] == 0

@@ -1,0 +1,106 @@
+"""`visuals prompt`: how a prompt is read, before anything is drawn from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import show
+from .options import apply, errors, parse_changes
+
+if TYPE_CHECKING:
+    from ..reading import Reading, Run
+
+
+@click.command()
+@click.argument("text", required=False)
+@apply("classes", "preset")
+@click.option(
+    "--count", type=click.IntRange(1), default=1, show_default=True, help="Draws a class."
+)
+@apply("seed", "set", "json")
+@errors
+def prompt(text: str | None, **options: Any) -> None:
+    """Show how the prompt TEXT is read: chunks, tokens, weights, LoRAs, choices made.
+
+    \b
+    TEXT is the preset's prompt where none is given. With the --class, --count and --seed of a
+    run it shows the prompts that the run draws from.
+    """
+    import json
+
+    from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
+    from ...configs.schema import load_settings
+    from .. import inputs, wildcards
+    from ..models import lora_folders
+    from ..reading import read
+    from ..words import unknown_words
+
+    changes = parse_changes(options["changes"])
+    if options["seed"] is not None:
+        changes["run.seed"] = options["seed"]
+    settings = load_settings(options["preset"], changes)
+    template = settings.generate.prompt if text is None else text
+    known = wildcards.of(settings)
+    try:
+        tokenizer = load_tokenizer(settings.generate.model)
+    except CheckpointError as error:
+        show.warn(f"tokens are not counted: {error}")
+        tokenizer = None
+    names = [name.partition("=")[0] for name in options["classes"]] or ["{class}"]
+    shots = inputs.prompted(names, options["count"], prompt=template, run_seed=settings.run.seed)
+    readings = []
+    for shot in shots:
+        source: Any = shot.source
+        readings.append(
+            read(
+                source.prompt,
+                shot.seed,
+                known=known,
+                tokenizer=tokenizer,
+                lora_dirs=lora_folders(settings),
+            )
+        )
+    words = known_words(settings.generate.model)
+    strange = unknown_words(" ".join(r.prompt for r in readings), words, settings.generate.prompt)
+    said = list(dict.fromkeys(note for r in readings for note in r.notes))
+    if any("{class}" in r.prompt for r in readings):
+        said.append("{class} stands for the class: name one by --class")
+    if strange:
+        said.append(f"{settings.generate.model} was not trained on: {', '.join(strange)}")
+    if options["as_json"]:
+        records = [{"id": s.id, **r.as_dict()} for s, r in zip(shots, readings, strict=True)]
+        click.echo(json.dumps({"prompts": records, "warnings": said}, ensure_ascii=False))
+        return
+    for k, (shot, reading) in enumerate(zip(shots, readings, strict=True)):
+        if len(shots) > 1:
+            click.echo(f"{'' if k == 0 else chr(10)}{shot.id}")
+        _print(reading)
+    for note in said:
+        show.warn(note)
+
+
+def _print(reading: Reading) -> None:
+    _line("prompt", reading.prompt)
+    for choice, drawn in reading.picks:
+        _line("drawn", f"{choice} → {drawn}")
+    for tag in reading.loras:
+        _line("LoRA", f"{tag.name}, UNet {tag.unet:g}, text encoder {tag.text_encoder:g}")
+    if reading.chunks is None:
+        for piece in reading.pieces:
+            _line(f"{piece.weight:.4g}", piece.text.strip())
+        return
+    for number, runs in enumerate(reading.chunks, 1):
+        count = sum(len(run.tokens) for run in runs)
+        _line(f"chunk {number}", f"{count} of {reading.room} tokens")
+        for run in runs:
+            _weight(run)
+
+
+def _weight(run: Run) -> None:
+    _line(f"{run.weight:>7.4g}", " ".join(run.tokens))
+
+
+def _line(name: str, text: str) -> None:
+    click.echo(f"{name:<9} {text}")

@@ -1,0 +1,136 @@
+"""How a prompt is read: its choices made, its LoRAs, the chunks of tokens and their weights.
+
+Knows tokenizers; loads no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..stages import attention, chunks, lora, variants
+from ..stages.prompt import LoraTag, parse
+from . import wildcards
+
+if TYPE_CHECKING:
+    from ..configs.schema import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """Tokens in a row that weigh the same."""
+
+    tokens: tuple[str, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A prompt as it is drawn from. `picks`: each choice and what it gave; `chunks`: None without
+    a tokenizer; `room`: tokens that a chunk holds; `notes`: what the user should know."""
+
+    prompt: str
+    seed: int
+    picks: tuple[tuple[str, str], ...]
+    loras: tuple[LoraTag, ...]
+    pieces: tuple[attention.Piece, ...]
+    chunks: tuple[tuple[Run, ...], ...] | None
+    room: int
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; a BREAK is a piece without weight."""
+        return {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "drawn": [{"choice": choice, "text": text} for choice, text in self.picks],
+            "loras": [
+                {"name": t.name, "unet": t.unet, "text_encoder": t.text_encoder} for t in self.loras
+            ],
+            "pieces": [
+                {"text": p.text, "weight": None if p is attention.BREAK else p.weight}
+                for p in self.pieces
+            ],
+            "chunks": None if self.chunks is None else [_chunk(runs) for runs in self.chunks],
+            "chunk_size": self.room,
+            "notes": list(self.notes),
+        }
+
+
+def _chunk(runs: Sequence[Run]) -> dict[str, Any]:
+    return {
+        "count": sum(len(run.tokens) for run in runs),
+        "tokens": [token for run in runs for token in run.tokens],
+        "weights": [run.weight for run in runs for _ in run.tokens],
+    }
+
+
+def read(
+    template: str,
+    seed: int,
+    *,
+    known: variants.Wildcards,
+    tokenizer: Any = None,
+    lora_dirs: Sequence[str] = (),
+) -> Reading:
+    """A template, drawn with a shot's own seed. Raises ValueError for one that cannot be drawn."""
+    drawn = variants.draw(template, seed, known)
+    text, tags = parse(drawn.text)
+    notes = attention.notes(text)
+    for tag in tags:
+        try:
+            lora.find(tag.name, lora_dirs)
+        except lora.LoraNotFound as error:
+            notes.append(str(error))
+    pieces = attention.parse(text)
+    for piece in pieces:
+        if piece is not attention.BREAK and not 0 <= piece.weight <= 2:
+            notes.append(f"{piece.text.strip()!r} weighs {piece.weight:.4g}: 0 to 2 is usual")
+    runs = None
+    if tokenizer is not None:
+        split = chunks.split(text, tokenizer)
+        runs = tuple(_runs(chunk, tokenizer) for chunk in split)
+        notes += _lengths(split, chunks.room(tokenizer), breaks=attention.BREAK in pieces)
+    return Reading(
+        prompt=drawn.text,
+        seed=seed,
+        picks=tuple(drawn.picks),
+        loras=tags,
+        pieces=tuple(pieces),
+        chunks=runs,
+        room=chunks.room(tokenizer) if tokenizer is not None else 0,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _runs(chunk: chunks.Chunk, tokenizer: Any) -> tuple[Run, ...]:
+    runs: list[Run] = []
+    for token, weight in zip(chunk.ids, chunk.weights, strict=True):
+        word = tokenizer.decode([token]).strip()
+        if runs and runs[-1].weight == weight:
+            runs[-1] = Run((*runs[-1].tokens, word), weight)
+        else:
+            runs.append(Run((word,), weight))
+    return tuple(runs)
+
+
+def _lengths(split: Sequence[chunks.Chunk], room: int, *, breaks: bool) -> list[str]:
+    total, said = sum(len(chunk.ids) for chunk in split), []
+    if len(split) > 1 and not breaks:
+        said.append(
+            f"{total} tokens: {len(split)} chunks of {room}; what comes late in a long prompt "
+            "tells less: put what counts first, or part it by BREAK"
+        )
+    said += [f"chunk {k} is empty" for k, chunk in enumerate(split, 1) if total and not chunk.ids]
+    return said
+
+
+def notes(settings: Settings, prompts: Collection[str]) -> list[str]:
+    """What to know of the prompts of shots and of the settings' own, each thing once."""
+    g, r = settings.generate, settings.rerender
+    own = [r.prompt or "", g.negative_prompt, r.negative_prompt]
+    own += [c.prompt or "" for c in settings.classes.values()]
+    known = wildcards.of(settings)
+    texts = [*prompts, *(variants.draw(text, 0, known).text for text in own)]
+    return list(dict.fromkeys(note for text in texts for note in attention.notes(text)))

@@ -1,0 +1,107 @@
+"""Folders of wildcard files, and the prompts of a run's shots with their choices made.
+
+A file `colours.txt` is the wildcard `__colours__`, `wood/dark.txt` is `__wood/dark__`: an entry a
+line, `#` begins a comment. Knows no models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..stages import variants
+
+if TYPE_CHECKING:
+    from ..configs.schema import Settings
+    from ..stages.shot import Shot
+
+_COMMENT = re.compile(r"(^|\s)#.*")
+
+
+class WildcardFileError(ValueError):
+    """A wildcard folder or file that cannot be read; the message says got, expected, remedy."""
+
+
+class Folders(Mapping[str, tuple[str, ...]]):
+    """The wildcards of some folders by name; a file is read when it is asked for.
+
+    Where two folders hold a name, the first one's counts. Raises WildcardFileError for a folder
+    that is not there, and when read for a file that is not text or holds no entry.
+    """
+
+    def __init__(self, folders: Sequence[str | Path]) -> None:
+        self._files: dict[str, Path] = {}
+        self._read: dict[str, tuple[str, ...]] = {}
+        for folder in (Path(f).expanduser() for f in folders):
+            if not folder.is_dir():
+                raise WildcardFileError(
+                    f"no folder {str(folder)!r}: expected one with wildcard files (colours.txt, "
+                    "an entry a line); set generate.wildcard_dirs"
+                )
+            for file in sorted(folder.rglob("*.txt")):
+                self._files.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        if name not in self._read:
+            self._read[name] = _entries(self._files[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _entries(file: Path) -> tuple[str, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise WildcardFileError(
+            f"{file}: not UTF-8 text; expected an entry a line; save it as UTF-8"
+        ) from None
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise WildcardFileError(f"{file}: {why}; expected a text file; check it") from None
+    bare = (_COMMENT.sub("", line).strip() for line in lines)
+    entries = tuple(line for line in bare if line)
+    if not entries:
+        raise WildcardFileError(f"{file}: no entry in it; expected one a line")
+    return entries
+
+
+def of(settings: Settings) -> Folders:
+    """The wildcards that the settings name."""
+    return Folders(settings.generate.wildcard_dirs)
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a prompt of the settings that some seed could not draw."""
+    wildcards = of(settings)
+    g, r = settings.generate, settings.rerender
+    texts = [g.prompt, g.negative_prompt, r.prompt or "", r.negative_prompt]
+    texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
+    for text in texts:
+        variants.check(text, wildcards)
+
+
+def drawn(shots: Sequence[Shot], wildcards: variants.Wildcards) -> list[Shot]:
+    """The shots with the choices of prompt, negative prompt and edit made, each by its own seed."""
+    out = []
+    for shot in shots:
+        source: Any = shot.source
+        if hasattr(source, "prompt"):
+            text = variants.draw(source.prompt, shot.seed, wildcards).text
+            source = replace(
+                source,
+                prompt=text.replace("{class}", shot.classes[0]) if shot.classes else text,
+                negative_prompt=variants.draw(
+                    source.negative_prompt, f"{shot.seed}/negative", wildcards
+                ).text,
+            )
+        edit = variants.draw(shot.edit, f"{shot.seed}/edit", wildcards).text
+        out.append(replace(shot, source=source, edit=edit))
+    return out

@@ -1,0 +1,115 @@
+"""A1111's attention: `(more)`, `[less]`, `(so much:1.3)`, `BREAK`. Text to weighted pieces.
+
+Knows no models. The reading is that of stable-diffusion-webui's wiki, "Attention/emphasis", and
+of the examples beside its parser, without prompt editing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+STEP = 1.1
+"""What one pair of round brackets multiplies by, and one of square brackets divides by."""
+
+_MARK = re.compile(
+    r"""\\ (?P<literal> [()\[\]\\]? )                                  # a lone \ goes
+      | : \s* (?P<weight> [+-]? (?: \d+ \.? \d* | \. \d+ ) ) \s* \)    # the end of (text:1.2)
+      | (?P<bracket> [()\[\]] )
+      | (?P<pause> \s* \b BREAK \b \s* )""",
+    re.VERBOSE,
+)
+_FORMS = (
+    (r"\[[^\[\]]*:\s*[\d.]+\s*\]", "prompt editing"),
+    (r"\[[^\[\]]*\|[^\[\]]*\]", "alternating words"),
+    (r"\bAND\b", "joining prompts by AND"),
+)
+_INSTEAD = {"joining prompts by AND": "AND is read as a word"}
+
+
+class Piece(NamedTuple):
+    """A part of a prompt, and how much it weighs; 1 is plain."""
+
+    text: str
+    weight: float
+
+
+BREAK = Piece("BREAK", -1.0)
+"""Stands between pieces where a chunk ends."""
+
+
+def parse(text: str) -> list[Piece]:
+    r"""The prompt in pieces of one weight each, in order; at least one, which may be empty.
+
+    `(x)` weighs 1.1, `[x]` 1/1.1, `(x:1.2)` 1.2; nesting multiplies; `\(` is a bracket to read; one
+    that is never closed runs to the end, one that was never opened is text.
+
+    >>> parse(r"a (((house:1.3)) [on] hill\(s\)")
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [Piece(text='a ', weight=1.0), Piece(text='house', weight=1.5730000000000004),
+     Piece(text=' ', weight=1.1), Piece(text='on', weight=1.0),
+     Piece(text=' hill(s)', weight=1.1)]
+    """
+    texts, spans, _, _ = _scan(text)
+    weights = [1.0] * len(texts)
+    for start, end, factor in spans:
+        for k in range(start, end):
+            weights[k] *= factor
+    pieces: list[Piece] = []
+    for part, weight in zip(texts, weights, strict=True):
+        if part is None:
+            pieces.append(BREAK)
+        elif part and pieces and pieces[-1] is not BREAK and pieces[-1].weight == weight:
+            pieces[-1] = Piece(pieces[-1].text + part, weight)
+        elif part:
+            pieces.append(Piece(part, weight))
+    return pieces or [Piece("", 1.0)]
+
+
+def notes(text: str) -> list[str]:
+    """A sentence for each form that A1111 reads and this program does not, and for each bracket
+    without its other half."""
+    said = []
+    for pattern, name in _FORMS:
+        for match in re.finditer(pattern, re.sub(r"\\.", "  ", text)):
+            form = text[match.start() : match.end()]
+            instead = _INSTEAD.get(name, "it is read as text of less weight")
+            said.append(f"{form!r}: {name} is not supported; {instead}")
+    _, _, left_open, stray = _scan(text)
+    said += [f"{b!r} is never closed: it runs to the end of the prompt" for b in left_open]
+    said += [f"{b!r} was never opened: it is read as text" for b in stray]
+    return said
+
+
+def _scan(
+    text: str,
+) -> tuple[list[str | None], list[tuple[int, int, float]], list[str], list[str]]:
+    """Texts (None is a BREAK), spans of them with a factor each, brackets left open, stray ones."""
+    texts: list[str | None] = []
+    spans: list[tuple[int, int, float]] = []
+    opened: dict[str, list[int]] = {"(": [], "[": []}
+    stray = []
+    factors = {"(": STEP, "[": 1 / STEP}
+    place = 0
+    for mark in _MARK.finditer(text):
+        texts.append(text[place : mark.start()])
+        place = mark.end()
+        bracket, weight = mark["bracket"], mark["weight"]
+        if mark["pause"] is not None:
+            texts.append(None)
+        elif mark["literal"] is not None:
+            texts.append(mark["literal"])
+        elif bracket in opened:
+            opened[bracket].append(len(texts))
+        else:
+            kind = "[" if bracket == "]" else "("
+            if opened[kind]:
+                factor = float(weight) if weight else factors[kind]
+                spans.append((opened[kind].pop(), len(texts), factor))
+            else:
+                texts.append(mark.group())
+                stray.append(bracket or ")")
+    texts.append(text[place:])
+    for kind, starts in opened.items():
+        spans += [(start, len(texts), factors[kind]) for start in starts]
+    return texts, spans, [b for b, starts in opened.items() for _ in starts], stray

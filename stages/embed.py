@@ -1,0 +1,147 @@
+"""Prompts to the embeddings that a Stable Diffusion pipeline takes, weighted, of any length.
+
+Each chunk of 75 tokens goes through the text encoder by itself, so that an embedding depends on
+nothing but its chunk: not on the batch, not on what follows. Knows SD 1.x, 2.x and SDXL, with both
+of its encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .chunks import Chunk, padded, split
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Of one prompt: float (tokens, channels), and the pooled one (channels) of SDXL or None."""
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None
+
+
+def count(pipe: Any, *texts: str) -> int:
+    """The chunks that the longest of the texts takes: what a call of the pipeline is padded to."""
+    return max(
+        len(split(_converted(pipe, text, tokenizer), tokenizer))
+        for text in texts
+        for tokenizer, _ in _encoders(pipe)
+    )
+
+
+def encode(
+    pipe: Any, prompts: Sequence[str], negatives: Sequence[str], *, clip_skip: int | None = None
+) -> dict[str, torch.Tensor]:
+    """What `pipe` is called with in place of prompts and negative prompts, of equal number.
+
+    `prompt_embeds`, `negative_prompt_embeds` (N, 77 × chunks, channels), for SDXL
+    `pooled_prompt_embeds` and `negative_pooled_prompt_embeds` (N, channels) too. Prompts have
+    A1111's attention and no LoRA tags. A plain one of up to 75 tokens gives, bit for bit, what the
+    pipeline's own `encode_prompt` gives. `clip_skip`: as in diffusers, 1 skips one layer; here
+    of the negative prompt too, as in A1111. Where the pipeline says `force_zeros_for_empty_prompt`
+    (SDXL), an empty negative prompt is zeros.
+    """
+    import torch
+
+    chunks = count(pipe, *prompts, *negatives)
+    known: dict[tuple[int, Chunk], _Text] = {}
+    texts = {
+        text: _embed(pipe, text, chunks, clip_skip, known)
+        for text in dict.fromkeys((*prompts, *negatives))
+    }
+    against = dict(texts)
+    if "" in against and getattr(pipe.config, "force_zeros_for_empty_prompt", False):
+        against[""] = _zeros(texts[""])
+    out = {
+        "prompt_embeds": torch.stack([texts[t].tokens for t in prompts]),
+        "negative_prompt_embeds": torch.stack([against[t].tokens for t in negatives]),
+    }
+    pooled = [texts[t].pooled for t in prompts], [against[t].pooled for t in negatives]
+    for name, rows in zip(("pooled", "negative_pooled"), pooled, strict=True):
+        there = [row for row in rows if row is not None]
+        if there:
+            out[f"{name}_prompt_embeds"] = torch.stack(there)
+    return out
+
+
+def _encoders(pipe: Any) -> list[tuple[Any, Any]]:
+    """(tokenizer, text encoder), one pair or two; SDXL's refiner has the second only."""
+    names = (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2"))
+    pairs = [(getattr(pipe, t, None), getattr(pipe, e, None)) for t, e in names]
+    return [(tokenizer, encoder) for tokenizer, encoder in pairs if encoder is not None]
+
+
+def _converted(pipe: Any, text: str, tokenizer: Any) -> str:
+    """The text with textual inversions of several vectors written out, as diffusers does."""
+    convert = getattr(pipe, "maybe_convert_prompt", None)
+    return str(convert(text, tokenizer)) if convert else text
+
+
+def _embed(
+    pipe: Any,
+    text: str,
+    length: int,
+    clip_skip: int | None,
+    known: dict[tuple[int, Chunk], _Text],
+) -> _Text:
+    """A prompt through every encoder, padded with empty chunks to `length` of them."""
+    import torch
+
+    parts, pooled = [], None
+    for which, (tokenizer, encoder) in enumerate(_encoders(pipe)):
+        chunks = split(_converted(pipe, text, tokenizer), tokenizer)
+        chunks += [Chunk()] * (length - len(chunks))
+        for chunk in chunks:
+            if (which, chunk) not in known:
+                known[which, chunk] = _encode_chunk(pipe, tokenizer, encoder, chunk, clip_skip)
+        done = [known[which, chunk] for chunk in chunks]
+        parts.append(torch.cat([part.tokens for part in done]))
+        pooled = done[0].pooled
+    return _Text(torch.cat(parts, dim=-1), pooled)
+
+
+def _encode_chunk(
+    pipe: Any, tokenizer: Any, encoder: Any, chunk: Chunk, clip_skip: int | None
+) -> _Text:
+    import torch
+
+    ids = torch.tensor([padded(chunk, tokenizer)], device=pipe._execution_device)
+    out = encoder(ids, output_hidden_states=True)
+    if hasattr(pipe, "text_encoder_2"):  # SDXL reads the last layer but one, without its norm
+        hidden = out.hidden_states[-2 - (clip_skip or 0)]
+    elif clip_skip:
+        # transformers 4 keeps the norm below text_model, 5 in the encoder itself.
+        norm = getattr(encoder, "text_model", encoder).final_layer_norm
+        hidden = norm(out.hidden_states[-1 - clip_skip])
+    else:
+        hidden = out.last_hidden_state
+    pooled = getattr(out, "text_embeds", None)
+    return _Text(_weighted(hidden[0], chunk), None if pooled is None else pooled[0])
+
+
+def _weighted(hidden: torch.Tensor, chunk: Chunk) -> torch.Tensor:
+    """`hidden` (tokens, channels) times the weights, with the mean that it had before.
+
+    As A1111's emphasis "Original" does, chunk by chunk; begin, end and padding weigh 1.
+    """
+    if chunk.plain:
+        return hidden
+    weights = hidden.new_ones(len(hidden), dtype=hidden.float().dtype)
+    weights[1 : 1 + len(chunk.weights)] = weights.new_tensor(chunk.weights)
+    before = hidden.float()
+    after = before * weights[:, None]
+    if after.mean() != 0:
+        after = after * (before.mean() / after.mean())
+    return after.to(hidden.dtype)
+
+
+def _zeros(text: _Text) -> _Text:
+    import torch
+
+    pooled = None if text.pooled is None else torch.zeros_like(text.pooled)
+    return _Text(torch.zeros_like(text.tokens), pooled)

@@ -1,0 +1,175 @@
+"""Templates with a choice in them: `{red|blue} mug`, `{2$$oak|ash|fir}`, `__colours__`.
+
+The syntax is that of sd-dynamic-prompts. A seed chooses, so that a run repeats. Knows no files:
+wildcards come as a mapping of names to entries.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+Wildcards = Mapping[str, Sequence[str]]
+
+_NAME = re.compile(r"__((?:[^\W_]|\*)(?:[\w\-./* ]*?(?:[^\W_]|\*))?)__")
+_HOW_MANY = re.compile(r"\s*(\d+)(?:-(\d+))?\$\$")
+_WEIGHT = re.compile(r"\s*(\d+(?:\.\d+)?)::")
+
+
+class WildcardError(ValueError):
+    """A wildcard or a choice that cannot be drawn; the message says got, expected, remedy."""
+
+
+@dataclass
+class Drawn:
+    """A template with its choices made. `picks`: what was asked and what was drawn, in order."""
+
+    text: str
+    picks: list[tuple[str, str]] = field(default_factory=list)
+
+
+def draw(template: str, seed: int | str, wildcards: Wildcards | None = None) -> Drawn:
+    """Make every choice of a template; a text without any comes back as it is.
+
+    `{a|b}` is one of these, `{2$$a|b|c}` two different ones with ", " between, `{1-2$$ and $$a|b}`
+    one or two with " and "; `{3::a|b}` makes `a` three times as likely. `__name__` is an entry of
+    that wildcard, `__*/name__` of all that match. Choices nest. Braces without `|` or `$$` stay,
+    as in `{class}`. Raises WildcardError for a wildcard that is not there or holds itself.
+
+    >>> draw("{red|blue} __thing__", 0, {"thing": ["mug", "{oak|ash} chair"]}).text
+    'blue oak chair'
+    """
+    drawer = _Drawer(random.Random(seed), wildcards or {})
+    return Drawn(drawer.text(template), drawer.picks)
+
+
+def check(template: str, wildcards: Wildcards | None = None) -> None:
+    """Raises WildcardError where some seed would: for every wildcard that can be reached."""
+    drawer = _Drawer(random.Random(0), wildcards or {})
+    done: set[str] = set()
+
+    def visit(text: str, inside: tuple[str, ...]) -> None:
+        for match in _NAME.finditer(text):
+            if _in_tag(text, match.start()) and match[1] not in drawer.wildcards:
+                continue
+            entries = drawer.entries(match[1], inside)
+            if match[1] not in done:
+                for entry in entries:
+                    visit(entry, (*inside, match[1]))
+                done.add(match[1])
+
+    visit(template, ())
+
+
+class _Drawer:
+    def __init__(self, rng: random.Random, wildcards: Wildcards) -> None:
+        self.rng, self.wildcards = rng, wildcards
+        self.picks: list[tuple[str, str]] = []
+
+    def text(self, text: str, inside: tuple[str, ...] = ()) -> str:
+        """`text` with its choices made, from left to right; `inside`: the wildcards around it."""
+        out, place = "", 0
+        while place < len(text):
+            if text[place] == "{":
+                end = _closing(text, place)
+                inner = text[place + 1 : end]
+                if end > 0 and (len(_split(inner)) > 1 or _HOW_MANY.match(inner)):
+                    out += self._choice(inner, inside)
+                    place = end + 1
+                    continue
+            name = _NAME.match(text, place)
+            if name and (not _in_tag(text, place) or name[1] in self.wildcards):
+                (drawn,) = self._pick(self.entries(name[1], inside), 1)
+                drawn = self.text(drawn, (*inside, name[1]))
+                self.picks.append((name[0], drawn))
+                out += drawn
+                place = name.end()
+                continue
+            out += text[place]
+            place += 1
+        return out
+
+    def _choice(self, inner: str, inside: tuple[str, ...]) -> str:
+        """One `{…}`, without its braces."""
+        low = high = 1
+        between, rest = ", ", inner
+        many = _HOW_MANY.match(inner)
+        if many:
+            low, high = int(many[1]), int(many[2] or many[1])
+            rest = inner[many.end() :]
+            first, dollars, others = rest.partition("$$")
+            if dollars and "|" not in first:
+                between, rest = first, others
+        options = _split(rest)
+        name = _NAME.fullmatch(options[0].strip())
+        if name and len(options) == 1:  # {2$$__colours__}: two different entries
+            options = list(self.entries(name[1], inside))
+            inside = (*inside, name[1])
+        number = self.rng.randint(min(low, high), max(low, high)) if low != high else low
+        chosen = [self.text(o, inside).strip() for o in self._pick(options, number)]
+        drawn = between.join(chosen)
+        self.picks.append((f"{{{inner}}}", drawn))
+        return drawn
+
+    def _pick(self, options: Sequence[str], number: int) -> list[str]:
+        """So many of the options, each once, without their weights; all if there are fewer."""
+        weights = [float(m[1]) if (m := _WEIGHT.match(o)) else 1.0 for o in options]
+        left = [k for k, weight in enumerate(weights) if weight > 0]
+        if not left:
+            raise WildcardError(
+                f"{{{'|'.join(options)}}}: every weight is 0; expected one above 0 to draw from"
+            )
+        picked: list[str] = []
+        while left and len(picked) < number:
+            (k,) = self.rng.choices(left, [weights[k] for k in left])
+            left.remove(k)
+            picked.append(_WEIGHT.sub("", options[k], count=1).strip())
+        return picked
+
+    def entries(self, name: str, inside: tuple[str, ...]) -> Sequence[str]:
+        """The entries of a wildcard, or of all that match a name with `*`."""
+        if name in inside:
+            raise WildcardError(
+                f"wildcard {' → '.join((*inside, name))} holds itself; take one of them out"
+            )
+        there = sorted(self.wildcards)
+        names = [n for n in there if fnmatchcase(n, name)] if "*" in name else [name]
+        if not names or not set(names) <= set(there):
+            near = difflib.get_close_matches(name, there, 1, 0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise WildcardError(
+                f"no wildcard {name!r}{hint} (there: {', '.join(there) or 'none'}); "
+                f"add {name}.txt to a folder of generate.wildcard_dirs"
+            )
+        return [entry for n in names for entry in self.wildcards[n]]
+
+
+def _closing(text: str, start: int) -> int:
+    """The place of the brace that closes the one at `start`; -1 where none does."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return place
+    return -1
+
+
+def _split(inner: str) -> list[str]:
+    """The options of a choice: parted by `|`, but not by those of a choice within."""
+    options, depth = [""], 0
+    for character in inner:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "|" and depth == 0:
+            options.append("")
+        else:
+            options[-1] += character
+    return options
+
+
+def _in_tag(text: str, place: int) -> bool:
+    """Whether it stands in `<lora:…>`: names of files may hold `__` of their own."""
+    return text.rfind("<", 0, place) > text.rfind(">", 0, place)

@@ -1,0 +1,49 @@
+"""What each instance of stage 3 is drawn from: templates by class, edits, choices made.
+
+Knows no models and no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import variants
+from .prompt import expand
+from .shot import Detection, Prompted, Shot
+
+SKIP = "[SKIP]"
+"""A prompt that leaves its instance as it is, as in ADetailer."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """`prompts` and `edits` go by class, over `template`; [SEP] parts a prompt by instance.
+
+    Choices (see `variants`) are made by an instance's seed: the shot's and the instance's number.
+    """
+
+    template: str
+    prompts: Mapping[str, str]
+    edits: Mapping[str, str]
+    negative_prompt: str
+    wildcards: variants.Wildcards
+
+    def prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
+        """The prompt of the instance of that number, from 0; None: it stays as it is."""
+        label = found.label
+        edit = shot.edit or self.edits.get(label, "")
+        own = isinstance(shot.source, Prompted) and len(shot.classes) == 1
+        if own and not edit and label not in self.prompts and isinstance(shot.source, Prompted):
+            return shot.source.prompt
+        parts = self.prompts.get(label, self.template).split("[SEP]")
+        part = parts[min(number, len(parts) - 1)].strip()
+        if part == SKIP:
+            return None
+        seed = shot.seed + number
+        part = variants.draw(part, f"{seed}/rerender", self.wildcards).text
+        return expand(part, label, variants.draw(edit, f"{seed}/edit", self.wildcards).text)
+
+    def negative(self, seed: int) -> str:
+        """The negative prompt of the instance of that seed."""
+        return variants.draw(self.negative_prompt, f"{seed}/negative", self.wildcards).text

@@ -1,0 +1,122 @@
+"""Choices in templates: `{a|b}`, `{2$$a|b|c}`, `__name__`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from visuals.stages.variants import WildcardError, check, draw
+
+KNOWN = {
+    "colours": ["red", "blue", "green"],
+    "wood/dark": ["ebony"],
+    "wood/light": ["ash", "birch"],
+    "my_things": ["a {small|large} mug", "__colours__ car"],
+    "biased": ["3::red", "blue", "0::green"],
+    "loop": ["x __pool__"],
+    "pool": ["__loop__"],
+    "typo": ["__colous__"],
+}
+
+
+def all_of(template: str, seeds: int = 300) -> Counter[str]:
+    return Counter(draw(template, seed, KNOWN).text for seed in range(seeds))
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{red|blue} mug", {"red mug", "blue mug"}),
+        ("{ red | blue }mug", {"redmug", "bluemug"}),
+        ("{red|} mug", {"red mug", " mug"}),
+        ("{a {b|c}|d}", {"a b", "a c", "d"}),
+        ("{a|b}{c|d}", {"ac", "ad", "bc", "bd"}),
+        ("__colours__", {"red", "blue", "green"}),
+        ("(__colours__:1.2)", {"(red:1.2)", "(blue:1.2)", "(green:1.2)"}),
+        ("{__colours__|old}", {"red", "blue", "green", "old"}),
+        ("__wood/dark__", {"ebony"}),
+        ("__wood/*__", {"ebony", "ash", "birch"}),
+        ("__my_things__", {"a small mug", "a large mug", "red car", "blue car", "green car"}),
+        ("{2$$a|b}", {"a, b", "b, a"}),
+        ("{2$$ and $$a|b}", {"a and b", "b and a"}),
+        ("{1-2$$a|b}", {"a", "b", "a, b", "b, a"}),
+        ("{2-1$$a|b}", {"a", "b", "a, b", "b, a"}),
+        ("{5$$a|b}", {"a, b", "b, a"}),
+        ("{0$$a|b}x", {"x"}),
+        ("{2$$__wood/light__}", {"ash, birch", "birch, ash"}),
+        ("{0::a|b}", {"b"}),
+        ("__biased__", {"red", "blue"}),
+        ("<lora:{a|b}:{0.5|1}>", {f"<lora:{n}:{w}>" for n in "ab" for w in ("0.5", "1")}),
+        ("<lora:__colours__:1>", {f"<lora:{c}:1>" for c in ("red", "blue", "green")}),
+    ],
+)
+def test_every_choice_comes_and_no_other(template: str, expected: set[str]) -> None:
+    assert set(all_of(template)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{class} in {edit}",
+        "a } b { c",
+        "{unclosed | a",
+        "{{class}}",
+        "snake_case, __ , ____",
+        "[a|b] (c|d)",
+        "<lora:my__style__v2:1>",
+        "5 $$ | 3::1",
+    ],
+)
+def test_a_text_without_choices_stays(text: str) -> None:
+    drawn = draw(text, 1, KNOWN)
+    assert (drawn.text, drawn.picks) == (text, [])
+
+
+def test_braces_of_the_class_stay_in_a_choice() -> None:
+    assert set(all_of("{{class} mat|old {class}}")) == {"{class} mat", "old {class}"}
+
+
+def test_a_seed_draws_the_same_again_and_says_what() -> None:
+    template = "{red|blue|green|pink} __my_things__, {2$$a|b|c}"
+    first, again = draw(template, 11, KNOWN), draw(template, 11, KNOWN)
+    assert first == again
+    assert len(all_of(template)) > 50
+    assert first.picks[0][0] == "{red|blue|green|pink}"
+    assert first.picks[-1][0] == "{2$$a|b|c}" and first.text.endswith(first.picks[-1][1])
+
+
+def test_weights_count() -> None:
+    drawn = all_of("{9::a|b}", 2000)
+    assert 0.87 < drawn["a"] / 2000 < 0.93
+    assert 0.65 < all_of("__biased__", 2000)["red"] / 2000 < 0.85
+
+
+@pytest.mark.parametrize(
+    ("template", "parts"),
+    [
+        ("__colors__", ["no wildcard 'colors'; did you mean 'colours'?", "wildcard_dirs"]),
+        ("__metal/*__", ["no wildcard 'metal/*'", "there: biased, colours"]),
+        ("__loop__", ["loop → pool → loop holds itself"]),
+        ("__typo__", ["no wildcard 'colous'", "did you mean 'colours'"]),
+        ("{0::a|0::b}", ["every weight is 0"]),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(template: str, parts: list[str]) -> None:
+    with pytest.raises(WildcardError) as caught:
+        draw(template, 1, KNOWN)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_check_finds_what_only_some_seeds_would_draw() -> None:
+    template = "{1000::a|__typo__}"
+    assert draw(template, 1, KNOWN).text == "a"
+    with pytest.raises(WildcardError, match="colous"):
+        check(template, KNOWN)
+    check("{a|__my_things__} <lora:my__style__v2:1> {class}", KNOWN)
+    with pytest.raises(WildcardError, match="holds itself"):
+        check("{a|__loop__}", KNOWN)
+    with pytest.raises(WildcardError, match="there: none"):
+        check("__colours__")
