@@ -36,7 +36,7 @@ class Base:
     def __str__(self) -> str:
         if self.family and self.width in (None, *FAMILIES):
             return self.family
-        width = f"text width {self.width}" if self.width else ""
+        width = f"cross-attention {self.width}" if self.width else ""
         return ", ".join(filter(None, (self.family, width))) or "unknown"
 
 

@@ -50,6 +50,30 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
     return found
 
 
+def ready(
+    settings: Settings,
+    prompts: Iterable[str],
+    given: Collection[str],
+    *,
+    tell: Tell,
+    warn: Tell,
+) -> Settings:
+    """The settings with what the LoRAs' headers recommend; warns of trigger words left out."""
+    files = used(settings, prompts)
+    for line in missing_triggers(settings, files, prompts):
+        warn(line)
+    return defaults(settings, files.values(), given, tell)
+
+
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the LoRAs that the settings' prompts name, as `lora:name`."""
+    try:
+        files = used(settings)
+    except ValueError:  # a run without stages 1 and 3 needs none of them
+        return {}
+    return {f"lora:{name}": f"sha256:{lora_folders.sha256(f.path)}" for name, f in files.items()}
+
+
 def missing_triggers(
     settings: Settings, files: dict[str, LoraFile], prompts: Iterable[str] = ()
 ) -> list[str]:
