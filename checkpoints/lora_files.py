@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import header
+from . import header, lora_metadata
 from .bases import Base, of_width
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
@@ -112,10 +111,10 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
         alphas=_alphas(head, shapes),
         modules={p: n for p in PARTS if (n := sum(v == p for v in places.values()))},
         output_name=meta.get("ss_output_name") or None,
-        trigger=_trigger(meta),
-        tags=_tags(meta),
-        resolution=_resolution(meta),
-        clip_skip=_clip_skip(meta),
+        trigger=lora_metadata.trigger(meta),
+        tags=tuple(tag for tag, _ in lora_metadata.tag_counts(meta)),
+        resolution=lora_metadata.resolution(meta),
+        clip_skip=lora_metadata.clip_skip(meta),
         model_hash=meta.get("sshs_model_hash") or None,
     )
 
@@ -167,8 +166,10 @@ def _format(head: header.Header, downs: Mapping[str, str]) -> str:
         )
     first = next(m for m in downs if part_of(m))
     if first.startswith("lora_"):
-        kernels = (s[2:] for n, s in head.shapes.items() if n in downs.values() and len(s) == 4)
-        return "LoCon" if any(k != (1, 1) for k in kernels) else "kohya"
+        kernels = [head.shapes[n][2:] for n in downs.values()]
+        conv = any(k not in ((), (1, 1)) for k in kernels)
+        conv = conv or any(n.endswith(".lora_mid.weight") for n in head.shapes)
+        return "LoCon" if conv else "kohya"
     return "PEFT" if first.startswith("base_model.") else "diffusers"
 
 
@@ -183,22 +184,7 @@ def _base(
     for module, shape in shapes.items():
         if re.search(r"attn2[._](processor\.)?to_[kv]$", module):
             return of_width(shape[1], family)
-    return Base(family or _written_base(meta))
-
-
-def _written_base(meta: Mapping[str, str]) -> str | None:
-    text = meta.get("modelspec.architecture", "") or meta.get("ss_base_model_version", "")
-    known = {
-        "SDXL refiner": r"stable-diffusion-xl-.*refiner",
-        "SDXL": r"stable-diffusion-xl|sdxl",
-        "SD 2.x": r"stable-diffusion-v2|sd_v2",
-        "SD 1.x": r"stable-diffusion-v1|sd_v1",
-        "SD 3": r"stable-diffusion-3|sd3",
-        "Flux": r"flux",
-    }
-    if meta.get("ss_v2") == "True" and not text:
-        return "SD 2.x"
-    return next((name for name, form in known.items() if re.match(form, text)), None)
+    return Base(family or lora_metadata.written_base(meta))
 
 
 def _alphas(head: header.Header, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, ...]:
@@ -211,47 +197,3 @@ def _alphas(head: header.Header, shapes: Mapping[str, tuple[int, ...]]) -> tuple
         usual = config.get(part_of(module) or "", {}).get("lora_alpha")
         out.add(values.get(names.get(module, ""), 0) or float(usual or shape[0]))
     return tuple(sorted(out))
-
-
-def _object(meta: Mapping[str, str], name: str) -> Any:
-    try:
-        return json.loads(meta.get(name, ""))
-    except ValueError:
-        return None
-
-
-def _tags(meta: Mapping[str, str]) -> tuple[str, ...]:
-    """The ten commonest tags of the captions, those first that stand in most pictures."""
-    total: Counter[str] = Counter()
-    folders = _object(meta, "ss_tag_frequency")
-    for counts in folders.values() if isinstance(folders, dict) else ():
-        if isinstance(counts, dict):
-            total.update({k.strip(): v for k, v in counts.items() if isinstance(v, int)})
-    return tuple(tag for tag, _ in total.most_common(10) if tag)
-
-
-def _trigger(meta: Mapping[str, str]) -> tuple[str, str] | None:
-    tags = _tags(meta)
-    name = re.sub(r"-\d{6}$", "", meta.get("ss_output_name", ""))
-    given = (
-        (meta.get("modelspec.trigger_phrase", "").strip(), "modelspec.trigger_phrase"),
-        (tags[0] if tags else "", "ss_tag_frequency"),
-        (name, "ss_output_name"),
-    )
-    return next(((word, where) for word, where in given if word and word != "None"), None)
-
-
-def _resolution(meta: Mapping[str, str]) -> tuple[int, int] | None:
-    sets = _object(meta, "ss_datasets")
-    texts = [meta.get("ss_resolution", ""), meta.get("modelspec.resolution", "")]
-    texts += [str(d.get("resolution")) for d in sets or () if isinstance(d, dict)]
-    for text in texts:
-        sides = [int(n) for n in re.findall(r"\d+", text)]
-        if sides and min(sides) > 0:
-            return sides[0], sides[1] if len(sides) > 1 else sides[0]
-    return None
-
-
-def _clip_skip(meta: Mapping[str, str]) -> int | None:
-    text = meta.get("ss_clip_skip", "")
-    return int(text) if text.isdigit() and int(text) > 0 else None

@@ -11,7 +11,8 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import bases, lora_folders
-from ..stages import prompt
+from ..stages import prompt, variants
+from . import wildcards
 
 if TYPE_CHECKING:
     from ..checkpoints.lora_files import LoraFile
@@ -27,10 +28,12 @@ def folders(settings: Settings) -> tuple[str, ...]:
     return tuple(resolve(folder) for folder in settings.generate.lora_dirs)
 
 
-def texts(settings: Settings) -> list[str]:
-    """Every prompt of the settings."""
+def texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
+    """Every prompt of the settings, and these, each once; choices in them drawn by seed 0."""
     own = [c.prompt or "" for c in settings.classes.values()]
-    return [settings.generate.prompt, settings.rerender.prompt or "", *own]
+    templates = (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts)
+    known = wildcards.of(settings)
+    return list(dict.fromkeys(variants.draw(text, 0, known).text for text in templates))
 
 
 def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
@@ -41,7 +44,7 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
     places = folders(settings)
     found = {}
     model = settings.generate.model
-    for text in dict.fromkeys((*texts(settings), *prompts)):
+    for text in texts(settings, prompts):
         for tag in prompt.parse(text)[1]:
             if tag.name not in found:
                 file = lora_folders.read(lora_folders.find(tag.name, places))
@@ -55,20 +58,25 @@ def ready(
     prompts: Iterable[str],
     given: Collection[str],
     *,
+    draws: bool = True,
     tell: Tell,
     warn: Tell,
 ) -> Settings:
-    """The settings with what the LoRAs' headers recommend; warns of trigger words left out."""
+    """The settings with what the LoRAs' headers recommend; warns of trigger words left out.
+
+    `given`: the dotted names that the user set; `draws`: whether stage 1 runs.
+    """
     files = used(settings, prompts)
     for line in missing_triggers(settings, files, prompts):
         warn(line)
-    return defaults(settings, files.values(), given, tell)
+    settings = with_clip_skip(settings, files.values(), given, tell)
+    return with_size(settings, files.values(), given, tell) if draws else settings
 
 
-def fingerprints(settings: Settings) -> dict[str, str]:
-    """SHA-256 of the LoRAs that the settings' prompts name, as `lora:name`."""
+def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
+    """SHA-256 of the LoRAs that the settings' and other prompts name, as `lora:name`."""
     try:
-        files = used(settings)
+        files = used(settings, prompts)
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return {}
     return {f"lora:{name}": f"sha256:{lora_folders.sha256(f.path)}" for name, f in files.items()}
@@ -79,13 +87,14 @@ def missing_triggers(
 ) -> list[str]:
     """A line for each LoRA whose trigger word stands in no prompt that names it."""
     out = []
-    whole = [prompt.parse(t) for t in (*texts(settings), *prompts)]
+    whole = [prompt.parse(text) for text in texts(settings, prompts)]
     for name, file in files.items():
         if file.trigger is None:
             continue
         word, where = file.trigger
         beside = [text for text, tags in whole if any(t.name == name for t in tags)]
-        if any(word.lower() not in text.lower() for text in beside):
+        parts = [part.strip().lower() for part in word.split(",") if part.strip()]
+        if any(not any(part in text.lower() for part in parts) for text in beside):
             perhaps = "perhaps " if where == "ss_output_name" else ""
             out.append(
                 f"LoRA {name!r} was trained with {perhaps}the word {word!r} (its {where}), which "
@@ -94,48 +103,54 @@ def missing_triggers(
     return out
 
 
-def defaults(
-    settings: Settings, files: Collection[LoraFile], given: Collection[str], tell: Tell
+def with_clip_skip(
+    settings: Settings, files: Iterable[LoraFile], given: Collection[str], tell: Tell
 ) -> Settings:
-    """The settings with the clip skip and resolution of the first LoRA that names them.
+    """The settings with the clip skip of the first LoRA that names one, unless the user did.
 
-    `given`: the dotted names that the user set, which stay. A larger resolution is taken as an
-    area, in the shape of the preset's picture, in steps of 64 pixels; a smaller one is not, since
-    the checkpoint itself draws worse below its own size.
+    kohya and A1111 count from 1, diffusers from 0. SDXL reads a fixed layer.
     """
-    g = settings.generate
-    changes: dict[str, Any] = {}
+    counted = (None, "SD 1.x", "SD 2.x")
     for file in files:
         skip = file.clip_skip
-        counted = file.base.family in (None, "SD 1.x", "SD 2.x")  # SDXL has a fixed layer
-        if skip and skip > 1 and counted and "clip_skip" not in changes and g.clip_skip is None:
-            if "generate.clip_skip" in given:
-                tell(f"LoRA {file.name!r} was trained with clip skip {skip}; yours stays")
-                continue
-            changes["clip_skip"] = skip - 1
-            tell(
-                f"LoRA {file.name!r} was trained with clip skip {skip}: "
-                f"generate.clip_skip is {skip - 1}"
-            )
+        if skip is None or skip < 2 or file.base.family not in counted:
+            continue
+        said = f"LoRA {file.name!r} was trained with clip skip {skip}"
+        if "generate.clip_skip" in given or settings.generate.clip_skip is not None:
+            if settings.generate.clip_skip != skip - 1:
+                tell(f"{said}; your generate.clip_skip {settings.generate.clip_skip} stays")
+            return settings
+        tell(f"{said}: generate.clip_skip is {skip - 1}")
+        return _changed(settings, clip_skip=skip - 1)
+    return settings
+
+
+def with_size(
+    settings: Settings, files: Iterable[LoraFile], given: Collection[str], tell: Tell
+) -> Settings:
+    """The settings with the size of the first LoRA that was trained at a larger one than theirs.
+
+    It is taken as an area, in the shape of the preset's picture, in steps of 64 pixels, unless
+    the user set a size. A smaller one is not taken: the checkpoint itself draws worse below its
+    own size.
+    """
+    g = settings.generate
     for file in files:
         size = _size((g.width, g.height), file.resolution)
-        if size is None or "width" in changes:
+        if size is None or file.resolution is None:
             continue
-        width, height = file.resolution or size
+        said = f"LoRA {file.name!r} was trained at {file.resolution[0]}x{file.resolution[1]}"
         if {"generate.width", "generate.height"} & set(given):
-            tell(
-                f"LoRA {file.name!r} was trained at {width}x{height}; "
-                f"your {g.width}x{g.height} stays"
-            )
-            break
-        changes |= {"width": size[0], "height": size[1]}
-        tell(
-            f"LoRA {file.name!r} was trained at {width}x{height}: pictures are "
-            f"{size[0]}x{size[1]}, not the preset's {g.width}x{g.height}"
-        )
-    if not changes:
-        return settings
-    return settings.model_copy(update={"generate": g.model_copy(update=changes)})
+            tell(f"{said}; your {g.width}x{g.height} stays")
+            return settings
+        tell(f"{said}: pictures are {size[0]}x{size[1]}, not the preset's {g.width}x{g.height}")
+        return _changed(settings, width=size[0], height=size[1])
+    return settings
+
+
+def _changed(settings: Settings, **changes: Any) -> Settings:
+    generate = settings.generate.model_copy(update=changes)
+    return settings.model_copy(update={"generate": generate})
 
 
 def _size(size_wh: tuple[int, int], trained: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -128,7 +128,10 @@ def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tu
     return load.load_segmenter(ref, device=device, allow_pickle=settings.run.allow_pickle)
 
 
-def fingerprints(settings: Settings) -> dict[str, str]:
+lora_folders = loras.folders
+
+
+def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str, str]:
     """What each model of the settings is: a hash of its weights, or its hub repository.
 
     The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file; that of a LoRA
@@ -154,7 +157,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
             with path.open("rb") as file:
                 digest.update(file.read(64 << 20))
         out[ref] = f"sha256:{digest.hexdigest()}"
-    return out | loras.fingerprints(settings)
+    return out | loras.fingerprints(settings, prompts)
 
 
 def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:

@@ -29,6 +29,7 @@ class _State:
     """What is on a UNet and the text encoders beside it. `dirty`: perhaps not what `weights` says;
     `changed`: not the same all the time."""
 
+    found: dict[tuple[Any, ...], Path] = field(default_factory=dict)
     files: dict[Path, str] = field(default_factory=dict)
     weights: dict[str, tuple[float, float]] = field(default_factory=dict)
     fused: bool = False
@@ -52,7 +53,10 @@ def attach(
     state = _STATES.setdefault(pipe.unet, _State())
     weights: dict[str, tuple[float, float]] = {}
     for tag in tags:
-        adapter = _loaded(pipe, state, find(tag.name, folders))
+        where = (tag.name, *folders)
+        if where not in state.found:
+            state.found[where] = find(tag.name, folders)
+        adapter = _loaded(pipe, state, state.found[where])
         unet, text = weights.get(adapter, (0.0, 0.0))
         weights[adapter] = (unet + tag.unet, text + tag.text_encoder)
     if state.dirty or weights != state.weights:

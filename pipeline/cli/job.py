@@ -111,7 +111,10 @@ def work(
         for said in reading.notes(settings, set(drawn))[:5]:
             show.warn(said)
         own = given(options["preset"], parse_changes(options.get("changes", ())))
-        settings = loras.ready(settings, list(drawn), own, tell=show.say, warn=show.warn)
+        draws = "generate" in needs
+        settings = loras.ready(
+            settings, list(drawn), own, draws=draws, tell=show.say, warn=show.warn
+        )
     if options.get("dry_run"):
         out = files.out(command, classes, options)
         files.plan(shots, needs, out, masks, output, as_json=options["as_json"])

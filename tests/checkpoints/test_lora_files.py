@@ -105,6 +105,14 @@ def test_what_kohya_writes_is_read(tmp_path: Path) -> None:
         ({"modelspec.trigger_phrase": "ppz look", **KOHYA}, "ppz look"),
         ({"ss_output_name": "ppz-000004"}, "ppz"),
         ({"ss_tag_frequency": "not json", "ss_output_name": "ppz"}, "ppz"),
+        (
+            {
+                **KOHYA,
+                "ss_dataset_dirs": '{"6_cup": {"n_repeats": 6, "img_count": 200}}',
+                "ss_output_name": "cups",
+            },
+            "cups",
+        ),
         ({"ss_output_name": "None"}, None),
         ({}, None),
     ],

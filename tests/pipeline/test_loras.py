@@ -97,7 +97,10 @@ def test_what_the_user_set_stays(tmp_path: Path) -> None:
     put(tmp_path / "x.safetensors", 768, ss_clip_skip="2", ss_resolution="(768, 768)")
     settings, said = lent(tmp_path, width=640, clip_skip=2)
     assert (settings.generate.clip_skip, settings.generate.width) == (2, 640)
-    assert said == ["LoRA 'x' was trained at 768x768; your 640x512 stays"]
+    assert said == [
+        "LoRA 'x' was trained with clip skip 2; your generate.clip_skip 2 stays",
+        "LoRA 'x' was trained at 768x768; your 640x512 stays",
+    ]
 
 
 def test_a_larger_area_keeps_the_shape_and_a_smaller_is_not_taken(tmp_path: Path) -> None:
@@ -106,7 +109,7 @@ def test_a_larger_area_keeps_the_shape_and_a_smaller_is_not_taken(tmp_path: Path
         path = tmp_path / f"{trained[0]}" / "x.safetensors"
         put(path, 768, ss_resolution=str(trained))
         file = loras.lora_folders.read(path)
-        g = loras.defaults(wide, [file], (), tell=lambda text: None).generate
+        g = loras.with_size(wide, [file], (), lambda text: None).generate
         assert (g.width, g.height) == size
 
 
