@@ -32,11 +32,13 @@ class SettingsError(ValueError):
 
 
 class GenerateSettings(_Section):
-    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor)."""
+    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `fuse_loras`: add LoRAs into
+    the weights, faster where all prompts have the same ones."""
 
     model: str
     lora_dirs: tuple[str, ...] = ()
     wildcard_dirs: tuple[str, ...] = ()
+    fuse_loras: bool = False
     prompt: str = "{class}, studio photography, product photography"
     negative_prompt: str = ""
     steps: int = Field(30, ge=1, le=1000)
@@ -238,6 +240,22 @@ def _read(preset: str) -> dict[str, Any]:
         raise SettingsError([f"{path}: expected sections (generate, detect, …) with settings"])
     base = values.pop("base", None)
     return merge(_read(str(base)), values) if base else values
+
+
+def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:
+    """The dotted names, as in generate.width, that the user set: in a file of theirs or on top.
+
+    What a preset that ships says is not among them.
+    """
+    names = {name for name, value in (overrides or {}).items() if value is not None}
+    for _ in range(100):  # no chain of files is longer, unless it is a ring
+        if not preset.endswith((".yaml", ".yml")):
+            break
+        values = yaml.safe_load(Path(preset).read_text(encoding="utf-8"))
+        for section, inner in values.items():
+            names |= {f"{section}.{key}" for key in inner} if isinstance(inner, Mapping) else set()
+        preset = str(values.get("base") or "")
+    return names
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

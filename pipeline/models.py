@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import classes, wildcards
+from . import classes, loras, wildcards
 from .run import Stages
 
 if TYPE_CHECKING:
@@ -128,24 +128,14 @@ def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tu
     return load.load_segmenter(ref, device=device, allow_pickle=settings.run.allow_pickle)
 
 
-def _folders(refs: Collection[str]) -> list[str]:
-    """LoRA folders: names of the catalogue, or folders."""
-    from ..checkpoints.catalog import resolve
-
-    return [resolve(ref) for ref in refs]
+lora_folders = loras.folders
 
 
-def lora_folders(settings: Settings) -> tuple[str, ...]:
-    """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
-    from ..checkpoints.catalog import resolve
-
-    return tuple(resolve(folder) for folder in settings.generate.lora_dirs)
-
-
-def fingerprints(settings: Settings) -> dict[str, str]:
+def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str, str]:
     """What each model of the settings is: a hash of its weights, or its hub repository.
 
-    The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file.
+    The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file; that of a LoRA
+    which a prompt names (`lora:name`) is over the whole file.
     """
     from hashlib import sha256
     from pathlib import Path
@@ -156,7 +146,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
     refs += [ref for c in settings.leading for ref in (c.model, c.annotator) if ref]
     refs += [settings.verify.model] if settings.verify else []
-    for ref in [*refs, *settings.generate.lora_dirs]:
+    for ref in refs:
         place = Path(resolve(ref))
         if not place.exists():
             out[ref] = str(place)
@@ -167,24 +157,19 @@ def fingerprints(settings: Settings) -> dict[str, str]:
             with path.open("rb") as file:
                 digest.update(file.read(64 << 20))
         out[ref] = f"sha256:{digest.hexdigest()}"
-    return out
+    return out | loras.fingerprints(settings, prompts)
 
 
 def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
-    """Raises ValueError for a LoRA, a wildcard or a sampler that is not there, before anything is
-    loaded, in the prompts of the settings and in these."""
-    from ..stages import lora, prompt, samplers, variants
+    """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, and for a LoRA that
+    does not fit, before anything is loaded, in the prompts of the settings and in these."""
+    from ..stages import samplers
 
     wildcards.check(settings)
-    own = [c.prompt or "" for c in settings.classes.values()]
-    templates = (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts)
-    known = wildcards.of(settings)
-    for text in (variants.draw(template, 0, known).text for template in templates):
-        for tag in prompt.parse(text)[1]:
-            lora.find(tag.name, lora_folders(settings))
     for name in (settings.generate.sampler, settings.rerender.sampler):
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
+    loras.used(settings, prompts)
 
 
 def _generator(pipe: Any, settings: Settings) -> Any:
@@ -200,7 +185,8 @@ def _generator(pipe: Any, settings: Settings) -> Any:
         sampler=g.sampler,
         clip_skip=g.clip_skip,
         batch_size=g.batch_size,
-        lora_dirs=_folders(g.lora_dirs),
+        lora_dirs=loras.folders(settings),
+        fuse_loras=g.fuse_loras,
     )
 
 
@@ -246,7 +232,8 @@ def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | 
         "color_correction": r.color_correction,
         "min_structure": r.min_structure,
         "batch_size": r.batch_size,
-        "lora_dirs": _folders(settings.generate.lora_dirs),
+        "lora_dirs": loras.folders(settings),
+        "fuse_loras": settings.generate.fuse_loras,
     }
     return Rerenderer(inpaint, led, **values)
 

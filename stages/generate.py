@@ -31,7 +31,8 @@ class Generator:
 
     Prompts have A1111's attention, of any length. `width`, `height`: pixels; `sampler`: A1111's
     name; `clip_skip`: as in diffusers, 1 skips one layer; `lora_dirs`: folders in which
-    `<lora:name:weight>` is looked for.
+    `<lora:name:weight>` is looked for; `fuse_loras`: add them into the weights while the tags
+    stay the same.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Generator:
         clip_skip: int | None = None,
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
+        fuse_loras: bool = False,
     ) -> None:
         self.pipe = pipe
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
@@ -58,7 +60,7 @@ class Generator:
         }
         self.clip_skip = clip_skip
         self.batch_size = batch_size
-        self.lora_dirs = tuple(lora_dirs)
+        self.lora_dirs, self.fuse_loras = tuple(lora_dirs), fuse_loras
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Prompted shots get their `image`; others pass."""
@@ -85,7 +87,7 @@ class Generator:
 
         sources = [s.source for s in shots if isinstance(s.source, Prompted)]
         parsed = [parse(s.prompt) for s in sources]
-        lora.attach(self.pipe, parsed[0][1], self.lora_dirs)
+        lora.attach(self.pipe, parsed[0][1], self.lora_dirs, fuse=self.fuse_loras)
         self.pipe.scheduler = self.scheduler
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
         with torch.inference_mode():

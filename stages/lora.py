@@ -1,80 +1,147 @@
-"""Attaches LoRAs by name to a pipeline, weighs them, chains them, takes them off.
+"""Attaches LoRAs by name to a pipeline, weighs them, chains them, fuses them, takes them off.
 
-Files in kohya's or diffusers' format, safetensors. Each file is read once per pipeline.
+Files in kohya's, diffusers' or PEFT's format, safetensors. Each is read once per pipeline and
+kept; a change of tags only switches and weighs what is there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from ..checkpoints import bases, lora_folders
+from ..checkpoints.lora_files import PARTS, BrokenLora, LoraFile, WrongBase
+from ..checkpoints.lora_folders import LoraNotFound, find
 from .prompt import LoraTag
 
-
-class LoraNotFound(ValueError):
-    """No file of that name in the folders; the message says which are there."""
+__all__ = ["BrokenLora", "LoraNotFound", "WrongBase", "attach", "find"]
 
 
-class BrokenLora(ValueError):
-    """A LoRA file that cannot be read or does not fit the model."""
+@dataclass
+class _State:
+    """What is on a UNet and the text encoders beside it. `dirty`: perhaps not what `weights` says;
+    `changed`: not the same all the time."""
+
+    found: dict[tuple[Any, ...], Path] = field(default_factory=dict)
+    files: dict[Path, str] = field(default_factory=dict)
+    weights: dict[str, tuple[float, float]] = field(default_factory=dict)
+    fused: bool = False
+    dirty: bool = False
+    changed: bool = False
 
 
-def find(name: str, folders: Sequence[str | Path]) -> Path:
-    """The file `name`.safetensors in the first folder (or below it) that has it."""
-    there: list[str] = []
-    for folder in map(Path, folders):
-        files = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
-        for file in files:
-            if file.stem == name:
-                return file
-        there += [f.stem for f in files]
-    known = ", ".join(sorted(set(there))) or "none"
-    raise LoraNotFound(
-        f"no LoRA {name!r} in {', '.join(map(str, folders)) or 'any folder'} (there: {known}); "
-        "set generate.lora_dirs"
-    )
+_STATES: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
+"""By UNet: pipelines that share theirs share what is on it."""
 
 
-def attach(pipe: Any, tags: Sequence[LoraTag], folders: Sequence[str | Path]) -> None:
-    """Make `tags` the LoRAs that act on `pipe`, no others. Files already read stay read."""
-    loaded: set[str] = set(getattr(pipe.unet, "peft_config", {}) or {})
-    loaded |= set(getattr(pipe.text_encoder, "peft_config", {}) or {})
-    names, weights = [], []
+def attach(
+    pipe: Any, tags: Sequence[LoraTag], folders: Sequence[str | Path], *, fuse: bool = False
+) -> None:
+    """Make `tags` the LoRAs that act on `pipe`, no others; no tags: the model as it was.
+
+    A LoRA named twice has the sum of its weights. `fuse`: add them into the model's weights, as
+    long as the tags stay the same: the first change takes them out again, for good.
+    Raises LoraNotFound, BrokenLora, WrongBase.
+    """
+    state = _STATES.setdefault(pipe.unet, _State())
+    weights: dict[str, tuple[float, float]] = {}
     for tag in tags:
-        file = find(tag.name, folders)
-        adapter = _adapter(file)
-        if adapter not in loaded:
-            _read(pipe, file, adapter)
-            loaded.add(adapter)
-        names.append(adapter)
-        weights.append({"unet": tag.unet, "text_encoder": tag.text_encoder})
-    if names:
-        pipe.enable_lora()
-        pipe.set_adapters(names, _scales(pipe, names, weights))
-    elif loaded:
-        pipe.disable_lora()
+        where = (tag.name, *folders)
+        if where not in state.found:
+            state.found[where] = find(tag.name, folders)
+        adapter = _loaded(pipe, state, state.found[where])
+        unet, text = weights.get(adapter, (0.0, 0.0))
+        weights[adapter] = (unet + tag.unet, text + tag.text_encoder)
+    if state.dirty or weights != state.weights:
+        _unfuse(pipe, state)
+        _activate(pipe, weights)
+        state.changed = state.changed or (bool(state.weights) and weights != state.weights)
+        state.weights, state.dirty = weights, False
+    if fuse and weights and not state.changed and not state.fused:
+        _fuse(pipe, state)
 
 
-def _adapter(file: Path) -> str:
-    """PEFT's name for a file: its stem as an identifier, and a number of its whole path."""
-    return f"{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{zlib.crc32(str(file.resolve()).encode()):x}"
+def _loaded(pipe: Any, state: _State, path: Path) -> str:
+    """The adapter that the file is, read at its first use."""
+    if path not in state.files:
+        _unfuse(pipe, state)
+        file = lora_folders.read(path)
+        file.require_fit(bases.of_pipeline(pipe), "the model")
+        state.dirty = True  # one that is read acts at once, with weight 1
+        state.files[path] = _read(pipe, file)
+    return state.files[path]
 
 
-def _read(pipe: Any, file: Path, adapter: str) -> None:
+def _read(pipe: Any, file: LoraFile) -> str:
+    """PEFT's name for a file: its name as an identifier, and a number of its whole path."""
+    from ..checkpoints import lora_weights
+
+    number = zlib.crc32(str(file.path.resolve()).encode())
+    adapter = f"{re.sub(r'[^0-9A-Za-z]', '_', file.name)}_{number:x}"
+    weights = lora_weights.load(file, pipe)
     try:
-        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=adapter)
+        pipe.load_lora_weights(weights, adapter_name=adapter)
     except Exception as error:
         with contextlib.suppress(Exception):  # what was attached before it broke comes off again
             pipe.delete_adapters(adapter)
         what = " ".join(str(error).split())[:200]
-        raise BrokenLora(f"cannot read LoRA {file}: {what}; fetch the file anew") from error
+        raise BrokenLora(
+            f"LoRA {file.path} does not fit the model: {what}; expected a LoRA of its base"
+        ) from error
+    there = sum(
+        adapter in getattr(module, "lora_A", ())
+        for _, model in _models(pipe)
+        for module in model.modules()
+    )
+    wanted = sum(file.modules.values())
+    if there < wanted:
+        logging.getLogger(__name__).warning(
+            "visuals: warning: LoRA %s: %d of its %d modules are not in the model and do nothing",
+            file.name, wanted - there, wanted,
+        )  # fmt: skip
+    return adapter
 
 
-def _scales(pipe: Any, names: list[str], weights: list[dict[str, float]]) -> list[Any]:
-    """A weight a component where the adapter is in both, else a plain number."""
-    text = set(getattr(pipe.text_encoder, "peft_config", {}) or {})
-    return [w if n in text else w["unet"] for n, w in zip(names, weights, strict=True)]
+def _models(pipe: Any) -> list[tuple[str, Any]]:
+    return [(p, m) for p in PARTS if (m := getattr(pipe, p, None)) is not None]
+
+
+def _holders(pipe: Any) -> dict[str, set[str]]:
+    """The adapters of each part that has any."""
+    held = {part: set(getattr(model, "peft_config", None) or {}) for part, model in _models(pipe)}
+    return {part: names for part, names in held.items() if names}
+
+
+def _activate(pipe: Any, weights: dict[str, tuple[float, float]]) -> None:
+    from diffusers.utils import set_adapter_layers, set_weights_and_activate_adapters
+
+    for part in _holders(pipe):
+        model = getattr(pipe, part)
+        set_adapter_layers(model, enabled=bool(weights))
+        if weights:
+            values = [unet if part == "unet" else text for unet, text in weights.values()]
+            set_weights_and_activate_adapters(model, list(weights), values)
+
+
+def _fuse(pipe: Any, state: _State) -> None:
+    import torch
+
+    with torch.inference_mode():  # models that were loaded in it can only be changed in it
+        pipe.fuse_lora(components=list(_holders(pipe)), adapter_names=list(state.weights))
+    state.fused = True
+
+
+def _unfuse(pipe: Any, state: _State) -> None:
+    import torch
+
+    if state.fused:
+        with torch.inference_mode():
+            pipe.unfuse_lora(components=list(_holders(pipe)))
+        state.fused = False

@@ -86,6 +86,7 @@ class Rerenderer:
         min_structure: float = 0.0,
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
+        fuse_loras: bool = False,
         wildcards: Wildcards | None = None,
     ) -> None:
         self.pipe, self.controls = pipe, tuple(controls)
@@ -98,7 +99,7 @@ class Rerenderer:
         self.color_correction = color_correction
         self.min_structure = min_structure
         self.batch_size = batch_size
-        self.lora_dirs = tuple(lora_dirs)
+        self.lora_dirs, self.fuse_loras = tuple(lora_dirs), fuse_loras
         levels = len(pipe.unet.config.block_out_channels)
         self.framing: dict[str, Any] = {
             "dilate": dilate,
@@ -220,7 +221,7 @@ class Rerenderer:
         from PIL import Image
 
         texts = [parse(j.prompt) for j in jobs]
-        lora.attach(self.pipe, texts[0][1], self.lora_dirs)
+        lora.attach(self.pipe, texts[0][1], self.lora_dirs, fuse=self.fuse_loras)
         self.pipe.scheduler = self.scheduler
         width, height = jobs[0].window.size_wh
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]

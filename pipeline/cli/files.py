@@ -97,7 +97,7 @@ def run_folder(
         out(command, classes, options),
         request=request,
         settings=settings.model_dump(mode="json"),
-        checkpoints=fingerprints(settings),
+        checkpoints=fingerprints(settings, options.get("prompts", ())),
         output=output,
     )
 

@@ -68,15 +68,20 @@ def settings_of(options: dict[str, Any]) -> Settings:
     if options.get("negative_prompt") is not None:
         for section in ("generate", "rerender"):
             overrides[f"{section}.negative_prompt"] = options["negative_prompt"]
-    return load_settings(options["preset"], overrides)
+    settings = load_settings(options["preset"], overrides)
+    if options.get("lora_dirs"):
+        overrides["generate.lora_dirs"] = [*options["lora_dirs"], *settings.generate.lora_dirs]
+        settings = load_settings(options["preset"], overrides)
+    return settings
 
 
 def work(
     command: str, inputs: Sequence[str], needs: Sequence[str], options: dict[str, Any]
 ) -> None:
     """Do the job; exits 1 where nothing came out but failures."""
+    from ...configs.schema import given
     from .. import inputs as sources
-    from .. import reading, wildcards
+    from .. import loras, reading, wildcards
     from ..annotations import require
     from ..models import check_words
     from ..run import Stages
@@ -101,10 +106,15 @@ def work(
             theirs = options.get("mask") or inputs[0]
             show.warn(f"{theirs} holds the masks: mask options change nothing here")
     if "generate" in needs or "rerender" in needs:
-        drawn = {getattr(shot.source, "prompt", "") for shot in shots}
-        check_words(settings, {*prompts, *drawn})
-        for said in reading.notes(settings, drawn)[:5]:
+        drawn = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
+        check_words(settings, [*prompts, *drawn])
+        for said in reading.notes(settings, set(drawn))[:5]:
             show.warn(said)
+        own = given(options["preset"], parse_changes(options.get("changes", ())))
+        draws = "generate" in needs
+        settings = loras.ready(
+            settings, list(drawn), own, draws=draws, tell=show.say, warn=show.warn
+        )
     if options.get("dry_run"):
         out = files.out(command, classes, options)
         files.plan(shots, needs, out, masks, output, as_json=options["as_json"])

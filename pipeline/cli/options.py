@@ -136,6 +136,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "dry_run": click.option(
         "--dry-run", is_flag=True, help="Say what would be done; load and write nothing."
     ),
+    "lora_dir": click.option(
+        "--lora-dir",
+        "lora_dirs",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        help="Where else <lora:name:1> is looked for; subfolders too; may be repeated.",
+    ),
     "retries": click.option(
         "--retries", type=int, help="Other seeds to try where stage 2 refuses a drawn picture."
     ),

@@ -25,8 +25,8 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
-    "classes", "count", "prompt", "prompt_file", "negative_prompt", "edit", "strength", "control",
-    "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
+    "classes", "count", "prompt", "prompt_file", "negative_prompt", "edit", "strength", "lora_dir",
+    "control", "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -42,7 +42,9 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
 
 
 @click.command()
-@_options("classes", "count", "prompt", "prompt_file", "negative_prompt", "annotate", *_COMMON)
+@_options(
+    "classes", "count", "prompt", "prompt_file", "negative_prompt", "lora_dir", "annotate", *_COMMON
+)
 @errors
 def generate(**options: Any) -> None:
     """Draw pictures from prompts (stage 1 only)."""
@@ -75,7 +77,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @_options(
-    "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "control",
+    "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir", "control",
     "box_threshold", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors

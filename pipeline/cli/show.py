@@ -32,6 +32,10 @@ def note(text: str) -> None:
     click.echo(f"visuals: note: {text}", err=True)
 
 
+def say(text: str) -> None:
+    click.echo(f"visuals: {text}", err=True)
+
+
 class Bars:
     """A progress bar per stage, with rate and remaining time; `quiet` shows none.
 

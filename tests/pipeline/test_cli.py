@@ -18,13 +18,18 @@ from visuals.pipeline.cli import main
 
 @pytest.fixture(autouse=True)
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of embedded models that holds their words and no weights."""
+    """A folder of embedded models that holds their words and no weights but a LoRA's."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
     from visuals.samples.vocabulary import words
 
     folder = tmp_path / "mini"
     for name in ("sd", "grounding-dino", "sam", "controlnet-canny", "loras"):
         (folder / name).mkdir(parents=True)
-    (folder / "loras" / "ppzmini.safetensors").write_bytes(b"")
+    layer = "lora_unet_mid_block_attentions_0_proj_in"
+    halves = {f"{layer}.lora_{half}.weight": np.ones((2, 2)) for half in ("down", "up")}
+    save_file(halves, folder / "loras" / "ppzmini.safetensors")
     (folder / "words.json").write_text(json.dumps(words()))
     monkeypatch.setenv("VISUALS_MINI", str(folder))
     return folder

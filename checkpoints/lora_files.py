@@ -1,0 +1,199 @@
+"""What a LoRA file says of itself: format, base, rank, alpha, trigger words, how it was trained.
+
+Reads the header only, no weights and no torch. Formats: kohya (LoRA, and LoCon with its conv
+layers), diffusers, PEFT. Names of metadata: kohya's `ss_*` and the `modelspec.*` standard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import header, lora_metadata
+from .bases import Base, of_width
+
+PARTS = ("unet", "text_encoder", "text_encoder_2")
+_DOWN = re.compile(
+    r"(?P<module>.+?)[._](?:lora_down|lora_A|lora\.down|lora_linear_layer\.down)"
+    r"(?:\.default)?\.weight"
+)
+_UNET = (
+    "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
+    "add_embedding.",
+)  # fmt: skip
+_PREFIXES = {
+    "lora_unet_": "unet",
+    "lora_te_": "text_encoder",
+    "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
+    "unet.": "unet",
+    "text_encoder.": "text_encoder",
+    "text_encoder_2.": "text_encoder_2",
+    **dict.fromkeys(_UNET, "unet"),
+}
+_OTHER = {
+    "LoHa": r"\.hada_w",
+    "LoKr": r"\.lokr_w",
+    "OFT": r"\.oft_",
+    "DoRA": r"\.dora_scale$",
+    "GLoRA": r"\.a1\.weight$",
+    "(IA)^3": r"\.on_input$",
+    "full difference": r"\.diff(_b)?$",
+}
+_SGM = ("lora_unet_input_blocks_", "lora_unet_middle_block_", "lora_unet_output_blocks_")
+
+
+class BrokenLora(ValueError):
+    """A LoRA file that cannot be read or does not fit the model."""
+
+
+class WrongBase(ValueError):
+    """A LoRA trained for another base than the model; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA file by its header.
+
+    `format`: kohya, LoCon, diffusers or PEFT; `modules`: how many of each part it changes;
+    `clip_skip`: as kohya and A1111 count, 1 is none; `resolution`: width, height in pixels;
+    `trigger`: the word it was trained with and where that stands, None where nothing says.
+    """
+
+    path: Path
+    format: str
+    base: Base
+    ranks: tuple[int, ...]
+    alphas: tuple[float, ...]
+    modules: Mapping[str, int]
+    output_name: str | None = None
+    trigger: tuple[str, str] | None = None
+    tags: tuple[str, ...] = ()
+    resolution: tuple[int, int] | None = None
+    clip_skip: int | None = None
+    model_hash: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a prompt calls it: the file's stem, or the folder's of a file that has no own."""
+        return name_of(self.path)
+
+    def require_fit(self, base: Base, model: str) -> None:
+        """Raises WrongBase where `model`, of that base, is not what this LoRA was trained for."""
+        if not self.base.fits(base):
+            raise WrongBase(
+                f"LoRA {self.name!r} was trained for {self.base}, but {model} is {base}: name "
+                f"another LoRA, or set generate.model to a checkpoint of {self.base}"
+            )
+
+
+def read(path: str | os.PathLike[str]) -> LoraFile:
+    """What the file says. Raises BrokenLora where it is torn or of a format nobody reads here."""
+    try:
+        head = header.read(path)
+    except header.HeaderError as error:
+        raise BrokenLora(f"cannot read LoRA {error}") from None
+    downs = {m["module"]: name for name in head.shapes if (m := _DOWN.fullmatch(name))}
+    form = _format(head, downs)
+    places = {module: part_of(module) for module in downs}
+    shapes = {module: head.shapes[name] for module, name in downs.items()}
+    meta = head.metadata
+    return LoraFile(
+        path=head.path,
+        format=form,
+        base=_base(shapes, places, meta),
+        ranks=tuple(sorted({shape[0] for shape in shapes.values()})),
+        alphas=_alphas(head, shapes),
+        modules={p: n for p in PARTS if (n := sum(v == p for v in places.values()))},
+        output_name=meta.get("ss_output_name") or None,
+        trigger=lora_metadata.trigger(meta),
+        tags=tuple(tag for tag, _ in lora_metadata.tag_counts(meta)),
+        resolution=lora_metadata.resolution(meta),
+        clip_skip=lora_metadata.clip_skip(meta),
+        model_hash=meta.get("sshs_model_hash") or None,
+    )
+
+
+def name_of(path: Path) -> str:
+    """The file's stem; its folder's name where diffusers or PEFT gave the stem."""
+    plain = path.stem in ("pytorch_lora_weights", "adapter_model")
+    return path.parent.name if plain else path.stem
+
+
+def part_of(module: str) -> str | None:
+    """The part of the pipeline that a module of the file belongs to, None where it is no LoRA's."""
+    if module.startswith("base_model.model."):
+        text = re.search(r"(^|\.)(text_model|encoder\.layers)\.", module)
+        return "text_encoder" if text else "unet"
+    return next((p for start, p in _PREFIXES.items() if module.startswith(start)), None)
+
+
+def alpha_config(head: header.Header) -> dict[str, dict[str, Any]]:
+    """PEFT's configuration by part: of diffusers' metadata, or adapter_config.json beside it."""
+    text = head.metadata.get("lora_adapter_metadata")
+    beside = head.path.parent / "adapter_config.json"
+    out: dict[str, dict[str, Any]] = {}
+    try:
+        if text:
+            for name, value in json.loads(text).items():
+                part, _, key = name.partition(".")
+                out.setdefault(part, {})[key] = value
+        elif beside.is_file() and any(n.startswith("base_model.model.") for n in head.shapes):
+            values = json.loads(beside.read_text(encoding="utf-8"))
+            out = dict.fromkeys(PARTS, values)
+    except (ValueError, AttributeError) as error:
+        raise BrokenLora(f"cannot read LoRA {head.path}: its configuration: {error}") from None
+    return out
+
+
+def _format(head: header.Header, downs: Mapping[str, str]) -> str:
+    for name, mark in _OTHER.items():
+        if any(re.search(mark, key) for key in head.shapes):
+            raise BrokenLora(
+                f"LoRA {head.path} is a {name} file: expected LoRA or LoCon in kohya's, diffusers' "
+                "or PEFT's format; convert it to LoRA"
+            )
+    if not downs or not any(part_of(m) for m in downs):
+        keys = ", ".join(list(head.shapes)[:2]) or "none"
+        raise BrokenLora(
+            f"{head.path} is no LoRA of Stable Diffusion (its keys: {keys} …): expected kohya's, "
+            "diffusers' or PEFT's format"
+        )
+    first = next(m for m in downs if part_of(m))
+    if first.startswith("lora_"):
+        kernels = [head.shapes[n][2:] for n in downs.values()]
+        conv = any(k not in ((), (1, 1)) for k in kernels)
+        conv = conv or any(n.endswith(".lora_mid.weight") for n in head.shapes)
+        return "LoCon" if conv else "kohya"
+    return "PEFT" if first.startswith("base_model.") else "diffusers"
+
+
+def _base(
+    shapes: Mapping[str, tuple[int, ...]],
+    places: Mapping[str, str | None],
+    meta: Mapping[str, str],
+) -> Base:
+    """Shapes tell the truth, then the names of modules, then what was written into the header."""
+    sdxl = "text_encoder_2" in places.values() or any(m.startswith(_SGM) for m in shapes)
+    family = "SDXL" if sdxl else None
+    for module, shape in shapes.items():
+        if re.search(r"attn2[._](processor\.)?to_[kv]$", module):
+            return of_width(shape[1], family)
+    return Base(family or lora_metadata.written_base(meta))
+
+
+def _alphas(head: header.Header, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, ...]:
+    """Every alpha of the file, a missing one or 0 being the rank."""
+    names = {m: f"{m}.alpha" for m in shapes if f"{m}.alpha" in head.shapes}
+    values = head.scalars(list(names.values()))
+    config = alpha_config(head)
+    out = set()
+    for module, shape in shapes.items():
+        usual = config.get(part_of(module) or "", {}).get("lora_alpha")
+        out.add(values.get(names.get(module, ""), 0) or float(usual or shape[0]))
+    return tuple(sorted(out))

@@ -1,0 +1,132 @@
+"""Finds LoRA files in the user's folders by file stem or `ss_output_name`.
+
+What was read of a file is kept in the user's cache folder under its path, size and time of
+change, so that a folder of hundreds is not opened again for every run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import lora_files
+from .bases import Base
+from .lora_files import BrokenLora, LoraFile
+
+_VERSION = 1
+_MEMORY: dict[str, dict[str, Any]] = {}
+
+
+class LoraNotFound(ValueError):
+    """No file of that name in the folders; the message names the nearest."""
+
+
+def find(name: str, folders: Sequence[str | Path]) -> Path:
+    """The file that `<lora:name:1>` means: by stem, folder by folder, else by `ss_output_name`.
+
+    Subfolders count. A file without a name of its own (pytorch_lora_weights, adapter_model) goes
+    by its folder's name.
+    """
+    files = list(files_in(folders))
+    for file in files:
+        if name in (file.stem, str(Path(file.parent.name) / file.stem), _name(file)):
+            return file
+    known = {_name(file) for file in files}
+    for file in files:
+        with contextlib.suppress(BrokenLora):
+            own = read(file).output_name
+            if own == name:
+                return file
+            known |= {own} if own else set()
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.6)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    there = sorted(known)
+    rest = f" and {len(there) - 12} more" if len(there) > 12 else ""
+    raise LoraNotFound(
+        f"no LoRA {name!r} in {', '.join(map(str, folders)) or 'any folder'}{hint} "
+        f"(there: {', '.join(there[:12]) or 'none'}{rest}); set generate.lora_dirs or --lora-dir"
+    )
+
+
+def files_in(folders: Iterable[str | Path]) -> Iterator[Path]:
+    """The LoRA files of folders and their subfolders, in order, each once."""
+    seen = set()
+    for folder in folders:
+        place = Path(folder).expanduser()
+        for file in sorted(place.rglob("*.safetensors")) if place.is_dir() else []:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file
+
+
+def read(path: str | os.PathLike[str]) -> LoraFile:
+    """As `lora_files.read`, from the cache where the file has not changed."""
+    path = Path(path)
+    try:
+        entry = _entry(path)
+    except OSError as error:
+        raise BrokenLora(f"cannot read LoRA {path}: {error.strerror}; check the path") from None
+    if "lora" not in entry:
+        entry["lora"] = asdict(lora_files.read(path)) | {"path": ""}
+        _save()
+    kept = entry["lora"].items()
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept}
+    return LoraFile(**{**values, "path": path, "base": Base(**values["base"])})
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of the whole file, 64 hex digits; A1111's short hash (AutoV2) is the first 10."""
+    path = Path(path)
+    entry = _entry(path)
+    if "sha256" not in entry:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+        entry["sha256"] = digest.hexdigest()
+        _save()
+    return str(entry["sha256"])
+
+
+def cache_file() -> Path:
+    """Where it is kept: visuals/loras.json below XDG_CACHE_HOME, else ~/.cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(root) / "visuals" / "loras.json"
+
+
+def _name(file: Path) -> str:
+    return lora_files.name_of(file)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    """What is known of the file as it is now."""
+    if not _MEMORY:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            kept = json.loads(cache_file().read_text(encoding="utf-8"))
+            if kept.get("version") == _VERSION:
+                _MEMORY.update(kept["files"])
+    key, now = str(path.resolve()), path.stat()
+    # A PEFT file's alphas stand beside it.
+    beside = path.parent / "adapter_config.json"
+    stamp = [now.st_mtime_ns, now.st_size, beside.stat().st_mtime_ns if beside.is_file() else 0]
+    entry = _MEMORY.get(key)
+    if entry is None or entry.get("stamp") != stamp:
+        entry = _MEMORY[key] = {"stamp": stamp}
+    return entry
+
+
+def _save() -> None:
+    """Written beside and renamed; a cache that cannot be written is none."""
+    target = cache_file()
+    beside = target.with_name(f"{target.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps({"version": _VERSION, "files": _MEMORY}), encoding="utf-8")
+        beside.replace(target)

@@ -1,0 +1,112 @@
+"""The weights of a LoRA file in the names that diffusers' loader reads, their scale worked in.
+
+Every matrix B leaves here multiplied by alpha / rank (by alpha / √rank where PEFT's `use_rslora`
+was on), so that no loader has to guess: a missing alpha, 0 or none means the rank. diffusers'
+own converters do the renaming; here is only what they miss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import header
+from .lora_files import BrokenLora, LoraFile, alpha_config, part_of
+
+if TYPE_CHECKING:
+    import torch
+
+_HALF = re.compile(
+    r"(?P<module>.+?)(?P<mark>[._](?:lora_|lora\.|lora_linear_layer\.))(?P<half>down|A|up|B|mid)"
+    r"(?:\.default)?\.(?P<kind>weight|bias)"
+)
+_TEXT = re.compile(r"(text_encoder(?:_2)?\.)(?!text_model|text_projection)")
+
+
+def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
+    """Weights by the names that `pipe.load_lora_weights` takes, in the dtype of its UNet.
+
+    Raises BrokenLora.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        raw = load_file(file.path)
+        head = header.read(file.path)
+    except (SafetensorError, header.HeaderError, OSError) as error:
+        raise BrokenLora(f"cannot read LoRA {file.path}: {error}; fetch the file anew") from None
+    config = alpha_config(head)
+    modules: dict[str, dict[str, str]] = {}
+    for key in raw:
+        found = _HALF.fullmatch(key)
+        if found and part_of(found["module"]):
+            half = {"A": "down", "B": "up"}.get(found["half"], found["half"])
+            name = f"{half}.bias" if found["kind"] == "bias" else half
+            modules.setdefault(found["module"], {})[name] = key
+    out = {}
+    for module, keys in modules.items():
+        if "down" not in keys or "up" not in keys:
+            raise BrokenLora(f"cannot read LoRA {file.path}: {module} lacks a half; fetch it anew")
+        down, up = raw[keys["down"]].float(), raw[keys["up"]].float()
+        scale = _scale(module, down.shape[0], raw.get(f"{module}.alpha"), config)
+        if "mid" in keys:  # LyCORIS' Tucker form: one r × r kernel between the two
+            mid = raw[keys["mid"]].float()
+            down = torch.einsum("m n k l, n i -> m i k l", mid, down[:, :, 0, 0])
+        name = _renamed(module)
+        halves = ("lora_down", "lora_up") if name.startswith("lora_") else ("lora_A", "lora_B")
+        out[f"{name}.{halves[0]}.weight"] = down
+        out[f"{name}.{halves[1]}.weight"] = up * scale
+        if "up.bias" in keys:
+            out[f"{name}.{halves[1]}.bias"] = raw[keys["up.bias"]].float() * scale
+    for key, value in raw.items():
+        if "lora_magnitude_vector" in key:  # DoRA in diffusers' names, which it reads itself
+            out[_renamed(key).replace(".default.", ".")] = value.float()
+    out = {key: value.to(pipe.unet.dtype).contiguous() for key, value in out.items()}
+    unet = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
+    if unet:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
+        try:
+            out |= pipe.lora_state_dict(unet, unet_config=pipe.unet.config)[0]
+        except (ValueError, KeyError, IndexError) as error:
+            what = " ".join(str(error).split())[:200]
+            raise BrokenLora(f"LoRA {file.path}: names of no known layout: {what}") from error
+    return out
+
+
+def _scale(module: str, rank: int, alpha: Any, config: Mapping[str, dict[str, Any]]) -> float:
+    """What B·A is multiplied by."""
+    if alpha is not None:
+        return (float(alpha) or rank) / rank
+    own = config.get(part_of(module) or "", {})
+    value = own.get("lora_alpha") or rank
+    if own.get("alpha_pattern"):
+        from peft.utils.other import get_pattern_key
+
+        plain = _renamed(module).split(".", 1)[1].removeprefix("text_model.")
+        pattern = {k.removeprefix("text_model."): v for k, v in own["alpha_pattern"].items()}
+        value = pattern.get(get_pattern_key(list(pattern), plain), value)
+    return float(value) / (rank**0.5 if own.get("use_rslora") else rank)
+
+
+def _renamed(module: str) -> str:
+    """The module with its part in front, by its present name in the model.
+
+    Off comes PEFT's wrapper, and what diffusers' attention processors once put in. transformers 5
+    dropped `text_model` from CLIPTextModel, so files lack it or have it; here all have it:
+    diffusers takes it off where the model has none.
+    """
+    part = part_of(module)
+    if module.startswith("lora_unet_"):
+        return module
+    if module.startswith("lora_te"):  # diffusers' converter knows them only where out_proj is there
+        inner = module.split("_", 2)[2].replace("_", ".")
+        inner = re.sub(r"\b(text|self)\.(model|attn|projection)\b", r"\1_\2", inner)
+        module = f"{part}." + re.sub(r"([qkv]|out)\.proj$", r"\1_proj", inner)
+    if not module.startswith(f"{part}."):
+        module = f"{part}.{module.removeprefix('base_model.model.')}"
+    module = module.replace(".processor.", ".")
+    module = re.sub(r"\.self_attn\.to_(q|k|v|out)$", r".self_attn.\1_proj", module)
+    module = re.sub(r"\.to_out$", ".to_out.0", module)
+    return _TEXT.sub(r"\g<1>text_model.", module, count=1)

@@ -1,0 +1,110 @@
+"""`visuals lora`: what LoRA files say of themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import show
+from .options import apply, errors
+
+if TYPE_CHECKING:
+    from ...checkpoints.lora_files import LoraFile
+
+
+@click.group()
+def lora() -> None:
+    """Show LoRA files: those of the preset's folders, of --lora-dir, or one by its path."""
+
+
+@lora.command()
+@click.argument("name", metavar="FILE|NAME")
+@apply("lora_dir", "preset", "json")
+@errors
+def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
+    """Print format, base, rank, alpha, trigger words, how it was trained, and its hashes."""
+    from ...checkpoints import lora_folders
+
+    path = Path(name)
+    if not path.is_file():
+        path = lora_folders.find(name, _folders(lora_dirs, preset))
+    file = lora_folders.read(path)
+    record = _record(file) | _hashes(file)
+    if as_json:
+        click.echo(json.dumps(record, ensure_ascii=False))
+        return
+    for key, value in record.items():
+        if value not in (None, [], ""):
+            click.echo(f"{key.replace('_', ' '):<15} {_plain(value)}")
+
+
+@lora.command("list")
+@apply("lora_dir", "preset", "json")
+@errors
+def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
+    """Print the LoRAs of the folders; one that cannot be read is named on stderr."""
+    from ...checkpoints import lora_folders
+    from ...checkpoints.lora_files import BrokenLora
+
+    records = []
+    for path in lora_folders.files_in(_folders(lora_dirs, preset)):
+        try:
+            records.append(_record(lora_folders.read(path)))
+        except BrokenLora as error:
+            show.warn(str(error))
+    if as_json:
+        click.echo(json.dumps(records, ensure_ascii=False))
+        return
+    columns = ("name", "format", "base", "rank", "alpha", "trigger_word")
+    rows = [[_plain(r[c]) for c in columns] for r in records]
+    table = [[c.replace("_", " ") for c in columns], *rows]
+    widths = [max(len(row[k]) for row in table) for k in range(len(columns))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _folders(lora_dirs: tuple[str, ...], preset: str) -> list[str]:
+    from ...configs.schema import load_settings
+    from ..loras import folders
+
+    return [*lora_dirs, *folders(load_settings(preset))]
+
+
+def _record(file: LoraFile) -> dict[str, Any]:
+    word, where = file.trigger or (None, None)
+    return {
+        "name": file.name,
+        "file": str(file.path),
+        "format": file.format,
+        "base": str(file.base),
+        "rank": list(file.ranks),
+        "alpha": list(file.alphas),
+        "modules": dict(file.modules),
+        "output_name": file.output_name,
+        "trigger_word": word,
+        "trigger_source": where,
+        "tags": list(file.tags),
+        "resolution": list(file.resolution) if file.resolution else None,
+        "clip_skip": file.clip_skip,
+    }
+
+
+def _hashes(file: LoraFile) -> dict[str, str | None]:
+    """Of the file; `auto_v2`, A1111's and Civitai's short one; `sshs_model_hash` of the weights
+    alone, as kohya wrote it, whose first 12 digits A1111 puts into pictures."""
+    from ...checkpoints import lora_folders
+
+    whole = lora_folders.sha256(file.path)
+    return {"sha256": whole, "auto_v2": whole[:10], "sshs_model_hash": file.model_hash}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} in {part}" for part, count in value.items())
+    if isinstance(value, list):
+        return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+    return "" if value is None else str(value)
