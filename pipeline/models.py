@@ -130,20 +130,21 @@ def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tu
 
 def _folders(refs: Collection[str]) -> list[str]:
     """LoRA folders: names of the catalogue, or folders."""
-    from ..checkpoints.catalog import resolve
+    from ..checkpoints.pull import place
 
-    return [resolve(ref) for ref in refs]
+    return [place(ref) for ref in refs]
 
 
 def lora_folders(settings: Settings) -> tuple[str, ...]:
     """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
-    from ..checkpoints.catalog import resolve
+    from ..checkpoints.pull import place
 
-    return tuple(resolve(folder) for folder in settings.generate.lora_dirs)
+    return tuple(place(folder) for folder in settings.generate.lora_dirs)
 
 
 def fingerprints(settings: Settings) -> dict[str, str]:
-    """What each model of the settings is: a hash of its weights, or its hub repository.
+    """What each model of the settings is: a hash of its weights, or its hub repository, with the
+    commit where it is pinned.
 
     The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file.
     """
@@ -151,6 +152,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     from pathlib import Path
 
     from ..checkpoints.catalog import resolve
+    from ..checkpoints.pull import identity
 
     out = {}
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
@@ -159,7 +161,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     for ref in [*refs, *settings.generate.lora_dirs]:
         place = Path(resolve(ref))
         if not place.exists():
-            out[ref] = str(place)
+            out[ref] = identity(ref)
             continue
         digest = sha256()
         for path in sorted([place] if place.is_file() else place.rglob("*.safetensors")):

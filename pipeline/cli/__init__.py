@@ -25,6 +25,7 @@ _COMMANDS = {
     "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "config": ("config", "config", "Show presets and settings."),
+    "checkpoints": ("checkpoints", "checkpoints", "List, fetch, verify and name models."),
 }
 
 
