@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import cache
-from .lock import Pin, PinnedFile, pinned_file
+from .lock import Pin, PinnedFile, pinned, pinned_file
 from .own import PICKLES
 
 KEPT = (".safetensors", ".json", ".txt", ".model")
@@ -41,7 +41,7 @@ def listing(repository: str, revision: str | None = None) -> Pin:
                 files[found.rfilename] = pinned_file(
                     found.rfilename, found.size, lfs, None if lfs else found.blob_id
                 )
-        return Pin(info.sha or "", files)
+        return pinned(str(info.sha), files)
 
 
 def select(found: Pin, patterns: Sequence[str] = (), variant: str | None = None) -> Pin:

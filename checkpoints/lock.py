@@ -110,9 +110,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _pin(value: Mapping[str, Any]) -> Pin:
-    if not re.fullmatch(r"[0-9a-f]{40}", value["commit"]):
-        raise ValueError(f"commit {value['commit']!r}: expected 40 hexadecimal digits")
-    return Pin(value["commit"], {n: pinned_file(n, **f) for n, f in value["files"].items()})
+    return pinned(value["commit"], {n: pinned_file(n, **f) for n, f in value["files"].items()})
+
+
+def pinned(commit: str, files: Mapping[str, PinnedFile]) -> Pin:
+    """A pin, checked. Raises ValueError where the commit is none."""
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise ValueError(f"commit {commit!r}: expected 40 hexadecimal digits")
+    return Pin(commit, files)
 
 
 def pinned_file(

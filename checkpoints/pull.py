@@ -95,7 +95,10 @@ def pull(
 
 def place(ref: str | os.PathLike[str]) -> str:
     """What to load for a reference: of a pinned model the folder of its verified files, whatever
-    of them is missing fetched first; else the folder, file or repository that it stands for."""
+    of them is missing fetched first; else the folder, file or repository that it stands for.
+
+    Raises UnknownCheckpoint, LockError, and PullError where a file has changed or is not to be had.
+    """
     where = resolve(ref)
     if Path(where).exists():
         return where
@@ -106,9 +109,17 @@ def place(ref: str | os.PathLike[str]) -> str:
     pin = part(pin, entry) if entry else pin
     if not pin.files:
         return where
-    if cache.lacking(where, pin):
+    folder = cache.snapshot(where, pin.commit)
+    lacking = cache.lacking(where, pin)
+    changed = [name for name in lacking if (folder / name).exists()]
+    if changed:
+        raise PullError(
+            f"{ref}: {changed[0]} is not as pinned, it has changed since it was pulled, and is "
+            f"not loaded; fetch it anew: visuals checkpoints pull {ref}"
+        )
+    if lacking:
         _fetch(where, pin)
-    return str(cache.snapshot(where, pin.commit))
+    return str(folder)
 
 
 def variant_of(path: str | os.PathLike[str]) -> str | None:
@@ -144,9 +155,12 @@ def _learn(
         cache.set_head(repository, found.commit)
     chosen = None if variant == "none" else variant or entry.variant
     try:
-        return hub.select(found, entry.files, chosen)
+        pin = hub.select(found, entry.files, chosen)
     except ValueError as error:
         raise PullError(f"{repository} {error}") from None
+    if chosen and variant and not any(f".{variant}" in name for name in pin.files):
+        raise PullError(f"{repository} has no weights of variant {variant!r}; leave --variant out")
+    return pin
 
 
 def _say_if_moved(repository: str, pin: Pin, say: Say) -> None:

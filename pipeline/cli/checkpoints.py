@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .bytes_bar import Bytes
 
 if TYPE_CHECKING:
     from ...checkpoints.status import Status
@@ -102,7 +103,7 @@ def pull(
     failed = 0
     for name in todo:
         try:
-            with _Bar(name, as_json) as bar:
+            with Bytes(name, as_json) as bar:
                 made = puller.pull(
                     name, path=path, update=update, variant=variant, say=bar.say, progress=bar.tick
                 )
@@ -136,7 +137,7 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
 
     found = []
     for name in names or status.verifiable(lock):
-        with _Bar(name, as_json) as bar:
+        with Bytes(name, as_json) as bar:
             found.append(status.verify(name, lock, progress=bar.tick))
         if not as_json:
             click.echo(found[-1].text)
@@ -217,45 +218,3 @@ def _lines(s: Status) -> list[tuple[str, str]]:
     ]
     lines += [("lacking", name) for name in s.lacking]
     return [(key, value.strip()) for key, value in lines if value.strip()]
-
-
-class _Bar:
-    """Bytes, rate and remaining time of one model on stderr; `quiet` shows none."""
-
-    def __init__(self, name: str, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        self._quiet = quiet
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=32),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            transient=True,
-            disable=quiet or not sys.stderr.isatty(),
-        )
-        self._task = self._progress.add_task(name, total=None, visible=False)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def say(self, text: str) -> None:
-        if not self._quiet:
-            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def tick(self, done: int, total: int) -> None:
-        self._progress.update(self._task, advance=done, total=total, visible=True)
