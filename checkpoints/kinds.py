@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import families
 from .catalog import catalogue
 
 UNKNOWN = "model"
@@ -16,13 +17,6 @@ _CLASSES = {
     "AutoencoderTiny": "vae",
 }
 _TYPES = {
-    "grounding-dino": "detector",
-    "mm-grounding-dino": "detector",
-    "owlv2": "detector",
-    "sam3": "detector",
-    "sam": "segmenter",
-    "sam_hq": "segmenter",
-    "sam2": "segmenter",
     "depth_anything": "depth",
     "dpt": "depth",
     "blip": "captioner",
@@ -46,7 +40,10 @@ def _of_folder(folder: Path) -> str:
     if (folder / "model_index.json").is_file():
         return "text-to-image"
     config = _json(folder / "config.json")
-    kind = _CLASSES.get(str(config.get("_class_name"))) or _TYPES.get(str(config.get("model_type")))
+    named, of_type = str(config.get("_class_name")), str(config.get("model_type"))
+    if of_type in families.DETECTORS or of_type in families.SEGMENTERS:
+        return "detector" if of_type in families.DETECTORS else "segmenter"
+    kind = _CLASSES.get(named) or _TYPES.get(of_type)
     if kind:
         return kind
     files = sorted(folder.glob("*.safetensors"))

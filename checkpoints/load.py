@@ -28,18 +28,20 @@ class CheckpointError(ValueError):
 def _found(ref: str | os.PathLike[str], load: Any) -> Any:
     """Call `load(path, local_files_only)`; failures become one sentence. A pinned model is loaded
     from its verified files (see `pull.place`)."""
+    from safetensors import SafetensorError
+
     path = place(ref)
     local = Path(path).exists()
     try:
         return load(path, local)
     except (families.UnsupportedModel, pickles.PickleError):
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         what = " ".join(str(error).split())[:300]
         remedy = (
             "the folder is incomplete; install the package anew or name another"
             if local
-            else "check the name, the network and, for a gated model, `hf auth login`"
+            else "check the name, or say what hinders: visuals checkpoints pull " + os.fspath(ref)
         )
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {what}; {remedy}") from error
 

@@ -86,8 +86,8 @@ def _usable(path: Path) -> Path:
     path = path.resolve()
     if path.is_file() and path.suffix.lower() in PICKLES:
         raise OwnCatalogueError(
-            f"{path.name} is a pickle, which can run code when it is read; expected .safetensors: "
-            "take that file of the model, or convert it"
+            f"{path.name} is a pickle, which could run code: expected .safetensors; a .pth that is "
+            "trusted is named by its path, with --allow-pickle"
         )
     if path.is_file() and path.suffix.lower() != ".safetensors":
         raise OwnCatalogueError(f"{path.name}: expected a folder or a .safetensors file")
