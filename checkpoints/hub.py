@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import cache
+from .hub_errors import is_of_the_network, sentence
 from .lock import Pin, PinnedFile, pinned, pinned_file
 from .own import PICKLES
 
@@ -121,17 +122,22 @@ def _download(
     if begun.is_file() and begun.stat().st_size > file.size:
         begun.unlink()
     with begun.open("ab", buffering=0) as stream:
-        done = stream.tell()
-        tick(done)
-        if done < file.size:
-            http_get(
-                hf_hub_url(repository, name, revision=commit),
-                _Told(stream, tick),  # type: ignore[arg-type]
-                resume_size=done,
-                headers={**build_hf_headers(), "Accept-Encoding": "identity"},
-                expected_size=file.size,
-                displayed_filename=name,
-            )
+        tick(stream.tell())
+        while (done := stream.tell()) < file.size:
+            try:
+                http_get(
+                    hf_hub_url(repository, name, revision=commit),
+                    _Told(stream, tick),  # type: ignore[arg-type]
+                    resume_size=done,
+                    headers={**build_hf_headers(), "Accept-Encoding": "identity"},
+                    expected_size=file.size,
+                    displayed_filename=name,
+                )
+            except Exception as error:  # a line that drops, but brings something each time
+                if not is_of_the_network(error) or stream.tell() <= done:
+                    raise
+            else:
+                break
     if begun.stat().st_size == file.size and cache.hash_of(begun, file) == file.etag:
         return True
     begun.unlink()
@@ -221,8 +227,6 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _sentences(repository: str) -> Iterator[None]:
     """Whatever the hub, the network or the disk raise becomes a PullError of one sentence."""
-    from .hub_errors import sentence
-
     try:
         yield
     except PullError:

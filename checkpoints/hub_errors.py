@@ -36,7 +36,7 @@ def sentence(error: Exception, repository: str) -> str | None:
         return f"{repository}: {_status(error)}"
     if isinstance(error, errors.HFValidationError):
         return f"{repository!r}: expected a repository owner/name"
-    if _is_of_the_network(error):
+    if is_of_the_network(error):
         return (
             f"{repository}: no connection to {ENDPOINT} ({_short(error)}); check the network, "
             "HF_ENDPOINT and proxies; what was fetched is kept and the next pull goes on"
@@ -62,8 +62,9 @@ def _status(error: Exception) -> str:
     return f"the hub answers HTTP {code}; check HF_ENDPOINT, or try again later"
 
 
-def _is_of_the_network(error: Exception) -> bool:
-    """The libraries under huggingface_hub differ by its version: known by their names."""
+def is_of_the_network(error: Exception) -> bool:
+    """Whether the connection failed, not the hub. The libraries under huggingface_hub differ by
+    its version: they are known by their names."""
     names = {kind.__module__.split(".")[0] for kind in type(error).__mro__}
     return bool(names & {"httpx", "httpx2", "httpcore", "requests", "urllib3"}) or isinstance(
         error, (ConnectionError, TimeoutError)
