@@ -1,13 +1,15 @@
 """The names of the models: embedded ones in this package, others on the Hugging Face hub.
 
-Knows no torch. A reference is a name of the catalogue ('mini/sd'), a folder or file, or a hub
-repository ('owner/name').
+Knows no torch and no network. A reference is a name of the catalogue ('mini/sd'), a name that the
+user gave (see `own`), a folder or file, or a hub repository ('owner/name'). The entries are in
+catalog.yaml.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,59 +23,60 @@ class UnknownCheckpoint(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the catalogue. `folder`: below the embedded models; `repository`: on the hub."""
+    """A model of the catalogue: one of `folder` (below the embedded models), `repository` (on the
+    hub) and `path` (a user's folder or file). `files`: patterns of the files wanted; `variant`:
+    the weights wanted where there are several; what is not known for certain is None."""
 
     kind: str
     folder: str | None = None
     repository: str | None = None
-    licence: str = "Apache-2.0"
+    path: str | None = None
+    files: tuple[str, ...] = ()
+    variant: str | None = None
+    gated: bool = False
+    licence: str | None = None
+    memory_gib: float | None = None
+    dtype: str | None = None
+    note: str | None = None
+
+    @property
+    def needs(self) -> str:
+        """What a user should know before the download, '' where nothing is known."""
+        parts = [f"{self.memory_gib:g} GiB of GPU memory" if self.memory_gib else "", self.dtype]
+        return ", ".join(part for part in parts if part)
 
 
-CATALOG: dict[str, Entry] = {
-    "mini/sd": Entry("text-to-image", folder="sd"),
-    "mini/controlnet-canny": Entry("controlnet", folder="controlnet-canny"),
-    "mini/controlnet-depth": Entry("controlnet", folder="controlnet-depth"),
-    "mini/depth": Entry("depth", folder="depth"),
-    "mini/grounding-dino": Entry("detector", folder="grounding-dino"),
-    "mini/sam": Entry("segmenter", folder="sam"),
-    "mini/classifier": Entry("classifier", folder="classifier"),
-    "mini/loras": Entry("loras", folder="loras"),
-    "sd15": Entry(
-        "text-to-image",
-        repository="stable-diffusion-v1-5/stable-diffusion-v1-5",
-        licence="CreativeML OpenRAIL-M",
-    ),
-    "sd15-canny": Entry(
-        "controlnet", repository="lllyasviel/control_v11p_sd15_canny", licence="OpenRAIL"
-    ),
-    "grounding-dino-tiny": Entry("detector", repository="IDEA-Research/grounding-dino-tiny"),
-    "grounding-dino-base": Entry("detector", repository="IDEA-Research/grounding-dino-base"),
-    "clip-vit-base-patch32": Entry(
-        "verifier", repository="openai/clip-vit-base-patch32", licence="MIT"
-    ),
-    "clip-vit-large-patch14": Entry(
-        "verifier", repository="openai/clip-vit-large-patch14", licence="MIT"
-    ),
-    "mm-grounding-dino-tiny": Entry(
-        "detector", repository="openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
-    ),
-    "mm-grounding-dino-large": Entry(
-        "detector", repository="openmmlab-community/mm_grounding_dino_large_all"
-    ),
-    "owlv2-base": Entry("detector", repository="google/owlv2-base-patch16-ensemble"),
-    "owlv2-large": Entry("detector", repository="google/owlv2-large-patch14-ensemble"),
-    "sam3": Entry("detector", repository="facebook/sam3", licence="SAM License"),
-    "sam-vit-base": Entry("segmenter", repository="facebook/sam-vit-base"),
-    "sam-vit-large": Entry("segmenter", repository="facebook/sam-vit-large"),
-    "sam-vit-huge": Entry("segmenter", repository="facebook/sam-vit-huge"),
-    "sam-hq-vit-base": Entry("segmenter", repository="syscv-community/sam-hq-vit-base"),
-    "sam-hq-vit-large": Entry("segmenter", repository="syscv-community/sam-hq-vit-large"),
-    "sam-hq-vit-huge": Entry("segmenter", repository="syscv-community/sam-hq-vit-huge"),
-    "sam2-tiny": Entry("segmenter", repository="facebook/sam2.1-hiera-tiny"),
-    "sam2-small": Entry("segmenter", repository="facebook/sam2.1-hiera-small"),
-    "sam2-base-plus": Entry("segmenter", repository="facebook/sam2.1-hiera-base-plus"),
-    "sam2-large": Entry("segmenter", repository="facebook/sam2.1-hiera-large"),
-}
+def entries(values: Mapping[str, Mapping[str, object]]) -> dict[str, Entry]:
+    """Entries from the fields of each name, as YAML has them."""
+    out = {}
+    for name, fields in values.items():
+        files = fields.get("files") or ()
+        out[name] = Entry(**{**fields, "files": tuple(files)})  # type: ignore[arg-type]
+    return out
+
+
+def _shipped() -> dict[str, Entry]:
+    import yaml
+
+    text = (Path(__file__).parent / "catalog.yaml").read_text(encoding="utf-8")
+    return entries(yaml.safe_load(text))
+
+
+CATALOG: dict[str, Entry] = _shipped()
+"""The names that this package ships."""
+
+
+def catalogue() -> dict[str, Entry]:
+    """All names: those of this package, then the user's own."""
+    from . import own
+
+    return {**own.read(), **CATALOG}
+
+
+def find(ref: str | os.PathLike[str]) -> Entry | None:
+    """The entry of a name of the catalogue; None for a folder, a file or a repository."""
+    text = os.fspath(ref)
+    return CATALOG.get(text) or catalogue().get(text)
 
 
 def mini_folder() -> Path:
@@ -82,15 +85,27 @@ def mini_folder() -> Path:
     return Path(given) if given else Path(__file__).parent / "mini"
 
 
+def looks_like_repository(text: str) -> bool:
+    """Whether this could be a repository of the hub, 'owner/name'."""
+    return text.count("/") == 1 and not text.startswith((".", "/", "~", "mini/"))
+
+
 def resolve(ref: str | os.PathLike[str]) -> str:
     """The folder, file or hub repository that a reference stands for.
 
     Raises UnknownCheckpoint for a name that is none of these, with the nearest match.
     """
     text = os.fspath(ref)
-    entry = CATALOG.get(text)
+    entry = find(text)
     if entry and entry.repository:
         return entry.repository
+    if entry and entry.path:
+        if not Path(entry.path).exists():
+            raise UnknownCheckpoint(
+                f"{text}: {entry.path} is not there any more; name it anew: "
+                f"visuals checkpoints remove {text}, then add {text} PATH"
+            )
+        return entry.path
     if entry and entry.folder:
         path = mini_folder() / entry.folder
         if not path.is_dir():
@@ -104,12 +119,11 @@ def resolve(ref: str | os.PathLike[str]) -> str:
         return str(Path(text).expanduser())
     if text.lower().endswith((".pth", ".pt", ".safetensors")):
         raise UnknownCheckpoint(f"no file {text!r}: expected a file of weights; check the path")
-    looks_like_hub = text.count("/") == 1 and not text.startswith((".", "/", "~", "mini/"))
-    if looks_like_hub:
+    if looks_like_repository(text):
         return text
-    near = difflib.get_close_matches(text, list(CATALOG), 1, 0.5)
+    near = difflib.get_close_matches(text, list(catalogue()), 1, 0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UnknownCheckpoint(
-        f"unknown model {text!r}{hint} (expected a folder, a hub repository owner/name, or one "
-        f"of {', '.join(CATALOG)})"
+        f"unknown model {text!r}{hint} (expected a folder, a hub repository owner/name, or a name "
+        "that visuals checkpoints list shows)"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import families
 from .catalog import resolve
 from .convert import pickles
+from .pull import place, variant_of
 
 if TYPE_CHECKING:
     import torch
@@ -25,19 +26,22 @@ class CheckpointError(ValueError):
 
 
 def _found(ref: str | os.PathLike[str], load: Any) -> Any:
-    """Call `load(path, local_files_only)`; failures become one sentence."""
-    path = resolve(ref)
+    """Call `load(path, local_files_only)`; failures become one sentence. A pinned model is loaded
+    from its verified files (see `pull.place`)."""
+    from safetensors import SafetensorError
+
+    path = place(ref)
     local = Path(path).exists()
     try:
         return load(path, local)
     except (families.UnsupportedModel, pickles.PickleError):
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         what = " ".join(str(error).split())[:300]
         remedy = (
             "the folder is incomplete; install the package anew or name another"
             if local
-            else "check the name, the network and, for a gated model, `hf auth login`"
+            else "check the name, or say what hinders: visuals checkpoints pull " + os.fspath(ref)
         )
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {what}; {remedy}") from error
 
@@ -51,7 +55,11 @@ def load_text_to_image(
 
     def load(path: str, local: bool) -> Any:
         return StableDiffusionPipeline.from_pretrained(
-            path, torch_dtype=dtype or torch.float32, local_files_only=local, use_safetensors=True
+            path,
+            torch_dtype=dtype or torch.float32,
+            local_files_only=local,
+            use_safetensors=True,
+            variant=variant_of(path),
         )
 
     pipe = _found(ref, load).to(device)
@@ -88,7 +96,11 @@ def load_controlnet_inpaint(
 
     def load(path: str, local: bool) -> Any:
         return ControlNetModel.from_pretrained(
-            path, torch_dtype=dtype or torch.float32, local_files_only=local, use_safetensors=True
+            path,
+            torch_dtype=dtype or torch.float32,
+            local_files_only=local,
+            use_safetensors=True,
+            variant=variant_of(path),
         )
 
     nets = [_found(r, load).to(device) for r in controlnet_refs]
@@ -227,7 +239,7 @@ def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[
 
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The words.json beside or in a checkpoint's folder; None for models that know all words."""
-    path = Path(resolve(ref))
+    path = Path(resolve(ref))  # no place(): what is asked is only of embedded and local folders
     for folder in (path, path.parent):
         file = folder / "words.json"
         if file.is_file():

@@ -23,9 +23,9 @@ Tell = Callable[[str], None]
 
 def folders(settings: Settings) -> tuple[str, ...]:
     """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
-    from ..checkpoints.catalog import resolve
+    from ..checkpoints.pull import place
 
-    return tuple(resolve(folder) for folder in settings.generate.lora_dirs)
+    return tuple(place(folder) for folder in settings.generate.lora_dirs)
 
 
 def texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:

@@ -132,7 +132,8 @@ lora_folders = loras.folders
 
 
 def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str, str]:
-    """What each model of the settings is: a hash of its weights, or its hub repository.
+    """What each model of the settings is: a hash of its weights, or its hub repository, with the
+    commit where it is pinned.
 
     The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file; that of a LoRA
     which a prompt names (`lora:name`) is over the whole file.
@@ -141,6 +142,7 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
     from pathlib import Path
 
     from ..checkpoints.catalog import resolve
+    from ..checkpoints.pull import identity
 
     out = {}
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
@@ -149,7 +151,7 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
     for ref in refs:
         place = Path(resolve(ref))
         if not place.exists():
-            out[ref] = str(place)
+            out[ref] = identity(ref)
             continue
         digest = sha256()
         for path in sorted([place] if place.is_file() else place.rglob("*.safetensors")):

@@ -45,6 +45,8 @@ def own_home(
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    for name in ("XDG_CONFIG_HOME", "VISUALS_LOCK", "HF_TOKEN", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(home)
     yield home
 

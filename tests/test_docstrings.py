@@ -9,6 +9,7 @@ import pytest
 
 MODULES = (
     "visuals",
+    "visuals.checkpoints.pull",
     "visuals.configs.schema",
     "visuals.pipeline.annotations",
     "visuals.pipeline.classes",

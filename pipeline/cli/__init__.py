@@ -26,6 +26,7 @@ _COMMANDS = {
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "lora": ("lora", "lora", "What LoRA files are: format, base, rank, trigger words, hashes."),
     "config": ("config", "config", "Show presets and settings."),
+    "checkpoints": ("checkpoints", "checkpoints", "List, fetch, verify and name models."),
 }
 
 

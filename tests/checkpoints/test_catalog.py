@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,24 @@ def test_a_folder_that_holds_no_model_is_a_sentence(tmp_path: Path) -> None:
         load.load_text_to_image(tmp_path)
     with pytest.raises(load.CheckpointError, match="incomplete"):
         load.load_segmenter(tmp_path)
+
+
+def test_a_damaged_file_of_weights_is_a_sentence(tmp_path: Path, mini: Path) -> None:
+    damaged = tmp_path / "sam"
+    shutil.copytree(mini / "sam", damaged)
+    (damaged / "model.safetensors").write_bytes(b"x" * 4096)
+    with pytest.raises(load.CheckpointError, match=r"cannot load.*deserializing"):
+        load.load_segmenter(damaged)
+
+
+def test_every_entry_is_one_place_and_says_what_it_is() -> None:
+    for name, entry in catalog.CATALOG.items():
+        places = [entry.folder, entry.repository, entry.path]
+        assert sum(place is not None for place in places) == 1, name
+        assert entry.kind and (entry.repository is None or entry.repository.count("/") == 1), name
+    kinds = {entry.kind for entry in catalog.CATALOG.values()}
+    assert {"text-to-image", "vae", "controlnet", "lora", "detector", "segmenter"} <= kinds
+    assert catalog.CATALOG["sdxl"].needs == "8 GiB of GPU memory, float16"
 
 
 def test_the_embedded_models_say_which_words_they_know(mini: Path) -> None:

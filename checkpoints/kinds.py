@@ -1,0 +1,74 @@
+"""What kind of model a folder or a file holds, by its settings. Knows no weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from . import families
+from .catalog import catalogue
+
+UNKNOWN = "model"
+_CLASSES = {
+    "ControlNetModel": "controlnet",
+    "ControlNetUnionModel": "controlnet",
+    "AutoencoderKL": "vae",
+    "AutoencoderTiny": "vae",
+}
+_TYPES = {
+    "depth_anything": "depth",
+    "dpt": "depth",
+    "blip": "captioner",
+    "clip": "verifier",
+}
+
+
+def guess(ref: str) -> str:
+    """The kind of a folder (by model_index.json, config.json), of a .safetensors file (by its
+    keys), or of a repository of the catalogue; 'model' where none of these tells."""
+    path = Path(ref).expanduser()
+    if path.is_dir():
+        return _of_folder(path)
+    if path.suffix.lower() == ".safetensors" and path.is_file():
+        return _of_file(path)
+    same = [entry.kind for entry in catalogue().values() if entry.repository == ref]
+    return same[0] if same else UNKNOWN
+
+
+def _of_folder(folder: Path) -> str:
+    if (folder / "model_index.json").is_file():
+        return "text-to-image"
+    config = _json(folder / "config.json")
+    named, of_type = str(config.get("_class_name")), str(config.get("model_type"))
+    if of_type in families.DETECTORS or of_type in families.SEGMENTERS:
+        return "detector" if of_type in families.DETECTORS else "segmenter"
+    kind = _CLASSES.get(named) or _TYPES.get(of_type)
+    if kind:
+        return kind
+    files = sorted(folder.glob("*.safetensors"))
+    return "loras" if files and all(_of_file(f) == "lora" for f in files) else UNKNOWN
+
+
+def _of_file(file: Path) -> str:
+    """A LoRA or a whole checkpoint in A1111's layout, by the names of its tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            keys = list(opened.keys())
+    except (SafetensorError, OSError):
+        return UNKNOWN
+    if any("lora_" in key or ".lora." in key or "lokr_" in key or "hada_" in key for key in keys):
+        return "lora"
+    if any(key.startswith("model.diffusion_model.") for key in keys):
+        return "text-to-image"
+    return "controlnet" if any("control_model" in key for key in keys) else UNKNOWN
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

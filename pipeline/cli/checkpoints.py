@@ -1,0 +1,220 @@
+"""`visuals checkpoints`: the models by name; fetched, pinned, verified."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+from .bytes_bar import Bytes
+
+if TYPE_CHECKING:
+    from ...checkpoints.status import Status
+
+_LOCK = click.option(
+    "--lock",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="VISUALS_LOCK",
+    metavar="FILE",
+    help="Lock file. Default: ./checkpoints.lock where it is there, else the user's own.",
+)
+
+
+@click.group()
+def checkpoints() -> None:
+    """List, fetch, verify and name models."""
+
+
+@checkpoints.command("list")
+@click.option("--kind", metavar="NAME", help="Only this kind, as in controlnet.")
+@click.option("--cached", is_flag=True, help="Only what is on this machine.")
+@_LOCK
+@options.apply("json")
+@options.errors
+def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> None:
+    """Show all names: where each model is, and its size on disk."""
+    from ...checkpoints import status
+
+    found = [s for s in status.every(lock) if not cached or s.where != "missing"]
+    kinds = sorted({s.entry.kind for s in found})
+    if kind and kind not in kinds:
+        raise click.UsageError(f"--kind {kind!r}: expected one of {', '.join(kinds)}")
+    found = [s for s in found if not kind or s.entry.kind == kind]
+    if as_json:
+        click.echo(json.dumps({"checkpoints": [s.as_dict() for s in found]}, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from ...checkpoints.pull import gib
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("name", "kind", "where", "on disk", "pinned", "licence"):
+        table.add_column(title, justify="right" if title == "on disk" else "left", no_wrap=True)
+    for s in found:
+        size = gib(s.size) if s.size else ""
+        pinned = (s.commit or "")[:7] if s.pinned else ""
+        table.add_row(
+            s.name, s.entry.kind, s.where, size, pinned, s.entry.licence or "see its page"
+        )
+    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@checkpoints.command()
+@click.argument("name")
+@_LOCK
+@options.apply("json")
+@options.errors
+def info(name: str, lock: Path | None, as_json: bool) -> None:
+    """Show all that is known of a model: NAME, or a repository owner/name."""
+    from ...checkpoints import status
+
+    found = status.of(name, lock)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(files=True), ensure_ascii=False))
+        return
+    for key, value in _lines(found):
+        click.echo(f"{key + ':':<12} {value}")
+
+
+@checkpoints.command()
+@click.argument("names", nargs=-1)
+@click.option("--update", is_flag=True, help="Pin the commit that the hub has now.")
+@click.option("--variant", metavar="NAME", help="Weights: fp16, or none for the full ones.")
+@_LOCK
+@options.apply("json")
+@options.errors
+def pull(
+    names: tuple[str, ...], update: bool, variant: str | None, lock: Path | None, as_json: bool
+) -> None:
+    """Fetch models into the Hugging Face cache: NAMES, or all that the lock file pins."""
+    from ...checkpoints import lock as locks
+    from ...checkpoints import pull as puller
+
+    path = lock or locks.default_path()
+    todo = list(names) or list(locks.read(path))
+    if not todo:
+        raise click.UsageError(f"no NAME, and {path} pins nothing; visuals checkpoints list")
+    done: list[dict[str, Any]] = []
+    failed = 0
+    for name in todo:
+        try:
+            with Bytes(name, as_json) as bar:
+                made = puller.pull(
+                    name, path=path, update=update, variant=variant, say=bar.say, progress=bar.tick
+                )
+        except puller.PullError as error:  # one that fails does not stop the others
+            failed += 1
+            click.echo(f"visuals: {error}", err=True)
+            done.append({"name": name, "error": str(error)})
+            continue
+        done.append(
+            {"name": name, "repository": made.repository, "commit": made.pin.commit}
+            | {"folder": str(made.folder), "size": made.pin.size, "fetched": made.fetched}
+        )
+        if not as_json:
+            what = puller.gib(made.pin.size)
+            verb = f"fetched {puller.gib(made.fetched)}" if made.fetched else "was here already"
+            click.echo(f"{name}: {verb}; {len(made.pin.files)} files, {what}, all as pinned")
+    if as_json:
+        click.echo(json.dumps({"pulled": done}, ensure_ascii=False))
+    if failed:
+        sys.exit(1)
+
+
+@checkpoints.command()
+@click.argument("names", nargs=-1)
+@_LOCK
+@options.apply("json")
+@options.errors
+def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
+    """Read the files again and compare their hashes: NAMES, or all that the cache holds."""
+    from ...checkpoints import status
+
+    found = []
+    for name in names or status.verifiable(lock):
+        with Bytes(name, as_json) as bar:
+            found.append(status.verify(name, lock, progress=bar.tick))
+        if not as_json:
+            click.echo(found[-1].text)
+    if as_json:
+        click.echo(json.dumps({"verified": [v.as_dict() for v in found]}, ensure_ascii=False))
+    elif not found:
+        click.echo("nothing to verify: no model of the hub is in the cache")
+    if any(v.bad for v in found):
+        sys.exit(1)
+
+
+@checkpoints.command()
+@click.argument("name")
+@click.argument("ref")
+@click.option("--kind", metavar="NAME", help="What it is, as in text-to-image. Default: looked up.")
+@click.option(
+    "--files", multiple=True, metavar="PATTERN", help="Files wanted of a repository; repeatable."
+)
+@options.errors
+def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
+    """Give a folder, a .safetensors file or a hub repository a NAME of your own."""
+    from ...checkpoints import kinds, own
+
+    entry = own.add(name, ref, kind=kind or kinds.guess(ref), files=files)
+    what = entry.path or entry.repository
+    click.echo(f"{name}: {what} ({entry.kind}), in {own.config_folder() / own.FILE}")
+
+
+@checkpoints.command()
+@click.argument("name")
+@click.option("--files", is_flag=True, help="Delete its files from the Hugging Face cache too.")
+@options.errors
+def remove(name: str, files: bool) -> None:
+    """Take a NAME of your own out; --files frees the disk, of any model of the hub."""
+    from ...checkpoints import cache, catalog, own
+    from ...checkpoints.pull import gib, names_of
+
+    entry = catalog.find(name)
+    repository = entry.repository if entry else catalog.resolve(name)
+    if entry is None and Path(str(repository)).exists():
+        raise click.UsageError(f"{name} is a file or folder of yours: delete it yourself")
+    taken = own.remove(name)
+    if not taken and not files:
+        raise click.UsageError(
+            f"{name!r} is no name of your own; --files deletes what the cache holds of it"
+        )
+    if taken:
+        click.echo(f"{name}: taken out")
+    if files and repository:
+        freed = cache.delete(repository)
+        others = [n for n in names_of(repository) if n != name]
+        also = f" (also {', '.join(others)})" if others else ""
+        click.echo(
+            f"{repository}{also}: {gib(freed)} freed" if freed else f"{repository}: not cached"
+        )
+    elif files:
+        where = entry.path if entry and entry.path else "this package"
+        click.echo(f"{name}: its files stay in {where}: only those of the cache are deleted")
+
+
+def _lines(s: Status) -> list[tuple[str, str]]:
+    from ...checkpoints.pull import gib
+
+    e = s.entry
+    lines = [
+        ("name", s.name),
+        ("kind", e.kind),
+        ("page", s.page or ""),
+        ("licence", e.licence or ("see its page" if s.page else "")),
+        ("gated", "yes: accept its terms on its page, then hf auth login" if e.gated else ""),
+        ("needs", e.needs),
+        ("note", e.note or ""),
+        ("wanted", ", ".join(e.files) + (f" ({e.variant})" if e.variant else "")),
+        ("where", s.where),
+        ("folder", str(s.folder or "")),
+        ("on disk", gib(s.size) if s.size else ""),
+        ("commit", f"{s.commit} ({'pinned' if s.pinned else 'not pinned'})" if s.commit else ""),
+    ]
+    lines += [("lacking", name) for name in s.lacking]
+    return [(key, value.strip()) for key, value in lines if value.strip()]
