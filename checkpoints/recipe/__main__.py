@@ -82,7 +82,7 @@ def decoder(bench: Bench) -> None:
         seed=11,
         name="decoder",
         decoder_only=True,
-        colour_weight=5.0,
+        colour_weight=8.0,
     )
     print(f"decoder: {step.psnr(model, bench.renders('val').images[:256]):.2f} dB", flush=True)
     model.save_pretrained(bench.parts / "vae")
