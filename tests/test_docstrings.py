@@ -22,6 +22,7 @@ MODULES = (
     "visuals.stages.masks",
     "visuals.stages.prompt",
     "visuals.stages.variants",
+    "visuals.training.buckets",
 )
 
 
