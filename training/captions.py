@@ -94,7 +94,7 @@ class Captions:
             path = files.inside(file.parent, row["file_name"])
             if path is None:
                 text = f"{name}: {row['file_name']!r} is outside the data set; mend the line"
-                self.problems.append(Problem("bad_metadata", name, text))
+                self.problems.append(Problem("outside", name, text))
                 continue
             path = Path(os.path.normpath(path))
             if path in self._rows and self._rows[path][1] == file:

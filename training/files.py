@@ -5,6 +5,7 @@ EXIF orientation is applied. Whatever is wrong with a file is a FileProblem in o
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import warnings
@@ -73,8 +74,23 @@ def upright_size(path: Path) -> tuple[int, int]:
         return (height, width) if turned else (width, height)
 
 
+def _srgb(image: Image.Image) -> Image.Image:
+    """Colours of a profile (Adobe RGB, CMYK inks …) as sRGB; as they are without a good one."""
+    from PIL import ImageCms
+
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "CMYK"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+
+
 def read(path: Path) -> Image.Image:
-    """The upright picture in RGB, decoded whole; what is transparent becomes white."""
+    """The upright picture in sRGB, decoded whole; what is transparent becomes white."""
     from PIL import Image, ImageOps
 
     with _opened(path) as opened:
@@ -86,7 +102,7 @@ def read(path: Path) -> Image.Image:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))
             image = Image.alpha_composite(white, image)
-        return image.convert("RGB")
+        return _srgb(image).convert("RGB")
 
 
 def write(path: Path, data: bytes) -> None:

@@ -28,6 +28,7 @@ STEPS = (
     "detector",
     "segmenter",
     "classifier",
+    "blip",
     "assemble",
 )
 
@@ -40,6 +41,7 @@ PARTS = (
     "grounding-dino",
     "sam",
     "classifier",
+    "blip",
 )
 
 
@@ -191,6 +193,14 @@ def classifier(bench: Bench) -> None:
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
     step.run(bench.state, bench.parts / "classifier", train, val, bench.plan.classifier, model)
+
+
+def blip(bench: Bench) -> None:
+    from . import blip as step
+
+    train, val = bench.renders("train"), bench.renders("val")
+    model = bench.begin(step.build(len(step.tokenizer()), size=bench.plan.size), "blip")
+    step.run(bench.state, bench.parts / "blip", train, val, bench.plan.blip, model)
 
 
 def assemble(bench: Bench) -> None:

@@ -85,8 +85,9 @@ def test_everything_wrong_with_captions_is_said_and_nothing_stops(tmp_path: Path
     dataset = read_dataset(tmp_path)
     assert sorted(codes(dataset)) == [
         *["bad_caption"] * 2,
-        *["bad_metadata"] * 3,
+        *["bad_metadata"] * 2,
         "missing_picture",
+        "outside",
         *["two_captions"] * 2,
     ]
     captions = {item.name: item.caption for item in dataset.items}
