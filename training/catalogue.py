@@ -100,7 +100,10 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
     except UnicodeDecodeError:
         raise CatalogueError(f"{path}: not UTF-8; save it as UTF-8") from None
     if kind in (".csv", ".tsv"):
-        return _table(text, kind)
+        try:
+            return _table(text, kind)
+        except csv.Error as error:
+            raise CatalogueError(f"{path}: not a table ({error}); mend it") from None
     try:
         if kind == ".json":
             found = json.loads(text)
@@ -122,6 +125,7 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
 def _table(text: str, kind: str) -> list[Mapping[str, Any]]:
     first = text.partition("\n")[0]
     comma = "\t" if kind == ".tsv" else max(",;\t", key=first.count)
+    csv.field_size_limit(10_000_000)  # descriptions with pictures in them pass the usual limit
     rows = csv.DictReader(io.StringIO(text), delimiter=comma)
     return [{k: v for k, v in row.items() if k} for row in rows]
 

@@ -6,6 +6,7 @@ Knows no command line and writes nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,7 @@ def check_dataset(
     count_tokens: CountTokens | None = None,
     max_token_length: int = 75,
     near: int = NEAR,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Check:
     """Decode every picture, and work out what the trainer will see and do.
 
@@ -107,8 +109,10 @@ def check_dataset(
     def note(code: str, name: str, what: str) -> None:
         problems.append(Problem(code, name, f"{name}: {what}"))
 
-    for item in dataset.items:
-        for code, what in _caption(item, any(p.name == item.name for p in problems)):
+    known = {p.name for p in dataset.problems}
+    for number, item in enumerate(dataset.items, 1):
+        progress(number, len(dataset.items))
+        for code, what in _caption(item, item.name in known):
             note(code, item.name, what)
         try:
             image = files.read(item.path)

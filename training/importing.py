@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import files, metadata
 from .catalogue import Product
 from .files import Problem
+from .finder import Finder
 from .fingerprint import NEAR, Fingerprint, first_like
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Report:
             "files": self.written,
         }
 
+    def save(self, out: Path) -> None:
+        """Write `out/import.json`."""
+        text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
+        files.write(out / REPORT, f"{text}\n".encode())
+
 
 def import_catalogue(
     products: Sequence[Product],
@@ -90,29 +96,27 @@ def import_catalogue(
     names = _Names()
     rows: list[metadata.Row] = []
     seen: list[tuple[str, Fingerprint]] = []
-    look = _Finder(images)
-    for number, product in enumerate(products, 1):
-        progress(number - 1, len(products))
-        sources = list(_sources(product, look, report))
-        written = 0
-        for source in sources:
-            image = _good(source, product, shape, report)
-            if image is None:
-                continue
-            print_ = Fingerprint.of(image)
-            like = first_like(print_, seen, shape.near)
-            if like is not None:
-                _note(report, "duplicate", product, f"{source.name} looks like {like}")
-                if not shape.keep_duplicates:
+    look = Finder(images)
+    try:
+        for number, product in enumerate(products, 1):
+            progress(number - 1, len(products))
+            before = len(rows)
+            for source in list(_sources(product, look, report)):
+                image = _good(source, product, shape, report)
+                if image is None or not _is_new(image, source, product, shape, seen, report):
                     continue
-            seen.append((f"{product.sku} ({source.name})", print_))
-            name = f"{IMAGES}/{names.of(product.sku)}.{shape.format}"
-            files.write(out / name, _encoded(image, shape))
-            rows.append({"file_name": name, "text": product.text, "sku": product.sku})
-            report.written.append(name)
-            written += 1
-        if written and not product.text:
-            _note(report, "no_text", product, "no text; write a caption: visuals dataset caption")
+                name = f"{IMAGES}/{names.of(product.sku)}.{shape.format}"
+                report.written.append(name)
+                if len(report.written) == 1:  # whatever happens now, --overwrite may mend it
+                    report.save(out)
+                files.write(out / name, _encoded(image, shape))
+                rows.append({"file_name": name, "text": product.text, "sku": product.sku})
+            if len(rows) > before and not product.text:
+                what = "no text; write a caption: visuals dataset caption"
+                _note(report, "no_text", product, what)
+    finally:
+        if report.written:
+            report.save(out)
     progress(len(products), len(products))
     if not rows:
         said = f": {report.problems[0].message}" if report.problems else ""
@@ -121,8 +125,6 @@ def import_catalogue(
             "check --images and --field-image"
         )
     metadata.write(out / metadata.NAME, rows)
-    text = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
-    files.write(out / REPORT, f"{text}\n".encode())
     for name in set(old) - set(report.written):
         if (gone := files.inside(out, name)) is not None:
             gone.unlink(missing_ok=True)
@@ -150,37 +152,7 @@ def _note(report: Report, code: str, product: Product, what: str) -> None:
     report.problems.append(Problem(code, product.sku, f"{product.sku}: {what}"))
 
 
-class _Finder:
-    """Finds a catalogue's pictures: by their path, without regard to case or ending, or by name
-    anywhere below the folder where only one file has it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._by_path: dict[str, Path] = {}
-        self._by_name: dict[str, list[Path]] = {}
-        for path in sorted(p for p in folder.rglob("*") if files.is_picture(p) and p.is_file()):
-            below = path.relative_to(folder)
-            for key in (below.as_posix(), below.with_suffix("").as_posix()):
-                self._by_path.setdefault(key.casefold(), path)
-            for key in {path.name, path.stem}:
-                self._by_name.setdefault(key.casefold(), []).append(path)
-
-    def __call__(self, name: str) -> Path | None:
-        """The file; None where there is none. Raises PermissionError outside the folder."""
-        exact = files.inside(self.folder, name)
-        if exact is None:
-            raise PermissionError(name)
-        if exact.is_file():
-            return exact
-        found = self._by_path.get(name.removeprefix("./").casefold())
-        same = self._by_name.get(name.rpartition("/")[2].casefold(), [])
-        found = found or (same[0] if len(same) == 1 else None)
-        if found and files.inside(self.folder, found.relative_to(self.folder).as_posix()) is None:
-            raise PermissionError(name)
-        return found
-
-
-def _sources(product: Product, look: _Finder, report: Report) -> Iterator[Path]:
+def _sources(product: Product, look: Finder, report: Report) -> Iterator[Path]:
     names = product.images or (product.sku,)  # pictures are often named by the SKU alone
     for name in names:
         try:
@@ -216,6 +188,24 @@ def _good(source: Path, product: Product, shape: Shape, report: Report) -> Image
         size_wh = [max(1, round(side * scale)) for side in image.size]
         image = image.resize((size_wh[0], size_wh[1]), pil.Resampling.LANCZOS)
     return image
+
+
+def _is_new(
+    image: Image.Image,
+    source: Path,
+    product: Product,
+    shape: Shape,
+    seen: list[tuple[str, Fingerprint]],
+    report: Report,
+) -> bool:
+    """Whether a picture is wanted: no copy of one of `seen`, to which it is added."""
+    print_ = Fingerprint.of(image)
+    like = first_like(print_, seen, shape.near)
+    seen.append((f"{product.sku} ({source.name})", print_))
+    if like is None:
+        return True
+    _note(report, "duplicate", product, f"{source.name} looks like {like}")
+    return shape.keep_duplicates
 
 
 def _encoded(image: Image.Image, shape: Shape) -> bytes:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
-MEASURES = ("detection", "classes", "colours", "vae", "rerender", "look", "folder", "captions")
-MEASURES += ("run", "help")
+MEASURES = (
+    *("detection", "classes", "colours", "vae", "rerender", "look", "folder", "captions"),
+    *("run", "help"),
+)
 
 
 class MissingExtra(RuntimeError):

@@ -158,14 +158,17 @@ def check(
         caption_extension=caption_extension,
         repeats=repeats,
     )
-    report = check_dataset(
-        found,
-        buckets=buckets,
-        batch_size=train_batch_size,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        count_tokens=token_counter(load_settings(preset), quiet=as_json),
-        max_token_length=max_token_length,
-    )
+    count = token_counter(load_settings(preset), quiet=as_json)
+    with show.Bar("checking", quiet=as_json) as bar:
+        report = check_dataset(
+            found,
+            buckets=buckets,
+            batch_size=train_batch_size,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            count_tokens=count,
+            max_token_length=max_token_length,
+            progress=bar,
+        )
     if as_json:
         values = report.as_json() | {"epochs": epochs, "steps": epochs * report.steps}
         click.echo(json.dumps(values, ensure_ascii=False))

@@ -75,6 +75,7 @@ def test_fields_are_named_by_options(tmp_path: Path) -> None:
         ("c.json", b"[]", "no record"),
         ("c.csv", b"sku,colour\nA,red\n", "set --field-image"),
         ("c.csv", b"sku,image\n\xff\xfe,a\n", "not UTF-8"),
+        ("c.csv", b'sku,image\n"A,' + b"x" * 10_000_001, "not a table"),
         ("c.xml", b"<a/>", "expected .json, .jsonl or .csv"),
     ],
 )
@@ -148,6 +149,25 @@ def test_an_import_replaces_nothing_unasked(tmp_path: Path) -> None:
     (photos / "b.png").unlink()
     with pytest.raises(ImportFailed, match="not one picture of 1 products"):
         import_catalogue(one, photos, tmp_path / "new", shape=SMALL)
+
+
+def test_a_stopped_import_can_be_made_again(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for k in range(3):
+        noise(photos / f"{k}.png", (64, 64), seed=k)
+    (tmp_path / "c.csv").write_text("sku,image\nA,0.png\nB,1.png\nC,2.png\n")
+    products, _ = read_catalogue(tmp_path / "c.csv")
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        import_catalogue(products, photos, out, shape=SMALL, progress=stop)
+    assert json.loads((out / "import.json").read_text())["pictures"] == 2
+    import_catalogue(products[2:], photos, out, shape=SMALL, overwrite=True)
+    assert [p.name for p in (out / "images").iterdir()] == ["C.jpg"]
 
 
 def test_copies_are_alike_and_products_are_not() -> None:
