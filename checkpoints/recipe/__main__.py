@@ -196,10 +196,15 @@ def classifier(bench: Bench) -> None:
 
 
 def blip(bench: Bench) -> None:
+    import numpy as np
+
     from . import blip as step
+    from . import blip_words
 
     train, val = bench.renders("train"), bench.renders("val")
-    model = bench.begin(step.build(len(step.tokenizer()), size=bench.plan.size), "blip")
+    model = bench.begin(step.build(len(blip_words.tokenizer()), size=bench.plan.size), "blip")
+    if bench.start is None:
+        step.whiten(model, np.array(train.images[:400]))
     step.run(bench.state, bench.parts / "blip", train, val, bench.plan.blip, model)
 
 

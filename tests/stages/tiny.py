@@ -46,10 +46,12 @@ def write_blip(folder: Path) -> None:
     """A BLIP of random weights, as the recipe lays it out."""
     import torch
 
-    from visuals.checkpoints.recipe import blip
+    from visuals.checkpoints.recipe import blip, blip_words
 
     torch.manual_seed(0)
-    blip.export(blip.build(len(blip.tokenizer()), width=32, layers=1, size=64), folder, size=64)
+    blip.export(
+        blip.build(len(blip_words.tokenizer()), width=32, layers=1, size=64), folder, size=64
+    )
 
 
 def write_clip(folder: Path) -> None:
