@@ -64,7 +64,7 @@ def caption(
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Caption the pictures of a folder by BLIP, the activation tag first; or edit captions.
+    """Write captions by BLIP, the tag first; or edit captions.
 
     Captions that are there are kept; a stopped call goes on with the same command.
     """
