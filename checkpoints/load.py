@@ -254,16 +254,6 @@ def load_captioner(
     return model.to(device).eval(), processor
 
 
-def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
-    """The CLIP tokenizer of a text-to-image model, without the model."""
-    from transformers import CLIPTokenizer
-
-    def load(path: str, local: bool) -> Any:
-        return CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
-
-    return _found(ref, load)
-
-
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The words.json beside or in a checkpoint's folder; None for models that know all words."""
     path = Path(resolve(ref))  # no place(): what is asked is only of embedded and local folders
