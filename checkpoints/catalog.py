@@ -77,58 +77,6 @@ def find(ref: str | os.PathLike[str]) -> Entry | None:
     """The entry of a name of the catalogue; None for a folder, a file or a repository."""
     text = os.fspath(ref)
     return CATALOG.get(text) or catalogue().get(text)
-CATALOG: dict[str, Entry] = {
-    "mini/sd": Entry("text-to-image", folder="sd"),
-    "mini/controlnet-canny": Entry("controlnet", folder="controlnet-canny"),
-    "mini/controlnet-depth": Entry("controlnet", folder="controlnet-depth"),
-    "mini/depth": Entry("depth", folder="depth"),
-    "mini/grounding-dino": Entry("detector", folder="grounding-dino"),
-    "mini/sam": Entry("segmenter", folder="sam"),
-    "mini/classifier": Entry("classifier", folder="classifier"),
-    "mini/blip": Entry("captioner", folder="blip"),
-    "mini/loras": Entry("loras", folder="loras"),
-    "sd15": Entry(
-        "text-to-image",
-        repository="stable-diffusion-v1-5/stable-diffusion-v1-5",
-        licence="CreativeML OpenRAIL-M",
-    ),
-    "sd15-canny": Entry(
-        "controlnet", repository="lllyasviel/control_v11p_sd15_canny", licence="OpenRAIL"
-    ),
-    "grounding-dino-tiny": Entry("detector", repository="IDEA-Research/grounding-dino-tiny"),
-    "grounding-dino-base": Entry("detector", repository="IDEA-Research/grounding-dino-base"),
-    "clip-vit-base-patch32": Entry(
-        "verifier", repository="openai/clip-vit-base-patch32", licence="MIT"
-    ),
-    "clip-vit-large-patch14": Entry(
-        "verifier", repository="openai/clip-vit-large-patch14", licence="MIT"
-    ),
-    "mm-grounding-dino-tiny": Entry(
-        "detector", repository="openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
-    ),
-    "mm-grounding-dino-large": Entry(
-        "detector", repository="openmmlab-community/mm_grounding_dino_large_all"
-    ),
-    "owlv2-base": Entry("detector", repository="google/owlv2-base-patch16-ensemble"),
-    "owlv2-large": Entry("detector", repository="google/owlv2-large-patch14-ensemble"),
-    "sam3": Entry("detector", repository="facebook/sam3", licence="SAM License"),
-    "blip-base": Entry(
-        "captioner", repository="Salesforce/blip-image-captioning-base", licence="BSD-3-Clause"
-    ),
-    "blip-large": Entry(
-        "captioner", repository="Salesforce/blip-image-captioning-large", licence="BSD-3-Clause"
-    ),
-    "sam-vit-base": Entry("segmenter", repository="facebook/sam-vit-base"),
-    "sam-vit-large": Entry("segmenter", repository="facebook/sam-vit-large"),
-    "sam-vit-huge": Entry("segmenter", repository="facebook/sam-vit-huge"),
-    "sam-hq-vit-base": Entry("segmenter", repository="syscv-community/sam-hq-vit-base"),
-    "sam-hq-vit-large": Entry("segmenter", repository="syscv-community/sam-hq-vit-large"),
-    "sam-hq-vit-huge": Entry("segmenter", repository="syscv-community/sam-hq-vit-huge"),
-    "sam2-tiny": Entry("segmenter", repository="facebook/sam2.1-hiera-tiny"),
-    "sam2-small": Entry("segmenter", repository="facebook/sam2.1-hiera-small"),
-    "sam2-base-plus": Entry("segmenter", repository="facebook/sam2.1-hiera-base-plus"),
-    "sam2-large": Entry("segmenter", repository="facebook/sam2.1-hiera-large"),
-}
 
 
 def mini_folder() -> Path:
