@@ -237,6 +237,23 @@ def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[
     return model.to(device).eval(), processor
 
 
+def load_captioner(
+    ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> tuple[Any, Any]:
+    """(model, processor) of a BLIP that writes captions."""
+    import torch
+    from transformers import BlipForConditionalGeneration, BlipProcessor
+
+    def load(path: str, local: bool) -> tuple[Any, Any]:
+        model = BlipForConditionalGeneration.from_pretrained(
+            path, dtype=dtype or torch.float32, local_files_only=local, use_safetensors=True
+        )
+        return model, BlipProcessor.from_pretrained(path, local_files_only=local)
+
+    model, processor = _found(ref, load)
+    return model.to(device).eval(), processor
+
+
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The words.json beside or in a checkpoint's folder; None for models that know all words."""
     path = Path(resolve(ref))  # no place(): what is asked is only of embedded and local folders

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from .captions import CaptionSettings
 from .finding import ClassSettings, MaskSettings, VerifySettings
 from .finding import Section as _Section
 
@@ -144,6 +145,7 @@ class Settings(_Section):
     mask: MaskSettings = Field(default_factory=MaskSettings)  # type: ignore[arg-type]
     controls: dict[str, ControlSettings] = Field(default_factory=dict)
     rerender: RerenderSettings
+    caption: CaptionSettings = Field(default_factory=CaptionSettings)  # type: ignore[arg-type]
     run: RunSettings = Field(default_factory=RunSettings)  # type: ignore[arg-type]
 
     @field_validator("classes", mode="before")

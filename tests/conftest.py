@@ -79,3 +79,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
     _tiny().write_clip(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BLIP of random weights."""
+    folder = tmp_path_factory.mktemp("blip")
+    _tiny().write_blip(folder)
+    return folder

@@ -12,6 +12,7 @@ MODULES = (
     "visuals.checkpoints.pull",
     "visuals.configs.schema",
     "visuals.pipeline.annotations",
+    "visuals.pipeline.bench.captions",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
     "visuals.pipeline.folders",
@@ -22,6 +23,8 @@ MODULES = (
     "visuals.stages.masks",
     "visuals.stages.prompt",
     "visuals.stages.variants",
+    "visuals.training.buckets",
+    "visuals.training.edits",
 )
 
 

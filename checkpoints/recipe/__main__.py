@@ -28,6 +28,7 @@ STEPS = (
     "detector",
     "segmenter",
     "classifier",
+    "blip",
     "assemble",
 )
 
@@ -40,6 +41,7 @@ PARTS = (
     "grounding-dino",
     "sam",
     "classifier",
+    "blip",
 )
 
 
@@ -191,6 +193,19 @@ def classifier(bench: Bench) -> None:
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
     step.run(bench.state, bench.parts / "classifier", train, val, bench.plan.classifier, model)
+
+
+def blip(bench: Bench) -> None:
+    import numpy as np
+
+    from . import blip as step
+    from . import blip_words
+
+    train, val = bench.renders("train"), bench.renders("val")
+    model = bench.begin(step.build(len(blip_words.tokenizer()), size=bench.plan.size), "blip")
+    if bench.start is None:
+        step.whiten(model, np.array(train.images[:400]))
+    step.run(bench.state, bench.parts / "blip", train, val, bench.plan.blip, model)
 
 
 def assemble(bench: Bench) -> None:

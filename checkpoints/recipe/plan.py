@@ -35,6 +35,7 @@ class Plan:
     detector_again: Budget
     segmenter: Budget
     classifier: Budget
+    blip: Budget
 
 
 PLANS = {
@@ -59,6 +60,7 @@ PLANS = {
         detector_again=Budget(_FOREVER, 4e-4, 36, decay_from=0.2, ema=0.997, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
+        blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),
     ),
     "gpu": Plan(
         size=128,
@@ -81,6 +83,7 @@ PLANS = {
         detector_again=Budget(_FOREVER, 4e-4, 5, decay_from=0.2, ema=0.998, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 5, warmup=100, decay_from=0.4, ema=0.998),
         classifier=Budget(_FOREVER, 2e-3, 1, warmup=30, decay_from=0.3, ema=0.99),
+        blip=Budget(_FOREVER, 1e-3, 5, warmup=200, decay_from=0.4, ema=0.998),
     ),
     "smoke": Plan(
         size=128,
@@ -103,6 +106,7 @@ PLANS = {
         detector_again=_BRIEF,
         segmenter=_BRIEF,
         classifier=_BRIEF,
+        blip=_BRIEF,
     ),
 }
 """`cpu`: two cores, an evening. `gpu`: under an hour, wider models; not run yet. `smoke`: a few

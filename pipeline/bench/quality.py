@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
-MEASURES = ("detection", "classes", "colours", "vae", "rerender", "look", "folder", "run", "help")
+MEASURES = (
+    *("detection", "classes", "colours", "vae", "rerender", "look", "folder", "captions"),
+    *("run", "help"),
+)
 
 
 class MissingExtra(RuntimeError):
@@ -53,7 +56,13 @@ def measure(
             take("help", speed.measure_help())
         if "run" in only:
             take("run", speed.measure_run(preset))
-    if set(only) <= {"help", "run"}:
+    if "captions" in only:
+        from ..captions import captioner
+        from . import captions
+
+        tell(f"captions of {pictures} held-out renders")
+        take("captions", captions.measure(captioner(settings), pictures, size))
+    if set(only) <= {"help", "run", "captions"}:
         return values, details
     stages = models.build_stages(settings, {"generate", "detect", "segment"}, tell=tell)
     if "detection" in only:

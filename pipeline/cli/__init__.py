@@ -23,6 +23,7 @@ _COMMANDS = {
     "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
     "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
+    "dataset": ("dataset", "dataset", "Product photos to a training set: import, caption, check."),
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "lora": ("lora", "lora", "What LoRA files are: format, base, rank, trigger words, hashes."),
     "config": ("config", "config", "Show presets and settings."),

@@ -15,6 +15,7 @@ from visuals.pipeline.bench.stage2 import FIRST_SEED
 from visuals.pipeline.cli import main
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
+CAPTIONS = {"caption_class", "caption_colour", "caption_scene"}
 LOOSE = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 
 
@@ -25,11 +26,21 @@ def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Pa
     result = CliRunner().invoke(main, ["bench", "quality", *options, *FAST, *LOOSE])
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
     report = json.loads(out.read_text())
-    assert set(report["values"]) == set(BARS) - {"run_seconds", "run_gib"}
+    assert set(report["values"]) == set(BARS) - {"run_seconds", "run_gib", *CAPTIONS}
     assert report["values"]["changed_outside"] == {"value": 0.0, "bar": "== 0", "reached": True}
     assert report["values"]["recall"]["value"] == 1.0  # everything is found at threshold 0
     assert report["values"]["folder_changed_outside"]["value"] == 0
     assert "reached" in result.output
+
+
+def test_captions_are_held_against_their_bars(blip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "q.json"
+    options = ["--only", "captions", "--pictures", "2", "--set", f"caption.model={blip}"]
+    result = CliRunner().invoke(main, ["bench", "quality", *options, "--out", str(out)])
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    report = json.loads(out.read_text())
+    assert set(report["values"]) == CAPTIONS
+    assert report["details"]["captions"]["pictures"] == 2
 
 
 def test_an_unknown_measure_is_a_usage_error() -> None:

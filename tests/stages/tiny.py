@@ -31,6 +31,7 @@ def write(folder: Path, seed: int = 0) -> None:
     detector_model.export(detector_model.build(len(words), 32), folder / "grounding-dino")
     segmenter.export(segmenter.build(width=32, prompt=32), folder / "sam")
     classifier.export(classifier.build(), folder / "classifier")
+    write_blip(folder / "blip")
     net.float()
     lora.attach(net, rank=2)
     with torch.no_grad():
@@ -39,6 +40,18 @@ def write(folder: Path, seed: int = 0) -> None:
                 parameter.normal_(0, 0.1)
     lora.export(net, folder / "loras" / "ppzmini.safetensors", rank=2)
     assemble.words(folder)
+
+
+def write_blip(folder: Path) -> None:
+    """A BLIP of random weights, as the recipe lays it out."""
+    import torch
+
+    from visuals.checkpoints.recipe import blip, blip_words
+
+    torch.manual_seed(0)
+    blip.export(
+        blip.build(len(blip_words.tokenizer()), width=32, layers=1, size=64), folder, size=64
+    )
 
 
 def write_clip(folder: Path) -> None:

@@ -1,0 +1,48 @@
+"""Settings to what captions a folder: the BLIP, and the tokenizer that counts. Knows no files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import models
+
+if TYPE_CHECKING:
+    from ..configs.schema import Settings
+    from ..training.caption import Captioner
+    from ..training.edits import CountTokens
+
+
+def captioner(settings: Settings) -> Captioner:
+    """The BLIP of the settings, on the run's device."""
+    from ..checkpoints import load
+    from ..training.caption import Captioner
+
+    c = settings.caption
+    device, dtype = models.device_and_dtype(settings)
+    _quiet()
+    model, processor = load.load_captioner(c.model, device=device, dtype=dtype)
+    return Captioner(
+        model,
+        processor,
+        num_beams=c.num_beams,
+        min_tokens=c.min_tokens,
+        max_tokens=c.max_tokens,
+        batch_size=c.batch_size,
+    )
+
+
+def token_counter(settings: Settings) -> CountTokens:
+    """Counts as the text encoder of `generate.model` does."""
+    from ..checkpoints import load
+    from ..training.edits import token_counter
+
+    _quiet()
+    return token_counter(load.load_tokenizer(settings.generate.model))
+
+
+def _quiet() -> None:
+    """The library's own bars and chatter would run through ours."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

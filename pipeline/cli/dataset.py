@@ -1,0 +1,185 @@
+"""`visuals dataset`: product photos to a training set. Arguments to calls, reports to tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+from .dataset_caption import caption, token_counter
+
+_IN = click.Path(path_type=Path)
+
+
+@click.group()
+def dataset() -> None:
+    """Product photos to a training set: import, caption, check."""
+
+
+dataset.add_command(caption)
+
+
+@dataset.command("import")
+@click.argument("catalogue", type=_IN)
+@click.option("--images", type=_IN, required=True, metavar="DIR", help="Where its pictures lie.")
+@click.option("--out", type=_IN, required=True, metavar="DIR", help="The new training set.")
+@click.option("--field-sku", metavar="NAME", help="Field of the SKU. Default: a likely one.")
+@click.option("--field-image", metavar="NAME", help="Field of the pictures (a.b: nested).")
+@click.option("--field-text", metavar="NAME", help="Field of the text: title, description …")
+@click.option(
+    "--max-side", type=click.IntRange(0), default=1024, show_default=True, help="0: as it is."
+)
+@click.option(
+    "--min-side",
+    type=click.IntRange(0),
+    default=256,
+    show_default=True,
+    help="Leave out pictures with a shorter side.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["jpg", "png", "webp"]),
+    default="jpg",
+    show_default=True,
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=92, show_default=True)
+@click.option("--keep-duplicates", is_flag=True, help="Tell them, but keep them.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier import in --out.")
+@options.apply("json")
+@options.errors
+def import_(
+    catalogue: Path,
+    images: Path,
+    out: Path,
+    field_sku: str | None,
+    field_image: str | None,
+    field_text: str | None,
+    max_side: int,
+    min_side: int,
+    format_: Any,
+    quality: int,
+    keep_duplicates: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Turn a product catalogue (JSON, JSONL, CSV) and its pictures into an imagefolder."""
+    from ...training.catalogue import read_catalogue
+    from ...training.importing import Shape, import_catalogue
+    from . import dataset_show as show
+
+    products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
+    with show.Bar("importing", quiet=as_json) as bar:
+        report = import_catalogue(
+            products,
+            images,
+            out,
+            shape=Shape(
+                max_side=max_side or None,
+                min_side=min_side,
+                format=format_,
+                quality=quality,
+                keep_duplicates=keep_duplicates,
+            ),
+            overwrite=overwrite,
+            progress=bar,
+        )
+    if as_json:
+        click.echo(json.dumps(report.as_json(), ensure_ascii=False))
+    else:
+        show.imported(report, fields, out)
+
+
+@dataset.command()
+@click.argument("folder", type=_IN)
+@click.option(
+    "--resolution", default="768", show_default=True, metavar="N|W,H", help="As kohya has it."
+)
+@click.option("--train-batch-size", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--gradient-accumulation-steps", type=click.IntRange(1), default=1)
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
+@click.option(
+    "--repeats", type=click.IntRange(1), default=1, help="Of pictures in no N_name folder."
+)
+@click.option("--enable-bucket/--no-bucket", default=True, show_default=True)
+@click.option("--min-bucket-reso", type=int, help="Default: 320, less below 320 pixels.")
+@click.option("--max-bucket-reso", type=int, help="Default: 1280.")
+@click.option("--bucket-reso-steps", type=int, default=64, show_default=True)
+@click.option("--bucket-no-upscale", is_flag=True, help="Never enlarge a picture.")
+@click.option("--caption-extension", metavar=".EXT", help="Default: .txt, then .caption.")
+@click.option("--caption-column", default="text", show_default=True, help="Of metadata.jsonl.")
+@click.option("--max-token-length", type=click.IntRange(1), default=75, show_default=True)
+@click.option("--show", "shown", type=click.IntRange(0), default=5, help="Pictures to list.")
+@options.apply("preset", "json")
+@options.errors
+def check(
+    folder: Path,
+    resolution: str,
+    train_batch_size: int,
+    gradient_accumulation_steps: int,
+    epochs: int,
+    repeats: int,
+    enable_bucket: bool,
+    min_bucket_reso: int | None,
+    max_bucket_reso: int | None,
+    bucket_reso_steps: int,
+    bucket_no_upscale: bool,
+    caption_extension: str | None,
+    caption_column: str,
+    max_token_length: int,
+    shown: int,
+    preset: str,
+    as_json: bool,
+) -> None:
+    """Show what a trainer will make of a folder. Exit code 1 where something is broken."""
+    from ...configs.schema import load_settings
+    from ...training.buckets import Buckets
+    from ...training.check import check_dataset
+    from ...training.dataset import read_dataset
+    from . import dataset_show as show
+
+    size = _resolution(resolution)
+    low = min(320, min(size) // bucket_reso_steps * bucket_reso_steps)
+    buckets = Buckets(
+        resolution_wh=size,
+        enable_bucket=enable_bucket,
+        min_bucket_reso=min_bucket_reso or low,
+        max_bucket_reso=max_bucket_reso or 1280,
+        bucket_reso_steps=bucket_reso_steps,
+        bucket_no_upscale=bucket_no_upscale,
+    )
+    found = read_dataset(
+        folder,
+        caption_column=caption_column,
+        caption_extension=caption_extension,
+        repeats=repeats,
+    )
+    count = token_counter(load_settings(preset), quiet=as_json)
+    with show.Bar("checking", quiet=as_json) as bar:
+        report = check_dataset(
+            found,
+            buckets=buckets,
+            batch_size=train_batch_size,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            count_tokens=count,
+            max_token_length=max_token_length,
+            progress=bar,
+        )
+    if as_json:
+        values = report.as_json() | {"epochs": epochs, "steps": epochs * report.steps}
+        click.echo(json.dumps(values, ensure_ascii=False))
+    else:
+        show.checked(report, epochs, shown)
+    if report.broken:
+        sys.exit(1)
+
+
+def _resolution(text: str) -> tuple[int, int]:
+    parts = text.lower().replace("x", ",").split(",")
+    if not 1 <= len(parts) <= 2 or not all(p.strip().isdigit() for p in parts):
+        raise click.UsageError(f"--resolution {text!r}: expected a number, or width,height")
+    return int(parts[0]), int(parts[-1])

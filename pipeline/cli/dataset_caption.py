@@ -1,0 +1,135 @@
+"""`visuals dataset caption`: BLIP captions, and edits of captions. Arguments to calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+    from ...training.edits import CountTokens
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--tag", default="", metavar="TAG", help="Activation tag, put first.")
+@click.option("--model", metavar="NAME", help="A BLIP: folder or hub name. Default: the preset's.")
+@click.option("--no-model", is_flag=True, help="Only edit the captions that are there.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["txt", "caption", "metadata"]),
+    help="Sidecars, or metadata.jsonl. Default: as the folder has them, else txt.",
+)
+@click.option("--overwrite", is_flag=True, help="Caption anew what has a caption.")
+@click.option("--prefix", default="", metavar="TEXT", help='Before the caption: "a photo of".')
+@click.option("--suffix", default="", metavar="TEXT", help="After it and a comma.")
+@click.option("--replace", multiple=True, metavar="OLD=NEW", help="May be repeated.")
+@click.option("--preview", type=click.IntRange(1), metavar="N", help="Show N, write nothing.")
+@click.option("--caption-column", default="text", show_default=True, help="Of metadata.jsonl.")
+@click.option("--num-beams", type=int, help="Beams of the search. Default: the preset's.")
+@click.option("--min-tokens", type=int, help="Of a caption, by the BLIP.")
+@click.option("--max-tokens", type=int, help="Of a caption, by the BLIP.")
+@click.option(
+    "--max-token-length",
+    type=click.IntRange(1),
+    default=75,
+    show_default=True,
+    help="What the trainer's text encoder reads: 75, 150 or 225.",
+)
+@options.apply("preset", "batch_size", "device", "json")
+@options.errors
+def caption(
+    folder: Path,
+    tag: str,
+    model: str | None,
+    no_model: bool,
+    format_: Any,
+    overwrite: bool,
+    prefix: str,
+    suffix: str,
+    replace: tuple[str, ...],
+    preview: int | None,
+    caption_column: str,
+    num_beams: int | None,
+    min_tokens: int | None,
+    max_tokens: int | None,
+    max_token_length: int,
+    preset: str,
+    batch_size: int | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Write captions by BLIP, the tag first; or edit captions.
+
+    Captions that are there are kept; a stopped call goes on with the same command.
+    """
+    from ...configs.schema import load_settings
+    from ...training.captioning import caption_dataset
+    from ...training.dataset import read_dataset
+    from ...training.edits import Edits
+    from .. import captions
+    from . import dataset_show as show
+
+    if no_model and overwrite:
+        raise click.UsageError("--no-model and --overwrite: expected one; --no-model edits anyway")
+    edits = Edits(tag=tag, prefix=prefix, suffix=suffix, replace=_replacements(replace))
+    if no_model and edits == Edits():
+        raise click.UsageError("--no-model: expected --tag, --prefix, --suffix or --replace")
+    changes = {"model": model, "num_beams": num_beams, "batch_size": batch_size}
+    changes |= {"min_tokens": min_tokens, "max_tokens": max_tokens}
+    overrides: dict[str, Any] = {f"caption.{key}": value for key, value in changes.items()}
+    settings = load_settings(preset, overrides | {"run.device": device})
+    found = read_dataset(folder, caption_column=caption_column)
+    describe = None
+    if not no_model and (overwrite or not all(item.caption for item in found.items)):
+        show.say(f"loading {settings.caption.model}", quiet=as_json)
+        describe = captions.captioner(settings)
+    elif not no_model:
+        show.say("every picture has a caption; --no-model edits them", quiet=as_json)
+        edits = Edits()
+    with show.Bar("captioning" if describe else "editing", quiet=as_json) as bar:
+        done = caption_dataset(
+            found,
+            describe,
+            edits=edits,
+            format=format_,
+            overwrite=overwrite,
+            column=caption_column,
+            batch_size=settings.caption.batch_size,
+            preview=preview,
+            progress=bar,
+        )
+    now = {item.name: item.text for item in found.items if item.text}
+    now |= {change.name: change.after for change in done.changes}
+    count = token_counter(settings, quiet=as_json)
+    tokens = {name: count(text) for name, text in now.items()} if count else {}
+    show.captioned(done, now, tokens, max_token_length, preview=preview, as_json=as_json)
+
+
+def _replacements(pairs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    out = []
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals or not old:
+            raise click.UsageError(f"--replace {pair!r}: expected OLD=NEW, as in cup=mug")
+        out.append((old, new))
+    return tuple(out)
+
+
+def token_counter(settings: Settings, *, quiet: bool) -> CountTokens | None:
+    """Counts tokens; None, with a warning, where the tokenizer cannot be had."""
+    from ...checkpoints.load import CheckpointError
+    from .. import captions
+    from .show import warn
+
+    try:
+        return captions.token_counter(settings)
+    except CheckpointError as error:
+        if not quiet:
+            warn(f"tokens are not counted: {error}")
+        return None

@@ -1,0 +1,179 @@
+"""What a person sees of `visuals dataset`: a bar, tables, the problems. Knows rich, no models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ...training.captioning import Captioned
+    from ...training.catalogue import Fields
+    from ...training.check import Check
+    from ...training.files import Problem
+    from ...training.importing import Report
+
+_LISTED = 5  # problems of a kind that are shown one by one
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    if not quiet:
+        click.echo(f"visuals: {text}", err=True)
+
+
+class Bar:
+    """A progress bar on stderr from the first word on, with the remaining time; `quiet`: none."""
+
+    def __init__(self, text: str, *, quiet: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self._task = self._progress.add_task(text, total=None)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress.start()
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def imported(report: Report, fields: Fields, out: Path) -> None:
+    """How many pictures came through, and what became of the others."""
+    rows = [("products", report.products), ("pictures written", len(report.written))]
+    rows += [(code.replace("_", " "), n) for code, n in report.counts().items()]
+    read = [f"{k} from {v!r}" for k, v in vars(fields).items() if v]
+    _table(rows)
+    problems(report.problems)
+    say(f"{', '.join(read)}; written to {out}, the report to {out / 'import.json'}")
+
+
+def captioned(
+    done: Captioned,
+    now: Mapping[str, str],
+    tokens: Mapping[str, int],
+    limit: int,
+    *,
+    preview: int | None,
+    as_json: bool,
+) -> None:
+    """Captions written or shown, tag statistics, tokens against the encoder's limit."""
+    from ...training.edits import tag_frequency
+
+    tags = tag_frequency(now.values())
+    long = {name: n for name, n in tokens.items() if n > limit}
+    if as_json:
+        values: dict[str, Any] = {
+            "written": 0 if preview is not None else len(done.changes),
+            "kept": done.kept,
+            "changes": [vars(change) for change in done.changes],
+            "failed": [{"code": p.code, "message": p.message} for p in done.problems],
+            "tags": tags,
+            "tokens": dict(tokens),
+            "max_token_length": limit,
+            "too_long": sorted(long),
+        }
+        click.echo(json.dumps(values, ensure_ascii=False))
+        return
+    if preview is not None:
+        for change in done.changes:
+            was = "" if change.before is None else f"  (was: {change.before})"
+            click.echo(f"{change.name}: {change.after}{was}")
+    rows = [("captions shown" if preview is not None else "captions written", len(done.changes))]
+    rows += [("kept", done.kept), ("failed", len(done.problems))]
+    if tokens:
+        rows += [("tokens, most", max(tokens.values())), (f"over {limit} tokens", len(long))]
+    rows += [(f"tag {tag!r}", n) for tag, n in list(tags.items())[:_LISTED] if n > 1]
+    _table(rows)
+    problems(done.problems)
+    for name, n in list(long.items())[:_LISTED]:
+        say(f"{name}: {n} tokens; the encoder reads {limit} and the rest is cut")
+
+
+def checked(report: Check, epochs: int, shown: int) -> None:
+    """The folder as a trainer sees it: counts, buckets, steps, some pictures, the problems."""
+    from rich.table import Table
+
+    found, steps = report.dataset, report.steps
+    repeats = sorted({s.item.repeats for s in report.seen})
+    batch = report.settings["train_batch_size"]
+    tokens = [s.tokens for s in report.seen if s.tokens is not None]
+    rows: list[tuple[str, Any]] = [("layout", found.layout), ("pictures", len(report.seen))]
+    rows += [("repeats", ", ".join(map(str, repeats))), ("batch size", batch)]
+    rows += [("steps an epoch", steps), (f"steps of {epochs} epochs", epochs * steps)]
+    rows += [("activation tag", found.tag or "none"), ("masks", sum(map(_masked, report.seen)))]
+    if tokens:
+        rows.append(("tokens, most", max(tokens)))
+    _table(rows)
+    table = Table("bucket", "pictures", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for (width, height), n in report.buckets.items():
+        table.add_row(f"{width} × {height}", str(n))
+    _print(table)
+    for s in report.seen[:shown]:
+        size = f"{s.size_wh[0]} × {s.size_wh[1]}"
+        bucket = f"{s.fit.bucket_wh[0]} × {s.fit.bucket_wh[1]}"
+        click.echo(f"{s.item.name}: {size} → {bucket}, {s.item.repeats} times: {s.item.text}")
+    problems(report.problems)
+    broken = len(report.broken)
+    say(f"{broken} broken; mend them before training" if broken else "nothing is broken")
+
+
+def _masked(seen: Any) -> bool:
+    return seen.item.mask is not None
+
+
+def problems(found: Sequence[Problem]) -> None:
+    """A line a problem on stderr, the first of each kind; the others are counted."""
+    kinds: dict[str, list[Problem]] = {}
+    for problem in found:
+        kinds.setdefault(problem.code, []).append(problem)
+    for code, same in kinds.items():
+        for problem in same[:_LISTED]:
+            say(f"{code.replace('_', ' ')}: {problem.message}")
+        if len(same) > _LISTED:
+            say(f"{code.replace('_', ' ')}: and {len(same) - _LISTED} more; --json lists all")
+
+
+def _table(rows: Sequence[tuple[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    _print(table)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console(highlight=False).print(table)

@@ -1,0 +1,111 @@
+"""Training folders of every layout, read, with all that can be wrong in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visuals.training.dataset import Dataset, DatasetError, read_dataset
+
+
+def picture(path: Path, size: tuple[int, int] = (32, 24)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (200, 30, 30)).save(path)
+    return path
+
+
+def codes(dataset: Dataset) -> list[str]:
+    return [problem.code for problem in dataset.problems]
+
+
+def test_kohyas_folders(tmp_path: Path) -> None:
+    picture(tmp_path / "6_tag mug" / "a.png").with_suffix(".txt").write_text("tag, a mug\nnot read")
+    picture(tmp_path / "6_tag mug" / "b.JPG").with_suffix(".caption").write_text("tag, b")
+    picture(tmp_path / "2_rest" / "c.webp")
+    picture(tmp_path / "0_off" / "d.png")
+    picture(tmp_path / "loose.png")
+    picture(tmp_path / "6_tag mug" / "masks" / "a.png")
+    dataset = read_dataset(tmp_path)
+    c, a, b = dataset.items
+    assert dataset.layout == "kohya" and dataset.pictures == 14
+    assert (a.name, a.caption, a.repeats, a.tag) == ("6_tag mug/a.png", "tag, a mug", 6, "tag")
+    assert a.mask == tmp_path / "6_tag mug" / "masks" / "a.png" and b.mask is None
+    assert (b.caption, b.caption_from) == ("tag, b", b.path.with_suffix(".caption"))
+    assert (c.caption, c.text, c.repeats) == (None, "rest", 2)
+    assert dataset.tag == "tag" and not dataset.problems
+    assert [p.name for p in dataset.left_out] == ["d.png", "loose.png"]
+
+
+def test_the_folder_of_repeats_itself(tmp_path: Path) -> None:
+    picture(tmp_path / "5_mug" / "a.png")
+    dataset = read_dataset(tmp_path / "5_mug")
+    assert (dataset.pictures, dataset.items[0].text, dataset.items[0].name) == (5, "mug", "a.png")
+
+
+def test_an_imagefolder_with_masks(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    picture(tmp_path / "images" / "b.png")
+    picture(tmp_path / "m" / "a.webp")
+    rows = [
+        {"file_name": "images/a.png", "text": "tag, a", "mask_file_name": "masks/x.png"},
+        {"file_name": "images/b.png", "text": "tag, b", "mask_file_name": None},
+        {"file_name": "m/a.webp", "text": None, "mask_file_name": None},
+    ]
+    picture(tmp_path / "masks" / "x.png")
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = read_dataset(tmp_path, repeats=3)
+    assert dataset.layout == "imagefolder" and dataset.pictures == 9 and not dataset.problems
+    assert [item.caption for item in dataset.items] == ["tag, a", "tag, b", None]
+    assert dataset.items[0].mask == tmp_path / "masks" / "x.png"
+    assert dataset.items[0].caption_from == tmp_path / "metadata.jsonl"
+
+
+def test_everything_wrong_with_captions_is_said_and_nothing_stops(tmp_path: Path) -> None:
+    for name in "abcd":
+        picture(tmp_path / f"{name}.png")
+    (tmp_path / "metadata.jsonl").write_text(
+        "\n".join(
+            [
+                json.dumps({"file_name": "a.png", "text": "old"}),
+                "{no json",
+                json.dumps({"text": "no name"}),
+                json.dumps({"file_name": "../../etc/passwd", "text": "x"}),
+                json.dumps({"file_name": "gone.png", "text": "x"}),
+                json.dumps({"file_name": "b.png", "text": 7}),
+                json.dumps({"file_name": "d.png", "text": "d"}),
+                json.dumps({"file_name": "d.png", "text": "d again"}),
+            ]
+        )
+    )
+    (tmp_path / "a.txt").write_text("new", encoding="utf-8-sig")
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00tag")
+    dataset = read_dataset(tmp_path)
+    assert sorted(codes(dataset)) == [
+        *["bad_caption"] * 2,
+        *["bad_metadata"] * 2,
+        "missing_picture",
+        "outside",
+        *["two_captions"] * 2,
+    ]
+    captions = {item.name: item.caption for item in dataset.items}
+    assert captions == {"a.png": "new", "b.png": None, "c.png": None, "d.png": "d"}
+    assert all("\n" not in p.message for p in dataset.problems)
+
+
+def test_a_folder_with_nothing_to_learn_from(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no folder 'nowhere'"):
+        read_dataset("nowhere")
+    (tmp_path / "a.txt").write_text("a caption alone")
+    with pytest.raises(DatasetError, match="holds no picture: expected"):
+        read_dataset(tmp_path)
+
+
+def test_the_tag_is_that_of_most_captions(tmp_path: Path) -> None:
+    for name, text in (("a", "tag, x"), ("b", "tag, y"), ("c", "other"), ("d", "last")):
+        picture(tmp_path / f"{name}.png").with_suffix(".txt").write_text(text)
+    assert read_dataset(tmp_path).tag == ""
+    (tmp_path / "c.txt").write_text("tag, z")
+    assert read_dataset(tmp_path).tag == "tag"

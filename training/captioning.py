@@ -1,0 +1,169 @@
+"""Captions a whole folder: asks for what is missing, edits, writes. Knows the model as a function.
+
+Every batch is written before the next one, and what has a caption is not captioned again, so a
+stopped call goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import files, metadata
+from .captions import ENDINGS
+from .dataset import Dataset, DatasetError, Item
+from .edits import Edits
+from .files import Problem
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Format = Literal["txt", "caption", "metadata"]
+Describe = Callable[[Sequence["Image.Image"]], list[str]]
+_SECONDS = 2.0  # between two writes of metadata.jsonl
+
+
+@dataclass(frozen=True)
+class Change:
+    """A caption as it was (None: there was none) and as it is now."""
+
+    name: str
+    before: str | None
+    after: str
+
+
+@dataclass
+class Captioned:
+    """What became of a folder. `kept`: captions left as they were."""
+
+    changes: list[Change] = field(default_factory=list)
+    kept: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def caption_dataset(
+    dataset: Dataset,
+    describe: Describe | None,
+    *,
+    edits: Edits,
+    format: Format | None = None,
+    overwrite: bool = False,
+    column: str = "text",
+    batch_size: int = 8,
+    preview: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Captioned:
+    """Caption what has no caption, or with `overwrite` everything; write each batch.
+
+    `describe`: pictures to sentences; None: no model, the captions that are there are edited.
+    `format`: sidecars or `metadata.jsonl`; None: as the folder has them, else `.txt`. `preview`:
+    so many pictures only, and nothing is written. Raises DatasetError where `metadata.jsonl` is
+    broken.
+    """
+    done = Captioned()
+    broken = next((p for p in dataset.problems if p.code == "bad_metadata"), None)
+    if broken and preview is None:  # writing it again would lose the line
+        raise DatasetError(broken.message)
+    if describe is None:
+        todo = [item for item in dataset.items if item.caption]
+    else:
+        todo = [item for item in dataset.items if overwrite or not item.caption]
+    done.kept = sum(bool(item.caption) for item in dataset.items) if describe else 0
+    done.kept -= sum(bool(item.caption) for item in todo) if describe else 0
+    todo = todo if preview is None else todo[:preview]
+    writer = _Writer(dataset, format, column) if preview is None else None
+    progress(0, len(todo))
+    try:
+        for k in range(0, len(todo), batch_size):
+            for item, text in _texts(todo[k : k + batch_size], describe, done):
+                after = edits(text)
+                if not after:
+                    what = f"{item.name}: the model has no words for it; write its caption"
+                    done.problems.append(Problem("no_words", item.name, what))
+                    continue
+                if after == item.caption:
+                    done.kept += 1
+                    continue
+                done.changes.append(Change(item.name, item.caption, after))
+                if writer:
+                    writer.put(item, after)
+            if writer:
+                writer.flush(_SECONDS)
+            progress(min(len(todo), k + batch_size), len(todo))
+    finally:
+        if writer:
+            writer.flush()
+    return done
+
+
+def _texts(
+    items: Sequence[Item], describe: Describe | None, done: Captioned
+) -> Iterator[tuple[Item, str]]:
+    """The items with their new words; a picture that cannot be read is told and left out."""
+    if describe is None:
+        yield from ((item, item.caption or "") for item in items)
+        return
+    good: list[tuple[Item, Image.Image]] = []
+    for item in items:
+        try:
+            good.append((item, files.read(item.path)))
+        except files.FileProblem as error:
+            done.problems.append(Problem("unreadable", item.name, str(error)))
+    if good:
+        yield from zip((i for i, _ in good), describe([image for _, image in good]), strict=True)
+
+
+class _Writer:
+    """Puts captions where they are asked for, and wherever the picture has one already."""
+
+    def __init__(self, dataset: Dataset, format: Format | None, column: str) -> None:
+        self.root, self.column = dataset.folder, column
+        self.format = format or ("metadata" if dataset.layout == "imagefolder" else "txt")
+        self.fixed = format is not None
+        self._rows: dict[Path, list[metadata.Row]] = {}
+        self._changed: set[Path] = set()
+        self._written = time.monotonic()
+
+    def put(self, item: Item, text: str) -> None:
+        here = [s for e in ENDINGS if (s := item.path.with_suffix(e)).is_file()]
+        if self.format != "metadata" and (self.fixed or not item.caption_from):
+            here.append(item.path.with_suffix(f".{self.format}"))
+        for sidecar in dict.fromkeys(here):
+            files.write(sidecar, f"{text}\n".encode())
+        for place in (item.path.parent, *item.path.parent.parents):
+            if self._set(place / metadata.NAME, item.path, text):
+                return
+            if place == self.root:
+                break
+        if self.format == "metadata":
+            self._set(self.root / metadata.NAME, item.path, text, add=True)
+
+    def flush(self, after: float = 0.0) -> None:
+        """Write the changed metadata, unless the last time is less than `after` seconds ago."""
+        if time.monotonic() - self._written < after:
+            return
+        for path in self._changed:
+            metadata.write(path, self._rows[path])
+        self._changed.clear()
+        self._written = time.monotonic()
+
+    def _set(self, path: Path, picture: Path, text: str, *, add: bool = False) -> bool:
+        if path not in self._rows:
+            self._rows[path] = metadata.read(path)[0] if path.is_file() else []
+        rows: list[dict[str, Any]] = self._rows[path]
+        name = Path(os.path.relpath(picture, path.parent)).as_posix()
+        found = [
+            row for row in rows if os.path.normpath(row["file_name"]) == os.path.normpath(name)
+        ]
+        if add and not found:
+            found = [{"file_name": name}]
+            rows += found
+        for row in found:
+            row[self.column] = text
+        if found:
+            self._changed.add(path)
+        return bool(found)

@@ -1,0 +1,103 @@
+"""Captions of a data set's pictures: in sidecars and in `metadata.jsonl`, with their mistakes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import files, metadata
+from .files import Problem
+
+ENDINGS = (".txt", ".caption")
+"""Of sidecars: kohya's notebooks, TagGUI and ai-toolkit write the first, kohya the second."""
+
+
+class Captions:
+    """Looks up captions, and collects what is wrong with their files."""
+
+    def __init__(self, root: Path, column: str, endings: tuple[str, ...]) -> None:
+        self.root, self.column, self.endings = root, column, endings
+        self.problems: list[Problem] = []
+        self.has_metadata = False
+        self._rows: dict[Path, tuple[metadata.Row, Path]] = {}
+        self._read: set[Path] = set()
+
+    def of(self, path: Path) -> tuple[str | None, Path | None]:
+        """(caption, the file it stands in); the first line of a sidecar counts."""
+        self._metadata_of(path)
+        row, source = self._rows.get(path, ({}, None))
+        written = row.get(self.column)
+        for ending in self.endings:
+            sidecar = path.with_suffix(ending)
+            if not sidecar.is_file():
+                continue
+            text = self._first_line(sidecar)
+            if text is not None and isinstance(written, str) and written.strip() != text:
+                self._note(
+                    "two_captions", path, f"differs in {metadata.NAME}; {sidecar.name} counts"
+                )
+            return text, sidecar
+        if written is None:
+            return None, None
+        if not isinstance(written, str):
+            self._note("bad_caption", path, f"{self.column!r} is no text: {written!r}; mend it")
+            return None, None
+        return written.strip(), source
+
+    def mask(self, path: Path) -> Path | None:
+        row, source = self._rows.get(path, ({}, None))
+        name = row.get("mask_file_name")
+        if not name or source is None:
+            return None
+        found = files.inside(source.parent, str(name))
+        if found is None or not found.is_file():
+            self._note("no_mask", path, f"its mask {name!r} is not there; put it back")
+            return None
+        return found
+
+    def finish(self, taken: set[Path]) -> None:
+        """Name the rows whose picture is not there."""
+        for path in sorted(set(self._rows) - taken):
+            name = os.path.relpath(path, self.root)
+            text = f"{name}: named in {metadata.NAME}, not there; delete the line or put it back"
+            self.problems.append(Problem("missing_picture", name, text))
+
+    def _note(self, code: str, path: Path, what: str) -> None:
+        name = path.relative_to(self.root).as_posix()
+        self.problems.append(Problem(code, name, f"{name}: {what}"))
+
+    def _first_line(self, sidecar: Path) -> str | None:
+        try:
+            lines = sidecar.read_text(encoding="utf-8-sig").strip().splitlines()
+        except (OSError, UnicodeDecodeError):
+            self._note("bad_caption", sidecar, "not UTF-8 text; save it as UTF-8")
+            return None
+        return lines[0].strip() if lines else ""
+
+    def _metadata_of(self, path: Path) -> None:
+        """Read the metadata of the picture's folder and of those above it, once."""
+        for place in (path.parent, *path.parent.parents):
+            if place not in self._read:
+                self._read.add(place)
+                self._read_rows(place / metadata.NAME)
+            if place == self.root:
+                return
+
+    def _read_rows(self, file: Path) -> None:
+        if not file.is_file():
+            return
+        self.has_metadata = True
+        rows, wrong = metadata.read(file)
+        name = file.relative_to(self.root).as_posix()
+        self.problems += [Problem("bad_metadata", name, text) for text in wrong]
+        for row in rows:
+            path = files.inside(file.parent, row["file_name"])
+            if path is None:
+                text = f"{name}: {row['file_name']!r} is outside the data set; mend the line"
+                self.problems.append(Problem("outside", name, text))
+                continue
+            path = Path(os.path.normpath(path))
+            if path in self._rows and self._rows[path][1] == file:
+                self._note("two_captions", path, f"two lines in {name}; delete one")
+            else:
+                self._rows.setdefault(path, (row, file))

@@ -1,0 +1,192 @@
+"""Product catalogues (JSON, JSONL, CSV) read as records: SKU, pictures, text. Knows no pixels.
+
+Shops name their fields as they like: names are given, or found among the likely ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+LIKELY = {
+    "sku": ("sku", "product_sku", "variant sku", "product_id", "productid", "item_id", "article")
+    + ("asin", "handle", "id"),
+    "image": ("image", "images", "image_path", "file_name", "filename", "image_file", "file")
+    + ("photo", "photos", "picture", "pictures", "image src", "image_url", "img", "path", "url"),
+    "text": ("text", "caption", "title", "name", "product_name", "product_title", "description"),
+}
+"""What the fields are mostly called; earlier names first, case and `_ -` ignored."""
+
+
+class CatalogueError(ValueError):
+    """A catalogue that cannot be read; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One record. `images`: file names as the catalogue has them; `row`: counted from 1."""
+
+    sku: str
+    images: tuple[str, ...]
+    text: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which field holds what; None where a catalogue has none."""
+
+    sku: str | None
+    image: str
+    text: str | None
+
+
+def read_catalogue(
+    path: Path | str,
+    *,
+    sku: str | None = None,
+    image: str | None = None,
+    text: str | None = None,
+) -> tuple[list[Product], Fields]:
+    """The products of a catalogue and the fields they were read from.
+
+    `sku`, `image`, `text`: names of fields, `a.b` for nested ones; None: the likely one is taken.
+    A field of pictures holds a name, a list of names, or names between `|` or `;`.
+    """
+    path = Path(path)
+    records = _records(path)
+    if not records:
+        raise CatalogueError(f"{path}: no record; expected a product at least")
+    known = list(dict.fromkeys(key for record in records for key in record))
+    fields = Fields(
+        _field("sku", sku, known, records),
+        _field("image", image, known, records) or "",
+        _field("text", text, known, records),
+    )
+    if not fields.image:
+        raise CatalogueError(
+            f"{path}: none of its fields ({', '.join(known)}) seems to name pictures: "
+            "say which one does; set --field-image"
+        )
+    products = []
+    for row, record in enumerate(records, 1):
+        names = _names(_value(record, fields.image))
+        given = _value(record, fields.sku) if fields.sku else None
+        name = str(given).strip() if given not in (None, "") else ""
+        words = _value(record, fields.text) if fields.text else None
+        stem = PurePosixPath(names[0]).stem if names else ""
+        line = " ".join(str(words).split()) if words is not None else ""
+        products.append(Product(name or stem or f"row-{row}", names, line, row))
+    return products, fields
+
+
+def _records(path: Path) -> list[Mapping[str, Any]]:
+    if not path.is_file():
+        raise CatalogueError(f"no file {str(path)!r}: expected a catalogue; check the path")
+    kind = path.suffix.lower()
+    if kind not in (".json", ".jsonl", ".ndjson", ".csv", ".tsv"):
+        raise CatalogueError(
+            f"{path}: ending {kind!r}; expected .json, .jsonl or .csv; save it as one of these"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise CatalogueError(f"{path}: not UTF-8; save it as UTF-8") from None
+    if kind in (".csv", ".tsv"):
+        try:
+            return _table(text, kind)
+        except csv.Error as error:
+            raise CatalogueError(f"{path}: not a table ({error}); mend it") from None
+    try:
+        if kind == ".json":
+            found = json.loads(text)
+        else:
+            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise CatalogueError(
+            f"{path}: not JSON (line {error.lineno}: {error.msg}); mend it"
+        ) from None
+    found = _list_in(found)
+    if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
+        raise CatalogueError(
+            f"{path}: expected a list of objects, one a product (or an object that holds such a "
+            "list, or one object a SKU); export it so"
+        )
+    return found
+
+
+def _table(text: str, kind: str) -> list[Mapping[str, Any]]:
+    first = text.partition("\n")[0]
+    comma = "\t" if kind == ".tsv" else max(",;\t", key=first.count)
+    csv.field_size_limit(10_000_000)  # descriptions with pictures in them pass the usual limit
+    rows = csv.DictReader(io.StringIO(text), delimiter=comma)
+    return [{k: v for k, v in row.items() if k} for row in rows]
+
+
+def _list_in(found: Any) -> Any:
+    """`{"products": [...]}` and `{"SKU-1": {...}}` are lists as well."""
+    if not isinstance(found, dict):
+        return found
+    lists = [v for v in found.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    if len(lists) == 1:
+        return lists[0]
+    if found and all(isinstance(v, dict) for v in found.values()):
+        return [{"sku": key, **value} for key, value in found.items()]
+    return [found]
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ").strip()
+
+
+def _field(
+    what: str, given: str | None, known: Sequence[str], records: Sequence[Mapping[str, Any]]
+) -> str | None:
+    if given is not None:
+        if any(_value(record, given) is not None for record in records):
+            return given
+        near = get_close_matches(given, list(known), 1, 0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise CatalogueError(
+            f"no record has a field {given!r}{hint} (fields: {', '.join(known)}); "
+            f"set --field-{what}"
+        )
+    names = {_plain(key): key for key in reversed(known)}
+    return next((names[_plain(n)] for n in LIKELY[what] if _plain(n) in names), None)
+
+
+def _value(record: Mapping[str, Any], name: str) -> Any:
+    if name in record:
+        return record[name]
+    here: Any = record
+    for part in name.split("."):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return here
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """File names of a field: text, a list, or objects with a name in them; a URL's last part."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        parts = [p.strip() for p in value.replace(";", "|").split("|")]
+        return tuple(_last(p) for p in parts if p)
+    if isinstance(value, Mapping):
+        likely = {_plain(n) for n in (*LIKELY["image"], "src")}
+        return next((_names(v) for k, v in value.items() if _plain(k) in likely), ())
+    if isinstance(value, Sequence):
+        return tuple(name for part in value for name in _names(part))
+    return (str(value),)
+
+
+def _last(name: str) -> str:
+    if "://" not in name:
+        return name.replace("\\", "/")
+    return unquote(PurePosixPath(urlsplit(name).path).name)

@@ -1,0 +1,193 @@
+"""What a trainer will make of a folder: sizes, buckets, steps, captions, and what is broken.
+
+Knows no command line and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import files
+from .buckets import Buckets, Fit, Size, steps_per_epoch
+from .dataset import Dataset, Item
+from .edits import CountTokens, tag_frequency
+from .files import Problem
+from .fingerprint import NEAR, Fingerprint, first_like
+
+BROKEN = frozenset(
+    ("unreadable", "no_caption", "empty_caption", "bad_caption", "bad_metadata", "outside")
+    + ("missing_picture", "no_mask", "mask_size")
+)
+"""Codes that a trainer would stumble over; the others are worth a look."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture as the trainer will see it. `size_wh`: upright, pixels; `tokens`: of its text,
+    None where they were not counted."""
+
+    item: Item
+    size_wh: Size
+    fit: Fit
+    tokens: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "file_name": self.item.name,
+            "size": list(self.size_wh),
+            "bucket": list(self.fit.bucket_wh),
+            "cropped": round(self.fit.cropped, 4),
+            "repeats": self.item.repeats,
+            "text": self.item.text,
+            "tokens": self.tokens,
+            "mask": self.item.mask is not None,
+        }
+
+
+@dataclass(frozen=True)
+class Check:
+    """The report. `buckets`: pictures in each, repeats counted; `steps`: of an epoch."""
+
+    dataset: Dataset
+    seen: tuple[Seen, ...]
+    problems: tuple[Problem, ...]
+    buckets: dict[Size, int]
+    steps: int
+    settings: dict[str, Any]
+
+    @property
+    def broken(self) -> tuple[Problem, ...]:
+        """The problems that a trainer would stumble over."""
+        return tuple(p for p in self.problems if p.code in BROKEN)
+
+    def as_json(self) -> dict[str, Any]:
+        counts = Counter(p.code for p in self.problems)
+        return {
+            "folder": str(self.dataset.folder),
+            "layout": self.dataset.layout,
+            "tag": self.dataset.tag,
+            "pictures": len(self.seen),
+            "pictures_per_epoch": sum(self.buckets.values()),
+            "steps_per_epoch": self.steps,
+            "settings": self.settings,
+            "buckets": [
+                {"width": w, "height": h, "pictures": n} for (w, h), n in self.buckets.items()
+            ],
+            "tags": tag_frequency(s.item.text for s in self.seen),
+            "counts": dict(counts),
+            "broken": len(self.broken),
+            "problems": [
+                {"code": p.code, "file": p.name, "broken": p.code in BROKEN, "message": p.message}
+                for p in self.problems
+            ],
+            "items": [s.as_json() for s in self.seen],
+        }
+
+
+def check_dataset(
+    dataset: Dataset,
+    *,
+    buckets: Buckets,
+    batch_size: int = 1,
+    gradient_accumulation_steps: int = 1,
+    count_tokens: CountTokens | None = None,
+    max_token_length: int = 75,
+    near: int = NEAR,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Check:
+    """Decode every picture, and work out what the trainer will see and do.
+
+    `count_tokens`: by the text encoder's tokenizer; a text of more than `max_token_length` is cut.
+    """
+    problems = list(dataset.problems)
+    seen: list[Seen] = []
+    prints: list[tuple[str, Fingerprint]] = []
+
+    def note(code: str, name: str, what: str) -> None:
+        problems.append(Problem(code, name, f"{name}: {what}"))
+
+    known = {p.name for p in dataset.problems}
+    for number, item in enumerate(dataset.items, 1):
+        progress(number, len(dataset.items))
+        for code, what in _caption(item, item.name in known):
+            note(code, item.name, what)
+        try:
+            image = files.read(item.path)
+        except files.FileProblem as error:
+            problems.append(Problem("unreadable", item.name, str(error)))
+            continue
+        fit = buckets.fit(image.size)
+        print_ = Fingerprint.of(image)
+        like = first_like(print_, prints, near)
+        if like is not None:
+            note("duplicate", item.name, f"looks like {like}; delete one")
+        prints.append((item.name, print_))
+        for code, what in _size(item, image.size, fit):
+            note(code, item.name, what)
+        tokens = count_tokens(item.text) if count_tokens else None
+        if tokens is not None and tokens > max_token_length:
+            what = f"{tokens} tokens; the encoder reads {max_token_length} and the rest is cut"
+            note("long_caption", item.name, f"{what}; shorten it or raise max_token_length")
+        seen.append(Seen(item, image.size, fit, tokens))
+    tag = dataset.tag
+    for s in seen:
+        if tag and tag not in s.item.tags and s.item.text:
+            note("no_tag", s.item.name, f"{tag!r} is not in its caption, as in most others")
+    if len(seen) == 1:
+        note("one_picture", seen[0].item.name, "the only picture; a LoRA is learned from dozens")
+    for path in dataset.left_out:
+        name = path.relative_to(dataset.folder).as_posix()
+        note("left_out", name, "in no N_name folder, so not trained on; move it into one")
+    counts: Counter[Size] = Counter()
+    for s in seen:
+        counts[s.fit.bucket_wh] += s.item.repeats
+    return Check(
+        dataset,
+        tuple(seen),
+        tuple(problems),
+        dict(sorted(counts.items())),
+        steps_per_epoch(counts.values(), batch_size, gradient_accumulation_steps),
+        {
+            "resolution": list(buckets.resolution_wh),
+            "enable_bucket": buckets.enable_bucket,
+            "min_bucket_reso": buckets.min_bucket_reso,
+            "max_bucket_reso": buckets.max_bucket_reso,
+            "bucket_reso_steps": buckets.bucket_reso_steps,
+            "bucket_no_upscale": buckets.bucket_no_upscale,
+            "train_batch_size": batch_size,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
+            "max_token_length": max_token_length,
+        },
+    )
+
+
+def _caption(item: Item, known: bool) -> list[tuple[str, str]]:
+    if item.caption is None and item.class_prompt:
+        return [("class_prompt", f"no caption; {item.class_prompt!r}, the folder's, stands in")]
+    if item.caption is None and not known:
+        return [("no_caption", "no caption; write one: visuals dataset caption")]
+    if item.caption == "":
+        return [("empty_caption", "its caption is empty; write one: visuals dataset caption")]
+    return []
+
+
+def _size(item: Item, size_wh: Size, fit: Fit) -> list[tuple[str, str]]:
+    found = []
+    grown = fit.resized_wh[0] / size_wh[0]
+    if grown > 1.01:
+        what = f"{size_wh[0]} × {size_wh[1]} pixels, enlarged {grown:.1f} times; find a larger one"
+        found.append(("small", what))
+    if fit.cropped > 0.2:
+        found.append(("cropped", f"{fit.cropped:.0%} of it is cut off; crop it to a usual aspect"))
+    if item.mask is not None:
+        try:
+            mask_wh = files.upright_size(item.mask)
+        except files.FileProblem as error:
+            return [*found, ("no_mask", f"its mask cannot be read ({error}); make it again")]
+        if abs(mask_wh[0] * size_wh[1] - mask_wh[1] * size_wh[0]) > 2 * max(size_wh):
+            shown = f"{mask_wh[0]} × {mask_wh[1]} pixels, the picture {size_wh[0]} × {size_wh[1]}"
+            found.append(("mask_size", f"its mask has {shown}; make it again"))
+    return found

@@ -1,0 +1,162 @@
+"""A training folder read as it is: pictures, captions, repeats, masks. Knows no models.
+
+Three layouts, told apart by what lies there: kohya's `N_name` folders, a 🤗 imagefolder with
+`metadata.jsonl`, or a plain folder. Captions stand in sidecars (`.txt`, `.caption`) or in the
+metadata. What is wrong with a file is a Problem and never stops the reading.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from . import files
+from .captions import ENDINGS, Captions
+from .files import Problem
+
+MASKS = "masks"
+_MASK_SUFFIX = "-masklabel"  # OneTrainer's name of a mask beside its picture
+_REPEATS = re.compile(r"(\d+)_(.*)")
+
+
+class DatasetError(ValueError):
+    """A folder that is no data set; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture to learn from. `name`: its path in the data set; `caption`: None where there is
+    none; `class_prompt`: the folder's, which stands in for a missing caption; `caption_from`: the
+    file that the caption was read in."""
+
+    path: Path
+    name: str
+    caption: str | None = None
+    repeats: int = 1
+    class_prompt: str = ""
+    caption_from: Path | None = None
+    mask: Path | None = None
+
+    @property
+    def text(self) -> str:
+        """What the trainer reads: the caption, else the folder's class prompt."""
+        return self.class_prompt if self.caption is None else self.caption
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The parts of the text between commas."""
+        return tuple(part.strip() for part in self.text.split(",") if part.strip())
+
+    @property
+    def tag(self) -> str:
+        """The first of the tags, the one that `keep_tokens: 1` protects; "" where none is."""
+        return self.tags[0] if self.tags else ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`items` in order of their names; `left_out`: pictures that lie where no trainer looks."""
+
+    folder: Path
+    layout: Literal["kohya", "imagefolder", "folder"]
+    items: tuple[Item, ...]
+    problems: tuple[Problem, ...] = ()
+    left_out: tuple[Path, ...] = ()
+
+    @property
+    def pictures(self) -> int:
+        """How many an epoch shows: each as often as it is repeated."""
+        return sum(item.repeats for item in self.items)
+
+    @property
+    def tag(self) -> str:
+        """The activation tag: the first tag of most captions; "" where none leads so many."""
+        leading = Counter(item.tag for item in self.items if item.tag).most_common(1)
+        return leading[0][0] if leading and 2 * leading[0][1] > len(self.items) else ""
+
+
+def read_dataset(
+    folder: Path | str,
+    *,
+    caption_column: str = "text",
+    caption_extension: str | None = None,
+    repeats: int = 1,
+) -> Dataset:
+    """Read a training folder; raises DatasetError where it holds no picture.
+
+    `caption_extension`: the one sidecar ending to look for; else `.txt`, then `.caption`. A sidecar
+    goes before the metadata. `repeats`: of pictures in no `N_name` folder.
+    """
+    root = Path(os.path.normpath(folder))
+    if not root.is_dir():
+        raise DatasetError(f"no folder {str(folder)!r}: expected a data set; check the path")
+    subsets, layout = _subsets(root, repeats)
+    if not any(pictures for _, pictures, _, _ in subsets):
+        raise DatasetError(
+            f"{folder} holds no picture: expected {', '.join(files.ENDINGS)} in it or in folders "
+            "named like 6_name; name another folder"
+        )
+    endings = (caption_extension,) if caption_extension else ENDINGS
+    captions = Captions(root, caption_column, endings)
+    items, taken = [], set()
+    for place, pictures, times, prompt in subsets:
+        for path in pictures:
+            taken.add(path)
+            text, source = captions.of(path)
+            mask = captions.mask(path) or _mask(path, place, root)
+            name = path.relative_to(root).as_posix()
+            items.append(Item(path, name, text, times, prompt, source, mask))
+    captions.finish(taken)
+    left = sorted(set(_walk(root)) - taken) if layout == "kohya" else []
+    if layout == "folder" and captions.has_metadata:
+        layout = "imagefolder"
+    return Dataset(root, layout, tuple(items), tuple(captions.problems), tuple(left))
+
+
+_Subset = tuple[Path, list[Path], int, str]
+
+
+def _subsets(
+    root: Path, repeats: int
+) -> tuple[list[_Subset], Literal["kohya", "imagefolder", "folder"]]:
+    """(folder, its pictures, repeats, class prompt) of each part of the data set."""
+    named = [(p, _REPEATS.fullmatch(p.name)) for p in sorted(root.iterdir()) if p.is_dir()]
+    if not any(m for _, m in named) and _REPEATS.fullmatch(root.resolve().name):
+        named = [(root, _REPEATS.fullmatch(root.resolve().name))]
+    kohya = [(p, _flat(p), int(m[1]), m[2].strip()) for p, m in named if m]
+    if any(pictures for _, pictures, _, _ in kohya):
+        return [part for part in kohya if part[2] > 0], "kohya"
+    return [(root, sorted(_walk(root)), repeats, "")], "folder"
+
+
+def _learned(path: Path) -> bool:
+    return files.is_picture(path) and not path.stem.endswith(_MASK_SUFFIX)
+
+
+def _flat(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and _learned(p))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(root):
+        folders[:] = [n for n in folders if not n.startswith(".") and n != MASKS]
+        yield from (Path(place, n) for n in names if _learned(Path(place, n)))
+
+
+def _mask(path: Path, place: Path, root: Path) -> Path | None:
+    """`masks/<name>.png` in the picture's folder or the root, or OneTrainer's beside it."""
+    below = path.relative_to(place).with_suffix(".png")
+    for found in (
+        path.with_name(f"{path.stem}{_MASK_SUFFIX}.png"),
+        path.parent / MASKS / f"{path.stem}.png",
+        place / MASKS / below,
+        root / MASKS / path.relative_to(root).with_suffix(".png"),
+    ):
+        if found.is_file():
+            return found
+    return None

@@ -1,0 +1,69 @@
+"""Captions made from captions: tag first, prefix, suffix, replacements; and counts. Pure text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+CountTokens = Callable[[str], int]
+"""How many tokens a text has for the encoder, without the start and end marks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edits:
+    """What becomes of a caption, in this order: `replace` (old, new), `prefix` and `suffix`, the
+    `tag` in front. What is there already is not put there twice, so edits may be repeated."""
+
+    tag: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    replace: tuple[tuple[str, str], ...] = ()
+
+    def __call__(self, caption: str) -> str:
+        """The edited caption, on one line.
+
+        >>> Edits(tag="ppzocketv2", replace=(("cup", "mug"),))("a cup of coffee")
+        'ppzocketv2, a mug of coffee'
+        >>> Edits(prefix="a photo of", suffix="studio photography")("a red shoe")
+        'a photo of a red shoe, studio photography'
+        """
+        text = " ".join(caption.split())
+        for old, new in self.replace:
+            text = text.replace(old, new)
+        tag, prefix, suffix = self.tag.strip(" ,"), _tidy(self.prefix), _tidy(self.suffix)
+        text = _tidy(text, without=tag)
+        if prefix and not text.startswith(prefix):
+            text = _tidy(f"{prefix} {text}")
+        if suffix and not text.endswith(suffix):
+            text = _tidy(f"{text}, {suffix}")
+        return _tidy(f"{tag}, {text}")
+
+
+def _tidy(text: str, without: str = "") -> str:
+    """Single spaces, one comma and a space between parts; no part that is empty or `without`."""
+    parts = (" ".join(part.split()) for part in text.split(","))
+    return ", ".join(part for part in parts if part and part != without)
+
+
+def tag_frequency(captions: Iterable[str]) -> dict[str, int]:
+    """How many captions hold each tag (a part between commas), most frequent first, then by name.
+
+    >>> tag_frequency(["new, a mug", "new, a lamp"])
+    {'new': 2, 'a lamp': 1, 'a mug': 1}
+    """
+    count: Counter[str] = Counter()
+    for caption in captions:
+        parts = (part.strip() for part in caption.split(","))
+        count.update({part for part in parts if part})
+    return dict(sorted(count.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def token_counter(tokenizer: object) -> CountTokens:
+    """Counts with a tokenizer of transformers."""
+
+    def count(text: str) -> int:
+        ids = tokenizer(text, add_special_tokens=False, truncation=False)  # type: ignore[operator]
+        return len(ids["input_ids"])
+
+    return count

@@ -1,0 +1,37 @@
+"""Finds the pictures that a catalogue names, below one folder and never outside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import files
+
+
+class Finder:
+    """Finds a catalogue's pictures: by their path, without regard to case or ending, or by name
+    anywhere below the folder where only one file has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_path: dict[str, Path] = {}
+        self._by_name: dict[str, list[Path]] = {}
+        for path in sorted(p for p in folder.rglob("*") if files.is_picture(p) and p.is_file()):
+            below = path.relative_to(folder)
+            for key in (below.as_posix(), below.with_suffix("").as_posix()):
+                self._by_path.setdefault(key.casefold(), path)
+            for key in {path.name, path.stem}:
+                self._by_name.setdefault(key.casefold(), []).append(path)
+
+    def __call__(self, name: str) -> Path | None:
+        """The file; None where there is none. Raises PermissionError outside the folder."""
+        exact = files.inside(self.folder, name)
+        if exact is None:
+            raise PermissionError(name)
+        if exact.is_file():
+            return exact
+        found = self._by_path.get(name.removeprefix("./").casefold())
+        same = self._by_name.get(name.rpartition("/")[2].casefold(), [])
+        found = found or (same[0] if len(same) == 1 else None)
+        if found and files.inside(self.folder, found.relative_to(self.folder).as_posix()) is None:
+            raise PermissionError(name)
+        return found

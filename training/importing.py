@@ -1,0 +1,235 @@
+"""A catalogue and its pictures to a 🤗 imagefolder, keyed by SKU. Knows no models.
+
+Pictures are turned upright, made smaller and compressed. A file that is missing, broken, too
+small or there already is told and left out; it never stops the import.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import files, metadata
+from .catalogue import Product
+from .files import Problem
+from .finder import Finder
+from .fingerprint import NEAR, Fingerprint, first_like
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+REPORT = "import.json"
+IMAGES = "images"
+
+
+class ImportFailed(ValueError):
+    """Nothing could be imported; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How pictures are written. `max_side`: longest side in pixels, None for as it is; `min_side`:
+    pictures with a shorter side are left out; `near`: bits of 64 by which duplicates may differ."""
+
+    max_side: int | None = 1024
+    min_side: int = 256
+    format: Literal["jpg", "png", "webp"] = "jpg"
+    quality: int = 92
+    near: int = NEAR
+    keep_duplicates: bool = False
+
+
+@dataclass
+class Report:
+    """What became of a catalogue. `problems` by code: missing, outside, unreadable, too_small,
+    duplicate, no_image, no_text."""
+
+    products: int
+    written: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        codes = [p.code for p in self.problems]
+        return {code: codes.count(code) for code in dict.fromkeys(codes)}
+
+    def as_json(self) -> dict[str, Any]:
+        problems = [{"code": p.code, "sku": p.name, "message": p.message} for p in self.problems]
+        return {
+            "products": self.products,
+            "pictures": len(self.written),
+            "counts": self.counts(),
+            "problems": problems,
+            "files": self.written,
+        }
+
+    def save(self, out: Path) -> None:
+        """Write `out/import.json`."""
+        text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
+        files.write(out / REPORT, f"{text}\n".encode())
+
+
+def import_catalogue(
+    products: Sequence[Product],
+    images: Path,
+    out: Path,
+    *,
+    shape: Shape | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Write `out/images/<sku>.jpg` …, `out/metadata.jsonl` (`file_name`, `text`, `sku`) and
+    `out/import.json`.
+
+    `overwrite`: replace an earlier import there. Raises ImportFailed where no picture comes
+    through, or the folder holds something else.
+    """
+    shape = shape or Shape()
+    if not images.is_dir():
+        raise ImportFailed(f"no folder {str(images)!r}: expected the pictures; set --images")
+    old = _earlier(out, overwrite)
+    report = Report(len(products))
+    names = _Names()
+    rows: list[metadata.Row] = []
+    seen: list[tuple[str, Fingerprint]] = []
+    look = Finder(images)
+    try:
+        for number, product in enumerate(products, 1):
+            progress(number - 1, len(products))
+            before = len(rows)
+            for source in list(_sources(product, look, report)):
+                image = _good(source, product, shape, report)
+                if image is None or not _is_new(image, source, product, shape, seen, report):
+                    continue
+                name = f"{IMAGES}/{names.of(product.sku)}.{shape.format}"
+                report.written.append(name)
+                if len(report.written) == 1:  # whatever happens now, --overwrite may mend it
+                    report.save(out)
+                files.write(out / name, _encoded(image, shape))
+                rows.append({"file_name": name, "text": product.text, "sku": product.sku})
+            if len(rows) > before and not product.text:
+                what = "no text; write a caption: visuals dataset caption"
+                _note(report, "no_text", product, what)
+    finally:
+        if report.written:
+            report.save(out)
+    progress(len(products), len(products))
+    if not rows:
+        said = f": {report.problems[0].message}" if report.problems else ""
+        raise ImportFailed(
+            f"not one picture of {len(products)} products could be imported{said}; "
+            "check --images and --field-image"
+        )
+    metadata.write(out / metadata.NAME, rows)
+    for name in set(old) - set(report.written):
+        if (gone := files.inside(out, name)) is not None:
+            gone.unlink(missing_ok=True)
+    return report
+
+
+def _earlier(out: Path, overwrite: bool) -> list[str]:
+    """The pictures of an earlier import in `out`; raises ImportFailed where it must not go."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return []
+    if not (out / REPORT).is_file():
+        raise ImportFailed(f"{out} is not empty: expected a new folder; set --out")
+    if not overwrite:
+        raise ImportFailed(
+            f"{out} holds an earlier import, and captions perhaps: expected a new folder; set "
+            "--out, or --overwrite to import anew"
+        )
+    try:
+        return [str(name) for name in json.loads((out / REPORT).read_text("utf-8"))["files"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _note(report: Report, code: str, product: Product, what: str) -> None:
+    report.problems.append(Problem(code, product.sku, f"{product.sku}: {what}"))
+
+
+def _sources(product: Product, look: Finder, report: Report) -> Iterator[Path]:
+    names = product.images or (product.sku,)  # pictures are often named by the SKU alone
+    for name in names:
+        try:
+            found = look(name)
+        except PermissionError:
+            what = f"{name!r} is outside {look.folder}; expected a file in it; mend the catalogue"
+            _note(report, "outside", product, what)
+            continue
+        if found:
+            yield found
+        elif product.images:
+            _note(report, "missing", product, f"no file {name!r} in {look.folder}")
+        else:
+            _note(report, "no_image", product, "names no picture, and none is named by its SKU")
+
+
+def _good(source: Path, product: Product, shape: Shape, report: Report) -> Image.Image | None:
+    """The upright picture, small enough; None where it was told why not."""
+    try:
+        image = files.read(source)
+    except files.FileProblem as error:
+        _note(report, "unreadable", product, str(error))
+        return None
+    if min(image.size) < shape.min_side:
+        size = f"{image.width} × {image.height}"
+        what = f"{source.name} has {size} pixels; expected {shape.min_side} on the shorter side"
+        _note(report, "too_small", product, what)
+        return None
+    if shape.max_side and max(image.size) > shape.max_side:
+        from PIL import Image as pil
+
+        scale = shape.max_side / max(image.size)
+        size_wh = [max(1, round(side * scale)) for side in image.size]
+        image = image.resize((size_wh[0], size_wh[1]), pil.Resampling.LANCZOS)
+    return image
+
+
+def _is_new(
+    image: Image.Image,
+    source: Path,
+    product: Product,
+    shape: Shape,
+    seen: list[tuple[str, Fingerprint]],
+    report: Report,
+) -> bool:
+    """Whether a picture is wanted: no copy of one of `seen`, to which it is added."""
+    print_ = Fingerprint.of(image)
+    like = first_like(print_, seen, shape.near)
+    seen.append((f"{product.sku} ({source.name})", print_))
+    if like is None:
+        return True
+    _note(report, "duplicate", product, f"{source.name} looks like {like}")
+    return shape.keep_duplicates
+
+
+def _encoded(image: Image.Image, shape: Shape) -> bytes:
+    out = io.BytesIO()
+    if shape.format == "png":
+        image.save(out, "PNG", optimize=True)
+    elif shape.format == "webp":
+        image.save(out, "WEBP", quality=shape.quality)
+    else:
+        sampling = 0 if shape.quality >= 90 else 2  # full colour resolution where quality is asked
+        image.save(out, "JPEG", quality=shape.quality, optimize=True, subsampling=sampling)
+    return out.getvalue()
+
+
+class _Names:
+    """File names of SKUs: safe everywhere, `sku`, `sku-2`, `sku-3` …, no two the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, sku: str) -> str:
+        base = re.sub(r"[^\w.\-]+", "-", sku).strip("-.")[:100] or "picture"
+        name, k = base, 2
+        while name.casefold() in self._taken:
+            name, k = f"{base}-{k}", k + 1
+        self._taken.add(name.casefold())
+        return name
