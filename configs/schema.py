@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from .drawing import FusedLoraSettings, HiresSettings, IPAdapterSettings, RefinerSettings
 from .finding import ClassSettings, MaskSettings, VerifySettings
 from .finding import Section as _Section
 
@@ -32,9 +33,12 @@ class SettingsError(ValueError):
 
 
 class GenerateSettings(_Section):
-    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor)."""
+    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `vae`: in the place of the
+    model's own; `init_image`: a picture to begin from, drawn over at `prompt_strength`, 0 to 1."""
 
     model: str
+    vae: str | None = None
+    fused_loras: tuple[FusedLoraSettings, ...] = ()
     lora_dirs: tuple[str, ...] = ()
     wildcard_dirs: tuple[str, ...] = ()
     prompt: str = "{class}, studio photography, product photography"
@@ -45,6 +49,10 @@ class GenerateSettings(_Section):
     clip_skip: int | None = Field(None, ge=1, le=12)
     width: int = Field(512, ge=64, le=4096, multiple_of=8)
     height: int = Field(512, ge=64, le=4096, multiple_of=8)
+    init_image: str | None = None
+    prompt_strength: float = Field(0.8, gt=0, le=1)
+    hires: HiresSettings | None = None
+    ip_adapter: IPAdapterSettings | None = None
     batch_size: int = Field(4, ge=1)
 
 
@@ -135,6 +143,7 @@ class Settings(_Section):
     """All settings of a run, a section per stage."""
 
     generate: GenerateSettings
+    refiner: RefinerSettings | None = None
     detect: DetectSettings
     segment: SegmentSettings
     classes: dict[str, ClassSettings] = Field(default_factory=dict)
@@ -183,8 +192,10 @@ def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """The keys that stand where `path` (its last part unknown) points."""
     here: Any = model
     for part in path[:-1]:
-        named = get_origin(here) is dict
-        here = get_args(here)[1] if named else here.model_fields[part].annotation
+        if get_origin(here) in (dict, tuple):
+            here = get_args(here)[get_origin(here) is dict]
+        else:
+            here = here.model_fields[part].annotation
         if type(None) in get_args(here):
             here = get_args(here)[0]
     return list(here.model_fields)
@@ -238,6 +249,11 @@ def _read(preset: str) -> dict[str, Any]:
         raise SettingsError([f"{path}: expected sections (generate, detect, …) with settings"])
     base = values.pop("base", None)
     return merge(_read(str(base)), values) if base else values
+
+
+def raw(preset: str) -> dict[str, Any]:
+    """A preset's plain values with those of its `base:` below them, unchecked."""
+    return _read(preset)
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
