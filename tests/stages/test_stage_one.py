@@ -94,13 +94,14 @@ def test_sdxl_draws_and_a_picture_does_not_depend_on_its_batch(base: Any) -> Non
 
 def test_our_decoding_is_the_pipelines_own(pipe: Any, base: Any) -> None:
     for one in (pipe, base):
-        (ours,) = drawn(Generator(one, cfg_scale=5.0, **SMALL))
+        shot = Shot(id="s", source=Prompted("red mug", "blue", 1), classes=("mug",))
+        (ours,) = drawn(Generator(one, cfg_scale=5.0, **SMALL), shot)
         noise = [torch.Generator().manual_seed(1)]
         with torch.inference_mode():
             scheduler = Generator(one, **SMALL).passes.scheduler
             own, one.scheduler = one.scheduler, scheduler
             out = one(
-                prompt=["red mug"], negative_prompt=[""], generator=noise, output_type="np",
+                prompt=["red mug"], negative_prompt=["blue"], generator=noise, output_type="np",
                 num_inference_steps=4, guidance_scale=5.0, width=64, height=64,
             )  # fmt: skip
             one.scheduler = own
