@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import families
+from . import families, pipelines
 from .catalog import resolve
 from .convert import pickles
-from .pull import place, variant_of
+from .pipelines import autoencoder
+from .pull import place
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,9 @@ def _found(ref: str | os.PathLike[str], load: Any) -> Any:
         return load(path, local)
     except (families.UnsupportedModel, pickles.PickleError):
         raise
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except pipelines.Unfit as error:
+        raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {error}") from None
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         what = " ".join(str(error).split())[:300]
         remedy = (
             "the folder is incomplete; install the package anew or name another"
@@ -47,22 +50,19 @@ def _found(ref: str | os.PathLike[str], load: Any) -> Any:
 
 
 def load_text_to_image(
-    ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
+    ref: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    vae: str | os.PathLike[str] | None = None,
 ) -> Any:
-    """A diffusers StableDiffusionPipeline, in evaluation mode, on `device`."""
+    """A diffusers StableDiffusionPipeline or StableDiffusionXLPipeline, in evaluation mode, on
+    `device`; `ref` may be a single `.safetensors` file. `vae`: one that replaces its own."""
     import torch
-    from diffusers import StableDiffusionPipeline
 
-    def load(path: str, local: bool) -> Any:
-        return StableDiffusionPipeline.from_pretrained(
-            path,
-            torch_dtype=dtype or torch.float32,
-            local_files_only=local,
-            use_safetensors=True,
-            variant=variant_of(path),
-        )
-
-    pipe = _found(ref, load).to(device)
+    dtype = dtype or torch.float32
+    other = None if vae is None else _found(vae, lambda p, here: autoencoder(p, here, dtype))
+    pipe = _found(ref, lambda p, here: pipelines.text_to_image(p, here, dtype, other)).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -80,6 +80,38 @@ def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
     return _found(ref, load)
 
 
+def load_refiner(
+    ref: str | os.PathLike[str], base: Any, *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> Any:
+    """A StableDiffusionXLImg2ImgPipeline that shares what it can with its SDXL base."""
+    import torch
+
+    dtype = dtype or torch.float32
+    pipe = _found(ref, lambda p, here: pipelines.refiner(p, here, dtype, base)).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def fuse_lora(
+    pipe: Any, ref: str | os.PathLike[str], *, weight_name: str | None = None, scale: float = 1.0
+) -> None:
+    """Add a LoRA to a pipeline's weights for good."""
+    _found(ref, lambda p, here: pipelines.fuse(pipe, p, here, weight_name, scale))
+
+
+def attach_ip_adapter(
+    pipe: Any, ref: str | os.PathLike[str], *, subfolder: str, weight_name: str, scale: float
+) -> None:
+    """Attach an IP-Adapter: from now on the pipeline's UNet needs reference pictures."""
+
+    def load(path: str, local: bool) -> None:
+        pipelines.ip_adapter(
+            pipe, path, local, subfolder=subfolder, weight_name=weight_name, scale=scale
+        )
+
+    _found(ref, load)
+
+
 def load_controlnet_inpaint(
     ref: str | os.PathLike[str],
     controlnet_refs: Sequence[str | os.PathLike[str]],
@@ -88,31 +120,24 @@ def load_controlnet_inpaint(
     dtype: torch.dtype | None = None,
     base: Any = None,
 ) -> Any:
-    """A StableDiffusionControlNetInpaintPipeline; with `base` it shares that pipeline's models."""
+    """The ControlNet inpainting pipeline of the family of `ref`, SD 1.x or SDXL; with a union
+    ControlNet, named once or for each control, the one for such. With `base` it shares that
+    pipeline's models."""
     import torch
-    from diffusers import ControlNetModel, StableDiffusionControlNetInpaintPipeline
 
+    kind = dtype or torch.float32
     base = base if base is not None else load_text_to_image(ref, device=device, dtype=dtype)
 
     def load(path: str, local: bool) -> Any:
-        return ControlNetModel.from_pretrained(
-            path,
-            torch_dtype=dtype or torch.float32,
-            local_files_only=local,
-            use_safetensors=True,
-            variant=variant_of(path),
-        )
+        return pipelines.controlnet(path, local, kind, base)
 
-    nets = [_found(r, load).to(device) for r in controlnet_refs]
-    parts = {k: v for k, v in base.components.items() if k != "scheduler"}
-    pipe = StableDiffusionControlNetInpaintPipeline(
-        **parts,
-        scheduler=type(base.scheduler).from_config(base.scheduler.config),
-        controlnet=nets[0] if len(nets) == 1 else nets,
-        requires_safety_checker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    nets = {r: _found(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
+    union = any(pipelines.is_union(net) for net in nets.values())
+    try:
+        leading = nets.values() if union else [nets[r] for r in controlnet_refs]
+        return pipelines.inpainting(base, list(leading))
+    except pipelines.Unfit as error:
+        raise CheckpointError(f"{', '.join(map(str, nets))}: {error}") from None
 
 
 def load_detector(

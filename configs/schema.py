@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from .captions import CaptionSettings
+from .drawing import BaseLoraSettings, HiresSettings, IPAdapterSettings, RefinerSettings
 from .finding import ClassSettings, MaskSettings, VerifySettings
 from .finding import Section as _Section
 
@@ -33,10 +34,13 @@ class SettingsError(ValueError):
 
 
 class GenerateSettings(_Section):
-    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `fuse_loras`: add LoRAs into
-    the weights, faster where all prompts have the same ones."""
+    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `vae`: in the place of the
+    model's own; `init_image`: a picture to begin from, drawn over at `prompt_strength`, 0 to 1;
+    `fuse_loras`: add LoRAs into the weights, faster where all prompts have the same ones."""
 
     model: str
+    vae: str | None = None
+    base_loras: tuple[BaseLoraSettings, ...] = ()
     lora_dirs: tuple[str, ...] = ()
     wildcard_dirs: tuple[str, ...] = ()
     fuse_loras: bool = False
@@ -48,6 +52,10 @@ class GenerateSettings(_Section):
     clip_skip: int | None = Field(None, ge=1, le=12)
     width: int = Field(512, ge=64, le=4096, multiple_of=8)
     height: int = Field(512, ge=64, le=4096, multiple_of=8)
+    init_image: str | None = None
+    prompt_strength: float = Field(0.8, gt=0, le=1)
+    hires: HiresSettings | None = None
+    ip_adapter: IPAdapterSettings | None = None
     batch_size: int = Field(4, ge=1)
 
 
@@ -138,6 +146,7 @@ class Settings(_Section):
     """All settings of a run, a section per stage."""
 
     generate: GenerateSettings
+    refiner: RefinerSettings | None = None
     detect: DetectSettings
     segment: SegmentSettings
     classes: dict[str, ClassSettings] = Field(default_factory=dict)
@@ -187,8 +196,10 @@ def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """The keys that stand where `path` (its last part unknown) points."""
     here: Any = model
     for part in path[:-1]:
-        named = get_origin(here) is dict
-        here = get_args(here)[1] if named else here.model_fields[part].annotation
+        if get_origin(here) in (dict, tuple):
+            here = get_args(here)[get_origin(here) is dict]
+        else:
+            here = here.model_fields[part].annotation
         if type(None) in get_args(here):
             here = get_args(here)[0]
     return list(here.model_fields)
@@ -258,6 +269,11 @@ def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:
             names |= {f"{section}.{key}" for key in inner} if isinstance(inner, Mapping) else set()
         preset = str(values.get("base") or "")
     return names
+
+
+def raw(preset: str) -> dict[str, Any]:
+    """A preset's plain values with those of its `base:` below them, unchecked."""
+    return _read(preset)
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,36 @@ ANNOTATORS = {
 }
 """What makes the map of a kind, unless the settings name another."""
 
+MODES = {
+    "depth": 1,
+    "hed": 2,
+    "softedge": 2,
+    "canny": 3,
+    "lineart": 3,
+    "normal": 4,
+    "seg": 5,
+    "tile": 6,
+    "inpaint": 7,
+}
+"""The control_mode of a kind for ControlNet++ Union (6 and 7: its ProMax alone), by diffusers'
+documentation, api/pipelines/controlnet_union."""
+
+
+class UnknownMode(ValueError):
+    """A kind of map that a union ControlNet does not take."""
+
+
+def check_modes(inpaint: Any, settings: Settings) -> None:
+    """Raises UnknownMode where a union ControlNet does not take a map that is to lead it."""
+    config = getattr(inpaint.controlnet, "config", {})
+    known = config.get("num_control_type")
+    for c in settings.leading:
+        if known is not None and MODES[c.kind] >= known:
+            kinds = ", ".join(kind for kind, mode in MODES.items() if mode < known)
+            raise UnknownMode(
+                f"{c.model} takes no {c.kind} map: expected one of {kinds}; set rerender.controls"
+            )
+
 
 def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
     """A `Controlled` for each ControlNet of the settings, in their order."""
@@ -25,7 +55,11 @@ def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
 
     return [
         Controlled(
-            control(c, device=device), c.conditioning_scale, c.guidance_start, c.guidance_end
+            control(c, device=device),
+            c.conditioning_scale,
+            c.guidance_start,
+            c.guidance_end,
+            MODES[c.kind],
         )
         for c in settings.leading
     ]

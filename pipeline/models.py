@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import classes, loras, wildcards
+from . import classes, drawing, loras, wildcards
 from .run import Stages
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def build_stages(
     pipe = None
     with torch.inference_mode():
         if "generate" in needs or "rerender" in needs:
-            tell(f"loading {settings.generate.model}")
-            pipe = load.load_text_to_image(settings.generate.model, device=device, dtype=dtype)
+            pipe = drawing.text_to_image(settings, device=device, dtype=dtype, tell=tell)
         if "generate" in needs:
-            parts["generate"] = _generator(pipe, settings)
+            parts["generate"] = drawing.generator(
+                pipe, settings, device=device, dtype=dtype, tell=tell
+            )
         if "detect" in needs:
             from ..stages.detect import Detector
 
@@ -148,6 +149,7 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
     refs += [ref for c in settings.leading for ref in (c.model, c.annotator) if ref]
     refs += [settings.verify.model] if settings.verify else []
+    refs += drawing.refs(settings)
     for ref in refs:
         place = Path(resolve(ref))
         if not place.exists():
@@ -171,25 +173,8 @@ def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
     for name in (settings.generate.sampler, settings.rerender.sampler):
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
+    drawing.check(settings)
     loras.used(settings, prompts)
-
-
-def _generator(pipe: Any, settings: Settings) -> Any:
-    from ..stages.generate import Generator
-
-    g = settings.generate
-    return Generator(
-        pipe,
-        steps=g.steps,
-        cfg_scale=g.cfg_scale,
-        width=g.width,
-        height=g.height,
-        sampler=g.sampler,
-        clip_skip=g.clip_skip,
-        batch_size=g.batch_size,
-        lora_dirs=loras.folders(settings),
-        fuse_loras=g.fuse_loras,
-    )
 
 
 def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
@@ -213,6 +198,7 @@ def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | 
 
     r = settings.rerender
     led = controls.build(settings, device=device_and_dtype(settings)[0])
+    controls.check_modes(inpaint, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
     values: dict[str, Any] = {
@@ -236,6 +222,7 @@ def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | 
         "batch_size": r.batch_size,
         "lora_dirs": loras.folders(settings),
         "fuse_loras": settings.generate.fuse_loras,
+        "references": drawing.references(settings),
     }
     return Rerenderer(inpaint, led, **values)
 

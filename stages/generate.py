@@ -14,16 +14,12 @@ from typing import Any
 import numpy as np
 
 from . import batch, embed, lora
+from .decode import Decoded, NotANumber, decode
+from .passes import Hires, Passes, Refiner
 from .prompt import parse
-from .samplers import scheduler
 from .shot import Prompted, Shot, Skip
 
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """float (N, H, W, 3) in 0..1 to uint8; not-a-number is an error."""
-    if not np.isfinite(images).all():
-        raise FloatingPointError("the VAE gave not-a-number; try --set run.dtype=float32")
-    return np.rint(images * 255).clip(0, 255).astype(np.uint8)
+FLAGGED = Skip("flagged", "the safety checker flagged the picture; try another seed")
 
 
 class Generator:
@@ -32,7 +28,8 @@ class Generator:
     Prompts have A1111's attention, of any length. `width`, `height`: pixels; `sampler`: A1111's
     name; `clip_skip`: as in diffusers, 1 skips one layer; `lora_dirs`: folders in which
     `<lora:name:weight>` is looked for; `fuse_loras`: add them into the weights while the tags
-    stay the same.
+    stay the same. `init_image`, `prompt_strength`, `hires`, `refiner`, `references`: as in
+    `passes.Passes`.
     """
 
     def __init__(
@@ -48,16 +45,26 @@ class Generator:
         batch_size: int = 4,
         lora_dirs: Sequence[str | Path] = (),
         fuse_loras: bool = False,
+        init_image: np.ndarray | None = None,
+        prompt_strength: float = 0.8,
+        hires: Hires | None = None,
+        refiner: Refiner | None = None,
+        references: Sequence[np.ndarray] = (),
     ) -> None:
         self.pipe = pipe
-        self.scheduler = scheduler(sampler, pipe.scheduler.config)
-        self.options = {
-            "num_inference_steps": steps,
-            "guidance_scale": cfg_scale,
-            "width": width,
-            "height": height,
-            "output_type": "np",
-        }
+        self.passes = Passes(
+            pipe,
+            sampler=sampler,
+            steps=steps,
+            cfg_scale=cfg_scale,
+            width=width,
+            height=height,
+            init_image=init_image,
+            prompt_strength=prompt_strength,
+            hires=hires,
+            refiner=refiner,
+            references=references,
+        )
         self.clip_skip = clip_skip
         self.batch_size = batch_size
         self.lora_dirs, self.fuse_loras = tuple(lora_dirs), fuse_loras
@@ -88,24 +95,22 @@ class Generator:
         sources = [s.source for s in shots if isinstance(s.source, Prompted)]
         parsed = [parse(s.prompt) for s in sources]
         lora.attach(self.pipe, parsed[0][1], self.lora_dirs, fuse=self.fuse_loras)
-        self.pipe.scheduler = self.scheduler
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
+
+        def words(pipe: Any) -> dict[str, Any]:
+            texts, negatives = [text for text, _ in parsed], [s.negative_prompt for s in sources]
+            return embed.encode(pipe, texts, negatives, clip_skip=self.clip_skip)
+
         with torch.inference_mode():
-            out = self.pipe(
-                **embed.encode(
-                    self.pipe,
-                    [text for text, _ in parsed],
-                    [s.negative_prompt for s in sources],
-                    clip_skip=self.clip_skip,
-                ),
-                generator=noise,
-                **self.options,
-            )
-        images = to_uint8(out.images)
-        flags = out.nsfw_content_detected or [False] * len(shots)
-        return [
-            shot.skip(Skip("flagged", "the safety checker flagged the picture; try another seed"))
-            if flag
-            else replace(shot, image=image)
-            for shot, image, flag in zip(shots, images, flags, strict=True)
-        ]
+            drawn = decode(self.pipe, self.passes(words, noise))
+        return [_outcome(shot, picture) for shot, picture in zip(shots, drawn, strict=True)]
+
+
+def _outcome(shot: Shot, drawn: Decoded) -> Shot:
+    """The shot with its picture, or with why there is none."""
+    if drawn.error:
+        return shot.fail(NotANumber(drawn.error), "generate")
+    if drawn.flagged:
+        return shot.skip(FLAGGED)
+    done = replace(shot, image=drawn.pixels)
+    return done.with_metrics(vae_upcast=1) if drawn.upcast else done

@@ -16,9 +16,10 @@ import numpy as np
 
 from . import batch, composite, crops, embed, lora
 from .condition import Control
-from .generate import to_uint8
+from .decode import Decoded, NotANumber, decode
+from .generate import FLAGGED
 from .prompt import parse
-from .samplers import scheduler
+from .samplers import scheduler, using
 from .shot import Shot, Skip
 from .variants import Wildcards
 from .wording import Wording
@@ -26,12 +27,14 @@ from .wording import Wording
 
 @dataclass(frozen=True)
 class Controlled:
-    """One ControlNet's map, weight 0..2, and the share of the steps, 0..1, that it leads."""
+    """One ControlNet's map, weight 0..2, and the share of the steps, 0..1, that it leads. `mode`:
+    the number that a union ControlNet has for maps of the kind."""
 
     control: Control
     conditioning_scale: float = 1.0
     guidance_start: float = 0.0
     guidance_end: float = 1.0
+    mode: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class _Job:
 
 
 class Rerenderer:
-    """`pipe`: a StableDiffusionControlNetInpaintPipeline with a ControlNet for each of `controls`.
+    """`pipe`: a ControlNet inpainting pipeline of SD or SDXL with a ControlNet for each of
+    `controls`, or one union ControlNet for all. `references`: pictures for its IP-Adapter.
 
     `strength` 0..1; `size_wh`, `padding`, `mask_blur`, `dilate` in pixels (the latter three of the
     picture). `aspect_buckets`: a window's size follows its mask's aspect. `color_correction`: take
@@ -88,7 +92,10 @@ class Rerenderer:
         lora_dirs: Sequence[str | Path] = (),
         fuse_loras: bool = False,
         wildcards: Wildcards | None = None,
+        references: Sequence[np.ndarray] = (),
     ) -> None:
+        from PIL import Image
+
         self.pipe, self.controls = pipe, tuple(controls)
         self.wording = Wording(
             prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
@@ -109,9 +116,13 @@ class Rerenderer:
             "step": pipe.vae_scale_factor * 2 ** (levels - 1) if aspect_buckets else None,
         }
 
+        self.union = hasattr(pipe.controlnet, "config") and (
+            "num_control_type" in pipe.controlnet.config
+        )
+
         def each(name: str) -> Any:
             values = [getattr(c, name) for c in self.controls]
-            return values if len(values) > 1 else values[0]
+            return values if len(values) > 1 or self.union else values[0]
 
         self.options = {
             "num_inference_steps": steps,
@@ -119,8 +130,12 @@ class Rerenderer:
             "controlnet_conditioning_scale": each("conditioning_scale"),
             "control_guidance_start": each("guidance_start"),
             "control_guidance_end": each("guidance_end"),
-            "output_type": "np",
+            "output_type": "latent",
         }
+        if self.union:
+            self.options["control_mode"] = each("mode")
+        if references:
+            self.options["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
@@ -141,7 +156,7 @@ class Rerenderer:
             for k, shot in zip(
                 loose, self._draw_all([shots[k] for k in loose], strength), strict=True
             ):
-                if shot.metrics["edge_iou"] > best[k].metrics["edge_iou"]:
+                if shot.open and shot.metrics["edge_iou"] > best[k].metrics["edge_iou"]:
                     best[k] = shot.with_metrics(strength=round(strength, 4))
         return [replace(s, status="enhanced") if s.open else s for s in best]
 
@@ -158,7 +173,7 @@ class Rerenderer:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
                 out[k] = shot.skip(Skip("no_mask", why))
         for turn in sorted({job.turn for job in jobs}):
-            for part in self._calls([job for job in jobs if job.turn == turn]):
+            for part in self._calls([j for j in jobs if j.turn == turn and out[j.shot].open]):
                 crops_ = [
                     composite.resize(_result(out[j.shot])[j.window.rows_columns], j.window.size_wh)
                     for j in part
@@ -167,7 +182,13 @@ class Rerenderer:
                 maps = [c.control(crops_, masks) for c in self.controls]
                 patches = self._draw(part, crops_, masks, maps, strength)
                 for k, job in enumerate(part):
-                    self._paste(out[job.shot], job.window, patches[k])
+                    ended = _ended(shots[job.shot], patches[k])
+                    if ended or not out[job.shot].open:
+                        out[job.shot] = ended or out[job.shot]
+                        continue
+                    if patches[k].upcast:
+                        out[job.shot] = out[job.shot].with_metrics(vae_upcast=1)
+                    self._paste(out[job.shot], job.window, patches[k].pixels)
                     if out[job.shot].control is None:
                         shown = (maps[0][k].clip(0, 1) * 255).astype(np.uint8)
                         out[job.shot] = replace(out[job.shot], control=shown)
@@ -215,18 +236,17 @@ class Rerenderer:
         masks: list[np.ndarray],
         maps: list[list[np.ndarray]],
         strength: float,
-    ) -> list[np.ndarray]:
-        """The crops drawn anew, uint8 (h, w, 3) each, in order. `maps`: a list a ControlNet."""
+    ) -> list[Decoded]:
+        """The crops drawn anew, in order. `maps`: a list a ControlNet."""
         import torch
         from PIL import Image
 
         texts = [parse(j.prompt) for j in jobs]
         lora.attach(self.pipe, texts[0][1], self.lora_dirs, fuse=self.fuse_loras)
-        self.pipe.scheduler = self.scheduler
         width, height = jobs[0].window.size_wh
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
-        with torch.inference_mode():
-            drawn = self.pipe(
+        with torch.inference_mode(), using(self.pipe, self.scheduler):
+            latents = self.pipe(
                 **embed.encode(
                     self.pipe,
                     [text for text, _ in texts],
@@ -235,18 +255,22 @@ class Rerenderer:
                 ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
-                control_image=hints if len(hints) > 1 else hints[0],
+                control_image=hints if len(hints) > 1 or self.union else hints[0],
                 generator=[torch.Generator("cpu").manual_seed(j.seed % 2**63) for j in jobs],
                 width=width,
                 height=height,
                 strength=max(strength, 1 / self.options["num_inference_steps"]),
                 **self.options,
             ).images
-        patches = list(to_uint8(drawn))
-        if self.color_correction:
-            triples = zip(patches, images, masks, strict=True)
-            patches = [composite.match_colours(p, i, m) for p, i, m in triples]
-        return patches
+            drawn = decode(self.pipe, latents)
+        if not self.color_correction:
+            return drawn
+        return [
+            d
+            if d.error
+            else replace(d, image=composite.match_colours(d.pixels, i, m).astype(np.float32) / 255)
+            for d, i, m in zip(drawn, images, masks, strict=True)
+        ]
 
     @staticmethod
     def _paste(shot: Shot, window: crops.Window, patch: np.ndarray) -> None:
@@ -262,6 +286,13 @@ def _result(shot: Shot) -> np.ndarray:
     if shot.result is None:
         raise ValueError(f"{shot.id}: no result to draw into: expected a shot that was begun")
     return shot.result
+
+
+def _ended(shot: Shot, drawn: Decoded) -> Shot | None:
+    """The shot, ended by what was drawn for it; None where that can be shown."""
+    if drawn.error:
+        return shot.fail(NotANumber(drawn.error), "rerender")
+    return shot.skip(FLAGGED) if drawn.flagged else None
 
 
 def _measured(shot: Shot) -> Shot:

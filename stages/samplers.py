@@ -1,23 +1,61 @@
-"""Samplers by A1111's names, as diffusers schedulers."""
+"""Samplers by A1111's names, as diffusers schedulers.
+
+A name is a sampler and, where it has one, a schedule after it: "DPM++ 2M Karras". What is
+diffusers' counterpart of which is taken from its own table (docs: api/schedulers/overview).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
-_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "DPM++ 2M Karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
-    "DPM++ 2M": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": False}),
-    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
-    "Euler": ("EulerDiscreteScheduler", {}),
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
-    "Heun": ("HeunDiscreteScheduler", {}),
-    "DDIM": ("DDIMScheduler", {}),
-    "UniPC": ("UniPCMultistepScheduler", {}),
-    "PNDM": ("PNDMScheduler", {}),
-    "LCM": ("LCMScheduler", {}),
+_SDE = {"algorithm_type": "sde-dpmsolver++"}
+_SIGMAS = ("Karras", "Exponential", "SGM Uniform")
+_UNIFORM = ("SGM Uniform",)
+
+_SAMPLERS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}, _SIGMAS),
+    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE, ("Karras", "Exponential")),
+    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE, _SIGMAS),
+    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", {**_SDE, "solver_order": 3}, _SIGMAS),
+    "DPM2": ("KDPM2DiscreteScheduler", {}, _SIGMAS),
+    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}, _SIGMAS),
+    "Euler": ("EulerDiscreteScheduler", {}, _SIGMAS),
+    "Euler a": ("EulerAncestralDiscreteScheduler", {}, _UNIFORM),
+    "Heun": ("HeunDiscreteScheduler", {}, _SIGMAS),
+    "LMS": ("LMSDiscreteScheduler", {}, _SIGMAS),
+    "UniPC": ("UniPCMultistepScheduler", {}, _SIGMAS),
+    "DEIS": ("DEISMultistepScheduler", {}, _SIGMAS),
+    "DDIM": ("DDIMScheduler", {}, _UNIFORM),
+    "DDPM": ("DDPMScheduler", {}, _UNIFORM),
+    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}, ()),
+    "PNDM": ("PNDMScheduler", {"skip_prk_steps": True}, ()),
+    "LCM": ("LCMScheduler", {}, ()),
+    "TCD": ("TCDScheduler", {}, ()),
 }
-NAMES = tuple(_SAMPLERS)
+_SCHEDULES: dict[str, dict[str, Any]] = {
+    "Karras": {"use_karras_sigmas": True},
+    "Exponential": {"use_exponential_sigmas": True},
+    "SGM Uniform": {"timestep_spacing": "trailing"},
+}
+_KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (kind, values) for name, (kind, values, _) in _SAMPLERS.items()},
+    **{
+        f"{name} {schedule}": (kind, {**values, **_SCHEDULES[schedule]})
+        for name, (kind, values, schedules) in _SAMPLERS.items()
+        for schedule in schedules
+    },
+}
+_PLAIN = {
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "algorithm_type": "dpmsolver++",
+    "solver_order": 2,
+}
+"""What a model's own scheduler may have set and the name of a sampler decides."""
+NAMES = tuple(sorted(_KINDS))
 
 
 class UnknownSampler(ValueError):
@@ -26,11 +64,23 @@ class UnknownSampler(ValueError):
 
 def scheduler(name: str, config: Any) -> Any:
     """The scheduler of a sampler, on a model's own noise schedule (`config`)."""
-    import diffusers
-
-    if name not in _SAMPLERS:
+    if name not in _KINDS:
         near = difflib.get_close_matches(name, NAMES, 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UnknownSampler(f"unknown sampler {name!r}{hint} (expected one of {', '.join(NAMES)})")
-    kind, changes = _SAMPLERS[name]
-    return getattr(diffusers, kind).from_config(config, **changes)
+    import diffusers
+
+    kind, changes = _KINDS[name]
+    own = {key: value for key, value in dict(config).items() if key not in _PLAIN}
+    there = {key: value for key, value in _PLAIN.items() if key in dict(config)}
+    return getattr(diffusers, kind).from_config({**own, **there, **changes})
+
+
+@contextlib.contextmanager
+def using(pipe: Any, scheduler: Any) -> Iterator[None]:
+    """`pipe` with another scheduler for a while: its own stays what it was for the next user."""
+    own, pipe.scheduler = pipe.scheduler, scheduler
+    try:
+        yield
+    finally:
+        pipe.scheduler = own

@@ -21,6 +21,7 @@ MODULES = (
     "visuals.stages.attention",
     "visuals.stages.classes",
     "visuals.stages.masks",
+    "visuals.stages.passes",
     "visuals.stages.prompt",
     "visuals.stages.variants",
     "visuals.training.buckets",

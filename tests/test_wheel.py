@@ -61,6 +61,7 @@ def test_data_ships_and_nothing_of_the_workshop(names: list[str]) -> None:
     for folder in ("checkpoints/mini", "samples/photos"):
         found = (ROOT / folder).rglob("*")
         expected |= {f"visuals/{p.relative_to(ROOT)}" for p in found if p.is_file()}
+    expected.add("visuals/checkpoints/known/bpe_simple_vocab_16e6.txt.gz")
     assert expected <= set(names)
     for name in names:
         assert not name.startswith(("visuals/tests/", "visuals/docs/", "visuals/.")), name

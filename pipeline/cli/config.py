@@ -40,3 +40,18 @@ def list_() -> None:
 
     for name in presets():
         click.echo(name)
+
+
+@config.command()
+@click.argument("file")
+@errors
+def validate(file: str) -> None:
+    """Say all that is wrong with a settings FILE, or a preset, a line each; exits 2 if anything."""
+    from ..validate import problems
+
+    found = problems(file)
+    for line in found:
+        click.echo(f"visuals: {line}", err=True)
+    if found:
+        raise SystemExit(2)
+    click.echo(f"{file}: fine")

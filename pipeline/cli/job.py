@@ -30,6 +30,8 @@ _SETTING = {
     "batch_size": "run.batch_size",
     "device": "run.device",
     "allow_pickle": "run.allow_pickle",
+    "init_image": "generate.init_image",
+    "prompt_strength": "generate.prompt_strength",
     "strength": "rerender.strength",
     "box_threshold": "detect.box_threshold",
     "mask_min_ratio": "mask.mask_min_ratio",
@@ -50,6 +52,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
     for option, name in _SETTING.items():
         if options.get(option) is not None:
             overrides[name] = options[option]
+    if options.get("references"):
+        overrides["generate.ip_adapter.references"] = list(options["references"])
     if options.get("controls"):
         overrides["rerender.controls"] = list(options["controls"])
     if options.get("invert"):
@@ -93,6 +97,8 @@ def work(
     if prompts and (inputs or options.get("prompt") is not None):
         other = "PHOTOS" if inputs else "--prompt"
         raise click.UsageError(f"--prompt-file with {other}: expected one of them")
+    if inputs and options.get("init_image"):
+        show.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
     require(formats)
     settings, classes = asked.classes(inputs, options, settings)
     masks = files.own_masks(options, classes)

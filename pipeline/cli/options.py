@@ -72,6 +72,21 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "edit": click.option(
         "--edit", metavar="TEXT", help='What the product should become, as in "red leather".'
     ),
+    "init_image": click.option(
+        "--init-image", metavar="FILE", help="A picture that stage 1 begins from."
+    ),
+    "prompt_strength": click.option(
+        "--prompt-strength",
+        type=float,
+        help="How much of --init-image is drawn over, 0 to 1. Default: the preset's.",
+    ),
+    "reference": click.option(
+        "--reference",
+        "references",
+        multiple=True,
+        metavar="FILE",
+        help="A picture that says what to draw (IP-Adapter); may be repeated.",
+    ),
     "strength": click.option("--strength", type=float, help="How much stage 3 repaints, 0 to 1."),
     "box_threshold": click.option(
         "--confidence",

@@ -15,6 +15,7 @@ def _options(*names: str) -> Callable[[Any], Any]:
 
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
+_BEGIN = ("init_image", "prompt_strength", "reference")
 _COMMON = (
     "format", "quality", "preset", "out", "seed", "batch_size", "device", "allow_pickle",
     "set", "dry_run", "json",
@@ -25,8 +26,8 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @_options(
-    "classes", "count", "prompt", "prompt_file", "negative_prompt", "edit", "strength", "lora_dir",
-    "control", "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
+    "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir", "edit",
+    "strength", "control", "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -43,7 +44,15 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
 
 @click.command()
 @_options(
-    "classes", "count", "prompt", "prompt_file", "negative_prompt", "lora_dir", "annotate", *_COMMON
+    "classes",
+    "count",
+    "prompt",
+    "prompt_file",
+    "negative_prompt",
+    *_BEGIN,
+    "lora_dir",
+    "annotate",
+    *_COMMON,
 )
 @errors
 def generate(**options: Any) -> None:

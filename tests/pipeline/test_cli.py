@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from visuals.configs.schema import load_settings
+from visuals.configs.schema import load_settings, presets
 from visuals.pipeline import pictures
 from visuals.pipeline.cli import main
 
@@ -157,7 +157,7 @@ def test_config_show_is_a_preset_file_itself(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(result.stdout)
     assert load_settings(str(tmp_path / "mine.yaml")) == load_settings("mini", {"run.seed": 7})
     assert json.loads(visuals("config", "show", "--json").stdout)["run"]["seed"] == 0
-    assert visuals("config", "list").stdout.split() == ["mini", "sd15"]
+    assert visuals("config", "list").stdout.split() == presets()
 
 
 def test_version_in_a_process_of_its_own() -> None:

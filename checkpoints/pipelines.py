@@ -1,0 +1,213 @@
+"""Diffusers pipelines of the two families, Stable Diffusion 1.x and SDXL, from folders, the hub
+or single `.safetensors` files. Knows no settings; `load` gives the paths and words the errors.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import known
+from .pull import variant_of
+
+FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+REFINER = "StableDiffusionXLImg2ImgPipeline"
+# What the first convolution of the UNet is called in A1111's files.
+_FIRST = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+class Unfit(ValueError):
+    """A checkpoint that is not what was asked for; the message says got and expected."""
+
+
+def is_xl(pipe: Any) -> bool:
+    """Whether a pipeline is of the SDXL family: it has two text encoders."""
+    return hasattr(pipe, "text_encoder_2")
+
+
+def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
+    """The pipeline that a folder's model_index.json names, or that a file holds.
+
+    `vae`: goes in the place of its own. Raises Unfit for another family's.
+    """
+    if Path(path).is_file() and family_of(Path(path)) == "sdxl-refiner":
+        raise Unfit("it is an SDXL refiner; set it as refiner.model")
+    pipe = _pipeline(path, local, dtype, **({} if vae is None else {"vae": vae}))
+    name = type(pipe).__name__
+    if name not in FAMILIES:
+        what = "an SDXL refiner; set it as refiner.model" if name == REFINER else f"a {name}"
+        raise Unfit(f"it is {what}; expected one of {', '.join(FAMILIES)}")
+    return pipe
+
+
+def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
+    """An SDXL refiner's pipeline that shares the second text encoder and the VAE of its base."""
+    if not is_xl(base):
+        raise Unfit("a refiner goes with an SDXL base, and generate.model is none")
+    pipe = _pipeline(path, local, dtype, text_encoder_2=base.text_encoder_2, vae=base.vae)
+    if type(pipe).__name__ != REFINER:
+        raise Unfit(f"it is a {type(pipe).__name__}; expected an SDXL refiner ({REFINER})")
+    return pipe
+
+
+def _pipeline(path: str, local: bool, dtype: Any, **parts: Any) -> Any:
+    from diffusers import DiffusionPipeline
+
+    if Path(path).is_file():
+        return _from_file(Path(path), dtype, **parts)
+    return DiffusionPipeline.from_pretrained(
+        path,
+        torch_dtype=dtype,
+        local_files_only=local,
+        use_safetensors=True,
+        variant=variant_of(path),
+        **parts,
+    )
+
+
+def _from_file(path: Path, dtype: Any, **parts: Any) -> Any:
+    import diffusers
+
+    with tempfile.TemporaryDirectory() as place:
+        family = family_of(path)
+        known.write(family, Path(place))
+        pipeline = getattr(diffusers, known.PIPELINES[family][0])
+        return pipeline.from_single_file(
+            str(path), config=place, torch_dtype=dtype, local_files_only=True, **parts
+        )
+
+
+def family_of(path: Path) -> str:
+    """Which of "sd15", "sdxl" and "sdxl-refiner" a file holds, by its tensors' names alone.
+
+    Raises Unfit for a file that is no `.safetensors`, or another model's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix.lower() != ".safetensors":
+        raise Unfit(
+            f"{path.suffix or 'a file without ending'}: expected .safetensors; a pickle can run "
+            "code, so it is not read"
+        )
+    try:
+        with safe_open(str(path), "pt") as file:
+            names = set(file.keys())
+            width = file.get_slice(_FIRST).get_shape()[1] if _FIRST in names else 0
+    except SafetensorError as error:
+        raise Unfit(f"no safetensors file ({error}); fetch it anew") from None
+    if width == 9:
+        raise Unfit("an inpainting model; expected one that makes pictures from prompts")
+
+    def holds(start: str) -> bool:
+        return any(name.startswith(start) for name in names)
+
+    if width and holds("conditioner.embedders.1.model."):
+        return "sdxl"
+    if width and holds("conditioner.embedders.0.model."):
+        return "sdxl-refiner"
+    if width and holds("cond_stage_model.transformer."):
+        return "sd15"
+    kind = "a Stable Diffusion 2 model" if holds("cond_stage_model.model.") else "neither"
+    raise Unfit(f"expected the weights of Stable Diffusion 1.x or SDXL, got {kind}")
+
+
+def autoencoder(path: str, local: bool, dtype: Any) -> Any:
+    """A VAE: an AutoencoderKL or a tiny one (AutoencoderTiny), of a folder or the hub."""
+    import diffusers
+    from diffusers import AutoencoderKL
+
+    config = AutoencoderKL.load_config(path, local_files_only=local)
+    name = config.get("_class_name", "AutoencoderKL")
+    if name not in ("AutoencoderKL", "AutoencoderTiny"):
+        raise Unfit(f"it is a {name}; expected an AutoencoderKL or an AutoencoderTiny")
+    return getattr(diffusers, name).from_pretrained(
+        path,
+        torch_dtype=dtype,
+        local_files_only=local,
+        use_safetensors=True,
+        variant=variant_of(path),
+    )
+
+
+def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
+    """A ControlNet, or a union of them (ControlNet++), for the base that it is to lead."""
+    from diffusers import ControlNetModel, ControlNetUnionModel
+
+    config = ControlNetModel.load_config(path, local_files_only=local)
+    kind = ControlNetUnionModel if "num_control_type" in config else ControlNetModel
+    got, wanted = config.get("cross_attention_dim"), base.unet.config.cross_attention_dim
+    if got != wanted:
+        raise Unfit(
+            f"it was made for another base: text features of {got}, and the model's have {wanted}"
+        )
+    return kind.from_pretrained(
+        path,
+        torch_dtype=dtype,
+        local_files_only=local,
+        use_safetensors=True,
+        variant=variant_of(path),
+    )
+
+
+def is_union(net: Any) -> bool:
+    """Whether one ControlNet takes maps of many kinds, told apart by a mode."""
+    return "num_control_type" in getattr(net, "config", {})
+
+
+def inpainting(base: Any, nets: Sequence[Any]) -> Any:
+    """The ControlNet inpainting pipeline of a base's family that shares the base's models.
+
+    A union ControlNet leads alone. Raises Unfit where it does not.
+    """
+    import diffusers
+
+    union = any(is_union(net) for net in nets)
+    if union and len(nets) > 1:
+        raise Unfit(
+            "a union ControlNet leads alone: name the same model for each of rerender.controls"
+        )
+    parts = {k: v for k, v in base.components.items() if k != "scheduler"}
+    rest: Mapping[str, Any] = {"requires_safety_checker": False}
+    name = "StableDiffusionControlNetInpaintPipeline"
+    if is_xl(base):
+        name = f"StableDiffusionXLControlNet{'Union' if union else ''}InpaintPipeline"
+        zeros = base.config.get("force_zeros_for_empty_prompt", True)
+        rest = {"force_zeros_for_empty_prompt": zeros}
+    elif union:
+        raise Unfit("a union ControlNet is for SDXL, and generate.model is none")
+    pipe = getattr(diffusers, name)(
+        **parts,
+        scheduler=type(base.scheduler).from_config(base.scheduler.config),
+        controlnet=nets[0] if len(nets) == 1 else list(nets),
+        **rest,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def fuse(pipe: Any, path: str, local: bool, weight_name: str | None, scale: float) -> None:
+    """Add a LoRA to the weights for good, as LCM's, Hyper-SD's or Lightning's is used."""
+    if weight_name and not weight_name.endswith(".safetensors"):
+        raise Unfit(f"weight_name {weight_name!r}: expected a .safetensors file")
+    file = Path(path)
+    if file.is_file():
+        path, weight_name = str(file.parent), file.name
+    pipe.load_lora_weights(
+        path,
+        weight_name=weight_name,
+        adapter_name="fused",
+        local_files_only=local,
+        use_safetensors=True,
+    )
+    pipe.fuse_lora(lora_scale=scale)
+    pipe.unload_lora_weights()
+
+
+def ip_adapter(
+    pipe: Any, path: str, local: bool, *, subfolder: str, weight_name: str, scale: float
+) -> None:
+    """Attach an IP-Adapter and its image encoder; the pipeline then needs reference pictures."""
+    pipe.load_ip_adapter(path, subfolder=subfolder, weight_name=weight_name, local_files_only=local)
+    pipe.set_ip_adapter_scale(scale)

@@ -1,0 +1,94 @@
+"""Settings to stage 1: the text-to-image models, their refiner, and the pictures they begin from.
+
+Loads what the sections `generate` and `refiner` name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..configs.schema import Settings
+
+Tell = Callable[[str], None]
+
+
+def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) -> Any:
+    """The pipeline of `generate.model` with the VAE, LoRAs and IP-Adapter that it is to have."""
+    from ..checkpoints import load
+
+    g = settings.generate
+    tell(f"loading {g.model}")
+    pipe = load.load_text_to_image(g.model, device=device, dtype=dtype, vae=g.vae)
+    for lora in g.base_loras:
+        tell(f"loading {lora.model}")
+        load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)
+    if g.ip_adapter and g.ip_adapter.references:
+        a = g.ip_adapter
+        tell(f"loading {a.model}")
+        load.attach_ip_adapter(
+            pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
+        )
+    return pipe
+
+
+def generator(pipe: Any, settings: Settings, *, device: str, dtype: Any, tell: Tell) -> Any:
+    """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for."""
+    from ..checkpoints import load
+    from ..stages.generate import Generator
+    from ..stages.passes import Hires, Refiner
+    from . import loras, pictures
+
+    g, r = settings.generate, settings.refiner
+    refiner = None
+    if r:
+        tell(f"loading {r.model}")
+        loaded = load.load_refiner(r.model, pipe, device=device, dtype=dtype)
+        refiner = Refiner(loaded, r.high_noise_frac)
+    return Generator(
+        pipe,
+        steps=g.steps,
+        cfg_scale=g.cfg_scale,
+        width=g.width,
+        height=g.height,
+        sampler=g.sampler,
+        clip_skip=g.clip_skip,
+        batch_size=g.batch_size,
+        lora_dirs=loras.folders(settings),
+        fuse_loras=g.fuse_loras,
+        init_image=pictures.read(g.init_image).rgb if g.init_image else None,
+        prompt_strength=g.prompt_strength,
+        hires=Hires(**g.hires.model_dump()) if g.hires else None,
+        refiner=refiner,
+        references=references(settings),
+    )
+
+
+def references(settings: Settings) -> list[np.ndarray]:
+    """The reference pictures of the IP-Adapter, uint8 (H, W, 3) each."""
+    from . import pictures
+
+    adapter = settings.generate.ip_adapter
+    return [pictures.read(path).rgb for path in adapter.references] if adapter else []
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a picture that cannot be read, before anything is loaded."""
+    from . import pictures
+
+    if settings.generate.init_image:
+        pictures.read(settings.generate.init_image)
+    references(settings)
+
+
+def refs(settings: Settings) -> list[str]:
+    """What the two sections name beside `generate.model`."""
+    g = settings.generate
+    out = [g.vae, settings.refiner and settings.refiner.model]
+    out += [lora.model for lora in g.base_loras]
+    if g.ip_adapter and g.ip_adapter.references:
+        out.append(g.ip_adapter.model)
+    return [ref for ref in out if ref]

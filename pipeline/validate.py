@@ -1,0 +1,70 @@
+"""What is wrong with a settings file, all of it, before anything is loaded. Knows no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def problems(preset: str) -> list[str]:
+    """One line each: got, expected, remedy. Empty for a file that can be used.
+
+    Looks at keys and values, samplers' names, models' names, LoRA tags and pictures.
+    """
+    from ..configs.schema import Settings, SettingsError, load_settings, raw
+
+    try:
+        values = raw(preset)
+    except SettingsError as error:
+        return error.problems
+    found = _samplers(values)
+    settings: Settings | None = None
+    try:
+        settings = load_settings(preset)
+    except SettingsError as error:
+        found = [*error.problems, *found]
+    return found if settings is None else [*found, *_words(settings), *_models(settings)]
+
+
+def _samplers(values: dict[str, Any]) -> list[str]:
+    """Read before the values are checked, so that they are told with what else is wrong."""
+    from ..stages import samplers
+
+    out = []
+    for section in ("generate", "rerender"):
+        part = values.get(section)
+        name = part.get("sampler") if isinstance(part, dict) else None
+        if isinstance(name, str) and name not in samplers.NAMES:
+            out.append(f"{section}.sampler: {_said(samplers.scheduler, name, {})}")
+    return out
+
+
+def _words(settings: Any) -> list[str]:
+    from ..stages import lora, prompt
+    from . import drawing
+    from .models import lora_folders
+
+    def tags() -> None:
+        own = [c.prompt or "" for c in settings.classes.values()]
+        for text in (settings.generate.prompt, settings.rerender.prompt or "", *own):
+            for tag in prompt.parse(text)[1]:
+                lora.find(tag.name, lora_folders(settings))
+
+    return [said for said in (_said(tags), _said(drawing.check, settings)) if said]
+
+
+def _models(settings: Any) -> list[str]:
+    from ..checkpoints.catalog import resolve
+    from . import drawing
+
+    names = [settings.generate.model, settings.detect.model, settings.segment.model]
+    names += [c.model for c in settings.leading] + drawing.refs(settings)
+    return [said for said in (_said(resolve, name) for name in dict.fromkeys(names)) if said]
+
+
+def _said(check: Any, *arguments: Any) -> str:
+    """What a check complains of; "" where it does not."""
+    try:
+        check(*arguments)
+    except ValueError as error:
+        return " ".join(str(error).split())
+    return ""

@@ -1,0 +1,114 @@
+"""Latents to pictures: the VAE's decoder, once more in float32 where it overflows, and the
+safety checker. Knows no prompts, no files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+class NotANumber(FloatingPointError):
+    """A model gave not-a-number; the message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture. `image`: float32 (H, W, 3), 0..1; `error`: why there is none that can be shown;
+    `flagged`: by the safety checker; `upcast`: it took the VAE in float32."""
+
+    image: np.ndarray
+    flagged: bool = False
+    upcast: bool = False
+    error: str = ""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """uint8 (H, W, 3); raises NotANumber where there are none."""
+        if self.error:
+            raise NotANumber(self.error)
+        return np.rint(self.image * 255).clip(0, 255).astype(np.uint8)
+
+
+def decode(pipe: Any, latents: Any) -> list[Decoded]:
+    """The pictures of a pipeline's latents (N, 4, h, w), as `output_type="latent"` gives them.
+
+    What is not finite in the VAE's own dtype is decoded once more in float32. The pipeline's
+    safety checker, where it has one, looks at each picture.
+    """
+    import torch
+
+    vae = pipe.vae
+    unscaled = _unscaled(vae.config, latents)
+    lost = _not_finite(latents)
+    # As the SDXL pipelines do: their first VAE is known to overflow in float16.
+    known = hasattr(pipe, "text_encoder_2") and vae.config.get("force_upcast", False)
+    images = _decoded(vae, unscaled, torch.float32 if known and _half(vae) else vae.dtype)
+    bad = _not_finite(images)
+    upcast = bad & ~lost
+    if upcast.any() and vae.dtype != torch.float32:
+        images = images.float()
+        images[upcast] = _decoded(vae, unscaled[upcast], torch.float32)
+        bad = _not_finite(images)
+    else:
+        upcast = torch.zeros_like(upcast)
+    flags = _flags(pipe, images.nan_to_num(0, 0, 0))
+    arrays = (images.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    return [
+        Decoded(array, bool(f), bool(u), _why(bool(n), bool(g), bool(u)))
+        for array, f, u, n, g in zip(arrays, flags, upcast, bad, lost, strict=True)
+    ]
+
+
+def _why(bad: bool, lost: bool, upcast: bool) -> str:
+    if lost:
+        return "the UNet gave not-a-number; try --set run.dtype=float32, or another sampler"
+    if bad:
+        tried = ", in float32 also" if upcast else ""
+        return f"the VAE gave not-a-number{tried}; name another with --set generate.vae=…"
+    return ""
+
+
+def _half(vae: Any) -> bool:
+    import torch
+
+    return bool(vae.dtype == torch.float16)
+
+
+def _not_finite(x: Any) -> Any:
+    """bool (N,): True where an entry holds a value that is not finite."""
+    return ~x.isfinite().flatten(1).all(1)
+
+
+def _unscaled(config: Any, latents: Any) -> Any:
+    """Latents as the VAE's decoder takes them."""
+    import torch
+
+    mean, std = config.get("latents_mean"), config.get("latents_std")
+    if mean is None or std is None:
+        return latents / config.scaling_factor
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1).to(latents) for v in (mean, std))
+    return latents * std / config.scaling_factor + mean
+
+
+def _decoded(vae: Any, latents: Any, dtype: Any) -> Any:
+    """Pictures (N, 3, H, W), -1..1, by the VAE in a dtype; it is in its own again after."""
+    own = vae.dtype
+    if dtype == own:
+        return vae.decode(latents.to(own), return_dict=False)[0]
+    vae.to(dtype)
+    try:
+        return vae.decode(latents.to(dtype), return_dict=False)[0]
+    finally:
+        vae.to(own)
+
+
+def _flags(pipe: Any, images: Any) -> list[bool]:
+    """What the safety checker says of each picture; no checker flags none."""
+    if getattr(pipe, "safety_checker", None) is None:
+        return [False] * len(images)
+    dtype = next(pipe.safety_checker.parameters()).dtype
+    _, flags = pipe.run_safety_checker(images.clone(), images.device, dtype)
+    return [bool(flag) for flag in flags]

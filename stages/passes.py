@@ -1,0 +1,173 @@
+"""The passes that make a picture's latents: from noise or from a picture, then the hires fix,
+then the refiner. Knows diffusers' pipelines; no prompts, no files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .decode import decode
+from .samplers import scheduler, using
+
+Words = Callable[[Any], dict[str, Any]]
+"""What a pipeline is to draw: its keyword arguments, prompts or embeddings."""
+
+
+@dataclass(frozen=True)
+class Hires:
+    """A1111's hires fix: the picture scaled up and drawn over at `strength`, 0..1. `steps`: how
+    many are run, as there; None: as many as before."""
+
+    scale: float = 2.0
+    upscaler: Literal["latent", "lanczos"] = "latent"
+    strength: float = 0.7
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """An SDXL refiner's pipeline; `high_noise_frac`: the share of the steps, 0..1, before it."""
+
+    pipe: Any
+    high_noise_frac: float = 0.8
+
+
+def fit(image: np.ndarray, size_wh: tuple[int, int]) -> Any:
+    """The middle of a picture, uint8 (H, W, 3), at a size, as a PIL image (A1111's "crop and
+    resize")."""
+    from PIL import Image, ImageOps
+
+    return ImageOps.fit(Image.fromarray(image), size_wh, Image.Resampling.LANCZOS)
+
+
+def steps_for(run: int, strength: float) -> int:
+    """The `num_inference_steps` of which diffusers runs `run` at a strength.
+
+    >>> steps_for(20, 0.7)
+    29
+    """
+    steps = math.ceil(run / strength)
+    while int(steps * strength) < run:
+        steps += 1
+    return steps
+
+
+class Passes:
+    """Stage 1's passes over one Stable Diffusion pipeline.
+
+    `init_image`: uint8 (H, W, 3), drawn over at `prompt_strength`, 0..1 (1: nothing of it is
+    left); `references`: pictures for a loaded IP-Adapter.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        *,
+        sampler: str,
+        steps: int,
+        cfg_scale: float,
+        width: int,
+        height: int,
+        init_image: np.ndarray | None = None,
+        prompt_strength: float = 0.8,
+        hires: Hires | None = None,
+        refiner: Refiner | None = None,
+        references: Sequence[np.ndarray] = (),
+    ) -> None:
+        from PIL import Image
+
+        self.pipe, self.hires, self.refiner = pipe, hires, refiner
+        self.scheduler = scheduler(sampler, pipe.scheduler.config)
+        self.steps, self.size_wh = steps, (width, height)
+        self.common: dict[str, Any] = {"guidance_scale": cfg_scale, "output_type": "latent"}
+        self.base: dict[str, Any] = {}
+        if references:
+            self.base["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
+        self.init = None if init_image is None else fit(init_image, self.size_wh)
+        self.prompt_strength = max(prompt_strength, 1 / steps)
+        self.over = None
+        if hires or init_image is not None:
+            from diffusers import AutoPipelineForImage2Image
+
+            self.over = AutoPipelineForImage2Image.from_pipe(pipe)
+            self.over.set_progress_bar_config(disable=True)
+        if refiner:
+            self.refiner_scheduler = scheduler(sampler, refiner.pipe.scheduler.config)
+
+    def __call__(self, words: Words, noise: list[Any]) -> Any:
+        """Latents (N, 4, h, w); `noise`: a generator for each picture."""
+        latents = self._first(words, noise)
+        if self.hires:
+            latents = self._again(latents, self.hires, words, noise)
+        return self._refined(latents, words, noise) if self.refiner else latents
+
+    def _end(self, last: bool) -> dict[str, Any]:
+        """The refiner, where there is one, takes over before the end of the last pass."""
+        return {"denoising_end": self.refiner.high_noise_frac} if self.refiner and last else {}
+
+    def _first(self, words: Words, noise: list[Any]) -> Any:
+        rest = {**self.common, **self.base, **self._end(last=self.hires is None)}
+        if self.init is not None:
+            return self._over(
+                [self.init] * len(noise),
+                words,
+                noise,
+                strength=self.prompt_strength,
+                num_inference_steps=self.steps,
+                **rest,
+            )
+        width, height = self.size_wh
+        with using(self.pipe, self.scheduler):
+            return self.pipe(
+                **words(self.pipe),
+                width=width,
+                height=height,
+                num_inference_steps=self.steps,
+                generator=noise,
+                **rest,
+            ).images
+
+    def _again(self, latents: Any, hires: Hires, words: Words, noise: list[Any]) -> Any:
+        from PIL import Image
+        from torch.nn.functional import interpolate
+
+        width, height = (round(side * hires.scale / 8) * 8 for side in self.size_wh)
+        image: Any
+        if hires.upscaler == "latent":
+            f = self.pipe.vae_scale_factor
+            size = (height // f, width // f)
+            image = interpolate(latents.float(), size, mode="bilinear").to(latents.dtype)
+        else:
+            pictures = [Image.fromarray(d.pixels) for d in decode(self.pipe, latents)]
+            image = [p.resize((width, height), Image.Resampling.LANCZOS) for p in pictures]
+        return self._over(
+            image,
+            words,
+            noise,
+            strength=hires.strength,
+            num_inference_steps=steps_for(hires.steps or self.steps, hires.strength),
+            **{**self.common, **self.base, **self._end(last=True)},
+        )
+
+    def _over(self, image: Any, words: Words, noise: list[Any], **options: Any) -> Any:
+        assert self.over is not None
+        with using(self.over, self.scheduler):
+            return self.over(**words(self.over), image=image, generator=noise, **options).images
+
+    def _refined(self, latents: Any, words: Words, noise: list[Any]) -> Any:
+        assert self.refiner is not None
+        pipe = self.refiner.pipe
+        with using(pipe, self.refiner_scheduler):
+            return pipe(
+                **words(pipe),
+                image=latents,
+                denoising_start=self.refiner.high_noise_frac,
+                num_inference_steps=self.steps,
+                generator=noise,
+                **self.common,
+            ).images

@@ -1,0 +1,104 @@
+"""Random weights in the published configurations of SD 1.5 and SDXL, in a cache folder laid out as
+the Hugging Face hub does: what the presets name loads from it, offline, at its real size.
+
+Weights are bfloat16, cut from one pool of random numbers: written as fast as the disk takes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+COMMIT = "0" * 40
+FAMILIES = {
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": "sd15",
+    "stabilityai/stable-diffusion-xl-base-1.0": "sdxl",
+    "stabilityai/stable-diffusion-xl-refiner-1.0": "sdxl-refiner",
+}
+VAES = {"madebyollin/sdxl-vae-fp16-fix"}
+LORAS = {"latent-consistency/lcm-lora-sdv1-5": "sd15", "ByteDance/SDXL-Lightning": "sdxl"}
+GIBIBYTES = {"sd15": 4, "sdxl": 9, "sdxl-refiner": 6}
+"""What a family takes in bfloat16 while it loads and draws; SD 1.5 took 2.8, SDXL 7.0 at most."""
+
+
+def snapshot(cache: Path, repository: str) -> Path:
+    """The folder of a repository's files; the hub's library finds it by refs/main."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    (place / "refs").mkdir(parents=True, exist_ok=True)
+    (place / "refs" / "main").write_text(COMMIT)
+    folder = place / "snapshots" / COMMIT
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write(cache: Path, repositories: Iterable[str], weight_names: dict[str, str]) -> None:
+    """The repositories, each with random weights; `weight_names`: of those that hold a LoRA."""
+    from visuals.checkpoints import known
+
+    for repository in repositories:
+        folder = snapshot(cache, repository)
+        if repository in FAMILIES:
+            family = FAMILIES[repository]
+            known.write(family, folder)
+            for name, config in known.COMPONENTS[family].items():
+                if name != "scheduler":
+                    _component(folder / name, config)
+        elif repository in VAES:
+            config = {**known.COMPONENTS["sdxl"]["vae"], "force_upcast": False}
+            (folder / "config.json").write_text(json.dumps(config))
+            _component(folder, config)
+        elif repository in LORAS:
+            _lora(folder / weight_names[repository])
+        else:
+            raise KeyError(f"{repository}: not among the repositories that can be made up")
+
+
+def _component(folder: Path, config: dict[str, Any]) -> None:
+    """The weight file of one model, in its own configuration."""
+    import diffusers
+    import torch
+    import transformers
+    from safetensors.torch import save_file
+
+    with torch.device("meta"):
+        if "architectures" in config:
+            kind = getattr(transformers, config["architectures"][0])
+            model = kind(transformers.CLIPTextConfig.from_pretrained(folder))
+            name = "model.safetensors"
+        else:
+            model = getattr(diffusers, config["_class_name"]).from_config(config)
+            name = "diffusion_pytorch_model.safetensors"
+    save_file(dict(_filled(model)), folder / name, metadata={"format": "pt"})
+
+
+def _filled(model: Any) -> Iterator[tuple[str, Any]]:
+    """A value for each parameter: norms are ones, biases zeros, the rest noise of variance
+    1 / (4 · inputs)."""
+    import torch
+
+    noise = torch.Generator().manual_seed(0)
+    pool = torch.randn(1 << 22, generator=noise).to(torch.bfloat16)
+    for name, value in model.state_dict().items():
+        if value.ndim < 2:
+            fill = torch.ones if name.endswith("weight") else torch.zeros
+            yield name, fill(value.shape, dtype=torch.bfloat16)
+            continue
+        scale = 0.5 * value[0].numel() ** -0.5
+        repeats = -(-value.numel() // len(pool))
+        yield name, (pool.repeat(repeats)[: value.numel()] * scale).view(value.shape)
+
+
+def _lora(path: Path, rank: int = 4) -> None:
+    """A LoRA in kohya's format on one projection that SD 1.5 and SDXL both have, as wide."""
+    import torch
+    from safetensors.torch import save_file
+
+    place = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+    weights = {
+        f"{place}.lora_down.weight": torch.randn(rank, 640) * 0.1,
+        f"{place}.lora_up.weight": torch.randn(640, rank) * 0.1,
+        f"{place}.alpha": torch.tensor(float(rank)),
+    }
+    save_file(weights, path)

@@ -1,0 +1,94 @@
+"""Every preset loads and draws at its real size, offline, from random weights. Memory and time are
+printed (pytest -s). Slow; where memory is short a preset is skipped with a sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visuals.configs.schema import load_settings, presets
+from visuals.pipeline import drawing
+
+# Two steps each; the refiner draws the second.
+SMALL = {
+    "sd15": ("64", "generate.sampler=DPM++ 2M Karras"),
+    "sd15-fast": ("64", "generate.sampler=LCM"),
+    "sdxl": ("128", "generate.sampler=DPM++ 2M Karras"),
+    "sdxl-refined": ("128", "refiner.high_noise_frac=0.5"),
+    "sdxl-fast": ("128", "generate.sampler=Euler SGM Uniform"),
+    "roads": ("128", "generate.sampler=DPM++ 2M Karras"),
+}
+
+
+def _helper() -> Any:
+    path = Path(__file__).parent / "real_configs.py"
+    spec = importlib.util.spec_from_file_location("real_configs", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _available() -> float:
+    """GiB of memory that a new program may take."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable"):
+            return int(line.split()[1]) / 2**20
+    return 0.0
+
+
+def test_every_preset_that_ships_is_here() -> None:
+    assert set(presets()) == {"mini", *SMALL}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_a_preset_draws_offline(name: str, cache: Path, tmp_path: Path) -> None:
+    real = _helper()
+    settings = load_settings(name)
+    wanted = [settings.generate.model, *drawing.refs(settings)]
+    families = [real.FAMILIES[ref] for ref in wanted if ref in real.FAMILIES]
+    needed = sum(real.GIBIBYTES[family] for family in families)
+    if not Path("/proc/meminfo").exists() or _available() < needed:
+        pytest.skip(f"preset {name} takes {needed} GiB in bfloat16, and fewer are free")
+    names = {lora.model: lora.weight_name for lora in settings.generate.base_loras}
+    began = time.perf_counter()
+    missing = [ref for ref in wanted if not _there(cache, ref)]
+    real.write(cache, missing, {k: v for k, v in names.items() if v})
+    wrote = time.perf_counter() - began
+    size, change = SMALL[name]
+    command = [
+        sys.executable, "-m", "visuals", "generate", "--preset", name, "--class", "car",
+        "--count", "1", "--out", str(tmp_path / "out"), "--device", "cpu", "--set", change,
+        "--set", "run.dtype=bfloat16", "--set", "generate.steps=2",
+        "--set", f"generate.width={size}", "--set", f"generate.height={size}",
+    ]  # fmt: skip
+    place = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **place})
+    seconds = time.perf_counter() - began
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "out" / "images").glob("*.png"))) == 1
+    # The largest of the children so far: a later preset may show an earlier one's.
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(
+        f"\n{name}: {size} px, 2 steps, CPU, bfloat16: {seconds:.0f} s with loading, at most "
+        f"{most:.1f} GiB (weights written in {wrote:.0f} s)"
+    )
+
+
+def _there(cache: Path, repository: str) -> bool:
+    return (cache / f"models--{repository.replace('/', '--')}").is_dir()
