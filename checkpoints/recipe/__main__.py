@@ -140,7 +140,11 @@ def controlnet(bench: Bench, kind: str = "canny") -> None:
 
     net, text, tok = _diffusion(bench)
     control = bench.begin(step.build(net), f"controlnet-{kind}")
-    pictures, budget = _pictures(bench), bench.plan.controlnet
+    plan = bench.plan
+    pictures, budget = (
+        _pictures(bench),
+        plan.controlnet if kind == "canny" else plan.controlnet_depth,
+    )
     step.fit(control, net, text, tok, pictures, workdir=bench.state, budget=budget, kind=kind)
     assemble.controlnet(bench.parts / f"controlnet-{kind}", control)
 

@@ -28,6 +28,7 @@ class Plan:
     decoder: Budget
     unet: Budget
     controlnet: Budget
+    controlnet_depth: Budget
     depth: Budget
     lora: Budget
     detector_warm: Budget
@@ -53,6 +54,7 @@ PLANS = {
         decoder=Budget(_FOREVER, 6e-4, 50, decay_from=0.65, weight_decay=0.0, ema=0.998),
         unet=Budget(_FOREVER, 8e-4, 137, warmup=100, decay_from=0.62, ema=0.998),
         controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
+        controlnet_depth=Budget(_FOREVER, 8e-4, 28, decay_from=0.55, ema=0.995),
         depth=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.4, ema=0.99),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
@@ -76,6 +78,7 @@ PLANS = {
         decoder=Budget(_FOREVER, 6e-4, 3, decay_from=0.3, weight_decay=0.0, ema=0.998),
         unet=Budget(_FOREVER, 8e-4, 15, warmup=200, decay_from=0.6, ema=0.999),
         controlnet=Budget(_FOREVER, 5e-4, 4, decay_from=0.5, ema=0.995),
+        controlnet_depth=Budget(_FOREVER, 5e-4, 5, decay_from=0.5, ema=0.995),
         depth=Budget(_FOREVER, 1e-3, 3, warmup=50, decay_from=0.4, ema=0.995),
         lora=Budget(_FOREVER, 1e-3, 1, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 2, warmup=50, decay_from=0.5, ema=0.99),
@@ -99,6 +102,7 @@ PLANS = {
         decoder=_BRIEF,
         unet=_BRIEF,
         controlnet=_BRIEF,
+        controlnet_depth=_BRIEF,
         depth=_BRIEF,
         lora=_BRIEF,
         detector_warm=_BRIEF,
