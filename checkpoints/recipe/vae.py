@@ -117,6 +117,22 @@ def colour_anchor(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     return (mean[:, :3] - 3.0 * _opponent(F.avg_pool2d(x, 8))).square().mean()
 
 
+def recoloured(x: torch.Tensor, rng: np.random.Generator, share: float = 0.5) -> torch.Tensor:
+    """A share of pictures (N, 3, H, W) in -1..1 with hue turned, saturation and lightness changed.
+
+    The studio's palette has gaps: a slate-blue backdrop came back green (see docs/decisions).
+    """
+    out = x.clone()
+    for k in np.flatnonzero(rng.random(len(x)) < share):
+        turn, stretch = rng.uniform(-np.pi, np.pi), rng.uniform(0.2, 1.3)
+        cos, sin = stretch * np.cos(turn), stretch * np.sin(turn)
+        mix = x.new_tensor([[rng.uniform(0.7, 1.1), 0, 0], [0, cos, -sin], [0, sin, cos]])
+        back = _OPPONENT.to(x)
+        lift = rng.uniform(-0.25, 0.1)
+        out[k] = torch.einsum("oc,chw->ohw", back.T @ mix @ back, x[k]) + lift
+    return out.clamp(-1, 1)
+
+
 def crops(
     renders: Renders, rng: np.random.Generator, count: int, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -169,6 +185,8 @@ def fit(
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, Any]]:
         pictures, where = crops(renders, rng, batch, side)
         x = to_tensor(pictures).to(device)
+        if decoder_only:
+            x = recoloured(x, rng)
         posterior = vae.encode(x).latent_dist
         y = vae.decode(posterior.mode() if decoder_only else posterior.sample()).sample
         prior = posterior.kl().mean() / (side / 8) ** 2 / 4
