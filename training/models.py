@@ -61,10 +61,11 @@ def load(settings: TrainSettings, device: Any) -> Models:
             f"model {settings.model!r} is an SDXL: expected Stable Diffusion 1.x; name another"
         )
     s = settings
-    half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(s.mixed_precision, torch.float32)
-    pipe.unet.to(device, half)
-    pipe.text_encoder.to(device, half)
-    pipe.vae.to(device)
+    for model in (pipe.unet, pipe.text_encoder, pipe.vae):
+        model.to(device)
+    half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(s.mixed_precision)
+    for model in (pipe.unet, pipe.text_encoder) if half else ():
+        model.to(dtype=half)
     change = {"prediction_type": s.prediction_type} if s.prediction_type else {}
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config, **change)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **change)
