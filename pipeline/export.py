@@ -96,8 +96,8 @@ def export(
 
 def _write(
     folder: Path, place: str, picture: AnnotatedPicture, tag: str, *, sidecar: bool
-) -> dict[str, str]:
-    """One picture with its mask and caption; its line of `metadata.jsonl`."""
+) -> dict[str, str | None]:
+    """One picture with its mask, if any, and caption; its line of `metadata.jsonl`."""
     from PIL import Image
 
     text = picture.text
@@ -105,14 +105,13 @@ def _write(
         text = f"{tag}, {text}"
     file_name = f"{place}/{picture.name}"
     picture.place(folder / file_name)
-    mask = np.zeros((picture.height, picture.width), bool)
-    for instance in picture.instances:
-        mask |= instance.mask
-    below = f"{place}/" if sidecar else ""
-    mask_name = f"masks/{below}{picture.id}.png"
-    held = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(held, "PNG")
-    pictures.write(folder / mask_name, held.getvalue())
+    mask_name = None
+    if picture.instances:
+        mask_name = f"masks/{place}/{picture.id}.png" if sidecar else f"masks/{picture.id}.png"
+        mask = np.any([found.mask for found in picture.instances], axis=0)
+        held = io.BytesIO()
+        Image.fromarray(mask.astype(np.uint8) * 255).save(held, "PNG")
+        pictures.write(folder / mask_name, held.getvalue())
     if sidecar:
         pictures.write((folder / file_name).with_suffix(".txt"), f"{text}\n".encode())
     return {"file_name": file_name, "text": text, "mask_file_name": mask_name}

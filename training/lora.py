@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import data, files, labels, log, models, saving, state, validation
+from . import data, files, labels, log, models, prior, saving, state, validation
 from .errors import CannotWrite, TrainingError, unwritten
 from .trainer import Trainer
 
@@ -54,10 +54,14 @@ def train_lora(
     """
     s = settings
     found = _place(s)
-    checked = data.read(s)
+    checked = None if s.with_prior_preservation else data.read(s)
     using = log.tracker(s.report_to)
     accelerator = _accelerator(s, using)
     try:
+        if checked is None:
+            with accelerator.main_process_first():
+                prior.fill(s, accelerator.device, lambda n, all_: progress("generate", n, all_))
+            checked = data.read(s)
         for problem in checked.problems if accelerator.is_main_process else ():
             warn(problem)
         tell(f"loading {s.model}")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from small_trainings import small, write_photos
 
-from visuals.training import data, models, order
+from visuals.training import data, models, order, prior
 from visuals.training.buckets import BucketError
 from visuals.training.dataset import DatasetError
 from visuals.training.loss import each
@@ -136,11 +136,11 @@ def test_masks_reach_the_loss_mirrored_with_their_picture(photos: Path, mini: Pa
     (photos / "masks").mkdir()
     mask = np.zeros((64, 64), np.uint8)
     mask[:, :32] = 255
-    Image.fromarray(mask).save(photos / "masks" / "04-teal-mug.png")
+    Image.fromarray(mask).save(photos / "masks" / "02-purple-handbag.png")
     got = read(photos, masked_loss=True)
-    (mug,) = [e for e in got.learned if e.mask]
-    assert mug.mask_at((8, 8)).tolist() == [[1.0] * 4 + [0.0] * 4] * 8
-    assert mug.mask_at((8, 8), flip=True).tolist() == [[0.0] * 4 + [1.0] * 4] * 8
+    (bag,) = [e for e in got.learned if e.mask]
+    assert bag.mask_at((8, 8)).tolist() == [[1.0] * 4 + [0.0] * 4] * 8
+    assert bag.mask_at((8, 8), flip=True).tolist() == [[0.0] * 4 + [1.0] * 4] * 8
     (other, *_) = [e for e in got.learned if not e.mask]
     assert other.mask_at((8, 8)).min() == 1
     half, _ = gradient(photos, masked_loss=True)
@@ -166,6 +166,23 @@ def test_long_captions_are_read_in_chunks(photos: Path, mini: Path) -> None:
     assert ids[0] == tok(long, truncation=True, max_length=77).input_ids
     skipped = Words(base.tokenizer, base.text_encoder, None, clip_skip=1)
     assert torch.allclose(skipped(["a mug"]), one(["a mug"]), atol=1e-6)
+
+
+def test_class_pictures_that_lack_are_drawn(photos: Path, mini: Path, tmp_path: Path) -> None:
+    classes = tmp_path / "classes"
+    classes.mkdir()
+    Image.new("RGB", (64, 64)).save(classes / "mine.png")
+    settings = small(
+        photos,
+        tmp_path / "out",
+        with_prior_preservation=True,
+        class_data_dir=str(classes),
+        class_prompt="a mug",
+        num_class_images=2,
+    )
+    assert prior.fill(settings, "cpu", lambda done, total: None) == 1
+    assert sorted(p.name for p in classes.iterdir()) == ["class-00000.png", "mine.png"]
+    assert prior.fill(settings, "cpu", lambda done, total: None) == 0
 
 
 def test_class_pictures_are_as_many_and_weigh_their_own(photos: Path, tmp_path: Path) -> None:
