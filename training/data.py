@@ -120,8 +120,8 @@ class Loader:
         fixed = not s.trains_text_encoder and not s.shuffle_caption
         keep = fixed if s.cache_text_encoder_outputs is None else s.cache_text_encoder_outputs
         self.words = Words(
-            models.tokenizer,
-            models.text_encoder,
+            models.tokenizers,
+            models.text_encoders,
             Cache(folder / "text" if on_disk else None) if keep else None,
             max_token_length=s.max_token_length,
             clip_skip=s.clip_skip,
@@ -203,11 +203,28 @@ class Loader:
             size = (shape[2], shape[1])
             held = [e.mask_at(size, flip=f) for e, f in zip(chosen, flips, strict=True)]
             mask = torch.from_numpy(np.stack(held))[:, None].to(device)
+        said = self.words(texts)
+        added = None
+        if "pooled" in said:
+            added = {"text_embeds": said["pooled"], "time_ids": _time_ids(chosen).to(device)}
         return {
             "noisy": scheduler.add_noise(latents, noise, steps),
             "times": steps,
-            "hidden": self.words(texts),
+            "hidden": said["hidden"],
+            "added": added,
             "wanted": loss.target(scheduler, latents, noise, steps),
             "mask": mask,
             "weight": torch.tensor([e.weight for e in chosen], device=device),
         }
+
+
+def _time_ids(chosen: Sequence[Example]) -> torch.Tensor:
+    """SDXL's conditions on size, float32 (N, 6): original h, w; top, left of the cut; h, w."""
+    import torch
+
+    rows = []
+    for example in chosen:
+        left, top, _, _ = example.fit.crop_xyxy
+        width, height = example.fit.bucket_wh
+        rows.append([example.size_wh[1], example.size_wh[0], top, left, height, width])
+    return torch.tensor(rows, dtype=torch.float32)

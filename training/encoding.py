@@ -92,25 +92,28 @@ class Latents:
 
 
 class Words:
-    """Encodes captions. `cache`: only where the text encoder stays as it is."""
+    """Encodes captions: by one text encoder, or by SDXL's two. `cache`: only where they stay as
+    they are; `clip_skip`: kohya's count, SDXL always takes the last but one layer."""
 
     def __init__(
         self,
-        tokenizer: Any,
-        text_encoder: Any,
+        tokenizers: Sequence[Any],
+        encoders: Sequence[Any],
         cache: Cache | None,
         *,
         max_token_length: int = CHUNK,
         clip_skip: int | None = None,
     ) -> None:
-        self.tokenizer, self.text_encoder, self.cache = tokenizer, text_encoder, cache
+        self.tokenizers, self.encoders, self.cache = list(tokenizers), list(encoders), cache
         self.chunks = max_token_length // CHUNK
         self.clip_skip = clip_skip
         on_disk = cache is not None and cache.folder is not None
-        self._id = key(fingerprint(text_encoder), clip_skip, self.chunks) if on_disk else ""
+        weights = [fingerprint(e) for e in encoders] if on_disk else []
+        self._id = key(*weights, clip_skip, self.chunks) if on_disk else ""
 
-    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Hidden states (N, tokens, width); gradients flow where the encoder learns."""
+    def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """`hidden` (N, tokens, width), and SDXL's `pooled` (N, width); gradients flow where an
+        encoder learns."""
         import torch
 
         if self.cache is None:
@@ -118,18 +121,19 @@ class Words:
         found = {text: self.cache.get(key(text, self._id)) for text in texts}
         for text in [text for text, value in found.items() if value is None]:
             with torch.no_grad():
-                found[text] = {"hidden": self._encode([text])[0].cpu()}
-            self.cache.put(key(text, self._id), found[text] or {})
-        kept = [(found[text] or {})["hidden"] for text in texts]
-        return torch.stack(kept).to(self._device)
+                value = {name: v[0].cpu() for name, v in self._encode([text]).items()}
+            found[text] = value
+            self.cache.put(key(text, self._id), value)
+        kept = [found[text] or {} for text in texts]
+        return {name: torch.stack([k[name] for k in kept]).to(self._device) for name in kept[0]}
 
     @property
     def _device(self) -> Any:
-        return next(self.text_encoder.parameters()).device
+        return next(self.encoders[0].parameters()).device
 
-    def ids(self, text: str) -> list[list[int]]:
+    def ids(self, text: str, which: int = 0) -> list[list[int]]:
         """Token ids, a list of 77 a chunk; what is too long is cut."""
-        tok = self.tokenizer
+        tok = self.tokenizers[which]
         words = tok(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
         out = []
         for k in range(self.chunks):
@@ -138,23 +142,32 @@ class Words:
             out.append([tok.bos_token_id, *part, tok.eos_token_id, *pad])
         return out
 
-    def _encode(self, texts: Sequence[str]) -> torch.Tensor:
+    def _encode(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         import torch
 
-        ids = torch.tensor([self.ids(text) for text in texts], device=self._device)
-        hidden = self._hidden(ids.flatten(0, 1))
+        said = [self._read(which, texts) for which in range(len(self.encoders))]
+        hidden = torch.cat([h for h, _ in said], dim=-1)
+        return {"hidden": hidden} if len(said) == 1 else {"hidden": hidden, "pooled": said[-1][1]}
+
+    def _read(self, which: int, texts: Sequence[str]) -> tuple[torch.Tensor, Any]:
+        import torch
+
+        ids = torch.tensor([self.ids(text, which) for text in texts], device=self._device)
+        hidden, pooled = self._hidden(self.encoders[which], ids.flatten(0, 1))
+        if pooled is not None:
+            pooled = pooled.unflatten(0, (len(texts), self.chunks))[:, 0]
         if self.chunks == 1:
-            return hidden
+            return hidden, pooled
         parts = hidden.unflatten(0, (len(texts), self.chunks))
         middle = parts[:, :, 1:-1].flatten(1, 2)
-        return torch.cat([parts[:, 0, :1], middle, parts[:, -1, -1:]], dim=1)
+        return torch.cat([parts[:, 0, :1], middle, parts[:, -1, -1:]], dim=1), pooled
 
-    def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
-        encoder = self.text_encoder
-        if not self.clip_skip:
-            found: torch.Tensor = encoder(ids).last_hidden_state
-            return found
-        states = encoder(ids, output_hidden_states=True).hidden_states
+    def _hidden(self, encoder: Any, ids: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        if len(self.encoders) == 1 and not self.clip_skip:
+            return encoder(ids).last_hidden_state, None
+        said = encoder(ids, output_hidden_states=True)
+        if len(self.encoders) > 1:
+            return said.hidden_states[-2], getattr(said, "text_embeds", None)
         inner = getattr(encoder, "module", encoder)
         norm = getattr(inner, "text_model", inner).final_layer_norm
-        return norm(states[-self.clip_skip])  # type: ignore[no-any-return]
+        return norm(said.hidden_states[-(self.clip_skip or 1)]), None

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .examples import Example
     from .trainer import Trainer
 
-ARCHITECTURE = "stable-diffusion-v1/lora"
-
 
 def tag_frequency(examples: Sequence[Example], folder: str) -> dict[str, dict[str, int]]:
     """How many pictures have each tag, by the folder that they lie in.
@@ -38,7 +36,7 @@ def tag_frequency(examples: Sequence[Example], folder: str) -> dict[str, dict[st
 def labels(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
     """The metadata of the file that is written after `epoch`, values as text."""
     s, data = trainer.settings, trainer.data
-    scheduler = trainer.models.noise_scheduler
+    scheduler, xl = trainer.models.noise_scheduler, trainer.models.is_xl
     pictures = [e for e in data.learned if not e.name.startswith("class/")]
     width, height = s.resolution
     frequency = tag_frequency(pictures, s.train_data_dir)
@@ -46,7 +44,7 @@ def labels(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
     plain = {"conv_dim": s.conv_dim, "conv_alpha": s.conv_alpha or s.conv_dim}
     values: dict[str, Any] = {
         "ss_output_name": s.name,
-        "ss_base_model_version": "sd_v1",
+        "ss_base_model_version": "sdxl_base_v1-0" if xl else "sd_v1",
         "ss_v2": False,
         "ss_sd_model_name": s.model,
         "ss_network_module": "networks.lora",
@@ -120,7 +118,7 @@ def labels(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
         "ss_training_finished_at": f"{time.time():.3f}",
         "ss_training_comment": None,
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": ARCHITECTURE,
+        "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if xl else 'v1'}/lora",
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": s.name,
         "modelspec.resolution": f"{width}x{height}",

@@ -43,11 +43,14 @@ class Trained:
 def train_lora(
     settings: TrainSettings,
     *,
+    base: Any = None,
     tell: Tell = lambda text: None,
     warn: Tell = lambda text: None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Trained:
     """Train, and save as kohya and as diffusers. Resumes where the settings ask for it.
+
+    `base`: a diffusers pipeline in place of `settings.model`; its UNet keeps the LoRA.
 
     Raises TrainingError, DatasetError, BucketError before anything is trained; Diverged, Stopped,
     CannotWrite while it goes on, with the last checkpoint whole.
@@ -65,12 +68,12 @@ def train_lora(
         for problem in checked.problems if accelerator.is_main_process else ():
             warn(problem)
         tell(f"loading {s.model}")
-        base = models.load(s, accelerator.device)
-        loader = data.Loader(s, base, checked)
+        ready = models.load(s, accelerator.device, base)
+        loader = data.Loader(s, ready, checked)
         share = accelerator.process_index, accelerator.num_processes
         loader.fill(lambda done, total: progress("encode", done, total), share)
         accelerator.wait_for_everyone()
-        trainer = Trainer(s, accelerator, base, checked, loader)
+        trainer = Trainer(s, accelerator, ready, checked, loader)
         if found is not None:
             saved = state.read(found)
             state.compare(saved, trainer.about["settings"], checked.identity)
@@ -114,13 +117,13 @@ def _accelerator(settings: TrainSettings, using: str | None) -> Any:
         raise TrainingError("mixed_precision 'fp16' needs a GPU: expected no or bf16 on a CPU")
     if "WORLD_SIZE" not in os.environ:
         AcceleratorState._reset_state(reset_partial_state=True)
-    unused = bool(s.trains_text_encoder and s.clip_skip and s.clip_skip > 1)
+    skips = s.trains_text_encoder  # layers after those that clip_skip and SDXL read
     accelerator = Accelerator(
         mixed_precision=s.mixed_precision,
         cpu=s.device == "cpu",
         log_with=using,
         project_dir=str(Path(s.output_dir) / "logs"),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=skips)],
     )
     return accelerator
 
@@ -207,7 +210,13 @@ class _Job:
         """Write the LoRA as kohya does."""
         path = self.folder / f"{name}.safetensors"
         about = labels.labels(self.trainer, epoch=epoch, started=self.started)
-        tensors = saving.kohya(self.trainer.models.parts, self.settings.save_precision)
+        models = self.trainer.models
+        tensors = saving.kohya(
+            models.parts,
+            self.settings.save_precision,
+            unet_name=models.unet_name,
+            xl=models.is_xl,
+        )
         saving.write(path, tensors, {**about, "ss_output_name": name})
         return path
 

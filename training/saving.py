@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,22 +21,31 @@ if TYPE_CHECKING:
     import torch
 
 DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
-_KOHYA = {"unet": "lora_unet", "text_encoder": "lora_te"}
+_KOHYA = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
 _DTYPES = {"float": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 Parts = Mapping[str, Iterable[Layer]]
-"""Layers of `unet` and, where it was trained, of `text_encoder`."""
+"""Layers of `unet` and, where they were trained, of `text_encoder` and `text_encoder_2`."""
 
 
-def kohya(parts: Parts, precision: str = "float") -> dict[str, torch.Tensor]:
-    """Tensors by kohya's keys. `precision`: float, fp16, bf16."""
+def kohya(
+    parts: Parts,
+    precision: str = "float",
+    *,
+    unet_name: Callable[[str], str] = str,
+    xl: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Tensors by kohya's keys. `precision`: float, fp16, bf16; `unet_name`: of a UNet module
+    there; `xl`: text encoders have numbers."""
     import torch
 
     dtype = getattr(torch, _DTYPES[precision])
     out = {}
     for part, layers in parts.items():
         for layer in layers:
-            name = f"{_KOHYA[part]}_{_full(part, layer.name).replace('.', '_')}"
+            full = unet_name(layer.name) if part == "unet" else _full(part, layer.name)
+            start = _KOHYA[part] if xl or part == "unet" else "lora_te"
+            name = f"{start}_{full.replace('.', '_')}"
             out[f"{name}.lora_down.weight"] = layer.down.to(dtype).contiguous()
             out[f"{name}.lora_up.weight"] = layer.up.to(dtype).contiguous()
             out[f"{name}.alpha"] = torch.tensor(layer.alpha, dtype=dtype)

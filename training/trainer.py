@@ -41,7 +41,7 @@ class Trainer:
         unet = [p for n, p in self.parameters.items() if n.startswith("unet.")]
         groups = [(unet, s.learning_rate)]
         if models.trains_text_encoder:
-            text = [p for n, p in self.parameters.items() if n.startswith("text_encoder.")]
+            text = [p for n, p in self.parameters.items() if n.startswith("text_encoder")]
             groups.append((text, s.text_encoder_lr or s.learning_rate))
         raw = optimizers.build(s, groups, on_gpu=accelerator.device.type == "cuda")
         self.schedule = optimizers.schedule(s, raw, self.total)
@@ -50,8 +50,8 @@ class Trainer:
         self.unet = accelerator.prepare(models.unet)
         self.wrapped = [self.unet]
         if models.trains_text_encoder:
-            loader.words.text_encoder = accelerator.prepare(models.text_encoder)
-            self.wrapped.append(loader.words.text_encoder)
+            loader.words.encoders = [accelerator.prepare(e) for e in models.text_encoders]
+            self.wrapped += loader.words.encoders
         self.step = 0
         self.folder = Path(s.output_dir)
         self._asked_to_stop = False
@@ -170,9 +170,7 @@ class Trainer:
             [self.data.learned[batch[k]] for k in mine],
             [order.chance(seed, epoch, place, k) for k in mine],
         )
-        said = self.unet(
-            got["noisy"], got["times"], got["hidden"].to(self.models.unet.dtype), return_dict=False
-        )[0]
+        said = self.unet(**self.models.inputs(got))[0]
         errors = each(said, got["wanted"], got["mask"]) * got["weight"]
         errors = errors * snr_weights(
             self.models.noise_scheduler, got["times"], self.settings.snr_gamma

@@ -40,8 +40,7 @@ def held_out_loss(
             got = loader.tensors(
                 [example] * count, [False] * count, [example.text] * count, draws, moments, times
             )
-            hidden = got["hidden"].to(models.unet.dtype)
-            said = models.unet(got["noisy"], got["times"], hidden).sample
+            said = models.unet(**models.inputs(got))[0]
             total += float(each(said, got["wanted"], got["mask"]).mean())
     return total / len(held_out)
 
@@ -56,7 +55,7 @@ def draw(
 
     s, pipe = settings, models.pipe
     models.train(False)
-    own = pipe.scheduler
+    own, skip = pipe.scheduler, (s.clip_skip or 1) - 1
     pipe.scheduler = scheduler("DPM++ 2M", own.config)
     written = []
     try:
@@ -73,7 +72,7 @@ def draw(
                     guidance_scale=s.validation_cfg_scale,
                     width=s.resolution[0],
                     height=s.resolution[1],
-                    clip_skip=s.clip_skip - 1 if s.clip_skip and s.clip_skip > 1 else None,
+                    clip_skip=skip if skip and not models.is_xl else None,
                     generator=noise,
                 ).images
                 for number, image in enumerate(images):

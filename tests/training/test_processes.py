@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,17 +19,20 @@ from visuals.training.lora import train_lora
 
 @pytest.mark.slow
 def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) -> None:
-    """Five pictures in batches of 4: in the second, one process has no picture."""
+    """Five pictures in batches of 4: in the second, one process has no picture.
+
+    Adam divides by the gradient's size, so at a high rate it makes much of a rounding: the rate
+    is an ordinary one.
+    """
     photos = write_photos(tmp_path / "photos")
-    changes = {"max_train_steps": 4, "text_encoder_lr": 1e-3, "snr_gamma": 5, "random_flip": True}
+    changes = {"max_train_steps": 4, "text_encoder_lr": 5e-5, "snr_gamma": 5, "learning_rate": 1e-4}
     one = train_lora(small(photos, tmp_path / "one", train_batch_size=4, **changes))
     settings = small(photos, tmp_path / "two", train_batch_size=2, **changes)
     file = tmp_path / "two.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
     done = subprocess.run(
         [
-            sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-            "--num_machines", "1", "--mixed_precision", "no", "--main_process_port", "0",
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
             "-m", "visuals", "train", str(file),
         ],
         capture_output=True,
@@ -39,6 +43,8 @@ def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) 
     assert done.returncode == 0, done.stderr[-3000:]
     mine, other = load_file(tmp_path / "two" / "look.safetensors"), load_file(one.lora)
     assert mine.keys() == other.keys()
+    rows = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").open()]
+    for row, (step, loss) in zip(rows, one.losses, strict=True):
+        assert row["step"] == step and abs(row["loss"] - loss) < 1e-5 * loss
     for key, value in other.items():
         torch.testing.assert_close(mine[key], value, rtol=0, atol=1e-5, msg=key)
-    assert len((tmp_path / "two" / "log.jsonl").read_text().splitlines()) == 4

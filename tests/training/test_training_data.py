@@ -104,7 +104,7 @@ def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, data.Loader]:
             if "lora_B" in name:  # as after some steps; at first these are 0
                 value.fill_(0.01)
     batch = loader.batch(got.learned[:2], [order.chance(0, 0, 0, k) for k in range(2)])
-    said = base.unet(batch["noisy"], batch["times"], batch["hidden"]).sample
+    said = base.unet(**base.inputs(batch))[0]
     each(said, batch["wanted"], batch["mask"]).mean().backward()
     values = [p.grad.flatten() for p in base.parameters().values() if p.grad is not None]
     return torch.cat(values), loader
@@ -154,18 +154,19 @@ def test_long_captions_are_read_in_chunks(photos: Path, mini: Path) -> None:
     base = models.load(small(photos, photos.parent / "out"), torch.device("cpu"))
     long = ", ".join(["a red mug on a table"] * 20)
     one, three = (
-        Words(base.tokenizer, base.text_encoder, None, max_token_length=n) for n in (75, 225)
+        Words(base.tokenizers, base.text_encoders, None, max_token_length=n) for n in (75, 225)
     )
-    tok = base.tokenizer
-    assert one(["a red mug"]).shape[1] == 77 and three([long, "a mug"]).shape[1] == 227
-    assert torch.allclose(three([long])[:, :76], one([long])[:, :76], atol=1e-5)
+    (tok,) = base.tokenizers
+    assert one(["a red mug"])["hidden"].shape[1] == 77
+    assert three([long, "a mug"])["hidden"].shape[1] == 227
+    assert torch.allclose(three([long])["hidden"][:, :76], one([long])["hidden"][:, :76], atol=1e-5)
     ids = three.ids(long)
     assert len(ids) == 3 and all(len(part) == 77 for part in ids)
     words = tok(long, add_special_tokens=False).input_ids
     assert [i for part in ids for i in part[1:76]][: len(words)] == words[:225]
     assert ids[0] == tok(long, truncation=True, max_length=77).input_ids
-    skipped = Words(base.tokenizer, base.text_encoder, None, clip_skip=1)
-    assert torch.allclose(skipped(["a mug"]), one(["a mug"]), atol=1e-6)
+    skipped = Words(base.tokenizers, base.text_encoders, None, clip_skip=1)
+    assert torch.allclose(skipped(["a mug"])["hidden"], one(["a mug"])["hidden"], atol=1e-6)
 
 
 def test_class_pictures_that_lack_are_drawn(photos: Path, mini: Path, tmp_path: Path) -> None:
