@@ -19,11 +19,7 @@ from visuals.training.lora import train_lora
 
 @pytest.mark.slow
 def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) -> None:
-    """Five pictures in batches of 4: in the second, one process has no picture.
-
-    Adam divides by the gradient's size, so at a high rate it makes much of a rounding: the rate
-    is an ordinary one.
-    """
+    """Five pictures in batches of 4: in the second, one process has no picture."""
     photos = write_photos(tmp_path / "photos")
     changes = {"max_train_steps": 4, "text_encoder_lr": 5e-5, "snr_gamma": 5, "learning_rate": 1e-4}
     one = train_lora(small(photos, tmp_path / "one", train_batch_size=4, **changes))
