@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import optimizers, order, saving, state
 from .errors import Diverged, Stopped, unwritten
 from .loss import each, snr_weights
+from .stopping import Wish
 
 if TYPE_CHECKING:
     from ..configs.training import TrainSettings
@@ -54,7 +53,7 @@ class Trainer:
             self.wrapped += loader.words.encoders
         self.step = 0
         self.folder = Path(s.output_dir)
-        self._asked_to_stop = False
+        self._wish = Wish()
 
     def _ema(self) -> Any:
         if not self.settings.use_ema:
@@ -98,7 +97,7 @@ class Trainer:
 
         Raises Stopped after Ctrl-C or SIGTERM, when the step is done and saved; Diverged.
         """
-        with self._signals():
+        with self._wish:
             while self.step < self.total:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
                 batches = self.data.batches(self.settings, self.size, epoch)
@@ -181,7 +180,7 @@ class Trainer:
         """Mean loss of the processes, and whether one was asked to stop."""
         import torch
 
-        pair = torch.stack([loss, torch.tensor(float(self._asked_to_stop), device=self._device)])
+        pair = torch.stack([loss, torch.tensor(float(self._wish.made), device=self._device)])
         both = self.accelerator.reduce(pair, reduction="mean")
         return float(both[0]), bool(both[1] > 0)
 
@@ -252,25 +251,6 @@ class Trainer:
             yield
         finally:
             self.ema.restore(weights)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM ask to stop after the step; a second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number: int, frame: Any) -> None:
-            if self._asked_to_stop:
-                raise KeyboardInterrupt
-            self._asked_to_stop = True
-
-        before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _seed(*parts: int) -> int:
