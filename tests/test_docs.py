@@ -19,7 +19,7 @@ STEPS = {
     "generate": ["generate.steps=2"],
     "enhance": ["rerender.steps=2"],
 }
-ELSEWHERE = {"bench", "ui", "train"}
+ELSEWHERE = {"bench", "ui"}
 """Groups whose commands take minutes or a browser: their own tests run them."""
 
 

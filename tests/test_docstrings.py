@@ -26,6 +26,7 @@ MODULES = (
     "visuals.stages.variants",
     "visuals.training.buckets",
     "visuals.training.edits",
+    "visuals.training.sgm",
 )
 
 

@@ -24,6 +24,8 @@ _COMMANDS = {
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
     "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
     "dataset": ("dataset", "dataset", "Product photos to a training set: import, caption, check."),
+    "export": ("export", "export", "Write a run's pictures as the data set of a training."),
+    "train": ("train", "train", "Train a LoRA on a folder of pictures with captions."),
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "lora": ("lora", "lora", "What LoRA files are: format, base, rank, trigger words, hashes."),
     "config": ("config", "config", "Show presets and settings."),

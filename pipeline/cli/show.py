@@ -21,6 +21,8 @@ _VERBS = {
     "mask": "choosing masks",
     "rerender": "re-rendering",
     "annotate": "annotating",
+    "encode": "encoding",
+    "train": "training",
 }
 
 

@@ -1,0 +1,48 @@
+"""`visuals export`: the pictures that a run kept, as the data set of a training."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from .options import apply, errors
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["imagefolder", "kohya"]),
+    default="kohya",
+    show_default=True,
+    help="A 🤗 imagefolder, or kohya's N_name folders.",
+)
+@click.option("--out", metavar="DIR", help="Where to write. Default: RUN/export/FORMAT.")
+@click.option("--tag", default="", metavar="WORD", help="Activation tag before each caption.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=1, show_default=True, help="N of kohya's N_name."
+)
+@click.option("--name", default="", help="Name of kohya's N_name. Default: the tag or the classes.")
+@apply("json")
+@errors
+def export(
+    run: str, kind: str, out: str | None, tag: str, repeats: int, name: str, as_json: bool
+) -> None:
+    """Write the pictures that RUN, a run folder, kept, with captions and masks."""
+    from .. import export as exporting
+    from . import show
+
+    with show.Bars(as_json) as bars:
+        done = exporting.export(
+            run, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
+        )
+    if as_json:
+        record = {"folder": str(done.folder), "pictures": done.pictures, "errors": done.errors}
+        click.echo(json.dumps(record, ensure_ascii=False))
+        return
+    for text in done.errors[:5]:
+        show.warn(f"left out: {text}")
+    click.echo(f"{done.pictures} pictures", err=True)
+    click.echo(str(done.folder))

@@ -1,0 +1,90 @@
+"""`visuals train`: a LoRA from a folder of pictures and a file of settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import apply, errors, parse_changes
+
+if TYPE_CHECKING:
+    from ...training.lora import Trained
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG.yaml")
+@click.option("--resume", is_flag=True, help="Go on from the latest checkpoint in output_dir.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting of the file, as in max_train_steps=100; may be repeated.",
+)
+@apply("json")
+@errors
+def train(config: str, resume: bool, changes: tuple[str, ...], as_json: bool) -> None:
+    """Train a LoRA by CONFIG.yaml, whose keys are those of diffusers' and kohya's scripts.
+
+    docs/training.md lists them. Ctrl-C finishes the step and saves a checkpoint.
+    """
+    from ...configs.schema import NULL
+    from ...configs.training import read_train_settings
+    from ...training.errors import CannotWrite, Diverged, Stopped
+    from . import show
+
+    given = {k: None if v is NULL else v for k, v in parse_changes(changes).items()}
+    if resume:
+        given["resume_from_checkpoint"] = "latest"
+    settings = read_train_settings(config, given)
+    main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
+    try:
+        from ...training.lora import train_lora
+        from ..models import _quiet as quiet
+
+        quiet()
+        with show.Bars(as_json or not main) as bars:
+            done = train_lora(settings, tell=bars.say, warn=show.warn, progress=bars.update)
+    except Stopped as stopped:
+        if main:
+            show.warn(f"stopped after step {stopped.step}, saved; the same with --resume goes on")
+        raise SystemExit(130) from None
+    except (CannotWrite, Diverged) as error:
+        if main:
+            click.echo(f"visuals: {error}", err=True)
+        raise SystemExit(1) from None
+    if main:
+        _close(done, as_json)
+
+
+def _close(done: Trained, as_json: bool) -> None:
+    losses = [value for _, value in done.losses]
+    held_out = [value for _, value in done.held_out]
+    if as_json:
+        record: dict[str, Any] = {
+            "folder": str(done.folder),
+            "lora": str(done.lora),
+            "diffusers": str(done.diffusers),
+            "pictures": done.pictures,
+            "steps": done.steps,
+            "epochs": done.epochs,
+            "loss": losses[-1] if losses else None,
+            "val_loss": held_out[-1] if held_out else None,
+            "val_loss_before": held_out[0] if held_out else None,
+            "curve": str(done.curve),
+            "grid": str(done.grid) if done.grid else None,
+            "problems": done.problems,
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+        return
+    click.echo(f"{done.pictures} pictures, {done.epochs} epochs, {done.steps} steps", err=True)
+    if held_out:
+        click.echo(f"loss on held-out pictures: {held_out[0]:.4f} → {held_out[-1]:.4f}", err=True)
+    click.echo(f"lora      {done.lora}")
+    click.echo(f"diffusers {done.diffusers}")
+    click.echo(f"curve     {done.curve}")
+    if done.grid:
+        click.echo(f"grid      {done.grid}")

@@ -1,0 +1,114 @@
+"""`visuals export`: a run's kept pictures as the data set of a training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from visuals.pipeline import manifest
+from visuals.pipeline.annotations import AnnotationError
+from visuals.pipeline.cli import main
+from visuals.pipeline.export import export
+from visuals.training.dataset import read_dataset
+
+
+def shot(number: int, status: str, label: str) -> dict[str, object]:
+    """A line of a manifest, as `visuals filter` writes it."""
+    name = f"{number:04d}-{label}"
+    reason = {"code": "no_detection", "message": "none"} if status == "skipped" else None
+    detections = [
+        {
+            "label": label,
+            "score": 0.9,
+            "box_xyxy": [2, 2, 10, 10],
+            "mask_area": 64,
+            "mask_score": 0.9,
+            "mask": f"instances/{name}-0.png",
+        }
+    ]
+    return {
+        "id": name, "input": f"{label}.jpg", "prompt": None, "seed": 1, "classes": [label],
+        "edit": "", "status": status, "reason": reason,
+        "detections": [] if status == "skipped" else detections,
+        "files": {"source": f"images/{name}.png", "mask": f"instances/{name}-0.png",
+                  "blend": None, "control": None, "result": None},
+        "metrics": {}, "seconds": {}, "error": None,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Two kept pictures and a skipped one."""
+    folder = tmp_path / "run"
+    (folder / "images").mkdir(parents=True)
+    (folder / "instances").mkdir()
+    lines = [shot(1, "kept", "mug"), shot(2, "skipped", "mug"), shot(3, "kept", "car")]
+    mask = np.zeros((16, 16), np.uint8)
+    mask[2:10, 2:10] = 255
+    for line in lines:
+        Image.new("RGB", (16, 16), (80, 90, 100)).save(folder / line["files"]["source"])  # type: ignore[index]
+        Image.fromarray(mask).save(folder / "instances" / f"{line['id']}-0.png")
+    (folder / manifest.NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def masks(folder: Path) -> list[int]:
+    """Pixels on each picture's mask, as the trainer finds it."""
+    return [
+        int((np.asarray(Image.open(item.mask)) == 255).sum())
+        for item in read_dataset(folder).items
+        if item.mask
+    ]
+
+
+def test_kohya_folders_are_read_by_the_trainer(run: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["export", str(run), "--tag", "ppz", "--repeats", "6", "--out", "look", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"folder": "look", "pictures": 2, "errors": []}
+    assert sorted(p.name for p in Path("look/6_ppz").iterdir()) == [
+        "0001-mug.png", "0001-mug.txt", "0003-car.png", "0003-car.txt",
+    ]  # fmt: skip
+    got = read_dataset("look")
+    assert (got.layout, got.pictures, got.tag) == ("kohya", 12, "ppz")
+    assert [item.caption for item in got.items] == ["ppz, a mug", "ppz, a car"]
+    assert masks(Path("look")) == [64, 64]
+    again = CliRunner().invoke(main, ["export", str(run), "--out", "look"])
+    assert again.exit_code == 2 and "look is there already" in again.stderr
+
+
+def test_an_imagefolder_is_read_by_the_trainer(run: Path) -> None:
+    done = export(run, "imagefolder", tag="ppz")
+    assert done.folder == run / "export" / "imagefolder"
+    rows = [json.loads(line) for line in (done.folder / "metadata.jsonl").open()]
+    assert rows[0] == {
+        "file_name": "images/0001-mug.png",
+        "text": "ppz, a mug",
+        "mask_file_name": "masks/0001-mug.png",
+    }
+    got = read_dataset(done.folder)
+    assert got.layout == "imagefolder" and not got.problems
+    assert [item.caption for item in got.items] == ["ppz, a mug", "ppz, a car"]
+    assert masks(done.folder) == [64, 64]
+    assert export(run, "imagefolder").pictures == 2  # the run's own is replaced
+
+
+def test_a_broken_picture_is_named_and_left_out(run: Path) -> None:
+    (run / "images" / "0001-mug.png").write_bytes(b"broken")
+    done = export(run)
+    assert done.pictures == 1 and "0001-mug" in done.errors[0]
+    assert done.folder.joinpath("1_mug car", "0003-car.png").is_file()
+
+
+def test_nothing_to_export(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="no run folder"):
+        export(tmp_path)
+    (run / manifest.NAME).write_text(json.dumps(shot(2, "skipped", "mug")) + "\n")
+    with pytest.raises(AnnotationError, match="kept no picture: expected some to export"):
+        export(run)

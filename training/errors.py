@@ -1,0 +1,37 @@
+"""What can go wrong in a training, each a sentence: got, expected, what to do."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+
+class TrainingError(ValueError):
+    """A training that cannot start or go on as it was asked for."""
+
+
+class Diverged(RuntimeError):
+    """The loss is no number any more; the last good checkpoint is kept."""
+
+
+class Stopped(Exception):
+    """A training that was asked to stop, and has saved itself. `step`: how far it came."""
+
+    def __init__(self, step: int, checkpoint: Path | None) -> None:
+        super().__init__(f"stopped after step {step}")
+        self.step, self.checkpoint = step, checkpoint
+
+
+class CannotWrite(OSError):
+    """No space, no right; the last whole checkpoint is kept."""
+
+
+def unwritten(error: OSError, place: Path, last: Path | None) -> CannotWrite:
+    """The sentence for a file that could not be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    what = "the disk is full" if full else (error.strerror or str(error))
+    kept = f"{last.name} is whole" if last else "no checkpoint was written yet"
+    return CannotWrite(
+        f"cannot write to {place} ({what}); {kept}: make room, then go on with "
+        "resume_from_checkpoint: latest"
+    )

@@ -1,0 +1,166 @@
+"""The pictures of a data set as the trainer takes them: checked, hashed, in their buckets.
+
+What is wrong with a picture is a sentence and the picture is left out. Knows no models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import files
+from .buckets import Buckets, Fit
+from .dataset import Dataset, DatasetError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture to learn. `digest`: of its file's bytes; `weight`: of its loss."""
+
+    path: Path
+    name: str
+    text: str
+    repeats: int
+    size_wh: tuple[int, int]
+    fit: Fit
+    digest: str
+    mask: Path | None = None
+    mask_digest: str = ""
+    weight: float = 1.0
+
+    @property
+    def identity(self) -> list[Any]:
+        """What must be the same where a training is resumed."""
+        return [self.digest[:16], self.text, self.repeats, self.mask_digest[:16]]
+
+    def pixels(self, *, flip: bool = False, jitter: np.random.Generator | None = None) -> Any:
+        """float32 (3, H, W) in -1 to 1, at the bucket's size. `jitter`: paints it a little anew."""
+        image = self._fitted(files.read(self.path), flip)
+        if jitter is not None:
+            image = _jittered(image, jitter)
+        return np.asarray(image, np.float32).transpose(2, 0, 1) / 127.5 - 1
+
+    def mask_at(self, size_wh: tuple[int, int], *, flip: bool = False) -> np.ndarray:
+        """float32 (h, w) in 0 to 1, area-averaged from the bucket's size; ones without a mask."""
+        from PIL import Image
+
+        if self.mask is None:
+            return np.ones((size_wh[1], size_wh[0]), np.float32)
+        image = files.read(self.mask).convert("L").resize(self.size_wh, Image.Resampling.NEAREST)
+        small = self._fitted(image, flip).resize(size_wh, Image.Resampling.BOX)
+        return np.asarray(small, np.float32) / 255
+
+    def _fitted(self, image: Image.Image, flip: bool) -> Image.Image:
+        from PIL import Image
+
+        image = image.resize(self.fit.resized_wh, Image.Resampling.LANCZOS)
+        image = image.crop(self.fit.crop_xyxy)
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
+
+
+def examples(
+    dataset: Dataset,
+    buckets: Buckets,
+    *,
+    instance_prompt: str = "",
+    masks: bool = False,
+    weight: float = 1.0,
+) -> tuple[list[Example], list[str]]:
+    """(what can be learned, a sentence for each problem). `instance_prompt`: stands in for a
+    missing caption; `masks`: read them too. Raises DatasetError where nothing can be learned."""
+    out: list[Example] = []
+    wrong = [problem.message for problem in dataset.problems]
+    silent: list[str] = []
+    for item in dataset.items:
+        text = (item.text or instance_prompt) if item.caption is None else item.caption
+        if not text.strip():
+            silent.append(item.name)
+            continue
+        try:
+            image = files.read(item.path)
+            mask_digest = ""
+            if masks and item.mask:
+                files.read(item.mask)
+                mask_digest = _digest(item.mask)
+        except files.FileProblem as error:
+            wrong.append(f"left out: {error}")
+            continue
+        out.append(
+            Example(
+                path=item.path,
+                name=item.name,
+                text=text,
+                repeats=item.repeats,
+                size_wh=image.size,
+                fit=buckets.fit(image.size),
+                digest=_digest(item.path),
+                mask=item.mask if masks else None,
+                mask_digest=mask_digest,
+                weight=weight,
+            )
+        )
+    if silent and not out and len(silent) == len(dataset.items):
+        raise DatasetError(
+            f"{dataset.folder}: none of its {len(silent)} pictures has a caption: expected .txt "
+            "files beside them or metadata.jsonl; write them by `visuals dataset caption`, or set "
+            "instance_prompt"
+        )
+    if silent:
+        many = f"{len(silent)} pictures have" if len(silent) > 1 else "a picture has"
+        wrong.append(
+            f"left out: {many} no caption or an empty one ({_some(silent)}); write "
+            f"{'them' if len(silent) > 1 else 'it'}, or set instance_prompt"
+        )
+    if not out:
+        raise DatasetError(
+            f"{dataset.folder}: no picture can be learned: {wrong[0]}; mend the data set"
+        )
+    if masks and not any(e.mask for e in out):
+        raise DatasetError(
+            f"{dataset.folder}: masked_loss, and no picture has a mask: expected masks/<name>.png; "
+            "write them by `visuals export RUN --format kohya`"
+        )
+    if len(out) == 1 and weight == 1:
+        wrong.append(
+            f"only one picture ({out[0].name}): it will be learned by heart; add more, 15 or so"
+        )
+    return out, wrong
+
+
+def split(
+    examples: Sequence[Example], share: float, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """(to learn, held out), the same for the same pictures and seed; one stays to be learned."""
+    count = max(1, round(share * len(examples))) if share else 0
+    count = min(count, len(examples) - 1)
+    order = np.random.default_rng(seed).permutation(len(examples))
+    held = set(order[:count].tolist())
+    return (
+        [e for k, e in enumerate(examples) if k not in held],
+        [e for k, e in enumerate(examples) if k in held],
+    )
+
+
+def _jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Brightness, contrast and saturation within a tenth."""
+    from PIL import ImageEnhance
+
+    for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = kind(image).enhance(float(rng.uniform(0.9, 1.1)))
+    return image
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -1,0 +1,110 @@
+"""What a training tells while it runs: a line a step in `log.jsonl`, trackers, a curve.
+
+Knows no models.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import files
+from .errors import TrainingError
+
+Point = tuple[float, float]
+_TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb"}
+
+
+def tracker(report_to: str) -> str | None:
+    """The tracker that accelerate shall use; `auto` is TensorBoard where it is installed."""
+    wanted = "tensorboard" if report_to == "auto" else report_to
+    if wanted == "none":
+        return None
+    if importlib.util.find_spec(_TRACKERS[wanted]):
+        return wanted
+    if report_to == "auto":
+        return None
+    hint = "'visuals[train]'" if wanted == "tensorboard" else wanted
+    raise TrainingError(
+        f"report_to {wanted!r}: {wanted} is not installed: pip install {hint}, or set "
+        "report_to: none"
+    )
+
+
+class Log:
+    """`log.jsonl`, a JSON object a line. Lines after `step`, of an interrupted run, go."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        if path.is_file() and step:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the line that a kill cut
+                if row["step"] <= step:
+                    self.rows.append(row)
+        text = "".join(json.dumps(row) + "\n" for row in self.rows)
+        files.write(path, text.encode())
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, **values: Any) -> None:
+        """`step` is one of them."""
+        self.rows.append(values)
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def points(self, name: str) -> list[Point]:
+        """(step, value) of every line that has the name; the last of a step counts."""
+        found = {row["step"]: row[name] for row in self.rows if name in row}
+        return sorted(found.items())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def curve(loss: Sequence[Point], held_out: Sequence[Point], path: Path) -> None:
+    """The losses over the steps as a PNG: grey each step, blue their mean, red held out."""
+    from PIL import Image, ImageDraw
+
+    width, height, left, top, low = 900, 420, 64, 36, 40
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    points = [*loss, *held_out]
+    if not points:
+        return
+    last = max(1.0, max(x for x, _ in points))
+    most = max(y for _, y in points) or 1.0
+
+    def at(point: Point) -> Point:
+        x, y = point
+        return (
+            left + x / last * (width - left - 20),
+            height - low - y / most * (height - top - low),
+        )
+
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = at((0, most * share))[1]
+        draw.line([(left, y), (width - 20, y)], fill="#e5e5e5")
+        draw.text((8, y - 6), f"{most * share:.4f}", fill="#555555")
+        draw.text((at((last * share, 0))[0] - 8, height - 28), f"{last * share:.0f}", fill="#555")
+    mean, smooth = None, []
+    for x, y in loss:
+        mean = y if mean is None else 0.9 * mean + 0.1 * y
+        smooth.append((x, mean))
+    for line, colour, thick in ((loss, "#cccccc", 1), (smooth, "#2563eb", 2)):
+        if len(line) > 1:
+            draw.line([at(p) for p in line], fill=colour, width=thick)
+    if len(held_out) > 1:
+        draw.line([at(p) for p in held_out], fill="#dc2626", width=2)
+    for x, y in map(at, held_out):
+        draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill="#dc2626")
+    draw.text((left, 10), "loss (blue: mean), held out (red), over steps", fill="#333333")
+    held = io.BytesIO()
+    image.save(held, "PNG")
+    files.write(path, held.getvalue())

@@ -1,0 +1,135 @@
+"""The models of a training: a base with fresh LoRAs in it. Knows no data and no loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import network, sgm
+from .saving import Parts
+
+if TYPE_CHECKING:
+    from ..configs.training import TrainSettings
+
+
+@dataclass
+class Models:
+    """`unet`, `text_encoders`: with a LoRA where they learn, bare of any wrapper."""
+
+    pipe: Any
+    unet: Any
+    text_encoders: list[Any]
+    tokenizers: list[Any]
+    vae: Any
+    noise_scheduler: Any
+    trains_text_encoder: bool
+
+    @property
+    def learning(self) -> dict[str, Any]:
+        """The models that learn, by the names of their parts in a LoRA file."""
+        names = ("text_encoder", "text_encoder_2")
+        text = dict(zip(names, self.text_encoders, strict=False))
+        return {"unet": self.unet, **(text if self.trains_text_encoder else {})}
+
+    @property
+    def is_xl(self) -> bool:
+        """SDXL has two text encoders."""
+        return len(self.text_encoders) > 1
+
+    def unet_name(self, module: str) -> str:
+        """A UNet module's name in kohya's files."""
+        if not self.is_xl:
+            return module
+        config = self.unet.config
+        attentive = sum("CrossAttn" in kind for kind in config.up_block_types)
+        return sgm.name(
+            module, layers_per_block=config.layers_per_block, attentive_up_blocks=attentive
+        )
+
+    def inputs(self, got: dict[str, Any]) -> dict[str, Any]:
+        """A batch of `data.Loader` as the UNet's arguments."""
+        kind = self.unet.dtype
+        added = got["added"]
+        return {
+            "sample": got["noisy"],
+            "timestep": got["times"],
+            "encoder_hidden_states": got["hidden"].to(kind),
+            "added_cond_kwargs": added and {k: v.to(kind) for k, v in added.items()},
+            "return_dict": False,
+        }
+
+    @property
+    def parts(self) -> Parts:
+        return {part: list(network.layers(model)) for part, model in self.learning.items()}
+
+    def parameters(self) -> dict[str, Any]:
+        """Every weight that learns, by part and name."""
+        return {
+            f"{part}.{name}": value
+            for part, model in self.learning.items()
+            for name, value in network.parameters(model).items()
+        }
+
+    def train(self, mode: bool = True) -> None:
+        for model in self.learning.values():
+            model.train(mode)
+
+
+def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
+    """Read the base model, or take the pipeline `base`, and attach LoRAs by the settings."""
+    import torch
+    from diffusers import DDPMScheduler
+
+    from ..checkpoints.load import load_text_to_image
+
+    pipe = base if base is not None else load_text_to_image(settings.model)
+    s = settings
+    parts = pipe.components
+    encoders = [parts[k] for k in ("text_encoder", "text_encoder_2") if parts.get(k)]
+    tokenizers = [parts[k] for k in ("tokenizer", "tokenizer_2") if parts.get(k)]
+    for model in (pipe.unet, *encoders, pipe.vae):
+        model.to(device)
+    half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(s.mixed_precision)
+    for model in (pipe.unet, *encoders) if half else ():
+        model.to(dtype=half)
+    change = {"prediction_type": s.prediction_type} if s.prediction_type else {}
+    scheduler = DDPMScheduler.from_config(pipe.scheduler.config, **change)
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **change)
+    models = Models(
+        pipe, pipe.unet, encoders, tokenizers, pipe.vae, scheduler, s.trains_text_encoder
+    )  # fmt: skip
+    network.attach(
+        pipe.unet,
+        rank=s.rank,
+        alpha=s.alpha,
+        dropout=s.lora_dropout,
+        conv_dim=s.conv_dim,
+        conv_alpha=s.conv_alpha,
+        only=_names(s),
+        seed=s.seed,
+    )
+    for number, encoder in enumerate(encoders, 1):
+        encoder.requires_grad_(False).eval()
+        if s.trains_text_encoder:
+            network.attach(
+                encoder,
+                rank=s.rank,
+                alpha=s.alpha,
+                dropout=s.lora_dropout,
+                seed=s.seed + number,
+            )
+    if s.gradient_checkpointing:
+        pipe.unet.enable_gradient_checkpointing()
+        for encoder in encoders if s.trains_text_encoder else ():
+            encoder.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
+    if s.torch_compile:
+        pipe.unet.compile()
+    return models
+
+
+def _names(settings: TrainSettings) -> tuple[str, ...]:
+    """`target_modules`, which speak of the UNet; a list in one text is taken apart."""
+    names = ",".join(settings.target_modules).split(",")
+    return tuple(name.strip() for name in names if name.strip())

@@ -1,0 +1,125 @@
+"""The LoRA in a model: which modules get one, its parameters by name, its scale. Knows no files.
+
+The modules are kohya's (networks/lora.py): in the UNet the linear and 1×1 layers of each
+transformer block; with `conv_dim` also the layers of ResNet, down- and upsampling blocks; in a
+text encoder those of attention and MLP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+ADAPTER = "default"
+_UNET = ("Transformer2DModel",)
+_CONV = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
+_TEXT = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
+
+
+class NetworkError(ValueError):
+    """A LoRA that does not fit the model; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One module's LoRA. `down`: (rank, in …); `up`: (out, rank …), both in float32."""
+
+    name: str
+    down: torch.Tensor
+    up: torch.Tensor
+    alpha: float
+
+    @property
+    def scale(self) -> float:
+        """What up · down is multiplied by."""
+        return self.alpha / self.down.shape[0]
+
+
+def targets(model: Any, *, conv: bool = False, only: Sequence[str] = ()) -> dict[str, bool]:
+    """Names of the modules that get a LoRA; True where it is a convolution wider than 1 × 1.
+
+    `only`: endings of names (`to_q`, `to_out.0`); raises NetworkError for one that is nowhere.
+    """
+    kinds = (*_UNET, *_TEXT, *(_CONV if conv else ()))
+    found: dict[str, bool] = {}
+    for place, block in model.named_modules():
+        if type(block).__name__ not in kinds:
+            continue
+        for name, layer in block.named_modules():
+            kind = type(layer).__name__
+            wide = kind == "Conv2d" and layer.kernel_size != (1, 1)
+            if (kind == "Linear" or kind == "Conv2d") and (conv or not wide):
+                found[f"{place}.{name}"] = wide
+    for ending in only:
+        if not any(_ends(name, ending) for name in found):
+            known = sorted({".".join(n.split(".")[-2:]) for n in found})
+            raise NetworkError(
+                f"target_modules {ending!r}: no such layer; expected some of {', '.join(known)}"
+            )
+    if only:
+        found = {n: wide for n, wide in found.items() if any(_ends(n, e) for e in only)}
+    return found
+
+
+def _ends(name: str, ending: str) -> bool:
+    return name == ending or name.endswith(f".{ending}")
+
+
+def attach(
+    model: Any,
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float = 0.0,
+    conv_dim: int | None = None,
+    conv_alpha: float | None = None,
+    only: Sequence[str] = (),
+    seed: int = 0,
+) -> None:
+    """Freeze the model and add a fresh LoRA, which changes nothing yet; its weights are float32."""
+    import torch
+    from diffusers.training_utils import cast_training_params
+    from peft import LoraConfig
+
+    names = targets(model, conv=conv_dim is not None, only=only)
+    wide = [name for name, is_wide in names.items() if is_wide]
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]
+        lora_dropout=dropout,
+        target_modules=sorted(names),
+        rank_pattern=dict.fromkeys(wide, conv_dim) if conv_dim else {},
+        alpha_pattern=dict.fromkeys(wide, conv_alpha or float(conv_dim)) if conv_dim else {},
+    )
+    model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.add_adapter(config)
+    cast_training_params(model, dtype=torch.float32)
+
+
+def parameters(model: Any) -> dict[str, torch.nn.Parameter]:
+    """The LoRA's own weights, by name, in the model's order."""
+    return {n: p for n, p in model.named_parameters() if ".lora_" in n and p.requires_grad}
+
+
+def layers(model: Any) -> Iterator[Layer]:
+    """The LoRA of each module that has one, in the model's order, copied to the CPU."""
+    for name, module in model.named_modules():
+        if ADAPTER not in getattr(module, "lora_A", {}):
+            continue
+        down = module.lora_A[ADAPTER].weight.detach().float().cpu().clone()
+        up = module.lora_B[ADAPTER].weight.detach().float().cpu().clone()
+        yield Layer(name, down, up, float(module.lora_alpha[ADAPTER]))
+
+
+def set_scale(models: Iterable[Any], weight: float) -> None:
+    """Let the LoRA act by this weight: 1 as trained, 0 not at all."""
+    for model in models:
+        for module in model.modules():
+            if ADAPTER in getattr(module, "lora_A", {}):
+                module.set_scale(ADAPTER, weight)

@@ -1,0 +1,103 @@
+"""A trained LoRA as files: kohya's and diffusers' keys, kohya's metadata. Knows no training.
+
+kohya: `lora_unet_…`, `lora_te_…` with `lora_down`, `lora_up`, `alpha`. diffusers: PEFT's keys,
+the scale alpha / rank worked into B, so that readers that know no alpha are right too. The
+keys of the text encoder have `text_model.`, which transformers 5 dropped from its module names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import files
+from .network import Layer
+
+if TYPE_CHECKING:
+    import torch
+
+DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
+_KOHYA = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
+_DTYPES = {"float": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+Parts = Mapping[str, Iterable[Layer]]
+"""Layers of `unet` and, where they were trained, of `text_encoder` and `text_encoder_2`."""
+
+
+def kohya(
+    parts: Parts,
+    precision: str = "float",
+    *,
+    unet_name: Callable[[str], str] = str,
+    xl: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Tensors by kohya's keys. `precision`: float, fp16, bf16; `unet_name`: of a UNet module
+    there; `xl`: text encoders have numbers."""
+    import torch
+
+    dtype = getattr(torch, _DTYPES[precision])
+    out = {}
+    for part, layers in parts.items():
+        for layer in layers:
+            full = unet_name(layer.name) if part == "unet" else _full(part, layer.name)
+            start = _KOHYA[part] if xl or part == "unet" else "lora_te"
+            name = f"{start}_{full.replace('.', '_')}"
+            out[f"{name}.lora_down.weight"] = layer.down.to(dtype).contiguous()
+            out[f"{name}.lora_up.weight"] = layer.up.to(dtype).contiguous()
+            out[f"{name}.alpha"] = torch.tensor(layer.alpha, dtype=dtype)
+    return out
+
+
+def diffusers(parts: Parts, precision: str = "float") -> dict[str, torch.Tensor]:
+    """Tensors by the keys that `load_lora_weights` reads first."""
+    import torch
+
+    dtype = getattr(torch, _DTYPES[precision])
+    out = {}
+    for part, layers in parts.items():
+        for layer in layers:
+            name = f"{part}.{_full(part, layer.name)}"
+            out[f"{name}.lora_A.weight"] = layer.down.to(dtype).contiguous()
+            out[f"{name}.lora_B.weight"] = (layer.up * layer.scale).to(dtype).contiguous()
+    return out
+
+
+def _full(part: str, name: str) -> str:
+    if part == "unet" or name.startswith("text_model."):
+        return name
+    return f"text_model.{name}"
+
+
+def write(
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str],
+    *,
+    hashes: bool = True,
+) -> None:
+    """Write a safetensors file whole. `hashes`: with those by which A1111 knows it."""
+    from safetensors.torch import save
+
+    plain = save(dict(tensors), dict(metadata))
+    (header,) = struct.unpack("<Q", plain[:8])
+    body = hashlib.sha256(plain[8 + header :]).hexdigest()
+    known = {
+        "sshs_model_hash": body,
+        "sshs_legacy_hash": hashlib.sha256(plain[0x100000:0x110000]).hexdigest()[:8],
+        "modelspec.hash_sha256": f"0x{body}",
+    }
+    files.write(path, save(dict(tensors), {**metadata, **(known if hashes else {})}))
+
+
+def as_metadata(values: Mapping[str, object]) -> dict[str, str]:
+    """Values as kohya writes them: text as it is, None as "None", lists and maps as JSON."""
+    return {
+        key: json.dumps(value, ensure_ascii=False)
+        if isinstance(value, (dict, list))
+        else str(value)
+        for key, value in values.items()
+    }
