@@ -142,11 +142,18 @@ def _match(names: Sequence[Name], known: Mapping[str, _Line]) -> dict[int, str]:
             key = int(line.content["bytes"]), str(line.content["sha256"])
             spare.setdefault(key, []).append(line.id)
     sizes = {size for size, _ in spare}
-    for k, name in enumerate(names):
-        if sizes and name.path and k not in matched:
-            found = spare.get(_key(name.path, sizes))
-            if found:
-                matched[k] = found.pop(0)
+    keys = {
+        k: _key(name.path, sizes)
+        for k, name in enumerate(names)
+        if sizes and name.path and k not in matched
+    }
+    for own in (True, False):  # of two with the same content, the one of that name comes first
+        for k, key in keys.items():
+            lines = spare.get(key)
+            if lines and k not in matched and (not own or names[k].id in lines):
+                id_ = names[k].id if own else lines[0]
+                lines.remove(id_)
+                matched[k] = id_
     return matched
 
 

@@ -43,7 +43,7 @@ class Job:
         return {
             "command": self.command,
             "needs": list(self.needs),
-            "inputs": [_absolute(given) for given in self.inputs],
+            "inputs": [absolute(given) for given in self.inputs],
             "preset": options["preset"],
             "classes": list(self.classes),
             "count": options.get("count"),
@@ -121,7 +121,7 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
         yield manifest.RunFolder(path, output=output, **parts)
 
 
-def _absolute(given: str) -> str:
+def absolute(given: str) -> str:
     """An input that means the same in another working folder."""
     if given.startswith("@") and not os.path.lexists(given):
         return f"@{os.path.abspath(given[1:])}"

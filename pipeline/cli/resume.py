@@ -24,7 +24,7 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     """
     from .. import run_yaml
     from .going import carry_out
-    from .request import job_of
+    from .request import absolute, job_of
 
     place = Path(folder).absolute()
     record = run_yaml.read(place)
@@ -33,7 +33,7 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
             f"{folder} is no run folder: expected {run_yaml.NAME} in it; "
             "name the folder that `visuals run` wrote"
         )
-    job = job_of(record, place, [os.path.abspath(given) for given in inputs])
+    job = job_of(record, place, [absolute(given) for given in inputs])
     if options["batch_size"] is None:
         del options["batch_size"]
         job.options.pop("batch_size", None)
