@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import manifest, pictures
+from .. import manifest, pictures, run_yaml
 
 Tell = Callable[[str], None]
 FAST = ("--set", "generate.steps=1", "--set", "rerender.steps=2")
@@ -74,7 +74,8 @@ def killed(
     stood: list[int] = []
     first = [*arguments, "--out", str(folder)]
     while True:
-        process = start(first if not stood else ["resume", str(folder)])
+        begun = (folder / run_yaml.NAME).is_file()
+        process = start(["resume", str(folder)] if begun else first)
         before = lines_in(folder)
         if len(stood) < kills:
             # A kill leaves work for those that follow.

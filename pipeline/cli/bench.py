@@ -118,3 +118,62 @@ def survive(
         for key, value in values.items():
             click.echo(f"{part:<8} {key.replace('_', ' '):<22} {value}")
     notes.print(f"[dim]written to {out}[/]")
+
+
+@bench.command()
+@options.apply("preset", "set", "json")
+@click.option("--pictures", type=click.IntRange(1), default=24, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--class", "class_", default="mug", show_default=True, metavar="NAME")
+@click.option("--only", type=click.Choice(["filter", "run"]), help="One of the two measures.")
+@click.option("--out", metavar="FILE", default="speed.json", show_default=True)
+@options.errors
+def speed(
+    preset: str,
+    changes: tuple[str, ...],
+    as_json: bool,
+    pictures: int,
+    rounds: int,
+    class_: str,
+    only: str | None,
+    out: str,
+) -> None:
+    """Pictures a second, against transformers + diffusers one picture at a time (benchmarks/)."""
+    import tempfile
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from ...configs.schema import load_settings
+    from ..bench import throughput
+
+    notes = Console(stderr=True)
+    settings = load_settings(preset, options.parse_changes(changes))
+    found = []
+    for name in (only,) if only else ("filter", "run"):
+        with tempfile.TemporaryDirectory() as work:
+            found.append(
+                throughput.compare(
+                    settings,
+                    Path(work),
+                    preset=preset,
+                    class_=class_,
+                    count=pictures,
+                    rounds=rounds,
+                    rerender=name == "run",
+                    changes=changes,
+                    tell=lambda text: notes.print(f"[dim]{text}…[/]"),
+                )
+            )
+    text = json.dumps(found, indent=1)
+    Path(out).write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        click.echo(text)
+        return
+    table = Table("", *(str(record["command"]) for record in found))
+    for key in found[-1]:
+        if key != "command":
+            cells = (str(record.get(key, "")) for record in found)
+            table.add_row(key.replace("_", " "), *cells)
+    Console().print(table)
+    notes.print(f"[dim]written to {out}[/]")
