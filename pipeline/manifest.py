@@ -178,11 +178,12 @@ class RunFolder:
         path = self.path / NAME
         with self._lock, writing(self.path):
             self._check()
-            with path.open("ab") as file:
+            with path.open("ab", buffering=0) as file:  # what is not written must not linger
                 offset = file.seek(0, os.SEEK_END)
                 try:
-                    file.write(data)
-                    file.flush()
+                    left = memoryview(data)
+                    while left:
+                        left = left[file.write(left) :]
                     os.fsync(file.fileno())
                 except OSError:
                     os.truncate(path, offset)

@@ -230,21 +230,20 @@ def test_a_folder_removed_in_mid_run(tmp_path: Path) -> None:
     assert not (folder.path / NAME).exists()
 
 
-def test_a_line_that_did_not_fit_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_that_did_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
     folder = RunFolder(tmp_path / "run", request={}, settings={})
     first, second = run_shots(inputs.prompted(["mug"], 2, prompt="x"), Stages())
     folder.record(first)
-
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match=r"cannot write to .*run: No space left on device"):
-            folder.append({"id": "later"})
-    assert ids(folder.path) == [first.id]
+    whole = (folder.path / NAME).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot write to .*run: File too large"):
+            folder.append({"id": "later", "much": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (folder.path / NAME).read_bytes() == whole
     folder.record(second)
     assert ids(folder.path) == [first.id, second.id]
 
