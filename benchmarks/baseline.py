@@ -42,9 +42,11 @@ def main(settings_file: str, photos: str, out: str) -> None:
     asked: dict[str, Any] = json.loads(Path(settings_file).read_text(encoding="utf-8"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float16 if device == "cuda" else torch.float32
-    detector = AutoModelForZeroShotObjectDetection.from_pretrained(asked["detector"]).to(device)
+    detector = AutoModelForZeroShotObjectDetection.from_pretrained(
+        asked["detector"], dtype=torch.float32
+    ).to(device)
     reader = AutoProcessor.from_pretrained(asked["detector"])
-    segmenter = SamModel.from_pretrained(asked["segmenter"]).to(device)
+    segmenter = SamModel.from_pretrained(asked["segmenter"], dtype=torch.float32).to(device)
     marker = SamProcessor.from_pretrained(asked["segmenter"])
     if asked["rerender"]:
         net = ControlNetModel.from_pretrained(asked["controlnet"], torch_dtype=dtype)
