@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import folders, manifest, pictures
+from . import folders, listing, manifest, pictures
 from .encode import EncodeError, Format
 from .folders import InputError as InputError
+from .listing import Name, Shots
 from .run import shot_seed
 
 if TYPE_CHECKING:
@@ -31,23 +32,26 @@ def prompted(
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
-) -> list[Shot]:
+) -> Shots:
     """`count` shots of each class; `{class}` in the prompt becomes the class.
 
     `prompts`, where given, take turns in place of `prompt`.
     """
     from ..stages.shot import Prompted, Shot
 
-    shots = []
-    for name in classes:
-        for number in range(1, count + 1):
-            text = (prompts[(number - 1) % len(prompts)] if prompts else prompt).replace(
-                "{class}", name
-            )
-            id_ = f"{name.replace(' ', '-').replace('/', '-')}-{number:04d}"
-            source = Prompted(text, negative_prompt, shot_seed(run_seed, id_))
-            shots.append(Shot(id=id_, source=source, classes=(name,), edit=edit))
-    return shots
+    def make(name: Name) -> Shot:
+        class_, number = name.rest
+        text = prompts[(number - 1) % len(prompts)] if prompts else prompt
+        text = text.replace("{class}", class_)
+        source = Prompted(text, negative_prompt, shot_seed(run_seed, name.id))
+        return Shot(id=name.id, source=source, classes=(class_,), edit=edit)
+
+    names = [
+        Name(f"{class_.replace(' ', '-').replace('/', '-')}-{number:04d}", None, (class_, number))
+        for class_ in classes
+        for number in range(1, count + 1)
+    ]
+    return Shots(names, make)
 
 
 def photos(
@@ -57,7 +61,7 @@ def photos(
     edit: str = "",
     run_seed: int = 0,
     outside: list[Path] | None = None,
-) -> list[Shot]:
+) -> Shots:
     """A shot for each picture that `inputs` name: files, folders, globs, `@list.txt`.
 
     Links that lead out of their folder are left out and added to `outside`.
@@ -67,15 +71,12 @@ def photos(
     found = folders.expand(inputs)
     if outside is not None:
         outside += found.outside
-    return [
-        Shot(
-            id=name,
-            source=FileInput(str(path), shot_seed(run_seed, name)),
-            classes=tuple(classes),
-            edit=edit,
-        )
-        for path, name in found.ids.items()
-    ]
+
+    def make(name: Name) -> Shot:
+        source = FileInput(str(name.path), shot_seed(run_seed, name.id))
+        return Shot(id=name.id, source=source, classes=tuple(classes), edit=edit)
+
+    return Shots([Name(id_, str(path)) for path, id_ in found.ids.items()], make)
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
@@ -84,39 +85,41 @@ def is_run_folder(inputs: Sequence[str]) -> bool:
 
 def from_run(
     folder: Path, *, classes: Sequence[str] = (), edit: str = "", run_seed: int = 0
-) -> list[Shot]:
+) -> Shots:
     """The shots of an earlier run that were not skipped and did not fail, as file shots.
 
     What was found in them comes along (see `finder`), so that `enhance` needs no stage 2.
     """
     from ..stages.shot import FileInput, Shot
 
-    shots = []
+    names = []
     for line in manifest.read_lines(folder):
         if line["status"] in ("kept", "enhanced") and line["files"]["source"]:
-            path = str(folder / line["files"]["source"])
-            shots.append(
-                Shot(
-                    id=line["id"],
-                    source=FileInput(path, shot_seed(run_seed, line["id"])),
-                    classes=tuple(classes) or tuple(line["classes"]),
-                    edit=edit or line.get("edit", ""),
-                )
-            )
-    if not shots:
+            seed = shot_seed(run_seed, (line.get("content") or {}).get("sha256", line["id"]))
+            rest = tuple(classes) or tuple(line["classes"]), edit or line.get("edit", ""), seed
+            names.append(Name(line["id"], str(folder / line["files"]["source"]), rest))
+    if not names:
         raise InputError(f"{folder} is a run that kept no picture: expected some; run it again")
-    return shots
+
+    def make(name: Name) -> Shot:
+        asked, words, seed = name.rest
+        source = FileInput(str(name.path), seed)
+        return Shot(id=name.id, source=source, classes=asked, edit=words)
+
+    return Shots(names, make)
 
 
 def load(
     shots: Sequence[Shot],
     found: Callable[[str], tuple[Detection, ...]] | None = None,
     output: Format | None = None,
+    run_seed: int | None = None,
 ) -> list[Shot]:
     """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only.
 
     `found` gives what an earlier run found in the shot of an id. A picture that `output` cannot
-    hold fails here, before anything is drawn.
+    hold fails here, before anything is drawn. `run_seed`: give each shot a seed of its file's
+    content, so that a photo looks the same wherever it lies; None leaves the seeds.
     """
     out = []
     for shot in shots:
@@ -124,6 +127,7 @@ def load(
         if path is None or not shot.open:
             out.append(shot)
             continue
+        shot = _identified(shot, path, run_seed)
         try:
             picture = _read(path, output)
             known = found(shot.id) if found else shot.detections
@@ -143,6 +147,17 @@ def load(
             )
         )
     return out
+
+
+def _identified(shot: Shot, path: str, run_seed: int | None) -> Shot:
+    from ..stages.shot import FileInput
+
+    try:
+        content = listing.content(path)
+    except OSError:
+        return shot  # reading the picture says why
+    seed = shot.seed if run_seed is None else shot_seed(run_seed, str(content["sha256"]))
+    return replace(shot, source=FileInput(path, seed, content))
 
 
 def _read(path: str, output: Format | None) -> pictures.Picture:
@@ -179,7 +194,7 @@ def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
 
     Raises PictureError, when called, for a mask file that is gone or broken.
     """
-    lines = {line["id"]: line for line in manifest.read_lines(folder)}
+    lines = manifest.Done(folder / manifest.NAME)
 
     def find(id_: str) -> tuple[Detection, ...]:
         return found_in(folder, lines[id_]) if id_ in lines else ()

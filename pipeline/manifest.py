@@ -1,24 +1,27 @@
 """The run folder: files are the database.
 
-`run.yaml` (request, settings, hashes of the models, versions), `manifest.jsonl` (a line per
-finished shot, appended and synced), `images/`, `sources/`, `masks/`, `instances/` (a mask of each
-product, where a shot has several). Every file is written beside and renamed, and a shot is done
-when its line is there. Knows no models, no terminal.
+`run.yaml` (see run_yaml), `manifest.jsonl` (a line per finished shot, appended and synced), and
+the files of the shots (see shot_files). A shot is done when its line is there. One writer at a
+time (see lock). Knows no models, no terminal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import platform
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from . import parameters, pictures
+from . import pictures, run_yaml
 from .encode import Format
+from .run_yaml import OtherSettings as OtherSettings
+from .run_yaml import RunFolderError as RunFolderError
+from .run_yaml import WriteError as WriteError
+from .shot_files import ShotFiles
+from .shot_files import plain as plain
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -26,33 +29,63 @@ if TYPE_CHECKING:
 NAME = "manifest.jsonl"
 
 
-class RunFolderError(ValueError):
-    """A run folder that cannot be used; the message says got, expected, remedy."""
-
-
 def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
     """The manifest's lines in order; a last line that was cut off in writing is left out."""
-    path = folder / NAME
+    for _, line in _lines(folder / NAME):
+        yield line
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(offset in bytes, line) of each whole line."""
     if not path.is_file():
         return
+    offset = 0
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             if not raw.endswith(b"\n"):
                 return
             try:
-                yield json.loads(raw)
+                yield offset, json.loads(raw)
             except ValueError:
                 raise RunFolderError(
                     f"{path} line {number}: not JSON; expected one object a line; "
                     "take the line out and its shot is made again"
                 ) from None
+            offset += len(raw)
+
+
+class Done(Mapping[str, "dict[str, Any]"]):
+    """The manifest's lines by shot id. In memory are their places only: a line is read when it
+    is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[str, int] = {line["id"]: at for at, line in _lines(path)}
+
+    def __getitem__(self, id_: str) -> dict[str, Any]:
+        with self._path.open("rb") as file:
+            file.seek(self._places[id_])
+            line: dict[str, Any] = json.loads(file.readline())
+        return line
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._places
+
+    def add(self, id_: str, offset: int) -> None:
+        self._places[id_] = offset
 
 
 class RunFolder:
     """A run's files. `record(shot)` is the sink of `run_shots`.
 
-    Opening a folder that holds a run goes on with it: `done` has the ids whose lines are
-    there. Its request and settings must be the same, else RunFolderError names what differs.
+    Opening a folder that holds a run goes on with it: `done` has the shots whose lines are
+    there. Its request and settings must be the same, else OtherSettings names what differs.
     """
 
     def __init__(
@@ -66,157 +99,145 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         self.output = output or Format()
-        self._settings = settings
-        self.done: dict[str, dict[str, Any]] = {}
-        if self.path.exists() and not self.path.is_dir():
-            raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
+        self._files = ShotFiles(self.path, settings=settings, output=self.output)
+        self._lock = threading.Lock()
+        record = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            record = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
-            self._start(_plain(record))
+            make(self.path)
+            self._start(plain(record))
+            self._cut_torn_line()
         except OSError as error:
-            raise RunFolderError(
-                f"cannot write to {path} ({error.strerror}); set --out to a folder of yours"
-            ) from None
-        for line in read_lines(self.path):
-            self.done[line["id"]] = line
-        self._cut_torn_line()
+            raise unwritable(self.path, error) from None
+        self.done = Done(self.path / NAME)
 
     def _start(self, record: dict[str, Any]) -> None:
-        import yaml
+        old = run_yaml.read(self.path)
+        differ = run_yaml.differences(old, record) if old else []
+        if differ and (self.path / NAME).is_file():
+            raise OtherSettings(
+                f"{self.path} holds a run with other settings ({'; '.join(differ)}); "
+                "repeat that run's options to go on with it, add --fork to begin a folder "
+                "beside it, or set --out to a new one"
+            )
+        kept: dict[str, Any] = {} if differ else {"batch_sizes": old.get("batch_sizes") or {}}
+        kept["began_in"] = old.get("began_in") or os.getcwd()
+        self._record = record | kept | {"versions": run_yaml.versions()}
+        if self._record != old:
+            run_yaml.write(self.path, self._record)
 
-        path = self.path / "run.yaml"
-        if path.is_file():
-            old = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            differ = _differences(old, record)
-            if differ and (self.path / NAME).is_file():
-                raise RunFolderError(
-                    f"{self.path} holds a run with other settings ({', '.join(differ)}); "
-                    "repeat that run's options to go on with it, or set --out to a new folder"
-                )
-        record["versions"] = versions()
-        text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
-        pictures.write(path, text.encode())
+    @property
+    def batch_sizes(self) -> dict[str, int]:
+        """By stage, how many pictures at once fitted into memory, where it was too small."""
+        return dict(self._record.get("batch_sizes") or {})
+
+    def note_batch_size(self, stage: str, size: int) -> None:
+        """Keep in run.yaml that `stage` takes `size` pictures at once."""
+        self._record["batch_sizes"] = {**self.batch_sizes, stage: size}
+        with writing(self.path):
+            run_yaml.write(self.path, self._record)
+
+    def forget_batch_sizes(self) -> None:
+        """Let every stage begin with the settings' batch size again."""
+        if self._record.pop("batch_sizes", None):
+            with writing(self.path):
+                run_yaml.write(self.path, self._record)
 
     def _cut_torn_line(self) -> None:
         """Drop what a crash left behind the last newline, so that the next line is whole."""
         path = self.path / NAME
-        if path.is_file():
-            data = path.read_bytes()
-            if data and not data.endswith(b"\n"):
-                pictures.write(path, data[: data.rfind(b"\n") + 1])
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            keep, tail = end, b""
+            while keep and b"\n" not in tail:
+                step = min(keep, 1 << 16)
+                keep -= step
+                file.seek(keep)
+                tail = file.read(step)
+            keep += tail.rfind(b"\n") + 1
+        if keep < end:
+            os.truncate(path, keep)
 
     def record(self, shot: Shot) -> dict[str, Any]:
         """Write the shot's files, then its line; returns the line."""
-        files = self._files(shot)
-        line = self._line(shot, files, self._instances(shot, files["mask"]))
+        return self.append(self.write(shot))
+
+    def write(self, shot: Shot) -> dict[str, Any]:
+        """Write the shot's files only; returns its line, for `append`. Threads may share it.
+
+        Raises WriteError, as all that writes here.
+        """
+        with writing(self.path):
+            self._check()
+            return self._files.write(shot)
+
+    def append(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Append a line, synced; where the disk takes only a part, none of it stays."""
         data = to_json(line).encode() + b"\n"
-        with (self.path / NAME).open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        self.done[shot.id] = line
+        path = self.path / NAME
+        with self._lock, writing(self.path):
+            self._check()
+            with path.open("ab", buffering=0) as file:  # what is not written must not linger
+                offset = file.seek(0, os.SEEK_END)
+                try:
+                    left = memoryview(data)
+                    while left:
+                        left = left[file.write(left) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.truncate(path, offset)
+                    raise
+            self.done.add(line["id"], offset)
         return line
 
-    def _files(self, shot: Shot) -> dict[str, str | None]:
-        files: dict[str, str | None] = dict.fromkeys(
-            ("source", "mask", "blend", "control", "result")
-        )
+    def forget(self, ids: Collection[str]) -> None:
+        """Take the lines of `ids` out, so that their shots are made again."""
+        gone = set(ids) & set(self.done)
+        if not gone:
+            return
+        kept = (to_json(line) + "\n" for line in read_lines(self.path) if line["id"] not in gone)
+        with writing(self.path):
+            pictures.write(self.path / NAME, "".join(kept).encode())
+        self.done = Done(self.path / NAME)
 
-        def put(kind: str, name: str, pixels: np.ndarray, **beside: Any) -> None:
-            pictures.write(self.path / name, pictures.png(pixels, **beside))
-            files[kind] = name
+    def _check(self) -> None:
+        if not (self.path / run_yaml.NAME).is_file():
+            raise FileNotFoundError("the folder was removed or replaced in mid-run")
 
-        if shot.image is not None:
-            final = shot.status == "kept"
-            files["source"] = self._picture(shot, shot.image, shot.deep, final=final)
-        if any(found.mask is not None for found in shot.detections) and shot.mask is not None:
-            put("mask", f"masks/{shot.id}.png", _grey(shot.mask))
-        if shot.blend is not None:
-            put("blend", f"masks/{shot.id}.blend.png", _cover(shot.blend))
-        if shot.control is not None:
-            put("control", f"masks/{shot.id}.control.png", shot.control)
-        if shot.result is not None:
-            files["result"] = self._picture(shot, shot.result, shot.deep_result, final=True)
-        return files
 
-    def _picture(
-        self, shot: Shot, pixels: np.ndarray, deep: np.ndarray | None, *, final: bool
-    ) -> str:
-        """Write a whole picture with all that stands beside it; what is final goes to `images/`
-        in the run's format, a source is PNG. Returns its name."""
-        output = self.output if final else Format()
-        name = f"{'images' if final else 'sources'}/{shot.id}{output.ending}"
-        data = output.encode(
-            pixels if deep is None else deep,
-            alpha=shot.alpha,
-            icc_profile=shot.icc_profile,
-            exif=shot.exif,
-            text=parameters.text(shot, self._settings) if final else "",
-        )
-        pictures.write(self.path / name, data)
-        return name
+def sweep(path: Path) -> None:
+    """Remove the half-written files of a process that was killed; only for who holds the lock."""
+    for left in path.rglob(".*.part"):
+        left.unlink(missing_ok=True)
 
-    def _instances(self, shot: Shot, union: str | None) -> list[str | None]:
-        """A mask file for each detection; one that stands alone has the union's.
 
-        They lie in a folder of their own: in `masks/` the second instance of `a` would be
-        the mask of a shot named `a.2`.
-        """
-        if union is None or len(shot.detections) == 1:
-            return [union] * len(shot.detections)
-        names: list[str | None] = []
-        for number, found in enumerate(shot.detections, 1):
-            name = None if found.mask is None else f"instances/{shot.id}.{number}.png"
-            if name and found.mask is not None:
-                pictures.write(self.path / name, pictures.png(_grey(found.mask)))
-            names.append(name)
-        return names
+def make(path: Path) -> None:
+    """The folder of a run, made where it is not there; raises RunFolderError."""
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
 
-    def _line(
-        self, shot: Shot, files: dict[str, str | None], masks: list[str | None]
-    ) -> dict[str, Any]:
-        source: Any = shot.source
-        failure = shot.failure
-        detections = [
-            {
-                "label": found.label,
-                "score": round(float(found.score), 4),
-                "box_xyxy": [round(float(v), 2) for v in found.box_xyxy],
-                "mask_area": None if found.mask is None else int(found.mask.sum()),
-                "mask_score": None
-                if found.mask_score is None
-                else round(float(found.mask_score), 4),
-                "verify_score": None
-                if found.verify_score is None
-                else round(float(found.verify_score), 4),
-                "mask": mask,
-            }
-            for found, mask in zip(shot.detections, masks, strict=True)
-        ]
-        return _plain(
-            {
-                "id": shot.id,
-                "input": getattr(source, "path", None),
-                "prompt": getattr(source, "prompt", None),
-                "seed": source.seed,
-                "classes": list(shot.classes),
-                "edit": shot.edit,
-                "prompts": list(shot.prompts),
-                "status": shot.status,
-                "reason": None
-                if shot.reason is None
-                else {"code": shot.reason.code, "message": shot.reason.message},
-                "notes": list(shot.notes),
-                "detections": detections,
-                "files": files,
-                "metrics": dict(shot.metrics),
-                "seconds": dict(shot.seconds),
-                "error": None
-                if failure is None
-                else {"kind": failure.kind, "message": failure.message, "where": failure.where},
-            }
-        )
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the disk refuses inside becomes a WriteError that names `path`."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        why = error.strerror or " ".join(str(error).split())
+        raise WriteError(f"cannot write to {path}: {why}") from error
+
+
+def unwritable(path: Path, error: OSError) -> RunFolderError:
+    """What to say of a folder that cannot be written to."""
+    why = error.strerror or error
+    return RunFolderError(f"cannot write to {path} ({why}); set --out to a folder of yours")
 
 
 def to_json(value: Any) -> str:
@@ -227,55 +248,3 @@ def to_json(value: Any) -> str:
     except UnicodeEncodeError:
         said = json.dumps(value, allow_nan=False)
     return said
-
-
-def _grey(mask: np.ndarray) -> np.ndarray:
-    return mask.astype(np.uint8) * 255
-
-
-def _cover(blend: np.ndarray) -> np.ndarray:
-    """Float 0..1 to 0..255, rounded up: 0 stands only where the weight is exactly 0."""
-    return np.ceil(np.clip(blend, 0, 1) * 255).astype(np.uint8)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples to lists, numpy numbers to Python's, what is not finite to None."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
-# What may change between a run and its continuation without changing a picture.
-_FREE = {"settings.run.retries", "settings.run.batch_size", "request.count"}
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = [k for k in {**old, **new} if path or k != "versions"]
-        return [
-            d for k in keys for d in _differences(old.get(k), new.get(k), f"{path}.{k}"[not path :])
-        ]
-    return [] if old == new or path in _FREE else [path]
-
-
-def versions() -> dict[str, str]:
-    """Versions of what makes the pictures."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from .. import __version__
-
-    out = {"visuals": __version__, "python": platform.python_version()}
-    for name in ("torch", "diffusers", "transformers", "peft", "numpy"):
-        try:
-            out[name] = version(name)
-        except PackageNotFoundError:
-            out[name] = "not installed"
-    return out

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,38 +32,47 @@ _STATUS = {
 
 def write_report(folder: Path, *, title: str = "") -> Path:
     """Write `report.html` into a run folder and return its path."""
-    lines = list({line["id"]: line for line in manifest.read_lines(folder)}.values())
-    page = render(folder, lines, title=title or folder.resolve().name)
+    page = render(folder, manifest.read_lines(folder), title=title or folder.resolve().name)
     path = folder / "report.html"
     pictures.write(path, page.encode(errors="replace"))
     return path
 
 
-def render(folder: Path, lines: list[dict[str, Any]], *, title: str) -> str:
-    """The page as text, its pictures embedded."""
+def render(folder: Path, lines: Iterable[Mapping[str, Any]], *, title: str) -> str:
+    """The page as text, its pictures embedded. Of `lines` no more is held than is shown."""
     css = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    counts = Counter(line["status"] for line in lines)
-    seconds = sum(sum(line["seconds"].values()) for line in lines)
-    reasons = Counter(line["reason"]["code"] for line in lines if line["reason"])
-    changed = sum(int(line["metrics"].get("changed_outside") or 0) for line in lines)
-    facts = [("pictures", str(len(lines)))]
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    total, seconds, changed, results = 0, 0.0, 0, False
+    shown: list[Mapping[str, Any]] = []
+    for line in lines:
+        total += 1
+        counts[line["status"]] += 1
+        seconds += sum(line["seconds"].values())
+        changed += int(line["metrics"].get("changed_outside") or 0)
+        results = results or bool(line["files"]["result"])
+        if line["reason"]:
+            reasons[line["reason"]["code"]] += 1
+        if len(shown) < MOST:
+            shown.append(line)
+    facts = [("pictures", str(total))]
     facts += [(name, str(counts[name])) for name in _STATUS if counts[name]]
-    if any(line["files"]["result"] for line in lines):
+    if results:
         facts.append(("pixels changed outside the masks", str(changed)))
-    if lines:
-        facts.append(("seconds a picture", f"{seconds / len(lines):.1f}"))
+    if total:
+        facts.append(("seconds a picture", f"{seconds / total:.1f}"))
     chips = "".join(
         f'<label><input type="radio" name="show" id="show-{name}"{checked}> {name} '
         f"<b>{number}</b></label>"
-        for name, number, checked in [("all", len(lines), " checked")]
+        for name, number, checked in [("all", total, " checked")]
         + [(name, counts[name], "") for name in _STATUS if counts[name]]
     )
     why = ", ".join(f"{code.replace('_', ' ')}: {n}" for code, n in reasons.most_common())
-    cards = "\n".join(_card(folder, line) for line in lines[:MOST])
+    cards = "\n".join(_card(folder, line) for line in shown)
     more = (
-        f'<p class="more">The first {MOST} of {len(lines)} are shown; '
+        f'<p class="more">The first {MOST} of {total} are shown; '
         f"{manifest.NAME} beside this page has all.</p>"
-        if len(lines) > MOST
+        if total > MOST
         else ""
     )
     numbers = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)

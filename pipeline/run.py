@@ -1,18 +1,24 @@
 """Shots through the stages, in batches, streaming.
 
 Knows the order of the stages, retries and progress; no files, no models, no terminal.
-Every shot comes out once, in whatever state it reached. A picture that stage 1 made and
-stage 2 refused is drawn again with another seed, up to `retries` times.
+Every shot comes out once, in whatever state it reached. Files are read ahead, in threads. A
+picture that stage 1 made and stage 2 refused is drawn again with another seed, up to `retries`
+times.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from .summary import Summary as Summary
+from .threads import ahead
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -37,58 +43,6 @@ class Stages:
     rerender: Stage | None = None
 
 
-@dataclass
-class Summary:
-    """What became of the shots, counted as they pass."""
-
-    made: int = 0
-    enhanced: int = 0
-    kept: int = 0
-    failed: int = 0
-    retried: int = 0
-    resumed: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    errors: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    per_stage: dict[str, float] = field(default_factory=dict)
-    changed_outside: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.enhanced + self.kept + self.failed + self.skipped.total()
-
-    def count(self, shot: Shot) -> None:
-        if shot.status == "skipped" and shot.reason:
-            self.skipped[shot.reason.code] += 1
-        elif shot.status == "failed" and shot.failure:
-            self.failed += 1
-            said = shot.failure
-            where = "" if said.where == "load" else f"{said.where}: {said.kind}: "
-            self.errors.append(f"{shot.id}: {where}{said.message}")
-        elif shot.status == "enhanced":
-            self.enhanced += 1
-        else:
-            self.kept += 1
-        self.changed_outside += int(shot.metrics.get("changed_outside", 0))
-
-    def as_dict(self) -> dict[str, object]:
-        return {
-            "total": self.total,
-            "made": self.made,
-            "enhanced": self.enhanced,
-            "kept": self.kept,
-            "skipped": dict(self.skipped),
-            "failed": self.failed,
-            "retried": self.retried,
-            "resumed": self.resumed,
-            "errors": self.errors,
-            "changed_outside": self.changed_outside,
-            "seconds": round(self.seconds, 3),
-            "seconds_per_picture": round(self.seconds / max(self.total, 1), 3),
-            "seconds_per_stage": {k: round(v, 3) for k, v in self.per_stage.items()},
-        }
-
-
 def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:
     """A shot's own seed, 32 bits, so that order, batches and resuming do not change it.
 
@@ -108,48 +62,89 @@ def run_shots(
     batch_size: int = 8,
     progress: Progress | None = None,
     summary: Summary | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    smaller: Callable[[str, int], None] | None = None,
 ) -> Iterator[Shot]:
     """Yield every shot when it is finished, a batch at a time.
 
-    Memory holds one batch, however many shots there are. `summary` is counted up on the way.
+    Memory holds one batch and the files of the next, however many shots there are. `summary` is
+    counted up on the way. `stop` is asked before each batch: once it is true no more is begun.
+    `smaller` is told stage and batch size where a batch was too large for the memory.
     """
     summary = summary if summary is not None else Summary()
-    waiting = deque((shot, 0) for shot in shots)
-    meter = _Meter(progress, stages, len(waiting))
+    meter = _Meter(progress, stages, len(shots) if isinstance(shots, Sized) else 0)
+    again: deque[tuple[Shot, int]] = deque()
     started = time.perf_counter()
-    while waiting:
-        taken = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
-        batch, attempts = [s for s, _ in taken], [a for _, a in taken]
-        for name in BEFORE:
-            batch = _through(name, batch, stages, meter, summary)
-        ready = []
-        for shot, attempt in zip(batch, attempts, strict=True):
-            if _worth_another(shot, stages, attempt, retries):
-                waiting.append((_again(shot, run_seed, attempt + 1), attempt + 1))
-                summary.retried += 1
-                meter.more(BEFORE[1:], 1)
-            else:
-                ready.append(shot.with_metrics(attempts=attempt + 1) if attempt else shot)
-        for shot in _through("rerender", ready, stages, meter, summary):
-            done = replace(shot, status="kept") if shot.status == "pending" else shot
-            summary.count(done)
-            summary.seconds = time.perf_counter() - started
-            yield done
+    with closing(_loaded(shots, stages, batch_size, summary)) as fresh:
+        while not stop():
+            taken = [again.popleft() for _ in range(min(batch_size, len(again)))]
+            taken += ((shot, 0) for shot in islice(fresh, batch_size - len(taken)))
+            if not taken:
+                break
+            batch, attempts = [s for s, _ in taken], [a for _, a in taken]
+            meter.loaded(sum(a == 0 for a in attempts))
+            for name in BEFORE[1:]:
+                batch = _through(name, batch, stages, meter, summary, smaller)
+            ready = []
+            for shot, attempt in zip(batch, attempts, strict=True):
+                if _worth_another(shot, stages, attempt, retries):
+                    again.append((_again(shot, run_seed, attempt + 1), attempt + 1))
+                    summary.retried += 1
+                    meter.more(BEFORE[1:], 1)
+                else:
+                    ready.append(shot.with_metrics(attempts=attempt + 1) if attempt else shot)
+            batch.clear()
+            for shot in _through("rerender", ready, stages, meter, summary, smaller):
+                done = replace(shot, status="kept") if shot.status == "pending" else shot
+                summary.count(done)
+                summary.seconds = time.perf_counter() - started
+                yield done
     summary.seconds = time.perf_counter() - started
 
 
+def _loaded(
+    shots: Iterable[Shot], stages: Stages, depth: int, summary: Summary
+) -> Generator[Shot, None, None]:
+    """The shots with the pixels of their files, which threads read ahead of the model."""
+    load = stages.load
+    if load is None:
+        yield from shots
+        return
+
+    def one(shot: Shot) -> Shot:
+        if not shot.open:
+            return shot
+        started = time.perf_counter()
+        (done,) = _guarded("load", load, [shot])
+        seconds = round(time.perf_counter() - started, 4)
+        return replace(done, seconds={**done.seconds, "load": seconds})
+
+    with closing(ahead(shots, one, depth=depth)) as ready:
+        for shot in ready:
+            spent = summary.per_stage.get("load", 0.0) + shot.seconds.get("load", 0.0)
+            summary.per_stage["load"] = spent
+            yield shot
+
+
 def _through(
-    name: str, batch: list[Shot], stages: Stages, meter: _Meter, summary: Summary
+    name: str,
+    batch: list[Shot],
+    stages: Stages,
+    meter: _Meter,
+    summary: Summary,
+    smaller: Callable[[str, int], None] | None,
 ) -> list[Shot]:
     stage: Stage | None = getattr(stages, name)
     if stage is None or not batch:
         return batch
     todo = [k for k, shot in enumerate(batch) if shot.status == "pending"]
-    size = getattr(stage, "batch_size", 0) or len(batch)
     out = list(batch)
     meter.passed(name, len(batch) - len(todo))
-    for first in range(0, len(todo), size):
+    first = 0
+    while first < len(todo):
+        size = getattr(stage, "batch_size", 0) or len(batch)
         part = todo[first : first + size]
+        first += size
         started = time.perf_counter()
         done = _guarded(name, stage, [batch[k] for k in part])
         seconds = time.perf_counter() - started
@@ -157,6 +152,11 @@ def _through(
         for k, shot in zip(part, done, strict=True):
             out[k] = replace(shot, seconds={**shot.seconds, name: round(seconds / len(part), 4)})
         meter.done(name, len(part))
+        fitted = getattr(stage, "batch_size", size)
+        if fitted < size:
+            summary.batch_sizes[name] = fitted
+            if smaller:
+                smaller(name, fitted)
     if name == "generate":
         summary.made += sum(out[k].image is not None for k in todo)
     return out
@@ -210,6 +210,10 @@ class _Meter:
     def _send(self, name: str) -> None:
         if self._tell:
             self._tell(name, *self._counts[name])
+
+    def loaded(self, shots: int) -> None:
+        if "load" in self._counts:
+            self.done("load", shots)
 
     def done(self, name: str, worked: int) -> None:
         count = self._counts[name]

@@ -1,9 +1,13 @@
-"""Applies a function to the open shots of a batch, so that one bad shot fails alone."""
+"""Applies a function to the open shots of a batch, so that one bad shot fails alone, and a batch
+that is too large for the memory is halved."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
 
+from . import memory
 from .shot import Shot
 
 Work = Callable[[list[Shot]], list[Shot]]
@@ -29,24 +33,54 @@ def apply(
     where: str,
     key: Callable[[Shot], Hashable] = lambda shot: None,
     size: int = 8,
+    stage: Any = None,
 ) -> list[Shot]:
     """`work` on groups of open shots; a group that raises is tried shot by shot.
 
     A shot that raises alone has failed in stage `where`. The others pass untouched, in order.
+    `stage`: whose `batch_size` goes over `size`. A group that is too large for the memory is
+    tried again in halves, and `stage.batch_size` stays at what fitted.
     """
     out = list(shots)
-    for indices in grouped(shots, key, size):
+    waiting = deque(grouped(shots, key, size if stage is None else stage.batch_size))
+    while waiting:
+        indices = waiting.popleft()
+        if stage is not None and len(indices) > stage.batch_size:
+            waiting.extendleft(reversed(_parts(indices, stage.batch_size)))
+            continue
         batch = [shots[i] for i in indices]
+        full = False
         try:
             done = work(batch)
         except Exception as error:
-            if len(batch) == 1:
+            smaller = _halved(batch, stage) if memory.is_out_of_memory(error) else 0
+            if smaller:
+                full = True
+            elif len(batch) == 1:
                 done = [batch[0].fail(error, where)]
             else:
                 done = [_alone(work, shot, where) for shot in batch]
+        if full:  # outside of `except`: the error's frames hold what is to be given back
+            stage.batch_size = smaller
+            memory.give_back()
+            waiting.appendleft(indices)
+            continue
         for i, shot in zip(indices, done, strict=True):
             out[i] = shot
     return out
+
+
+def _parts(indices: list[int], size: int) -> list[list[int]]:
+    return [indices[k : k + size] for k in range(0, len(indices), size)]
+
+
+def _halved(batch: Sequence[Shot], stage: Any) -> int:
+    """Half of what the model got at once; 0 where that was one thing. A shot counts as many as it
+    has detections: stages after the detector take these apart."""
+    if stage is None:
+        return 0
+    things = sum(max(1, len(shot.detections)) for shot in batch)
+    return min(int(stage.batch_size), things) // 2
 
 
 def _alone(work: Work, shot: Shot, where: str) -> Shot:

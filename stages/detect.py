@@ -52,11 +52,11 @@ class Detector:
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get their `detections`, or are skipped as `no_detection`, `rejected` or, where
         one side is over 100 times the other, `too_narrow`."""
-        return batch.apply(shots, self._find, where="detect", key=_key, size=self.batch_size)
+        return batch.apply(shots, self._find, where="detect", key=_key, stage=self)
 
     def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get each box that some threshold could pass (see `passing`); no skips."""
-        return batch.apply(shots, self._all, where="detect", key=_key, size=self.batch_size)
+        return batch.apply(shots, self._all, where="detect", key=_key, stage=self)
 
     def passing(self, found: Sequence[Detection], least: Mapping[str, float]) -> set[str]:
         """The classes with a box left where each class's scores must be above its `least`, 0..1.

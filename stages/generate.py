@@ -79,7 +79,7 @@ class Generator:
                 self._draw,
                 where="generate",
                 key=lambda s: self._group(s.source),  # type: ignore[arg-type]
-                size=self.batch_size,
+                stage=self,
             )
         )
         return [next(done) if d is not None else s for s, d in zip(shots, drawn, strict=True)]

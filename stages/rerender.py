@@ -139,7 +139,7 @@ class Rerenderer:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
-        return batch.apply(shots, self._render, where="rerender", size=self.batch_size)
+        return batch.apply(shots, self._render, where="rerender", stage=self)
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         strength = self.strength

@@ -57,7 +57,7 @@ class Segmenter:
             self._mask,
             where="segment",
             key=lambda s: s.image.shape if s.image is not None else None,
-            size=self.batch_size,
+            stage=self,
         )
 
     def _mask(self, shots: list[Shot]) -> list[Shot]:

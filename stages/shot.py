@@ -70,10 +70,12 @@ class Prompted:
 
 @dataclass(frozen=True)
 class FileInput:
-    """A photo that exists; `seed` is for stage 3."""
+    """A photo that exists; `seed` is for stage 3. `content`: what tells its bytes from others':
+    `sha256`, `bytes`, `mtime_ns`; None before they are read."""
 
     path: str
     seed: int
+    content: Mapping[str, str | int] | None = None
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,7 @@ class Verifier:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots' detections get their `verify_score`, or the shot is `not_verified`."""
-        return batch.apply(
-            shots, self._check, where="verify", key=lambda s: s.classes, size=self.batch_size
-        )
+        return batch.apply(shots, self._check, where="verify", key=lambda s: s.classes, stage=self)
 
     def _check(self, shots: list[Shot]) -> list[Shot]:
         asked = specs_of(shots[0].classes, self.classes)

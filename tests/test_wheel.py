@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("checkpoints", "configs", "pipeline", "samples", "stages", "training")
+PARTS = ("benchmarks", "checkpoints", "configs", "pipeline", "samples", "stages", "training")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ _COMMANDS = {
     "filter": ("run", "filter_", "Stage 2 only: find and mask the products in photos."),
     "enhance": ("run", "enhance", "The remainder: re-render the products of photos or of a run."),
     "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
+    "resume": ("resume", "resume", "Go on with a run that was stopped."),
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
     "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
     "dataset": ("dataset", "dataset", "Product photos to a training set: import, caption, check."),

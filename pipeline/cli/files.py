@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
     from ..encode import Format
-    from ..manifest import RunFolder
+    from ..listing import Shots
     from ..own_masks import OwnMasks
 
 
@@ -71,37 +71,6 @@ def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
     return str(place)
 
 
-def run_folder(
-    command: str,
-    inputs: Sequence[str],
-    classes: Sequence[str],
-    options: dict[str, Any],
-    settings: Settings,
-    output: Format,
-) -> RunFolder:
-    """The folder to write to, new or gone on with; RunFolderError where it holds another run."""
-    from ..manifest import RunFolder
-    from ..models import fingerprints
-
-    request = {
-        "command": command,
-        "inputs": [str(Path(i).absolute()) for i in inputs],
-        "preset": options["preset"],
-        "classes": list(classes),
-        "count": options.get("count"),
-        "edit": options.get("edit") or "",
-        "prompts": list(options.get("prompts", ())) or None,
-        "mask": options.get("mask"),
-    }
-    return RunFolder(
-        out(command, classes, options),
-        request=request,
-        settings=settings.model_dump(mode="json"),
-        checkpoints=fingerprints(settings, options.get("prompts", ())),
-        output=output,
-    )
-
-
 def say_outside(outside: Sequence[Path]) -> None:
     """Links that were not followed, in one line."""
     if outside:
@@ -123,21 +92,28 @@ def file_away(folder: Path, line: dict[str, Any], options: dict[str, Any]) -> No
 
 
 def plan(
-    shots: Sequence[Shot],
+    shots: Shots,
     needs: Collection[str],
     out: str,
     masks: OwnMasks | None,
     output: Format,
     *,
     as_json: bool,
+    retry_failed: bool = False,
 ) -> None:
     """--dry-run: what would be done with each shot, from the headers of its file."""
     from .. import manifest
+    from ..listing import remaining
     from ..pictures import printable
 
-    done = {line["id"] for line in manifest.read_lines(Path(out))}
+    lines = manifest.read_lines(Path(out))
+    left = remaining(shots, lines, retry_failed=retry_failed)
+    todo_names = set(left.shots.names)
     stages = [*(["mask"] if masks else []), *needs]
-    records = [_planned(shot, done, stages, masks, output) for shot in shots]
+    records = [
+        _planned(shots.make(name), name not in todo_names, stages, masks, output)
+        for name in shots.names
+    ]
     if as_json:
         click.echo(manifest.to_json({"folder": out, "stages": stages, "shots": records}))
         return
@@ -151,7 +127,7 @@ def plan(
 
 
 def _planned(
-    shot: Shot, done: Collection[str], stages: list[str], masks: OwnMasks | None, output: Format
+    shot: Shot, done: bool, stages: list[str], masks: OwnMasks | None, output: Format
 ) -> dict[str, Any]:
     from .. import pictures
     from ..own_masks import MaskError
@@ -174,7 +150,7 @@ def _planned(
         "prompt": getattr(shot.source, "prompt", None),
         "size_wh": size and list(size),
         "classes": list(shot.classes),
-        "stages": [] if shot.id in done or problem else stages,
+        "stages": [] if done or problem else stages,
         "problem": problem,
     }
 

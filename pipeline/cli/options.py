@@ -168,6 +168,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "out": click.option(
         "--out", metavar="DIR", help="Run folder; one that exists goes on. Default: runs/<time>."
     ),
+    "fork": click.option(
+        "--fork",
+        is_flag=True,
+        help="Where --out holds a run with other settings, begin a folder beside it.",
+    ),
+    "retry_failed": click.option(
+        "--retry-failed", is_flag=True, help="Try again what failed before."
+    ),
     "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
     "batch_size": click.option("--batch-size", type=int, help="Pictures a stage takes at once."),
     "device": click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."),

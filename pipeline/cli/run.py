@@ -17,8 +17,8 @@ def _options(*names: str) -> Callable[[Any], Any]:
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
 _BEGIN = ("init_image", "prompt_strength", "reference")
 _COMMON = (
-    "format", "quality", "preset", "out", "seed", "batch_size", "device", "allow_pickle",
-    "set", "dry_run", "json",
+    "format", "quality", "preset", "out", "fork", "retry_failed", "seed", "batch_size", "device",
+    "allow_pickle", "set", "dry_run", "json",
 )  # fmt: skip
 _FILES = ("from_file", "copy_skipped", "sort_by_class")
 

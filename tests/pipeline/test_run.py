@@ -10,6 +10,7 @@ import pytest
 from stand_ins import STAGES, draw, find, prompted
 
 from visuals.pipeline.run import Stages, Summary, run_shots, shot_seed
+from visuals.stages import batch
 from visuals.stages.shot import Shot
 
 
@@ -113,3 +114,58 @@ def test_stopping_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         list(run_shots([prompted("a")], Stages(generate=stop)))
+
+
+def test_once_asked_to_stop_it_begins_no_more() -> None:
+    out: list[str] = []
+    shots = [prompted(f"{k}", 2) for k in range(9)]
+    for shot in run_shots(shots, STAGES, batch_size=2, stop=lambda: len(out) >= 3):
+        out.append(shot.id)
+    assert out == ["0", "1", "2", "3"]
+
+
+def test_files_are_read_ahead_but_not_all_of_them() -> None:
+    read: list[str] = []
+
+    def load(shots: Sequence[Shot]) -> list[Shot]:
+        read.extend(s.id for s in shots)
+        return draw(shots)
+
+    stages = Stages(load=load, detect=find)
+    stream = run_shots([prompted(f"{k:02}", 2) for k in range(40)], stages, batch_size=4)
+    first = next(stream)
+    assert first.status == "kept" and first.seconds["load"] >= 0
+    assert len(read) <= 10  # a batch in hand, a batch ahead, and what was just taken up
+    assert [s.id for s in stream] == [f"{k:02}" for k in range(1, 40)]
+
+
+def test_a_file_that_breaks_its_reader_fails_alone() -> None:
+    shots = [prompted("a", 2), prompted("bad", 13), prompted("c", 2)]
+    out = {s.id: s for s in run_shots(shots, Stages(load=draw, detect=find), batch_size=3)}
+    assert out["bad"].failure is not None and out["bad"].failure.where == "load"
+    assert out["a"].status == out["c"].status == "kept"
+
+
+def test_a_batch_that_is_too_large_is_told_once() -> None:
+    class Small:
+        batch_size = 8
+
+        def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
+            return batch.apply(shots, self.work, where="detect", stage=self)
+
+        def work(self, shots: list[Shot]) -> list[Shot]:
+            if len(shots) > 2:
+                raise MemoryError
+            return find(shots)
+
+    told: list[tuple[str, int]] = []
+    summary = Summary()
+    shots = [prompted(f"{k}", 2) for k in range(20)]
+    out = run_shots(
+        shots,
+        Stages(generate=draw, detect=Small()),
+        summary=summary,
+        smaller=lambda name, size: told.append((name, size)),
+    )
+    assert [s.status for s in out] == ["kept"] * 20
+    assert told == [("detect", 2)] and summary.as_dict()["batch_sizes"] == {"detect": 2}

@@ -1,0 +1,154 @@
+"""Pictures a second of a run, against the baseline in benchmarks/, in one go on one machine.
+
+Both work through the same photos with the same models, steps and thresholds, in processes of
+their own that take turns; loading is left out on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import manifest, pictures
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+
+Tell = Callable[[str], None]
+
+
+def compare(
+    settings: Settings,
+    work: Path,
+    *,
+    preset: str,
+    class_: str,
+    count: int,
+    rounds: int = 1,
+    rerender: bool = True,
+    changes: tuple[str, ...] = (),
+    tell: Tell = lambda text: None,
+) -> dict[str, Any]:
+    """Seconds a picture of both, their ratio (the middle of `rounds`), and how alike they are."""
+    photos(work / "photos", class_, count)
+    command = "run" if rerender else "filter"
+    ours: list[float] = []
+    theirs: list[float] = []
+    for turn in range(rounds):
+        mine, base = work / f"visuals-{turn}", work / f"baseline-{turn}"
+        tell(f"visuals {command}, {count} photos")
+        options = ["--preset", preset, "--class", class_, "--out", str(mine), "--json"]
+        if rerender:
+            options += ["--prompt", _prompt(settings)]
+        for change in changes:
+            options += ["--set", change]
+        said = json.loads(_ran(["visuals", command, str(work / "photos"), *options]))
+        ours.append(said["seconds"] / said["total"])
+        asked = work / f"baseline-{turn}.json"
+        seeds = {line["id"]: line["seed"] for line in manifest.read_lines(mine)}
+        asked.write_text(json.dumps(_asked(settings, class_, seeds, rerender)), encoding="utf-8")
+        tell(f"the baseline, {count} photos")
+        _ran(["visuals.benchmarks.baseline", str(asked), str(work / "photos"), str(base)])
+        done = json.loads((base / "result.json").read_text(encoding="utf-8"))
+        theirs.append(done["seconds"] / done["pictures"])
+    return {
+        "command": command,
+        "pictures": count,
+        "seconds_a_picture": round(statistics.median(ours), 4),
+        "baseline_seconds_a_picture": round(statistics.median(theirs), 4),
+        "times_faster": round(
+            statistics.median(b / a for a, b in zip(ours, theirs, strict=True)), 2
+        ),
+        "found": said["kept"] + said["enhanced"],
+        "baseline_found": done["found"],
+        **(_alike(mine, base) if rerender else {}),
+    }
+
+
+def photos(folder: Path, class_: str, count: int) -> None:
+    """`count` photos that show the class: the sample photos of it, each moved a little more."""
+    import cv2
+
+    from ... import samples
+
+    shipped = sorted((Path(samples.__file__).parent / "photos").glob(f"*-{class_}*.jpg"))
+    if not shipped:
+        raise ValueError(f"no sample photo shows a {class_!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        rgb = pictures.read(shipped[number % len(shipped)]).rgb
+        by = number // len(shipped)
+        move = np.array(((1, 0, by % 5), (0, 1, by // 5)), np.float32)
+        moved = cv2.warpAffine(rgb, move, rgb.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        pictures.write(folder / f"{number:04d}.png", pictures.png(moved))
+
+
+def _ran(arguments: list[str]) -> str:
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{arguments[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _asked(
+    settings: Settings, class_: str, seeds: dict[str, int], rerender: bool
+) -> dict[str, Any]:
+    """The settings in the baseline's words."""
+    from ...checkpoints.catalog import resolve
+
+    g, d, r = settings.generate, settings.detect, settings.rerender
+    (control,) = settings.leading
+    return {
+        "detector": resolve(d.model),
+        "segmenter": resolve(settings.segment.model),
+        "sd": resolve(g.model),
+        "controlnet": resolve(control.model),
+        "class": class_,
+        "prompt": _prompt(settings).replace("{class}", class_),
+        "negative_prompt": r.negative_prompt or g.negative_prompt,
+        "box_threshold": d.box_threshold,
+        "text_threshold": d.text_threshold,
+        "strength": r.strength,
+        "steps": r.steps,
+        "cfg_scale": r.cfg_scale,
+        "size": r.width,
+        "padding": r.padding,
+        "blur": r.mask_blur,
+        "low": control.low,
+        "high": control.high,
+        "karras": r.sampler.endswith("Karras"),
+        "rerender": rerender,
+        "seeds": seeds,
+    }
+
+
+def _prompt(settings: Settings) -> str:
+    """The prompt of both, without LoRA tags: the baseline has no LoRA."""
+    from ...stages.prompt import parse
+
+    return parse(settings.rerender.prompt or settings.generate.prompt)[0]
+
+
+def _alike(mine: Path, base: Path) -> dict[str, Any]:
+    """PSNR in dB inside both masks, the middle of the pictures; None where none is comparable."""
+    found = []
+    for line in manifest.read_lines(mine):
+        other = base / f"{line['id']}.png"
+        if not line["files"]["result"] or not other.is_file():
+            continue
+        inside = pictures.read(mine / line["files"]["mask"]).rgb[..., 0] > 127
+        inside &= pictures.read(other.with_suffix(".mask.png")).rgb[..., 0] > 127
+        a, b = (
+            pictures.read(p).rgb[inside].astype(float)
+            for p in (mine / line["files"]["result"], other)
+        )
+        error = float(np.mean((a - b) ** 2)) if inside.any() else 0.0
+        found.append(10 * np.log10(255**2 / max(error, 1e-9)))
+    return {"psnr_inside": round(float(np.median(found)), 1) if found else None}

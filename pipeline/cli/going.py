@@ -1,0 +1,217 @@
+"""A job carried out: shots through the stages into their folder, stopped or ended in one line."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import files, show
+from .request import Job, opened
+from .stopping import Stopper
+
+if TYPE_CHECKING:
+    from ...stages.shot import Shot
+    from ..annotations import Annotations
+    from ..listing import Shots
+    from ..manifest import RunFolder
+    from ..run import Stages, Summary
+
+
+def carry_out(job: Job) -> None:
+    """Do the job, or what is left of it; exits 1 where nothing came out but failures or the disk
+    takes no more, 130 where it was stopped."""
+    from .. import inputs as sources
+    from .. import wildcards
+    from ..annotations import require
+    from ..run import Stages
+    from .job import shots_of
+
+    options, settings, inputs, needs = job.options, job.settings, job.inputs, job.needs
+    require(options.get("annotate", ()))
+    masks = files.own_masks(options, job.classes)
+    output = files.output(settings, options)
+    shots, found = shots_of(job.command, inputs, job.classes, options, settings)
+    if masks is not None or (found is not None and job.command == "enhance"):
+        needs = ("rerender",)
+        if not settings.mask.is_default:
+            theirs = options.get("mask") or inputs[0]
+            show.warn(f"{theirs} holds the masks: mask options change nothing here")
+    known, own = wildcards.of(settings), not inputs or sources.is_run_folder(inputs)
+    if own:
+        shots = shots.changed(lambda shot: wildcards.drawn([shot], known)[0])
+    if "generate" in needs or "rerender" in needs:
+        job = _worded(job, shots, draws="generate" in needs)
+        settings = job.settings
+    retry = bool(options.get("retry_failed"))
+    if options.get("dry_run"):
+        out = files.out(job.command, job.classes, options)
+        as_json = options["as_json"]
+        files.plan(shots, needs, out, masks, output, as_json=as_json, retry_failed=retry)
+        return
+    broken = sources.first_error(shots, output) if inputs else ""
+    if broken and files.is_plain(inputs):
+        raise sources.InputError(broken)
+    if masks is not None and masks.single and len(shots) == 1:
+        masks.check_size(shots[0])
+    if broken:
+        needs, masks = (), None
+    seed = None if own else settings.run.seed
+    read = functools.partial(sources.load, found=found, output=output, run_seed=seed)
+
+    def load(part: Sequence[Shot]) -> list[Shot]:
+        # A photo's seed, by which its choices are made, is known when it is read.
+        return read(part) if own else wildcards.drawn(read(part), known)
+
+    start = Stages(load=load if inputs else None, mask=masks)
+    with opened(job, output) as folder:
+        _go_on(job, folder, shots, needs, start)
+
+
+def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
+    """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong."""
+    from .. import loras, reading
+    from ..models import check_words
+
+    words = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
+    check_words(job.settings, [*job.options.get("prompts", ()), *words])
+    for said in reading.notes(job.settings, set(words))[:5]:
+        show.warn(said)
+    if job.given is None:
+        return job
+    settings = loras.ready(
+        job.settings, list(words), job.given, draws=draws, tell=show.say, warn=show.warn
+    )
+    return replace(job, settings=settings)
+
+
+def _go_on(
+    job: Job, folder: RunFolder, shots: Shots, needs: tuple[str, ...], start: Stages
+) -> None:
+    """The shots that `folder` does not hold yet, then what is said at the end."""
+    from .. import inputs as sources
+    from ..listing import remaining
+    from ..manifest import WriteError, read_lines, writing
+    from .annotate import annotate_run
+
+    options = job.options
+    file_away = functools.partial(files.file_away, folder.path, options=options)
+    if options.get("batch_size") is not None:
+        folder.forget_batch_sizes()
+    stopper = Stopper()
+    try:
+        retry = bool(options.get("retry_failed"))
+        left = remaining(shots, read_lines(folder.path), retry_failed=retry)
+        folder.forget(left.outdated)
+        if left.done and needs and job.inputs and sources.first_error(left.shots):
+            needs = ()  # what is left are broken files: no model is needed to say so
+        if options.get("copy_skipped") or options.get("sort_by_class"):
+            for line in read_lines(folder.path):
+                file_away(line)
+        summary = _go(job, left.shots, needs, folder, start, file_away, stopper)
+        summary.resumed = left.done
+        if stopper.code:
+            raise KeyboardInterrupt
+        formats, quiet = options.get("annotate", ()), options["as_json"]
+        with writing(folder.path):
+            written = annotate_run(folder.path, formats, quiet=quiet) if formats else None
+            _close(folder, summary, written, as_json=quiet)
+    except KeyboardInterrupt:
+        show.warn(f"stopped; {_go_on_with(folder)}")
+        raise SystemExit(stopper.code or 130) from None
+    except WriteError as error:
+        raise WriteError(f"{error}; once that is mended, {_go_on_with(folder)}") from None
+    unwritten = written is not None and written.errors and not written.files
+    if unwritten or (summary.total and summary.failed == summary.total):
+        raise SystemExit(1)
+
+
+def _go_on_with(folder: RunFolder) -> str:
+    done = len(folder.done)
+    pictures = "1 picture is" if done == 1 else f"{done} pictures are"
+    return f"visuals resume {folder.path} goes on: {pictures} done and kept"
+
+
+def _go(
+    job: Job,
+    shots: Shots,
+    needs: tuple[str, ...],
+    folder: RunFolder,
+    start: Stages,
+    file_away: Callable[[dict[str, Any]], None],
+    stopper: Stopper,
+) -> Summary:
+    from ..run import Summary, run_shots
+    from ..threads import Behind
+
+    summary, run = Summary(), job.settings.run
+    if not shots:
+        return summary
+
+    def smaller(stage: str, size: int) -> None:
+        show.warn(f"{stage}: out of memory; going on with {size} at a time")
+        folder.note_batch_size(stage, size)
+
+    def finish(line: dict[str, Any]) -> None:
+        file_away(folder.append(line))
+
+    with show.Bars(job.options["as_json"]) as bars:
+        stages = start
+        if needs:
+            from ..models import build_stages
+
+            stages = build_stages(job.settings, needs, tell=bars.say)
+            stages = replace(stages, load=start.load, mask=start.mask or stages.mask)
+        for name, size in folder.batch_sizes.items():
+            stage = getattr(stages, name, None)
+            if stage is not None:
+                stage.batch_size = min(stage.batch_size, size)
+        with stopper, Behind(folder.write, finish, depth=run.batch_size) as sink:
+            for shot in run_shots(
+                shots,
+                stages,
+                run_seed=run.seed,
+                retries=run.retries,
+                batch_size=run.batch_size,
+                progress=bars.update,
+                summary=summary,
+                stop=stopper,
+                smaller=smaller,
+            ):
+                sink.put(shot)
+    return summary
+
+
+def _close(
+    folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
+) -> None:
+    from ..manifest import read_lines, to_json
+    from ..report import write_report
+
+    report = write_report(folder.path)
+    if as_json:
+        paths = [
+            str(folder.path / (line["files"]["result"] or line["files"]["source"]))
+            for line in read_lines(folder.path)
+            if line["status"] in ("kept", "enhanced")
+        ]
+        record = {
+            "folder": str(folder.path),
+            "report": str(report),
+            "manifest": str(folder.path / "manifest.jsonl"),
+            "pictures": paths,
+            **summary.as_dict(),
+        }
+        if written is not None:
+            record["annotations"] = {k: str(path) for k, path in written.files.items()}
+            record["annotation_errors"] = written.errors
+        click.echo(to_json(record))
+    else:
+        show.closing(summary)
+        click.echo(f"pictures  {folder.path / 'images'}")
+        if written is not None:
+            show.annotated(written)
+        click.echo(f"report    {report}")

@@ -1,0 +1,57 @@
+"""`visuals resume`: a run folder gone on with, as its run.yaml says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import apply, errors
+
+
+@click.command()
+@click.argument("folder", metavar="RUN")
+@click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
+@apply("retry_failed", "batch_size", "dry_run", "json")
+@errors
+def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
+    """Go on with a run that was stopped, killed, or ran out of disk.
+
+    What its manifest.jsonl holds is done and is not made again. The settings are those of its
+    run.yaml. PHOTOS: where its photos lie now, if they moved.
+    """
+    from .. import run_yaml
+    from .going import carry_out
+    from .request import absolute, job_of
+
+    place = Path(folder).absolute()
+    record = run_yaml.read(place)
+    if not record:
+        raise run_yaml.RunFolderError(
+            f"{folder} is no run folder: expected {run_yaml.NAME} in it; "
+            "name the folder that `visuals run` wrote"
+        )
+    job = job_of(record, place, [absolute(given) for given in inputs])
+    if options["batch_size"] is None:
+        del options["batch_size"]
+        job.options.pop("batch_size", None)
+    else:
+        sections = ("generate", "detect", "segment", "rerender", "run")
+        sizes = {name: {"batch_size": options["batch_size"]} for name in sections}
+        job = _with_sizes(job, sizes)
+    job.options.update(options)
+    began = record.get("began_in")
+    if began and os.path.isdir(began):
+        os.chdir(began)  # relative paths in lists and settings mean what they meant
+    carry_out(job)
+
+
+def _with_sizes(job: Any, sizes: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    from ...configs.schema import check, merge
+
+    values = merge(job.settings.model_dump(mode="json"), sizes)
+    return replace(job, settings=check(values))

@@ -1,0 +1,114 @@
+"""run.yaml: what a run was asked for, so that it can be gone on with; and what differs.
+
+Holds the request, the settings, hashes of the models, versions, and the batch sizes that fitted
+into memory. Knows no shots, no models, no terminal.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import pictures
+
+NAME = "run.yaml"
+_FREE = (
+    "request.annotate",
+    "request.count",
+    "request.inputs",
+    "request.needs",
+    "request.options",
+    "request.preset",
+    "settings.run.retries",
+    "batch_sizes",
+    "began_in",
+    "versions",
+)
+"""What may change between a run and its continuation without changing a picture."""
+
+
+class RunFolderError(ValueError):
+    """A run folder that cannot be used; the message says got, expected, remedy."""
+
+
+class OtherSettings(RunFolderError):
+    """A folder that holds a run with other settings."""
+
+
+class WriteError(OSError):
+    """A run folder that takes no more: full, read-only, removed. The message says why."""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The record of a run folder; {} where there is none. Raises RunFolderError."""
+    import yaml
+
+    path = folder / NAME
+    if not path.is_file():
+        return {}
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise RunFolderError(f"{path}: not YAML ({where}); mend the file") from None
+    if not isinstance(record, dict):
+        raise RunFolderError(f"{path}: expected request and settings; set --out to a new folder")
+    return record
+
+
+def write(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record, whole or not at all."""
+    import yaml
+
+    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+    pictures.write(folder / NAME, text.encode())
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two records so that pictures would: `"key: was → is"` each.
+
+    >>> differences({"settings": {"a": 1, "b": 2}}, {"settings": {"a": 1, "b": 3}})
+    ['settings.b: 2 → 3']
+    """
+    return _differ({**old, "settings": _complete(old.get("settings"))}, new)
+
+
+def _differ(old: Any, new: Any, path: str = "") -> list[str]:
+    if path in _FREE or path.endswith(".batch_size"):
+        return []
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = {**old, **new}
+        return [d for k in keys for d in _differ(old.get(k), new.get(k), f"{path}.{k}"[not path :])]
+    return [] if old == new else [f"{path}: {_short(old)} → {_short(new)}"]
+
+
+def _complete(settings: Any) -> Any:
+    """Settings of an older version with what came to be since, so that it does not differ."""
+    from ..configs.schema import SettingsError, check
+
+    try:
+        return check(settings).model_dump(mode="json")
+    except (SettingsError, TypeError, ValueError):
+        return settings
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:28]}…{text[-28:]}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what makes the pictures."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from .. import __version__
+
+    out = {"visuals": __version__, "python": platform.python_version()}
+    for name in ("torch", "diffusers", "transformers", "peft", "numpy"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "not installed"
+    return out

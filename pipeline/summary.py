@@ -1,0 +1,68 @@
+"""What became of a run's shots, counted. Knows no stages, no files, no terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..stages.shot import Shot
+
+MOST_ERRORS = 100
+"""Messages of failed shots that a summary holds; the manifest has all."""
+
+
+@dataclass
+class Summary:
+    """What became of the shots, counted as they pass."""
+
+    made: int = 0
+    enhanced: int = 0
+    kept: int = 0
+    failed: int = 0
+    retried: int = 0
+    resumed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    per_stage: dict[str, float] = field(default_factory=dict)
+    changed_outside: int = 0
+    batch_sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return self.enhanced + self.kept + self.failed + self.skipped.total()
+
+    def count(self, shot: Shot) -> None:
+        if shot.status == "skipped" and shot.reason:
+            self.skipped[shot.reason.code] += 1
+        elif shot.status == "failed" and shot.failure:
+            self.failed += 1
+            said = shot.failure
+            where = "" if said.where == "load" else f"{said.where}: {said.kind}: "
+            if len(self.errors) < MOST_ERRORS:
+                self.errors.append(f"{shot.id}: {where}{said.message}")
+        elif shot.status == "enhanced":
+            self.enhanced += 1
+        else:
+            self.kept += 1
+        self.changed_outside += int(shot.metrics.get("changed_outside", 0))
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "total": self.total,
+            "made": self.made,
+            "enhanced": self.enhanced,
+            "kept": self.kept,
+            "skipped": dict(self.skipped),
+            "failed": self.failed,
+            "retried": self.retried,
+            "resumed": self.resumed,
+            "errors": self.errors,
+            "changed_outside": self.changed_outside,
+            "batch_sizes": dict(self.batch_sizes),
+            "seconds": round(self.seconds, 3),
+            "seconds_per_picture": round(self.seconds / max(self.total, 1), 3),
+            "seconds_per_stage": {k: round(v, 3) for k, v in self.per_stage.items()},
+        }

@@ -1,0 +1,295 @@
+"""Runs that are killed, stopped, refused by the disk or asked for twice; in processes of their own
+where signals and limits are in play."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from stand_ins import find
+
+from visuals.pipeline import inputs, pictures
+from visuals.pipeline.bench import survive
+from visuals.pipeline.cli import main
+from visuals.pipeline.lock import RunLock
+from visuals.pipeline.manifest import NAME, RunFolder, read_lines
+from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.threads import Behind
+
+FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+
+
+@pytest.fixture(autouse=True)
+def models(mini: Path) -> Path:
+    return mini
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    survive.photos(tmp_path / "photos", 6, 64)
+    return tmp_path / "photos"
+
+
+def visuals(*arguments: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def filtered(photos: Path, out: Path, *options: str, code: int = 0) -> Any:
+    return visuals("filter", str(photos), *FILTER, "--out", str(out), *options, code=code)
+
+
+def ids(folder: Path) -> list[str]:
+    return [line["id"] for line in read_lines(folder)]
+
+
+def cut(folder: Path, keep: int) -> None:
+    """The folder as a kill would leave it after `keep` pictures: a torn line, a half file."""
+    whole = (folder / NAME).read_text().splitlines(keepends=True)
+    (folder / NAME).write_text("".join(whole[:keep]) + whole[keep][:40])
+    (folder / "masks" / ".00005.png.x.part").write_bytes(b"half")
+
+
+# --- killed
+
+
+@pytest.mark.slow
+def test_killed_three_times_it_ends_as_if_it_had_not_been(
+    tmp_path: Path, mini_is_trained: bool
+) -> None:
+    count, kills = (200, 20) if os.environ.get("VISUALS_SURVIVE") else (8, 3)
+    everything = [] if mini_is_trained else list(FILTER[2:])
+    found = survive.survive(tmp_path, count=count, kills=kills, arguments=everything)
+    assert len(found["killed_at"]) == kills
+    assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0)
+    assert (found["files_broken"], found["half_written"]) == (0, 0) and found["files"] > count
+    assert found["largest_difference"] == 0 and found["lines_that_differ"] == 0
+
+
+# --- resumed
+
+
+def test_resume_needs_no_more_than_the_folder(photos: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    for place in (whole, out):
+        filtered(photos, place, "--batch-size", "1", "--sort-by-class")
+    cut(out, 2)
+    sorted_before = sorted(p.name for p in (out / "sorted").rglob("*.png"))
+    for path in (out / "sorted").rglob("*.png"):
+        path.unlink()
+    said = json.loads(visuals("resume", str(out), "--json").stdout)
+    assert said["resumed"] == 2 and said["total"] == 4
+    assert ids(out) == ids(whole) and not list(out.rglob("*.part"))
+    assert sorted(p.name for p in (out / "sorted").rglob("*.png")) == sorted_before
+    found = survive.compare(out, whole)
+    assert found["largest_difference"] == found["lines_that_differ"] == 0, found
+    again = json.loads(visuals("resume", str(out), "--json").stdout)
+    assert again["resumed"] == 6 and again["total"] == 0
+
+
+def test_photos_that_moved_and_were_added(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    filtered(photos, out)
+    moved = photos.rename(tmp_path / "elsewhere")
+    (moved / "00000.png").rename(moved / "renamed.png")
+    pictures.write(moved / "new.png", pictures.png(np.full((64, 64, 3), 90, np.uint8)))
+    (moved / "00001.png").write_bytes((moved / "00002.png").read_bytes())
+    visuals("resume", str(out), code=2)
+    said = json.loads(visuals("resume", str(out), str(moved), "--json").stdout)
+    assert said["resumed"] == 5 and said["total"] == 2
+    assert sorted(ids(out)) == [*(f"{k:05d}" for k in range(6)), "new"]
+
+
+def test_a_folder_that_holds_no_run(tmp_path: Path) -> None:
+    said = visuals("resume", str(tmp_path), code=2).stderr
+    assert "is no run folder: expected run.yaml" in said
+
+
+def test_other_settings_are_named_and_refused_or_forked(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    filtered(photos, out)
+    said = filtered(photos, out, "--mask-k", "1", "--seed", "5", code=2).stderr
+    assert "mask.mask_k: 0 → 1" in said or "mask.mask_k: none → 1" in said
+    assert "run.seed: 0 → 5" in said and "--fork" in said and said.count("\n") == 1
+    for resumed in (0, 6):
+        forked = filtered(photos, out, "--seed", "5", "--fork", "--json")
+        record = json.loads(forked.stdout)
+        assert record["folder"] == f"{out}-2" and record["resumed"] == resumed
+    filtered(photos, out, "--fork", "--batch-size", "2")
+    assert not (tmp_path / "out-3").exists() and len(ids(out)) == 6
+
+
+def test_failed_ones_are_tried_again(photos: Path, tmp_path: Path) -> None:
+    out, good = tmp_path / "out", (photos / "00003.png").read_bytes()
+    (photos / "00003.png").write_bytes(good[:100])
+    filtered(photos, out)
+    line = next(line for line in read_lines(out) if line["id"] == "00003")
+    assert line["status"] == "failed" and set(line["error"]) == {"kind", "message", "where"}
+    again = json.loads(visuals("resume", str(out), "--retry-failed", "--json", code=1).stdout)
+    assert again["failed"] == 1 and again["resumed"] == 5
+    (photos / "00003.png").write_bytes(good)
+    said = json.loads(visuals("resume", str(out), "--retry-failed", "--json").stdout)
+    assert said["total"] == 1 and said["failed"] == 0
+    assert sorted(ids(out)) == [f"{k:05d}" for k in range(6)]
+
+
+def test_a_second_writer_is_kept_out(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with RunLock(out):
+        said = filtered(photos, out, code=2).stderr
+    assert f"is being written to by process {os.getpid()} on" in said and said.count("\n") == 1
+    filtered(photos, out)
+    assert len(ids(out)) == 6
+
+
+# --- stopped
+
+
+def started(photos: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    """A filter run in a process of its own, once it has finished a picture."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "visuals", "filter", str(photos), *FILTER, "--batch-size", "1",
+         "--out", str(out), *options],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    while process.poll() is None and not survive.lines_in(out):
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.slow
+def test_ctrl_c_finishes_what_is_in_hand(tmp_path: Path) -> None:
+    survive.photos(tmp_path / "photos", 200, 64)
+    out = tmp_path / "out"
+    process = started(tmp_path / "photos", out)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130, said
+    done = len(ids(out))
+    assert 0 < done < 200 and f"visuals resume {out} goes on: {done} picture" in said
+    assert "Traceback" not in said and not list(out.rglob("*.part"))
+    assert all((out / line["files"]["source"]).is_file() for line in read_lines(out))
+
+
+# --- the disk
+
+
+LIMITED = """
+import resource, sys
+from visuals.pipeline.cli import main
+import visuals.pipeline.run as run
+real = run.run_shots
+def limited(*args, **kwargs):
+    for number, shot in enumerate(real(*args, **kwargs)):
+        if number == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        yield shot
+run.run_shots = limited
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_no_more(photos: Path, tmp_path: Path) -> None:
+    """A limit on file sizes from the fourth picture on stands for the full disk."""
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "filter", str(photos), *FILTER, "--batch-size", "1",
+         "--out", str(out)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"cannot write to {out}: File too large" in last
+    kept = len(ids(out))
+    assert 0 < kept <= 3 and f"visuals resume {out} goes on: {kept} picture" in last
+    visuals("resume", str(out))
+    assert len(set(ids(out))) == len(ids(out)) == 6
+
+
+def test_a_folder_removed_in_mid_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", request={}, settings={})
+    (folder.path / "run.yaml").unlink()
+    (shot,) = run_shots(inputs.prompted(["mug"], 1, prompt="x"), Stages())
+    with pytest.raises(OSError, match="removed or replaced in mid-run"):
+        folder.record(shot)
+    assert not (folder.path / NAME).exists()
+
+
+def test_a_line_that_did_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    folder = RunFolder(tmp_path / "run", request={}, settings={})
+    first, second = run_shots(inputs.prompted(["mug"], 2, prompt="x"), Stages())
+    folder.record(first)
+    whole = (folder.path / NAME).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot write to .*run: File too large"):
+            folder.append({"id": "later", "much": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (folder.path / NAME).read_bytes() == whole
+    folder.record(second)
+    assert ids(folder.path) == [first.id, second.id]
+
+
+# --- memory
+
+
+def test_batch_sizes_that_fitted_are_kept(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    filtered(photos, out)
+    folder = RunFolder(out, **_parts(out))
+    folder.note_batch_size("detect", 3)
+    assert RunFolder(out, **_parts(out)).batch_sizes == {"detect": 3}
+    assert yaml.safe_load((out / "run.yaml").read_text())["batch_sizes"] == {"detect": 3}
+
+
+def _parts(out: Path) -> dict[str, Any]:
+    record = yaml.safe_load((out / "run.yaml").read_text())
+    return {key: record[key] for key in ("request", "settings", "checkpoints")}
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Path]:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[2:6, 2:6, 0] = 255
+    data = pictures.png(image)
+    (tmp_path / "many").mkdir()
+    for number in range(800):
+        (tmp_path / "many" / f"{number:04d}.png").write_bytes(data)
+    yield tmp_path / "many"
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_pictures(many: Path, tmp_path: Path) -> None:
+    """With one finished picture of 64 × 64 held, 600 of them would be 20 MB more."""
+    folder = RunFolder(tmp_path / "run", request={}, settings={})
+    shots = inputs.photos([str(many)], ["mug"])
+    held = []
+    tracemalloc.start()
+    try:
+        stages = Stages(load=inputs.load, detect=find)
+        with Behind(folder.write, folder.append, depth=4) as sink:
+            for number, shot in enumerate(run_shots(shots, stages, batch_size=4)):
+                sink.put(shot)
+                if number in (200, 799):
+                    held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert len(folder.done) == 800 and held[1] - held[0] < 600_000, held

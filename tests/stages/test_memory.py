@@ -1,0 +1,81 @@
+"""Out of memory: the batch is halved until it fits, and what fitted is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from visuals.stages import batch
+from visuals.stages.memory import is_out_of_memory
+from visuals.stages.shot import Detection, Prompted, Shot
+
+CPU = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"  # noqa: E501
+
+
+def shots(count: int, found: int = 0) -> list[Shot]:
+    boxes = tuple(Detection((0, 0, 1 + k, 2), 0.5, "mug") for k in range(found))
+    return [Shot(str(k), Prompted("", "", k), ("mug",), detections=boxes) for k in range(count)]
+
+
+class Model:
+    """A stage whose memory holds `fits` things; a shot has as many as it has detections."""
+
+    def __init__(self, fits: int, batch_size: int = 8, error: Exception | None = None) -> None:
+        self.fits, self.batch_size = fits, batch_size
+        self.error = error or MemoryError()
+        self.sizes: list[int] = []
+
+    def __call__(self, some: Sequence[Shot]) -> list[Shot]:
+        return batch.apply(some, self.work, where="detect", stage=self)
+
+    def work(self, some: list[Shot]) -> list[Shot]:
+        things = sum(max(1, len(s.detections)) for s in some)
+        at_once = min(things, self.batch_size)
+        self.sizes.append(at_once)
+        if at_once > self.fits:
+            raise self.error
+        return [replace(s, image=np.zeros((1, 1, 3), np.uint8)) for s in some]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError(CPU)])
+def test_the_batch_is_halved_and_the_size_that_works_is_kept(error: Exception) -> None:
+    model = Model(fits=3, error=error)
+    out = model(shots(8))
+    assert [s.id for s in out] == [str(k) for k in range(8)]
+    assert all(s.image is not None and s.open for s in out)
+    assert model.sizes == [8, 4, 2, 2, 2, 2] and model.batch_size == 2
+    model(shots(4))
+    assert model.sizes[6:] == [2, 2]
+
+
+def test_one_shot_with_many_things_is_halved_too() -> None:
+    model = Model(fits=2, batch_size=4)
+    (shot,) = model(shots(1, found=6))
+    assert shot.image is not None and model.batch_size == 2
+
+
+def test_a_picture_that_is_too_large_alone_fails_alone_and_spoils_no_size() -> None:
+    model = Model(fits=0, batch_size=8)
+    (shot,) = model(shots(1))
+    assert shot.status == "failed" and shot.failure is not None
+    assert (shot.failure.kind, shot.failure.where) == ("MemoryError", "detect")
+    assert model.batch_size == 8
+
+
+def test_another_error_halves_nothing() -> None:
+    model = Model(fits=0, error=RuntimeError("shape mismatch"))
+    out = model(shots(4))
+    assert {s.status for s in out} == {"failed"} and model.batch_size == 8
+
+
+def test_torch_on_the_cpu_says_it_in_these_words() -> None:
+    import torch
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert not is_out_of_memory(RuntimeError("expected scalar type Half"))
