@@ -51,7 +51,7 @@ PLANS = {
         unet_batch=24,
         vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
-        decoder=Budget(_FOREVER, 1e-3, 64, decay_from=0.8, weight_decay=0.0, ema=0.998),
+        decoder=Budget(_FOREVER, 6e-4, 74, decay_from=0.87, weight_decay=0.0, ema=0.998),
         unet=Budget(_FOREVER, 8e-4, 137, warmup=100, decay_from=0.62, ema=0.998),
         controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
         controlnet_depth=Budget(_FOREVER, 8e-4, 28, decay_from=0.55, ema=0.995),

@@ -78,12 +78,12 @@ def killed(
         process = start(["resume", str(folder)] if begun else first)
         before = lines_in(folder)
         if len(stood) < kills:
-            # A kill leaves work for those that follow.
-            last = max(before, total - (kills - len(stood)))
+            # A kill leaves work for those that follow: an equal share of what is left to each.
+            last = before + (total - before) // (kills - len(stood) + 1)
             at = before if chance.random() < 0.2 else chance.randint(before, last)
             while process.poll() is None and lines_in(folder) < max(at, 1 if at else 0):
                 time.sleep(0.005)
-            time.sleep(chance.random() * (3.0 if at == before else 0.3))
+            time.sleep(chance.random() * (2.0 if at == before else 0.2))
             if process.poll() is None:
                 process.kill()
                 process.communicate()

@@ -155,7 +155,8 @@ def test_the_sweep_s_table_has_a_row_a_class(photos: Path) -> None:
     rows = result.stdout.splitlines()
     assert rows[0].strip() == "4 pictures; passing above"
     assert [row.split()[0] for row in rows[2:5]] == ["mug", "car", "any"]
-    assert "0.42" in rows[2] and rows[2].count("|") == 2
+    threshold = load_settings().detect.box_threshold
+    assert f"at {threshold:g}" in rows[2] and rows[2].count("|") == 2
 
 
 def test_trained_models_tell_a_look_alike_and_a_class_apart(

@@ -70,7 +70,7 @@ def cut(folder: Path, keep: int) -> None:
 def test_killed_three_times_it_ends_as_if_it_had_not_been(
     tmp_path: Path, mini_is_trained: bool
 ) -> None:
-    count, kills = (200, 20) if os.environ.get("VISUALS_SURVIVE") else (8, 3)
+    count, kills = (200, 20) if os.environ.get("VISUALS_SURVIVE") else (40, 3)
     everything = [] if mini_is_trained else list(FILTER[2:])
     found = survive.survive(tmp_path, count=count, kills=kills, arguments=everything)
     assert len(found["killed_at"]) == kills
