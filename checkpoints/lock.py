@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from . import whole
+
 NAME = "checkpoints.lock"
 SWITCH = "VISUALS_LOCK"
 """Environment: the lock file to use, in place of the default one."""
@@ -95,18 +97,7 @@ def write(pins: Mapping[str, Pin], path: Path) -> None:
         for repository, pin in sorted(pins.items())
     }
     text = yaml.safe_dump({"version": 1, "models": models}, sort_keys=False, width=200)
-    write_text(path, _HEAD + text)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file beside and rename it, so that it is whole at every moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    whole.write(path, (_HEAD + text).encode())
 
 
 def _pin(value: Mapping[str, Any]) -> Pin:

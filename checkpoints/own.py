@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from . import whole
 from .catalog import CATALOG, Entry, UnknownCheckpoint, entries, looks_like_repository
 
 FILE = "checkpoints.yaml"
@@ -120,7 +121,6 @@ def _values() -> dict[str, Mapping[str, Any]]:
 def _write(values: Mapping[str, Mapping[str, Any]]) -> None:
     import yaml
 
-    from .lock import write_text
-
     text = "# Your own names of models: visuals checkpoints add | remove\n"
-    write_text(config_folder() / FILE, text + yaml.safe_dump(dict(values), sort_keys=False))
+    text += yaml.safe_dump(dict(values), sort_keys=False)
+    whole.write(config_folder() / FILE, text.encode())

@@ -6,10 +6,8 @@ EXIF and 16-bit samples are kept beside the pixels. Bad files raise PictureError
 
 from __future__ import annotations
 
-import os
 import re
 import struct
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints.whole import write as write
 from . import colour, deep
 from .encode import png as png
 
@@ -218,20 +217,3 @@ def printable(path: str | Path) -> str:
     """A path for a message: control characters and what is not UTF-8 as escapes."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename: `path` holds all of `data` or what it held before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name may fill the 255 bytes that file systems allow: no more than its start is repeated.
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:16]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise

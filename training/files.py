@@ -6,14 +6,14 @@ EXIF orientation is applied. Whatever is wrong with a file is a FileProblem in o
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..checkpoints.whole import write as write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -103,22 +103,6 @@ def read(path: Path) -> Image.Image:
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))
             image = Image.alpha_composite(white, image)
         return _srgb(image).convert("RGB")
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename: `path` holds all of `data` or what it held before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def is_picture(path: Path) -> bool:

@@ -7,18 +7,25 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import Self
+
 
 class Wish:
-    """Within it, the first signal sets `made`; a second one raises KeyboardInterrupt.
+    """Within it, the first signal sets `made`; a second one raises KeyboardInterrupt. `code`: what
+    to exit with, 0 where nobody asked.
 
     Outside the main thread, where no signal arrives, it does nothing.
     """
 
     def __init__(self) -> None:
-        self.made = False
+        self.code = 0
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Wish:
+    @property
+    def made(self) -> bool:
+        return bool(self.code)
+
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._heard)
@@ -27,7 +34,11 @@ class Wish:
     def _heard(self, number: int, frame: Any) -> None:
         if self.made:
             raise KeyboardInterrupt
-        self.made = True
+        self.code = 128 + number
+        self._granted()
+
+    def _granted(self) -> None:
+        """What to say when the wish is heard."""
 
     def __exit__(
         self,

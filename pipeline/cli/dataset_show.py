@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import show
+
 if TYPE_CHECKING:
     from ...training.captioning import Captioned
     from ...training.catalogue import Fields
@@ -29,25 +31,7 @@ class Bar:
     """A progress bar on stderr from the first word on, with the remaining time; `quiet`: none."""
 
     def __init__(self, text: str, *, quiet: bool = False) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
+        self._progress = show.progress(quiet=quiet)
         self._task = self._progress.add_task(text, total=None)
 
     def __enter__(self) -> Bar:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
     from ..annotations import Annotations
     from ..run import Summary
 
@@ -38,6 +40,30 @@ def say(text: str) -> None:
     click.echo(f"visuals: {text}", err=True)
 
 
+def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:
+    """Bars on stderr: name, bar, count, these columns, remaining time; `quiet` shows none."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        *columns,
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+
+
 class Bars:
     """A progress bar per stage, with rate and remaining time; `quiet` shows none.
 
@@ -45,26 +71,9 @@ class Bars:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import TextColumn
 
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>11}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
+        self._progress = progress(TextColumn("{task.fields[rate]:>11}"), quiet=quiet)
         self._tasks: dict[str, Any] = {}
         self._worked: dict[str, tuple[int, float]] = {}
         self._last = time.perf_counter()
