@@ -26,6 +26,7 @@ STEPS = (
     "controlnet-depth",
     "lora",
     "detector",
+    "detector-crowd",
     "segmenter",
     "classifier",
     "blip",
@@ -48,8 +49,13 @@ PARTS = (
 def renders(bench: Bench) -> None:
     from .data import render_split
 
-    for split, count in (("val", bench.plan.val_pictures), ("train", bench.plan.train_pictures)):
-        render_split(bench.workdir / "renders", split, count, bench.plan.size, bench.workers)
+    plan = bench.plan
+    for split, count, size in (
+        ("val", plan.val_pictures, plan.size),
+        ("train", plan.train_pictures, plan.size),
+        ("crowd", plan.crowd_pictures, plan.crowd_size),
+    ):
+        render_split(bench.workdir / "renders", split, count, size, bench.workers)
 
 
 def vae(bench: Bench) -> None:
@@ -181,6 +187,14 @@ def detector(bench: Bench) -> None:
     budgets = plan.detector_warm, plan.detector_again if bench.start else plan.detector
     start = bench.start / "grounding-dino" if bench.start else None
     step.run(bench.state, bench.parts / "grounding-dino", train, val, budgets, start, bench.device)
+
+
+def detector_crowd(bench: Bench) -> None:
+    from . import detector as step
+
+    sets = [bench.renders("train"), bench.renders("crowd")]
+    out, budget = bench.parts / "grounding-dino", bench.plan.detector_crowd
+    step.run_crowd(bench.state, out, sets, bench.renders("val"), budget, bench.device)
 
 
 def segmenter(bench: Bench) -> None:

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 
-def soften(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Light, blur and noise, uint8 (H, W, 3)."""
+def soften(image: np.ndarray, rng: np.random.Generator, coarsest: float = 3.0) -> np.ndarray:
+    """Light, blur and noise, uint8 (H, W, 3); `coarsest`: how many times smaller it may get."""
     size = image.shape[0]
     x = image
     if rng.random() < 0.5:
-        small = int(size / rng.uniform(1.2, 3.0))
+        small = int(size / rng.uniform(1.2, coarsest))
         x = cv2.resize(x, (small, small), interpolation=cv2.INTER_AREA)
         x = cv2.resize(x, (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.3:

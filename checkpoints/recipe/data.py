@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
-SEEDS = {"train": 1_000_000, "val": 2_000_000}
-"""First seed of each split; `visuals bench quality` draws from 3,000,000 on."""
+SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001}
+"""First seed of each split; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
+4,100,000 the first alone."""
+CROWD = (0.12, 0.18, 0.20, 0.25, 0.25)
+"""Shares of pictures with 0 to 4 products in the split `crowd`."""
 CHUNK = 250
 
 
@@ -40,10 +43,15 @@ class Renders:
         return len(self.meta)
 
 
-def _draw(seeds: range, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def _draw(
+    seeds: range, size: int, crowded: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     from ...samples import studio
 
-    shots = [studio.render(seed, size) for seed in seeds]
+    def products(seed: int) -> int | None:
+        return int(np.random.default_rng(seed).choice(len(CROWD), p=CROWD)) if crowded else None
+
+    shots = [studio.render(seed, size, products=products(seed)) for seed in seeds]
     return (
         np.stack([s.image for s in shots]),
         np.stack([s.instances for s in shots]),
@@ -70,8 +78,10 @@ def render_split(folder: Path, split: str, count: int, size: int, workers: int) 
     starts = range(0, count, CHUNK)
     seeds = [range(SEEDS[split] + a, SEEDS[split] + min(a + CHUNK, count)) for a in starts]
     lines: list[str] = []
+    crowded = split == "crowd"
     with ProcessPoolExecutor(workers) as pool:
-        for start, chunk in zip(starts, pool.map(_draw, seeds, [size] * len(seeds)), strict=True):
+        drawn = pool.map(_draw, seeds, [size] * len(seeds), [crowded] * len(seeds))
+        for start, chunk in zip(starts, drawn, strict=True):
             stop = start + len(chunk[3])
             for name, part in zip(("images", "instances", "depth"), chunk, strict=False):
                 arrays[name][start:stop] = part

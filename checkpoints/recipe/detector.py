@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
 from torchvision.ops import box_convert, box_iou
@@ -25,9 +26,12 @@ ABSENT = (*vocabulary.OTHERS, *vocabulary.COLOURS)
 
 
 def example(
-    renders: Renders, i: int, rng: np.random.Generator
+    renders: Renders, i: int, rng: np.random.Generator, size: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """(image uint8, boxes float (n, 4) cxcywh in 0..1, labels) of an augmented picture."""
+    """(image uint8, boxes float (n, 4) cxcywh in 0..1, labels) of an augmented picture.
+
+    `size`: its side, if not that of the renders.
+    """
     image, instances = move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)
     boxes, labels = [], []
     for product in renders.meta[i]["products"]:
@@ -38,7 +42,10 @@ def example(
         x0, y0, x1, y1 = np.array(box) / image.shape[0]
         boxes.append([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
         labels.append(CLASSES.index(product["label"]))
-    return soften(image, rng), np.array(boxes, np.float32).reshape(-1, 4), labels
+    image = soften(image, rng, coarsest=3.0 * 128 / max(128, len(image)))
+    if size and size != len(image):
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
+    return image, np.array(boxes, np.float32).reshape(-1, 4), labels
 
 
 def phrases(labels: list[int], count: int, rng: np.random.Generator) -> tuple[list[str], list[int]]:
@@ -102,15 +109,27 @@ def warm_up(
 
 
 def fit(
-    model: Any, tok: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16
+    model: Any,
+    tok: Any,
+    renders: list[Renders],
+    *,
+    workdir: Path,
+    budget: Budget,
+    batch: int = 16,
+    size: int = 128,
+    name: str = "detector",
 ) -> None:
-    """Train the whole model on prompts of 1, 4 or 8 phrases."""
+    """Train the whole model on prompts of 1, 4 or 8 phrases.
+
+    `renders`: sets of pictures, each giving its share of a batch; `size`: side in pixels.
+    """
     device = device_of(model)
-    points = centres(renders.images.shape[1]).to(device)
+    points = centres(size).to(device)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         count = int(rng.choice((1, 4, 8), p=(0.4, 0.3, 0.3)))
-        shots = [example(renders, int(i), rng) for i in rng.integers(len(renders), size=batch)]
+        sets = [renders[k % len(renders)] for k in range(batch)]
+        shots = [example(some, int(rng.integers(len(some))), rng, size) for some in sets]
         prompts, truth = [], []
         for _, boxes, labels in shots:
             names, classes = phrases(labels, count, rng)
@@ -135,7 +154,7 @@ def fit(
         ahead = "bbox_embed" in key or "enc_output_norm" in key or "decoder.layer_norm" in key
         (fast if ahead else slow).append(parameter)
     train(
-        "detector",
+        name,
         workdir=workdir,
         modules={"model": model},
         loss_fn=loss_fn,
@@ -147,7 +166,7 @@ def fit(
 
 @torch.no_grad()
 def evaluate(
-    model: Any, tok: Any, renders: Renders, count: int, threshold: float
+    model: Any, tok: Any, renders: Renders, count: int, threshold: float, size: int = 128
 ) -> dict[str, float]:
     """Recall and false positives of class queries, and box IoU, on `count` pictures."""
     model.eval()
@@ -155,20 +174,21 @@ def evaluate(
     present: list[float] = []
     absent: list[float] = []
     ious: list[float] = []
+    side = renders.images.shape[1]
     for i in range(min(count, len(renders))):
-        x = to_tensor(renders.images[i : i + 1]).contiguous().to(device)
+        image = cv2.resize(np.array(renders.images[i]), (size, size), interpolation=cv2.INTER_CUBIC)
+        x = to_tensor(image[None]).contiguous().to(device)
         x = x.expand(len(CLASSES), -1, -1, -1)
         ids = tok([f"{c} ." for c in CLASSES], return_tensors="pt").input_ids.to(device)
         out = model(pixel_values=x, input_ids=ids, attention_mask=torch.ones_like(ids))
         scores, where = out.logits[:, :, 1].sigmoid().cpu(), out.pred_boxes.cpu()
-        size = renders.images.shape[1]
         for k, name in enumerate(CLASSES):
             mine = [p["box_xyxy"] for p in renders.meta[i]["products"] if p["label"] == name]
             best = scores[k].max().item()
             (present if mine else absent).append(best)
             if mine and best > threshold:
                 box = box_convert(where[k, scores[k].argmax()][None], "cxcywh", "xyxy")
-                ious.append(box_iou(box * size, torch.tensor(mine).float()).max().item())
+                ious.append(box_iou(box * side, torch.tensor(mine).float()).max().item())
     a, b = np.array(present), np.array(absent)
     grid = np.linspace(0.05, 0.8, 76)
     balanced = [(np.mean(a > t) + np.mean(b <= t)) / 2 for t in grid]
@@ -204,6 +224,26 @@ def run(
     else:
         model = GroundingDinoForObjectDetection.from_pretrained(start, dtype=torch.float32)
         model.to(device)
-    fit(model, tok, renders, workdir=workdir, budget=budgets[1])
+    fit(model, tok, [renders], workdir=workdir, budget=budgets[1])
     print("detector val", evaluate(model, tok, val, 300, 0.4), flush=True)
     detector_model.export(model, out)
+
+
+def run_crowd(
+    workdir: Path,
+    out: Path,
+    renders: list[Renders],
+    val: Renders,
+    budget: Budget,
+    device: str = "cpu",
+) -> None:
+    """The recipe's next step: train the finished model of `out` on, on up to four small products
+    a picture, seen at the size of the crowded renders (the last set)."""
+    from transformers import GroundingDinoForObjectDetection
+
+    size = renders[-1].images.shape[1]
+    tok = detector_model.tokenizer()
+    model = GroundingDinoForObjectDetection.from_pretrained(out, dtype=torch.float32).to(device)
+    fit(model, tok, renders, workdir=workdir, budget=budget, size=size, name="detector-crowd")
+    print("detector-crowd val", evaluate(model, tok, val, 300, 0.5, size), flush=True)
+    detector_model.export(model, out, size)

@@ -18,6 +18,8 @@ class Plan:
     size: int
     train_pictures: int
     val_pictures: int
+    crowd_pictures: int
+    crowd_size: int
     whole: int
     close: int
     vae_channels: tuple[int, ...]
@@ -34,6 +36,7 @@ class Plan:
     detector_warm: Budget
     detector: Budget
     detector_again: Budget
+    detector_crowd: Budget
     segmenter: Budget
     classifier: Budget
     blip: Budget
@@ -44,6 +47,8 @@ PLANS = {
         size=128,
         train_pictures=20_000,
         val_pictures=1_000,
+        crowd_pictures=8_000,
+        crowd_size=192,
         whole=20_000,
         close=8_000,
         vae_channels=(16, 32, 64, 96),
@@ -60,6 +65,7 @@ PLANS = {
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
         detector_again=Budget(_FOREVER, 4e-4, 36, decay_from=0.2, ema=0.997, weight_decay=0.02),
+        detector_crowd=Budget(_FOREVER, 4e-4, 70, decay_from=0.3, ema=0.997, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
         blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),
@@ -68,6 +74,8 @@ PLANS = {
         size=128,
         train_pictures=60_000,
         val_pictures=1_000,
+        crowd_pictures=24_000,
+        crowd_size=192,
         whole=60_000,
         close=24_000,
         vae_channels=(32, 64, 96, 128),
@@ -84,6 +92,7 @@ PLANS = {
         detector_warm=Budget(_FOREVER, 1e-3, 2, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 10, decay_from=0.4, ema=0.998, weight_decay=0.02),
         detector_again=Budget(_FOREVER, 4e-4, 5, decay_from=0.2, ema=0.998, weight_decay=0.02),
+        detector_crowd=Budget(_FOREVER, 4e-4, 8, decay_from=0.3, ema=0.998, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 5, warmup=100, decay_from=0.4, ema=0.998),
         classifier=Budget(_FOREVER, 2e-3, 1, warmup=30, decay_from=0.3, ema=0.99),
         blip=Budget(_FOREVER, 1e-3, 5, warmup=200, decay_from=0.4, ema=0.998),
@@ -92,6 +101,8 @@ PLANS = {
         size=128,
         train_pictures=250,
         val_pictures=50,
+        crowd_pictures=50,
+        crowd_size=192,
         whole=60,
         close=20,
         vae_channels=(16, 16, 16, 16),
@@ -108,6 +119,7 @@ PLANS = {
         detector_warm=_BRIEF,
         detector=_BRIEF,
         detector_again=_BRIEF,
+        detector_crowd=_BRIEF,
         segmenter=_BRIEF,
         classifier=_BRIEF,
         blip=_BRIEF,
