@@ -19,6 +19,7 @@ from .captions import CaptionSettings
 from .drawing import BaseLoraSettings, HiresSettings, IPAdapterSettings, RefinerSettings
 from .finding import ClassSettings, MaskSettings, VerifySettings
 from .finding import Section as _Section
+from .hosted import ReplicateSettings, check_host
 
 HERE = Path(__file__).parent
 NULL = object()
@@ -36,9 +37,13 @@ class SettingsError(ValueError):
 class GenerateSettings(_Section):
     """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `vae`: in the place of the
     model's own; `init_image`: a picture to begin from, drawn over at `prompt_strength`, 0 to 1;
-    `fuse_loras`: add LoRAs into the weights, faster where all prompts have the same ones."""
+    `fuse_loras`: add LoRAs into the weights, faster where all prompts have the same ones;
+    `backend`: where it is drawn; `version`: the model there."""
 
     model: str
+    backend: Literal["local", "replicate"] = "local"
+    version: str | None = None
+    replicate: ReplicateSettings | None = None
     vae: str | None = None
     base_loras: tuple[BaseLoraSettings, ...] = ()
     lora_dirs: tuple[str, ...] = ()
@@ -57,6 +62,11 @@ class GenerateSettings(_Section):
     hires: HiresSettings | None = None
     ip_adapter: IPAdapterSettings | None = None
     batch_size: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _a_host_is_told_its_model(self) -> GenerateSettings:
+        check_host(self.backend, self.version)
+        return self
 
 
 class DetectSettings(_Section):

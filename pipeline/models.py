@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import classes, drawing, loras, wildcards
+from . import classes, drawing, hosted, loras, wildcards
 from .run import Stages
 
 if TYPE_CHECKING:
@@ -52,9 +52,11 @@ def build_stages(
     parts: dict[str, Any] = {}
     pipe = None
     with torch.inference_mode():
-        if "generate" in needs or "rerender" in needs:
+        if "generate" in needs and hosted.draws(settings):
+            parts["generate"] = hosted.generator(settings, tell)
+        if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
             pipe = drawing.text_to_image(settings, device=device, dtype=dtype, tell=tell)
-        if "generate" in needs:
+        if "generate" in needs and "generate" not in parts:
             parts["generate"] = drawing.generator(
                 pipe, settings, device=device, dtype=dtype, tell=tell
             )

@@ -39,7 +39,8 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
     facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
     if image is not None:
         facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"
-    facts["Model"] = settings["generate"]["model"]
+    hosted = not drawn and getattr(shot.source, "prediction", None)
+    facts["Model"] = settings["generate"]["version" if hosted else "model"]
     if drawn:
         facts |= {
             "Denoising strength": shot.metrics.get("strength", stage["strength"]),

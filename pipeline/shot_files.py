@@ -134,6 +134,7 @@ class ShotFiles:
                 "content": getattr(source, "content", None),
                 "prompt": getattr(source, "prompt", None),
                 "seed": source.seed,
+                "prediction": getattr(source, "prediction", None),
                 "classes": list(shot.classes),
                 "edit": shot.edit,
                 "prompts": list(shot.prompts),

@@ -61,11 +61,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A picture that stage 1 is to draw."""
+    """A picture that stage 1 is to draw. `prediction`: `id` and `version` where a host drew it."""
 
     prompt: str
     negative_prompt: str
     seed: int
+    prediction: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,13 @@ def classes(
     from ...configs.schema import load_settings
     from ...stages.classes import MERGED, SCENE
     from ..classes import resolve, texts, without_prompts
+    from ..hosted import draws
     from ..inputs import is_run_folder
     from ..words import unknown_words
 
     given = options.get("classes", ())
-    reader = settings.detect.model if inputs else settings.generate.model
+    here = not inputs and not draws(settings)
+    reader = settings.generate.model if here else settings.detect.model
     known = known_words(reader)
     earlier = is_run_folder(inputs)
     unneeded = earlier or options.get("mask")

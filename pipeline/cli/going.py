@@ -72,11 +72,15 @@ def carry_out(job: Job) -> None:
 
 
 def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
-    """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong."""
-    from .. import loras, reading
+    """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong,
+    or where the host of stage 1 cannot be asked."""
+    from .. import hosted, loras, reading
     from ..models import check_words
 
     words = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
+    if draws and hosted.draws(job.settings):
+        hosted.check(job.settings)
+        draws = False  # the host has not got the LoRAs: their size is none of its pictures'
     check_words(job.settings, [*job.options.get("prompts", ()), *words])
     for said in reading.notes(job.settings, set(words))[:5]:
         show.warn(said)

@@ -1,0 +1,76 @@
+"""The settings of stage 1 on somebody else's machine: Replicate's API and its models' inputs.
+
+Knows no network, no stages, no command line. `schema` joins them to the settings of a run.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import Field
+
+from .finding import Section
+
+_VERSION = re.compile(r"[\w.-]+/[\w.-]+(:[0-9a-f]{64})?|[0-9a-f]{64}")
+
+SCHEDULERS = {
+    "DDIM": "DDIM",
+    "DPM++ 2M": "DPMSolverMultistep",
+    "DPM++ 2M Karras": "KarrasDPM",
+    "Euler": "K_EULER",
+    "Euler a": "K_EULER_ANCESTRAL",
+    "Heun": "HeunDiscrete",
+    "PLMS": "PNDM",
+    "PNDM": "PNDM",
+}
+"""A1111's samplers as cog-sdxl's `scheduler` (github.com/replicate/cog-sdxl, predict.py)."""
+
+
+class InputNames(Section):
+    """What the model calls each input; null: it has none, and it is not sent. The default are the
+    names of cog-sdxl."""
+
+    prompt: str = "prompt"
+    negative_prompt: str | None = "negative_prompt"
+    width: str | None = "width"
+    height: str | None = "height"
+    num_outputs: str | None = "num_outputs"
+    scheduler: str | None = "scheduler"
+    num_inference_steps: str | None = "num_inference_steps"
+    guidance_scale: str | None = "guidance_scale"
+    seed: str | None = "seed"
+    refine: str | None = "refine"
+    high_noise_frac: str | None = "high_noise_frac"
+    lora_scale: str | None = "lora_scale"
+    replicate_weights: str | None = "replicate_weights"
+
+
+class ReplicateSettings(Section):
+    """How Replicate is asked. `inputs`: sent as they are, over all else; `schedulers`: samplers by
+    the names that the model gives them; `weights`, `lora_scale` (0 to 1): a LoRA trained there;
+    `plain_prompts`: take A1111's weights off, which few models there read; `timeout`: seconds
+    that a prediction may take, its queue included."""
+
+    input_names: InputNames = Field(default_factory=InputNames)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    schedulers: dict[str, str] = Field(default_factory=dict)
+    weights: str | None = None
+    lora_scale: float | None = Field(None, ge=0, le=1)
+    plain_prompts: bool = True
+    timeout: int = Field(600, ge=5, le=86400)
+
+
+def check_host(backend: str, version: str | None) -> None:
+    """Raises ValueError where a host is not told which model to run, or in words that it does not
+    know: owner/name:version, the version alone, or owner/name of an official model."""
+    if version is not None and not _VERSION.fullmatch(version):
+        raise ValueError(
+            f"generate.version {version!r}: expected owner/name:version with its 64 digits, or "
+            "owner/name of an official model; copy it from the model's page"
+        )
+    if backend != "local" and version is None:
+        raise ValueError(
+            f"generate.backend {backend} without a model: expected generate.version, "
+            "owner/name:version, as the model's page has it"
+        )
