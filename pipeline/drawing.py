@@ -35,8 +35,11 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
     return pipe
 
 
-def generator(pipe: Any, settings: Settings, *, device: str, dtype: Any, tell: Tell) -> Any:
-    """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for."""
+def generator(
+    pipe: Any, settings: Settings, *, device: str, dtype: Any, tell: Tell, loaded: Any = None
+) -> Any:
+    """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for. `loaded`: that
+    refiner's pipeline, where it is there already."""
     from ..checkpoints import load
     from ..stages.generate import Generator
     from ..stages.passes import Hires, Refiner
@@ -45,8 +48,9 @@ def generator(pipe: Any, settings: Settings, *, device: str, dtype: Any, tell: T
     g, r = settings.generate, settings.refiner
     refiner = None
     if r:
-        tell(f"loading {r.model}")
-        loaded = load.load_refiner(r.model, pipe, device=device, dtype=dtype)
+        if loaded is None:
+            tell(f"loading {r.model}")
+            loaded = load.load_refiner(r.model, pipe, device=device, dtype=dtype)
         refiner = Refiner(loaded, r.high_noise_frac)
     return Generator(
         pipe,

@@ -190,16 +190,23 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     )
 
 
-def rerenderer(inpaint: Any, settings: Settings, *, conditioning_scale: float | None = None) -> Any:
+def rerenderer(
+    inpaint: Any,
+    settings: Settings,
+    *,
+    conditioning_scale: float | None = None,
+    led: Any = None,
+) -> Any:
     """Stage 3 over a loaded ControlNet inpainting pipeline.
 
-    `conditioning_scale` goes over the settings' own; 0 switches the ControlNets off.
+    `conditioning_scale` goes over the settings' own; 0 switches the ControlNets off. `led`: the
+    `Controlled` of the settings, where they are loaded already.
     """
     from ..stages.rerender import Rerenderer
     from . import controls
 
     r = settings.rerender
-    led = controls.build(settings, device=device_and_dtype(settings)[0])
+    led = led or controls.build(settings, device=device_and_dtype(settings)[0])
     controls.check_modes(inpaint, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
