@@ -16,8 +16,8 @@ from visuals.pipeline.report import overlay, write_report
 from visuals.pipeline.run import run_shots
 
 KEYS = {
-    "id", "input", "content", "prompt", "seed", "classes", "edit", "prompts", "status",
-    "reason", "notes", "detections", "files", "metrics", "seconds", "error",
+    "id", "input", "content", "prompt", "seed", "prediction", "classes", "edit", "prompts",
+    "status", "reason", "notes", "detections", "files", "metrics", "seconds", "error",
 }  # fmt: skip
 
 
