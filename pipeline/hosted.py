@@ -6,6 +6,7 @@ Knows settings and the environment. REPLICATE_API_TOKEN is never written anywher
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,19 @@ def check(settings: Settings) -> None:
                 f"what the model calls it in generate.replicate.inputs"
             )
     _values(settings)
+
+
+def notes(prompts: Iterable[str]) -> list[str]:
+    """What to know of prompts that a host draws from."""
+    from ..stages.prompt import parse
+
+    names = dict.fromkeys(tag.name for text in prompts for tag in parse(text)[1])
+    if not names:
+        return []
+    return [
+        f"the host has not got LoRA {', '.join(names)}: stage 1 draws without; one that was "
+        "trained there is named by generate.replicate.weights"
+    ]
 
 
 def generator(settings: Settings, tell: Any = lambda text: None) -> Any:

@@ -80,6 +80,8 @@ def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
     words = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
     if draws and hosted.draws(job.settings):
         hosted.check(job.settings)
+        for said in hosted.notes(words):
+            show.warn(said)
         draws = False  # the host has not got the LoRAs: their size is none of its pictures'
     check_words(job.settings, [*job.options.get("prompts", ()), *words])
     for said in reading.notes(job.settings, set(words))[:5]:
