@@ -41,17 +41,29 @@ def generator(
     """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for. `loaded`: that
     refiner's pipeline, where it is there already."""
     from ..checkpoints import load
-    from ..stages.generate import Generator
-    from ..stages.passes import Hires, Refiner
-    from . import loras, pictures
+    from ..stages.passes import Refiner
 
-    g, r = settings.generate, settings.refiner
+    r = settings.refiner
     refiner = None
     if r:
         if loaded is None:
             tell(f"loading {r.model}")
             loaded = load.load_refiner(r.model, pipe, device=device, dtype=dtype)
         refiner = Refiner(loaded, r.high_noise_frac)
+    return _generator(pipe, settings, refiner)
+
+
+def again(generator: Any, settings: Settings) -> Any:
+    """Stage 1 with other settings, over the models that `generator` has."""
+    return _generator(generator.pipe, settings, generator.passes.refiner)
+
+
+def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
+    from ..stages.generate import Generator
+    from ..stages.passes import Hires
+    from . import loras, pictures
+
+    g = settings.generate
     return Generator(
         pipe,
         steps=g.steps,

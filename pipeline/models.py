@@ -6,12 +6,13 @@ loaded once, and only those of the stages that were asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import classes, drawing, hosted, loras, wildcards
 from .run import Stages
+from .varied import Varied
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
@@ -53,12 +54,15 @@ def build_stages(
     pipe = None
     with torch.inference_mode():
         if "generate" in needs and hosted.draws(settings):
-            parts["generate"] = hosted.generator(settings, tell)
+            parts["generate"] = Varied(
+                hosted.generator(settings, tell), settings, hosted.generator, "generate."
+            )
         if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
             pipe = drawing.text_to_image(settings, device=device, dtype=dtype, tell=tell)
         if "generate" in needs and "generate" not in parts:
-            parts["generate"] = drawing.generator(
-                pipe, settings, device=device, dtype=dtype, tell=tell
+            first = drawing.generator(pipe, settings, device=device, dtype=dtype, tell=tell)
+            parts["generate"] = Varied(
+                first, settings, lambda own: drawing.again(first, own), "generate."
             )
         if "detect" in needs:
             from ..stages.detect import Detector
@@ -90,7 +94,13 @@ def build_stages(
             parts["mask"] = _masker(settings)
         if "rerender" in needs:
             tell(f"loading {', '.join(c.model for c in settings.leading)}")
-            parts["rerender"] = rerenderer(inpaint_pipeline(settings, pipe), settings)
+            last = rerenderer(inpaint_pipeline(settings, pipe), settings)
+            parts["rerender"] = Varied(
+                last,
+                settings,
+                lambda own: rerenderer(last.pipe, own, led=last.controls),
+                *("rerender.", "generate.clip_skip"),
+            )
     return Stages(**parts)
 
 

@@ -9,6 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..configs.schema import merge
+from .rows import nested
+
 if TYPE_CHECKING:
     from ..stages.shot import Shot
 
@@ -21,6 +24,7 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
     `settings`: a run's, as plain values. Where several prompts were drawn from they are joined by
     [SEP]. There are no hashes of models here: A1111's are of single files.
     """
+    settings = merge(settings, nested(shot.settings))
     drawn = shot.status == "enhanced"
     stage = settings.get("rerender" if drawn else "generate")
     if not stage or not (drawn or hasattr(shot.source, "prompt")):

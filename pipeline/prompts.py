@@ -1,8 +1,12 @@
-"""A file of prompts, one a line, for the pictures that stage 1 draws. Knows no models."""
+"""A file of prompts, one a line, for the pictures that stage 1 draws (`tables` reads those with
+settings of their own). Knows no models."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Endings of the files that `tables` reads."""
 
 
 class PromptFileError(ValueError):
@@ -14,15 +18,7 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
 
     Raises PromptFileError for a file that is missing, not text, or holds no prompt.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise PromptFileError(f"{path}: not UTF-8 text; expected one prompt a line") from None
-    except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
-        raise PromptFileError(
-            f"{path}: {why}; expected a text file with one prompt a line; set --prompt-file"
-        ) from None
+    text = decoded(path, "one prompt a line")
     prompts = [" ".join(line.split()) for line in text.splitlines()]
     prompts = [line for line in prompts if line and not line.startswith("#")]
     if not prompts:
@@ -30,3 +26,19 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
             f"{path}: no prompt in it; expected one a line (lines that start with # are notes)"
         )
     return tuple(prompts)
+
+
+def decoded(path: str | Path, expected: str) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark; raises PromptFileError."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise PromptFileError(
+            f"{path}: {why}; expected a text file with {expected}; set --prompt-file"
+        ) from None
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise PromptFileError(f"{path}: not UTF-8 text; expected {expected}") from None

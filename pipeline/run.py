@@ -82,6 +82,8 @@ def run_shots(
             if not taken:
                 break
             batch, attempts = [s for s, _ in taken], [a for _, a in taken]
+            company = tuple((shot.id, shot.seed) for shot in batch)
+            batch = [replace(shot, company=company) for shot in batch]
             meter.loaded(sum(a == 0 for a in attempts))
             for name in BEFORE[1:]:
                 batch = _through(name, batch, stages, meter, summary, smaller)

@@ -81,6 +81,10 @@ def _differ(old: Any, new: Any, path: str = "") -> list[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = {**old, **new}
         return [d for k in keys for d in _differ(old.get(k), new.get(k), f"{path}.{k}"[not path :])]
+    rows = isinstance(old, list) and isinstance(new, list) and len(old) == len(new)
+    if rows and all(isinstance(one, Mapping) for one in [*old, *new]):
+        pairs = zip(old, new, strict=True)
+        return [d for k, pair in enumerate(pairs) for d in _differ(*pair, f"{path}.{k}")]
     return [] if old == new else [f"{path}: {_short(old)} → {_short(new)}"]
 
 

@@ -133,10 +133,13 @@ class ShotFiles:
                 "input": getattr(source, "path", None),
                 "content": getattr(source, "content", None),
                 "prompt": getattr(source, "prompt", None),
+                "negative_prompt": getattr(source, "negative_prompt", None),
                 "seed": source.seed,
                 "prediction": getattr(source, "prediction", None),
                 "classes": list(shot.classes),
                 "edit": shot.edit,
+                "settings": dict(shot.settings),
+                "batch": [list(one) for one in shot.company],
                 "prompts": list(shot.prompts),
                 "status": shot.status,
                 "reason": None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
+from . import rows, show
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -28,18 +28,21 @@ def classes(
     from ..inputs import is_run_folder
     from ..words import unknown_words
 
-    given = options.get("classes", ())
+    given, theirs = rows.classes(options, settings)
     here = not inputs and not draws(settings)
     reader = settings.generate.model if here else settings.detect.model
     known = known_words(reader)
     earlier = is_run_folder(inputs)
-    unneeded = earlier or options.get("mask")
+    unneeded = earlier or options.get("mask") or options.get("rows")
     if not given and not unneeded and not set(settings.classes) - {MERGED, SCENE}:
         known_names = f" ({', '.join(known['classes'])})" if known else ""
         raise click.UsageError(f"no --class: expected the product to look for{known_names}")
+    before = settings
     settings, names, warnings = resolve(
-        settings, given, known, preset=options["preset"], fallback=not earlier
+        settings, [*given, *theirs], known, preset=options["preset"], fallback=not earlier
     )
+    if theirs:
+        names = resolve(before, given, known, preset=options["preset"])[1] if given else []
     for warning in warnings:
         show.warn(warning)
     if options.get("prompt") is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import asked, files, show
+from . import asked, files, rows, show
 from .options import parse_changes
 from .request import Job
 
@@ -87,6 +87,7 @@ def work(
     if options.get("prompts") and (inputs or options.get("prompt") is not None):
         other = "PHOTOS" if inputs else "--prompt"
         raise click.UsageError(f"--prompt-file with {other}: expected one of them")
+    options = rows.of(options, settings, needs_classes=bool(needs))
     if inputs and options.get("init_image"):
         show.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
     require(options.get("annotate", ()))
@@ -108,8 +109,22 @@ def shots_of(
     from .. import inputs as sources
 
     edit, seed = options.get("edit") or "", settings.run.seed
+    g = settings.generate
+    if not inputs and options.get("rows"):
+        from ..rows import shots as of_rows
+
+        return (
+            of_rows(
+                options["rows"],
+                classes,
+                prompt=g.prompt,
+                negative_prompt=g.negative_prompt,
+                edit=edit,
+                run_seed=seed,
+            ),
+            None,
+        )
     if not inputs:
-        g = settings.generate
         return (
             sources.prompted(
                 classes,

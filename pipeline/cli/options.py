@@ -23,10 +23,16 @@ def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 
 
 def _prompts(ctx: click.Context, option: click.Parameter, given: str | None) -> Any:
-    from ..prompts import PromptFileError, read_prompts
+    from ..prompts import TABLES, PromptFileError, read_prompts
 
+    if given is None:
+        return ()
     try:
-        return read_prompts(given) if given is not None else ()
+        if given.lower().endswith(TABLES):
+            from ..tables import read_table
+
+            return read_table(given)
+        return read_prompts(given)
     except PromptFileError as error:
         raise click.BadParameter(str(error), ctx, option) from None
 
@@ -47,10 +53,11 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "prompt_file": click.option(
         "--prompt-file",
+        "--prompts",
         "prompts",
         metavar="FILE",
         callback=_prompts,
-        help="Prompts, one a line, that the pictures take in turn.",
+        help="Prompts, one a line, that the pictures take in turn; or a .csv, .jsonl of rows.",
     ),
     "annotate": click.option(
         "--annotate",

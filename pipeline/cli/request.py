@@ -10,14 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files, show
+from . import files, rows, show
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..encode import Format
     from ..manifest import RunFolder
 
-_NOT_KEPT = ("out", "changes", "dry_run", "as_json", "fork", "retry_failed", "prompts", "classes")
+_NOT_KEPT = (
+    "out",
+    "changes",
+    "dry_run",
+    "as_json",
+    "fork",
+    "retry_failed",
+    "prompts",
+    "classes",
+    "rows",
+)
 """Options that say nothing of the run, or that stand elsewhere in run.yaml."""
 
 
@@ -40,6 +50,11 @@ class Job:
         """The request for run.yaml: `visuals resume` needs no more than this and the settings."""
         options = self.options
         mask = options.get("mask")
+        lines = [row.plain() for row in options.get("rows", ())]
+        words: dict[str, Any] = {
+            "prompts": None if lines else list(options.get("prompts", ())) or None
+        }
+        words |= {"rows": lines} if lines else {}
         return {
             "command": self.command,
             "needs": list(self.needs),
@@ -48,7 +63,7 @@ class Job:
             "classes": list(self.classes),
             "count": options.get("count"),
             "edit": options.get("edit") or "",
-            "prompts": list(options.get("prompts", ())) or None,
+            **words,
             "mask": mask and os.path.abspath(mask),
             "options": {k: v for k, v in options.items() if k not in _NOT_KEPT and _is_plain(v)},
         }
@@ -60,6 +75,7 @@ def job_of(record: dict[str, Any], folder: Path, inputs: Sequence[str] = ()) -> 
     `inputs`: where its pictures lie now, in place of where they lay.
     """
     from ...configs.schema import SettingsError, check
+    from ..rows import Row
     from ..run_yaml import NAME, RunFolderError
 
     request = record.get("request") or {}
@@ -74,6 +90,7 @@ def job_of(record: dict[str, Any], folder: Path, inputs: Sequence[str] = ()) -> 
         raise RunFolderError(f"{folder / NAME}: {error}; mend the file") from None
     given = dict(request.get("options") or {}, out=str(folder), mask=request["mask"])
     given |= {"prompts": tuple(request["prompts"] or ()), "count": request["count"]}
+    given = rows.with_rows(given, [Row(**row) for row in request.get("rows") or ()], settings)
     return Job(
         command=request["command"],
         inputs=tuple(inputs or request["inputs"]),
