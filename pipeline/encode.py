@@ -14,6 +14,8 @@ import numpy as np
 from . import deep
 
 _LONGEST = {"png": 2**31 - 1, "jpeg": 65_535, "webp": 16_383}
+_LONGEST_XMP = 65_500
+"""What a segment of a JPEG holds."""
 _COMMENT, _EXIF_IFD, _HEAD = 0x9286, 0x8769, 33
 """EXIF's UserComment and the table that holds it; a PNG's signature and first chunk."""
 
@@ -57,13 +59,24 @@ class Format:
         icc_profile: bytes | None = None,
         exif: bytes | None = None,
         text: str = "",
+        lineage: str = "",
+        xmp: bytes = b"",
     ) -> bytes:
-        """The file's bytes; `pixels` uint8 or uint16 (H, W, 3). `text`: A1111's parameters.
+        """The file's bytes; `pixels` uint8 or uint16 (H, W, 3). `text`: A1111's parameters;
+        `lineage`: the record that PNG holds beside them; `xmp`: a packet.
 
         Raises EncodeError for what `refusal` says.
         """
         if self.name == "png":
-            return png(pixels, alpha=alpha, icc_profile=icc_profile, exif=exif, text=text)
+            return png(
+                pixels,
+                alpha=alpha,
+                icc_profile=icc_profile,
+                exif=exif,
+                text=text,
+                lineage=lineage,
+                xmp=xmp,
+            )
         why = self.refusal((pixels.shape[1], pixels.shape[0]), alpha)
         if why:
             raise EncodeError(why)
@@ -74,6 +87,8 @@ class Format:
         options |= {"subsampling": 0} if self.name == "jpeg" else {"exact": True, "method": 4}
         if icc_profile:
             options["icc_profile"] = icc_profile
+        if xmp and (self.name == "webp" or len(xmp) <= _LONGEST_XMP):
+            options["xmp"] = xmp
         for table in (commented(exif, text), exif, None):
             out = io.BytesIO()
             try:
@@ -92,16 +107,23 @@ def png(
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     text: str = "",
+    lineage: str = "",
+    xmp: bytes = b"",
 ) -> bytes:
     """PNG bytes of uint8 or uint16 (H, W, 3) RGB or uint8 (H, W) grey; alpha of the same depth.
 
-    Profiles and A1111's parameters `text` are put in where they are given.
+    Profiles, A1111's parameters `text`, the record `lineage` and the packet `xmp` are put in where
+    they are given.
     """
     from PIL.PngImagePlugin import PngInfo, putchunk
 
     info = PngInfo()
     if text:
         info.add_text("parameters", text)
+    if lineage:
+        info.add_itxt("visuals", lineage, zip=True)
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     if pixels.dtype == np.uint16:
         if icc_profile:
             info.add(b"iCCP", b"ICC Profile\0\0" + _deflate(icc_profile))
@@ -114,7 +136,7 @@ def png(
             putchunk(out, *chunk[:2])
         out.write(data[_HEAD:])
         return out.getvalue()
-    beside = {"icc_profile": icc_profile, "exif": exif, "pnginfo": info if text else None}
+    beside = {"icc_profile": icc_profile, "exif": exif, "pnginfo": info if info.chunks else None}
     out = io.BytesIO()
     _image(pixels, alpha).save(out, "PNG", **{k: v for k, v in beside.items() if v})
     return out.getvalue()

@@ -99,7 +99,9 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         self.output = output or Format()
-        self._files = ShotFiles(self.path, settings=settings, output=self.output)
+        made = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
+        made["versions"] = run_yaml.versions()
+        self._files = ShotFiles(self.path, made=plain(made), output=self.output)
         self._lock = threading.Lock()
         record = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
         try:

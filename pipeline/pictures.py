@@ -67,6 +67,22 @@ def header(path: str | Path) -> Header:
     return _opened(Path(path), lambda image, head: _header(image))
 
 
+def texts(path: str | Path) -> dict[str, str]:
+    """The texts that stand in a picture file beside its pixels, by name; `xmp` is the packet.
+
+    Raises PictureError as `read`.
+    """
+
+    def found(image: Any, head: bytes) -> dict[str, str]:
+        out = {str(k): v for k, v in image.info.items() if isinstance(v, str)}
+        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or ""
+        text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
+        return {**out, "xmp": text}
+
+    texts: dict[str, str] = _opened(Path(path), found)
+    return texts
+
+
 def read(path: str | Path) -> Picture:
     """Decode a picture file; raises PictureError in one line, whatever is wrong with it.
 

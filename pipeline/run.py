@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -82,7 +82,7 @@ def run_shots(
             if not taken:
                 break
             batch, attempts = [s for s, _ in taken], [a for _, a in taken]
-            company = tuple((shot.id, shot.seed) for shot in batch)
+            company = tuple(bare(shot) for shot in batch)
             batch = [replace(shot, company=company) for shot in batch]
             meter.loaded(sum(a == 0 for a in attempts))
             for name in BEFORE[1:]:
@@ -180,22 +180,17 @@ def _worth_another(shot: Shot, stages: Stages, attempt: int, retries: int) -> bo
 def _again(shot: Shot, run_seed: int, attempt: int) -> Shot:
     """The shot as it began, with the seed of its next attempt."""
     source = replace(shot.source, seed=shot_seed(run_seed, shot.id, attempt))
-    fresh: Mapping[str, float] = {}
-    return replace(
-        shot,
-        source=source,
-        image=None,
-        detections=(),
-        control=None,
-        blend=None,
-        result=None,
-        prompts=(),
-        negative_prompts=(),
-        status="pending",
-        reason=None,
-        failure=None,
-        metrics=fresh,
-        seconds=fresh,
+    return replace(bare(shot), source=source)
+
+
+def bare(shot: Shot) -> Shot:
+    """The shot as it began: what it is made of, and nothing that a stage added."""
+    return type(shot)(
+        id=shot.id,
+        source=shot.source,
+        classes=shot.classes,
+        edit=shot.edit,
+        settings=shot.settings,
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import parameters, pictures
+from . import lineage, parameters, pictures
 from .encode import Format
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ class ShotFiles:
     """Writes the files of shots into `path`; several threads may call `write` at once."""
 
     def __init__(
-        self, path: Path, *, settings: Mapping[str, Any], output: Format | None = None
+        self, path: Path, *, made: Mapping[str, Any], output: Format | None = None
     ) -> None:
+        """`made`: what run.yaml says."""
         self.path = path
         self.output = output or Format()
-        self._settings = settings
+        self._made = made
 
     def write(self, shot: Shot) -> dict[str, Any]:
         """The shot's files written, and its line. A shot that cannot be encoded fails alone;
@@ -79,13 +80,17 @@ class ShotFiles:
         """Write a whole picture with all that stands beside it; what is final goes to `images/`
         in the run's format, a source is PNG. Returns its name."""
         output = self.output if final else Format()
+        said = lineage.record(shot, self._made) if final else ""
+        settings = self._made.get("settings") or {}
         name = f"{'images' if final else 'sources'}/{shot.id}{output.ending}"
         data = output.encode(
             pixels if deep is None else deep,
             alpha=shot.alpha,
             icc_profile=shot.icc_profile,
             exif=shot.exif,
-            text=parameters.text(shot, self._settings) if final else "",
+            text=parameters.text(shot, settings) if final else "",
+            lineage=said,
+            xmp=lineage.xmp(shot, "" if output.exact else said) if final else b"",
         )
         pictures.write(self.path / name, data)
         return name
@@ -139,7 +144,7 @@ class ShotFiles:
                 "classes": list(shot.classes),
                 "edit": shot.edit,
                 "settings": dict(shot.settings),
-                "batch": [list(one) for one in shot.company],
+                "batch": [[one.id, one.seed] for one in shot.company],
                 "prompts": list(shot.prompts),
                 "status": shot.status,
                 "reason": None

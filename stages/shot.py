@@ -88,8 +88,8 @@ class Shot:
     the re-render was pasted: where it is 0, `result` equals `image`. `deep`, `deep_result`: the
     same two with 16 bits a sample, uint16 (H, W, 3), where the source has them. `prompts`,
     `negative_prompts`: what stage 3 drew its instances from; `notes`: what a user should know of
-    the source. `settings`: those of its own over the run's, by dotted name; `company`: id and
-    seed of each shot that went through the stages in one batch with it, itself among them.
+    the source. `settings`: those of its own over the run's, by dotted name; `company`: the
+    shots that went through the stages in one batch with it, itself among them, as they began.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Shot:
     classes: tuple[str, ...]
     edit: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    company: tuple[tuple[str, int], ...] = ()
+    company: tuple[Shot, ...] = ()
     image: np.ndarray | None = None
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None

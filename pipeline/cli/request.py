@@ -79,6 +79,10 @@ def job_of(record: dict[str, Any], folder: Path, inputs: Sequence[str] = ()) -> 
     from ..run_yaml import NAME, RunFolderError
 
     request = record.get("request") or {}
+    if request.get("command") == "replay":
+        raise RunFolderError(
+            f"{folder} is a replay: to go on with it, repeat its command with --out {folder}"
+        )
     if "needs" not in request:
         raise RunFolderError(
             f"{folder / NAME} does not say how the run goes on: it was begun by the library or an "

@@ -16,8 +16,9 @@ from visuals.pipeline.report import overlay, write_report
 from visuals.pipeline.run import run_shots
 
 KEYS = {
-    "id", "input", "content", "prompt", "seed", "prediction", "classes", "edit", "prompts",
-    "status", "reason", "notes", "detections", "files", "metrics", "seconds", "error",
+    "id", "input", "content", "prompt", "negative_prompt", "seed", "prediction", "classes", "edit",
+    "prompts", "settings", "batch", "status", "reason", "notes", "detections", "files", "metrics",
+    "seconds", "error",
 }  # fmt: skip
 
 

@@ -1,0 +1,151 @@
+"""`visuals replay`: finished pictures made again from what they say of themselves, and compared."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import show
+from .options import apply, errors, parse_changes
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+    from ..compare import Compared
+    from ..replay import Plan
+
+
+@click.command()
+@click.argument("target", metavar="RUN|PICTURE")
+@click.argument("shots", nargs=-1, metavar="[SHOT]...")
+@click.option(
+    "--photos",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(exists=True, path_type=Path),
+    help="Where the photos of a PICTURE lie; may be repeated.",
+)
+@click.option("--out", metavar="DIR", help="Folder of the new pictures. Default: runs/<time>.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Another seed for the first shot; the next ones count up.",
+)
+@apply("device", "set", "json")
+@errors
+def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any) -> None:
+    """Make the shots of a RUN again, or one PICTURE from what stands in its file.
+
+    All shots that did not fail, or those of the ids SHOT, go into a new folder, and their pixels
+    are compared with the old ones: exit code 1 where they are not equal. With --set or --seed the
+    pictures are others, and nothing but that is said.
+    """
+    from ...configs.schema import check
+    from .. import replay as replays
+    from ..compare import differences
+    from ..models import check_words, fingerprints
+
+    changes = parse_changes(options["changes"])
+    asked = bool(changes) or options["seed"] is not None
+    if options["device"]:
+        changes["run.device"] = options["device"]
+    if Path(target).is_dir():
+        plan = replays.of_run(Path(target), shots)
+    elif shots:
+        raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
+    else:
+        plan = replays.of_picture(Path(target), options["photos"])
+    plan = replays.changed(plan, changes, options["seed"])
+    settings = check(plan.settings)
+    prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
+    if {"generate", "rerender"} & set(plan.needs):
+        check_words(settings, prompts)
+    checkpoints = fingerprints(settings, prompts)
+    for said in [*plan.notes, *(() if asked else differences(plan, checkpoints))]:
+        show.warn(f"{said}: pixels may differ")
+    place = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
+    compared = _make(plan, settings, place, checkpoints, target, quiet=options["as_json"])
+    _say(compared, place, options["as_json"], changed=asked)
+    if not asked and not all(one.equal for one in compared):
+        raise SystemExit(1)
+
+
+def _make(
+    plan: Plan,
+    settings: Settings,
+    place: Path,
+    checkpoints: dict[str, str],
+    target: str,
+    *,
+    quiet: bool,
+) -> list[Compared]:
+    """The wanted shots made into `place`, or what it does not hold yet, each compared."""
+    from dataclasses import replace
+
+    from .. import manifest
+    from .. import replay as replays
+    from ..compare import compare
+    from ..encode import Format
+    from ..lock import RunLock
+    from ..models import build_stages
+    from ..run import Stages
+
+    output = Format(settings.run.format, settings.run.quality)
+    needs = ("rerender",) if plan.masks else plan.needs
+    request = {
+        "command": "replay",
+        "needs": list(plan.needs),
+        "of": str(Path(target).absolute()),
+        "shots": list(plan.wanted),
+        "seeds": [s.seed for batch in plan.batches for s in batch.shots if s.id in batch.wanted],
+        "masks_given": plan.masks is not None,
+    }
+    manifest.make(place)
+    with RunLock(place), show.Bars(quiet) as bars:
+        folder = manifest.RunFolder(
+            place,
+            request=request,
+            settings=settings.model_dump(mode="json"),
+            checkpoints=checkpoints,
+            output=output,
+        )
+        if set(plan.wanted) - set(folder.done):
+            stages = Stages()
+            if needs:
+                stages = build_stages(settings, needs, tell=bars.say)
+            stages = replace(stages, load=replays.loader(plan, output))
+            if plan.masks:
+                stages = replace(stages, mask=None)
+            for shot in replays.make(plan, stages, done=folder.done, progress=bars.update):
+                folder.record(shot)
+        return [compare(plan.wanted[id_], folder.done[id_], place) for id_ in plan.wanted]
+
+
+def _say(compared: list[Compared], place: Path, as_json: bool, *, changed: bool) -> None:
+    from ..manifest import NAME, to_json
+    from ..report import write_report
+
+    report = write_report(place)
+    if as_json:
+        shots = [
+            {
+                "id": one.id,
+                "status": one.now,
+                "equal": one.equal,
+                "changed": one.changed,
+                "largest": one.largest,
+            }
+            for one in compared
+        ]
+        record = {"folder": str(place), "manifest": str(place / NAME), "shots": shots}
+        click.echo(to_json({**record, "equal": sum(one.equal for one in compared)}))
+        return
+    for one in compared:
+        click.echo(f"{one.id}\t{one}")
+    same = sum(one.equal for one in compared)
+    why = "as asked" if changed else "another device or library rounds otherwise"
+    rest = f"; the others are not ({why})" if same < len(compared) else ""
+    click.echo(f"{same} of {len(compared)} are equal{rest}", err=True)
+    click.echo(f"report    {report}")

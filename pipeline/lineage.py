@@ -1,0 +1,134 @@
+"""Where a picture comes from, written into its file: all that makes it again, and what machines
+are to know of it (IPTC's digital source type).
+
+PNG holds the record as the text `visuals`, JPEG and WebP within their XMP. Knows no models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape, unescape
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..stages.shot import Shot
+
+KEY = "visuals"
+_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:visuals="urn:visuals:lineage">
+<Iptc4xmpExt:DigitalSourceType>{type}</Iptc4xmpExt:DigitalSourceType>
+<xmp:CreatorTool>{tool}</xmp:CreatorTool>{record}
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+_RECORD = re.compile(r"<visuals:record>(.*?)</visuals:record>", re.DOTALL)
+
+
+class LineageError(ValueError):
+    """A picture that does not say how it was made; the message says got, expected, remedy."""
+
+
+def record(shot: Shot, made: Mapping[str, Any]) -> str:
+    """All that makes a finished shot again, as JSON; "" for a photo as it came.
+
+    `made`: the run's `request`, `settings`, `checkpoints` and `versions`. Of a photo stand its
+    name and SHA-256, not its folder.
+    """
+    if not _type(shot):
+        return ""
+    request = made.get("request") or {}
+    values = {
+        "versions": made.get("versions") or {},
+        "command": request.get("command", ""),
+        "needs": list(request.get("needs") or ()),
+        "masks_given": masks_given(request),
+        "settings": made.get("settings") or {},
+        "checkpoints": made.get("checkpoints") or {},
+        "id": shot.id,
+        "batch": [source(one) for one in shot.company or (shot,)],
+        "detections": [
+            {
+                "label": found.label,
+                "score": round(float(found.score), 4),
+                "box_xyxy": [round(float(v), 2) for v in found.box_xyxy],
+                "mask_sha256": None if found.mask is None else _digest(found.mask),
+            }
+            for found in shot.detections
+        ],
+    }
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def source(shot: Shot) -> dict[str, Any]:
+    """What a shot begins from, as plain values without folders."""
+    begins: Any = shot.source
+    values: dict[str, Any] = {"id": shot.id, "seed": shot.seed, "classes": list(shot.classes)}
+    if hasattr(begins, "prompt"):
+        values |= {"prompt": begins.prompt, "negative_prompt": begins.negative_prompt}
+    else:
+        content = begins.content or {}
+        values["photo"] = {"name": Path(begins.path).name, "sha256": content.get("sha256")}
+    if shot.edit:
+        values["edit"] = shot.edit
+    if shot.settings:
+        values["settings"] = dict(shot.settings)
+    return values
+
+
+def masks_given(request: Mapping[str, Any]) -> bool:
+    """Whether the masks came from the user or an earlier run, not from stage 2."""
+    of_a_run = request.get("command") == "enhance" and not request.get("classes")
+    return bool(request.get("mask") or request.get("masks_given")) or of_a_run
+
+
+def xmp(shot: Shot, said: str = "") -> bytes:
+    """The XMP packet of a finished shot's picture, with the record where one is given; b"" for a
+    photo as it came."""
+    from .. import __version__
+
+    kind = _type(shot)
+    if not kind:
+        return b""
+    inner = f"\n<visuals:record>{escape(said)}</visuals:record>" if said else ""
+    packet = _PACKET.format(type=_TYPES + kind, tool=escape(f"visuals {__version__}"), record=inner)
+    return packet.encode()
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The record of a picture file; raises LineageError where it holds none, and PictureError."""
+    from . import pictures
+
+    said = pictures.texts(path)
+    text = said.get(KEY, "")
+    found = _RECORD.search(said.get("xmp", ""))
+    if not text and found:
+        text = unescape(found[1])
+    try:
+        values = json.loads(text or "null")
+        if isinstance(values, dict) and {"settings", "needs", "batch", "id"} <= set(values):
+            return values
+    except ValueError:
+        pass
+    raise LineageError(
+        f"{pictures.printable(path)} does not say how it was made: expected a picture as visuals "
+        "wrote it, not saved again by another program"
+    )
+
+
+def _type(shot: Shot) -> str:
+    drawn = hasattr(shot.source, "prompt")
+    if drawn:
+        return "trainedAlgorithmicMedia"
+    return "compositeWithTrainedAlgorithmicMedia" if shot.status == "enhanced" else ""
+
+
+def _digest(mask: np.ndarray) -> str:
+    return hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
