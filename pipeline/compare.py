@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import pictures, run_yaml
-from .replay import Plan, Wanted
+from .plans import Plan, Wanted
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .options import apply, errors, parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..compare import Compared
-    from ..replay import Plan
+    from ..plans import Plan
 
 
 @click.command()
@@ -43,7 +43,7 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     pictures are others, and nothing but that is said.
     """
     from ...configs.schema import check
-    from .. import replay as replays
+    from .. import plans
     from ..compare import differences
     from ..models import check_words, fingerprints
 
@@ -52,12 +52,12 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     if options["device"]:
         changes["run.device"] = options["device"]
     if Path(target).is_dir():
-        plan = replays.of_run(Path(target), shots)
+        plan = plans.of_run(Path(target), shots)
     elif shots:
         raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
     else:
-        plan = replays.of_picture(Path(target), options["photos"])
-    plan = replays.changed(plan, changes, options["seed"])
+        plan = plans.of_picture(Path(target), options["photos"])
+    plan = plans.changed(plan, changes, options["seed"])
     settings = check(plan.settings)
     prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
     if {"generate", "rerender"} & set(plan.needs):

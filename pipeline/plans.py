@@ -1,0 +1,233 @@
+"""What makes finished shots again, read from their run or from a picture file.
+
+A shot is made in the batch that it was made in: floating-point sums depend on it. Makes nothing
+itself (see `replay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import lineage, listing, manifest, run_yaml
+
+if TYPE_CHECKING:
+    from ..stages.shot import Shot
+
+
+class ReplayError(ValueError):
+    """What cannot be made again; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A shot to be made again: what its run says became of it. `picture`: the file, None where it
+    had none."""
+
+    id: str
+    status: str
+    picture: Path | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Bare shots as they went through the stages together; `wanted`: ids of those it is for, the
+    others kept them company."""
+
+    wanted: tuple[str, ...]
+    shots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that makes shots again. `masks`: the run folder whose masks were given, None where
+    stage 2 found them; `checkpoints` and `versions`: of then; `notes`: what hinders an equal
+    picture."""
+
+    settings: Mapping[str, Any]
+    needs: tuple[str, ...]
+    wanted: Mapping[str, Wanted]
+    batches: tuple[Batch, ...]
+    masks: Path | None
+    checkpoints: Mapping[str, str]
+    versions: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
+    """The plan for shots of a run folder, all that did not fail where none are named.
+
+    Raises ReplayError for a name that is none of its shots, RunFolderError for no run folder.
+    """
+    record = run_yaml.read(folder)
+    request = record.get("request") or {}
+    if "needs" not in request:
+        raise ReplayError(
+            f"{folder} does not say how it was made: expected a folder that `visuals run`, "
+            "generate, filter or enhance wrote"
+        )
+    lines = manifest.Done(folder / manifest.NAME)
+    unknown = [id_ for id_ in ids if id_ not in lines]
+    if unknown:
+        from ..configs.schema import nearest
+
+        raise ReplayError(
+            f"{folder} has no shot {unknown[0]!r}{nearest(unknown[0], list(lines))}; "
+            "expected ids as in its manifest.jsonl"
+        )
+    wanted: dict[str, Wanted] = {}
+    groups: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for id_ in ids or lines:
+        line = lines[id_]
+        if line["status"] == "failed" and not ids:
+            continue
+        name = line["files"]["result"] or line["files"]["source"]
+        wanted[id_] = Wanted(id_, line["status"], folder / name if name else None)
+        batch = line.get("batch") or [[id_, line["seed"]]]
+        groups.setdefault(tuple((one, seed) for one, seed in batch), []).append(id_)
+    if not wanted:
+        raise ReplayError(f"{folder} holds no finished shot: expected some; run it first")
+    batches, lost = [], set()
+    for group, own in groups.items():
+        absent = {one for one, _ in group if one not in lines}
+        others = _from_pictures(absent, [wanted[id_].picture for id_ in own])
+        lost |= absent - set(others)
+        known = ((one, seed) for one, seed in group if one in lines or one in others)
+        shots = (others.get(one) or _shot(lines[one], seed) for one, seed in known)
+        batches.append(Batch(tuple(own), tuple(shots)))
+    notes = [f"{', '.join(sorted(lost))}: of their batch, but not in {folder}"] if lost else []
+    return Plan(
+        settings=record["settings"],
+        needs=tuple(request["needs"]),
+        wanted=wanted,
+        batches=tuple(batches),
+        masks=folder if lineage.masks_given(request) else None,
+        checkpoints=record.get("checkpoints") or {},
+        versions=record.get("versions") or {},
+        notes=tuple(notes),
+    )
+
+
+def of_picture(path: Path, photos: Sequence[Path] = ()) -> Plan:
+    """The plan for one picture file by its own record; `photos`: where the photos that it was made
+    of may lie. One in its run's folder goes by that folder.
+
+    Raises LineageError for a picture without a record, ReplayError where a photo is missing.
+    """
+    run = path.resolve().parents[1] if len(path.resolve().parents) > 1 else None
+    if run and (run / manifest.NAME).is_file():
+        for line in manifest.read_lines(run):
+            name = line["files"]["result"] or line["files"]["source"]
+            if name and (run / name) == path.resolve():
+                return of_run(run, [line["id"]])
+    said = lineage.read(path)
+    if said.get("masks_given"):
+        raise ReplayError(
+            f"{path}: its masks were given, and do not stand in the picture; replay its run folder"
+        )
+    batch = [_begun(one, path, photos) for one in said["batch"]]
+    own = next((k for k, one in enumerate(batch) if one and one.id == said["id"]), None)
+    if own is None:
+        photos_of = {one["id"]: one.get("photo") or {} for one in said["batch"]}
+        photo = photos_of.get(said["id"], {}).get("name")
+        raise ReplayError(
+            f"{path} was made of the photo {photo!r}, which is not beside it; "
+            "say where it lies: --photos FOLDER"
+        )
+    lost = [one["id"] for one, shot in zip(said["batch"], batch, strict=True) if shot is None]
+    return Plan(
+        settings=said["settings"],
+        needs=tuple(said["needs"]),
+        wanted={said["id"]: Wanted(said["id"], "", path)},
+        batches=(Batch((said["id"],), tuple(shot for shot in batch if shot is not None)),),
+        masks=None,
+        checkpoints=said.get("checkpoints") or {},
+        versions=said.get("versions") or {},
+        notes=(f"the photos of {', '.join(lost)}, of its batch, are not there",) if lost else (),
+    )
+
+
+def _shot(line: Mapping[str, Any], seed: int) -> Shot:
+    """The shot of a manifest line as it began, with the seed of that attempt."""
+    from ..stages.shot import FileInput, Prompted, Shot
+
+    begins: Any
+    if line["input"] is None:
+        begins = Prompted(line["prompt"], line.get("negative_prompt") or "", seed)
+    else:
+        begins = FileInput(line["input"], seed, line.get("content"))
+    return Shot(
+        id=line["id"],
+        source=begins,
+        classes=tuple(line["classes"]),
+        edit=line.get("edit") or "",
+        settings=line.get("settings") or {},
+    )
+
+
+def _from_pictures(ids: Collection[str], files: Sequence[Path | None]) -> dict[str, Shot]:
+    """The shots of these ids that the records of picture files tell of."""
+    out: dict[str, Shot] = {}
+    for path in files if ids else ():
+        try:
+            batch = lineage.read(path)["batch"] if path else ()
+        except ValueError:
+            continue
+        begun = (_begun(one, path, ()) for one in batch if path and one["id"] in ids)
+        out |= {shot.id: shot for shot in begun if shot}
+    return out
+
+
+def _begun(values: Mapping[str, Any], beside: Path, photos: Sequence[Path]) -> Shot | None:
+    """The shot of a picture's record; None where its photo is not found."""
+    photo, input_, content = values.get("photo"), None, None
+    if photo:
+        found = _find(photo, [beside.parent, *photos])
+        if found is None:
+            return None
+        input_, content = str(found), {"sha256": photo["sha256"]}
+    return _shot({**values, "input": input_, "content": content}, values["seed"])
+
+
+def _find(photo: Mapping[str, Any], places: Sequence[Path]) -> Path | None:
+    """The photo of that content: by its name first, then any picture of a folder."""
+    for place in places:
+        files = [place] if place.is_file() else [place / photo["name"]]
+        files += sorted(place.iterdir()) if place.is_dir() and place != places[0] else []
+        for file in files:
+            try:
+                if listing.content(file)["sha256"] == photo["sha256"]:
+                    return file
+            except OSError:
+                continue
+    return None
+
+
+def changed(plan: Plan, changes: Mapping[str, Any], seed: int | None) -> Plan:
+    """The plan with other settings, by dotted name, also over the shots' own; and other seeds:
+    `seed` for its first shot, the next count up."""
+    numbers = {id_: k for k, id_ in enumerate(plan.wanted)}
+
+    def other(shot: Shot, wanted: bool) -> Shot:
+        own = {k: v for k, v in shot.settings.items() if k not in changes}
+        source = shot.source
+        if seed is not None and wanted:
+            source = replace(source, seed=(seed + numbers[shot.id]) % 2**32)
+        return replace(shot, settings=own, source=source)
+
+    from ..configs.schema import NULL, merge
+
+    nested: dict[str, Any] = {}
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = None if value is NULL else value
+    batches = tuple(
+        Batch(b.wanted, tuple(other(shot, shot.id in b.wanted) for shot in b.shots))
+        for b in plan.batches
+    )
+    return replace(plan, settings=merge(plan.settings, nested), batches=batches)
