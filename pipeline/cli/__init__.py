@@ -31,6 +31,7 @@ _COMMANDS = {
     "bench": ("bench", "bench", "Measure what the models are worth."),
     "lora": ("lora", "lora", "What LoRA files are: format, base, rank, trigger words, hashes."),
     "config": ("config", "config", "Show presets and settings."),
+    "doctor": ("doctor", "doctor", "What this machine has, and which presets fit on it."),
     "checkpoints": ("checkpoints", "checkpoints", "List, fetch, verify and name models."),
 }
 

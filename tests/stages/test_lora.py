@@ -132,6 +132,25 @@ def test_three_chained_of_three_formats_weigh_and_switch(
     unharmed(pipe, before)
 
 
+@pytest.mark.parametrize(("form", "conv"), FORMS)
+def test_three_chained_of_each_format_are_what_the_hand_computes(
+    pipe: Any, kind: str, form: str, conv: bool, tmp_path: Path
+) -> None:
+    alpha = None if form == "diffusers" else 2.0
+    weights = {"a": (0.7, 0.7), "b": (-0.4, 0.2), "c": (1.0, 0.0)}  # of the UNet, of the encoders
+    made = []
+    for seed, (name, both) in enumerate(weights.items(), 1):
+        changes = tiny.deltas(pipe, conv=conv, seed=seed, every=seed, alpha=alpha)
+        tiny.write(changes, tmp_path / f"{name}.safetensors", form, kind)
+        made.append((changes, *both))
+    before = plain(pipe)
+    tags = " ".join(f"<lora:{n}:unet={u}:te={te}>" for n, (u, te) in weights.items())
+    lora.attach(pipe, parse(tags)[1], [tmp_path])
+    check(pipe, before, *made)
+    lora.attach(pipe, [], [tmp_path])
+    unharmed(pipe, before)
+
+
 def test_what_files_leave_out(pipe: Any, kind: str, tmp_path: Path) -> None:
     """No alpha, alpha 0, no `text_model`, halves of the text encoder alone, PEFT's own folder."""
     changes = tiny.deltas(pipe, conv=False, seed=4, every=4, alpha=None)

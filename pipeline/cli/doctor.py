@@ -1,0 +1,68 @@
+"""`visuals doctor`: device, memory, libraries, cache, and which presets fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import apply, errors
+
+
+@click.command()
+@apply("device", "json")
+@errors
+def doctor(device: str | None, as_json: bool) -> None:
+    """Show what this machine has and which presets fit on it. Loads no model, fetches nothing."""
+    import json
+    from dataclasses import asdict
+
+    from .. import doctor as doctors
+
+    found = doctors.report(device or "auto")
+    if as_json:
+        needs = {name: asdict(need) for name, need in found["presets"].items()}
+        click.echo(json.dumps({**found, "presets": needs}))
+        return
+    for name, text in _lines(found):
+        click.echo(f"{name:<14}{text}")
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    from ..doctor import EXTRAS
+
+    on, memory, cache = found["device"], found["memory"], found["cache"]
+    missing = {n: EXTRAS[n] for n, v in found["libraries"].items() if v is None and n in EXTRAS}
+    there = [f"{n} {v}" for n, v in found["libraries"].items() if v is not None]
+    switches = ["offline"] if cache["offline"] else []
+    switches += ["a token is there" if cache["token"] else "no token: gated models are refused"]
+    lines = [
+        ("visuals", f"{found['visuals']}, Python {found['python']}, {found['system']}"),
+        ("device", f"{on['name']} ({on['why']}), {on['dtype']}, {_room(on)}"),
+        (
+            "memory",
+            f"{_gib(memory['gib'])}, {_gib(memory['available_gib'])} free, {memory['cores']} cores",
+        ),
+        ("libraries", ", ".join(there)),
+    ]
+    if missing:
+        extras = ",".join(dict.fromkeys(missing.values()))
+        what = ", ".join(missing)
+        lines.append(("not there", f"{what}: pip install 'visuals[{extras}]' where you want them"))
+    lines.append(
+        (
+            "cache",
+            f"{cache['folder']}, {cache['models']} models, {_gib(cache['free_gib'])} free on the "
+            f"disk; {', '.join(switches)}",
+        )
+    )
+    lines.append(("lock", cache["lock"] or "none: the first visuals checkpoints pull makes one"))
+    return [*lines, *((name, str(need)) for name, need in found["presets"].items())]
+
+
+def _room(on: dict[str, Any]) -> str:
+    return f"{_gib(on['memory_gib'])}, {_gib(on['free_gib'])} free"
+
+
+def _gib(value: float | None) -> str:
+    return "unknown memory" if value is None else f"{value:g} GiB"

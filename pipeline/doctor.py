@@ -1,0 +1,199 @@
+"""What this machine has, and what each preset would need of it. Loads no model, asks no network."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..configs.schema import Settings
+
+_GIB = 2**30
+LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy", "pillow")
+EXTRAS = {
+    "controlnet_aux": "aux",
+    "gradio": "ui",
+    "pycocotools": "annotate",
+    "ray": "ray",
+    "bitsandbytes": "train",
+}
+"""Packages that some commands need, and the extra that installs them."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What models run on. `why`: what chose it; memory in GiB of that device, None where it cannot
+    be told."""
+
+    name: str
+    why: str
+    dtype: str
+    memory_gib: float | None
+    free_gib: float | None
+
+
+@dataclass(frozen=True)
+class Need:
+    """A preset and this machine. `memory_gib`: advised for its models together, at their own size,
+    None where nothing is known of them; `missing`: models that are not on this disk; `broken`: why
+    the preset cannot be read."""
+
+    preset: str
+    memory_gib: float | None
+    missing: tuple[str, ...]
+    fits: bool | None
+    broken: str = ""
+
+    def __str__(self) -> str:
+        if self.broken:
+            return self.broken
+        size = f"{self.memory_gib:g} GiB" if self.memory_gib else "little memory"
+        verdict = {True: "fits", False: "does not fit", None: "cannot be told"}[self.fits]
+        there = f"to fetch: {', '.join(self.missing)}" if self.missing else "all models are here"
+        return f"{verdict} ({size}); {there}"
+
+
+def device(asked: str = "auto") -> Device:
+    """The device that a run would take, and why; raises DeviceError for one that is not there."""
+    import torch
+
+    from ..configs.schema import load_settings
+    from .models import device_and_dtype
+
+    name, dtype = device_and_dtype(load_settings("mini", {"run.device": asked}))
+    if asked != "auto":
+        why = "as asked"
+    elif name.startswith("cuda"):
+        why = f"the first GPU of {torch.cuda.device_count()}"
+    elif torch.version.cuda is None and torch.version.hip is None:
+        why = "this torch was built without CUDA"
+    else:
+        why = "torch sees no GPU"
+    if name.startswith("cuda"):
+        index = torch.device(name).index or 0
+        free, total = torch.cuda.mem_get_info(index)
+        why = f"{torch.cuda.get_device_name(index)}, {why}"
+        memory, left = total / _GIB, free / _GIB
+        return Device(name, why, _short(dtype), round(memory, 1), round(left, 1))
+    total_gib, available = memory_gib()
+    return Device(name, why, _short(dtype), total_gib, available)
+
+
+def _short(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def memory_gib() -> tuple[float | None, float | None]:
+    """(all, available) main memory; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        return round(kib["MemTotal"] / 2**20, 1), round(kib["MemAvailable"] / 2**20, 1)
+    except (OSError, ValueError, KeyError, IndexError):
+        pass
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1), None
+    except (AttributeError, ValueError, OSError):
+        return None, None
+
+
+def libraries() -> dict[str, str | None]:
+    """Versions of what makes the pictures and of the extras; None: not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    out: dict[str, str | None] = {}
+    for name in (*LIBRARIES, *EXTRAS):
+        try:
+            out[name] = version(name.replace("_", "-"))
+        except PackageNotFoundError:
+            out[name] = None
+    return out
+
+
+def cache() -> dict[str, Any]:
+    """Where models lie and how much room there is, in GiB; which switches are set."""
+    from huggingface_hub import constants, get_token
+
+    from ..checkpoints import lock
+    from ..checkpoints.cache import root
+
+    place = root()
+    there = next(p for p in (place, *place.parents) if p.exists())
+    models = list(place.glob("models--*")) if place.is_dir() else []
+    pins = lock.default_path()
+    return {
+        "folder": str(place),
+        "models": len(models),
+        "free_gib": round(shutil.disk_usage(there).free / _GIB, 1),
+        "offline": bool(constants.HF_HUB_OFFLINE),
+        "token": get_token() is not None,
+        "lock": str(pins) if pins.is_file() else None,
+    }
+
+
+def refs(settings: Settings) -> list[str]:
+    """Every model that the settings name, each once."""
+    from . import controls, drawing
+
+    out = [settings.generate.model, settings.detect.model, settings.segment.model]
+    for c in settings.leading:
+        out += [c.model, c.annotator or controls.ANNOTATORS.get(c.kind, "")]
+    out += [settings.verify.model] if settings.verify else []
+    return list(dict.fromkeys(ref for ref in [*out, *drawing.refs(settings)] if ref))
+
+
+def need(preset: str, on: Device) -> Need:
+    """What a preset would need on a device.
+
+    In float32 (a CPU) models take twice what the catalogue advises, which is of float16.
+    """
+    from ..checkpoints import status
+    from ..checkpoints.catalog import UnknownCheckpoint, catalogue
+    from ..configs.schema import SettingsError, load_settings
+
+    try:
+        settings = load_settings(preset)
+    except SettingsError as error:
+        return Need(preset, None, (), None, f"cannot be read: {error}")
+    advised, missing, embedded = 0.0, [], True
+    by_repository = {e.repository: e for e in catalogue().values() if e.repository}
+    for ref in refs(settings):
+        try:
+            where = status.of(ref).where
+        except (UnknownCheckpoint, ValueError):
+            where = "missing"
+        if where in ("missing", "partial"):
+            missing.append(ref)
+        embedded = embedded and where == "embedded"
+        entry = by_repository.get(ref) or catalogue().get(ref)
+        advised += (entry.memory_gib or 0) if entry else 0
+    if embedded:
+        return Need(preset, None, tuple(missing), True)
+    if not advised:
+        return Need(preset, None, tuple(missing), None)
+    advised *= 2 if on.dtype == "float32" else 1
+    fits = None if on.memory_gib is None else advised <= on.memory_gib
+    return Need(preset, advised, tuple(missing), fits)
+
+
+def report(asked: str = "auto") -> dict[str, Any]:
+    """Everything, as plain values."""
+    from .. import __version__
+    from ..configs.schema import presets
+
+    on = device(asked)
+    total, available = memory_gib()
+    return {
+        "visuals": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "device": asdict(on),
+        "memory": {"gib": total, "available_gib": available, "cores": os.cpu_count()},
+        "libraries": libraries(),
+        "cache": cache(),
+        "presets": {name: need(name, on) for name in presets()},
+    }

@@ -1,0 +1,82 @@
+"""`visuals doctor`: what it says of this machine, and which presets fit on which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from visuals.configs.schema import presets
+from visuals.pipeline import doctor
+from visuals.pipeline.cli import main
+from visuals.pipeline.doctor import Device, need
+
+
+def gpu(gib: float) -> Device:
+    return Device("cuda", "the first GPU", "float16", gib, gib)
+
+
+@pytest.mark.parametrize(
+    ("preset", "gib", "fits"),
+    [
+        ("mini", 1, True),
+        ("sd15", 8, True),
+        ("sd15", 6, False),
+        ("sdxl", 16, True),
+        ("sdxl", 12, False),
+        ("sdxl-fast", 16, True),
+        ("roads", 16, True),
+        ("sdxl-refined", 16, False),
+        ("sdxl-refined", 24, True),
+    ],
+)
+def test_presets_fit_as_the_page_says(mini: Path, preset: str, gib: float, fits: bool) -> None:
+    assert need(preset, gpu(gib)).fits is fits
+
+
+def test_float32_takes_twice_as_much(mini: Path) -> None:
+    cpu = Device("cpu", "", "float32", 8, 8)
+    half, whole = need("sd15", gpu(8)).memory_gib, need("sd15", cpu).memory_gib
+    assert half and whole == 2 * half and need("sd15", cpu).fits is False
+
+
+def test_what_is_missing_is_named_and_a_bad_preset_is_a_sentence(mini: Path) -> None:
+    assert "stable-diffusion-v1-5/stable-diffusion-v1-5" in need("sd15", gpu(80)).missing
+    assert need("mini", gpu(80)).missing == ()
+    assert "did you mean 'sd15'?" in str(need("sd51", gpu(80)))
+    own = Path("own.yaml")
+    own.write_text("base: mini\ngenerate: {model: nobody/here}\n")
+    found = need("own.yaml", gpu(80))
+    assert found.missing == ("nobody/here",) and found.fits is None
+    assert "cannot be told" in str(found)
+
+
+def test_the_command_says_it_all_without_a_model_or_the_network(mini: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 0, result.output
+    said = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert {"device", "memory", "libraries", "cache", *presets()} <= set(said)
+    assert said["mini"].startswith("fits")
+    assert f"torch {torch.__version__.split('+')[0]}" in said["libraries"]
+    asked = CliRunner().invoke(main, ["doctor", "--json", "--device", "cpu"])
+    record = json.loads(asked.stdout)
+    assert record["device"]["name"] == "cpu" and record["device"]["why"] == "as asked"
+    assert record["cache"]["offline"] and not record["cache"]["token"]
+    assert set(record["presets"]) == set(presets())
+    if not torch.cuda.is_available():
+        none = CliRunner().invoke(main, ["doctor", "--device", "cuda"])
+        assert none.exit_code == 2 and "shows no GPU" in none.stderr
+
+
+def test_every_model_of_the_presets_is_in_the_catalogue() -> None:
+    from visuals.checkpoints.catalog import CATALOG
+    from visuals.configs.schema import load_settings
+
+    known = {entry.repository for entry in CATALOG.values()} | set(CATALOG)
+    for preset in presets():
+        assert set(doctor.refs(load_settings(preset))) <= known, preset
+    lora = load_settings("sdxl-fast").generate.base_loras[0]
+    assert CATALOG["lightning-sdxl"].files == (lora.weight_name,)
