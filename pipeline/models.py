@@ -25,12 +25,13 @@ class DeviceError(ValueError):
 
 
 def device_and_dtype(settings: Settings) -> tuple[str, Any]:
-    """`auto` is the first GPU, else the CPU; float16 on a GPU, float32 on the CPU."""
+    """`auto` is the first GPU, else Apple's, else the CPU; float16 on a GPU, float32 elsewhere."""
     import torch
 
     device, name = settings.run.device, settings.run.dtype
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        apple = "mps" if torch.backends.mps.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else apple
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise DeviceError(
             f"device {device!r}: this machine shows no GPU to torch; set --device cpu"

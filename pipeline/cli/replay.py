@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 2**32 - 1),
     help="Another seed for the first shot; the next ones count up.",
 )
+@click.option(
+    "--preset",
+    default="mini",
+    show_default=True,
+    metavar="NAME",
+    help="For a PICTURE that has A1111's parameters only: whose models draw it.",
+)
 @apply("device", "set", "json")
 @errors
 def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any) -> None:
@@ -56,7 +64,7 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     elif shots:
         raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
     else:
-        plan = plans.of_picture(Path(target), options["photos"])
+        plan = _of_picture(Path(target), options["photos"], options["preset"])
     plan = plans.changed(plan, changes, options["seed"])
     settings = check(plan.settings)
     prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
@@ -70,6 +78,19 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     _say(compared, place, options["as_json"], changed=asked)
     if not asked and not all(one.equal for one in compared):
         raise SystemExit(1)
+
+
+def _of_picture(path: Path, photos: Sequence[Path], preset: str) -> Plan:
+    """By its own record, else by A1111's parameters."""
+    from .. import infotext_plan, lineage, plans
+
+    try:
+        return plans.of_picture(path, photos)
+    except lineage.LineageError:
+        plan = infotext_plan.of_picture(path, preset)
+        if plan is None:
+            raise
+        return plan
 
 
 def _make(

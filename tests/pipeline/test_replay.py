@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from visuals.pipeline import lineage, pictures
+from visuals.configs.schema import load_settings
+from visuals.pipeline import infotext, lineage, pictures
 from visuals.pipeline.cli import main
 from visuals.pipeline.encode import Format
 from visuals.stages.shot import Prompted, Shot
@@ -168,6 +170,80 @@ def test_masks_of_ones_own_are_taken_from_the_run(mini: Path, tmp_path: Path) ->
     shutil.copy(run / "images" / "04-teal-mug.png", tmp_path / "alone.png")
     said = visuals("replay", str(tmp_path / "alone.png"), "--out", str(tmp_path / "o"))
     assert said.exit_code == 2 and "its masks were given" in said.stderr
+
+
+def test_a_picture_with_a1111s_parameters_only(ten: Path, tmp_path: Path) -> None:
+    """One of ours, saved again without its record, and one that A1111 wrote."""
+    good(
+        "generate", "--class", "mug", "--count", "1", "--seed", "3", "--out", str(tmp_path / "run"),
+        "--negative-prompt", "old", "--set", "generate.steps=3", "--set", "generate.width=96",
+        "--set", "generate.clip_skip=1", "--set", "generate.sampler=Euler a",
+    )  # fmt: skip
+    ours = tmp_path / "run" / "images" / "mug-0001.png"
+    info = PngInfo()
+    info.add_text("parameters", Image.open(ours).info["parameters"])
+    Image.open(ours).save(tmp_path / "bare.png", pnginfo=info)
+    assert good("replay", str(tmp_path / "bare.png"), "--out", str(tmp_path / "a"))["equal"] == 1
+
+    sampler = "Sampler: DPM++ 2M, Schedule type: Karras"
+    theirs = f"red mug\nSteps: 2, {sampler}, Seed: 1, Size: 64x96, Model: x"
+    info = PngInfo()
+    info.add_text("parameters", theirs)
+    Image.new("RGB", (64, 96)).save(tmp_path / "theirs.png", pnginfo=info)
+    result = visuals("replay", str(tmp_path / "theirs.png"), "--out", str(tmp_path / "b"))
+    assert result.exit_code == 1 and "not by x: pixels may differ" in result.stderr
+    assert Image.open(tmp_path / "b" / "images" / "theirs.png").size == (64, 96)
+
+    info = PngInfo()
+    info.add_text("parameters", "red mug\nSteps: 2, Seed: 1, Denoising strength: 0.5, Mask blur: 4")
+    Image.new("RGB", (64, 96)).save(tmp_path / "painted.png", pnginfo=info)
+    result = visuals("replay", str(tmp_path / "painted.png"), "--out", str(tmp_path / "c"))
+    assert result.exit_code == 2 and "painted over" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("a\nSteps: 5, Seed: 1", {"generate.steps": 5}),
+        (
+            'a\nSteps: 5, Sampler: Euler a, CFG scale: 6.5, Seed: 1, Lora hashes: "x: 1, y: 2", '
+            "Clip skip: 2, Version: v1",
+            {
+                "generate.steps": 5,
+                "generate.sampler": "Euler a",
+                "generate.cfg_scale": 6.5,
+                "generate.clip_skip": 1,
+            },
+        ),
+        (
+            "a\nSteps: 5, Seed: 1, Denoising strength: 0.5, Hires upscale: 1.5, Hires steps: 3",
+            {
+                "generate.steps": 5,
+                "generate.hires": {"scale": 1.5, "strength": 0.5, "steps": 3},
+            },
+        ),
+    ],
+)
+def test_infotexts_become_settings_that_are_valid(text: str, settings: dict[str, Any]) -> None:
+    found = infotext.parse(text)
+    assert found.settings == settings and not found.inpainted
+    load_settings("mini", found.settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\nb, c: d\nNegative prompt: e\nf\nSteps: 1, Seed: 2", ("a\nb, c: d", "e\nf")),
+        ("Negative prompt: e\nSteps: 1, Seed: 2", ("", "e")),
+        ("Steps: 1, Seed: 2", ("", "")),
+    ],
+)
+def test_the_words_of_an_infotext(text: str, words: tuple[str, str]) -> None:
+    found = infotext.parse(text)
+    assert (found.prompt, found.negative_prompt) == words and found.seed == 2
+    for wrong in ("", "a mug", "a\nSteps: many, Seed: 1"):
+        with pytest.raises(infotext.InfotextError, match="expected A1111's line"):
+            infotext.parse(wrong)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""What draws a picture again of which A1111's parameters alone are known. Loads no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import pictures
+from .infotext import parse
+from .plans import Batch, Plan, ReplayError, Wanted
+
+
+def of_picture(path: Path, preset: str) -> Plan | None:
+    """The plan for a picture by its parameters, with `preset`'s models; None where it has none.
+
+    Raises ReplayError for one that was painted over, InfotextError, SettingsError, PictureError.
+    """
+    from ..configs.schema import load_settings
+    from ..stages.shot import Prompted, Shot
+
+    text = pictures.texts(path).get("parameters", "")
+    if not text:
+        return None
+    said = parse(text)
+    if said.inpainted:
+        raise ReplayError(
+            f"{path}: a picture was painted over, and its parameters do not hold that one; "
+            "replay its run folder, or the file as visuals wrote it"
+        )
+    settings = load_settings(preset, said.settings)
+    shot = Shot(path.stem, Prompted(said.prompt, said.negative_prompt, said.seed), ())
+    model = f", not by {said.model}" if said.model else ""
+    return Plan(
+        settings=settings.model_dump(mode="json"),
+        needs=("generate",),
+        wanted={shot.id: Wanted(shot.id, "", path)},
+        batches=(Batch((shot.id,), (shot,)),),
+        masks=None,
+        checkpoints={},
+        versions={},
+        notes=(f"A1111's parameters alone: drawn by {settings.generate.model}{model}",),
+    )
