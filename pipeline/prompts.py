@@ -28,6 +28,16 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
     return tuple(prompts)
 
 
+def has_arguments(path: str | Path) -> bool:
+    """Whether lines of a text file are A1111's, as in `--prompt "a mug" --steps 20`; False for a
+    file that cannot be read."""
+    try:
+        text = decoded(path, "")
+    except PromptFileError:
+        return False
+    return any(line.lstrip().startswith("--") for line in text.splitlines())
+
+
 def decoded(path: str | Path, expected: str) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its mark; raises PromptFileError."""
     try:

@@ -9,13 +9,14 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .cells import COLUMNS, SAME, WORDS, Cells
-from .prompts import PromptFileError, decoded
+from .prompts import TABLES, PromptFileError, decoded
 from .rows import OWN, Row
 
 
@@ -41,12 +42,14 @@ _SHOWN = 10
 
 
 def read_table(path: str | Path) -> Table:
-    """A CSV or JSONL file; blank rows and those that begin with # are left out.
+    """A CSV or JSONL file, or one of A1111's lines of arguments; blank rows and those that begin
+    with # are left out.
 
     Raises PromptFileError for a file that cannot be read or holds nothing; see `Table.problems`.
     """
     text = decoded(path, "a prompt a row")
-    parse = _csv if Path(path).suffix.lower() in (".csv", ".tsv") else _jsonl
+    ending = Path(path).suffix.lower()
+    parse = _csv if ending in (".csv", ".tsv") else _jsonl if ending in TABLES else _arguments
     rows: list[Row] = []
     problems: list[tuple[int, str]] = []
     for line, values in parse(text):
@@ -144,6 +147,35 @@ def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         problem = "; ".join(_unknown(key) for key in named if key not in COLUMNS)
         problem = problem or _twice([_plain(key) for key, v in values.items() if v is not None])
         yield line, problem or named
+
+
+def _arguments(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """(line, values) of lines as A1111's script "Prompts from file" has them; a line without
+    arguments is a prompt."""
+    for line, raw in enumerate(text.splitlines(), 1):
+        raw = raw.strip()
+        if not raw or raw.startswith("#"):
+            continue
+        if not raw.startswith("--"):
+            yield line, {"prompt": raw}
+            continue
+        try:
+            parts = shlex.split(raw)
+        except ValueError as error:
+            yield line, f'{str(error).lower()}; expected --prompt "a mug" --steps 20'
+            continue
+        keys, values = parts[::2], parts[1::2]
+        if len(keys) != len(values) or not all(key.startswith("--") for key in keys):
+            yield line, 'expected pairs, as in --prompt "a mug" --steps 20; quote what has spaces'
+            continue
+        named = {
+            _ARGUMENTS.get(key[2:], _plain(key[2:])): v for key, v in zip(keys, values, strict=True)
+        }
+        problem = "; ".join(_unknown(key) for key in named if key not in COLUMNS)
+        yield line, problem or named
+
+
+_ARGUMENTS = {"n_iter": "count"}
 
 
 def _plain(key: str) -> str:

@@ -68,6 +68,7 @@ def test_a_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
         ("P.CSV", 'steps,prompt\n3,"a, b"\n'),
         ("p.jsonl", '{"prompt": "a, b", "steps": 3}\n'),
         ("p.jsonl", '\n# note\n// note\n{"Prompt": "a, b", "generate.steps": "3", "seed": null}'),
+        ("p.txt", '# note\n--prompt "a, b" --steps 3\n'),
         ("p.ndjson", '{"prompt": " a,  b", "steps": 3, "seed": -1}'),
     ],
 )
@@ -133,6 +134,16 @@ def test_every_setting_has_a_name_of_a1111_or_diffusers() -> None:
         ),
         ("p.jsonl", '{"prompt": "a", "lora": "a:b:c:d"}', ["line 1: lora 'a:b:c:d': expected"]),
         ("p.jsonl", "# nothing\n", ["no row in it"]),
+        (
+            "p.txt",
+            '--prompt "a\n--prompt a mug --steps 3\n--prompt a --tiling true\n--prompt a --steps x',
+            [
+                "line 1: no closing quotation",
+                "line 2: expected pairs",
+                "line 3: unknown column 'tiling'",
+                "line 4: generate.steps 'x': should be a valid integer",
+            ],
+        ),
         ("p.jsonl", b"\xe9\xe9", ["not UTF-8"]),
     ],
 )  # fmt: skip
@@ -145,6 +156,18 @@ def test_everything_wrong_is_said_at_once(
     assert said.startswith(str(tmp_path / name)) and "\n" not in said
     for part in parts:
         assert part in said
+
+
+def test_a1111s_lines_of_arguments_and_plain_prompts_between(tmp_path: Path) -> None:
+    made = rows(
+        tmp_path / "p.txt",
+        '--prompt "a mug" --negative_prompt "old" --seed 7 --sampler_name "Euler a" --n_iter 2\n'
+        "a plain prompt\n",
+    )
+    assert made == (
+        Row(1, "a mug", "old", seed=7, count=2, settings={"generate.sampler": "Euler a"}),
+        Row(2, "a plain prompt"),
+    )
 
 
 def test_names_and_seeds_of_the_shots() -> None:
