@@ -37,14 +37,15 @@ class LineageError(ValueError):
 
 
 def record(shot: Shot, made: Mapping[str, Any]) -> str:
-    """All that makes a finished shot again, as JSON; "" for a photo as it came.
+    """All that makes a finished shot again, as JSON; "" for a photo as it came, and
+    where the request is not known.
 
     `made`: the run's `request`, `settings`, `checkpoints` and `versions`. Of a photo stand its
     name and SHA-256, not its folder.
     """
-    if not _type(shot):
-        return ""
     request = made.get("request") or {}
+    if not _type(shot) or not request.get("needs"):
+        return ""
     values = {
         "versions": made.get("versions") or {},
         "command": request.get("command", ""),

@@ -99,9 +99,11 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         self.output = output or Format()
-        made = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
+        made = {"request": request, "checkpoints": checkpoints or {}}
         made["versions"] = run_yaml.versions()
-        self._files = ShotFiles(self.path, made=plain(made), output=self.output)
+        self._files = ShotFiles(
+            self.path, settings=plain(settings), made=plain(made), output=self.output
+        )
         self._lock = threading.Lock()
         record = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}
         try:

@@ -28,12 +28,18 @@ class ShotFiles:
     """Writes the files of shots into `path`; several threads may call `write` at once."""
 
     def __init__(
-        self, path: Path, *, made: Mapping[str, Any], output: Format | None = None
+        self,
+        path: Path,
+        *,
+        settings: Mapping[str, Any],
+        made: Mapping[str, Any] | None = None,
+        output: Format | None = None,
     ) -> None:
-        """`made`: what run.yaml says."""
+        """`made`: what else run.yaml says (request, checkpoints, versions); without it pictures
+        hold no record to be replayed from."""
         self.path = path
         self.output = output or Format()
-        self._made = made
+        self._settings, self._made = settings, {**(made or {}), "settings": settings}
 
     def write(self, shot: Shot) -> dict[str, Any]:
         """The shot's files written, and its line. A shot that cannot be encoded fails alone;
@@ -81,14 +87,13 @@ class ShotFiles:
         in the run's format, a source is PNG. Returns its name."""
         output = self.output if final else Format()
         said = lineage.record(shot, self._made) if final else ""
-        settings = self._made.get("settings") or {}
         name = f"{'images' if final else 'sources'}/{shot.id}{output.ending}"
         data = output.encode(
             pixels if deep is None else deep,
             alpha=shot.alpha,
             icc_profile=shot.icc_profile,
             exif=shot.exif,
-            text=parameters.text(shot, settings) if final else "",
+            text=parameters.text(shot, self._settings) if final else "",
             lineage=said,
             xmp=lineage.xmp(shot, "" if output.exact else said) if final else b"",
         )

@@ -51,7 +51,7 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     pictures are others, and nothing but that is said.
     """
     from ...configs.schema import check
-    from .. import plans
+    from .. import hosted, plans
     from ..compare import differences
     from ..models import check_words, fingerprints
 
@@ -70,6 +70,8 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
     if {"generate", "rerender"} & set(plan.needs):
         check_words(settings, prompts)
+    if "generate" in plan.needs and hosted.draws(settings):
+        show.warn("stage 1 is drawn by the host once more, which may differ")
     checkpoints = fingerprints(settings, prompts)
     for said in [*plan.notes, *(() if asked else differences(plan, checkpoints))]:
         show.warn(f"{said}: pixels may differ")

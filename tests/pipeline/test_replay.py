@@ -142,7 +142,7 @@ def test_each_format_holds_the_record(tmp_path: Path, kind: Any, bits: int) -> N
     shot = Shot(
         "a", Prompted('a <red> & "blue" 鞋', "", 1), ("mug",), settings={"generate.steps": 2}
     )
-    said = lineage.record(shot, {"settings": {"a": 1}})
+    said = lineage.record(shot, {"settings": {"a": 1}, "request": {"needs": ["generate"]}})
     pixels = np.zeros((8, 8, 3), f"uint{bits}")
     out = Format(kind)
     inner = "" if out.exact else said
