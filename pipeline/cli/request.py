@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files, show
+from . import engine, files, show
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..encode import Format
     from ..manifest import RunFolder
 
-_NOT_KEPT = ("out", "changes", "dry_run", "as_json", "fork", "retry_failed", "prompts", "classes")
+_NOT_KEPT = (
+    "out", "changes", "dry_run", "as_json", "fork", "retry_failed", "prompts", "classes",
+    *engine.OPTIONS,
+)  # fmt: skip
 """Options that say nothing of the run, or that stand elsewhere in run.yaml."""
 
 
