@@ -55,8 +55,10 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
 
     Raises ClusterError where no cluster answers, ImportError where Ray is not installed.
     """
-    # Nothing of a run goes to a third party unasked.
+    # Nothing of a run goes to a third party unasked; and Ray's words on a death, which it prints
+    # to stdout whatever its log level is, are ours to say. Both are read when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     import ray
 
     if ray.is_initialized():
