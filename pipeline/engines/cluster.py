@@ -72,6 +72,7 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
         how |= {"num_cpus": cpus, "include_dashboard": False}
         how |= {"object_store_memory": OBJECT_STORE}
     else:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # it speaks to stderr
         _knock(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
     try:
         ray.init(address=address, **how)
@@ -81,7 +82,10 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
             raise ClusterError(f"Ray did not start here ({said}); try once more") from None
         if isinstance(error, ConnectionError) and address == "auto":
             raise ClusterError(f"no Ray cluster runs on this machine; {_HOW}") from None
-        raise ClusterError(f"the Ray cluster at {address} refused ({said}); {_HOW}") from None
+        raise ClusterError(
+            f"the Ray cluster at {address} did not take this machine in ({said}): expected the "
+            "same Ray and Python there, and the same token (RAY_AUTH_TOKEN or ~/.ray/auth_token)"
+        ) from None
     try:
         yield
     finally:
