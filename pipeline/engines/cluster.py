@@ -72,7 +72,6 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
         how |= {"num_cpus": cpus, "include_dashboard": False}
         how |= {"object_store_memory": OBJECT_STORE}
     else:
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # it speaks to stderr
         _knock(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
     try:
         ray.init(address=address, **how)

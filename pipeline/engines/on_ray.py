@@ -47,13 +47,13 @@ def run_on_ray(
 
     Ray is connected (see cluster). In flight are two shares a worker. A worker that dies is
     replaced, and its pictures are handed out again, one by one; a picture that three died with
-    fails: `give_up` makes its line. Once `stop` is true nothing more is handed out. The rest is
-    as in `run_shots`. Raises WriteError where a worker's disk takes no more, ClusterError where
-    workers keep dying.
+    fails: `give_up` makes its line. Once `stop` is true nothing more is handed out.
+    `progress` is told of "shots". The rest is as in `run_shots`. Raises WriteError where a
+    worker's disk takes no more, ClusterError where workers keep dying.
     """
     from ..manifest import sweep
 
-    shares, meter = Shares(shots, batch_size), _Meter(progress, len(shots))
+    shares = Shares(shots, batch_size)
     began = time.perf_counter()
     say(f"starting {min(pool.workers or 1, shares.count)} workers on Ray")
     crew = Crew(plan, pool, say=say, warn=warn)
@@ -65,9 +65,11 @@ def run_on_ray(
                 crew.hand_out(lambda idle: shares.take(idle=idle), shares.suspect)
             for event in crew.wait():
                 if isinstance(event, Finished):
-                    _take(event.report, finish, summary, meter, smaller)
+                    _take(event.report, finish, summary, smaller)
                 else:
-                    _hand_back(event, shares, give_up, finish, summary, meter, warn)
+                    _hand_back(event, shares, give_up, finish, summary, warn)
+                if progress and summary.total:
+                    progress("shots", summary.total, len(shots))
             if crew.busy:
                 waits_since = None
             elif waits_since and time.monotonic() - waits_since > SLOW_START:
@@ -87,7 +89,6 @@ def _take(
     report: Report,
     finish: Callable[[dict[str, Any]], Any],
     summary: Summary,
-    meter: _Meter,
     smaller: Callable[[str, int], None] | None,
 ) -> None:
     for line in report.lines:
@@ -96,7 +97,6 @@ def _take(
         if smaller and size < summary.batch_sizes.get(stage, size + 1):
             smaller(stage, size)
     summary.add(report.summary)
-    meter.add(report)
 
 
 def _hand_back(
@@ -105,7 +105,6 @@ def _hand_back(
     give_up: Callable[[Shot], dict[str, Any]],
     finish: Callable[[dict[str, Any]], Any],
     summary: Summary,
-    meter: _Meter,
     warn: Tell,
 ) -> None:
     lost = shares.lost(event.shots)
@@ -121,7 +120,6 @@ def _hand_back(
         failed = _identified(shot).fail(why, "worker")
         finish(give_up(failed))
         summary.count(failed)
-        meter.left_out(1)
 
 
 def _identified(shot: Shot) -> Shot:
@@ -135,28 +133,3 @@ def _identified(shot: Shot) -> Shot:
         return replace(shot, source=replace(source, content=listing.content(source.path)))
     except OSError:
         return shot
-
-
-class _Meter:
-    """By stage, what the workers did of what is expected in all."""
-
-    def __init__(self, tell: Progress | None, total: int) -> None:
-        self._tell, self._total = tell, total
-        self._counts: dict[str, list[int]] = {}
-
-    def add(self, report: Report) -> None:
-        for stage, (done, expected) in report.stages.items():
-            count = self._counts.setdefault(stage, [0, self._total])
-            count[0] += done
-            count[1] = max(count[1] + expected - len(report.lines), count[0])
-        self._send()
-
-    def left_out(self, shots: int) -> None:
-        for count in self._counts.values():
-            count[1] = max(count[1] - shots, count[0])
-        self._send()
-
-    def _send(self) -> None:
-        for stage, (done, total) in self._counts.items():
-            if self._tell:
-                self._tell(stage, done, total)

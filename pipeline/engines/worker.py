@@ -67,11 +67,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of some shots: their lines, counts, and by stage (done, expected) of them."""
+    """What became of some shots: their lines, and counts."""
 
     lines: list[dict[str, Any]]
     summary: Summary
-    stages: dict[str, tuple[int, int]]
 
 
 class Worker:
@@ -136,13 +135,9 @@ class Worker:
         from ..run import run_shots
         from ..shot_files import ShotFiles
 
-        plan, summary, stages = self._plan, Summary(), dict[str, tuple[int, int]]()
+        plan, summary = self._plan, Summary()
         run = plan.settings["run"]
         files = ShotFiles(plan.folder, settings=plan.settings, output=plan.output)
-
-        def progress(name: str, done: int, expected: int) -> None:
-            stages[name] = done, expected
-
         lines = []
         for shot in run_shots(
             list(shots),
@@ -150,13 +145,12 @@ class Worker:
             run_seed=run["seed"],
             retries=run["retries"],
             batch_size=len(shots),
-            progress=progress,
             summary=summary,
         ):
             with writing(plan.folder):
                 self._check_folder()
                 lines.append(files.write(shot))
-        return Report(lines, summary, stages)
+        return Report(lines, summary)
 
     def _check_folder(self) -> None:
         """Whether the run's folder is here: its lock says the same as at the driver's."""
