@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,6 @@ from ..summary import Summary
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
-_ONE_AT_A_TIME = ("generate", "detect", "verify", "segment", "rerender")
 _PASSED_ON = ("VISUALS_", "HF_HUB_OFFLINE")
 """What an environment variable begins with that means the same on every machine of a run."""
 
@@ -80,6 +80,7 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._stages = Stages()
+        self._models = threading.Lock()
 
     def load(self) -> Ready:
         """Load the models. Raises WorkerError, whatever is wrong: no folder of the run on this
@@ -119,14 +120,7 @@ class Worker:
             stage: Any = getattr(built, name, None)
             if stage is not None:
                 stage.batch_size = min(stage.batch_size, size)
-        models = threading.Lock()
-        guarded: dict[str, Any] = {
-            name: _Guarded(getattr(built, name), models)
-            for name in _ONE_AT_A_TIME
-            if getattr(built, name) is not None
-        }
-        start = plan.start
-        self._stages = replace(built, load=start.load, mask=start.mask or built.mask, **guarded)
+        self._stages = replace(built, load=None, mask=plan.start.mask or built.mask)
 
     def work(self, shots: Sequence[Shot]) -> Report:
         """The shots through the stages, their files written. Raises WriteError where the disk
@@ -138,19 +132,42 @@ class Worker:
         plan, summary = self._plan, Summary()
         run = plan.settings["run"]
         files = ShotFiles(plan.folder, settings=plan.settings, output=plan.output)
-        lines = []
-        for shot in run_shots(
-            list(shots),
-            self._stages,
-            run_seed=run["seed"],
-            retries=run["retries"],
-            batch_size=len(shots),
-            summary=summary,
-        ):
-            with writing(plan.folder):
-                self._check_folder()
-                lines.append(files.write(shot))
-        return Report(lines, summary)
+        read = self._read(shots, summary)
+        with self._models:
+            done = list(
+                run_shots(
+                    read,
+                    self._stages,
+                    run_seed=run["seed"],
+                    retries=run["retries"],
+                    batch_size=len(read),
+                    summary=summary,
+                )
+            )
+        with writing(plan.folder):
+            self._check_folder()
+            return Report(list(map(files.write, done)), summary)
+
+    def _read(self, shots: Sequence[Shot], summary: Summary) -> list[Shot]:
+        """The shots with the pixels of their files."""
+        from ..threads import ahead
+
+        load = self._plan.start.load
+        if load is None:
+            return list(shots)
+
+        def one(shot: Shot) -> Shot:
+            began = time.perf_counter()
+            try:
+                (done,) = load([shot])
+            except Exception as error:
+                done = shot.fail(error, "load")
+            seconds = round(time.perf_counter() - began, 4)
+            return replace(done, seconds={**done.seconds, "load": seconds})
+
+        read = list(ahead(shots, one, depth=len(shots)))
+        summary.per_stage["load"] = sum(shot.seconds["load"] for shot in read)
+        return read
 
     def _check_folder(self) -> None:
         """Whether the run's folder is here: its lock says the same as at the driver's."""
@@ -167,23 +184,3 @@ class Worker:
                 f"{self._plan.folder} is not the run's folder here ({why}): expected a disk that "
                 "all machines of the cluster share under one path; set --out to a folder on it"
             )
-
-
-class _Guarded:
-    """A stage that one thread at a time goes through; everything else is the stage's own."""
-
-    def __init__(self, stage: Any, lock: threading.Lock) -> None:
-        self.__dict__.update(_stage=stage, _lock=lock)
-
-    def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-        with self._lock:
-            done: list[Shot] = self._stage(shots)
-            return done
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self._stage, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._stage, name, value)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.pipeline import inputs
+from visuals.pipeline.bench import survive
 from visuals.pipeline.cli import main
 from visuals.pipeline.engines.cluster import ClusterError, EngineError, Pool, connected, fit, place
 from visuals.pipeline.engines.shares import DEATHS, Shares
@@ -154,9 +155,11 @@ def test_nobody_at_an_address_is_said_at_once() -> None:
         (["--engine", "ray", "--address", "nowhere"], "--address 'nowhere': expected local"),
         (["--engine", "ray", "--gpus-per-worker", "nan"], "expected numbers"),
         (["--engine", "ray", "--sweep"], "--sweep with --engine ray: expected one of them"),
+        (["--out", "s3://bucket/shop"], "--out s3://bucket/shop: expected a folder; mount"),
     ],
 )
 def test_options_that_do_not_go_together(options: list[str], said: str, tmp_path: Path) -> None:
+    survive.photos(tmp_path, 1, 8)
     result = CliRunner().invoke(main, ["filter", str(tmp_path), "--class", "mug", *options])
     assert result.exit_code == 2 and said in result.stderr + str(result.exception)
 
