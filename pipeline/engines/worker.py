@@ -103,6 +103,9 @@ class Worker:
         if os.path.isdir(plan.working_folder):
             os.chdir(plan.working_folder)  # relative paths mean what they mean to the driver
         self._check_folder()
+        self._stages = Stages(mask=plan.start.mask)
+        if not plan.needs:
+            return
         from ...configs.schema import check
         from ..models import build_stages, fingerprints
 
