@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -50,17 +49,11 @@ def models(mini: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(mini: Path) -> Iterator[str]:
-    """A cluster of this machine, and the address that other processes find it at.
+    """A cluster of this machine, and the address that other processes find it at."""
+    with connected("local", Pool(workers=2, cpus=1)):
+        import ray
 
-    They know each other by a token of this test's own, so that none is left in a home folder.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        with connected("local", Pool(workers=2, cpus=1)):
-            import ray
-
-            yield ray.get_runtime_context().gcs_address
+        yield ray.get_runtime_context().gcs_address
 
 
 def visuals(*arguments: str, code: int = 0) -> Any:
