@@ -130,6 +130,11 @@ class RunFolder:
             run_yaml.write(self.path, self._record)
 
     @property
+    def checkpoints(self) -> dict[str, str]:
+        """What each model is, by name: a hash of its weights, or where it comes from."""
+        return dict(self._record.get("checkpoints") or {})
+
+    @property
     def batch_sizes(self) -> dict[str, int]:
         """By stage, how many pictures at once fitted into memory, where it was too small."""
         return dict(self._record.get("batch_sizes") or {})

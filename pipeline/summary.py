@@ -49,6 +49,17 @@ class Summary:
             self.kept += 1
         self.changed_outside += int(shot.metrics.get("changed_outside", 0))
 
+    def add(self, other: Summary) -> None:
+        """Count what another summary counted; `seconds`, a wall clock's, stay."""
+        for name in ("made", "enhanced", "kept", "failed", "retried", "changed_outside"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.skipped.update(other.skipped)
+        self.errors += other.errors[: max(0, MOST_ERRORS - len(self.errors))]
+        for stage, seconds in other.per_stage.items():
+            self.per_stage[stage] = self.per_stage.get(stage, 0.0) + seconds
+        for stage, size in other.batch_sizes.items():
+            self.batch_sizes[stage] = min(size, self.batch_sizes.get(stage, size))
+
     def as_dict(self) -> dict[str, object]:
         return {
             "total": self.total,

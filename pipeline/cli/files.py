@@ -63,7 +63,12 @@ def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | Non
 
 
 def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
-    """--out, else a new folder named by time and class."""
+    """--out, else a new folder named by time and class; raises UsageError for a URL."""
+    if "://" in (options["out"] or ""):
+        raise click.UsageError(
+            f"--out {options['out']}: expected a folder; mount the store (s3fs, gcsfuse), or copy "
+            "the folder when the run is done"
+        )
     name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *(classes[:2] or [command])])
     place, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
     while not options["out"] and Path(place).exists():

@@ -165,6 +165,14 @@ def _go(
         file_away(folder.append(line))
 
     with show.Bars(job.options["as_json"]) as bars:
+        if needs and job.options.get("engine") == "ray":
+            from .engine import on_ray
+
+            on_ray(
+                job, shots, needs, folder, start, finish, stopper,
+                bars=bars, summary=summary, smaller=smaller,
+            )  # fmt: skip
+            return summary
         stages = start
         if needs:
             from ..models import build_stages

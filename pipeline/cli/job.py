@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import asked, files, rows, show
+from . import asked, engine, files, rows, show
 from .options import parse_changes
 from .request import Job
 
@@ -82,6 +82,7 @@ def work(
     from ..annotations import require
     from .going import carry_out
 
+    engine.check(options)
     inputs = files.named(command, inputs, options)
     settings = settings_of(options)
     if options.get("prompts") and (inputs or options.get("prompt") is not None):

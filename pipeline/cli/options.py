@@ -246,6 +246,7 @@ def _extra(module: str) -> str:
         "scipy": "recipe",
         "controlnet_aux": "aux",
         "pycocotools": "annotate",
+        "ray": "ray",
     }
     return extras.get(module, "dev")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files, rows, show
+from . import engine, files, rows, show
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -27,6 +27,7 @@ _NOT_KEPT = (
     "prompts",
     "classes",
     "rows",
+    *engine.OPTIONS,
 )
 """Options that say nothing of the run, or that stand elsewhere in run.yaml."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .engine import check, engine_options
 from .options import apply, errors
 
 
@@ -15,17 +16,20 @@ from .options import apply, errors
 @click.argument("folder", metavar="RUN")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @apply("retry_failed", "batch_size", "dry_run", "json")
+@engine_options
 @errors
 def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     """Go on with a run that was stopped, killed, or ran out of disk.
 
     What its manifest.jsonl holds is done and is not made again. The settings are those of its
-    run.yaml. PHOTOS: where its photos lie now, if they moved.
+    run.yaml. PHOTOS: where its photos lie now, if they moved. Without --engine ray it goes on
+    in this process, wherever it began.
     """
     from .. import run_yaml
     from .going import carry_out
     from .request import absolute, job_of
 
+    check(options)
     place = Path(folder).absolute()
     record = run_yaml.read(place)
     if not record:

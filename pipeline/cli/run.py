@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .engine import engine_options
 from .options import apply, errors
 
 
@@ -29,6 +30,7 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
     "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir", "edit",
     "strength", "control", "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
+@engine_options
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
     """Draw product pictures, or take PHOTOS, find the product, re-render it.
@@ -54,6 +56,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     "annotate",
     *_COMMON,
 )
+@engine_options
 @errors
 def generate(**options: Any) -> None:
     """Draw pictures from prompts (stage 1 only)."""
@@ -65,6 +68,7 @@ def generate(**options: Any) -> None:
 @click.command("filter")
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @_options("classes", "box_threshold", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
+@engine_options
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS (stage 2 only).
@@ -74,6 +78,8 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     if sweep:
         if options["annotate"]:
             raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
+        if options["engine"] == "ray":
+            raise click.UsageError("--sweep with --engine ray: expected one of them")
         from .sweep import show
 
         show(inputs, options)
@@ -89,6 +95,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir", "control",
     "box_threshold", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
+@engine_options
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:
     """Re-render the products of PHOTOS, or of a run folder whose masks are there already.

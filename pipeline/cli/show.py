@@ -25,6 +25,7 @@ _VERBS = {
     "annotate": "annotating",
     "encode": "encoding",
     "train": "training",
+    "shots": "pictures",
 }
 
 

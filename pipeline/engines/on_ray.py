@@ -1,0 +1,135 @@
+"""A run's shots through the workers of a Ray cluster.
+
+The driver hands out names and gets back lines; pictures go from disk to worker to disk. Every
+shot comes back once, whatever dies on the way. Knows no terminal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..run import Progress
+from ..summary import Summary
+from .cluster import Pool
+from .crew import Crew, Finished, Lost, Tell
+from .shares import DEATHS, Shares
+from .worker import Plan, Report
+
+if TYPE_CHECKING:
+    from ...stages.shot import Shot
+
+SLOW_START = 60.0
+
+
+class WorkerDied(RuntimeError):
+    """A picture that was in hand each time that a worker died."""
+
+
+def run_on_ray(
+    shots: Sequence[Shot],
+    plan: Plan,
+    pool: Pool,
+    *,
+    batch_size: int,
+    finish: Callable[[dict[str, Any]], Any],
+    give_up: Callable[[Shot], dict[str, Any]],
+    summary: Summary,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+    smaller: Callable[[str, int], None] | None = None,
+    say: Tell = lambda text: None,
+    warn: Tell = lambda text: None,
+) -> None:
+    """All shots, in shares of `batch_size`; each line is given to `finish` as it comes.
+
+    Ray is connected (see cluster). In flight are two shares a worker. A worker that dies is
+    replaced, and its pictures are handed out again, one by one; a picture that three died with
+    fails: `give_up` makes its line. Once `stop` is true nothing more is handed out.
+    `progress` is told of "shots". The rest is as in `run_shots`. Raises WriteError where a
+    worker's disk takes no more, ClusterError where workers keep dying.
+    """
+    from ..manifest import sweep
+
+    shares = Shares(shots, batch_size)
+    began = time.perf_counter()
+    say(f"starting {min(pool.workers or 1, shares.count)} workers on Ray")
+    crew = Crew(plan, pool, say=say, warn=warn)
+    waits_since: float | None = time.monotonic()
+    try:
+        while crew.busy or (len(shares) and not stop()):
+            if not stop():
+                crew.fill(crew.engaged + shares.count)
+                crew.hand_out(lambda idle: shares.take(idle=idle), shares.suspect)
+            for event in crew.wait():
+                if isinstance(event, Finished):
+                    _take(event.report, finish, summary, smaller)
+                else:
+                    _hand_back(event, shares, give_up, finish, summary, warn)
+                if progress and summary.total:
+                    progress("shots", summary.total, len(shots))
+            if crew.busy:
+                waits_since = None
+            elif waits_since and time.monotonic() - waits_since > SLOW_START:
+                waits_since = None
+                warn(
+                    "no worker is ready yet: models load, or the cluster has no room; "
+                    "`ray status` on its first machine shows what waits"
+                )
+    finally:
+        crew.dismiss()
+    if crew.deaths:
+        sweep(plan.folder)
+    summary.seconds = time.perf_counter() - began
+
+
+def _take(
+    report: Report,
+    finish: Callable[[dict[str, Any]], Any],
+    summary: Summary,
+    smaller: Callable[[str, int], None] | None,
+) -> None:
+    for line in report.lines:
+        finish(line)
+    for stage, size in report.summary.batch_sizes.items():
+        if smaller and size < summary.batch_sizes.get(stage, size + 1):
+            smaller(stage, size)
+    summary.add(report.summary)
+
+
+def _hand_back(
+    event: Lost,
+    shares: Shares,
+    give_up: Callable[[Shot], dict[str, Any]],
+    finish: Callable[[dict[str, Any]], Any],
+    summary: Summary,
+    warn: Tell,
+) -> None:
+    lost = shares.lost(event.shots)
+    again = len(event.shots) - len(lost)
+    if again:
+        them = "picture is" if again == 1 else "pictures are"
+        warn(f"a worker died {event.why}; its {again} {them} tried again")
+    for shot in lost:
+        why = WorkerDied(
+            f"{DEATHS} workers died with this picture in hand, the last {event.why}; try it "
+            "with --retry-failed on this machine alone, or leave it out"
+        )
+        failed = _identified(shot).fail(why, "worker")
+        finish(give_up(failed))
+        summary.count(failed)
+
+
+def _identified(shot: Shot) -> Shot:
+    """With what tells the file's bytes from others', so that the line is known to be its."""
+    from .. import listing
+
+    source: Any = shot.source
+    if not hasattr(source, "path"):
+        return shot
+    try:
+        return replace(shot, source=replace(source, content=listing.content(source.path)))
+    except OSError:
+        return shot

@@ -1,0 +1,189 @@
+"""One worker of a run that many share: models in a process, shots in, files and lines out.
+
+A plain class; Ray makes an actor of it. The worker writes the files of its shots to the run's
+folder, which all machines see; what goes back are the manifest's lines. Knows no other worker.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..encode import Format
+from ..lock import HOLDER
+from ..run import Stages
+from ..summary import Summary
+
+if TYPE_CHECKING:
+    from ...stages.shot import Shot
+
+_PASSED_ON = ("VISUALS_", "HF_HUB_OFFLINE")
+"""What an environment variable begins with that means the same on every machine of a run."""
+
+
+class WorkerError(OSError):
+    """A machine that cannot take part in a run; the message says got, expected, remedy."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker needs to know; it travels to each one once.
+
+    `settings`: as plain values; `start`: the stages `load` and `mask`, which hold no models;
+    `holder`: what the lock file of `folder` says, by which a worker knows the folder again;
+    `checkpoints`: the hashes of the models; `batch_sizes`: what fitted into memory before;
+    `device`: what a worker has of its machine.
+    """
+
+    settings: Mapping[str, Any]
+    needs: tuple[str, ...]
+    folder: Path
+    output: Format
+    start: Stages
+    holder: str
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    batch_sizes: Mapping[str, int] = field(default_factory=dict)
+    device: str = "auto"
+    working_folder: str = field(default_factory=os.getcwd)
+    environment: Mapping[str, str] = field(
+        default_factory=lambda: {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
+    )
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Who a worker is: its machine and process, and the versions there."""
+
+    host: str
+    pid: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of some shots: their lines, and counts."""
+
+    lines: list[dict[str, Any]]
+    summary: Summary
+
+
+class Worker:
+    """Holds the models of a run. `load` comes first; two threads may be in `work` at once: one
+    reads or writes files while the other one has the models."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._stages = Stages()
+        self._models = threading.Lock()
+
+    def load(self) -> Ready:
+        """Load the models. Raises WorkerError, whatever is wrong: no folder of the run on this
+        machine, other weights, models that are not there."""
+        from .. import run_yaml
+
+        host = socket.gethostname()
+        try:
+            self._load()
+        except Exception as error:
+            said = " ".join(str(error).split())
+            if not isinstance(error, (OSError, ValueError)):
+                said = f"{type(error).__name__}: {said}"
+            raise WorkerError(f"the worker on {host}: {said}") from None
+        return Ready(host, os.getpid(), run_yaml.versions())
+
+    def _load(self) -> None:
+        plan = self._plan
+        os.environ.update(plan.environment)
+        if os.path.isdir(plan.working_folder):
+            os.chdir(plan.working_folder)  # relative paths mean what they mean to the driver
+        self._check_folder()
+        self._stages = Stages(mask=plan.start.mask)
+        if not plan.needs:
+            return
+        from ...configs.schema import check
+        from ..models import build_stages, fingerprints
+
+        settings = check(dict(plan.settings))
+        for name, mine in fingerprints(settings).items():
+            theirs = plan.checkpoints.get(name, mine)
+            if mine != theirs and mine[:7] == theirs[:7] == "sha256:":
+                raise WorkerError(
+                    f"{name} has other weights here ({mine[:19]}…) than where the run began "
+                    f"({theirs[:19]}…); copy that one to this machine"
+                )
+        run = settings.run.model_copy(update={"device": plan.device})
+        built = build_stages(settings.model_copy(update={"run": run}), plan.needs)
+        for name, size in plan.batch_sizes.items():
+            stage: Any = getattr(built, name, None)
+            if stage is not None:
+                stage.batch_size = min(stage.batch_size, size)
+        self._stages = replace(built, load=None, mask=plan.start.mask or built.mask)
+
+    def work(self, shots: Sequence[Shot]) -> Report:
+        """The shots through the stages, their files written. Raises WriteError where the disk
+        takes no more; all else is an outcome of its shot."""
+        from ..manifest import writing
+        from ..run import run_shots
+        from ..shot_files import ShotFiles
+
+        plan, summary = self._plan, Summary()
+        run = plan.settings["run"]
+        files = ShotFiles(plan.folder, settings=plan.settings, output=plan.output)
+        read = self._read(shots, summary)
+        with self._models:
+            done = list(
+                run_shots(
+                    read,
+                    self._stages,
+                    run_seed=run["seed"],
+                    retries=run["retries"],
+                    batch_size=len(read),
+                    summary=summary,
+                )
+            )
+        with writing(plan.folder):
+            self._check_folder()
+            return Report(list(map(files.write, done)), summary)
+
+    def _read(self, shots: Sequence[Shot], summary: Summary) -> list[Shot]:
+        """The shots with the pixels of their files."""
+        from ..threads import ahead
+
+        load = self._plan.start.load
+        if load is None:
+            return list(shots)
+
+        def one(shot: Shot) -> Shot:
+            began = time.perf_counter()
+            try:
+                (done,) = load([shot])
+            except Exception as error:
+                done = shot.fail(error, "load")
+            seconds = round(time.perf_counter() - began, 4)
+            return replace(done, seconds={**done.seconds, "load": seconds})
+
+        read = list(ahead(shots, one, depth=len(shots)))
+        summary.per_stage["load"] = sum(shot.seconds["load"] for shot in read)
+        return read
+
+    def _check_folder(self) -> None:
+        """Whether the run's folder is here: its lock says the same as at the driver's."""
+        path = self._plan.folder / HOLDER
+        try:
+            here = path.read_text(encoding="utf-8")
+        except OSError as error:
+            here = ""
+            why = error.strerror or str(error)
+        else:
+            why = f"another {HOLDER} lies in it"
+        if here != self._plan.holder:
+            raise WorkerError(
+                f"{self._plan.folder} is not the run's folder here ({why}): expected a disk that "
+                "all machines of the cluster share under one path; set --out to a folder on it"
+            )

@@ -1,0 +1,221 @@
+"""Runs on a Ray cluster of this machine: the pictures of a run without it, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from visuals.pipeline import inputs
+from visuals.pipeline.bench import survive
+from visuals.pipeline.cli import main
+from visuals.pipeline.encode import Format
+from visuals.pipeline.engines.cluster import ClusterError, Pool, connected
+from visuals.pipeline.engines.on_ray import run_on_ray
+from visuals.pipeline.engines.worker import Plan
+from visuals.pipeline.lock import HOLDER, RunLock
+from visuals.pipeline.manifest import RunFolder, WriteError, read_lines
+from visuals.pipeline.run import Stages
+from visuals.pipeline.summary import Summary
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+    ),
+]
+
+FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0",
+          "--batch-size", "1")  # fmt: skip
+ON_RAY = ("--engine", "ray", "--workers", "2", "--cpus-per-worker", "1")
+
+
+@pytest.fixture(autouse=True)
+def models(mini: Path) -> Path:
+    return mini
+
+
+@pytest.fixture(scope="module")
+def cluster(mini: Path) -> Iterator[str]:
+    """A cluster of this machine, and the address that other processes find it at."""
+    with connected("local", Pool(workers=2, cpus=1)):
+        import ray
+
+        yield ray.get_runtime_context().gcs_address
+
+
+def visuals(*arguments: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def ids(folder: Path) -> list[str]:
+    return [line["id"] for line in read_lines(folder)]
+
+
+def kill_a_worker() -> bool:
+    """SIGKILL to a worker that has its models; False where none is there just now."""
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.cmdline()[:1] in (["ray::Worker"], ["ray::Worker.work"]):
+                process.kill()
+                return True
+        except psutil.Error:
+            continue
+    return False
+
+
+def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path) -> None:
+    """And the run is gone on with by the other engine, either way."""
+    count = 200 if os.environ.get("VISUALS_SURVIVE") else 16
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    survive.photos(tmp_path / "photos", count, 64)
+    command = ["filter", str(tmp_path / "photos"), *FILTER, "--sort-by-class"]
+    visuals(*command, "--out", str(whole))
+    killed_at: list[int] = []
+
+    def kill() -> None:
+        for at in (count // 8, count // 3, count // 2):
+            while survive.lines_in(out) < at or not kill_a_worker():
+                time.sleep(0.002)
+            killed_at.append(survive.lines_in(out))
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    said = visuals(*command, "--out", str(out), *ON_RAY, "--json")
+    killer.join(timeout=1)
+    assert len(killed_at) == 3 and killed_at[-1] < count, "took no work with it: more photos"
+    assert said.stderr.count("a worker died on") == 3
+    found = survive.compare(out, whole)
+    assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0)
+    assert (found["files_broken"], found["half_written"]) == (0, 0) and found["files"] > count
+    assert found["largest_difference"] == found["lines_that_differ"] == 0
+    record = json.loads(said.stdout)
+    assert (record["total"], record["failed"]) == (count, 0) and record["seconds_per_stage"]
+    names = sorted(p.relative_to(out) for p in (out / "sorted").rglob("*.png"))
+    assert names == sorted(p.relative_to(whole) for p in (whole / "sorted").rglob("*.png"))
+
+    for folder, engine in ((out, ()), (whole, ON_RAY[:2])):
+        lines = (folder / "manifest.jsonl").read_text().splitlines(keepends=True)
+        (folder / "manifest.jsonl").write_text("".join(lines[:-2]) + lines[-2][:30])
+        again = json.loads(visuals("resume", str(folder), *engine, "--json").stdout)
+        assert (again["resumed"], again["total"]) == (count - 2, 2)
+    found = survive.compare(out, whole)
+    assert found["lines"] == count and found["lines_that_differ"] == 0
+
+
+def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> None:
+    survive.photos(tmp_path / "photos", 400, 64)
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "visuals", "filter", str(tmp_path / "photos"), *FILTER, *ON_RAY,
+         "--address", cluster, "--out", str(out)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    while process.poll() is None and not survive.lines_in(out):
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()[1]
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all that hangs on it
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130, said
+    done = len(ids(out))
+    assert 0 < done < 400 and f"visuals resume {out} goes on: {done} picture" in said
+    assert "Traceback" not in said and not list(out.rglob("*.part"))
+    assert all((out / line["files"]["source"]).is_file() for line in read_lines(out))
+
+
+# --- without models, for what stands around them
+
+
+def run_of(
+    tmp_path: Path,
+    load: Callable[[Sequence[Any]], list[Any]],
+    *,
+    count: int = 6,
+    finish: Callable[[dict[str, Any]], Any] = lambda line: None,
+    **changes: Any,
+) -> tuple[RunFolder, Summary, list[str]]:
+    """`count` photos through two workers with `load` in them; the folder, the counts, and what
+    was warned of."""
+    survive.photos(tmp_path / "photos", count, 16)
+    out = tmp_path / "out"
+    out.mkdir()
+    from visuals.configs.schema import load_settings
+
+    settings = load_settings("mini").model_dump(mode="json")
+    warned: list[str] = []
+    summary = Summary()
+    with RunLock(out):
+        folder = RunFolder(out, request={}, settings=settings)
+        holder = (out / HOLDER).read_text()
+        plan = Plan(settings, (), out, Format(), Stages(load=load), holder, device="cpu")
+
+        def append(line: dict[str, Any]) -> None:
+            finish(folder.append(line))
+
+        run_on_ray(
+            inputs.photos([str(tmp_path / "photos")], ["mug"]),
+            plan,
+            Pool(2, 0.5, 0.0),
+            finish=append,
+            give_up=folder.write,
+            summary=summary,
+            warn=warned.append,
+            **{"batch_size": 2, **changes},
+        )
+    return folder, summary, warned
+
+
+def test_a_picture_that_kills_its_worker_fails_alone(cluster: str, tmp_path: Path) -> None:
+    def load(shots: Sequence[Any]) -> list[Any]:
+        import os
+        import signal
+
+        from visuals.pipeline import inputs
+
+        if any(shot.id == "00003" for shot in shots):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return inputs.load(shots)
+
+    folder, summary, warned = run_of(tmp_path, load)
+    lines = {line["id"]: line for line in read_lines(folder.path)}
+    assert sorted(lines) == [f"{k:05d}" for k in range(6)] and len(ids(folder.path)) == 6
+    assert {k for k, line in lines.items() if line["status"] == "failed"} == {"00003"}
+    error = lines["00003"]["error"]
+    assert error["where"] == "worker" and "3 workers died with this picture" in error["message"]
+    assert lines["00003"]["content"]["sha256"]
+    assert (summary.failed, summary.kept, summary.total) == (1, 5, 6)
+    assert len(warned) == 2 and all("tried again" in text for text in warned)
+
+
+def test_a_folder_that_is_gone_stops_the_run(cluster: str, tmp_path: Path) -> None:
+    def unlock(line: dict[str, Any]) -> None:
+        (tmp_path / "out" / HOLDER).write_text("another run")
+
+    with pytest.raises(WriteError, match=r"is not the run's folder here .*expected a disk that"):
+        run_of(tmp_path, inputs.load, count=30, finish=unlock, batch_size=1)
+    assert 0 < len(ids(tmp_path / "out")) < 30
+
+
+def test_workers_that_die_at_the_start_end_the_run(cluster: str, tmp_path: Path) -> None:
+    class Deadly:
+        def __reduce__(self) -> Any:
+            import os
+
+            return os._exit, (1,)
+
+    with pytest.raises(ClusterError, match="3 workers in a row died while they loaded"):
+        run_of(tmp_path, Deadly())  # type: ignore[arg-type]
