@@ -84,13 +84,13 @@ def looking_once(model: Any) -> Iterator[None]:
         yield
         return
     known: dict[int, tuple[Any, Any]] = {}
+    before, whole = vars(backbone).get("forward"), backbone.forward
 
     def forward(pixel_values: Any, pixel_mask: Any) -> Any:
         found = known.get(id(pixel_values))
         if found is None:
             # With the pixels themselves: nothing else can have their id meanwhile.
-            found = pixel_values, type(backbone).forward(backbone, pixel_values, pixel_mask)
-            known[id(pixel_values)] = found
+            found = known[id(pixel_values)] = pixel_values, whole(pixel_values, pixel_mask)
         features, positions = found[1]
         return list(features), list(positions)  # the model appends to them
 
@@ -98,8 +98,10 @@ def looking_once(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(AttributeError):
-            del backbone.forward
+        if before is None:
+            vars(backbone).pop("forward", None)
+        else:
+            backbone.forward = before
 
 
 def _grounding(

@@ -1,6 +1,6 @@
 """What a ControlNet inpainting pipeline of diffusers computes again though it stays the same, or
-though nobody asks for it: the hint's embedding in each step, a ControlNet whose turn is over, the
-masked picture's latents. The pictures are the same.
+though nobody asks for it: the hint's embedding and the words' keys and values in each step, a
+ControlNet whose turn is over, the masked picture's latents. The pictures are the same.
 
 Knows diffusers' pipelines; no shots, no files.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _HELD = 16
-"""Embedded hints that are kept; several calls may be at work at once, each with a hint a net."""
+"""Inputs whose outcome a module keeps; several calls may be at work at once."""
 
 
 def lean(pipe: Any, scheduler: Any) -> Any:
@@ -59,30 +59,39 @@ def _without_masked_image(pipe: Any) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def steps(pipe: Any) -> Iterator[None]:
-    """While it lasts, `pipe`'s ControlNets embed each hint once, and one whose scale is 0 (before
-    its `control_guidance_start`, after its end) is not called."""
-    nets = list(getattr(pipe.controlnet, "nets", [pipe.controlnet]))
+    """While it lasts, each hint is embedded once and each call's words once become keys and values,
+    and a ControlNet whose scale is 0 (before its `control_guidance_start`, after its end) is not
+    called."""
+    nets = list(dict.fromkeys(getattr(pipe.controlnet, "nets", [pipe.controlnet])))
     changed = [(net, _when_asked(net)) for net in nets]
-    changed += [(net.controlnet_cond_embedding, _once(net)) for net in nets]
+    constant = [net.controlnet_cond_embedding for net in nets]
+    for model in (pipe.unet, *nets):
+        for name, module in model.named_modules():
+            if name.endswith("attn2"):  # the one that reads the words
+                constant += [module.to_k, module.to_v]
+    changed += [(module, _once(module)) for module in constant]
+    before = [vars(module).get("forward") for module, _ in changed]
     for module, forward in changed:
         module.forward = forward
     try:
         yield
     finally:
-        for module, _ in changed:
-            with contextlib.suppress(AttributeError):  # two of them may be one net
-                del module.forward
+        for (module, _), own in zip(changed, before, strict=True):
+            if own is None:
+                vars(module).pop("forward", None)
+            else:  # such as accelerate puts there
+                module.forward = own
 
 
-def _once(net: Any) -> Callable[[Any], Any]:
-    embed = type(net.controlnet_cond_embedding).forward
+def _once(module: Any) -> Callable[[Any], Any]:
+    whole = module.forward
     known: dict[int, tuple[Any, Any]] = {}
 
-    def forward(hint: Any) -> Any:
-        found = known.get(id(hint))
+    def forward(x: Any, *args: Any, **options: Any) -> Any:
+        found = known.get(id(x))
         if found is None:
-            # With the hint itself: no other can have its id meanwhile.
-            found = known[id(hint)] = hint, embed(net.controlnet_cond_embedding, hint)
+            # With the input itself: no other can have its id meanwhile.
+            found = known[id(x)] = x, whole(x, *args, **options)
             for old in list(known)[:-_HELD]:
                 known.pop(old, None)
         return found[1]
@@ -91,14 +100,14 @@ def _once(net: Any) -> Callable[[Any], Any]:
 
 
 def _when_asked(net: Any) -> Callable[..., Any]:
-    whole = type(net).forward
+    whole = net.forward
 
     def forward(sample: Any, *args: Any, conditioning_scale: Any = 1.0, **options: Any) -> Any:
         scales = (
             conditioning_scale if isinstance(conditioning_scale, list) else [conditioning_scale]
         )
         if any(scales) or options.get("return_dict", True):
-            return whole(net, sample, *args, conditioning_scale=conditioning_scale, **options)
+            return whole(sample, *args, conditioning_scale=conditioning_scale, **options)
         nothing = sample.new_zeros(1)
         return [nothing] * len(net.controlnet_down_blocks), nothing
 

@@ -41,6 +41,22 @@ def calls(module: Any) -> Iterator[list[tuple[int, ...]]]:
 
 
 @contextmanager
+def counted(linear: Any) -> Iterator[list[tuple[int, ...]]]:
+    """The shapes whose product with a layer's weight is made, while it lasts."""
+    seen: list[tuple[int, ...]] = []
+    whole = torch.nn.functional.linear
+
+    def product(x: Any, weight: Any, bias: Any = None) -> Any:
+        if weight is linear.weight:
+            seen.append(tuple(x.shape))
+        return whole(x, weight, bias)
+
+    torch.nn.functional.linear = product
+    yield seen
+    torch.nn.functional.linear = whole
+
+
+@contextmanager
 def cores(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -72,10 +88,16 @@ def test_a_lean_pipeline_draws_what_the_whole_one_draws(inpaint: Any, sampler: s
     with torch.inference_mode():
         with samplers.using(inpaint, plan):
             whole = inpaint(**asked(3)).images
-        with economy.steps(inpaint), calls(inpaint.vae.encoder) as encoded:
+        words = next(m for n, m in inpaint.unet.named_modules() if n.endswith("attn2"))
+        with (
+            economy.steps(inpaint),
+            calls(inpaint.vae.encoder) as encoded,
+            counted(words.to_k) as keys,
+        ):
             lean = economy.lean(inpaint, plan)(**asked(3)).images
     assert torch.equal(lean, whole)
     assert len(encoded) == 2, "the picture of each, and no masked one"
+    assert len(keys) == 1
     assert inpaint.scheduler is not plan
 
 
