@@ -12,6 +12,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from . import side_by_side
+
 _HELD = 16
 """Inputs whose outcome a module keeps; several calls may be at work at once."""
 
@@ -103,6 +105,7 @@ def _when_asked(net: Any) -> Callable[..., Any]:
     whole = net.forward
 
     def forward(sample: Any, *args: Any, conditioning_scale: Any = 1.0, **options: Any) -> Any:
+        side_by_side.step()
         scales = (
             conditioning_scale if isinstance(conditioning_scale, list) else [conditioning_scale]
         )

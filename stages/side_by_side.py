@@ -7,12 +7,18 @@ each of them. Knows torch's thread count; no shots, no models.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+_PART = threading.local()
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class PartDropped(RuntimeError):
+    """Raised in a part that nobody waits for any more."""
 
 
 def workers(device: Any, most: int) -> int:
@@ -43,11 +49,28 @@ def each(work: Callable[[T], R], parts: Sequence[T], workers: int) -> list[R]:
         return [work(part) for part in parts]
     import torch
 
-    cores = torch.get_num_threads()
+    cores, over = torch.get_num_threads(), threading.Event()
+    pool = ThreadPoolExecutor(min(workers, len(parts)), "visuals-part", _begin, (over,))
     try:
-        with ThreadPoolExecutor(
-            min(workers, len(parts)), "visuals-part", torch.set_num_threads, (1,)
-        ) as pool:
-            return list(pool.map(work, parts))
+        return list(pool.map(work, parts))
+    except BaseException:  # Ctrl-C too: what is in hand goes no farther than its next step
+        over.set()
+        raise
     finally:
+        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(cores)  # what a thread sets holds for all that are begun later
+
+
+def step() -> None:
+    """For long work to call between its steps: raises PartDropped where another part has failed or
+    the run was stopped, so that nobody waits for what is not wanted any more."""
+    over = getattr(_PART, "over", None)
+    if over is not None and over.is_set():
+        raise PartDropped("another part of the batch failed, or the run was stopped")
+
+
+def _begin(over: threading.Event) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _PART.over = over

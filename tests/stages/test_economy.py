@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -51,9 +52,9 @@ def counted(linear: Any) -> Iterator[list[tuple[int, ...]]]:
             seen.append(tuple(x.shape))
         return whole(x, weight, bias)
 
-    torch.nn.functional.linear = product
-    yield seen
-    torch.nn.functional.linear = whole
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", product)
+        yield seen
 
 
 @contextmanager
@@ -182,16 +183,31 @@ def test_parts_at_the_same_time_draw_and_find_what_they_do_one_after_the_other(
         )
 
 
-def test_a_part_that_fails_is_told_and_the_cores_come_back() -> None:
-    def work(part: int) -> int:
+def test_a_part_that_fails_is_told_the_others_end_and_the_cores_come_back() -> None:
+    going, dropped = threading.Event(), threading.Event()
+
+    def work(part: int) -> None:
         if part == 2:
+            assert going.wait(10)
             raise MemoryError("part 2")
-        return part
+        try:
+            for _ in range(10_000):
+                going.set()
+                side_by_side.step()
+                time.sleep(0.001)
+        except side_by_side.PartDropped:
+            dropped.set()
+            raise
 
     with cores(2):
         with pytest.raises(MemoryError, match="part 2"):
-            side_by_side.each(work, [1, 2, 3], 2)
+            side_by_side.each(work, [2, 1], 2)
+        assert dropped.is_set()
         assert torch.get_num_threads() == 2
-    assert side_by_side.workers("cpu", 1) == 1, "one thing at a time means one"
+    side_by_side.step()  # none to drop: nothing happens
+
+
+def test_a_batch_is_cut_evenly_and_one_thing_at_a_time_means_one() -> None:
+    assert side_by_side.workers("cpu", 1) == 1
     assert side_by_side.cut([1, 2, 3, 4, 5], 2, 2) == [[1, 2], [3, 4], [5]]
     assert side_by_side.cut([], 4, 2) == []
