@@ -63,6 +63,7 @@ def load_text_to_image(
     dtype = dtype or torch.float32
     other = None if vae is None else _found(vae, lambda p, here: autoencoder(p, here, dtype))
     pipe = _found(ref, lambda p, here: pipelines.text_to_image(p, here, dtype, other)).to(device)
+    pipelines.lay_out(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -132,6 +133,8 @@ def load_controlnet_inpaint(
         return pipelines.controlnet(path, local, kind, base)
 
     nets = {r: _found(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
+    for net in nets.values():
+        pipelines.lay_out(net)
     union = any(pipelines.is_union(net) for net in nets.values())
     try:
         leading = nets.values() if union else [nets[r] for r in controlnet_refs]

@@ -151,6 +151,15 @@ def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     )
 
 
+def lay_out(model: Any) -> None:
+    """On a CPU, a VAE's or a ControlNet's weights as its convolutions read them fastest: a fifth
+    to two fifths off their time. A UNet gains nothing."""
+    import torch
+
+    if model.device.type == "cpu":
+        model.to(memory_format=torch.channels_last)
+
+
 def is_union(net: Any) -> bool:
     """Whether one ControlNet takes maps of many kinds, told apart by a mode."""
     return "num_control_type" in getattr(net, "config", {})

@@ -16,6 +16,8 @@ from . import deep
 _LONGEST = {"png": 2**31 - 1, "jpeg": 65_535, "webp": 16_383}
 _LONGEST_XMP = 65_500
 """What a segment of a JPEG holds."""
+_LEVEL = 4
+"""zlib's, of 1 to 9: a third of the time of its usual 6, files 3 to 7 % larger."""
 _COMMENT, _EXIF_IFD, _HEAD = 0x9286, 0x8769, 33
 """EXIF's UserComment and the table that holds it; a PNG's signature and first chunk."""
 
@@ -138,7 +140,8 @@ def png(
         return out.getvalue()
     beside = {"icc_profile": icc_profile, "exif": exif, "pnginfo": info if info.chunks else None}
     out = io.BytesIO()
-    _image(pixels, alpha).save(out, "PNG", **{k: v for k, v in beside.items() if v})
+    known = {k: v for k, v in beside.items() if v}
+    _image(pixels, alpha).save(out, "PNG", compress_level=_LEVEL, **known)
     return out.getvalue()
 
 

@@ -208,5 +208,5 @@ def _uri(rgb: np.ndarray) -> str:
     image.thumbnail((_LONGEST, _LONGEST))
     out = io.BytesIO()
     kind = "PNG" if max(rgb.shape[:2]) <= 256 else "JPEG"
-    image.save(out, kind, **({"optimize": True} if kind == "PNG" else {"quality": 88}))
+    image.save(out, kind, **({"compress_level": 4} if kind == "PNG" else {"quality": 88}))
     return f"data:image/{kind.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"

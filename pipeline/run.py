@@ -74,7 +74,7 @@ def run_shots(
     summary = summary if summary is not None else Summary()
     meter = _Meter(progress, stages, len(shots) if isinstance(shots, Sized) else 0)
     again: deque[tuple[Shot, int]] = deque()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     with closing(_loaded(shots, stages, batch_size, summary)) as fresh:
         while not stop():
             taken = [again.popleft() for _ in range(min(batch_size, len(again)))]
@@ -102,6 +102,7 @@ def run_shots(
                 summary.seconds = time.perf_counter() - started
                 yield done
     summary.seconds = time.perf_counter() - started
+    summary.cpu_seconds = time.process_time() - cpu
 
 
 def _loaded(

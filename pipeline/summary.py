@@ -26,6 +26,7 @@ class Summary:
     skipped: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     per_stage: dict[str, float] = field(default_factory=dict)
     changed_outside: int = 0
     batch_sizes: dict[str, int] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Summary:
             "changed_outside": self.changed_outside,
             "batch_sizes": dict(self.batch_sizes),
             "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
             "seconds_per_picture": round(self.seconds / max(self.total, 1), 3),
             "seconds_per_stage": {k: round(v, 3) for k, v in self.per_stage.items()},
         }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, detectors
+from . import batch, detectors, side_by_side
 from .classes import ClassSpec, specs_of
 from .detectors import Answer
 from .shot import Detection, Shot, Skip
@@ -107,12 +107,14 @@ class Detector:
             raise ValueError("a shot without a picture: expected one; run generate or load first")
         specs = specs_of(shots[0].classes, self.classes)
         phrases = dict.fromkeys(p for s in specs for p in (*s.queries, *s.reject))
-        out: list[dict[str, Answer]] = [{} for _ in shots]
-        for phrase in phrases:
-            answers = detectors.ask(self.model, self.processor, images, phrase)  # type: ignore[arg-type]
-            for k, answer in enumerate(answers):
-                out[k][phrase] = answer
-        return out
+
+        def answers(part: list[Any]) -> list[dict[str, Answer]]:
+            return detectors.ask_all(self.model, self.processor, part, list(phrases))
+
+        workers = side_by_side.workers(self.model.device, self.batch_size)
+        parts = side_by_side.cut(images, self.batch_size, workers)
+        with detectors.looking_once(self.model):
+            return [one for found in side_by_side.each(answers, parts, workers) for one in found]
 
     def _pick(
         self,

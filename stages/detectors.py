@@ -5,10 +5,14 @@ Knows the outputs of Grounding DINO, MM-Grounding-DINO, OWLv2 and SAM 3; no thre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+Seen = dict[str, Any]
+"""What of some pictures is the same for every phrase that is asked of them."""
 
 
 class Answer(NamedTuple):
@@ -50,18 +54,67 @@ def gives_masks(model: Any) -> bool:
 
 def ask(model: Any, processor: Any, images: Sequence[np.ndarray], phrase: str) -> list[Answer]:
     """An answer for each picture; the pictures, uint8 (H, W, 3), are of one size."""
+    return [one[phrase] for one in ask_all(model, processor, images, [phrase])]
+
+
+def ask_all(
+    model: Any, processor: Any, images: Sequence[np.ndarray], phrases: Sequence[str]
+) -> list[dict[str, Answer]]:
+    """For each picture its answers by phrase; the same, bit for bit, as one `ask` a phrase gives.
+
+    Within `looking_once` a model whose picture features do not depend on the words makes them once.
+    """
     import torch
 
+    out: list[dict[str, Answer]] = [{} for _ in images]
+    seen: Seen = {}
     with torch.inference_mode():
-        return _ASK[kind(model)](model, processor, images, phrase)
+        for phrase in phrases:
+            answers = _ASK[kind(model)](model, processor, images, phrase, seen)
+            for one, answer in zip(out, answers, strict=True):
+                one[phrase] = answer
+    return out
 
 
-def _grounding(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
-    text = phrase.lower().rstrip(". ") + "."
-    inputs = processor(
-        images=list(images), text=[text] * len(images), return_tensors="pt", **_LAYOUT
-    )
-    out = model(**inputs.to(model.device))
+@contextlib.contextmanager
+def looking_once(model: Any) -> Iterator[None]:
+    """While it lasts, a Grounding DINO runs its backbone once for the same pixels."""
+    backbone = model.model.backbone if scores_words(model) else None
+    if backbone is None:
+        yield
+        return
+    known: dict[int, tuple[Any, Any]] = {}
+    before, whole = vars(backbone).get("forward"), backbone.forward
+
+    def forward(pixel_values: Any, pixel_mask: Any) -> Any:
+        found = known.get(id(pixel_values))
+        if found is None:
+            # With the pixels themselves: nothing else can have their id meanwhile.
+            found = known[id(pixel_values)] = pixel_values, whole(pixel_values, pixel_mask)
+        features, positions = found[1]
+        return list(features), list(positions)  # the model appends to them
+
+    backbone.forward = forward
+    try:
+        yield
+    finally:
+        if before is None:
+            vars(backbone).pop("forward", None)
+        else:
+            backbone.forward = before
+
+
+def _grounding(
+    model: Any, processor: Any, images: Sequence[Any], phrase: str, seen: Seen
+) -> list[Answer]:
+    text = [phrase.lower().rstrip(". ") + "."] * len(images)
+    if not seen:
+        inputs = processor(images=list(images), text=text, return_tensors="pt", **_LAYOUT)
+        inputs = inputs.to(model.device)
+        seen.update({k: inputs[k] for k in ("pixel_values", "pixel_mask") if k in inputs})
+    else:
+        inputs = {**processor(text=text, return_tensors="pt").to(model.device), **seen}
+    out = model(**inputs)
     scores = out.logits.sigmoid().amax(-1).float().cpu().numpy()
     cxcywh = out.pred_boxes.float().cpu().numpy()
     centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
@@ -69,7 +122,9 @@ def _grounding(model: Any, processor: Any, images: Sequence[Any], phrase: str) -
     return [Answer(_within(b, image), s) for image, b, s in zip(images, boxes, scores, strict=True)]
 
 
-def _owl(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
+def _owl(
+    model: Any, processor: Any, images: Sequence[Any], phrase: str, seen: Seen
+) -> list[Answer]:
     # the prompt is CLIP's, as OWLv2 was trained with; its boxes relate to the picture padded to a
     # square, which the processor knows
     text = [[f"a photo of a {phrase.strip()}"]] * len(images)
@@ -80,7 +135,9 @@ def _owl(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list
     return _processed(processor.post_process_grounded_object_detection, out, images)
 
 
-def _sam3(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> list[Answer]:
+def _sam3(
+    model: Any, processor: Any, images: Sequence[Any], phrase: str, seen: Seen
+) -> list[Answer]:
     # the processor has no truncation, and a longer text than the model's own breaks it
     words = processor.tokenizer(
         [phrase.strip()] * len(images),
@@ -89,11 +146,12 @@ def _sam3(model: Any, processor: Any, images: Sequence[Any], phrase: str) -> lis
         truncation=True,
         return_tensors="pt",
     ).to(model.device)
-    pixels = processor.image_processor(list(images), return_tensors="pt", **_LAYOUT).to(
-        model.device
-    )
+    if not seen:
+        pixels = processor.image_processor(list(images), return_tensors="pt", **_LAYOUT)
+        values = pixels["pixel_values"].to(model.device)
+        seen["vision_embeds"] = model.get_vision_features(pixel_values=values)
     out = model(
-        pixel_values=pixels["pixel_values"],
+        vision_embeds=seen["vision_embeds"],
         input_ids=words["input_ids"],
         attention_mask=words["attention_mask"],
     )
@@ -140,7 +198,7 @@ def _within(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
     return out
 
 
-_ASK: dict[str, Callable[[Any, Any, Sequence[Any], str], list[Answer]]] = {
+_ASK: dict[str, Callable[[Any, Any, Sequence[Any], str, Seen], list[Answer]]] = {
     "grounding-dino": _grounding,
     "mm-grounding-dino": _grounding,
     "owlv2": _owl,

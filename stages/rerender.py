@@ -7,19 +7,19 @@ feathered mask is copied from the source. Knows no files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import batch, composite, crops, embed, lora
+from . import batch, composite, crops, economy, embed, lora, side_by_side
 from .condition import Control
 from .decode import Decoded, NotANumber, decode
 from .generate import FLAGGED
 from .prompt import parse
-from .samplers import scheduler, using
+from .samplers import scheduler
 from .shot import Shot, Skip
 from .variants import Wildcards
 from .wording import Wording
@@ -53,6 +53,10 @@ class _Job:
     def group(self) -> tuple[Any, ...]:
         """What must be equal in one call of the pipeline."""
         return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks)
+
+
+_Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]
+"""The jobs of a call, what was drawn, and the first control's maps."""
 
 
 class Rerenderer:
@@ -173,25 +177,19 @@ class Rerenderer:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
                 out[k] = shot.skip(Skip("no_mask", why))
         for turn in sorted({job.turn for job in jobs}):
-            for part in self._calls([j for j in jobs if j.turn == turn and out[j.shot].open]):
-                crops_ = [
-                    composite.resize(_result(out[j.shot])[j.window.rows_columns], j.window.size_wh)
-                    for j in part
-                ]
-                masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in part]
-                maps = [c.control(crops_, masks) for c in self.controls]
-                patches = self._draw(part, crops_, masks, maps, strength)
+            todo = [j for j in jobs if j.turn == turn and out[j.shot].open]
+            for part, drawn, shown in self._drawn(todo, out, strength):
                 for k, job in enumerate(part):
-                    ended = _ended(shots[job.shot], patches[k])
+                    ended = _ended(shots[job.shot], drawn[k])
                     if ended or not out[job.shot].open:
                         out[job.shot] = ended or out[job.shot]
                         continue
-                    if patches[k].upcast:
+                    if drawn[k].upcast:
                         out[job.shot] = out[job.shot].with_metrics(vae_upcast=1)
-                    self._paste(out[job.shot], job.window, patches[k].pixels)
+                    self._paste(out[job.shot], job.window, drawn[k].pixels)
                     if out[job.shot].control is None:
-                        shown = (maps[0][k].clip(0, 1) * 255).astype(np.uint8)
-                        out[job.shot] = replace(out[job.shot], control=shown)
+                        control = (shown[k].clip(0, 1) * 255).astype(np.uint8)
+                        out[job.shot] = replace(out[job.shot], control=control)
         return [_measured(s) if s.open else s for s in out]
 
     def _begin(self, shot: Shot) -> Shot:
@@ -221,13 +219,37 @@ class Rerenderer:
         chunks = embed.count(self.pipe, parse(prompt)[0], negative)
         return _Job(index, window, turn, prompt, negative, seed, chunks)
 
-    def _calls(self, jobs: list[_Job]) -> list[list[_Job]]:
-        """The jobs in lists that one call of the pipeline can draw."""
+    def _drawn(self, jobs: list[_Job], shots: list[Shot], strength: float) -> Iterator[_Drawn]:
+        """The jobs in lists that one call of the pipeline can draw, with what it drew."""
         groups: dict[tuple[Any, ...], list[_Job]] = {}
         for job in jobs:
             groups.setdefault(job.group, []).append(job)
-        size = self.batch_size
-        return [g[k : k + size] for g in groups.values() for k in range(0, len(g), size)]
+        for group in groups.values():
+            lora.attach(self.pipe, parse(group[0].prompt)[1], self.lora_dirs, fuse=self.fuse_loras)
+            workers = self._workers()
+            parts = side_by_side.cut(group, self.batch_size, workers)
+            with economy.steps(self.pipe):
+                yield from side_by_side.each(
+                    lambda part: self._call(part, shots, strength), parts, workers
+                )
+
+    def _workers(self) -> int:
+        import torch
+
+        if self.pipe.vae.dtype != torch.float32:  # one that is changed to decode is no one else's
+            return 1
+        return side_by_side.workers(self.pipe.device, self.batch_size)
+
+    def _call(self, jobs: list[_Job], shots: list[Shot], strength: float) -> _Drawn:
+        """One call of the pipeline. The windows of a turn share no pixel that is drawn, so that
+        others of it may be at work."""
+        images = [
+            composite.resize(_result(shots[j.shot])[j.window.rows_columns], j.window.size_wh)
+            for j in jobs
+        ]
+        masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in jobs]
+        maps = [c.control(images, masks) for c in self.controls]
+        return jobs, self._draw(jobs, images, masks, maps, strength), maps[0]
 
     def _draw(
         self,
@@ -242,11 +264,10 @@ class Rerenderer:
         from PIL import Image
 
         texts = [parse(j.prompt) for j in jobs]
-        lora.attach(self.pipe, texts[0][1], self.lora_dirs, fuse=self.fuse_loras)
         width, height = jobs[0].window.size_wh
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
-        with torch.inference_mode(), using(self.pipe, self.scheduler):
-            latents = self.pipe(
+        with torch.inference_mode():
+            latents = economy.lean(self.pipe, self.scheduler)(
                 **embed.encode(
                     self.pipe,
                     [text for text, _ in texts],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch
+from . import batch, side_by_side
 from .composite import square_box
 from .shot import Box, Shot, Skip
 
@@ -63,11 +63,18 @@ class Segmenter:
     def _mask(self, shots: list[Shot]) -> list[Shot]:
         views = [v for k, s in enumerate(shots) for v in self._views(k, s)]
         found: list[list[tuple[np.ndarray, float]]] = [[] for _ in shots]
-        for start in range(0, len(views), self.batch_size):
-            part = views[start : start + self.batch_size]
-            for view, masks in zip(part, self._predict(part), strict=True):
+        workers = side_by_side.workers(self._device, self.batch_size)
+        parts = side_by_side.cut(views, self.batch_size, workers)
+        for part, answers in zip(
+            parts, side_by_side.each(self._predict, parts, workers), strict=True
+        ):
+            for view, masks in zip(part, answers, strict=True):
                 found[view.shot] += [(_placed(m, view, shots[view.shot]), q) for m, q in masks]
         return [self._take(s, f) for s, f in zip(shots, found, strict=True)]
+
+    @property
+    def _device(self) -> Any:
+        return "cpu" if self.model is None else self.model.device
 
     def _views(self, index: int, shot: Shot) -> list[_View]:
         image = shot.image

@@ -1,0 +1,76 @@
+"""Parts of a batch at the same time on a CPU: a thread and a core each, in place of all cores for
+each operation of one part after the other.
+
+Small operations do not fill several cores, and on a busy machine cores wait for each other after
+each of them. Knows torch's thread count; no shots, no models.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+_PART = threading.local()
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class PartDropped(RuntimeError):
+    """Raised in a part that nobody waits for any more."""
+
+
+def workers(device: Any, most: int) -> int:
+    """How many parts may go at once: torch's cores on a CPU, elsewhere 1; 1 where a batch may hold
+    one thing only (`most`), since then there is no memory for more."""
+    import torch
+
+    return torch.get_num_threads() if torch.device(device).type == "cpu" and most > 1 else 1
+
+
+def cut(things: Sequence[T], most: int, workers: int) -> list[list[T]]:
+    """`things` in parts of at most `most`, in order, evenly over the workers.
+
+    >>> cut([1, 2, 3, 4, 5, 6], 8, 2)
+    [[1, 2, 3], [4, 5, 6]]
+    """
+    rounds = -(-len(things) // (most * workers)) or 1
+    size = max(1, min(most, -(-len(things) // (rounds * workers))))
+    return [list(things[k : k + size]) for k in range(0, len(things), size)]
+
+
+def each(work: Callable[[T], R], parts: Sequence[T], workers: int) -> list[R]:
+    """`work` of each part, in order, `workers` of them at a time; the first error is raised.
+
+    `work` enters torch.inference_mode itself: it holds for one thread only.
+    """
+    if workers < 2 or len(parts) < 2:
+        return [work(part) for part in parts]
+    import torch
+
+    cores, over = torch.get_num_threads(), threading.Event()
+    pool = ThreadPoolExecutor(min(workers, len(parts)), "visuals-part", _begin, (over,))
+    try:
+        return list(pool.map(work, parts))
+    except BaseException:  # Ctrl-C too: what is in hand goes no farther than its next step
+        over.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(cores)  # what a thread sets holds for all that are begun later
+
+
+def step() -> None:
+    """For long work to call between its steps: raises PartDropped where another part has failed or
+    the run was stopped, so that nobody waits for what is not wanted any more."""
+    over = getattr(_PART, "over", None)
+    if over is not None and over.is_set():
+        raise PartDropped("another part of the batch failed, or the run was stopped")
+
+
+def _begin(over: threading.Event) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _PART.over = over

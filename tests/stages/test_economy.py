@@ -1,0 +1,213 @@
+"""What is left out, or done once, changes no picture: against the libraries' own ways."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from visuals.checkpoints import load
+from visuals.stages import detectors, economy, samplers, side_by_side
+from visuals.stages.condition import Canny
+from visuals.stages.detect import Detector
+from visuals.stages.rerender import Controlled, Rerenderer
+from visuals.stages.shot import Detection, FileInput, Shot
+
+
+@pytest.fixture(scope="module")
+def inpaint(mini: Path) -> Any:
+    return load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"])
+
+
+def noise(seed: int, size: int = 64) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+
+
+@contextmanager
+def calls(module: Any) -> Iterator[list[tuple[int, ...]]]:
+    """The shapes that a module is called with, while it lasts."""
+    seen: list[tuple[int, ...]] = []
+    handle = module.register_forward_pre_hook(lambda m, args: seen.append(tuple(args[0].shape)))
+    yield seen
+    handle.remove()
+
+
+@contextmanager
+def counted(linear: Any) -> Iterator[list[tuple[int, ...]]]:
+    """The shapes whose product with a layer's weight is made, while it lasts."""
+    seen: list[tuple[int, ...]] = []
+    whole = torch.nn.functional.linear
+
+    def product(x: Any, weight: Any, bias: Any = None) -> Any:
+        if weight is linear.weight:
+            seen.append(tuple(x.shape))
+        return whole(x, weight, bias)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", product)
+        yield seen
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
+def asked(generator_seed: int, **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "prompt": ["a mug"] * 2,
+        "negative_prompt": [""] * 2,
+        "image": [Image.fromarray(noise(1)), Image.fromarray(noise(2))],
+        "mask_image": [Image.fromarray(np.tri(64, dtype=np.uint8) * 255)] * 2,
+        "control_image": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)),
+        "generator": [torch.Generator().manual_seed(generator_seed + k) for k in range(2)],
+        "width": 64,
+        "height": 64,
+        "strength": 0.8,
+        "num_inference_steps": 5,
+        "guidance_scale": 3.0,
+        "output_type": "latent",
+    }
+    return {**values, **changes}
+
+
+@pytest.mark.parametrize("sampler", ["DPM++ 2M", "DPM++ 2M SDE", "Euler a"])
+def test_a_lean_pipeline_draws_what_the_whole_one_draws(inpaint: Any, sampler: str) -> None:
+    plan = samplers.scheduler(sampler, inpaint.scheduler.config)
+    with torch.inference_mode():
+        with samplers.using(inpaint, plan):
+            whole = inpaint(**asked(3)).images
+        words = next(m for n, m in inpaint.unet.named_modules() if n.endswith("attn2"))
+        with (
+            economy.steps(inpaint),
+            calls(inpaint.vae.encoder) as encoded,
+            counted(words.to_k) as keys,
+        ):
+            lean = economy.lean(inpaint, plan)(**asked(3)).images
+    assert torch.equal(lean, whole)
+    assert len(encoded) == 2, "the picture of each, and no masked one"
+    assert len(keys) == 1
+    assert inpaint.scheduler is not plan
+
+
+def test_a_hint_is_embedded_once_and_a_controlnet_rests_after_its_end(inpaint: Any) -> None:
+    plan = samplers.scheduler("DPM++ 2M", inpaint.scheduler.config)
+    options = {"control_guidance_end": 0.5, "controlnet_conditioning_scale": 0.8}
+    net = inpaint.controlnet
+    with torch.inference_mode():
+        with samplers.using(inpaint, plan):
+            whole = inpaint(**asked(5, **options)).images
+        with (
+            economy.steps(inpaint),
+            calls(net.controlnet_cond_embedding.conv_in) as hints,
+            calls(net.conv_in) as steps,
+        ):
+            lean = economy.lean(inpaint, plan)(**asked(5, **options)).images
+    assert torch.allclose(lean, whole, atol=1e-5)
+    assert len(hints) == 1
+    assert len(steps) == 2, "4 steps, 2 of them led"
+    assert "forward" not in vars(net) and "forward" not in vars(net.controlnet_cond_embedding)
+
+
+def test_a_detector_looks_at_its_pictures_once_and_scores_as_ever(mini: Path) -> None:
+    model, processor = load.load_detector("mini/grounding-dino")
+    images, phrases = [noise(1, 96), noise(2, 96)], ["mug", "sneaker", "car"]
+    whole = [detectors.ask(model, processor, images, phrase) for phrase in phrases]
+    with detectors.looking_once(model), calls(model.model.backbone.conv_encoder) as looks:
+        once = detectors.ask_all(model, processor, images, phrases)
+    assert len(looks) == 1
+    for phrase, answers in zip(phrases, whole, strict=True):
+        for k, answer in enumerate(answers):
+            assert np.array_equal(once[k][phrase].scores, answer.scores)
+            assert np.array_equal(once[k][phrase].boxes, answer.boxes)
+    assert not np.array_equal(whole[0][0].scores, whole[1][0].scores)
+
+
+def shots(count: int) -> list[Shot]:
+    mask = np.zeros((64, 64), bool)
+    mask[20:50, 16:48] = True
+    found = (Detection((16.0, 20.0, 48.0, 50.0), 0.9, "mug", mask),)
+    return [
+        Shot(f"s{k}", FileInput(f"{k}.png", k), ("mug",), image=noise(k), detections=found)
+        for k in range(count)
+    ]
+
+
+def test_parts_at_the_same_time_draw_and_find_what_they_do_one_after_the_other(
+    inpaint: Any, mini: Path
+) -> None:
+    stage = Rerenderer(
+        inpaint,
+        [Controlled(Canny(60, 140))],
+        prompt_template="a {class}",
+        steps=3,
+        size_wh=(64, 64),
+        padding=4,
+        mask_blur=1,
+        dilate=1,
+        batch_size=2,
+    )
+    bare = [replace(s, detections=()) for s in shots(4)]
+    find = Detector(*load.load_detector("mini/grounding-dino"), box_threshold=0.0, batch_size=4)
+    with cores(1):
+        alone, found_alone = stage(shots(4)), find(bare)
+    threads: set[str] = set()
+    hook = inpaint.unet.register_forward_pre_hook(
+        lambda m, args: threads.add(threading.current_thread().name)
+    )
+    with cores(2):
+        both, found = stage(shots(4)), find(bare)
+        assert torch.get_num_threads() == 2
+        held = side_by_side.each(lambda part: torch.get_num_threads(), [1, 2], 2)
+    hook.remove()
+    assert len(threads) == 2 and held == [1, 1]
+    for a, b in zip(alone, both, strict=True):
+        assert a.status == b.status == "enhanced", (a.failure, b.failure)
+        assert a.result is not None and b.result is not None
+        assert np.abs(a.result.astype(int) - b.result).max() <= 2
+    for a, b in zip(found_alone, found, strict=True):
+        assert [d.score for d in a.detections] == pytest.approx(
+            [d.score for d in b.detections], abs=1e-4
+        )
+
+
+def test_a_part_that_fails_is_told_the_others_end_and_the_cores_come_back() -> None:
+    going, dropped = threading.Event(), threading.Event()
+
+    def work(part: int) -> None:
+        if part == 2:
+            assert going.wait(10)
+            raise MemoryError("part 2")
+        try:
+            for _ in range(10_000):
+                going.set()
+                side_by_side.step()
+                time.sleep(0.001)
+        except side_by_side.PartDropped:
+            dropped.set()
+            raise
+
+    with cores(2):
+        with pytest.raises(MemoryError, match="part 2"):
+            side_by_side.each(work, [2, 1], 2)
+        assert dropped.is_set()
+        assert torch.get_num_threads() == 2
+    side_by_side.step()  # none to drop: nothing happens
+
+
+def test_a_batch_is_cut_evenly_and_one_thing_at_a_time_means_one() -> None:
+    assert side_by_side.workers("cpu", 1) == 1
+    assert side_by_side.cut([1, 2, 3, 4, 5], 2, 2) == [[1, 2], [3, 4], [5]]
+    assert side_by_side.cut([], 4, 2) == []
