@@ -22,6 +22,7 @@ _COMMANDS = {
     "enhance": ("run", "enhance", "The remainder: re-render the products of photos or of a run."),
     "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
     "resume": ("resume", "resume", "Go on with a run that was stopped."),
+    "ui": ("ui", "ui", "The studio in the browser, and its JSON API."),
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
     "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
     "dataset": ("dataset", "dataset", "Product photos to a training set: import, caption, check."),

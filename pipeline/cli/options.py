@@ -239,6 +239,9 @@ def _extra(module: str) -> str:
         "scipy": "recipe",
         "controlnet_aux": "aux",
         "pycocotools": "annotate",
+        "gradio": "ui",
+        "fastapi": "ui",
+        "uvicorn": "ui",
     }
     return extras.get(module, "dev")
 

@@ -127,9 +127,7 @@ def _unpack(path: Path, given: str, upload: Upload) -> None:
         upload.refused.append(f"{_shown(given)}: damaged ({type(error).__name__}); pack it again")
 
 
-def _members(
-    archive: zipfile.ZipFile, given: str, upload: Upload
-) -> Iterator[zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile, given: str, upload: Upload) -> Iterator[zipfile.ZipInfo]:
     """The entries that are pictures by name and lie inside; the others are refused or ignored."""
     for entry in archive.infolist():
         name = PurePosixPath(entry.filename.replace("\\", "/"))

@@ -1,0 +1,150 @@
+"""The tab Runs: what every run of the folder made, to look through, take away, do again."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from . import orders, panels, runs
+from .create import QUICK, gallery_of
+from .jobs import BusyError, Desk
+
+MOST = 200
+"""Pictures shown at a time; the zip has all."""
+
+
+def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
+    """Lay the tab out and wire it. `taken`: where "Send to Enhance" puts a run and its class."""
+    root = desk.root
+    replayed = gr.State("")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=320):
+            run = gr.Dropdown(
+                [], label="Run, newest first", elem_id="runs-run", allow_custom_value=False
+            )
+            with gr.Row():
+                outcome = gr.Dropdown(
+                    ["all", *runs.OUTCOMES], value="all", label="Outcome", min_width=130,
+                    elem_id="runs-outcome",
+                )  # fmt: skip
+                label = gr.Dropdown(["all"], value="all", label="Class", min_width=130)
+            facts = gr.HTML(padding=False, elem_id="runs-facts")
+            links = gr.HTML(padding=False, elem_id="runs-links")
+            with gr.Row():
+                refresh = gr.Button("Refresh", min_width=100)
+                replay = gr.Button("Run again", min_width=100, elem_id="runs-replay")
+                send = gr.Button("Send to Enhance", min_width=140, elem_id="runs-send")
+            progress = gr.HTML(padding=False, elem_id="runs-progress")
+            command = gr.Textbox(
+                label="The same on the command line", interactive=False, lines=2, max_lines=6,
+                buttons=["copy"], elem_classes="command", elem_id="runs-command",
+            )  # fmt: skip
+        with gr.Column(scale=6, min_width=320):
+            gallery = gr.Gallery(
+                label="Pictures", columns=4, height="auto", object_fit="contain",
+                interactive=False, allow_preview=False, elem_id="runs-gallery", buttons=[],
+            )  # fmt: skip
+            words = gr.HTML(padding=False)
+            slider = gr.ImageSlider(
+                label="Before and after", type="numpy", format="png", visible=False,
+                interactive=False, buttons=["download", "fullscreen"], elem_id="runs-slider",
+            )  # fmt: skip
+    timer = gr.Timer(1.0, active=False)
+
+    def names(now: str | None) -> Any:
+        found = runs.ids(root)
+        return gr.Dropdown(
+            choices=found, value=now if now in found else (found[0] if found else None)
+        )
+
+    def open_(id_: str | None) -> list[Any]:
+        blank = [gr.Dropdown(["all"], value="all"), "all", "<p>No run here yet.</p>", "", "", []]
+        if not id_:
+            return blank
+        try:
+            read = runs.read(root, id_)
+        except ValueError as error:
+            return [*blank[:2], f"<p>{escape(str(error))}</p>", *blank[3:]]
+        try:
+            line = orders.of_run(read.folder).line()
+        except ValueError:
+            line = ""
+        return [
+            gr.Dropdown(["all", *read.classes], value="all"),
+            "all",
+            panels.facts(read.lines),
+            _links(id_),
+            line,
+            gallery_of(read, list(read.lines)[:MOST]),
+        ]
+
+    def filtered(id_: str | None, outcome: str, label: str) -> list[tuple[str, str]]:
+        if not id_:
+            return []
+        read = runs.read(root, id_)
+        return gallery_of(read, read.chosen(outcome, label)[:MOST])
+
+    def detail(id_: str, outcome: str, label: str, event: gr.SelectData) -> list[Any]:
+        read = runs.read(root, id_)
+        lines = [
+            line
+            for line in read.chosen(outcome, label)[:MOST]
+            if (path := read.shown(line)) and path.is_relative_to(read.folder)
+        ]
+        line = lines[event.index]
+        text = f"<p>{escape(panels.caption(line))}</p>"
+        files = line["files"]
+        if files["source"] and files["result"]:
+            pair: Any = [panels.read(read.folder / files[k], 1024) for k in ("source", "result")]
+            return [text, gr.ImageSlider(value=tuple(pair), visible=True)]
+        return [text, gr.ImageSlider(visible=False)]
+
+    def again(id_: str | None) -> list[Any]:
+        try:
+            if not id_:
+                raise gr.Error("no run is chosen", duration=None)
+            job = desk.submit(orders.of_run(runs.folder(root, id_)))
+        except (ValueError, BusyError) as error:
+            raise gr.Error(str(error), duration=None) from None
+        return [job.id, panels.progress(job, desk), gr.Timer(active=True), job.order.line()]
+
+    def watch(job_id: str, now: str | None) -> list[Any]:
+        job = desk.get(job_id)
+        if job is None:
+            return ["", gr.Timer(active=False), gr.skip()]
+        done = not job.open
+        return [
+            panels.progress(job, desk),
+            gr.Timer(active=not done),
+            names(job.id if job.lines() else now) if done else gr.skip(),
+        ]
+
+    def to_enhance(id_: str | None) -> list[Any]:
+        if not id_:
+            raise gr.Error("no run is chosen", duration=None)
+        read = runs.read(root, id_)
+        asked = sorted({name for line in read.lines for name in line["classes"]})
+        return [gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None)]
+
+    opened = [label, outcome, facts, links, command, gallery]
+    shown.select(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
+    refresh.click(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
+    run.change(open_, run, opened, **QUICK)
+    for choice in (outcome, label):
+        choice.input(filtered, [run, outcome, label], gallery, **QUICK)
+    gallery.select(detail, [run, outcome, label], [words, slider], **QUICK)
+    replay.click(again, run, [replayed, progress, timer, command], **QUICK)
+    timer.tick(watch, [replayed, run], [progress, timer, run], **QUICK)
+    send.click(to_enhance, run, [tabs, *taken], **QUICK)
+
+
+def _links(id_: str) -> str:
+    base = f"api/runs/{quote(id_)}"
+    return (
+        f'<p class="links"><a href="{base}/files/report.html" target="_blank">Report</a>'
+        f'<a href="{base}/zip" id="runs-zip" download>Download zip</a>'
+        f'<a href="{base}/files/manifest.jsonl" target="_blank">Manifest</a></p>'
+    )
