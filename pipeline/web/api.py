@@ -26,6 +26,8 @@ Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
+Photos = Annotated[list[UploadFile], File(description="Pictures, or zip archives of them.")]
+Classes = Annotated[list[Name], Form(min_length=1, max_length=20)]
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "No body that can be read."},
     404: {"description": "No such run or file."},
@@ -157,9 +159,6 @@ def routes(desk: Desk) -> APIRouter:
     def run(request: RunRequest, wait: Seconds = 0) -> Any:
         """Draw, check and re-render product pictures."""
         return take(request.order(), wait)
-
-    Photos = Annotated[list[UploadFile], File(description="Pictures, or zip archives of them.")]
-    Classes = Annotated[list[Name], Form(min_length=1, max_length=20)]
 
     @api.post("/filter", status_code=202, response_model=State, responses=answers)
     def filter_(

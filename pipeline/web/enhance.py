@@ -315,7 +315,9 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
     def restored(id_: str, state: dict[str, Any]) -> list[Any]:
         """After a reload: the search, the job, and the threshold as they were."""
         state = {**search.EMPTY, **(state or {})}
-        return [state["threshold"] or 0.35, *watch(id_, ("", -1), state)]
+        if state["threshold"] is None:
+            state["threshold"] = usual.detect.box_threshold
+        return [state["threshold"], *watch(id_, ("", -1), state)]
 
     def changed_preset(name: str) -> list[Any]:
         s = load_settings(name)

@@ -15,18 +15,27 @@ from .jobs import Desk
 def look() -> dict[str, Any]:
     """Theme and style; fonts of the system's own, so that nothing is fetched."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-    theme = gr.themes.Soft(
+    theme = gr.themes.Default(
         primary_hue="rose",
-        neutral_hue="slate",
+        neutral_hue="stone",
         radius_size="md",
         font=sans,
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
     ).set(
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
+        body_background_fill="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_200",
+        block_title_text_weight="600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover_dark="*primary_600",
         button_primary_text_color="white",
+        slider_color="*primary_600",
     )
     css = (Path(__file__).parent / "studio.css").read_text(encoding="utf-8")
     return {"theme": theme, "css": css}

@@ -16,7 +16,7 @@ import numpy as np
 from .. import manifest, pictures
 from . import panels, picking, runs
 
-EMPTY: dict[str, Any] = {"found": "", "threshold": 0.35, "off": {}, "current": ""}
+EMPTY: dict[str, Any] = {"found": "", "threshold": None, "off": {}, "current": ""}
 THUMBNAIL = 320
 
 
