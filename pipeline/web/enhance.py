@@ -212,6 +212,11 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
         line = at_threshold(job.order, state).line() if job else gr.skip()
         return [state, panels.facts(chosen), *current(state)[:2], line]
 
+    def settle(value: float, state: dict[str, Any]) -> list[Any]:
+        """Once the slider is let go: all photos."""
+        state = {**state, "threshold": round(float(value), 2)}
+        return [state, *photos(state)]
+
     def tick(numbers: list[int], state: dict[str, Any]) -> list[Any]:
         folder = search.place(root, state)
         line = search.lines(folder).get(state["current"]) if folder else None
@@ -265,7 +270,8 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
         preset = orders.of_run(out).preset
         r = load_settings(preset).rerender
         order = Order(
-            "enhance", (str(out),), edit=edit.strip(), prompt=prompt.strip() or None,
+            "enhance", (str(out),), edit=(edit or "").strip(),
+                prompt=(prompt or "").strip() or None,
             strength=float(strength) if strength != r.strength else None,
             seed=int(seed or 0) or None, preset=preset,
             changes={"rerender.steps": int(steps)} if steps != r.steps else {},
@@ -331,7 +337,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
         slide, [threshold, session], [session, facts, overlay, ticks, command],
         trigger_mode="always_last", **QUICK,
     )  # fmt: skip
-    threshold.release(photos, session, five, **QUICK)
+    threshold.release(settle, [threshold, session], [session, *five], **QUICK)
     ticks.input(tick, [ticks, session], [session, *five], **QUICK)
     thumbs.select(pick, session, [session, *detail], **QUICK)
     hand.expand(lambda state: current(state)[2], session, canvas, **QUICK)

@@ -11,7 +11,6 @@ from . import browse, create, enhance
 from .jobs import Desk
 
 
-
 def look() -> dict[str, Any]:
     """Theme and style; fonts of the system's own, so that nothing is fetched."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]

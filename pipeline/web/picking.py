@@ -61,7 +61,8 @@ def reason(line: Mapping[str, Any], choice: Choice) -> dict[str, str] | None:
     if chosen(line, choice):
         return None
     if line["status"] == "skipped":
-        return dict(line["reason"])
+        said = line["reason"]["message"].replace(f"above {FLOOR:g}", f"above {choice.threshold:g}")
+        return {"code": line["reason"]["code"], "message": said}
     if above(line, choice.threshold):
         return {"code": "deselected", "message": "every instance was ticked off"}
     best = max((d["score"] for d in line["detections"]), default=0.0)

@@ -161,8 +161,10 @@ def test_a_threshold_moves_without_the_detector_and_a_mask_is_erased(
     page.get_by_role("button", name="Mask by hand").click()
     canvas = page.locator("#enhance-editor canvas").first
     canvas.wait_for()
+    page.wait_for_load_state("networkidle")  # the mask comes as a layer, and resets the tool
     page.wait_for_timeout(4000)
-    page.locator("#enhance-editor").get_by_role("button", name="Eras").first.click()
+    page.locator("#enhance-editor").get_by_role("button", name="Erase", exact=True).click()
+    page.wait_for_timeout(1000)
     area = canvas.bounding_box()
     middle = area["x"] + area["width"] / 2
     page.mouse.move(middle, area["y"] + area["height"] * 0.2)
