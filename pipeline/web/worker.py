@@ -22,8 +22,8 @@ from collections.abc import Callable
 from typing import Any
 
 LOADERS = (
-    "load_text_to_image", "load_refiner", "load_controlnet_inpaint", "load_detector", "load_segmenter",
-    "load_depth", "load_semantic", "load_annotator", "load_verifier",
+    "load_text_to_image", "load_refiner", "load_controlnet_inpaint", "load_detector",
+    "load_segmenter", "load_depth", "load_semantic", "load_annotator", "load_verifier",
 )  # fmt: skip
 STOPPED = 130
 
