@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from . import orders, panels, runs
-from .create import QUICK, gallery_of
+from . import gallery, orders, panels, runs
+from .create import QUICK
 from .jobs import BusyError, Desk
 
 MOST = 200
@@ -43,7 +43,7 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
                 buttons=["copy"], elem_classes="command", elem_id="runs-command",
             )  # fmt: skip
         with gr.Column(scale=6, min_width=320):
-            gallery = gr.Gallery(
+            pictures = gr.Gallery(
                 label="Pictures", columns=4, height="auto", object_fit="contain",
                 interactive=False, allow_preview=False, elem_id="runs-gallery", buttons=[],
             )  # fmt: skip
@@ -78,14 +78,14 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
             panels.facts(read.lines),
             _links(id_),
             line,
-            gallery_of(read, list(read.lines)[:MOST]),
+            gallery.of(read, list(read.lines)[:MOST]),
         ]
 
     def filtered(id_: str | None, outcome: str, label: str) -> list[tuple[str, str]]:
         if not id_:
             return []
         read = runs.read(root, id_)
-        return gallery_of(read, read.chosen(outcome, label)[:MOST])
+        return gallery.of(read, read.chosen(outcome, label)[:MOST])
 
     def detail(id_: str, outcome: str, label: str, event: gr.SelectData) -> list[Any]:
         read = runs.read(root, id_)
@@ -98,8 +98,7 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
         text = f"<p>{escape(panels.caption(line))}</p>"
         files = line["files"]
         if files["source"] and files["result"]:
-            pair: Any = [panels.read(read.folder / files[k], 1024) for k in ("source", "result")]
-            return [text, gr.ImageSlider(value=tuple(pair), visible=True)]
+            return [text, gr.ImageSlider(value=gallery.pair(read, files), visible=True)]
         return [text, gr.ImageSlider(visible=False)]
 
     def again(id_: str | None) -> list[Any]:
@@ -129,13 +128,13 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
         asked = sorted({name for line in read.lines for name in line["classes"]})
         return [gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None)]
 
-    opened = [label, outcome, facts, links, command, gallery]
+    opened = [label, outcome, facts, links, command, pictures]
     shown.select(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
     refresh.click(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
     run.change(open_, run, opened, **QUICK)
     for choice in (outcome, label):
-        choice.input(filtered, [run, outcome, label], gallery, **QUICK)
-    gallery.select(detail, [run, outcome, label], [words, slider], **QUICK)
+        choice.input(filtered, [run, outcome, label], pictures, **QUICK)
+    pictures.select(detail, [run, outcome, label], [words, slider], **QUICK)
     replay.click(again, run, [replayed, progress, timer, command], **QUICK)
     timer.tick(watch, [replayed, run], [progress, timer, run], **QUICK)
     send.click(to_enhance, run, [tabs, *taken], **QUICK)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ...configs.schema import load_settings, presets
 from ...stages.samplers import NAMES
-from . import orders, panels, runs, wording
+from . import gallery, orders, panels, runs, wording
 from .jobs import BusyError, Desk, Job
 from .orders import Order
 
@@ -71,7 +71,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
                 cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
         with gr.Column(scale=5, min_width=320):
             progress = gr.HTML(padding=False, elem_id="create-progress")
-            gallery = gr.Gallery(
+            made = gr.Gallery(
                 label="Pictures", columns=3, height="auto", object_fit="contain",
                 interactive=False, elem_id="create-gallery", buttons=["download", "fullscreen"],
             )  # fmt: skip
@@ -83,7 +83,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
         strength,
     ]  # fmt: skip
-    watched = [progress, gallery, command, cancel, timer, shown]
+    watched = [progress, made, command, cancel, timer, shown]
 
     def watch(id_: str, before: tuple[str, int]) -> list[Any]:
         return look_at(desk.get(id_), desk, before)
@@ -182,7 +182,7 @@ def look_at(job: Job | None, desk: Desk, before: tuple[str, int]) -> list[Any]:
         return ["", gr.skip(), "", gr.Button(interactive=False), gr.Timer(active=False), before]
     lines = job.lines()
     now = job.id, len(lines)
-    pictures = gr.skip() if now == before else gallery_of(runs.Run(job.folder, tuple(lines)))
+    pictures = gr.skip() if now == before else gallery.of(runs.Run(job.folder, tuple(lines)))
     return [
         panels.progress(job, desk) + (panels.facts(lines) if lines else ""),
         pictures,
@@ -191,13 +191,3 @@ def look_at(job: Job | None, desk: Desk, before: tuple[str, int]) -> list[Any]:
         gr.Timer(active=job.open),
         now,
     ]
-
-
-def gallery_of(run: runs.Run, lines: list[dict[str, Any]] | None = None) -> list[tuple[str, str]]:
-    """(picture, caption) of the shots that have one."""
-    out = []
-    for line in run.lines if lines is None else lines:
-        path = run.shown(line)
-        if path is not None and path.is_relative_to(run.folder):
-            out.append((str(path), panels.caption(line)))
-    return out

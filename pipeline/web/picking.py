@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,24 @@ FLOOR = 0.1
 """The score, 0..1, from which on a search keeps boxes; the slider's least."""
 
 
+@dataclass(frozen=True)
+class Own:
+    """What one instance becomes, over what is asked for all; "" and None leave that."""
+
+    edit: str = ""
+    prompt: str = ""
+    strength: float | None = None
+
+
 @dataclass
 class Choice:
-    """`threshold` 0..1 for all photos; `off`: instances ticked off, and `painted`: the mask as
-    it was drawn over, bool (H, W), each by shot id. Instances count from 0."""
+    """`threshold` 0..1 for all photos; `off`: instances ticked off, `own`: what instances become,
+    and `painted`: the mask as it was drawn over, bool (H, W), each by shot id. Instances count
+    from 0."""
 
     threshold: float
     off: dict[str, set[int]] = field(default_factory=dict)
+    own: dict[str, dict[int, Own]] = field(default_factory=dict)
     painted: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -88,8 +99,10 @@ def instance_masks(
     A painted mask is shared out: each instance keeps what is left of its own; what was added
     goes to the instance whose box is nearest, or stands alone as one of score 1.
     """
-    whole = masks(folder, line)
-    kept = [(dict(line["detections"][k]), whole[k]) for k in chosen(line, choice)]
+    whole, own = masks(folder, line), choice.own.get(line["id"], {})
+    kept = [
+        ({**line["detections"][k], **_said(own.get(k))}, whole[k]) for k in chosen(line, choice)
+    ]
     painted = choice.painted.get(line["id"])
     if painted is None:
         return kept
@@ -108,6 +121,11 @@ def instance_masks(
         for (detection, _), part in zip(kept, parts, strict=True)
         if part.any()
     ]
+
+
+def _said(own: Own | None) -> dict[str, Any]:
+    """What of an instance's own is said, as a manifest line's detection holds it."""
+    return {k: v for k, v in asdict(own).items() if v not in ("", None)} if own else {}
 
 
 def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:

@@ -1,22 +1,28 @@
 """A search of the tab Enhance and what was chosen from it, kept on disk below the studio.
 
 `session`: plain values that the browser keeps: `found` (the search's folder name), `threshold`,
-`off` (shot id → instances), `current` (the shot looked at). Painted masks are files beside the
-search. Knows files and arrays; no jobs, no components.
+`off` (shot id → instances), `all` (what the products become: edit, prompt, strength), `own` (shot
+id → instance → the same for it alone), `current` (the shot looked at). Strokes on masks are files
+beside the search. Knows files and arrays; no jobs, no components.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from .. import manifest, pictures
-from . import panels, picking, runs
+from . import panels, picking, runs, strokes
 
-EMPTY: dict[str, Any] = {"found": "", "threshold": None, "off": {}, "current": ""}
+EMPTY: dict[str, Any] = {
+    "found": "", "threshold": None, "off": {}, "own": {}, "all": {}, "current": "",
+}  # fmt: skip
 THUMBNAIL = 320
 
 
@@ -34,27 +40,64 @@ def lines(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def choice(folder: Path, session: dict[str, Any]) -> picking.Choice:
-    """The session's choice, with the masks that were painted."""
+    """The session's choice, with the masks as they were painted over."""
     made = picking.Choice(float(session["threshold"]))
     made.off = {id_: set(numbers) for id_, numbers in session["off"].items()}
-    for id_ in lines(folder):
-        path = _painted(folder, id_)
-        if path.is_file():
-            made.painted[id_] = pictures.read(path).rgb[..., 0] > 127
+    made.own = {
+        id_: {int(number): picking.Own(**words) for number, words in own.items()}
+        for id_, own in (session.get("own") or {}).items()
+    }
+    for id_, line in lines(folder).items():
+        made_by_hand = strokes.read(painted(folder, id_)["strokes"])
+        base = union(folder, line, made) if made_by_hand else None
+        if base is not None:
+            made.painted[id_] = strokes.drawn(base, made_by_hand)
     return made
 
 
-def paint(folder: Path, id_: str, mask: np.ndarray | None) -> None:
-    """Keep a painted mask, bool (H, W), of a shot; None takes it away."""
-    if mask is None:
-        _painted(folder, id_).unlink(missing_ok=True)
-    else:
-        pictures.write(_painted(folder, id_), pictures.png(mask.astype(np.uint8) * 255))
+def said(session: dict[str, Any], whose: int = -1) -> dict[str, Any]:
+    """Edit, prompt and strength: of an instance of the current shot, or (-1) of all."""
+    for_all = {"edit": "", "prompt": "", "strength": 0.75, **session["all"]}
+    if whose < 0:
+        return for_all
+    own = session["own"].get(session["current"], {}).get(str(whose), {})
+    mine = {"edit": "", "prompt": "", **own}
+    return {**mine, "strength": own.get("strength") or for_all["strength"]}
+
+
+def say(session: dict[str, Any], whose: int, words: dict[str, Any]) -> dict[str, Any]:
+    """The session with what all, or one instance of the current shot, become."""
+    if whose < 0:
+        return {**session, "all": words}
+    if words["strength"] == said(session)["strength"]:
+        words = {**words, "strength": None}
+    shot = session["current"]
+    own = {**session["own"].get(shot, {}), str(whose): words}
+    return {**session, "own": {**session["own"], shot: own}}
+
+
+def painted(folder: Path, id_: str) -> dict[str, Any]:
+    """The strokes on a shot so far, plain, and how often it was drawn on."""
+    try:
+        value = json.loads(_painted(folder, id_).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"seq": 0, "strokes": []}
+    return {"seq": int(value["seq"]), "strokes": list(value["strokes"])}
+
+
+def paint(folder: Path, id_: str, seq: int, drawn: tuple[strokes.Stroke, ...]) -> None:
+    """Keep all strokes on a shot, unless later ones are there."""
+    if seq > painted(folder, id_)["seq"]:
+        kept = {"seq": seq, "strokes": [stroke.plain() for stroke in drawn]}
+        pictures.write(_painted(folder, id_), json.dumps(kept).encode())
 
 
 def _painted(folder: Path, id_: str) -> Path:
-    name = hashlib.sha256(id_.encode(errors="surrogateescape")).hexdigest()[:24]
-    return folder / ".painted" / f"{name}.png"
+    return folder / ".painted" / f"{_name(id_)}.json"
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 def source(folder: Path, line: dict[str, Any]) -> np.ndarray | None:
@@ -68,7 +111,7 @@ def view(folder: Path, line: dict[str, Any], made: picking.Choice, longest: int)
     if image is None:
         return None
     if picking.reason(line, made) is not None:
-        return panels.fit(image, longest)
+        return panels.marked(image, [], longest=longest)
     numbers = [k + 1 for k in picking.chosen(line, made)]
     parts = picking.instance_masks(folder, line, made)
     if line["id"] in made.painted and len(parts) != len(numbers):
@@ -76,13 +119,28 @@ def view(folder: Path, line: dict[str, Any], made: picking.Choice, longest: int)
     return panels.marked(image, parts, longest=longest, numbers=numbers)
 
 
+def thumbnail(folder: Path, line: dict[str, Any], made: picking.Choice) -> Path | None:
+    """A small `view` as a file, made where it is not there; None where it cannot be read."""
+    numbers = picking.chosen(line, made)
+    seq = painted(folder, line["id"])["seq"]
+    out = folder / ".thumbs" / f"{_name(json.dumps([line['id'], numbers, seq]))}.jpg"
+    if not out.is_file():
+        image = view(folder, line, made, THUMBNAIL)
+        if image is None:
+            return None
+        data = io.BytesIO()
+        Image.fromarray(image).save(data, "JPEG", quality=88)
+        pictures.write(out, data.getvalue())
+    return out
+
+
 def union(folder: Path, line: dict[str, Any], made: picking.Choice) -> np.ndarray | None:
     """All chosen masks of a shot together, bool (H, W)."""
-    image = source(folder, line)
-    if image is None:
-        return None
     parts = [mask for _, mask in picking.instance_masks(folder, line, made)]
-    return np.logical_or.reduce(parts) if parts else np.zeros(image.shape[:2], bool)
+    if parts:
+        return np.logical_or.reduce(parts)
+    image = source(folder, line)
+    return None if image is None else np.zeros(image.shape[:2], bool)
 
 
 def told(line: dict[str, Any], made: picking.Choice) -> str:
