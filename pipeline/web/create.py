@@ -13,6 +13,8 @@ from .jobs import BusyError, Desk, Job
 from .orders import Order
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+NONE = "none"
+REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
 EVERY = 0.8
 """Seconds between two looks at a job."""
 
@@ -62,10 +64,23 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
                         1, 100, usual.generate.steps, step=1, label="Steps", min_width=160,
                         elem_id="create-steps",
                     )  # fmt: skip
-                cfg = gr.Slider(1, 20, usual.generate.cfg_scale, step=0.5, label="CFG scale")
-                strength = gr.Slider(
-                    0.05, 1, usual.rerender.strength, step=0.05, label="Strength of the re-render"
-                )
+                with gr.Row():
+                    cfg = gr.Slider(
+                        0, 20, usual.generate.cfg_scale, step=0.5, label="CFG scale", min_width=160
+                    )
+                    strength = gr.Slider(
+                        0.05, 1, usual.rerender.strength, step=0.05, min_width=160,
+                        label="Strength of the re-render",
+                    )  # fmt: skip
+                with gr.Row():
+                    refiner = gr.Dropdown(
+                        [NONE, *REFINERS], value=NONE, allow_custom_value=True, min_width=160,
+                        label="Refiner (SDXL)", elem_id="create-refiner",
+                    )  # fmt: skip
+                    noise = gr.Slider(
+                        0.05, 0.95, 0.8, step=0.05, label="high_noise_frac", min_width=160,
+                        info="The share of the steps before the refiner's",
+                    )  # fmt: skip
             with gr.Row():
                 make = gr.Button("Make pictures", variant="primary", elem_id="create-make")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
@@ -75,15 +90,19 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
                 label="Pictures", columns=3, height="auto", object_fit="contain",
                 interactive=False, elem_id="create-gallery", buttons=["download", "fullscreen"],
             )  # fmt: skip
+            slider = gr.ImageSlider(
+                label="Before and after the re-render", type="numpy", format="png", visible=False,
+                interactive=False, buttons=["download", "fullscreen"], elem_id="create-slider",
+            )  # fmt: skip
             command = gr.Textbox(
                 label="The same on the command line", interactive=False, lines=2, max_lines=6,
                 buttons=["copy"], elem_classes="command", elem_id="create-command",
             )  # fmt: skip
     fields = [
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
-        strength,
+        strength, refiner, noise,
     ]  # fmt: skip
-    watched = [progress, made, command, cancel, timer, shown]
+    watched = [progress, made, slider, command, cancel, timer, shown]
 
     def watch(id_: str, before: tuple[str, int]) -> list[Any]:
         return look_at(desk.get(id_), desk, before)
@@ -101,22 +120,30 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
         desk.cancel(id_)
         return look_at(desk.get(id_), desk, before)
 
+    def picked(id_: str, event: gr.SelectData) -> Any:
+        job = desk.get(id_)
+        run = runs.Run(job.folder, tuple(job.lines())) if job else None
+        return gallery.slider(run, event.index) if run else gr.skip()
+
     def changed_preset(name: str) -> list[Any]:
         s = load_settings(name)
         g = s.generate
         return [
             gr.Dropdown(choices=wording.classes(name)), g.prompt, g.negative_prompt, g.width,
             g.height, g.sampler, g.steps, g.cfg_scale, s.rerender.strength,
+            s.refiner.model if s.refiner else NONE, s.refiner.high_noise_frac if s.refiner else 0.8,
             gr.Dropdown(choices=wording.loras(name), value=None),
         ]  # fmt: skip
 
     make.click(submit, fields, [job_id, *watched], **QUICK)
+    made.select(picked, job_id, slider, **QUICK)
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
     blocks.load(lambda id_: watch(id_, ("", -1)), [job_id], watched, **QUICK)
     preset.input(
         changed_preset, preset,
-        [classes, prompt, negative, width, height, sampler, steps, cfg, strength, lora], **QUICK,
+        [classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
+         lora], **QUICK,
     )  # fmt: skip
     add.click(
         lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
@@ -141,6 +168,8 @@ def order_of(
     steps: float,
     cfg: float,
     strength: float,
+    refiner: str,
+    noise: float,
 ) -> Order:
     """The form's values as an order that names only what differs from the preset."""
     if not classes:
@@ -161,6 +190,7 @@ def order_of(
     }
     if int(steps) == g.steps:
         changes.pop("rerender.steps", None)
+    changes |= _refined(refiner, float(noise), usual.refiner)
     return Order(
         "run",
         classes=tuple(classes),
@@ -175,17 +205,35 @@ def order_of(
     )
 
 
+def _refined(model: str, noise: float, usual: Any) -> dict[str, Any]:
+    """The changes that have a refiner draw the last steps, or none."""
+    model = (model or NONE).strip()
+    if model == NONE:
+        return {"refiner": None} if usual else {}
+    known = usual is not None and usual.model == model
+    changes: dict[str, Any] = {} if known else {"refiner.model": model}
+    if noise != (usual.high_noise_frac if usual else 0.8):
+        changes["refiner.high_noise_frac"] = round(noise, 2)
+    return changes
+
+
 def look_at(job: Job | None, desk: Desk, before: tuple[str, int]) -> list[Any]:
     """What the page shows of a job: progress, pictures where there are new ones, command, cancel
     button, timer, what is shown now."""
     if job is None:
-        return ["", gr.skip(), "", gr.Button(interactive=False), gr.Timer(active=False), before]
+        off = [gr.Button(interactive=False), gr.Timer(active=False)]
+        return ["", gr.skip(), gr.skip(), "", *off, before]
     lines = job.lines()
     now = job.id, len(lines)
-    pictures = gr.skip() if now == before else gallery.of(runs.Run(job.folder, tuple(lines)))
+    pictures = slider = gr.skip()
+    if now != before:
+        run = runs.Run(job.folder, tuple(lines))
+        pictures = gallery.of(run)
+        slider = gr.skip() if before[1] > 0 and before[0] == job.id else gallery.slider(run)
     return [
         panels.progress(job, desk) + (panels.facts(lines) if lines else ""),
         pictures,
+        slider,
         job.order.line(),
         gr.Button(interactive=job.open),
         gr.Timer(active=job.open),

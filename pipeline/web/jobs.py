@@ -30,13 +30,16 @@ class BusyError(RuntimeError):
 
 @dataclass
 class Job:
-    """One order on its way. `stages`: (done, of) by stage; `said`: an error, or warnings."""
+    """One order on its way. `stages`: (done, of) by stage; `spent`: seconds by stage; `said`: an
+    error, or warnings."""
 
     id: str
     order: Order
     folder: Path
     status: Status = "queued"
     stages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+    heard: float | None = None
     saying: str = ""
     steps: int = 0
     said: str = ""
@@ -59,13 +62,27 @@ class Job:
         parts = [done / of for done, of in self.stages.values() if of]
         return sum(parts) / len(parts) if parts else 0.0
 
+    def left(self, stage: str) -> float | None:
+        """Seconds that a stage still takes, at its pace so far; None before it has one."""
+        done, of = self.stages.get(stage, (0, 0))
+        return self.spent[stage] / done * (of - done) if done and stage in self.spent else None
+
     @property
     def seconds_left(self) -> float | None:
-        """A guess from the share that is done; None before there is one."""
-        if self.status != "running" or self.started is None or not self.share:
+        """Those of all stages; a re-render that has not begun goes at the pace of stage 1. None
+        where that is not known yet."""
+        if self.status != "running" or not self.stages:
             return None
-        spent = time.time() - self.started
-        return spent / self.share - spent
+        total = 0.0
+        for stage, (done, of) in self.stages.items():
+            seconds = self.left(stage)
+            drawn = self.stages.get("generate", (0, 0))[0]
+            if seconds is None and done < of and stage == "rerender" and drawn:
+                seconds = self.spent.get("generate", 0.0) / drawn * of
+            if seconds is None and done < of:
+                return None
+            total += seconds or 0.0
+        return total
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take in what the worker tells."""
@@ -74,10 +91,15 @@ class Job:
         elif event["event"] == "step":
             self.steps += 1
         elif event["event"] == "stage":
-            before = self.stages.get(event["stage"])
-            self.stages[event["stage"]] = (event["done"], event["total"])
-            if before and event["done"] > before[0]:
+            stage, done, now = event["stage"], event["done"], time.monotonic()
+            before = self.stages.get(stage, (0, 0))[0]
+            self.stages[stage] = (done, event["total"])
+            # Stages take turns: the time since the last word of any stage was this one's.
+            if done > before:
+                since = now - self.heard if self.heard is not None else 0.0
+                self.spent[stage] = self.spent.get(stage, 0.0) + since
                 self.steps, self.saying = 0, ""
+            self.heard = now
 
 
 class Desk:

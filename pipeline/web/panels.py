@@ -53,7 +53,7 @@ def progress(job: Job | None, desk: Desk) -> str:
     rows = "".join(
         f'<div class="stage"><span>{VERBS.get(name, name)}</span>'
         f'<progress max="{max(of, 1)}" value="{done}" aria-label="{VERBS.get(name, name)}">'
-        f"</progress><span>{done}/{of}</span></div>"
+        f"</progress><span>{done}/{of}{_left(job, name)}</span></div>"
         for name, (done, of) in job.stages.items()
     )
     said = f'<p class="said">{escape(job.said)}</p>' if job.said else ""
@@ -61,6 +61,11 @@ def progress(job: Job | None, desk: Desk) -> str:
         f'<div class="job {job.status}"><p class="head" role="status" aria-live="polite">'
         f"<strong>{escape(head)}</strong></p>{rows}{said}</div>"
     )
+
+
+def _left(job: Job, stage: str) -> str:
+    seconds = job.left(stage) if job.status == "running" else None
+    return f" · {duration(seconds)}" if seconds else ""
 
 
 def duration(seconds: float) -> str:

@@ -81,17 +81,14 @@ class Maker:
     @staticmethod
     def outcome(run: runs.Run, index: int | None = None) -> list[Any]:
         """Slider, results and control map of the shot of that number, else of the first result."""
-        shown = [line for line in run.lines if run.shown(line)]
-        made = [k for k, line in enumerate(shown) if line["files"]["result"]]
-        index = index if index is not None else (made or [-1])[0]
-        results = gr.Gallery(gallery.of(run, shown), visible=len(shown) > 1)
-        if index not in made:
-            return [gr.ImageSlider(visible=False), results, gr.Image(visible=False)]
-        files = shown[index]["files"]
-        control = panels.read(run.folder / files["control"]) if files["control"] else None
+        lines = gallery.shown(run)
+        if index is None:
+            index = next((k for k, line in enumerate(lines) if line["files"]["result"]), 0)
+        name = lines[index]["files"]["control"] if lines else None
+        control = panels.read(run.folder / name) if name else None
         return [
-            gr.ImageSlider(value=gallery.pair(run, files), visible=True),
-            results,
+            gallery.slider(run, index),
+            gr.Gallery(gallery.of(run), visible=len(lines) > 1),
             gr.Image(control, visible=control is not None),
         ]
 

@@ -25,10 +25,20 @@ def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     if edit:
         said = f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
     count = tokens(text, preset)
-    counted = "" if count is None else f'<span class="chip">{count} of {ROOM} tokens</span>'
-    if count is not None and count > ROOM:
-        counted += '<span class="chip failed">longer than one chunk</span>'
+    counted = "" if count is None else f'<span class="chip">{_counted(count)}</span>'
     return f'<p class="preview">{escape(text)}{said}<br>{counted}{loras}</p>'
+
+
+def _counted(count: int) -> str:
+    """How much of CLIP's room a prompt takes.
+
+    >>> _counted(30), _counted(77)
+    ('30 of 75 tokens', '77 tokens, read in 2 chunks of 75')
+    """
+    chunks = -(-count // ROOM)
+    if chunks < 2:
+        return f"{count} of {ROOM} tokens"
+    return f"{count} tokens, read in {chunks} chunks of {ROOM}"
 
 
 def tokens(text: str, preset: str) -> int | None:

@@ -38,7 +38,8 @@ def test_a_stroke_over_the_edge_and_a_dot() -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        None, "x", {"a": 1}, [None], [{"paint": True}], [{"radius": float("nan"), "points": [[0, 0]]}],
+        None, "x", {"a": 1}, [None], [{"paint": True}],
+        [{"radius": float("nan"), "points": [[0, 0]]}],
         [{"radius": 0.1, "points": []}], [{"radius": 0.1, "points": [[1e9, 0]]}],
         [{"radius": 0.1, "points": [[0, 0, 0]]}], [{"radius": -1, "points": [[0, 0]]}],
     ],
