@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from . import gallery, orders, panels, runs
+from . import gallery, orders, panels, runs, slider
 from .create import QUICK
 from .jobs import BusyError, Desk
 
@@ -30,7 +30,9 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
                     ["all", *runs.OUTCOMES], value="all", label="Outcome", min_width=130,
                     elem_id="runs-outcome",
                 )  # fmt: skip
-                label = gr.Dropdown(["all"], value="all", label="Class", min_width=130)
+                label = gr.Dropdown(
+                    ["all"], value="all", label="Class", min_width=130, elem_id="runs-class"
+                )
             facts = gr.HTML(padding=False, elem_id="runs-facts")
             links = gr.HTML(padding=False, elem_id="runs-links")
             with gr.Row():
@@ -46,12 +48,9 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
             pictures = gr.Gallery(
                 label="Pictures", columns=4, height="auto", object_fit="contain",
                 interactive=False, allow_preview=False, elem_id="runs-gallery", buttons=[],
+                visible=False,
             )  # fmt: skip
-            words = gr.HTML(padding=False)
-            slider = gr.ImageSlider(
-                label="Before and after", type="numpy", format="png", visible=False,
-                interactive=False, buttons=["download", "fullscreen"], elem_id="runs-slider",
-            )  # fmt: skip
+            before_after = slider.component("runs-slider")
     timer = gr.Timer(1.0, active=False)
 
     def names(now: str | None) -> Any:
@@ -61,7 +60,8 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
         )
 
     def open_(id_: str | None) -> list[Any]:
-        blank = [gr.Dropdown(["all"], value="all"), "all", "<p>No run here yet.</p>", "", "", []]
+        everything = gr.Dropdown(["all"], value="all")
+        blank = [everything, "all", "<p>No run here yet.</p>", "", "", gallery.holding([])]
         if not id_:
             return blank
         try:
@@ -78,28 +78,20 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
             panels.facts(read.lines),
             _links(id_),
             line,
-            gallery.of(read, list(read.lines)[:MOST]),
+            gallery.holding(gallery.of(read, list(read.lines)[:MOST])),
         ]
 
-    def filtered(id_: str | None, outcome: str, label: str) -> list[tuple[str, str]]:
+    def filtered(id_: str | None, outcome: str, label: str) -> list[Any]:
         if not id_:
-            return []
+            return ["", gallery.holding([])]
         read = runs.read(root, id_)
-        return gallery.of(read, read.chosen(outcome, label)[:MOST])
+        lines = read.chosen(outcome, label)
+        facts = panels.facts(lines) if lines else "<p>No such picture in this run.</p>"
+        return [facts, gallery.holding(gallery.of(read, lines[:MOST]))]
 
-    def detail(id_: str, outcome: str, label: str, event: gr.SelectData) -> list[Any]:
+    def detail(id_: str, outcome: str, label: str, event: gr.SelectData) -> Any:
         read = runs.read(root, id_)
-        lines = [
-            line
-            for line in read.chosen(outcome, label)[:MOST]
-            if (path := read.shown(line)) and path.is_relative_to(read.folder)
-        ]
-        line = lines[event.index]
-        text = f"<p>{escape(panels.caption(line))}</p>"
-        files = line["files"]
-        if files["source"] and files["result"]:
-            return [text, gr.ImageSlider(value=gallery.pair(read, files), visible=True)]
-        return [text, gr.ImageSlider(visible=False)]
+        return slider.of(read, event.index, read.chosen(outcome, label)[:MOST])
 
     def again(id_: str | None) -> list[Any]:
         try:
@@ -133,8 +125,8 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
     refresh.click(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
     run.change(open_, run, opened, **QUICK)
     for choice in (outcome, label):
-        choice.input(filtered, [run, outcome, label], pictures, **QUICK)
-    pictures.select(detail, [run, outcome, label], [words, slider], **QUICK)
+        choice.input(filtered, [run, outcome, label], [facts, pictures], **QUICK)
+    pictures.select(detail, [run, outcome, label], before_after, **QUICK)
     replay.click(again, run, [replayed, progress, timer, command], **QUICK)
     timer.tick(watch, [replayed, run], [progress, timer, run], **QUICK)
     send.click(to_enhance, run, [tabs, *taken], **QUICK)

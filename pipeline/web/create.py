@@ -8,13 +8,14 @@ import gradio as gr
 
 from ...configs.schema import load_settings, presets
 from ...stages.samplers import NAMES
-from . import gallery, orders, panels, runs, wording
+from . import gallery, orders, panels, runs, slider, wording
 from .jobs import BusyError, Desk, Job
 from .orders import Order
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 NONE = "none"
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
+NOTHING = '<p class="said">Pictures appear here as they are made.</p>'
 EVERY = 0.8
 """Seconds between two looks at a job."""
 
@@ -89,11 +90,9 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
             made = gr.Gallery(
                 label="Pictures", columns=3, height="auto", object_fit="contain",
                 interactive=False, elem_id="create-gallery", buttons=["download", "fullscreen"],
+                visible=False,
             )  # fmt: skip
-            slider = gr.ImageSlider(
-                label="Before and after the re-render", type="numpy", format="png", visible=False,
-                interactive=False, buttons=["download", "fullscreen"], elem_id="create-slider",
-            )  # fmt: skip
+            before_after = slider.component("create-slider")
             command = gr.Textbox(
                 label="The same on the command line", interactive=False, lines=2, max_lines=6,
                 buttons=["copy"], elem_classes="command", elem_id="create-command",
@@ -102,7 +101,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
         strength, refiner, noise,
     ]  # fmt: skip
-    watched = [progress, made, slider, command, cancel, timer, shown]
+    watched = [progress, made, before_after, command, cancel, timer, shown]
 
     def watch(id_: str, before: tuple[str, int]) -> list[Any]:
         return look_at(desk.get(id_), desk, before)
@@ -123,7 +122,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
     def picked(id_: str, event: gr.SelectData) -> Any:
         job = desk.get(id_)
         run = runs.Run(job.folder, tuple(job.lines())) if job else None
-        return gallery.slider(run, event.index) if run else gr.skip()
+        return slider.of(run, event.index) if run else gr.skip()
 
     def changed_preset(name: str) -> list[Any]:
         s = load_settings(name)
@@ -136,7 +135,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
         ]  # fmt: skip
 
     make.click(submit, fields, [job_id, *watched], **QUICK)
-    made.select(picked, job_id, slider, **QUICK)
+    made.select(picked, job_id, before_after, **QUICK)
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
     blocks.load(lambda id_: watch(id_, ("", -1)), [job_id], watched, **QUICK)
@@ -222,18 +221,18 @@ def look_at(job: Job | None, desk: Desk, before: tuple[str, int]) -> list[Any]:
     button, timer, what is shown now."""
     if job is None:
         off = [gr.Button(interactive=False), gr.Timer(active=False)]
-        return ["", gr.skip(), gr.skip(), "", *off, before]
+        return [NOTHING, gr.skip(), gr.skip(), "", *off, before]
     lines = job.lines()
     now = job.id, len(lines)
-    pictures = slider = gr.skip()
+    pictures = pair = gr.skip()
     if now != before:
         run = runs.Run(job.folder, tuple(lines))
-        pictures = gallery.of(run)
-        slider = gr.skip() if before[1] > 0 and before[0] == job.id else gallery.slider(run)
+        pictures = gallery.holding(gallery.of(run))
+        pair = gr.skip() if before[1] > 0 and before[0] == job.id else slider.of(run)
     return [
         panels.progress(job, desk) + (panels.facts(lines) if lines else ""),
         pictures,
-        slider,
+        pair,
         job.order.line(),
         gr.Button(interactive=job.open),
         gr.Timer(active=job.open),

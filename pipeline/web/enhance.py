@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ...configs.schema import load_settings, presets
-from . import painter, panels, picking, search, wording
+from . import painter, panels, picking, search, slider, wording
 from .create import EVERY, QUICK
 from .finding import ALL, Finder
 from .jobs import BusyError, Desk
@@ -52,6 +52,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
             thumbs = gr.Gallery(
                 label="Photos", columns=4, height="auto", object_fit="contain", buttons=[],
                 interactive=False, allow_preview=False, format="jpeg", elem_id="enhance-thumbs",
+                visible=False,
             )  # fmt: skip
         with gr.Column(scale=6, min_width=320):
             photo = painter.canvas("enhance-photo")
@@ -86,10 +87,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
                 keep = gr.Button("Keep as a run", elem_id="enhance-keep")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="enhance-cancel")
             progress = gr.HTML(padding=False, elem_id="enhance-progress")
-            slider = gr.ImageSlider(
-                label="Before and after", type="numpy", format="png", interactive=False,
-                visible=False, buttons=["download", "fullscreen"], elem_id="enhance-slider",
-            )  # fmt: skip
+            before_after = slider.component("enhance-slider")
             with gr.Row():
                 results = gr.Gallery(
                     label="Results", columns=4, height="auto", object_fit="contain", scale=4,
@@ -111,7 +109,8 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
     found = [facts, thumbs, photo, ticks]
     words: list[Any] = [whose, edit, strength, prompt]
     watched = [
-        progress, *found, *words, slider, results, control, command, cancel, timer, shown, session,
+        progress, *found, *words, before_after, results, control, command, cancel, timer, shown,
+        session,
     ]  # fmt: skip
 
     def start(paths: Any, names: list[str], preset: str, run: str, t: float, *w: Any) -> list[Any]:
@@ -194,7 +193,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
     go.click(_told(rerender), [session, photo, *words, steps, seed], [job_id, *watched], **QUICK)
     keep.click(_told(kept), [session, photo, *words], [said, command], **QUICK)
     cancel.click(stop, [job_id, shown, session], watched, **QUICK)
-    results.select(show_result, job_id, [slider, control], **QUICK)
+    results.select(show_result, job_id, [before_after, control], **QUICK)
     preset.input(changed_preset, preset, [classes, threshold, strength, steps], **QUICK)
     files.upload(lambda: "", None, sent, **QUICK)
     folder.upload(lambda paths: [paths, ""], folder, [files, sent], **QUICK)

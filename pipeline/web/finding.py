@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import orders, painter, panels, picking, runs, search, strokes, uploads
+from . import gallery, orders, painter, panels, picking, runs, search, strokes, uploads
 from .jobs import Desk
 from .orders import Order
 
@@ -59,14 +59,18 @@ class Finder:
         """Facts, thumbnails, the current photo, its ticks."""
         folder = search.place(self.root, session)
         if folder is None:
-            return ["", [], painter.EMPTY, _ticks([], [])]
+            return ["", gallery.holding([]), painter.EMPTY, _ticks([], [])]
         lines, made = search.lines(folder), search.choice(folder, session)
         thumbs = [
             (str(file), search.told(line, made))
             for line in list(lines.values())[:MOST]
             if (file := search.thumbnail(folder, line, made)) is not None
         ]
-        return [self._facts(lines, made), thumbs, *self._current(session, folder, lines, made)]
+        return [
+            self._facts(lines, made),
+            gallery.holding(thumbs),
+            *self._current(session, folder, lines, made),
+        ]
 
     def current(self, session: dict[str, Any], *, facts: bool = False) -> list[Any]:
         """The photo looked at: marked, to paint on, with its instances to tick."""

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ...configs.schema import load_settings
-from . import gallery, orders, panels, picking, runs, search
+from . import gallery, orders, panels, picking, runs, search, slider
 from .finding import Finder, Nothing
 from .jobs import Desk
 from .orders import Order
@@ -87,8 +87,8 @@ class Maker:
         name = lines[index]["files"]["control"] if lines else None
         control = panels.read(run.folder / name) if name else None
         return [
-            gallery.slider(run, index),
-            gr.Gallery(gallery.of(run), visible=len(lines) > 1),
+            slider.of(run, index),
+            gallery.holding(gallery.of(run), 2),
             gr.Image(control, visible=control is not None),
         ]
 
@@ -97,8 +97,8 @@ class Maker:
         job = self.desk.get(id_)
         if job is None:
             return [gr.skip(), gr.skip()]
-        slider, _, control = self.outcome(runs.Run(job.folder, tuple(job.lines())), index)
-        return [slider, control]
+        pair, _, control = self.outcome(runs.Run(job.folder, tuple(job.lines())), index)
+        return [pair, control]
 
 
 def seen(session: Any, usual: Any) -> dict[str, Any]:
