@@ -1,201 +1,112 @@
-"""The studio in a real browser: headless Chromium, driven by Playwright, over a real server.
-
-The browser is the system's own (chromium or google-chrome); without one these tests are left out.
-"""
+"""The tabs Create and Runs in headless Chromium, over a real server: jobs made, watched, ended."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
+import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import PATIENCE, choose, command, expect, make, run_of, says, tab
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-pytest.importorskip("gradio", reason="gradio is not installed")
-
-ROOT = Path(__file__).resolve().parents[2]
-PHOTOS = ROOT / "samples" / "photos"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PATIENCE = 150_000
-"""Milliseconds that a page may take on a busy machine."""
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("studio")
-
-
-@pytest.fixture(scope="module")
-def server(place: Path, mini: Path) -> Iterator[str]:
-    """The address of `visuals ui`, started as a user would."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "visuals", "ui", "--no-browser", "--port", "0"],
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=(place / "stderr.txt").open("w"),
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(place)},
-    )
-    assert process.stdout
-    line = process.stdout.readline()
-    assert line.startswith("studio"), (place / "stderr.txt").read_text()
-    yield line.split()[1]
-    process.terminate()
-    process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    program = next((p for p in map(shutil.which, BROWSERS) if p), None)
-    if program is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Any, server: str) -> Iterator[Any]:
-    page = opened(browser, server)
-    yield page
-    page.context.close()
-
-
-def opened(browser: Any, server: str, width: int = 1280, **more: Any) -> Any:
-    """A new session's page, loaded; it fails where the page asks anyone else for anything."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, **more)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-
-    def only_here(route: Any) -> None:
-        assert route.request.url.startswith((server, "data:", "blob:")), route.request.url
-        route.continue_()
-
-    page.route("**/*", only_here)
-    page.goto(server)
-    page.wait_for_selector("#create-make")
-    sync_api.expect(page.locator("#create-preview")).to_contain_text("tokens", timeout=PATIENCE)
-    return page
-
-
-def says(page: Any, where: str, text: str) -> None:
-    sync_api.expect(page.locator(where)).to_contain_text(text, timeout=PATIENCE)
-
-
-def make(page: Any, count: int = 1, steps: int = 3) -> None:
-    """Fill in the form of Create and press the button."""
-    settings = page.get_by_role("button", name="Settings")
-    if not page.locator("#create-steps").is_visible():
-        settings.click()
-    page.locator("#create-steps input[type=number]").fill(str(steps))
-    page.locator("#create-steps input[type=number]").press("Tab")
-    page.locator("#create-count input").fill(str(count))
-    page.locator("#create-count input").press("Tab")
-    page.locator("#create-make").click()
-
-
-def find(page: Any, *names: str, look_for: str = "mug") -> None:
-    page.get_by_role("tab", name="Enhance").click()
-    page.locator("#enhance-files input[type=file]").set_input_files(
-        [PHOTOS / name for name in names]
-    )
-    sync_api.expect(page.locator("#enhance-files")).to_contain_text(names[0][:2], timeout=PATIENCE)
-    page.locator("#enhance-find").click()
-    says(page, "#enhance-progress", "Done")
-
-
-def threshold(page: Any, value: float) -> None:
-    field = page.locator("#enhance-threshold input[type=number]")
-    field.fill(str(value))
-    field.press("Tab")
-
-
-def test_a_mug_is_made_shown_and_packed(page: Any, place: Path, tmp_path: Path) -> None:
-    make(page)
-    says(page, "#create-progress", "Done")
-    assert page.locator("#create-gallery img").count() >= 1
-    command = page.locator("#create-command textarea").input_value()
-    assert command.startswith("visuals run --class mug --count 1")
-    folder = place / command.split("--out ")[1]
-    assert (folder / "manifest.jsonl").read_text().count("\n") == 1
-    page.get_by_role("tab", name="Runs").click()
-    says(page, "#runs-links", "Download zip")
-    assert page.locator("#runs-command textarea").input_value().startswith("visuals run")
-    with page.expect_download() as download:
-        page.locator("#runs-zip").click()
-    path = tmp_path / "run.zip"
-    download.value.save_as(path)
-    with zipfile.ZipFile(path) as archive:
-        names = {name.split("/", 1)[1] for name in archive.namelist()}
-        assert archive.testzip() is None
-    assert {"manifest.jsonl", "run.yaml", "report.html"} <= names
-
-
-def test_a_threshold_moves_without_the_detector(
-    page: Any, place: Path, mini_is_trained: bool
+def test_a_sneaker_is_made_kept_compared_and_taken_away(
+    page: Any, place: Path, tmp_path: Path, mini_is_trained: bool
 ) -> None:
     if not mini_is_trained:
         pytest.skip("the embedded models are not trained yet")
-    find(page, "04-teal-mug.jpg", "19-empty.jpg")
-    says(page, "#enhance-facts", "19-empty skipped: no 'mug' above")
-    says(page, "#enhance-facts", "kept 1")
-    searches = len(list((place / "runs" / ".studio" / "found").iterdir()))
-    threshold(page, 0.99)
-    says(page, "#enhance-facts", "04-teal-mug skipped: no 'mug' above 0.99; best 0.")
-    threshold(page, 0.42)
-    says(page, "#enhance-facts", "kept 1")
-    assert len(list((place / "runs" / ".studio" / "found").iterdir())) == searches
+    make(page, steps=12, name="sneaker")
+    says(page, "#create-progress", "enhanced 1")
+    says(page, "#create-progress", "pixels changed outside the masks 0")
+    expect(page.locator("#create-gallery img")).to_have_count(1, timeout=PATIENCE)
+    line = command(page, "#create-command", "visuals run --class sneaker --count 1")
+    manifest = run_of(place, line) / "manifest.jsonl"
+    assert [json.loads(text)["status"] for text in manifest.open()] == ["enhanced"]
+
+    both = page.locator("#create-slider .both")
+    expect(both).to_be_visible(timeout=PATIENCE)
+    both.scroll_into_view_if_needed()
+    box = both.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], middle[1], steps=5)
+    page.mouse.up()
+    at = both.evaluate("element => parseInt(element.style.getPropertyValue('--at'))")
+    assert 80 <= at <= 100
+    loaded = "element => [...element.querySelectorAll('img')].map(i => i.naturalWidth)"
+    assert both.evaluate(loaded) == [128, 128]
+
+    tab(page, "Runs")
+    choose(page, "#runs-run", run_of(place, line).name)
+    command(page, "#runs-command", "visuals run --class sneaker")
+    choose(page, "#runs-outcome", "skipped")
+    says(page, "#runs-facts", "No such picture")
+    choose(page, "#runs-outcome", "enhanced")
+    says(page, "#runs-facts", "enhanced 1")
+    page.locator("#runs-gallery button").first.click()
+    says(page, "#runs-slider", "sneaker-0001 · enhanced")
+    with page.expect_download() as download:
+        page.locator("#runs-zip").click()
+    download.value.save_as(tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        names = {name.split("/", 1)[1] for name in archive.namelist()}
+        assert archive.testzip() is None
+    wanted = {"manifest.jsonl", "run.yaml", "report.html", "images/sneaker-0001.png"}
+    assert wanted <= names and any("coco" in name for name in names)
 
 
 def test_cancel_in_mid_run_is_at_once_and_the_next_job_runs(page: Any) -> None:
     make(page, count=8, steps=100)
     says(page, "#create-progress", "step")
     page.locator("#create-cancel").click()
-    sync_api.expect(page.locator("#create-progress")).to_contain_text("Stopped", timeout=10_000)
-    make(page)
+    says(page, "#create-progress", "Stopped", 15_000)
+    make(page, steps=2)
     says(page, "#create-progress", "Done")
 
 
 def test_a_reload_in_mid_run_loses_nothing(page: Any) -> None:
     make(page, count=2, steps=30)
-    says(page, "#create-progress", "Working")
+    line = command(page, "#create-command", "--count 2")
     page.reload()
     says(page, "#create-progress", "Generating")
-    says(page, "#create-progress", "Done")
-    assert page.locator("#create-command textarea").input_value().startswith("visuals run")
+    assert command(page, "#create-command", "visuals run") == line
+    page.locator("#create-cancel").click()
+    says(page, "#create-progress", "Stopped")
 
 
-def test_two_sessions_do_not_mix(browser: Any, server: str) -> None:
-    first, second = opened(browser, server), opened(browser, server)
-    make(first, count=1)
-    make(second, count=2)
+def test_two_visitors_do_not_mix(visit: Callable[..., Any], place: Path) -> None:
+    first, second = visit(), visit()
+    make(first, count=1, steps=2)
+    make(second, count=2, steps=2)
     says(second, "#create-progress", "Done")
     says(first, "#create-progress", "Done")
-    commands = [p.locator("#create-command textarea").input_value() for p in (first, second)]
-    assert ["--count 1" in commands[0], "--count 2" in commands[1]] == [True, True]
-    assert commands[0].split("--out ")[1] != commands[1].split("--out ")[1]
-    for page in (first, second):
-        page.context.close()
+    lines = [
+        command(page, "#create-command", f"--count {n}") for page, n in ((first, 1), (second, 2))
+    ]
+    folders = [run_of(place, line) for line in lines]
+    assert [(f / "manifest.jsonl").read_text().count("\n") for f in folders] == [1, 2]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_telephone_is_wide_enough(browser: Any, server: str, scheme: str) -> None:
-    page = opened(browser, server, width=390, color_scheme=scheme)
-    for name in ("Create", "Enhance", "Runs"):
-        page.get_by_role("tab", name=name).click()
-        page.wait_for_timeout(800)
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390, f"{name} is {wide} pixels wide"
-    page.context.close()
+def test_a_crash_says_so_and_the_next_job_runs(page: Any, process: Any) -> None:
+    psutil = pytest.importorskip("psutil")
+    make(page, count=4, steps=100)
+    says(page, "#create-progress", "step")
+    for child in psutil.Process(process.pid).children():
+        child.kill()
+    says(page, "#create-progress", "Crashed")
+    says(page, "#create-progress", "what was finished is kept")
+    make(page, steps=2)
+    says(page, "#create-progress", "Done")
+
+
+def test_what_cannot_be_made_is_said(page: Any) -> None:
+    page.locator("#create-prompt textarea").fill("a {class} <lora:nowhere:1>")
+    says(page, "#create-preview", "nowhere")
+    page.locator("#create-make").click()
+    says(page, ".toast-body", "nowhere")
+    expect(page.locator("#create-cancel")).to_be_disabled()
