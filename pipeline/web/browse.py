@@ -10,7 +10,8 @@ import gradio as gr
 
 from . import gallery, orders, panels, runs, slider
 from .create import QUICK
-from .jobs import BusyError, Desk
+from .jobs import Desk
+from .telling import told
 
 MOST = 200
 """Pictures shown at a time; the zip has all."""
@@ -94,13 +95,8 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
         return slider.of(read, event.index, read.chosen(outcome, label)[:MOST])
 
     def again(id_: str | None) -> list[Any]:
-        try:
-            if not id_:
-                raise gr.Error("no run is chosen", duration=None)
-            job = desk.submit(orders.of_run(runs.folder(root, id_)))
-        except (ValueError, BusyError) as error:
-            raise gr.Error(str(error), duration=None) from None
-        return [job.id, panels.progress(job, desk), gr.Timer(active=True), job.order.line()]
+        job = desk.submit(orders.of_run(runs.folder(root, id_ or "")))
+        return [panels.progress(job, desk), job.id, gr.Timer(active=True), job.order.line()]
 
     def watch(job_id: str, now: str | None) -> list[Any]:
         job = desk.get(job_id)
@@ -114,11 +110,9 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
         ]
 
     def to_enhance(id_: str | None) -> list[Any]:
-        if not id_:
-            raise gr.Error("no run is chosen", duration=None)
-        read = runs.read(root, id_)
+        read = runs.read(root, id_ or "")
         asked = sorted({name for line in read.lines for name in line["classes"]})
-        return [gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None)]
+        return ["", gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None)]
 
     opened = [label, outcome, facts, links, command, pictures]
     shown.select(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
@@ -127,9 +121,11 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
     for choice in (outcome, label):
         choice.input(filtered, [run, outcome, label], [facts, pictures], **QUICK)
     pictures.select(detail, [run, outcome, label], before_after, **QUICK)
-    replay.click(again, run, [replayed, progress, timer, command], **QUICK)
+    begun = [progress, replayed, timer, command]
+    replay.click(told(again, begun), run, begun, **QUICK)
     timer.tick(watch, [replayed, run], [progress, timer, run], **QUICK)
-    send.click(to_enhance, run, [tabs, *taken], **QUICK)
+    there = [progress, tabs, *taken]
+    send.click(told(to_enhance, there), run, there, **QUICK)
 
 
 def _links(id_: str) -> str:

@@ -9,8 +9,9 @@ import gradio as gr
 from ...configs.schema import load_settings, presets
 from ...stages.samplers import NAMES
 from . import gallery, orders, panels, runs, slider, wording
-from .jobs import BusyError, Desk, Job
+from .jobs import Desk, Job
 from .orders import Order
+from .telling import told
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 NONE = "none"
@@ -85,6 +86,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
             with gr.Row():
                 make = gr.Button("Make pictures", variant="primary", elem_id="create-make")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
+            answer = gr.HTML(padding=False, elem_id="create-answer")
         with gr.Column(scale=5, min_width=320):
             progress = gr.HTML(padding=False, elem_id="create-progress")
             made = gr.Gallery(
@@ -108,12 +110,9 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
 
     def submit(*values: Any) -> list[Any]:
         order = order_of(*values)
-        try:
-            orders.check(order)
-            job = desk.submit(order)
-        except (ValueError, BusyError) as error:
-            raise gr.Error(" ".join(str(error).split()), duration=None) from None
-        return [job.id, *look_at(job, desk, ("", -1))]
+        orders.check(order)
+        job = desk.submit(order)
+        return ["", job.id, *look_at(job, desk, ("", -1))]
 
     def stop(id_: str, before: tuple[str, int]) -> list[Any]:
         desk.cancel(id_)
@@ -134,7 +133,8 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
             gr.Dropdown(choices=wording.loras(name), value=None),
         ]  # fmt: skip
 
-    make.click(submit, fields, [job_id, *watched], **QUICK)
+    begun = [answer, job_id, *watched]
+    make.click(told(submit, begun), fields, begun, **QUICK)
     made.select(picked, job_id, before_after, **QUICK)
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
@@ -172,7 +172,7 @@ def order_of(
 ) -> Order:
     """The form's values as an order that names only what differs from the preset."""
     if not classes:
-        raise gr.Error("no product class: choose or type one", duration=None)
+        raise orders.OrderError("no product class: choose or type one")
     usual = load_settings(preset)
     g, r = usual.generate, usual.rerender
     changes: dict[str, Any] = {

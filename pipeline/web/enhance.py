@@ -5,7 +5,6 @@ Lays the tab out and wires it; what it shows is made by finding.py and remaking.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -14,8 +13,9 @@ from ...configs.schema import load_settings, presets
 from . import painter, panels, picking, search, slider, wording
 from .create import EVERY, QUICK
 from .finding import ALL, Finder
-from .jobs import BusyError, Desk
+from .jobs import Desk
 from .remaking import Maker, seen
+from .telling import told
 
 
 def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
@@ -86,6 +86,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
                 go = gr.Button("Re-render", variant="primary", elem_id="enhance-go")
                 keep = gr.Button("Keep as a run", elem_id="enhance-keep")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="enhance-cancel")
+            answer = gr.HTML(padding=False, elem_id="enhance-answer")
             progress = gr.HTML(padding=False, elem_id="enhance-progress")
             before_after = slider.component("enhance-slider")
             with gr.Row():
@@ -113,14 +114,17 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
         session,
     ]  # fmt: skip
 
-    def start(paths: Any, names: list[str], preset: str, run: str, t: float, *w: Any) -> list[Any]:
+    def start(
+        paths: Any, names: list[str], preset: str, run: str, t: float, state: Any, *w: Any
+    ) -> list[Any]:
         """A search in what was dropped, or in a run that was sent here."""
         paths = paths or []
         order, name, refused = finder.order(paths, names, preset, run)
         if order is None:
             return [panels.refused(refused), *[gr.skip()] * (len(watched) + 1)]
         job = desk.submit(order, out=desk.root / ".studio" / "found" / name)
-        fresh = _worded({**search.EMPTY, "found": name, "threshold": t}, -1, *w)
+        said = search.said(_worded(seen(state, usual), *w))
+        fresh = {**search.EMPTY, "found": name, "threshold": t, "all": said}
         out = maker.watch(job.id, ("", -1), fresh)
         return [panels.refused(refused), job.id, *out[:-1], fresh]
 
@@ -130,11 +134,11 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
         return _worded(state, *w)
 
     def rerender(
-        state: dict[str, Any], value: Any, who: int, e: str, s: float, p: str, n: float, k: float
+        state: dict[str, Any], value: Any, e: str, s: float, p: str, n: float, k: float
     ) -> list[Any]:
-        state = settled(state, value, who, e, s, p)
+        state = settled(state, value, e, s, p)
         id_ = maker.rerender(state, n, k)
-        return [id_, *maker.watch(id_, (id_, 0), state)[:-1], state]
+        return ["", id_, *maker.watch(id_, (id_, 0), state)[:-1], state]
 
     def kept(state: dict[str, Any], value: Any, *w: Any) -> list[Any]:
         out, counts = finder.select(settled(state, value, *w))
@@ -165,15 +169,21 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
         return [gr.Dropdown(choices=wording.classes(name)), s.detect.box_threshold,
                 s.rerender.strength, s.rerender.steps]  # fmt: skip
 
-    def picked(state: dict[str, Any], event: gr.SelectData) -> list[Any]:
-        return finder.pick(event.index, state)
+    def picked(state: dict[str, Any], e: str, s: float, p: str, event: gr.SelectData) -> list[Any]:
+        return finder.pick(event.index, _worded(state, e, s, p))
+
+    def turned(state: dict[str, Any], whose: int, *w: Any) -> list[Any]:
+        """Another instance's wording on the page."""
+        state = {**_worded(state, *w), "whose": int(whose)}
+        return [state, *finder.words(state)[1:]]
 
     def show_result(id_: str, event: gr.SelectData) -> list[Any]:
         return maker.result(id_, event.index)
 
+    begun = [said, job_id, *watched]
     find.click(
-        _told(start), [files, classes, preset, sent, threshold, edit, strength, prompt],
-        [said, job_id, *watched], **QUICK,
+        told(start, begun), [files, classes, preset, sent, threshold, session, *words[1:]], begun,
+        **QUICK,
     )  # fmt: skip
     timer.tick(maker.watch, [job_id, shown, session], watched, **QUICK)
     threshold.input(
@@ -184,14 +194,13 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
     ticks.input(
         finder.tick, [ticks, session], [session, *found], trigger_mode="always_last", **QUICK
     )
-    thumbs.select(picked, session, [session, photo, ticks, *words], **QUICK)
+    thumbs.select(picked, [session, *words[1:]], [session, photo, ticks, *words], **QUICK)
     photo.input(painted, [photo, session], found, trigger_mode="always_last", **QUICK)
-    whose.input(lambda who, state: finder.words(state, who)[1:], [whose, session], words[1:],
-                **QUICK)  # fmt: skip
-    for field in words[1:]:
-        field.input(_worded, [session, *words], session, trigger_mode="always_last", **QUICK)
-    go.click(_told(rerender), [session, photo, *words, steps, seed], [job_id, *watched], **QUICK)
-    keep.click(_told(kept), [session, photo, *words], [said, command], **QUICK)
+    whose.input(turned, [session, *words], [session, *words[1:]], **QUICK)
+    begun = [answer, job_id, *watched]
+    go.click(told(rerender, begun), [session, photo, *words[1:], steps, seed], begun, **QUICK)
+    written = [answer, command]
+    keep.click(told(kept, written), [session, photo, *words[1:]], written, **QUICK)
     cancel.click(stop, [job_id, shown, session], watched, **QUICK)
     results.select(show_result, job_id, [before_after, control], **QUICK)
     preset.input(changed_preset, preset, [classes, threshold, strength, steps], **QUICK)
@@ -205,19 +214,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
     return [sent, classes]
 
 
-def _worded(state: dict[str, Any], whose: int, edit: str, strength: float, prompt: str) -> Any:
+def _worded(state: dict[str, Any], edit: str, strength: float, prompt: str) -> dict[str, Any]:
     """The session with the wording that the page shows."""
     said = {"edit": edit or "", "prompt": prompt or "", "strength": float(strength)}
-    return search.say(state, int(whose), said)
-
-
-def _told(work: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """`work`, whose errors of ours are shown as a message on the page."""
-
-    def told(*values: Any) -> list[Any]:
-        try:
-            return work(*values)
-        except (ValueError, BusyError) as error:
-            raise gr.Error(" ".join(str(error).split()), duration=None) from None
-
-    return told
+    return search.say(state, said)

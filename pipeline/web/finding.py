@@ -99,12 +99,13 @@ class Finder:
         options = [(_instance(line, k), k) for k in picking.above(line, made.threshold)]
         return [shown, _ticks(options, picking.chosen(line, made))]
 
-    def words(self, session: dict[str, Any], whose: int = -1) -> list[Any]:
+    def words(self, session: dict[str, Any]) -> list[Any]:
         """Whose wording is shown, of the current photo's instances, and that wording."""
         folder = search.place(self.root, session)
         line = search.lines(folder).get(session["current"]) if folder else None
         numbers = range(len(line["detections"])) if line else range(0)
         options = [(ALL, -1), *((_instance(line or {}, k), k) for k in numbers)]
+        whose = session["whose"] if session["whose"] in numbers else -1
         said = search.said(session, whose)
         return [gr.Dropdown(choices=options, value=whose), said["edit"], said["strength"],
                 said["prompt"]]  # fmt: skip
@@ -147,7 +148,7 @@ class Finder:
             for id_, line in list(lines.items())[:MOST]
             if search.thumbnail(folder, line, made) is not None
         ]
-        session = {**session, "current": shown[min(index, len(shown) - 1)]}
+        session = {**session, "current": shown[min(index, len(shown) - 1)], "whose": -1}
         return [session, *self.current(session), *self.words(session)]
 
     def paint(self, value: Any, session: dict[str, Any]) -> bool:

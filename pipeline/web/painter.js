@@ -50,7 +50,10 @@ function buttons() {
 
 function take(value) {
   const next = value && value.id !== undefined ? value : { ...state, id: "", picture: "", strokes: [] };
-  if (next.id && next.id === state.id && (next.seq < state.seq || !next.picture)) return;
+  if (next.id && next.id === state.id && (next.seq < state.seq || !next.picture)) {
+    if (next.picture) tell();  // an answer to older strokes took the newer ones' place: once more
+    return;
+  }
   if (next.id !== state.id) stroke = at = null;
   state = { ...next, strokes: [...next.strokes] };
   tools.hidden = canvas.hidden = !state.picture;
@@ -74,13 +77,18 @@ function take(value) {
   buttons();
 }
 
+function tell() {
+  const { id, seq, strokes } = state;
+  props.value = { id, seq, strokes: [...strokes], picture: "", alt: "" };
+  trigger("input");
+}
+
 function send() {
   state.seq += 1;
   answered = Math.min(answered, state.strokes.length);
   buttons();
   draw();
-  props.value = { id: state.id, seq: state.seq, strokes: state.strokes, picture: "", alt: "" };
-  trigger("input");
+  tell();
 }
 
 function place(event) {

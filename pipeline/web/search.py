@@ -2,8 +2,9 @@
 
 `session`: plain values that the browser keeps: `found` (the search's folder name), `threshold`,
 `off` (shot id → instances), `all` (what the products become: edit, prompt, strength), `own` (shot
-id → instance → the same for it alone), `current` (the shot looked at). Strokes on masks are files
-beside the search. Knows files and arrays; no jobs, no components.
+id → instance → the same for it alone), `whose` of these is on the page (-1: all), `current` (the
+shot looked at). Strokes on masks are files beside the search. Knows files and arrays; no jobs, no
+components.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .. import manifest, pictures
 from . import panels, picking, runs, strokes
 
 EMPTY: dict[str, Any] = {
-    "found": "", "threshold": None, "off": {}, "own": {}, "all": {}, "current": "",
+    "found": "", "threshold": None, "off": {}, "own": {}, "all": {}, "whose": -1, "current": "",
 }  # fmt: skip
 THUMBNAIL = 320
 
@@ -65,8 +66,9 @@ def said(session: dict[str, Any], whose: int = -1) -> dict[str, Any]:
     return {**mine, "strength": own.get("strength") or for_all["strength"]}
 
 
-def say(session: dict[str, Any], whose: int, words: dict[str, Any]) -> dict[str, Any]:
-    """The session with what all, or one instance of the current shot, become."""
+def say(session: dict[str, Any], words: dict[str, Any]) -> dict[str, Any]:
+    """The session with the wording that is on its page: of all, or of one instance."""
+    whose = session["whose"]
     if whose < 0:
         return {**session, "all": words}
     if words["strength"] == said(session)["strength"]:

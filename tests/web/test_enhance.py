@@ -177,7 +177,7 @@ def test_a_folder_without_the_product_is_filtered_kept_as_a_run_and_sent_back(
     page.locator("#enhance-thumbs button").nth(1).click()
     says(page, "#enhance-photo", "19-empty · skipped: no 'mug' above")
     page.locator("#enhance-keep").click()
-    says(page, "#enhance-said", "1 kept, 2 skipped")
+    says(page, "#enhance-answer", "1 kept, 2 skipped")
     run = run_of(place, command(page, "#enhance-command", "-chosen-"))
     assert {id_: line["status"] for id_, line in lines_of(run).items()} == {
         "04-teal-mug": "kept", "19-empty": "skipped", "20-ball": "skipped",
@@ -197,9 +197,9 @@ def test_a_folder_without_the_product_is_filtered_kept_as_a_run_and_sent_back(
 def test_nothing_to_do_is_said(page: Any) -> None:
     tab(page, "Enhance")
     page.locator("#enhance-find").click()
-    says(page, ".toast-body", "no photos: drop some first")
+    says(page, "#enhance-said", "no photos: drop some first")
     drop(page, [PHOTOS / "19-empty.jpg"])
     page.locator("#enhance-find").click()
     says(page, "#enhance-facts", "skipped 1")
     page.locator("#enhance-go").click()
-    says(page, ".toast-wrap", "nothing is left to re-render")
+    says(page, "#enhance-answer", "nothing is left to re-render")

@@ -108,5 +108,5 @@ def test_what_cannot_be_made_is_said(page: Any) -> None:
     page.locator("#create-prompt textarea").fill("a {class} <lora:nowhere:1>")
     says(page, "#create-preview", "nowhere")
     page.locator("#create-make").click()
-    says(page, ".toast-body", "nowhere")
+    says(page, "#create-answer", "nowhere")
     expect(page.locator("#create-cancel")).to_be_disabled()
