@@ -18,7 +18,8 @@ MOST = 200
 
 
 def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
-    """Lay the tab out and wire it. `taken`: where "Send to Enhance" puts a run and its class."""
+    """Lay the tab out and wire it. `taken`: where "Send to Enhance" puts a run, its classes and
+    a message."""
     root = desk.root
     replayed = gr.State("")
     with gr.Row(equal_height=False):
@@ -112,7 +113,8 @@ def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
     def to_enhance(id_: str | None) -> list[Any]:
         read = runs.read(root, id_ or "")
         asked = sorted({name for line in read.lines for name in line["classes"]})
-        return ["", gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None)]
+        said = f'<p class="said">From the run {escape(id_ or "")}: press Find.</p>'
+        return ["", gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None), said]
 
     opened = [label, outcome, facts, links, command, pictures]
     shown.select(names, run, run, **QUICK).then(open_, run, opened, **QUICK)

@@ -18,11 +18,19 @@ from .remaking import Maker, seen
 from .telling import told
 
 
-def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
-    """Lay the tab out and wire it; returns the components that take a run: its id, its class."""
+def kept_by_browser() -> tuple[Any, Any]:
+    """(session, id of the job). Outside of all tabs: what is in a tab that was not opened yet is
+    not there when the page loads."""
+    return (
+        gr.BrowserState(dict(search.EMPTY), storage_key="visuals.search"),
+        gr.BrowserState("", storage_key="visuals.enhance"),
+    )
+
+
+def tab(blocks: gr.Blocks, desk: Desk, session: Any, job_id: Any) -> list[Any]:
+    """Lay the tab out and wire it; returns the components that take a run: its id, its classes,
+    what is said of it."""
     usual = load_settings("mini")
-    session = gr.BrowserState(dict(search.EMPTY), storage_key="visuals.search")
-    job_id = gr.BrowserState("", storage_key="visuals.enhance")
     shown = gr.State(("", -1))
     sent = gr.State("")
     timer = gr.Timer(EVERY, active=False)
@@ -206,12 +214,8 @@ def tab(blocks: gr.Blocks, desk: Desk) -> list[Any]:
     preset.input(changed_preset, preset, [classes, threshold, strength, steps], **QUICK)
     files.upload(lambda: "", None, sent, **QUICK)
     folder.upload(lambda paths: [paths, ""], folder, [files, sent], **QUICK)
-    sent.change(
-        lambda run: f'<p class="said">From the run {run}: press Find.</p>' if run else "",
-        sent, said, **QUICK,
-    )  # fmt: skip
     blocks.load(restored, [job_id, session], [threshold, *watched], **QUICK)
-    return [sent, classes]
+    return [sent, classes, said]
 
 
 def _worded(state: dict[str, Any], edit: str, strength: float, prompt: str) -> dict[str, Any]:

@@ -48,11 +48,12 @@ def studio(desk: Desk) -> gr.Blocks:
             're-rendered, the scene kept. <a href="docs">API</a></p></header>',
             padding=False,
         )
+        states = enhance.kept_by_browser()
         with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create"):
                 create.tab(blocks, desk)
             with gr.Tab("Enhance", id="enhance"):
-                taken = enhance.tab(blocks, desk)
+                taken = enhance.tab(blocks, desk, *states)
             with gr.Tab("Runs", id="runs") as shown:
                 browse.tab(shown, desk, tabs, taken)
     return blocks
