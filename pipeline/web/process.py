@@ -26,6 +26,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._busy = False
+        self._turn = 0
 
     def start(self) -> None:
         """Start the process, where none lives, so that it reads the libraries ahead of time."""
@@ -50,6 +51,7 @@ class Worker:
         try:
             process.stdin.write(json.dumps(words) + "\n")
             process.stdin.flush()
+            self._turn += 1
             self._busy = True
             for line in process.stdout:
                 event = json.loads(line)
@@ -80,10 +82,12 @@ class Worker:
         if not hasattr(signal, "SIGUSR1"):
             process.kill()
             return
+        turn = self._turn
         process.send_signal(signal.SIGUSR1)
 
         def kill() -> None:
-            if self._busy and process is self._process:
+            # Only what was to be stopped: the process may be at the next command already.
+            if self._busy and turn == self._turn and process is self._process:
                 process.kill()
 
         timer = threading.Timer(GRACE, kill)
