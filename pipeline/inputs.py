@@ -233,6 +233,9 @@ def found_in(folder: Path, line: Mapping[str, Any]) -> tuple[Detection, ...]:
             mask=mask(d),
             mask_score=d["mask_score"],
             verify_score=d.get("verify_score"),
+            prompt=d.get("prompt") or "",
+            edit=d.get("edit") or "",
+            strength=d.get("strength"),
         )
         for d in line["detections"]
     )

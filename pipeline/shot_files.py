@@ -18,7 +18,7 @@ from . import lineage, parameters, pictures
 from .encode import Format
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ..stages.shot import Detection, Shot
 
 _OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EINVAL)
 """Errors of a name, not of the disk: the run goes on."""
@@ -134,6 +134,7 @@ class ShotFiles:
                 if found.verify_score is None
                 else round(float(found.verify_score), 4),
                 "mask": mask,
+                **_own(found),
             }
             for found, mask in zip(shot.detections, masks, strict=True)
         ]
@@ -165,6 +166,12 @@ class ShotFiles:
                 else {"kind": failure.kind, "message": failure.message, "where": failure.where},
             }
         )
+
+
+def _own(found: Detection) -> dict[str, Any]:
+    """What stage 3 was asked of this instance alone; {} for most."""
+    own = {"prompt": found.prompt, "edit": found.edit, "strength": found.strength}
+    return {name: value for name, value in own.items() if value}
 
 
 def _grey(mask: np.ndarray) -> np.ndarray:

@@ -48,11 +48,12 @@ class _Job:
     negative: str
     seed: int
     chunks: int
+    strength: float
 
     @property
     def group(self) -> tuple[Any, ...]:
         """What must be equal in one call of the pipeline."""
-        return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks)
+        return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks, self.strength)
 
 
 _Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]
@@ -146,10 +147,8 @@ class Rerenderer:
         return batch.apply(shots, self._render, where="rerender", stage=self)
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
-        strength = self.strength
-        best = self._draw_all(shots, strength)
-        for _ in range(2):
-            strength *= 0.7
+        best = self._draw_all(shots, 1.0)
+        for share in (0.7, 0.49):
             loose = [
                 k
                 for k, s in enumerate(best)
@@ -158,14 +157,15 @@ class Rerenderer:
             if not loose:
                 break
             for k, shot in zip(
-                loose, self._draw_all([shots[k] for k in loose], strength), strict=True
+                loose, self._draw_all([shots[k] for k in loose], share), strict=True
             ):
                 if shot.open and shot.metrics["edge_iou"] > best[k].metrics["edge_iou"]:
-                    best[k] = shot.with_metrics(strength=round(strength, 4))
+                    best[k] = shot.with_metrics(strength=round(self.strength * share, 4))
         return [replace(s, status="enhanced") if s.open else s for s in best]
 
-    def _draw_all(self, shots: list[Shot], strength: float) -> list[Shot]:
-        """Every shot with its products drawn at `strength`, and what was measured."""
+    def _draw_all(self, shots: list[Shot], share: float) -> list[Shot]:
+        """Every shot with its products drawn at this share of the strength, and what was
+        measured."""
         out = [self._begin(s) for s in shots]
         jobs = []
         for k, shot in enumerate(out):
@@ -178,7 +178,7 @@ class Rerenderer:
                 out[k] = shot.skip(Skip("no_mask", why))
         for turn in sorted({job.turn for job in jobs}):
             todo = [j for j in jobs if j.turn == turn and out[j.shot].open]
-            for part, drawn, shown in self._drawn(todo, out, strength):
+            for part, drawn, shown in self._drawn(todo, out, share):
                 for k, job in enumerate(part):
                     ended = _ended(shots[job.shot], drawn[k])
                     if ended or not out[job.shot].open:
@@ -207,19 +207,16 @@ class Rerenderer:
                 continue
             window = crops.window(found.mask, **self.framing)
             if window is not None:
-                asked.append((window, prompt, shot.seed + k))
-        order = crops.turns([window for window, _, _ in asked])
-        return [
-            self._job(index, window, turn, prompt, seed)
-            for (window, prompt, seed), turn in zip(asked, order, strict=True)
-        ]
+                strength = self.strength if found.strength is None else found.strength
+                negative = self.wording.negative(shot.seed + k)
+                chunks = embed.count(self.pipe, parse(prompt)[0], negative)
+                asked.append(
+                    _Job(index, window, 0, prompt, negative, shot.seed + k, chunks, strength)
+                )
+        turns = crops.turns([job.window for job in asked])
+        return [replace(job, turn=turn) for job, turn in zip(asked, turns, strict=True)]
 
-    def _job(self, index: int, window: crops.Window, turn: int, prompt: str, seed: int) -> _Job:
-        negative = self.wording.negative(seed)
-        chunks = embed.count(self.pipe, parse(prompt)[0], negative)
-        return _Job(index, window, turn, prompt, negative, seed, chunks)
-
-    def _drawn(self, jobs: list[_Job], shots: list[Shot], strength: float) -> Iterator[_Drawn]:
+    def _drawn(self, jobs: list[_Job], shots: list[Shot], share: float) -> Iterator[_Drawn]:
         """The jobs in lists that one call of the pipeline can draw, with what it drew."""
         groups: dict[tuple[Any, ...], list[_Job]] = {}
         for job in jobs:
@@ -230,7 +227,7 @@ class Rerenderer:
             parts = side_by_side.cut(group, self.batch_size, workers)
             with economy.steps(self.pipe):
                 yield from side_by_side.each(
-                    lambda part: self._call(part, shots, strength), parts, workers
+                    lambda part: self._call(part, shots, share), parts, workers
                 )
 
     def _workers(self) -> int:
@@ -240,7 +237,7 @@ class Rerenderer:
             return 1
         return side_by_side.workers(self.pipe.device, self.batch_size)
 
-    def _call(self, jobs: list[_Job], shots: list[Shot], strength: float) -> _Drawn:
+    def _call(self, jobs: list[_Job], shots: list[Shot], share: float) -> _Drawn:
         """One call of the pipeline. The windows of a turn share no pixel that is drawn, so that
         others of it may be at work."""
         images = [
@@ -249,6 +246,7 @@ class Rerenderer:
         ]
         masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in jobs]
         maps = [c.control(images, masks) for c in self.controls]
+        strength = jobs[0].strength * share
         return jobs, self._draw(jobs, images, masks, maps, strength), maps[0]
 
     def _draw(

@@ -23,7 +23,8 @@ class Detection:
 
     `box_xyxy`: pixels; `score`: 0..1; `label`: the class asked for; `mask`: bool (H, W), True on
     the product, or None before segmentation; `mask_score`: the segmenter's own IoU guess;
-    `verify_score`: 0..1, how sure the second look (CLIP) is, None where there was none.
+    `verify_score`: 0..1, how sure the second look (CLIP) is, None where there was none. `prompt`,
+    `edit`, `strength`: this instance's own for stage 3; "" and None leave what goes for all.
     Raises ValueError for an empty box or a mask that is not boolean.
     """
 
@@ -33,6 +34,9 @@ class Detection:
     mask: np.ndarray | None = None
     mask_score: float | None = None
     verify_score: float | None = None
+    prompt: str = ""
+    edit: str = ""
+    strength: float | None = None
 
     def __post_init__(self) -> None:
         x0, y0, x1, y1 = self.box_xyxy
@@ -40,6 +44,8 @@ class Detection:
             raise ValueError(f"box {self.box_xyxy}: expected x0 < x1 and y0 < y1")
         if self.mask is not None and (self.mask.dtype != bool or self.mask.ndim != 2):
             raise ValueError(f"mask {self.mask.dtype} {self.mask.shape}: expected bool (H, W)")
+        if self.strength is not None and not 0 < self.strength <= 1:
+            raise ValueError(f"strength {self.strength}: expected above 0, to 1")
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ class Wording:
     def prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
         """The prompt of the instance of that number, from 0; None: it stays as it is."""
         label = found.label
-        edit = shot.edit or self.edits.get(label, "")
-        own = isinstance(shot.source, Prompted) and len(shot.classes) == 1
-        if own and not edit and label not in self.prompts and isinstance(shot.source, Prompted):
+        edit = found.edit or shot.edit or self.edits.get(label, "")
+        plain = not (edit or found.prompt or label in self.prompts)
+        if plain and isinstance(shot.source, Prompted) and len(shot.classes) == 1:
             return shot.source.prompt
-        parts = self.prompts.get(label, self.template).split("[SEP]")
+        parts = (found.prompt or self.prompts.get(label, self.template)).split("[SEP]")
         part = parts[min(number, len(parts) - 1)].strip()
         if part == SKIP:
             return None

@@ -23,6 +23,7 @@ _COMMANDS = {
     "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
     "resume": ("resume", "resume", "Go on with a run that was stopped."),
     "replay": ("replay", "replay", "Make finished pictures again, and compare the pixels."),
+    "ui": ("ui", "ui", "The studio in the browser, and its JSON API."),
     "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
     "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
     "dataset": ("dataset", "dataset", "Product photos to a training set: import, caption, check."),

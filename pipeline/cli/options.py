@@ -247,6 +247,9 @@ def _extra(module: str) -> str:
         "controlnet_aux": "aux",
         "pycocotools": "annotate",
         "ray": "ray",
+        "gradio": "ui",
+        "fastapi": "ui",
+        "uvicorn": "ui",
     }
     return extras.get(module, "dev")
 

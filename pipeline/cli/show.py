@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ _VERBS = {
     "train": "training",
     "shots": "pictures",
 }
+
+
+LISTENERS: list[Callable[..., None]] = []
+"""Called with an event's name and its values wherever a bar moves: the studio's worker listens."""
 
 
 def warn(text: str) -> None:
@@ -100,12 +105,16 @@ class Bars:
 
     def say(self, text: str) -> None:
         """A line of its own while models load."""
+        for listener in LISTENERS:
+            listener("say", text=text)
         self._draw()
         if self._loading is None:
             self._loading = self._progress.add_task(text, total=None, rate="")
         self._progress.update(self._loading, description=text)
 
     def update(self, stage: str, done: int, total: int) -> None:
+        for listener in LISTENERS:
+            listener("stage", stage=stage, done=done, total=total)
         self._draw()
         if self._loading is not None:
             self._progress.remove_task(self._loading)

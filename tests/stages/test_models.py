@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,30 @@ def test_prompts_go_by_instance_and_skip_leaves_one_alone(inpaint: Any) -> None:
     assert done.blend is not None and done.blend[10, 10] == 1 and done.blend[70, 100] == 0
 
 
+def test_an_instance_may_have_words_and_a_strength_of_its_own(inpaint: Any) -> None:
+    boxes = (4, 4, 30, 30), (90, 50, 120, 90)
+    shot = masked(*boxes)
+    first, second = shot.detections
+    usual = rerenderer(inpaint, steps=4)([shot])[0]
+
+    def drawn(**own: Any) -> Shot:
+        found = first, replace(second, **own)
+        return rerenderer(inpaint, steps=4)([replace(shot, detections=found)])[0]
+
+    worded, weaker, same = drawn(prompt="old {class}"), drawn(strength=0.3), drawn(strength=0.9)
+    assert worded.prompts[0] == usual.prompts[0] and worded.prompts[1] == "old mug"
+    assert "huge mug" in drawn(edit="huge").prompts[1]
+    assert drawn(prompt="[SKIP]").prompts == usual.prompts[:1]
+    here, there = (slice(50, 90), slice(90, 120)), (slice(4, 30), slice(4, 30))
+    for other in (worded, weaker):
+        assert other.result is not None and usual.result is not None, other.failure
+        near = np.abs(other.result[there].astype(int) - usual.result[there])
+        assert near.max() <= 2 and (other.result[here] != usual.result[here]).any()
+    assert same.result is not None and np.array_equal(same.result, usual.result)
+    with pytest.raises(ValueError, match=r"strength 1\.5"):
+        replace(first, strength=1.5)
+
+
 def test_a_result_that_lost_its_structure_is_drawn_again_more_weakly(inpaint: Any) -> None:
     shot = masked((40, 30, 90, 70))
     tries = [rerenderer(inpaint, strength=s)([shot])[0].metrics["edge_iou"] for s in (1, 0.7, 0.49)]
@@ -274,8 +299,6 @@ def test_choices_and_weights_act_on_each_instance_by_its_seed(inpaint: Any) -> N
 
 
 def seeded(shot: Shot, seed: int) -> Shot:
-    from dataclasses import replace
-
     return replace(shot, source=FileInput("p.png", seed))
 
 

@@ -1,0 +1,59 @@
+"""The pages put together: one Gradio app of the tabs. Knows jobs and tabs, no models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from . import browse, create, enhance
+from .jobs import Desk
+
+
+def look() -> dict[str, Any]:
+    """Theme and style; fonts of the system's own, so that nothing is fetched."""
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    theme = gr.themes.Default(
+        primary_hue="rose",
+        neutral_hue="stone",
+        radius_size="md",
+        font=sans,
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    ).set(
+        body_background_fill="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_200",
+        block_title_text_weight="600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        slider_color="*primary_600",
+    )
+    css = (Path(__file__).parent / "studio.css").read_text(encoding="utf-8")
+    return {"theme": theme, "css": css}
+
+
+def studio(desk: Desk) -> gr.Blocks:
+    """The page of all tabs over one desk."""
+    with gr.Blocks(title="visuals studio", analytics_enabled=False, fill_width=False) as blocks:
+        gr.HTML(
+            '<header class="top"><h1>visuals</h1><p>Product photos: generated, checked, '
+            're-rendered, the scene kept. <a href="docs">API</a></p></header>',
+            padding=False,
+        )
+        states = enhance.kept_by_browser()
+        with gr.Tabs() as tabs:
+            with gr.Tab("Create", id="create"):
+                create.tab(blocks, desk)
+            with gr.Tab("Enhance", id="enhance"):
+                taken = enhance.tab(blocks, desk, *states)
+            with gr.Tab("Runs", id="runs") as shown:
+                browse.tab(shown, desk, tabs, taken)
+    return blocks

@@ -1,0 +1,90 @@
+"""What a visitor of the studio does, for tests. Each waits for what the page shows, no time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = ROOT / "samples" / "photos"
+PATIENCE = int(os.environ.get("STUDIO_PATIENCE", "180")) * 1000
+"""Milliseconds that a page may take on a busy machine."""
+
+
+def expect(what: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect(what)
+
+
+def says(page: Any, where: str, text: str | re.Pattern[str], patience: int = PATIENCE) -> None:
+    expect(page.locator(where)).to_contain_text(text, timeout=patience)
+
+
+def tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def number(page: Any, where: str, value: float) -> None:
+    """Type into the number field of a slider or a number."""
+    field = page.locator(f"{where} input[type=number]")
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def command(page: Any, where: str, text: str) -> str:
+    """The whole command, once it holds `text`."""
+    field = page.locator(f"{where} textarea")
+    expect(field).to_have_value(re.compile(re.escape(text)), timeout=PATIENCE)
+    return str(field.input_value())
+
+
+def run_of(place: Path, line: str) -> Path:
+    """The run folder that a command names."""
+    return place / line.split("--out ")[1]
+
+
+def choose(page: Any, where: str, name: str) -> None:
+    """An option of a dropdown."""
+    page.locator(f"{where} input").click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
+def make(page: Any, count: int = 1, steps: int = 3, name: str = "mug") -> None:
+    """Fill in the form of Create and press the button."""
+    if not page.locator("#create-steps").is_visible():
+        page.get_by_role("button", name="Settings").click()
+    number(page, "#create-steps", steps)
+    number(page, "#create-count", count)
+    if name != "mug":
+        only(page, "#create-classes", name)
+    page.locator("#create-make").click()
+
+
+def only(page: Any, where: str, name: str) -> None:
+    """A list of words becomes this word alone."""
+    page.locator(f"{where} .remove-all").click()
+    field = page.locator(f"{where} input")
+    field.fill(name)
+    field.press("Enter")
+    field.press("Tab")
+    says(page, where, name)
+
+
+def drop(page: Any, paths: Sequence[Path]) -> None:
+    """Give files to Enhance."""
+    tab(page, "Enhance")
+    page.locator("#enhance-files input[type=file]").set_input_files(paths)
+    expect(page.locator("#enhance-files tr.file")).to_have_count(len(paths), timeout=PATIENCE)
+
+
+def find(page: Any, *names: str) -> None:
+    """Look for mugs in sample photos and wait until the first is shown."""
+    drop(page, [PHOTOS / name for name in names])
+    page.locator("#enhance-find").click()
+    says(page, "#enhance-progress", "Done")
+    canvas = page.locator("#enhance-photo canvas")
+    expect(canvas).to_have_attribute("data-seq", "0", timeout=PATIENCE)

@@ -1,0 +1,59 @@
+"""The API against its own description: whatever is asked, no 5xx (schemathesis)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio", reason="gradio is not installed")
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+import hypothesis  # noqa: E402
+
+from visuals.pipeline.web import api  # noqa: E402
+from visuals.pipeline.web.jobs import Desk  # noqa: E402
+
+
+class Still(Desk):
+    """A desk whose jobs wait: here only the doors are tried."""
+
+    def _work(self) -> None:
+        return
+
+
+@pytest.fixture
+def schema(mini: Path, own_home: Path) -> Iterator[Any]:
+    desk = Still("runs", most_waiting=1_000_000)
+    run = desk.root / "a-run"
+    run.mkdir()
+    (run / "run.yaml").write_text("{}")
+    (run / "manifest.jsonl").write_text("")
+    yield schemathesis.openapi.from_asgi("/openapi.json", api.app_of(desk))
+    desk.close()
+
+
+@pytest.mark.slow
+def test_no_request_breaks_the_server(schema: Any) -> None:
+    asked = []
+    for operation in schema.get_all_operations():
+
+        @hypothesis.settings(
+            max_examples=25,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        @hypothesis.given(case=operation.ok().as_strategy())
+        def holds(case: Any) -> None:
+            query = case.query
+            if isinstance(query, dict) and query.get("wait"):
+                query["wait"] = 0
+            assert case.call().status_code < 500
+
+        holds()
+        asked.append(operation.ok().label)
+    assert {"POST /api/run", "POST /api/enhance", "GET /api/runs/{id}"} <= set(asked)

@@ -1,0 +1,48 @@
+"""Strokes on a mask: what they touch changes, the rest keeps its pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from visuals.pipeline.web import strokes
+from visuals.pipeline.web.strokes import Stroke
+
+
+@pytest.mark.parametrize("size", [(96, 128), (900, 1400)])
+def test_only_what_was_drawn_changes(size: tuple[int, int]) -> None:
+    height, width = size
+    mask = np.random.default_rng(0).random(size) > 0.5
+    assert np.array_equal(strokes.drawn(mask, ()), mask)
+    radius = 0.05
+    line = Stroke(False, radius, ((0.1, 0.5), (0.9, 0.5)))
+    after = strokes.drawn(mask, [line])
+    far = round(radius * width)
+    middle = after[height // 2 - far + 2 : height // 2 + far - 2, width // 8 : -width // 8]
+    assert middle.size and not middle.any()
+    above = slice(0, height // 2 - far - 2)
+    assert np.array_equal(after[above], mask[above])
+    back = strokes.drawn(mask, [line, Stroke(True, radius, ((0.5, 0.5),))])
+    assert back[height // 2, width // 2] and not back[height // 2, width // 4]
+
+
+def test_a_stroke_over_the_edge_and_a_dot() -> None:
+    mask = strokes.drawn(np.zeros((40, 40), bool), [Stroke(True, 0.1, ((-0.1, 0), (1.1, 0)))])
+    assert mask[0].all() and not mask[8:].any()
+    dot = strokes.drawn(np.zeros((40, 40), bool), [Stroke(True, 0.1, ((0.5, 0.5),))])
+    assert 40 <= dot.sum() <= 80  # a disc of radius 4
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None, "x", {"a": 1}, [None], [{"paint": True}],
+        [{"radius": float("nan"), "points": [[0, 0]]}],
+        [{"radius": 0.1, "points": []}], [{"radius": 0.1, "points": [[1e9, 0]]}],
+        [{"radius": 0.1, "points": [[0, 0, 0]]}], [{"radius": -1, "points": [[0, 0]]}],
+    ],
+)  # fmt: skip
+def test_what_is_no_stroke_is_left_out(sent: Any) -> None:
+    assert strokes.read(sent) == ()
