@@ -121,15 +121,48 @@ def plan(values: Mapping[str, Sequence[Any]], columns: str | None = None) -> Pla
     return Plan(whole, columns or (varying[-1] if varying else "seed"))
 
 
+def ask(
+    *,
+    prompts: Sequence[str],
+    classes: Sequence[str] = (),
+    loras: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    presets: Sequence[str] = ("mini",),
+    checkpoints: Sequence[str] = (),
+    columns: str | None = None,
+) -> Plan:
+    """The plan of what was asked for in words; `classes` fill {class}. Raises GridError."""
+    texts: list[str] = []
+    for text in prompts:
+        if "{class}" not in text:
+            texts.append(text)
+        elif classes:
+            texts += [text.replace("{class}", name) for name in classes]
+        else:
+            raise GridError(f"no --class for {{class}} in {text!r}: expected one or more")
+    return plan(
+        {
+            "preset": presets,
+            "checkpoint": checkpoints or (None,),
+            "prompt": list(dict.fromkeys(texts)),
+            "lora": parse_loras(loras),
+            "seed": seeds,
+        },
+        columns,
+    )
+
+
 def draw(
     cells: Sequence[Mapping[str, Any]],
     settings_of: Callable[[str, str | None], Settings],
     build: Callable[[Settings], Stages],
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+    drawn: Callable[[int, Any], None] = lambda number, picture: None,
 ) -> list[Any]:
     """A picture uint8 (H, W, 3) for each cell, or the text of why there is none.
 
-    `settings_of(preset, checkpoint)`; cells of one pair are drawn together.
+    `settings_of(preset, checkpoint)`; cells of one pair are drawn together. `drawn` hears of each
+    as it is made.
     """
     from ..stages.shot import Prompted, Shot
     from . import wildcards
@@ -156,6 +189,7 @@ def draw(
             for n, shot in zip(chunk, stages.generate(shots), strict=True):
                 why = shot.failure or shot.reason
                 out[n] = shot.image if shot.image is not None else (why.message if why else "")
+                drawn(n, out[n])
             done += len(chunk)
             progress("generate", done, len(cells))
         del stages

@@ -55,7 +55,13 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
     "--columns", metavar="AXIS", help="preset, checkpoint, prompt, lora or seed across the top."
 )
 @click.option("--out", default="grid.png", show_default=True, metavar="FILE")
-@apply("device", "set", "json")
+@click.option(
+    "--cells",
+    "cells_dir",
+    metavar="DIR",
+    help="Also write each picture, as soon as it is made, and grid.json.",
+)
+@apply("lora_dir", "device", "set", "json")
 @errors
 def grid(
     classes: tuple[str, ...],
@@ -66,6 +72,8 @@ def grid(
     seeds: tuple[int, ...],
     columns: str | None,
     out: str,
+    cells_dir: str | None,
+    lora_dirs: tuple[str, ...],
     device: str | None,
     changes: tuple[str, ...],
     as_json: bool,
@@ -75,6 +83,7 @@ def grid(
     Every value of one axis is drawn with every value of the others. The last axis that varies
     makes the columns, the others the rows.
     """
+    from .. import grid_cells as files
     from .. import grid as grids
     from ..encode import Format
     from ..models import build_stages, check_words
@@ -90,37 +99,37 @@ def grid(
     def settings_of(preset: str, checkpoint: str | None) -> Settings:
         from ...configs.schema import load_settings
 
-        more = {"generate.model": checkpoint} if checkpoint else {}
-        return load_settings(preset, {**overrides, **more})
+        more: dict[str, Any] = {"generate.model": checkpoint} if checkpoint else {}
+        settings = load_settings(preset, {**overrides, **more})
+        if lora_dirs:
+            more["generate.lora_dirs"] = [*lora_dirs, *settings.generate.lora_dirs]
+            settings = load_settings(preset, {**overrides, **more})
+        return settings
 
-    texts: list[str] = []
-    for text in prompts or (settings_of(usual[0], None).generate.prompt,):
-        if "{class}" in text and not classes:
-            raise click.UsageError(f"no --class for {{class}} in {text!r}: expected one or more")
-        texts += (
-            [text.replace("{class}", name) for name in classes] if "{class}" in text else [text]
-        )
-    plan = grids.plan(
-        {
-            "preset": usual,
-            "checkpoint": checkpoints or (None,),
-            "prompt": list(dict.fromkeys(texts)),
-            "lora": grids.parse_loras(loras),
-            "seed": seeds,
-        },
-        columns,
+    plan = grids.ask(
+        prompts=prompts or (settings_of(usual[0], None).generate.prompt,),
+        classes=classes,
+        loras=loras,
+        seeds=seeds,
+        presets=usual,
+        checkpoints=checkpoints,
+        columns=columns,
     )
     for preset in usual:
         for weights in plan.values["lora"]:
-            check_words(settings_of(preset, None), [weights.put(text) for text in texts])
+            check_words(
+                settings_of(preset, None), [weights.put(text) for text in plan.values["prompt"]]
+            )
     with show.Bars(as_json) as bars:
 
         def build(settings: Settings) -> Any:
             return build_stages(settings, ("generate",), tell=bars.say)
 
-        drawn = grids.draw(plan.cells, settings_of, build, bars.update)
-    heads = [plan.label({plan.columns: value}) for value in plan.values[plan.columns]]
-    picture = grids.sheet(drawn, heads, [plan.label(row) for row in plan.rows])
+        kept = files.Cells(Path(cells_dir), plan) if cells_dir else None
+        drawn = grids.draw(
+            plan.cells, settings_of, build, bars.update, kept.put if kept else lambda n, p: None
+        )
+    picture = grids.sheet(drawn, *files.headings(plan))
     write(Path(out), Format(kind).encode(picture))
     missing = sum(isinstance(cell, str) for cell in drawn)
     if as_json:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from visuals.pipeline import grid
+from visuals.pipeline import grid_cells as cells
 from visuals.pipeline.cli import main
 
 FEW = ("--set", "generate.steps=2")
@@ -82,3 +83,38 @@ def test_mistakes_are_one_line(mini: Path, args: tuple[str, ...], said: str) -> 
     result = visuals("grid", *args)
     assert result.exit_code == 2 and said in result.output
     assert "Traceback" not in result.output
+
+
+def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
+    args = ("grid", "--prompt", "a mug", "--lora", "ppzmini:0,1", "--seeds", "3,4", *FEW)
+    folder = tmp_path / "kept"
+    result = visuals(*args, "--cells", str(folder), "--out", str(folder / "grid.png"))
+    assert result.exit_code == 0, result.output
+    drawn = cells.read(folder)
+    assert drawn is not None and drawn.total == len(drawn.cells) == 4
+    assert drawn.columns == ("seed 3", "seed 4") and drawn.rows == ("ppzmini 0", "ppzmini 1")
+    sheet = np.asarray(Image.open(folder / "grid.png"))
+    last = np.asarray(Image.open(str(drawn.cells[3])))
+    assert (sheet[-132:-4, -132:-4] == last).all()
+    again = visuals(*args, "--cells", str(folder), "--out", str(folder / "grid.png"))
+    assert again.exit_code == 2 and "holds a grid already" in again.output
+
+
+def test_a_grid_is_read_while_it_is_drawn(tmp_path: Path) -> None:
+    assert cells.read(tmp_path) is None
+    asked = grid.ask(prompts=["a {class}"], classes=["mug", "car"], seeds=[1, 2])
+    kept = cells.Cells(tmp_path, asked)
+    kept.put(2, np.full((8, 8, 3), 9, np.uint8))
+    kept.put(3, "flagged")
+    with (tmp_path / cells.LINES).open("a") as file:
+        file.write('{"cell": 1, "fi')  # being written
+    drawn = cells.read(tmp_path)
+    assert drawn is not None and drawn.rows == ("a mug", "a car")
+    assert drawn.cells == {2: tmp_path / "cell-0002.png", 3: "flagged"}
+
+
+def test_loras_of_a_folder_of_ones_own(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.safetensors").symlink_to(mini / "loras" / "ppzmini.safetensors")
+    args = ("grid", "--prompt", "a mug", "--lora", "own:1", "--lora", "ppzmini:0.5", "--seeds", "3")
+    assert "own" in visuals(*args, *FEW).output  # not found
+    assert visuals(*args, *FEW, "--lora-dir", str(tmp_path)).exit_code == 0
