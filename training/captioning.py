@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,6 +98,19 @@ def caption_dataset(
         if writer:
             writer.flush()
     return done
+
+
+def write_captions(dataset: Dataset, texts: Mapping[str, str], *, column: str = "text") -> None:
+    """Write captions by the pictures' names, each on one line: where the picture has one, else as
+    the folder has them, else as `.txt`. Raises DatasetError where `metadata.jsonl` is broken."""
+    broken = next((p for p in dataset.problems if p.code == "bad_metadata"), None)
+    if broken:
+        raise DatasetError(broken.message)
+    writer = _Writer(dataset, None, column)
+    for item in dataset.items:
+        if item.name in texts:
+            writer.put(item, " ".join(texts[item.name].split()))
+    writer.flush()
 
 
 def _texts(

@@ -45,7 +45,7 @@ def build(desk: Desk, *, token: str | None = None, most_bytes: int = uploads.MOS
     quiet(desk.root)
     import gradio
 
-    from . import api, pages
+    from . import api, pages, shelf
 
     app = api.app_of(desk)
     blocks = pages.studio(desk)
@@ -53,7 +53,7 @@ def build(desk: Desk, *, token: str | None = None, most_bytes: int = uploads.MOS
         app,
         blocks,
         path="/",
-        allowed_paths=[str(desk.root.resolve())],
+        allowed_paths=[str(desk.root.resolve()), str(shelf.folder(desk.root).resolve())],
         max_file_size=most_bytes,
         show_error=True,
         ssr_mode=False,

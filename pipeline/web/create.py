@@ -8,7 +8,7 @@ import gradio as gr
 
 from ...configs.schema import load_settings, presets
 from ...stages.samplers import NAMES
-from . import gallery, orders, panels, runs, slider, wording
+from . import gallery, orders, panels, runs, shelf, slider, wording
 from .jobs import Desk, Job
 from .orders import Order
 from .telling import told
@@ -50,7 +50,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
                 preset = gr.Dropdown(presets(), value="mini", label="Preset", min_width=120)
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120)
             with gr.Accordion("LoRAs", open=False), gr.Row():
-                lora = gr.Dropdown(wording.loras("mini"), label="LoRA", min_width=140)
+                lora = gr.Dropdown(shelf.names(desk.root, "mini"), label="LoRA", min_width=140)
                 weight = gr.Slider(-1, 2, 1.0, step=0.05, label="Weight", min_width=140)
                 add = gr.Button("Add to the prompt", min_width=120)
             with gr.Accordion("Settings", open=False):
@@ -109,7 +109,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
         return look_at(desk.get(id_), desk, before)
 
     def submit(*values: Any) -> list[Any]:
-        order = order_of(*values)
+        order = shelf.with_folders(desk.root, order_of(*values))
         orders.check(order)
         job = desk.submit(order)
         return ["", job.id, *look_at(job, desk, ("", -1))]
@@ -130,7 +130,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
             gr.Dropdown(choices=wording.classes(name)), g.prompt, g.negative_prompt, g.width,
             g.height, g.sampler, g.steps, g.cfg_scale, s.rerender.strength,
             s.refiner.model if s.refiner else NONE, s.refiner.high_noise_frac if s.refiner else 0.8,
-            gr.Dropdown(choices=wording.loras(name), value=None),
+            gr.Dropdown(choices=shelf.names(desk.root, name), value=None),
         ]  # fmt: skip
 
     begun = [answer, job_id, *watched]

@@ -23,6 +23,9 @@ OPEN = ("queued", "running")
 KEPT = 200
 """Jobs remembered; older ones are run folders only."""
 
+SAVING = 30.0
+"""Seconds that a gentle job has to save itself when the server ends."""
+
 
 class BusyError(RuntimeError):
     """Too many jobs wait; the message says how many."""
@@ -43,6 +46,7 @@ class Job:
     saying: str = ""
     steps: int = 0
     said: str = ""
+    stopping: bool = False
     created: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
@@ -118,8 +122,11 @@ class Desk:
         self._thread.start()
 
     def submit(self, order: Order, *, out: Path | None = None) -> Job:
-        """Queue an order; its run folder is `out`, or a new one below `root`. Raises BusyError."""
+        """Queue an order; its run folder is `out`, or a new one below `root`. Raises BusyError,
+        also where a job is at work in `out`."""
         with self._change:
+            if out is not None and (now := self.get(out.name)) is not None and now.open:
+                raise BusyError(f"{out.name} is being worked on: wait for it, or stop it")
             waiting = sum(job.status == "queued" for job in self._jobs.values())
             if waiting >= self.most_waiting:
                 raise BusyError(f"{waiting} jobs wait already: try again when some are done")
@@ -153,12 +160,19 @@ class Desk:
         return jobs.index(job) if job in jobs else 0
 
     def cancel(self, id_: str | None) -> bool:
-        """End a job at once; what it made stays. False where it has ended or is not known."""
+        """End a job at once; what it made stays. False where it has ended or is not known.
+
+        A gentle one is asked to end, and saves first; asked again it ends at once.
+        """
         with self._change:
             job = self.get(id_)
             if job is None or not job.open:
                 return False
-            job.said = "stopped; the command below goes on where it stopped"
+            if job is self._current and job.order.gentle and not job.stopping:
+                job.stopping, job.saying = True, "finishing the step, then saving"
+                self.worker.stop(gently=True)
+                return True
+            job.said = job.order.when_stopped
             job.status, job.ended = "stopped", time.time()
             if job is self._current:
                 self.worker.stop()
@@ -173,9 +187,12 @@ class Desk:
         return job
 
     def close(self) -> None:
-        """Stop all and end the worker."""
+        """Stop all and end the worker; a gentle job has some seconds to save itself."""
         with self._change:
             self._closed = True
+            if self._current is not None and self._current.order.gentle:
+                self.worker.stop(gently=True)
+                self._change.wait_for(lambda: self._current is None, timeout=SAVING)
             for job in self._jobs.values():
                 if job.open:
                     job.status = "stopped"
@@ -207,6 +224,8 @@ class Desk:
             return
         if end is None:
             job.status, job.said = "crashed", _why(self.worker.exit_code())
+        elif end["code"] and job.stopping:
+            job.status, job.said = "stopped", end["said"] or job.order.when_stopped
         elif end["code"]:
             job.status, job.said = "failed", end["said"] or "every picture failed"
         else:

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -45,6 +45,9 @@ class Order:
     preset: str = "mini"
     out: str | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
+    gentle: ClassVar[bool] = False
+    """Whether a cancelled command is given the time to save what it has in hand."""
+    when_stopped: ClassVar[str] = "stopped; the command below goes on where it stopped"
 
     def to(self, out: str | Path) -> Order:
         """The order with its run folder."""
@@ -69,7 +72,7 @@ class Order:
             if value is not None:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
         for name, value in self.changes.items():
-            words += ["--set", f"{name}={_value(value)}"]
+            words += ["--set", f"{name}={as_value(value)}"]
         return words + (["--out", self.out] if self.out else [])
 
     def line(self) -> str:
@@ -142,7 +145,7 @@ def _changed(usual: Any, mine: Any, path: str = "") -> list[tuple[str, Any]]:
     return out
 
 
-def _value(value: Any) -> str:
+def as_value(value: Any) -> str:
     """A value as YAML reads it back: plain words as they are, the rest as JSON."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
         return value

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import browse, create, enhance
+from . import browse, compare, create, enhance, train
 from .jobs import Desk
 
 
@@ -36,8 +36,8 @@ def look() -> dict[str, Any]:
         button_primary_text_color="white",
         slider_color="*primary_600",
     )
-    css = (Path(__file__).parent / "studio.css").read_text(encoding="utf-8")
-    return {"theme": theme, "css": css}
+    sheets = [Path(__file__).parent / name for name in ("studio.css", "learning.css")]
+    return {"theme": theme, "css": "\n".join(p.read_text(encoding="utf-8") for p in sheets)}
 
 
 def studio(desk: Desk) -> gr.Blocks:
@@ -48,12 +48,25 @@ def studio(desk: Desk) -> gr.Blocks:
             're-rendered, the scene kept. <a href="docs">API</a></p></header>',
             padding=False,
         )
+        # Outside the tabs, whose contents are not there before they are opened.
+        grid = gr.BrowserState("", storage_key="visuals.compare")
+        training = gr.BrowserState("", storage_key="visuals.train")
         states = enhance.kept_by_browser()
         with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create"):
                 create.tab(blocks, desk)
             with gr.Tab("Enhance", id="enhance"):
                 taken = enhance.tab(blocks, desk, *states)
+            with gr.Tab("Compare", id="compare") as compared:
+                compare.tab(blocks, compared, desk, grid)
+            with gr.Tab("Train", id="train") as trained:
+                prompt = _by_id(blocks, "create-prompt")
+                train.tab(blocks, trained, desk, training, tabs, prompt)
             with gr.Tab("Runs", id="runs") as shown:
                 browse.tab(shown, desk, tabs, taken)
     return blocks
+
+
+def _by_id(blocks: gr.Blocks, elem_id: str) -> Any:
+    """The component of that id."""
+    return next(b for b in blocks.blocks.values() if getattr(b, "elem_id", None) == elem_id)

@@ -20,6 +20,8 @@ VERBS = {
     "segment": "Masking",
     "mask": "Choosing masks",
     "rerender": "Re-rendering",
+    "encode": "Encoding",
+    "train": "Training",
 }
 _SAID = {
     "queued": "Waiting",
@@ -37,7 +39,7 @@ def progress(job: Job | None, desk: Desk) -> str:
     """A job's state as HTML: a bar a stage, the remaining time, what went wrong."""
     if job is None:
         return ""
-    head = _SAID[job.status]
+    head = "Stopping, saving first" if job.open and job.stopping else _SAID[job.status]
     if job.status == "queued":
         before = desk.ahead(job)
         head += f": {before} job{'s' * (before != 1)} before this one" if before else ""
@@ -48,7 +50,7 @@ def progress(job: Job | None, desk: Desk) -> str:
         head += f" in {duration(job.ended - job.started)}"
     if job.status == "running" and not job.stages:
         head += f" · {job.saying or 'reading the libraries'}"
-    elif job.status == "running" and job.steps:
+    elif job.status == "running" and job.steps and not job.order.gentle:
         head += f" · step {job.steps}"
     rows = "".join(
         f'<div class="stage"><span>{VERBS.get(name, name)}</span>'

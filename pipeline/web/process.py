@@ -74,10 +74,16 @@ class Worker:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self) -> None:
-        """End what runs now: asked first, killed where it has not ended after GRACE seconds."""
+    def stop(self, *, gently: bool = False) -> None:
+        """End what runs now: asked first, killed where it has not ended after GRACE seconds.
+
+        `gently`: only asked, as by Ctrl-C, so that a training finishes its step and saves.
+        """
         process = self._process
         if process is None or not self._busy:
+            return
+        if gently and hasattr(signal, "SIGUSR1"):
+            process.send_signal(signal.SIGINT)
             return
         if not hasattr(signal, "SIGUSR1"):
             process.kill()

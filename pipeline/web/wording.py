@@ -59,6 +59,7 @@ def _tokenizer(preset: str) -> Any:
 
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
+    tokenizer.no_padding()
     return tokenizer
 
 

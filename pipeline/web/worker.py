@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import io
 import json
 import os
@@ -42,12 +43,18 @@ def serve() -> None:
     threading.Thread(target=_read, args=(waiting,), daemon=True).start()
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, _interrupt)
-    keep_models(lambda: tell("step"))
+    forget = keep_models(lambda: tell("step"))
     tell("ready")
     while True:
         try:
             words = waiting.get()
-            code, said = run(words, tell)
+            if words[:1] == ["train"]:
+                forget()  # room for the training
+            try:
+                code, said = run(words, tell)
+            finally:
+                if words[:1] == ["train"]:
+                    forget()  # its model has the new LoRA in it
             tell("end", code=code, said=said)
         except KeyboardInterrupt:  # a cancel that came when all was done
             tell("end", code=STOPPED, said="stopped")
@@ -73,13 +80,16 @@ def run(words: list[str], tell: Callable[..., None]) -> tuple[int, str]:
     finally:
         show.LISTENERS.clear()
     lines = [line for line in err.getvalue().splitlines() if line.startswith("visuals: ")]
+    if code == STOPPED:  # what a training says of where it stopped
+        return code, (lines or [""])[-1].removeprefix("visuals: warning: ")
     wrong = [line for line in lines if not line.startswith(("visuals: warning", "visuals: note"))]
     return code, (wrong or [""])[-1].removeprefix("visuals: ") if code else "\n".join(lines)
 
 
-def keep_models(step: Callable[[], None]) -> None:
+def keep_models(step: Callable[[], None]) -> Callable[[], None]:
     """From here on in this process each loader keeps what it loaded last; the next call with the
-    same arguments gets it back. `step` is called at each step of a U-Net that it loads."""
+    same arguments gets it back. `step` is called at each step of a U-Net that it loads. Returns a
+    function that forgets them all."""
     from ...checkpoints import load
 
     kept: dict[str, tuple[Any, ...]] = {}
@@ -87,6 +97,14 @@ def keep_models(step: Callable[[], None]) -> None:
         loader = getattr(load, name, None)
         if loader is not None:
             setattr(load, name, _last(name, loader, kept, step))
+
+    def forget() -> None:
+        kept.clear()
+        gc.collect()
+        if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+            sys.modules["torch"].cuda.empty_cache()
+
+    return forget
 
 
 def _last(
