@@ -9,7 +9,7 @@ import pytest
 from browsing import find, make, says, tab
 
 pytestmark = pytest.mark.slow
-TABS = ("Create", "Enhance", "Runs")
+TABS = ("Create", "Enhance", "Compare", "Train", "Runs")
 
 
 def serious(page: Any) -> list[str]:
