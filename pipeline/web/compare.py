@@ -11,7 +11,7 @@ import gradio as gr
 from ...checkpoints import whole as files
 from ...configs.schema import load_settings, presets
 from ...stages.samplers import NAMES
-from .. import cells
+from .. import grid_cells as cells
 from ..grid import AXES, GridError
 from . import grids, panels, sheets, shelf, verdicts, wording
 from .create import EVERY, QUICK

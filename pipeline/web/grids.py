@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..cells import NAME
+from ..grid_cells import NAME
 from ..grid import GridError, Plan, ask
 from .orders import Order, as_value
 
