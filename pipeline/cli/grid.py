@@ -83,8 +83,8 @@ def grid(
     Every value of one axis is drawn with every value of the others. The last axis that varies
     makes the columns, the others the rows.
     """
-    from .. import grid_cells as files
     from .. import grid as grids
+    from .. import grid_cells as files
     from ..encode import Format
     from ..models import build_stages, check_words
     from ..pictures import write
