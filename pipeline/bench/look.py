@@ -209,7 +209,7 @@ def measure(
     }
     values = compare(look.profile, before, after, done.held_out)
     return values | {"train_minutes": minutes}, {
-        "photos": done.pictures,
+        "learned": done.pictures,
         "pictures": count * len(vocabulary.CLASSES),
         "steps": done.steps,
         "held_out_loss": [done.held_out[0][1], done.held_out[-1][1]],

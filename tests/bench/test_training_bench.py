@@ -42,7 +42,7 @@ def test_a_look_from_photos_to_numbers(tmp_path: Path, mini: Path) -> None:
     given = {**look.SETTINGS, "max_train_steps": 2, "train_batch_size": 2}
     values, detail = look.measure(given, tmp_path, photos=8, count=1, class_count=8)
     assert (detail["pictures"], detail["steps"]) == (8, 2)
-    assert detail["photos"] == 7 + 8  # one of the look is held out
+    assert detail["learned"] == 7 + 8  # one of the look is held out
     assert set(values) == {
         "train_loss", "train_look", "train_plain", "train_kept", "train_minutes",
     }  # fmt: skip
