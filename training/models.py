@@ -48,7 +48,7 @@ class Models:
 
     def inputs(self, got: dict[str, Any]) -> dict[str, Any]:
         """A batch of `data.Loader` as the UNet's arguments."""
-        kind = self.unet.dtype
+        kind = next(self.unet.parameters()).dtype  # its own `dtype` looks at every module
         added = got["added"]
         return {
             "sample": got["noisy"],

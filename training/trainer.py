@@ -129,7 +129,8 @@ class Trainer:
         """One optimizer step over the batches; (loss of all processes, whether to stop)."""
         import torch
 
-        self.models.train()
+        if not self.models.unet.training:  # after a look at what was learned
+            self.models.train()
         rank, total = self.accelerator.process_index, torch.zeros((), device=self._device)
         for number, (place, batch) in enumerate(group):
             size = self.settings.train_batch_size

@@ -46,17 +46,33 @@ BARS: Mapping[str, Bar] = {
     "caption_class": Bar("captions: class named", ">=", 0.9),
     "caption_colour": Bar("captions: colour named", ">=", 0.9),
     "caption_scene": Bar("captions: scene named", ">=", 0.9),
+    "train_loss": Bar("a look trained: held-out loss, after / before", "<=", 0.9),
+    "train_look": Bar("a look trained: share of the way, with its tag", ">=", 0.25),
+    "train_plain": Bar("a look trained: share of the way, without the tag", "<=", 0.1),
+    "train_kept": Bar("a look trained: class found by stage 2", ">=", 0.9),
+    "train_minutes": Bar("a look trained: class pictures and training, two cores", "<=", 10, "min"),
+    "cache_times": Bar("cached steps: pictures a second, times as many", ">=", 2),
+    "cache_times_photos": Bar("cached steps: the same of photos of 1024 px", ">=", 2),
     "run_seconds": Bar("visuals run, 4 pictures", "<=", 120.0, "s"),
     "run_gib": Bar("visuals run, memory", "<=", 3.0, "GiB"),
     "help_seconds": Bar("visuals --help, median of 5", "<=", 0.3, "s"),
 }
 
 
-def table(values: Mapping[str, float]) -> Table:
+def report(values: Mapping[str, float]) -> dict[str, dict[str, object]]:
+    """The measured values beside their bars, as JSON has them."""
+    return {
+        key: {"value": value, "bar": f"{BARS[key].sign} {BARS[key].bar:g}"}
+        | {"reached": bool(BARS[key].passed(value))}
+        for key, value in values.items()
+    }
+
+
+def table(values: Mapping[str, float], title: str = "visuals bench quality") -> Table:
     """The measured values beside their bars."""
     from rich.table import Table
 
-    out = Table(title="visuals bench quality", title_justify="left")
+    out = Table(title=title, title_justify="left")
     for name in ("what", "measured", "bar", ""):
         out.add_column(name, justify="left" if name in ("what", "") else "right")
     for key, value in values.items():

@@ -19,6 +19,16 @@ class MissingExtra(RuntimeError):
     """The renderer's compiler is not installed; the message says how to install it."""
 
 
+def renderer() -> None:
+    """Raises MissingExtra where the held-out pictures cannot be drawn."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        raise MissingExtra(
+            "bench draws its held-out pictures and needs numba: pip install visuals[recipe]"
+        ) from None
+
+
 def measure(
     settings: Settings,
     *,
@@ -32,12 +42,7 @@ def measure(
 
     `pictures`: held-out renders for detection and VAE; `count`: drawn pictures a class.
     """
-    try:
-        import numba  # noqa: F401
-    except ImportError:
-        raise MissingExtra(
-            "bench quality draws its held-out pictures and needs numba: pip install visuals[recipe]"
-        ) from None
+    renderer()
     from ...checkpoints import catalog
     from .. import models
     from . import folder, speed, stage1, stage2, stage3

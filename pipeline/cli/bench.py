@@ -9,11 +9,15 @@ from typing import Any
 import click
 
 from . import options
+from .bench_train import train
 
 
 @click.group()
 def bench() -> None:
     """Measure what the models are worth."""
+
+
+bench.add_command(train)
 
 
 @bench.command()
@@ -57,11 +61,7 @@ def quality(
         raise click.ClickException(str(error)) from None
     report: dict[str, Any] = {
         "preset": preset,
-        "values": {
-            key: {"value": v, "bar": f"{bars.BARS[key].sign} {bars.BARS[key].bar:g}"}
-            | {"reached": bool(bars.BARS[key].passed(v))}
-            for key, v in values.items()
-        },
+        "values": bars.report(values),
         "details": details,
     }
     text = json.dumps(report, indent=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,15 +25,26 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Any setting of the file, as in max_train_steps=100; may be repeated.",
 )
+@click.option(
+    "--num_processes",
+    "--num-processes",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Share each batch among N processes: a GPU each, or cores of the CPU.",
+)
 @apply("json")
 @errors
-def train(config: str, resume: bool, changes: tuple[str, ...], as_json: bool) -> None:
+def train(
+    config: str, resume: bool, changes: tuple[str, ...], num_processes: int, as_json: bool
+) -> None:
     """Train a LoRA by CONFIG.yaml, whose keys are those of diffusers' and kohya's scripts.
 
     docs/training.md lists them. Ctrl-C finishes the step and saves a checkpoint.
     """
     from ...configs.schema import NULL
     from ...configs.training import read_train_settings
+    from ...training import processes
     from ...training.errors import CannotWrite, Diverged, Stopped
     from . import show
 
@@ -40,6 +52,13 @@ def train(config: str, resume: bool, changes: tuple[str, ...], as_json: bool) ->
     if resume:
         given["resume_from_checkpoint"] = "latest"
     settings = read_train_settings(config, given)
+    if num_processes > 1 and "WORLD_SIZE" not in os.environ:
+        raise SystemExit(processes.launch(_again(config, resume, changes, as_json), num_processes))
+    if processes.alone_by_mistake():
+        show.warn(
+            "accelerate launch started one process: on a CPU it starts no more; "
+            "visuals train --num_processes 2 does"
+        )
     main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
     try:
         from ...training.lora import train_lora
@@ -58,6 +77,13 @@ def train(config: str, resume: bool, changes: tuple[str, ...], as_json: bool) ->
         raise SystemExit(1) from None
     if main:
         _close(done, as_json)
+
+
+def _again(config: str, resume: bool, changes: tuple[str, ...], as_json: bool) -> list[str]:
+    """This command, as each of several processes runs it."""
+    flags = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
+    sets = [word for change in changes for word in ("--set", change)]
+    return [sys.executable, "-m", "visuals", "train", config, *flags, *sets]
 
 
 def _close(done: Trained, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
+from visuals.training import processes
 from visuals.training.lora import train_lora
 
 
@@ -27,15 +29,12 @@ def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) 
     file = tmp_path / "two.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
     done = subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-            "-m", "visuals", "train", str(file),
-        ],
+        [sys.executable, "-m", "visuals", "train", str(file), "--num_processes", "2"],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=1200,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     mine, other = load_file(tmp_path / "two" / "look.safetensors"), load_file(one.lora)
     assert mine.keys() == other.keys()
@@ -44,3 +43,44 @@ def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) 
         assert row["step"] == step and abs(row["loss"] - loss) < 1e-5 * loss
     for key, value in other.items():
         torch.testing.assert_close(mine[key], value, rtol=0, atol=1e-5, msg=key)
+
+
+def test_one_that_fails_ends_the_others_and_is_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    """The second fails; the first would wait for it."""
+    text = (
+        "import os, sys, time\n"
+        "if os.environ['RANK'] == '1': sys.exit('no picture 7')\n"
+        "time.sleep(600)"
+    )
+    started = time.monotonic()
+    assert processes.launch([sys.executable, "-c", text], 2) == 1
+    assert time.monotonic() - started < 60
+    assert "no picture 7" in capfd.readouterr().err
+
+
+def test_a_mistake_is_told_once(tmp_path: Path) -> None:
+    file = tmp_path / "look.yaml"
+    file.write_text(
+        f"model: mini/sd\ntrain_data_dir: {tmp_path}/none\noutput_dir: {tmp_path}/out\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "visuals", "train", str(file), "--num_processes", "2"],
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("no folder") == 1 and "Traceback" not in done.stderr
+
+
+def test_accelerate_that_starts_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`accelerate launch --cpu --num_processes 2` sets an address, and starts one process."""
+    for name in ("WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"):
+        monkeypatch.delenv(name, raising=False)
+    assert not processes.alone_by_mistake()
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert not processes.alone_by_mistake()
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert processes.alone_by_mistake()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not processes.alone_by_mistake()
