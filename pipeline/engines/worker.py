@@ -36,9 +36,9 @@ class Plan:
     """What a worker needs to know; it travels to each one once.
 
     `settings`: as plain values; `files`: writes into `folder`, an absolute path; `start`: the
-    stages `load` and `mask`, which hold no models; `holder`: what the lock file of `folder` says, by which a
-    worker knows the folder again; `checkpoints`: the hashes of the models; `batch_sizes`: what fitted into memory before;
-    `device`: what a worker has of its machine.
+    stages `load` and `mask`, which hold no models; `holder`: what the lock file of `folder` says,
+    by which a worker knows the folder again; `checkpoints`: the hashes of the models;
+    `batch_sizes`: what fitted into memory before; `device`: what a worker has of its machine.
     """
 
     settings: Mapping[str, Any]
