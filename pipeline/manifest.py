@@ -130,6 +130,11 @@ class RunFolder:
             run_yaml.write(self.path, self._record)
 
     @property
+    def files(self) -> ShotFiles:
+        """What writes the files of shots, as another process may do."""
+        return self._files
+
+    @property
     def checkpoints(self) -> dict[str, str]:
         """What each model is, by name: a hash of its weights, or where it comes from."""
         return dict(self._record.get("checkpoints") or {})

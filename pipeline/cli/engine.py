@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -101,12 +102,13 @@ def on_ray(
         import ray
 
         pool = cluster.fit(ray.nodes(), asked, run.device, show.warn)
-        path = folder.path.absolute()
+        path, files = folder.path.absolute(), copy(folder.files)
+        files.path = path
         plan = Plan(
             settings=job.settings.model_dump(mode="json"),
             needs=needs,
             folder=path,
-            output=folder.output,
+            files=files,
             start=start,
             holder=(path / HOLDER).read_text(encoding="utf-8"),
             checkpoints=folder.checkpoints,

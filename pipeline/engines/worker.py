@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..encode import Format
 from ..lock import HOLDER
 from ..run import Stages
+from ..shot_files import ShotFiles
 from ..summary import Summary
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ class WorkerError(OSError):
 class Plan:
     """What a worker needs to know; it travels to each one once.
 
-    `settings`: as plain values; `start`: the stages `load` and `mask`, which hold no models;
-    `holder`: what the lock file of `folder` says, by which a worker knows the folder again;
-    `checkpoints`: the hashes of the models; `batch_sizes`: what fitted into memory before;
-    `device`: what a worker has of its machine.
+    `settings`: as plain values; `files`: writes into `folder`, an absolute path; `start`: the
+    stages `load` and `mask`, which hold no models; `holder`: what the lock file of `folder` says,
+    by which a worker knows the folder again; `checkpoints`: the hashes of the models;
+    `batch_sizes`: what fitted into memory before; `device`: what a worker has of its machine.
     """
 
     settings: Mapping[str, Any]
     needs: tuple[str, ...]
     folder: Path
-    output: Format
+    files: ShotFiles
     start: Stages
     holder: str
     checkpoints: Mapping[str, str] = field(default_factory=dict)
@@ -130,11 +130,9 @@ class Worker:
         takes no more; all else is an outcome of its shot."""
         from ..manifest import writing
         from ..run import run_shots
-        from ..shot_files import ShotFiles
 
         plan, summary = self._plan, Summary()
         run = plan.settings["run"]
-        files = ShotFiles(plan.folder, settings=plan.settings, output=plan.output)
         read = self._read(shots, summary)
         with self._models:
             done = list(
@@ -149,7 +147,7 @@ class Worker:
             )
         with writing(plan.folder):
             self._check_folder()
-            return Report(list(map(files.write, done)), summary)
+            return Report(list(map(plan.files.write, done)), summary)
 
     def _read(self, shots: Sequence[Shot], summary: Summary) -> list[Shot]:
         """The shots with the pixels of their files."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,10 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         place("head")
 
 
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+)
 def test_nobody_at_an_address_is_said_at_once() -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'visuals[ray]'")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         address = f"127.0.0.1:{taken.getsockname()[1]}"

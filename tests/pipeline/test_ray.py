@@ -21,7 +21,6 @@ from click.testing import CliRunner
 from visuals.pipeline import inputs
 from visuals.pipeline.bench import survive
 from visuals.pipeline.cli import main
-from visuals.pipeline.encode import Format
 from visuals.pipeline.engines.cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.on_ray import run_on_ray
 from visuals.pipeline.engines.worker import Plan
@@ -161,7 +160,7 @@ def run_of(
     with RunLock(out):
         folder = RunFolder(out, request={}, settings=settings)
         holder = (out / HOLDER).read_text()
-        plan = Plan(settings, (), out, Format(), Stages(load=load), holder, device="cpu")
+        plan = Plan(settings, (), out, folder.files, Stages(load=load), holder, device="cpu")
 
         def append(line: dict[str, Any]) -> None:
             finish(folder.append(line))
