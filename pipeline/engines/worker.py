@@ -98,11 +98,14 @@ class Worker:
         return Ready(host, os.getpid(), run_yaml.versions())
 
     def _load(self) -> None:
+        from .. import run_yaml
+
         plan = self._plan
         os.environ.update(plan.environment)
         if os.path.isdir(plan.working_folder):
             os.chdir(plan.working_folder)  # relative paths mean what they mean to the driver
         self._check_folder()
+        self._made = run_yaml.read(plan.folder)
         self._stages = Stages(mask=plan.start.mask)
         if not plan.needs:
             return
@@ -134,7 +137,7 @@ class Worker:
 
         plan, summary = self._plan, Summary()
         run = plan.settings["run"]
-        files = ShotFiles(plan.folder, settings=plan.settings, output=plan.output)
+        files = ShotFiles(plan.folder, settings=plan.settings, made=self._made, output=plan.output)
         read = self._read(shots, summary)
         with self._models:
             done = list(
