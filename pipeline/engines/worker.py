@@ -98,6 +98,7 @@ class Worker:
         return Ready(host, os.getpid(), run_yaml.versions())
 
     def _load(self) -> None:
+
         plan = self._plan
         os.environ.update(plan.environment)
         if os.path.isdir(plan.working_folder):
