@@ -27,6 +27,12 @@ class Varied:
         self.usual, self._settings, self._make, self._reads = usual, settings, make, reads
         self._others: dict[str, Any] = {}
 
+    def __getattr__(self, name: str) -> Any:
+        """What the usual stage has: its pipeline, its passes, its controls."""
+        if name == "usual":  # asked of a copy before it is filled
+            raise AttributeError(name)
+        return getattr(self.usual, name)
+
     @property
     def batch_size(self) -> int:
         return int(self.usual.batch_size)
