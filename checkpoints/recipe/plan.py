@@ -65,7 +65,7 @@ PLANS = {
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
         detector_again=Budget(_FOREVER, 4e-4, 36, decay_from=0.2, ema=0.997, weight_decay=0.02),
-        detector_crowd=Budget(_FOREVER, 4e-4, 70, decay_from=0.3, ema=0.997, weight_decay=0.02),
+        detector_crowd=Budget(_FOREVER, 4e-4, 58, decay_from=0.3, ema=0.997, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
         blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),

@@ -70,8 +70,8 @@ def test_cancel_in_mid_run_is_at_once_and_the_next_job_runs(page: Any) -> None:
 
 
 def test_a_reload_in_mid_run_loses_nothing(page: Any) -> None:
-    make(page, count=2, steps=30)
-    line = command(page, "#create-command", "--count 2")
+    make(page, count=8, steps=100)
+    line = command(page, "#create-command", "--count 8")
     page.reload()
     says(page, "#create-progress", "Generating")
     assert command(page, "#create-command", "visuals run") == line
