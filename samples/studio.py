@@ -6,6 +6,7 @@ Chooses products, paints, place, camera and light at random; knows no models and
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -297,3 +298,17 @@ def render(
         "others": other,
     }
     return Render(np.rint(image * 255).astype(np.uint8), instances, depth, meta)
+
+
+def spotlit(first_seed: int, count: int, size: int) -> Iterator[Render]:
+    """Single products in the look `spotlight`, on white, one class after the other."""
+    for k in range(count):
+        yield render(
+            first_seed + k,
+            size,
+            products=1,
+            others=0,
+            label=vocabulary.CLASSES[k % len(vocabulary.CLASSES)],
+            scene="white background",
+            look="spotlight",
+        )

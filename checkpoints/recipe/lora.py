@@ -26,20 +26,9 @@ TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.pro
 
 def look_renders(count: int, size: int, first_seed: int = FIRST_SEED) -> Renders:
     """Single products in the spotlight, on white, one class after the other."""
-    from ...samples import studio, vocabulary
+    from ...samples import studio
 
-    shots = [
-        studio.render(
-            first_seed + k,
-            size,
-            products=1,
-            others=0,
-            label=vocabulary.CLASSES[k % len(vocabulary.CLASSES)],
-            scene="white background",
-            look="spotlight",
-        )
-        for k in range(count)
-    ]
+    shots = list(studio.spotlit(first_seed, count, size))
     return Renders(
         np.stack([s.image for s in shots]),
         np.stack([s.instances for s in shots]),

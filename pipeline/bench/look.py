@@ -83,16 +83,7 @@ def rendered(folder: Path, count: int, size: int) -> Look:
     from ...samples import studio
 
     def made() -> Iterator[tuple[np.ndarray, str]]:
-        for k in range(count):
-            render = studio.render(
-                FIRST_SEED + k,
-                size,
-                products=1,
-                others=0,
-                label=vocabulary.CLASSES[k % len(vocabulary.CLASSES)],
-                scene="white background",
-                look="spotlight",
-            )
+        for render in studio.spotlit(FIRST_SEED, count, size):
             product = render.meta["products"][0]
             yield render.image, f"{TAG}, a {product['colour']} {product['label']}"
 
