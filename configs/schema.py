@@ -38,6 +38,7 @@ class GenerateSettings(_Section):
     """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `vae`: in the place of the
     model's own; `init_image`: a picture to begin from, drawn over at `prompt_strength`, 0 to 1;
     `fuse_loras`: add LoRAs into the weights, faster where all prompts have the same ones;
+    `cache_interval`: DeepCache's, 1 is off, 2 draws the UNet's inner blocks in every second step;
     `backend`: where it is drawn; `version`: the model there."""
 
     model: str
@@ -54,6 +55,7 @@ class GenerateSettings(_Section):
     steps: int = Field(30, ge=1, le=1000)
     cfg_scale: float = Field(7.0, ge=0, le=50)
     sampler: str = "DPM++ 2M Karras"
+    cache_interval: int = Field(1, ge=1, le=10)
     clip_skip: int | None = Field(None, ge=1, le=12)
     width: int = Field(512, ge=64, le=4096, multiple_of=8)
     height: int = Field(512, ge=64, le=4096, multiple_of=8)
@@ -117,7 +119,7 @@ class ControlSettings(_Section):
 class RerenderSettings(_Section):
     """Stage 3. `controls`: which of the settings' `controls` lead it, together. `padding`,
     `mask_blur` and `dilate` in pixels of the picture. `min_structure`: a share of edges, 0 to 1; a
-    result that keeps fewer is drawn again at lower strength."""
+    result that keeps fewer is drawn again at lower strength. `cache_interval`: as in generate."""
 
     controls: tuple[str, ...] = ("canny",)
     prompt: str | None = None
@@ -126,6 +128,7 @@ class RerenderSettings(_Section):
     steps: int = Field(20, ge=1, le=1000)
     cfg_scale: float = Field(7.0, ge=0, le=50)
     sampler: str = "DPM++ 2M Karras"
+    cache_interval: int = Field(1, ge=1, le=10)
     width: int = Field(512, ge=64, le=4096, multiple_of=8)
     height: int = Field(512, ge=64, le=4096, multiple_of=8)
     padding: int = Field(32, ge=0)

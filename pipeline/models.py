@@ -230,6 +230,7 @@ def rerenderer(
         "steps": r.steps,
         "cfg_scale": r.cfg_scale,
         "sampler": r.sampler,
+        "cache_interval": r.cache_interval,
         "clip_skip": settings.generate.clip_skip,
         "wildcards": wildcards.of(settings),
         "size_wh": (r.width, r.height),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Stage = Callable[[Sequence["Shot"]], "list[Shot]"]
 BEFORE = ("load", "generate", "detect", "verify", "segment", "mask")
 """The stages before a refused picture is drawn again; `rerender` comes after."""
+MOST_PIXELS = 64_000_000
+"""Of a batch's pictures: with it no more are taken, whatever the batch size."""
 Progress = Callable[[str, int, int], None]
 """Called with stage name, shots done, shots expected in all (which may change)."""
 
@@ -67,9 +69,10 @@ def run_shots(
 ) -> Iterator[Shot]:
     """Yield every shot when it is finished, a batch at a time.
 
-    Memory holds one batch and the files of the next, however many shots there are. `summary` is
-    counted up on the way. `stop` is asked before each batch: once it is true no more is begun.
-    `smaller` is told stage and batch size where a batch was too large for the memory.
+    Memory holds one batch and the files of the next, each of at most `batch_size` pictures or
+    about MOST_PIXELS, however many shots there are. `summary` is counted up on the way. `stop` is
+    asked before each batch: once it is true no more is begun. `smaller` is told stage and batch
+    size where a batch was too large for the memory.
     """
     summary = summary if summary is not None else Summary()
     meter = _Meter(progress, stages, len(shots) if isinstance(shots, Sized) else 0)
@@ -78,7 +81,7 @@ def run_shots(
     with closing(_loaded(shots, stages, batch_size, summary)) as fresh:
         while not stop():
             taken = [again.popleft() for _ in range(min(batch_size, len(again)))]
-            taken += ((shot, 0) for shot in islice(fresh, batch_size - len(taken)))
+            taken += ((shot, 0) for shot in _some(fresh, batch_size - len(taken)))
             if not taken:
                 break
             batch, attempts = [s for s, _ in taken], [a for _, a in taken]
@@ -105,6 +108,21 @@ def run_shots(
     summary.cpu_seconds = time.process_time() - cpu
 
 
+def _some(shots: Iterator[Shot], most: int) -> Iterator[Shot]:
+    """Up to `most`, fewer where their pictures are large."""
+    count = 0
+    for shot in islice(shots, most):
+        yield shot
+        count += pixels(shot)
+        if count >= MOST_PIXELS:
+            return
+
+
+def pixels(shot: Shot) -> int:
+    """Of the picture that it holds; 0 where it holds none."""
+    return 0 if shot.image is None else shot.image.shape[0] * shot.image.shape[1]
+
+
 def _loaded(
     shots: Iterable[Shot], stages: Stages, depth: int, summary: Summary
 ) -> Generator[Shot, None, None]:
@@ -122,7 +140,7 @@ def _loaded(
         seconds = round(time.perf_counter() - started, 4)
         return replace(done, seconds={**done.seconds, "load": seconds})
 
-    with closing(ahead(shots, one, depth=depth)) as ready:
+    with closing(ahead(shots, one, depth=depth, weigh=pixels, most=MOST_PIXELS)) as ready:
         for shot in ready:
             spent = summary.per_stage.get("load", 0.0) + shot.seconds.get("load", 0.0)
             summary.per_stage["load"] = spent

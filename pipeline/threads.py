@@ -1,6 +1,7 @@
 """Work beside the model: what comes is prepared ahead, what is done is written behind.
 
-Both keep the order and hold a bounded number of things: who is faster waits for who is slower.
+Both keep the order and hold a bounded number of things, of bounded weight where they are told how
+to weigh: who is faster waits for who is slower.
 Knows no shots, no files, no models.
 """
 
@@ -19,31 +20,105 @@ R = TypeVar("R")
 
 
 def ahead(
-    items: Iterable[T], work: Callable[[T], R], *, depth: int = 8, threads: int = 2
+    items: Iterable[T],
+    work: Callable[[T], R],
+    *,
+    depth: int = 8,
+    threads: int = 2,
+    weigh: Callable[[R], int] = lambda done: 0,
+    most: int = 0,
 ) -> Generator[R, None, None]:
-    """`work` of each item, in order; at most `depth` are worked on before they are asked for.
+    """`work` of each item, in order; at most `depth` are worked on before they are asked for, and
+    none is begun while what is done weighs more than `most`.
 
     >>> list(ahead([1, 2, 3], lambda x: x * x, depth=2))
     [1, 4, 9]
     """
     waiting: deque[Future[R]] = deque()
+    gate = _Gate(most)
+
+    def gated(number: int, item: T) -> R:
+        gate.wait(number)
+        done = work(item)
+        gate.add(weigh(done))
+        return done
+
+    def first() -> R:
+        done = waiting.popleft().result()
+        gate.next(weigh(done))
+        return done
+
     pool = ThreadPoolExecutor(threads, thread_name_prefix="visuals-ahead")
     try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
+        for number, item in enumerate(items):
+            waiting.append(pool.submit(gated, number, item))
             if len(waiting) > depth:
-                yield waiting.popleft().result()
+                yield first()
         while waiting:
-            yield waiting.popleft().result()
+            yield first()
     finally:
+        gate.open()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Gate:
+    """Shut while what is done and not yet asked for weighs more than `most`, but for the one whose
+    turn it is."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._weight, self._turn, self._opened = most, 0, 0, False
+        self._changed = threading.Condition()
+
+    def wait(self, number: int) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._opened or self._weight <= self._most or number == self._turn
+            )
+
+    def add(self, weight: int) -> None:
+        with self._changed:
+            self._weight += weight
+
+    def next(self, weight: int) -> None:
+        with self._changed:
+            self._weight, self._turn = self._weight - weight, self._turn + 1
+            self._changed.notify_all()
+
+    def open(self) -> None:
+        with self._changed:
+            self._opened = True
+            self._changed.notify_all()
+
+
+class _Room:
+    """For so many things, of such a weight together; for one, whatever its weight."""
+
+    def __init__(self, things: int, weight: int) -> None:
+        self._most = things, weight
+        self._count = self._weight = 0
+        self._changed = threading.Condition()
+
+    def take(self, weight: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._fits(weight))
+            self._count, self._weight = self._count + 1, self._weight + weight
+
+    def give(self, weight: int) -> None:
+        with self._changed:
+            self._count, self._weight = self._count - 1, self._weight - weight
+            self._changed.notify()
+
+    def _fits(self, weight: int) -> bool:
+        things, most = self._most
+        return not self._count or (self._count < things and self._weight + weight <= most)
 
 
 class Behind(Generic[T, R]):
     """`prepare` of each thing that is `put`, in threads, then `finish` of each, in order, in one.
 
-    At most `depth` wait: `put` blocks while it is full. The first error is raised by the next
-    `put` or at the end of the `with`; nothing is finished after it.
+    At most `depth` wait, and no more than weigh `most` together: `put` blocks while it is full. The
+    first error is raised by the next `put` or at the end of the `with`; nothing is finished after
+    it.
     """
 
     def __init__(
@@ -53,36 +128,41 @@ class Behind(Generic[T, R]):
         *,
         depth: int = 8,
         threads: int = 2,
+        weigh: Callable[[T], int] = lambda thing: 0,
+        most: int = 0,
     ) -> None:
+        self._weigh = weigh
         self._prepare, self._finish = prepare, finish
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="visuals-behind")
-        self._line: queue.Queue[Future[R] | None] = queue.Queue()
-        self._room = threading.Semaphore(depth)
+        self._line: queue.Queue[tuple[Future[R], int] | None] = queue.Queue()
+        self._room = _Room(depth, most)
         self._error: BaseException | None = None
         self._dropped = False
         self._thread = threading.Thread(target=self._drain, name="visuals-finish", daemon=True)
         self._thread.start()
 
     def put(self, thing: T) -> None:
-        """Hand `thing` over; waits while `depth` things wait."""
-        self._room.acquire()
+        """Hand `thing` over; waits while there is no room."""
+        weight = self._weigh(thing)
+        self._room.take(weight)
         if self._error is not None:
-            self._room.release()
+            self._room.give(weight)
             raise self._error
-        self._line.put(self._pool.submit(self._prepare, thing))
+        self._line.put((self._pool.submit(self._prepare, thing), weight))
 
     def _drain(self) -> None:
         while True:
-            future = self._line.get()
-            if future is None:
+            waiting = self._line.get()
+            if waiting is None:
                 return
+            future, weight = waiting
             try:
                 if self._error is None and not self._dropped:
                     self._finish(future.result())
             except BaseException as error:
                 self._error = error
             finally:
-                self._room.release()
+                self._room.give(weight)
 
     def __enter__(self) -> Behind[T, R]:
         return self

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, detectors, side_by_side
+from . import batch, deformable, detectors, side_by_side
 from .classes import ClassSpec, specs_of
 from .detectors import Answer
 from .shot import Detection, Shot, Skip
@@ -42,6 +42,7 @@ class Detector:
         cross_class_iou: float | None = 0.8,
         batch_size: int = 8,
     ) -> None:
+        deformable.hasten(model)
         self.model, self.processor = model, processor
         self.classes = dict(classes or {})
         self.box_threshold = box_threshold

@@ -115,7 +115,7 @@ def _grounding(
     else:
         inputs = {**processor(text=text, return_tensors="pt").to(model.device), **seen}
     out = model(**inputs)
-    scores = out.logits.sigmoid().amax(-1).float().cpu().numpy()
+    scores = out.logits.amax(-1).float().sigmoid().cpu().numpy()
     cxcywh = out.pred_boxes.float().cpu().numpy()
     centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
     boxes = np.concatenate([centre - half, centre + half], -1) * _scale(images[0])

@@ -28,8 +28,8 @@ class Generator:
     Prompts have A1111's attention, of any length. `width`, `height`: pixels; `sampler`: A1111's
     name; `clip_skip`: as in diffusers, 1 skips one layer; `lora_dirs`: folders in which
     `<lora:name:weight>` is looked for; `fuse_loras`: add them into the weights while the tags
-    stay the same. `init_image`, `prompt_strength`, `hires`, `refiner`, `references`: as in
-    `passes.Passes`.
+    stay the same. `init_image`, `prompt_strength`, `hires`, `refiner`, `references`,
+    `cache_interval`: as in `passes.Passes`.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Generator:
         hires: Hires | None = None,
         refiner: Refiner | None = None,
         references: Sequence[np.ndarray] = (),
+        cache_interval: int = 1,
     ) -> None:
         self.pipe = pipe
         self.passes = Passes(
@@ -64,6 +65,7 @@ class Generator:
             hires=hires,
             refiner=refiner,
             references=references,
+            cache_interval=cache_interval,
         )
         self.clip_skip = clip_skip
         self.batch_size = batch_size

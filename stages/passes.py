@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .decode import decode
+from .deep_cache import DeepCache
 from .samplers import scheduler, using
 
 Words = Callable[[Any], dict[str, Any]]
@@ -61,7 +62,7 @@ class Passes:
     """Stage 1's passes over one Stable Diffusion pipeline.
 
     `init_image`: uint8 (H, W, 3), drawn over at `prompt_strength`, 0..1 (1: nothing of it is
-    left); `references`: pictures for a loaded IP-Adapter.
+    left); `references`: pictures for a loaded IP-Adapter; `cache_interval`: see `deep_cache`.
     """
 
     def __init__(
@@ -78,12 +79,14 @@ class Passes:
         hires: Hires | None = None,
         refiner: Refiner | None = None,
         references: Sequence[np.ndarray] = (),
+        cache_interval: int = 1,
     ) -> None:
         from PIL import Image
 
         self.pipe, self.hires, self.refiner = pipe, hires, refiner
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
         self.steps, self.size_wh = steps, (width, height)
+        self.cache = DeepCache(cache_interval)
         self.common: dict[str, Any] = {"guidance_scale": cfg_scale, "output_type": "latent"}
         self.base: dict[str, Any] = {}
         if references:
@@ -122,7 +125,7 @@ class Passes:
                 **rest,
             )
         width, height = self.size_wh
-        with using(self.pipe, self.scheduler):
+        with using(self.pipe, self.scheduler), self.cache.over(self.pipe):
             return self.pipe(
                 **words(self.pipe),
                 width=width,
@@ -156,7 +159,7 @@ class Passes:
 
     def _over(self, image: Any, words: Words, noise: list[Any], **options: Any) -> Any:
         assert self.over is not None
-        with using(self.over, self.scheduler):
+        with using(self.over, self.scheduler), self.cache.over(self.over):
             return self.over(**words(self.over), image=image, generator=noise, **options).images
 
     def _refined(self, latents: Any, words: Words, noise: list[Any]) -> Any:

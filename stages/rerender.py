@@ -17,6 +17,7 @@ import numpy as np
 from . import batch, composite, crops, economy, embed, lora, side_by_side
 from .condition import Control
 from .decode import Decoded, NotANumber, decode
+from .deep_cache import DeepCache
 from .generate import FLAGGED
 from .prompt import parse
 from .samplers import scheduler
@@ -70,6 +71,7 @@ class Rerenderer:
     drawn again at 0.7 of the strength, up to three times in all; the best is kept. `prompts` and
     `edits` go by class; [SEP] parts a prompt by instance, [SKIP] leaves an instance as it is.
     Choices in them (see `variants`) are made by each instance's seed, from `wildcards`.
+    `cache_interval`: see `deep_cache`.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Rerenderer:
         steps: int = 20,
         cfg_scale: float = 7.0,
         sampler: str = "DPM++ 2M Karras",
+        cache_interval: int = 1,
         clip_skip: int | None = None,
         size_wh: tuple[int, int] = (512, 512),
         aspect_buckets: bool = False,
@@ -106,6 +109,7 @@ class Rerenderer:
             prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
         )
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
+        self.cache = DeepCache(cache_interval)
         self.clip_skip = clip_skip
         self.strength = strength
         self.color_correction = color_correction
@@ -225,7 +229,7 @@ class Rerenderer:
             lora.attach(self.pipe, parse(group[0].prompt)[1], self.lora_dirs, fuse=self.fuse_loras)
             workers = self._workers()
             parts = side_by_side.cut(group, self.batch_size, workers)
-            with economy.steps(self.pipe):
+            with self.cache.over(self.pipe), economy.steps(self.pipe):
                 yield from side_by_side.each(
                     lambda part: self._call(part, shots, share), parts, workers
                 )
@@ -264,6 +268,7 @@ class Rerenderer:
         texts = [parse(j.prompt) for j in jobs]
         width, height = jobs[0].window.size_wh
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
+        self.cache.begin()
         with torch.inference_mode():
             latents = economy.lean(self.pipe, self.scheduler)(
                 **embed.encode(

@@ -150,7 +150,7 @@ def _go(
     file_away: Callable[[dict[str, Any]], None],
     stopper: Stopper,
 ) -> Summary:
-    from ..run import Summary, run_shots
+    from ..run import MOST_PIXELS, Summary, pixels, run_shots
     from ..threads import Behind
 
     summary, run = Summary(), job.settings.run
@@ -183,7 +183,8 @@ def _go(
             stage = getattr(stages, name, None)
             if stage is not None:
                 stage.batch_size = min(stage.batch_size, size)
-        with stopper, Behind(folder.write, finish, depth=run.batch_size) as sink:
+        sink = Behind(folder.write, finish, depth=run.batch_size, weigh=pixels, most=MOST_PIXELS)
+        with stopper, sink:
             for shot in run_shots(
                 shots,
                 stages,

@@ -139,6 +139,24 @@ def test_files_are_read_ahead_but_not_all_of_them() -> None:
     assert [s.id for s in stream] == [f"{k:02}" for k in range(1, 40)]
 
 
+def test_large_pictures_go_in_smaller_batches() -> None:
+    sizes: list[int] = []
+
+    def load(shots: Sequence[Shot]) -> list[Shot]:
+        # no memory is used: one row, seen again and again
+        wide = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (5_000, 5_000, 3))
+        return [replace(shot, image=wide) for shot in shots]
+
+    def count(shots: Sequence[Shot]) -> list[Shot]:
+        sizes.append(len(shots))
+        return list(shots)
+
+    shots = [prompted(f"{k}", 2) for k in range(7)]
+    done = list(run_shots(shots, Stages(load=load, verify=count), batch_size=6))
+    assert [s.id for s in done] == [s.id for s in shots]
+    assert sizes == [3, 3, 1]  # 25 megapixels each, 64 are enough
+
+
 def test_a_file_that_breaks_its_reader_fails_alone() -> None:
     shots = [prompted("a", 2), prompted("bad", 13), prompted("c", 2)]
     out = {s.id: s for s in run_shots(shots, Stages(load=draw, detect=find), batch_size=3)}

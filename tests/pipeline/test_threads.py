@@ -26,6 +26,19 @@ def test_ahead_keeps_the_order_and_is_no_farther_than_its_depth() -> None:
     assert len(begun) == 30 and most <= 6  # depth, the one that was handed over, the next asked for
 
 
+def test_ahead_begins_nothing_while_what_is_done_weighs_too_much() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return number
+
+    for taken, _ in enumerate(ahead(range(12), work, depth=10, weigh=lambda done: 5, most=9)):
+        time.sleep(0.01)
+        assert len(begun) - taken <= 4  # two of weight, one too many, and the one handed over
+    assert len(begun) == 12
+
+
 def test_ahead_raises_where_its_turn_is_and_ends() -> None:
     def work(number: int) -> int:
         if number == 2:
@@ -69,6 +82,27 @@ def test_behind_waits_while_it_is_full() -> None:
     gate.set()
     thread.join(10)
     assert put == [0, 1, 2, 3, 4]
+
+
+def test_behind_waits_while_what_waits_weighs_too_much() -> None:
+    gate = threading.Event()
+    put: list[int] = []
+
+    def hand_over() -> None:
+        with Behind(
+            lambda x: gate.wait(10), lambda x: None, depth=9, weigh=lambda x: x, most=8
+        ) as sink:
+            for number in (3, 5, 1, 20, 2):
+                sink.put(number)
+                put.append(number)
+
+    thread = threading.Thread(target=hand_over)
+    thread.start()
+    time.sleep(0.3)
+    assert put == [3, 5]
+    gate.set()
+    thread.join(10)
+    assert put == [3, 5, 1, 20, 2], "what is too heavy goes alone"
 
 
 @pytest.mark.parametrize("where", ["prepare", "finish"])
