@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -73,13 +73,15 @@ class GenerateSettings(_Section):
 
 class DetectSettings(_Section):
     """Stage 2, where. Thresholds and overlaps are shares, 0 to 1. `cross_class_iou`: where boxes of
-    two classes overlap by so much the better one stays; none: both do."""
+    two classes overlap by so much the better one stays; none: both do. `second_look`: boxes in
+    doubt are looked at again in close-ups, padded by these shares of their longer side."""
 
     model: str
     box_threshold: float = Field(0.35, ge=0, le=1)
     text_threshold: float = Field(0.25, ge=0, le=1)
     nms_iou: float = Field(0.5, ge=0, le=1)
     cross_class_iou: float | None = Field(0.8, gt=0, le=1)
+    second_look: tuple[Annotated[float, Field(ge=0, le=4)], ...] = ()
     batch_size: int = Field(8, ge=1)
 
 

@@ -81,6 +81,7 @@ def build_stages(
                 text_threshold=d.text_threshold,
                 nms_iou=d.nms_iou,
                 cross_class_iou=d.cross_class_iou,
+                second_look=d.second_look,
                 batch_size=d.batch_size,
             )
             parts["verify"] = _verifier(settings, device, tell)

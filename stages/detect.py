@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, deformable, detectors, side_by_side
+from . import batch, deformable, detectors, second_look, side_by_side
 from .classes import ClassSpec, specs_of
 from .detectors import Answer
 from .shot import Detection, Shot, Skip
@@ -28,6 +28,7 @@ class Detector:
     threshold goes over the first. Boxes of one class that overlap by more than `nms_iou` count
     once; a box is dropped where a reject phrase of its class has a better one with that overlap;
     where boxes of two classes overlap by `cross_class_iou` the better one stays (None: both do).
+    `second_look`: see `second_look.look`; none: boxes in doubt are not looked at again.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Detector:
         text_threshold: float = 0.25,
         nms_iou: float = 0.5,
         cross_class_iou: float | None = 0.8,
+        second_look: Sequence[float] = (),
         batch_size: int = 8,
     ) -> None:
         deformable.hasten(model)
@@ -48,6 +50,7 @@ class Detector:
         self.box_threshold = box_threshold
         self.text_threshold = text_threshold if detectors.scores_words(model) else 0.0
         self.nms_iou, self.cross_class_iou = nms_iou, cross_class_iou
+        self.second_look = tuple(second_look)
         self.batch_size = batch_size
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
@@ -115,7 +118,21 @@ class Detector:
         workers = side_by_side.workers(self.model.device, self.batch_size)
         parts = side_by_side.cut(images, self.batch_size, workers)
         with detectors.looking_once(self.model):
-            return [one for found in side_by_side.each(answers, parts, workers) for one in found]
+            first = [one for found in side_by_side.each(answers, parts, workers) for one in found]
+            return self._again(images, first, workers) if self.second_look else first
+
+    def _again(
+        self, images: Sequence[Any], first: list[dict[str, Answer]], workers: int
+    ) -> list[dict[str, Answer]]:
+        def closely(view: second_look.View) -> tuple[second_look.View, float, np.ndarray]:
+            def ask(image: np.ndarray, phrase: str) -> Answer:
+                return detectors.ask(self.model, self.processor, [image], phrase)[0]
+
+            found = second_look.look(images[view.picture], view, self.second_look, ask)
+            return (view, *found)
+
+        looks = side_by_side.each(closely, second_look.views(first), workers)
+        return second_look.taken_in(first, looks)
 
     def _pick(
         self,

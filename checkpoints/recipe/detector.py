@@ -245,5 +245,6 @@ def run_crowd(
     tok = detector_model.tokenizer()
     model = GroundingDinoForObjectDetection.from_pretrained(out, dtype=torch.float32).to(device)
     fit(model, tok, renders, workdir=workdir, budget=budget, size=size, name="detector-crowd")
+    detector_model.more_queries(model)
     print("detector-crowd val", evaluate(model, tok, val, 300, 0.5, size), flush=True)
     detector_model.export(model, out, size)

@@ -101,6 +101,22 @@ def build(
     return model
 
 
+def more_queries(model: GroundingDinoForObjectDetection, count: int = 96) -> None:
+    """Its learned queries again and again, up to `count`.
+
+    The decoder takes the best-scored places of the picture. With the 24 that it learned with, a
+    large product may take them all, and a small one of the same class beside it is not found.
+    """
+    learned = model.model.query_position_embeddings
+    if model.config.num_queries >= count:
+        return
+    rows = torch.arange(count, device=learned.weight.device) % learned.num_embeddings
+    model.model.query_position_embeddings = torch.nn.Embedding.from_pretrained(
+        learned.weight.detach()[rows].clone(), freeze=False
+    )
+    model.config.num_queries = count
+
+
 def export(model: GroundingDinoForObjectDetection, folder: Path, image_size: int = 128) -> None:
     """Write model (fp16), tokenizer and image processor as the hub lays them out."""
     from transformers import GroundingDinoImageProcessor, GroundingDinoProcessor

@@ -80,6 +80,20 @@ def test_focal_loss_is_nothing_for_sure_and_right_answers() -> None:
     assert detector_loss.focal(sure, torch.tensor([[0.0, 1.0]])) > 5
 
 
+def test_a_detector_gets_more_queries_of_those_it_learned() -> None:
+    tok = detector_model.tokenizer()
+    model = detector_model.build(len(tok)).eval()
+    learned = model.model.query_position_embeddings.weight.detach().clone()
+    detector_model.more_queries(model, 60)
+    more = model.model.query_position_embeddings.weight
+    assert torch.equal(more[:24], learned) and torch.equal(more[48:], learned[:12])
+    detector_model.more_queries(model, 30)  # no fewer
+    ids = tok(["mug ."], return_tensors="pt").input_ids
+    with torch.no_grad():
+        out = model(torch.zeros(1, 3, 128, 128), ids, attention_mask=torch.ones_like(ids))
+    assert out.pred_boxes.shape == (1, 60, 4)
+
+
 def test_clip_tokenizer_reads_its_own_words_back() -> None:
     tok = diffusion.tokenizer(["a red sneaker on a shelf", "ppzmini, blue mug"] * 9, 640)
     assert tok.decode(tok("red sneaker").input_ids, skip_special_tokens=True).strip() == (

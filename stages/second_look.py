@@ -1,0 +1,103 @@
+"""A second look at the boxes that a detector is in doubt of: close-ups, from the full picture.
+
+A detector sees a photo at its own size, and a small product at few pixels. Knows what detectors
+answer; no models, no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .composite import square_box
+from .detectors import Answer
+
+IN_DOUBT = 0.2, 0.85
+"""Scores between which a box is looked at again: below nothing passes, above nothing is wrong."""
+SAME = 0.5
+"""Overlap from which two boxes are of the same thing."""
+
+Ask = Callable[[np.ndarray, str], Answer]
+"""A picture, uint8 (H, W, 3), and a phrase, to what the detector answers."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at again: a box of a picture, and the queries of the phrase that say it."""
+
+    picture: int
+    phrase: str
+    box: np.ndarray
+    queries: np.ndarray
+
+
+def views(answers: Sequence[Mapping[str, Answer]]) -> list[View]:
+    """The boxes in doubt of each picture's answers by phrase."""
+    return [
+        View(k, phrase, answer.boxes[of[0]], of)
+        for k, found in enumerate(answers)
+        for phrase, answer in found.items()
+        for of in _groups(answer)
+    ]
+
+
+def look(
+    image: np.ndarray, view: View, paddings: Sequence[float], ask: Ask
+) -> tuple[float, np.ndarray]:
+    """Score, 0..1, and box of what the close-ups show at the view's place: the mean of the scores,
+    the box of the closest one that shows it.
+
+    `paddings`: a close-up for each, the square round the box padded by that share of its longer
+    side.
+    """
+    scores, box = [], view.box
+    for padding in sorted(paddings, reverse=True):
+        size_wh = image.shape[1], image.shape[0]
+        x0, y0, x1, y1 = square_box(tuple(view.box.tolist()), padding, size_wh)
+        answer = ask(image[y0:y1, x0:x1], view.phrase)
+        boxes = answer.boxes + np.array([x0, y0, x0, y0], np.float32)
+        seen = np.where(overlap(boxes, view.box) >= SAME, answer.scores, 0.0)
+        scores.append(float(seen.max(initial=0.0)))
+        if scores[-1] > 0.5:
+            box = boxes[int(seen.argmax())]
+    return float(np.mean(scores)), box
+
+
+def taken_in(
+    answers: Sequence[Mapping[str, Answer]], looks: Sequence[tuple[View, float, np.ndarray]]
+) -> list[dict[str, Answer]]:
+    """The answers with each view's queries at the mean of both looks, and at the new box."""
+    out = [dict(found) for found in answers]
+    for view, score, box in looks:
+        answer = out[view.picture][view.phrase]
+        boxes, scores = answer.boxes.copy(), answer.scores.copy()
+        scores[view.queries] = (scores[view.queries] + score) / 2
+        boxes[view.queries] = box
+        out[view.picture][view.phrase] = answer._replace(boxes=boxes, scores=scores)
+    return out
+
+
+def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (n, 4) with one (4,), (n,); 0 where there is no area."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = np.clip(high - low, 0, None).prod(1)
+    union = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod() - shared
+    out: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return out
+
+
+def _groups(answer: Answer) -> list[np.ndarray]:
+    """Queries that say the same thing, the best first, of each thing in doubt."""
+    low, high = IN_DOUBT
+    left = np.flatnonzero(answer.scores > low)
+    left = left[np.argsort(-answer.scores[left], kind="stable")]
+    out = []
+    while len(left):
+        same = overlap(answer.boxes[left], answer.boxes[left[0]]) >= SAME
+        same[0] = True
+        if answer.scores[left[0]] < high:
+            out.append(left[same])
+        left = left[~same]
+    return out

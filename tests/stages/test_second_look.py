@@ -1,0 +1,104 @@
+"""The second look: what is in doubt is seen again in a close-up, what is sure is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from visuals.checkpoints import load
+from visuals.samples import studio
+from visuals.stages import second_look
+from visuals.stages.detect import Detector
+from visuals.stages.detectors import Answer
+from visuals.stages.shot import FileInput, Shot
+
+
+def answer(*found: tuple[list[float], float]) -> Answer:
+    boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
+    return Answer(boxes, np.array([score for _, score in found], np.float32))
+
+
+def test_each_thing_in_doubt_is_one_view() -> None:
+    found = answer(
+        ([10, 10, 50, 50], 0.6),
+        ([11, 10, 50, 52], 0.5),  # the same thing
+        ([100, 10, 140, 50], 0.95),
+        ([100, 10, 140, 52], 0.7),  # of a thing that is sure
+        ([200, 10, 240, 50], 0.1),
+    )
+    (view,) = second_look.views([{"mug": found}])
+    assert (view.picture, view.phrase) == (0, "mug")
+    assert view.queries.tolist() == [0, 1]
+    assert view.box.tolist() == [10, 10, 50, 50]
+
+
+def test_a_look_is_the_mean_of_its_close_ups_and_brings_the_closest_box() -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    view = second_look.View(0, "mug", np.array([100, 80, 140, 120], np.float32), np.array([0]))
+    shown: list[tuple[int, ...]] = []
+
+    def ask(close: np.ndarray, phrase: str) -> Answer:
+        shown.append(close.shape)
+        side = close.shape[0]
+        inset = (side - 44) / 2  # a box of 44 px in the middle, and another elsewhere
+        middle = [inset, inset, side - inset, side - inset]
+        return answer((middle, 0.9 if side > 70 else 0.7), ([0, 0, 9, 9], 1.0))
+
+    score, box = second_look.look(image, view, (0.25, 0.6), ask)
+    assert shown == [(88, 88, 3), (60, 60, 3)]
+    assert score == pytest.approx(0.8)
+    np.testing.assert_allclose(box, [98, 78, 142, 122], atol=0.6)
+
+
+def test_what_no_close_up_shows_loses_half_of_its_score() -> None:
+    first = [{"mug": answer(([10, 10, 50, 50], 0.8), ([90, 10, 130, 50], 0.9))}]
+    (view,) = second_look.views(first)
+    image = np.zeros((100, 200, 3), np.uint8)
+    score, box = second_look.look(image, view, (0.5,), lambda close, phrase: answer())
+    assert score == 0
+    (after,) = second_look.taken_in(first, [(view, score, box)])
+    np.testing.assert_allclose(after["mug"].scores, [0.4, 0.9])
+    assert after["mug"].boxes.tolist() == first[0]["mug"].boxes.tolist()
+    assert first[0]["mug"].scores[0] == np.float32(0.8), "what was said stays"
+
+
+def test_a_small_product_is_seen_better_close_up(mini: Path) -> None:
+    """Renders with four products, of seeds that no training saw: the best boxes in doubt."""
+    model, processor = load.load_detector("mini/grounding-dino")
+    gains, sure = [], 0
+    for seed in range(5):
+        render = studio.render(2_700_000 + seed, 512, products=4)
+        labels = tuple(sorted({p["label"] for p in render.meta["products"]}))
+        shot = Shot(f"{seed}", FileInput("a.png", 0), labels, image=render.image)
+        once = Detector(model, processor).sweep([shot])[0].detections
+        twice = Detector(model, processor, second_look=(0.25, 0.6)).sweep([shot])[0].detections
+        for product in render.meta["products"]:
+            before, after = (best(found, product) for found in (once, twice))
+            sure += before > 0.85
+            if before > 0.85:
+                assert after == pytest.approx(before, abs=1e-4)
+            else:
+                gains.append(after - before)
+    assert sure and gains and np.mean(gains) > 0
+
+
+def best(found: tuple[object, ...], product: dict[str, object]) -> float:
+    box = np.array(product["box_xyxy"], np.float32)
+    mine = [d for d in found if d.label == product["label"]]  # type: ignore[attr-defined]
+    boxes = np.array([d.box_xyxy for d in mine], np.float32).reshape(-1, 4)
+    scores = np.array([d.score for d in mine], np.float32)
+    return float(scores[second_look.overlap(boxes, box) >= 0.5].max(initial=0))
+
+
+@pytest.mark.parametrize("box", [[0, 0, 1, 1], [0, 0, 300, 100], [299, 99, 300, 100]])
+def test_boxes_at_the_edges_have_close_ups(box: list[float]) -> None:
+    image = np.zeros((100, 300, 3), np.uint8)
+    view = second_look.View(0, "mug", np.array(box, np.float32), np.array([0]))
+
+    def ask(close: np.ndarray, phrase: str) -> Answer:
+        assert min(close.shape[:2]) >= 1
+        return answer()
+
+    assert second_look.look(image, view, (0.0, 0.25, 4.0), ask)[0] == 0
