@@ -51,7 +51,7 @@ def check_modes(inpaint: Any, settings: Settings) -> None:
 
 def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
     """A `Controlled` for each ControlNet of the settings, in their order."""
-    from ..stages.rerender import Controlled
+    from ..stages.inpaint import Controlled
 
     return [
         Controlled(

@@ -14,28 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, composite, crops, economy, embed, lora, side_by_side
-from .condition import Control
-from .decode import Decoded, NotANumber, decode
-from .deep_cache import DeepCache
-from .generate import FLAGGED
+from . import batch, composite, crops, embed, lora, side_by_side
+from .decode import Decoded
+from .inpaint import Controlled, Inpainter
+from .judged import ended, measured
 from .prompt import parse
-from .samplers import scheduler
 from .shot import Shot, Skip
 from .variants import Wildcards
 from .wording import Wording
-
-
-@dataclass(frozen=True)
-class Controlled:
-    """One ControlNet's map, weight 0..2, and the share of the steps, 0..1, that it leads. `mode`:
-    the number that a union ControlNet has for maps of the kind."""
-
-    control: Control
-    conditioning_scale: float = 1.0
-    guidance_start: float = 0.0
-    guidance_end: float = 1.0
-    mode: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +43,7 @@ class _Job:
         return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks, self.strength)
 
 
-_Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]
-"""The jobs of a call, what was drawn, and the first control's maps."""
+_Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]  # with the first control's maps
 
 
 class Rerenderer:
@@ -102,17 +87,21 @@ class Rerenderer:
         wildcards: Wildcards | None = None,
         references: Sequence[np.ndarray] = (),
     ) -> None:
-        from PIL import Image
-
-        self.pipe, self.controls = pipe, tuple(controls)
+        self.inpainter = Inpainter(
+            pipe,
+            controls,
+            steps=steps,
+            cfg_scale=cfg_scale,
+            sampler=sampler,
+            cache_interval=cache_interval,
+            clip_skip=clip_skip,
+            color_correction=color_correction,
+            references=references,
+        )
         self.wording = Wording(
             prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
         )
-        self.scheduler = scheduler(sampler, pipe.scheduler.config)
-        self.cache = DeepCache(cache_interval)
-        self.clip_skip = clip_skip
         self.strength = strength
-        self.color_correction = color_correction
         self.min_structure = min_structure
         self.batch_size = batch_size
         self.lora_dirs, self.fuse_loras = tuple(lora_dirs), fuse_loras
@@ -125,26 +114,15 @@ class Rerenderer:
             "step": pipe.vae_scale_factor * 2 ** (levels - 1) if aspect_buckets else None,
         }
 
-        self.union = hasattr(pipe.controlnet, "config") and (
-            "num_control_type" in pipe.controlnet.config
-        )
+    @property
+    def pipe(self) -> Any:
+        """The pipeline that draws."""
+        return self.inpainter.pipe
 
-        def each(name: str) -> Any:
-            values = [getattr(c, name) for c in self.controls]
-            return values if len(values) > 1 or self.union else values[0]
-
-        self.options = {
-            "num_inference_steps": steps,
-            "guidance_scale": cfg_scale,
-            "controlnet_conditioning_scale": each("conditioning_scale"),
-            "control_guidance_start": each("guidance_start"),
-            "control_guidance_end": each("guidance_end"),
-            "output_type": "latent",
-        }
-        if self.union:
-            self.options["control_mode"] = each("mode")
-        if references:
-            self.options["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
+    @property
+    def controls(self) -> tuple[Controlled, ...]:
+        """What leads it."""
+        return self.inpainter.controls
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
@@ -184,9 +162,9 @@ class Rerenderer:
             todo = [j for j in jobs if j.turn == turn and out[j.shot].open]
             for part, drawn, shown in self._drawn(todo, out, share):
                 for k, job in enumerate(part):
-                    ended = _ended(shots[job.shot], drawn[k])
-                    if ended or not out[job.shot].open:
-                        out[job.shot] = ended or out[job.shot]
+                    over = ended(shots[job.shot], drawn[k])
+                    if over or not out[job.shot].open:
+                        out[job.shot] = over or out[job.shot]
                         continue
                     if drawn[k].upcast:
                         out[job.shot] = out[job.shot].with_metrics(vae_upcast=1)
@@ -194,7 +172,7 @@ class Rerenderer:
                     if out[job.shot].control is None:
                         control = (shown[k].clip(0, 1) * 255).astype(np.uint8)
                         out[job.shot] = replace(out[job.shot], control=control)
-        return [_measured(s) if s.open else s for s in out]
+        return [measured(s) if s.open else s for s in out]
 
     def _begin(self, shot: Shot) -> Shot:
         if shot.image is None or shot.mask is None or not shot.mask.any():
@@ -229,7 +207,7 @@ class Rerenderer:
             lora.attach(self.pipe, parse(group[0].prompt)[1], self.lora_dirs, fuse=self.fuse_loras)
             workers = self._workers()
             parts = side_by_side.cut(group, self.batch_size, workers)
-            with self.cache.over(self.pipe), economy.steps(self.pipe):
+            with self.inpainter.ready():
                 yield from side_by_side.each(
                     lambda part: self._call(part, shots, share), parts, workers
                 )
@@ -249,52 +227,14 @@ class Rerenderer:
             for j in jobs
         ]
         masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in jobs]
-        maps = [c.control(images, masks) for c in self.controls]
-        strength = jobs[0].strength * share
-        return jobs, self._draw(jobs, images, masks, maps, strength), maps[0]
-
-    def _draw(
-        self,
-        jobs: list[_Job],
-        images: list[np.ndarray],
-        masks: list[np.ndarray],
-        maps: list[list[np.ndarray]],
-        strength: float,
-    ) -> list[Decoded]:
-        """The crops drawn anew, in order. `maps`: a list a ControlNet."""
-        import torch
-        from PIL import Image
-
-        texts = [parse(j.prompt) for j in jobs]
-        width, height = jobs[0].window.size_wh
-        hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
-        self.cache.begin()
-        with torch.inference_mode():
-            latents = economy.lean(self.pipe, self.scheduler)(
-                **embed.encode(
-                    self.pipe,
-                    [text for text, _ in texts],
-                    [j.negative for j in jobs],
-                    clip_skip=self.clip_skip,
-                ),
-                image=[Image.fromarray(i) for i in images],
-                mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
-                control_image=hints if len(hints) > 1 or self.union else hints[0],
-                generator=[torch.Generator("cpu").manual_seed(j.seed % 2**63) for j in jobs],
-                width=width,
-                height=height,
-                strength=max(strength, 1 / self.options["num_inference_steps"]),
-                **self.options,
-            ).images
-            drawn = decode(self.pipe, latents)
-        if not self.color_correction:
-            return drawn
-        return [
-            d
-            if d.error
-            else replace(d, image=composite.match_colours(d.pixels, i, m).astype(np.float32) / 255)
-            for d, i, m in zip(drawn, images, masks, strict=True)
-        ]
+        drawn, shown = self.inpainter(
+            images,
+            masks,
+            [(j.prompt, j.negative) for j in jobs],
+            seeds=[j.seed for j in jobs],
+            strength=jobs[0].strength * share,
+        )
+        return jobs, drawn, shown
 
     @staticmethod
     def _paste(shot: Shot, window: crops.Window, patch: np.ndarray) -> None:
@@ -310,29 +250,3 @@ def _result(shot: Shot) -> np.ndarray:
     if shot.result is None:
         raise ValueError(f"{shot.id}: no result to draw into: expected a shot that was begun")
     return shot.result
-
-
-def _ended(shot: Shot, drawn: Decoded) -> Shot | None:
-    """The shot, ended by what was drawn for it; None where that can be shown."""
-    if drawn.error:
-        return shot.fail(NotANumber(drawn.error), "rerender")
-    return shot.skip(FLAGGED) if drawn.flagged else None
-
-
-def _measured(shot: Shot) -> Shot:
-    """The shot with what its re-render did to scene, seam and structure."""
-    assert shot.image is not None and shot.result is not None and shot.blend is not None
-    image, result, blend = shot.image, shot.result, shot.blend
-    changed = composite.changed_outside(image, result, blend)
-    if shot.deep is not None:
-        deep = composite.deepen(shot.deep, image, result, blend)
-        changed = composite.changed_outside(shot.deep, deep, blend)
-        shot = replace(shot, deep_result=deep)
-    near = composite.surroundings(blend > 0, 3)
-    image, result, blend = image[near], result[near], blend[near]
-    mask = None if shot.mask is None else shot.mask[near]
-    return shot.with_metrics(
-        changed_outside=changed,
-        edge_iou=round(composite.edge_iou(image, result, mask), 4),
-        seam=round(composite.seam(image, result, blend), 3),
-    )

@@ -19,7 +19,8 @@ from visuals.checkpoints import load
 from visuals.stages import detectors, economy, samplers, side_by_side
 from visuals.stages.condition import Canny
 from visuals.stages.detect import Detector
-from visuals.stages.rerender import Controlled, Rerenderer
+from visuals.stages.inpaint import Controlled
+from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Shot
 
 

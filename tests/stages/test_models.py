@@ -15,8 +15,9 @@ from visuals.checkpoints import catalog, load
 from visuals.stages import condition, lora
 from visuals.stages.detect import Detector
 from visuals.stages.generate import Generator
+from visuals.stages.inpaint import Controlled
 from visuals.stages.prompt import LoraTag
-from visuals.stages.rerender import Controlled, Rerenderer
+from visuals.stages.rerender import Rerenderer
 from visuals.stages.samplers import UnknownSampler, scheduler
 from visuals.stages.segment import Segmenter
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot

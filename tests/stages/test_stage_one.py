@@ -14,8 +14,9 @@ import torch
 from visuals.checkpoints import load
 from visuals.stages import condition
 from visuals.stages.generate import Generator
+from visuals.stages.inpaint import Controlled
 from visuals.stages.passes import Hires, Refiner, steps_for
-from visuals.stages.rerender import Controlled, Rerenderer
+from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
 HERE = Path(__file__).parent

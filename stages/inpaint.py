@@ -1,0 +1,137 @@
+"""Crops with masks, drawn anew by a ControlNet inpainting pipeline of SD or SDXL.
+
+What is drawn of them, and where it goes, is the caller's. Knows diffusers' pipelines; no shots, no
+files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from . import composite, economy, embed
+from .condition import Control
+from .decode import Decoded, decode
+from .deep_cache import DeepCache
+from .prompt import parse
+from .samplers import scheduler
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """One ControlNet's map, weight 0..2, and the share of the steps, 0..1, that it leads. `mode`:
+    the number that a union ControlNet has for maps of the kind."""
+
+    control: Control
+    conditioning_scale: float = 1.0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
+    mode: int | None = None
+
+
+class Inpainter:
+    """`pipe`: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
+    union ControlNet for all. `references`: pictures for its IP-Adapter. `cache_interval`: see
+    `deep_cache`. `color_correction`: take the model's tint off."""
+
+    def __init__(
+        self,
+        pipe: Any,
+        controls: Sequence[Controlled],
+        *,
+        steps: int,
+        cfg_scale: float,
+        sampler: str,
+        cache_interval: int = 1,
+        clip_skip: int | None = None,
+        color_correction: bool = False,
+        references: Sequence[np.ndarray] = (),
+    ) -> None:
+        from PIL import Image
+
+        self.pipe, self.controls = pipe, tuple(controls)
+        self.scheduler = scheduler(sampler, pipe.scheduler.config)
+        self.cache = DeepCache(cache_interval)
+        self.clip_skip = clip_skip
+        self.color_correction = color_correction
+        self.union = hasattr(pipe.controlnet, "config") and (
+            "num_control_type" in pipe.controlnet.config
+        )
+
+        def each(name: str) -> Any:
+            values = [getattr(c, name) for c in self.controls]
+            return values if len(values) > 1 or self.union else values[0]
+
+        self.options = {
+            "num_inference_steps": steps,
+            "guidance_scale": cfg_scale,
+            "controlnet_conditioning_scale": each("conditioning_scale"),
+            "control_guidance_start": each("guidance_start"),
+            "control_guidance_end": each("guidance_end"),
+            "output_type": "latent",
+        }
+        if self.union:
+            self.options["control_mode"] = each("mode")
+        if references:
+            self.options["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """While it lasts, calls do once what stays the same; several threads may call at once."""
+        with self.cache.over(self.pipe), economy.steps(self.pipe):
+            yield
+
+    def __call__(
+        self,
+        images: list[np.ndarray],
+        masks: list[np.ndarray],
+        words: Sequence[tuple[str, str]],
+        *,
+        seeds: Sequence[int],
+        strength: float,
+    ) -> tuple[list[Decoded], list[np.ndarray]]:
+        """The crops drawn anew, in order, and the first control's map of each.
+
+        `images`: uint8 (h, w, 3) of one size; `masks`: bool (h, w), what is drawn; `words`: prompt
+        and negative prompt of each, of as many chunks and with the same LoRAs; `strength`: 0..1.
+        """
+        import torch
+        from PIL import Image
+
+        maps = [c.control(images, masks) for c in self.controls]
+        hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
+        height, width = images[0].shape[:2]
+        self.cache.begin()
+        with torch.inference_mode():
+            latents = economy.lean(self.pipe, self.scheduler)(
+                **embed.encode(
+                    self.pipe,
+                    [parse(prompt)[0] for prompt, _ in words],
+                    [negative for _, negative in words],
+                    clip_skip=self.clip_skip,
+                ),
+                image=[Image.fromarray(i) for i in images],
+                mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
+                control_image=hints if len(hints) > 1 or self.union else hints[0],
+                generator=[torch.Generator("cpu").manual_seed(s % 2**63) for s in seeds],
+                width=width,
+                height=height,
+                strength=max(strength, 1 / self.options["num_inference_steps"]),
+                **self.options,
+            ).images
+            drawn = decode(self.pipe, latents)
+        if self.color_correction:
+            drawn = [
+                d if d.error else _untinted(d, i, m)
+                for d, i, m in zip(drawn, images, masks, strict=True)
+            ]
+        return drawn, maps[0]
+
+
+def _untinted(drawn: Decoded, image: np.ndarray, mask: np.ndarray) -> Decoded:
+    matched = composite.match_colours(drawn.pixels, image, mask)
+    return replace(drawn, image=matched.astype(np.float32) / 255)
