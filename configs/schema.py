@@ -145,7 +145,7 @@ class RerenderSettings(_Section):
 class RunSettings(_Section):
     """How the shots go through. `batch_size`: shots in memory at a time; `format`, `quality`: of
     the pictures that come out (quality of JPEG and WebP, 1 to 100). `allow_pickle`: read .pth
-    files of weights."""
+    files of weights; `torch_compile`: the UNet's and ControlNets' blocks, at their first call."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     retries: int = Field(0, ge=0, le=100)
@@ -155,6 +155,7 @@ class RunSettings(_Section):
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: int = Field(95, ge=1, le=100)
     allow_pickle: bool = False
+    torch_compile: bool = False
 
 
 class Settings(_Section):

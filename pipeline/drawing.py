@@ -32,6 +32,10 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
         load.attach_ip_adapter(
             pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
         )
+    if settings.run.torch_compile:
+        from ..stages import compiled
+
+        compiled.blocks(pipe.unet)
     return pipe
 
 

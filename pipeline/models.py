@@ -197,9 +197,14 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
 
     device, dtype = device_and_dtype(settings)
     nets = [c.model for c in settings.leading]
-    return load.load_controlnet_inpaint(
+    inpaint = load.load_controlnet_inpaint(
         settings.generate.model, nets, device=device, dtype=dtype, base=pipe
     )
+    if settings.run.torch_compile:
+        from ..stages import compiled
+
+        compiled.blocks(inpaint.unet, inpaint.controlnet)
+    return inpaint
 
 
 def rerenderer(

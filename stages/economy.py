@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import side_by_side
+from . import compiled, side_by_side
 
 _HELD = 16
 """Inputs whose outcome a module keeps; several calls may be at work at once."""
@@ -68,8 +68,10 @@ def steps(pipe: Any) -> Iterator[None]:
     changed = [(net, _when_asked(net)) for net in nets]
     constant = [net.controlnet_cond_embedding for net in nets]
     for model in (pipe.unet, *nets):
+        fixed = [name for name, module in model.named_modules() if compiled.is_compiled(module)]
         for name, module in model.named_modules():
-            if name.endswith("attn2"):  # the one that reads the words
+            inside = any(name.startswith(f"{block}.") for block in fixed)  # all of it is one call
+            if name.endswith("attn2") and not inside:  # the one that reads the words
                 constant += [module.to_k, module.to_v]
     changed += [(module, _once(module)) for module in constant]
     before = [vars(module).get("forward") for module, _ in changed]
