@@ -28,6 +28,8 @@ BEFORE = ("load", "generate", "detect", "verify", "segment", "mask")
 """The stages before a refused picture is drawn again; `rerender` comes after."""
 MOST_PIXELS = 64_000_000
 """Of a batch's pictures: with it no more are taken, whatever the batch size."""
+_FIRST = 8
+"""Shots of the first batch, which nothing is done beside; each later one may have twice as many."""
 Progress = Callable[[str, int, int], None]
 """Called with stage name, shots done, shots expected in all (which may change)."""
 
@@ -79,9 +81,11 @@ def run_shots(
     again: deque[tuple[Shot, int]] = deque()
     started, cpu = time.perf_counter(), time.process_time()
     with closing(_loaded(shots, stages, batch_size, summary)) as fresh:
+        size = min(batch_size, _FIRST)
         while not stop():
-            taken = [again.popleft() for _ in range(min(batch_size, len(again)))]
-            taken += ((shot, 0) for shot in _some(fresh, batch_size - len(taken)))
+            taken = [again.popleft() for _ in range(min(size, len(again)))]
+            taken += ((shot, 0) for shot in _some(fresh, size - len(taken)))
+            size = min(batch_size, 2 * size)
             if not taken:
                 break
             batch, attempts = [s for s, _ in taken], [a for _, a in taken]

@@ -139,6 +139,18 @@ def test_files_are_read_ahead_but_not_all_of_them() -> None:
     assert [s.id for s in stream] == [f"{k:02}" for k in range(1, 40)]
 
 
+def test_the_first_batches_are_small() -> None:
+    sizes: list[int] = []
+
+    def count(shots: Sequence[Shot]) -> list[Shot]:
+        sizes.append(len(shots))
+        return list(shots)
+
+    shots = [prompted(f"{k}", 2) for k in range(70)]
+    list(run_shots(shots, Stages(generate=draw, verify=count), batch_size=32))
+    assert sizes == [8, 16, 32, 14]
+
+
 def test_large_pictures_go_in_smaller_batches() -> None:
     sizes: list[int] = []
 
