@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from . import swapped
+
 Forward = Callable[..., Any]
 
 
@@ -45,17 +47,10 @@ class DeepCache:
         changed = [(unet, self._counted(unet.forward))]
         changed += [(m, self._resting(m, m.forward)) for m in inner if m is not None]
         changed += [(m, self._led(m, m.forward)) for m in nets]
-        before = [vars(module).get("forward") for module, _ in changed]
-        for module, forward in changed:
-            module.forward = forward
         try:
-            yield
+            with swapped.forwards(changed):
+                yield
         finally:
-            for (module, _), own in zip(changed, before, strict=True):
-                if own is None:
-                    vars(module).pop("forward", None)
-                else:  # such as accelerate puts there
-                    module.forward = own
             self._of = threading.local()  # what was kept may go
 
     def _counted(self, whole: Forward) -> Forward:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import swapped
+
 Seen = dict[str, Any]
 """What of some pictures is the same for every phrase that is asked of them."""
 
@@ -84,7 +86,7 @@ def looking_once(model: Any) -> Iterator[None]:
         yield
         return
     known: dict[int, tuple[Any, Any]] = {}
-    before, whole = vars(backbone).get("forward"), backbone.forward
+    whole = backbone.forward
 
     def forward(pixel_values: Any, pixel_mask: Any) -> Any:
         found = known.get(id(pixel_values))
@@ -94,14 +96,8 @@ def looking_once(model: Any) -> Iterator[None]:
         features, positions = found[1]
         return list(features), list(positions)  # the model appends to them
 
-    backbone.forward = forward
-    try:
+    with swapped.forwards([(backbone, forward)]):
         yield
-    finally:
-        if before is None:
-            vars(backbone).pop("forward", None)
-        else:
-            backbone.forward = before
 
 
 def _grounding(

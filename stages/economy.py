@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import compiled, side_by_side
+from . import compiled, side_by_side, swapped
 
 _HELD = 16
 """Inputs whose outcome a module keeps; several calls may be at work at once."""
@@ -74,17 +74,8 @@ def steps(pipe: Any) -> Iterator[None]:
             if name.endswith("attn2") and not inside:  # the one that reads the words
                 constant += [module.to_k, module.to_v]
     changed += [(module, _once(module)) for module in constant]
-    before = [vars(module).get("forward") for module, _ in changed]
-    for module, forward in changed:
-        module.forward = forward
-    try:
+    with swapped.forwards(changed):
         yield
-    finally:
-        for (module, _), own in zip(changed, before, strict=True):
-            if own is None:
-                vars(module).pop("forward", None)
-            else:  # such as accelerate puts there
-                module.forward = own
 
 
 def _once(module: Any) -> Callable[[Any], Any]:
