@@ -23,6 +23,9 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
     g = settings.generate
     tell(f"loading {g.model}")
     pipe = load.load_text_to_image(g.model, device=device, dtype=dtype, vae=g.vae)
+    if settings.run.low_memory:
+        pipe.vae.enable_slicing()
+        pipe.vae.enable_tiling()
     for lora in g.base_loras:
         tell(f"loading {lora.model}")
         load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)

@@ -75,7 +75,7 @@ class Models:
         self.preset, self._overrides, self._tell = preset, dict(overrides or {}), tell
         self._given = given(preset, self._overrides)
         self.settings = load_settings(preset, self._overrides)
-        self._built = models.build_stages(self.settings, _NEEDS, tell=tell)
+        self._built = models.build_stages(self.settings, _NEEDS, tell=tell, late=False)
 
     def run(self, request: Request) -> Iterator[tuple[Shot, Settings]]:
         """Each shot of the request when it is finished, with the settings that made it.

@@ -42,14 +42,40 @@ def device_and_dtype(settings: Settings) -> tuple[str, Any]:
 
 
 def build_stages(
-    settings: Settings, needs: Collection[str], *, tell: Tell = lambda text: None
+    settings: Settings,
+    needs: Collection[str],
+    *,
+    tell: Tell = lambda text: None,
+    late: bool = True,
 ) -> Stages:
-    """The stages of `needs` ("generate", "detect", "segment", "rerender") with models in them."""
+    """The stages of `needs` ("generate", "detect", "segment", "rerender") with models in them.
+
+    With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
+    false, in a CPU's memory.
+    """
+    from ..stages.turns import Turns
+    from . import low_memory
+
+    device, _ = device_and_dtype(settings)
+    if settings.run.low_memory and device != "cpu":
+        return low_memory.by_turns(_loaded(settings, needs, tell), Turns(device))
+    if settings.run.low_memory and late:
+        return low_memory.late(lambda names, say: _loaded(settings, names, say), needs, tell)
+    return _loaded(settings, needs, tell)
+
+
+def _at(settings: Settings) -> tuple[str, Any]:
+    """Where models are loaded to, and their dtype."""
+    device, dtype = device_and_dtype(settings)
+    return "cpu" if settings.run.low_memory else device, dtype
+
+
+def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     import torch
 
     from ..checkpoints import load
 
-    device, dtype = device_and_dtype(settings)
+    device, dtype = _at(settings)
     _quiet()
     parts: dict[str, Any] = {}
     pipe = None
@@ -195,7 +221,7 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     """The ControlNet inpainting pipeline that shares the components of a loaded `pipe`."""
     from ..checkpoints import load
 
-    device, dtype = device_and_dtype(settings)
+    device, dtype = _at(settings)
     nets = [c.model for c in settings.leading]
     inpaint = load.load_controlnet_inpaint(
         settings.generate.model, nets, device=device, dtype=dtype, base=pipe
@@ -223,7 +249,7 @@ def rerenderer(
     from . import controls
 
     r = settings.rerender
-    led = led or controls.build(settings, device=device_and_dtype(settings)[0])
+    led = led or controls.build(settings, device=_at(settings)[0])
     controls.check_modes(inpaint, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]

@@ -21,6 +21,7 @@ _FREE = (
     "request.needs",
     "request.options",
     "request.preset",
+    "settings.run.low_memory",
     "settings.run.retries",
     "batch_sizes",
     "began_in",

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from .turns import wake
+
 Arrays = Sequence[np.ndarray]
 
 
@@ -48,6 +50,7 @@ class Depth:
     def __call__(self, images: Arrays, masks: Arrays) -> list[np.ndarray]:
         import torch
 
+        wake(self.model)
         inputs = self.processor(images=list(images), return_tensors="pt").to(self.model.device)
         with torch.inference_mode():
             near = self.model(**inputs).predicted_depth.float().cpu().numpy()
@@ -91,6 +94,7 @@ class Annotator:
         from PIL import Image
 
         out = []
+        wake(self.detector)
         for image in images:
             found = self.detector(
                 Image.fromarray(image),
@@ -115,6 +119,7 @@ class Segmentation:
     def __call__(self, images: Arrays, masks: Arrays) -> list[np.ndarray]:
         import torch
 
+        wake(self.model)
         inputs = self.processor(images=list(images), return_tensors="pt").to(self.model.device)
         with torch.inference_mode():
             out = self.model(**inputs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, deformable, detectors, second_look, side_by_side
+from . import batch, deformable, detectors, second_look, side_by_side, turns
 from .classes import ClassSpec, specs_of
 from .detectors import Answer
 from .shot import Detection, Shot, Skip
@@ -115,6 +115,7 @@ class Detector:
         def answers(part: list[Any]) -> list[dict[str, Answer]]:
             return detectors.ask_all(self.model, self.processor, part, list(phrases))
 
+        turns.wake(self.model)
         workers = side_by_side.workers(self.model.device, self.batch_size)
         parts = side_by_side.cut(images, self.batch_size, workers)
         with detectors.looking_once(self.model):

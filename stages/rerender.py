@@ -217,7 +217,7 @@ class Rerenderer:
 
         if self.pipe.vae.dtype != torch.float32:  # one that is changed to decode is no one else's
             return 1
-        return side_by_side.workers(self.pipe.device, self.batch_size)
+        return side_by_side.workers(self.pipe._execution_device, self.batch_size)
 
     def _call(self, jobs: list[_Job], shots: list[Shot], share: float) -> _Drawn:
         """One call of the pipeline. The windows of a turn share no pixel that is drawn, so that

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, side_by_side
+from . import batch, side_by_side, turns
 from .composite import square_box
 from .shot import Box, Shot, Skip
 
@@ -62,6 +62,7 @@ class Segmenter:
 
     def _mask(self, shots: list[Shot]) -> list[Shot]:
         views = [v for k, s in enumerate(shots) for v in self._views(k, s)]
+        turns.wake(self.model)
         found: list[list[tuple[np.ndarray, float]]] = [[] for _ in shots]
         workers = side_by_side.workers(self._device, self.batch_size)
         parts = side_by_side.cut(views, self.batch_size, workers)

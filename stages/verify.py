@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch
+from . import batch, turns
 from .classes import ClassSpec, competitors, specs_of
 from .composite import square_box
 from .shot import Detection, Shot, Skip
@@ -82,6 +82,7 @@ class Verifier:
         import torch
 
         rows = []
+        turns.wake(self.model)
         for start in range(0, len(crops), self.batch_size):
             inputs = self.processor(
                 text=texts,

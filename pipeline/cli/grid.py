@@ -61,7 +61,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
     metavar="DIR",
     help="Also write each picture, as soon as it is made, and grid.json.",
 )
-@apply("lora_dir", "device", "set", "json")
+@apply("lora_dir", "device", "low_memory", "set", "json")
 @errors
 def grid(
     classes: tuple[str, ...],
@@ -75,6 +75,7 @@ def grid(
     cells_dir: str | None,
     lora_dirs: tuple[str, ...],
     device: str | None,
+    low_memory: bool | None,
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -93,7 +94,8 @@ def grid(
     kind = _KINDS.get(Path(out).suffix.lower())
     if kind is None:
         raise click.UsageError(f"--out {out}: expected a name that ends in {', '.join(_KINDS)}")
-    overrides = {**parse_changes(changes), **({"run.device": device} if device else {})}
+    asked = {"run.device": device, "run.low_memory": low_memory}
+    overrides = {**parse_changes(changes), **{k: v for k, v in asked.items() if v}}
     usual = presets or ("mini",)
 
     def settings_of(preset: str, checkpoint: str | None) -> Settings:

@@ -24,6 +24,7 @@ _SETTING = {
     "retries": "run.retries",
     "batch_size": "run.batch_size",
     "device": "run.device",
+    "low_memory": "run.low_memory",
     "allow_pickle": "run.allow_pickle",
     "init_image": "generate.init_image",
     "prompt_strength": "generate.prompt_strength",

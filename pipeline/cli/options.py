@@ -186,6 +186,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
     "batch_size": click.option("--batch-size", type=int, help="Pictures a stage takes at once."),
     "device": click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."),
+    "low_memory": click.option(
+        "--low-memory",
+        is_flag=True,
+        default=None,
+        help="Slower, with only the models at work in a GPU's memory (a CPU's: the stage's).",
+    ),
     "allow_pickle": click.option(
         "--allow-pickle",
         is_flag=True,

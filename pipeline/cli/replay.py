@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="For a PICTURE that has A1111's parameters only: whose models draw it.",
 )
-@apply("device", "set", "json")
+@apply("device", "low_memory", "set", "json")
 @errors
 def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any) -> None:
     """Make the shots of a RUN again, or one PICTURE from what stands in its file.
@@ -59,6 +59,8 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     asked = bool(changes) or options["seed"] is not None
     if options["device"]:
         changes["run.device"] = options["device"]
+    if options["low_memory"]:
+        changes["run.low_memory"] = True
     if Path(target).is_dir():
         plan = plans.of_run(Path(target), shots)
     elif shots:

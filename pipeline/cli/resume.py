@@ -15,7 +15,7 @@ from .options import apply, errors
 @click.command()
 @click.argument("folder", metavar="RUN")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
-@apply("retry_failed", "batch_size", "dry_run", "json")
+@apply("retry_failed", "batch_size", "low_memory", "dry_run", "json")
 @engine_options
 @errors
 def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
@@ -44,7 +44,9 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     else:
         sections = ("generate", "detect", "segment", "rerender", "run")
         sizes = {name: {"batch_size": options["batch_size"]} for name in sections}
-        job = _with_sizes(job, sizes)
+        job = _with(job, sizes)
+    if options.pop("low_memory"):
+        job = _with(job, {"run": {"low_memory": True}})
     job.options.update(options)
     began = record.get("began_in")
     if began and os.path.isdir(began):
@@ -52,10 +54,10 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     carry_out(job)
 
 
-def _with_sizes(job: Any, sizes: dict[str, Any]) -> Any:
+def _with(job: Any, changes: dict[str, Any]) -> Any:
     from dataclasses import replace
 
     from ...configs.schema import check, merge
 
-    values = merge(job.settings.model_dump(mode="json"), sizes)
+    values = merge(job.settings.model_dump(mode="json"), changes)
     return replace(job, settings=check(values))

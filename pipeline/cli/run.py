@@ -19,7 +19,7 @@ _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "inver
 _BEGIN = ("init_image", "prompt_strength", "reference")
 _COMMON = (
     "format", "quality", "preset", "out", "fork", "retry_failed", "seed", "batch_size", "device",
-    "allow_pickle", "set", "dry_run", "json",
+    "low_memory", "allow_pickle", "set", "dry_run", "json",
 )  # fmt: skip
 _FILES = ("from_file", "copy_skipped", "sort_by_class")
 
