@@ -39,20 +39,29 @@ class Device:
 @dataclass(frozen=True)
 class Need:
     """A preset and this machine. `memory_gib`: advised for its models together, at their own size,
-    None where nothing is known of them; `missing`: models that are not on this disk; `broken`: why
-    the preset cannot be read."""
+    None where nothing is known of them; `low_gib`: the same with --low-memory; `missing`: models
+    that are not on this disk; `broken`: why the preset cannot be read."""
 
     preset: str
     memory_gib: float | None
     missing: tuple[str, ...]
     fits: bool | None
     broken: str = ""
+    low_gib: float | None = None
+    fits_low: bool | None = None
 
     def __str__(self) -> str:
         if self.broken:
             return self.broken
         size = f"{self.memory_gib:g} GiB" if self.memory_gib else "little memory"
         verdict = {True: "fits", False: "does not fit", None: "cannot be told"}[self.fits]
+        if self.fits is False and self.low_gib:
+            verdict = "fits with --low-memory" if self.fits_low else verdict
+            size = (
+                f"{self.low_gib:g} GiB; {size} without"
+                if self.fits_low
+                else (f"{size}; {self.low_gib:g} GiB with --low-memory")
+            )
         there = f"to fetch: {', '.join(self.missing)}" if self.missing else "all models are here"
         return f"{verdict} ({size}); {there}"
 
@@ -148,8 +157,24 @@ def refs(settings: Settings) -> list[str]:
     return list(dict.fromkeys(ref for ref in [*out, *drawing.refs(settings)] if ref))
 
 
-def need(preset: str, on: Device) -> Need:
-    """What a preset would need on a device.
+def together(settings: Settings, gpu: bool) -> list[list[str]]:
+    """The models that are in memory at a time with --low-memory: a GPU's, or a CPU's."""
+    from . import controls, drawing
+
+    refiner = [settings.refiner.model] if settings.refiner else []
+    base = [settings.generate.model, *(r for r in drawing.refs(settings) if r not in refiner)]
+    nets = [c.model for c in settings.leading]
+    maps = [c.annotator or controls.ANNOTATORS.get(c.kind, "") for c in settings.leading]
+    find = [settings.detect.model, settings.segment.model]
+    find += [settings.verify.model] if settings.verify else []
+    if gpu:
+        return [[*base, *nets], refiner, *([ref] for ref in (*find, *maps))]
+    return [[*base, *refiner], find, [*base, *nets, *maps]]
+
+
+def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
+    """What a preset would need on a device. `main_gib`: the main memory beside a GPU's, where what
+    is not at work waits with --low-memory; None: enough.
 
     In float32 (a CPU) models take twice what the catalogue advises, which is of float16.
     """
@@ -161,7 +186,8 @@ def need(preset: str, on: Device) -> Need:
         settings = load_settings(preset)
     except SettingsError as error:
         return Need(preset, None, (), None, f"cannot be read: {error}")
-    advised, missing, embedded = 0.0, [], True
+    advised: dict[str, float] = {}
+    missing, embedded = [], True
     by_repository = {e.repository: e for e in catalogue().values() if e.repository}
     for ref in refs(settings):
         try:
@@ -172,14 +198,22 @@ def need(preset: str, on: Device) -> Need:
             missing.append(ref)
         embedded = embedded and where == "embedded"
         entry = by_repository.get(ref) or catalogue().get(ref)
-        advised += (entry.memory_gib or 0) if entry else 0
+        advised[ref] = (entry.memory_gib or 0) if entry else 0
     if embedded:
-        return Need(preset, None, tuple(missing), True)
-    if not advised:
+        return Need(preset, None, tuple(missing), True, fits_low=True)
+    if not any(advised.values()):
         return Need(preset, None, tuple(missing), None)
-    advised *= 2 if on.dtype == "float32" else 1
-    fits = None if on.memory_gib is None else advised <= on.memory_gib
-    return Need(preset, advised, tuple(missing), fits)
+    gpu, each = on.name != "cpu", 2 if on.dtype == "float32" else 1
+    whole = each * sum(advised.values())
+    low = each * max(
+        sum(advised.get(ref, 0) for ref in dict.fromkeys(part)) for part in together(settings, gpu)
+    )
+    if on.memory_gib is None:
+        return Need(preset, whole, tuple(missing), None, low_gib=low)
+    room = not gpu or main_gib is None or whole <= main_gib
+    fits_low = low <= on.memory_gib and room
+    fits = whole <= on.memory_gib
+    return Need(preset, whole, tuple(missing), fits, low_gib=low, fits_low=fits_low)
 
 
 def report(asked: str = "auto") -> dict[str, Any]:
@@ -197,5 +231,5 @@ def report(asked: str = "auto") -> dict[str, Any]:
         "memory": {"gib": total, "available_gib": available, "cores": os.cpu_count()},
         "libraries": libraries(),
         "cache": cache(),
-        "presets": {name: need(name, on) for name in presets()},
+        "presets": {name: need(name, on, total) for name in presets()},
     }

@@ -37,6 +37,33 @@ def test_presets_fit_as_the_page_says(mini: Path, preset: str, gib: float, fits:
     assert need(preset, gpu(gib)).fits is fits
 
 
+@pytest.mark.parametrize(
+    ("preset", "gib", "low", "fits"),
+    [
+        ("sd15", 6, 5, True),
+        ("sd15", 4, 5, False),
+        ("sdxl", 12, 11, True),
+        ("sdxl-refined", 12, 11, True),
+        ("roads", 8, 11, False),
+    ],
+)
+def test_less_is_needed_with_low_memory(
+    mini: Path, preset: str, gib: float, low: float, fits: bool
+) -> None:
+    found = need(preset, gpu(gib), 32)
+    assert (found.fits, found.low_gib, found.fits_low) == (False, low, fits)
+    said = "fits with --low-memory (" if fits else f"GiB; {low} GiB with --low-memory)"
+    assert said in str(found)
+    assert need(preset, gpu(gib), 4).fits_low is False, "the others wait in main memory"
+
+
+def test_on_a_cpu_stages_take_turns_not_models(mini: Path) -> None:
+    cpu = Device("cpu", "", "float32", 14, 14)
+    found = need("sd15", cpu)
+    assert (found.memory_gib, found.low_gib, found.fits_low) == (16, 12, True)
+    assert need("mini", cpu).fits_low is True
+
+
 def test_float32_takes_twice_as_much(mini: Path) -> None:
     cpu = Device("cpu", "", "float32", 8, 8)
     half, whole = need("sd15", gpu(8)).memory_gib, need("sd15", cpu).memory_gib
