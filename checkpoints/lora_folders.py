@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -93,6 +94,24 @@ def sha256(path: str | os.PathLike[str]) -> str:
         entry["sha256"] = digest.hexdigest()
         _save()
     return str(entry["sha256"])
+
+
+def short_hash(path: str | os.PathLike[str]) -> str:
+    """A1111's hash of a LoRA, 12 hex digits: what its trainer wrote (sshs_model_hash), else
+    SHA-256 over the file's tensors without its header (sd-scripts' addnet hash, AutoV3)."""
+    written = (read(path).model_hash or "").lower()
+    if re.fullmatch(r"[0-9a-f]{12,64}", written):
+        return written[:12]
+    entry = _entry(Path(path))
+    if "tensors_sha256" not in entry:
+        digest = hashlib.sha256()
+        with Path(path).open("rb") as file:
+            file.seek(8 + int.from_bytes(file.read(8), "little"))
+            while part := file.read(1 << 20):
+                digest.update(part)
+        entry["tensors_sha256"] = digest.hexdigest()
+        _save()
+    return str(entry["tensors_sha256"])[:12]
 
 
 def cache_file() -> Path:

@@ -23,14 +23,16 @@ class InfotextError(ValueError):
 
 @dataclass(frozen=True)
 class Infotext:
-    """What the text says. `settings`: by dotted name; `model`: as A1111 names it; `inpainted`:
-    whether a picture was painted over, which the text does not hold."""
+    """What the text says. `settings`: by dotted name; `model`: as A1111 names it; `hashes`: A1111's
+    short ones, as `model` and `lora:name`; `inpainted`: whether a picture was painted over, which
+    the text does not hold."""
 
     prompt: str
     negative_prompt: str
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
     model: str = ""
+    hashes: dict[str, str] = field(default_factory=dict)
     inpainted: bool = False
 
 
@@ -84,8 +86,17 @@ def parse(text: str) -> Infotext:
         seed=seed % 2**32,
         settings=settings,
         model=facts.get("Model", ""),
+        hashes=_hashes(facts),
         inpainted=bool(painted or ("Denoising strength" in facts and "Hires upscale" not in facts)),
     )
+
+
+def _hashes(facts: dict[str, str]) -> dict[str, str]:
+    out = {"model": facts["Model hash"]} if facts.get("Model hash") else {}
+    for pair in facts.get("Lora hashes", "").split(","):
+        name, _, value = pair.strip().rpartition(": ")
+        out |= {f"lora:{name.strip()}": value} if name else {}
+    return out
 
 
 def _sampler(name: str, schedule: str) -> str:

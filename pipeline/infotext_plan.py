@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import pictures
+from . import hashes, pictures
 from .infotext import parse
 from .plans import Batch, Plan, ReplayError, Wanted
 
@@ -28,7 +28,10 @@ def of_picture(path: Path, preset: str) -> Plan | None:
         )
     settings = load_settings(preset, said.settings)
     shot = Shot(path.stem, Prompted(said.prompt, said.negative_prompt, said.seed), ())
-    model = f", not by {said.model}" if said.model else ""
+    now = hashes.of(settings, [said.prompt])
+    same = hashes.MODEL in now and now[hashes.MODEL] == said.hashes.get(hashes.MODEL)
+    model = f", not by {said.model}" if said.model and not same else ""
+    others = {k: v for k, v in said.hashes.items() if k != hashes.MODEL}
     return Plan(
         settings=settings.model_dump(mode="json"),
         needs=("generate",),
@@ -37,5 +40,8 @@ def of_picture(path: Path, preset: str) -> Plan | None:
         masks=None,
         checkpoints={},
         versions={},
-        notes=(f"A1111's parameters alone: drawn by {settings.generate.model}{model}",),
+        notes=(
+            f"A1111's parameters alone: drawn by {settings.generate.model}{model}",
+            *hashes.differences(others, now),
+        ),
     )

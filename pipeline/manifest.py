@@ -86,6 +86,7 @@ class RunFolder:
 
     Opening a folder that holds a run goes on with it: `done` has the shots whose lines are
     there. Its request and settings must be the same, else OtherSettings names what differs.
+    `hashes`: A1111's, for the pictures (see `hashes.of`).
     """
 
     def __init__(
@@ -96,13 +97,18 @@ class RunFolder:
         settings: Mapping[str, Any],
         checkpoints: Mapping[str, str] | None = None,
         output: Format | None = None,
+        hashes: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self.output = output or Format()
         made = {"request": request, "checkpoints": checkpoints or {}}
         made["versions"] = run_yaml.versions()
         self._files = ShotFiles(
-            self.path, settings=plain(settings), made=plain(made), output=self.output
+            self.path,
+            settings=plain(settings),
+            made=plain(made),
+            output=self.output,
+            hashes=hashes,
         )
         self._lock = threading.Lock()
         record = {"request": request, "settings": settings, "checkpoints": checkpoints or {}}

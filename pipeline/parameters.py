@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..configs.schema import merge
+from ..stages.prompt import parse
 from .rows import nested
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
 
 _SCHEDULES = ("Karras", "Exponential")
+_NO_MARKS = str.maketrans("", "", ":,")
+"""What A1111 leaves out of a LoRA's name, so that the list of hashes can be read."""
 
 
-def text(shot: Shot, settings: Mapping[str, Any]) -> str:
+def text(shot: Shot, settings: Mapping[str, Any], hashes: Mapping[str, str] | None = None) -> str:
     """The text of a drawn or re-rendered shot; "" for a photo as it came.
 
     `settings`: a run's, as plain values. Where several prompts were drawn from they are joined by
-    [SEP]. There are no hashes of models here: A1111's are of single files.
+    [SEP]. `hashes`: as `hashes.of` gives them; a model that is no single file has none.
     """
+    known = hashes or {}
     settings = merge(settings, nested(shot.settings))
     drawn = shot.status == "enhanced"
     stage = settings.get("rerender" if drawn else "generate")
@@ -44,7 +49,10 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
     if image is not None:
         facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"
     hosted = not drawn and getattr(shot.source, "prediction", None)
-    facts["Model"] = settings["generate"]["version" if hosted else "model"]
+    model = settings["generate"]["version" if hosted else "model"]
+    if "model" in known and not hosted:
+        facts["Model hash"], model = known["model"], Path(model).stem
+    facts["Model"] = model
     if drawn:
         facts |= {
             "Denoising strength": shot.metrics.get("strength", stage["strength"]),
@@ -55,6 +63,14 @@ def text(shot: Shot, settings: Mapping[str, Any]) -> str:
     if settings["generate"].get("clip_skip"):
         # diffusers counts the layers left out, A1111 the one that is read.
         facts["Clip skip"] = settings["generate"]["clip_skip"] + 1
+    names = dict.fromkeys(tag.name for prompt in prompts for tag in parse(prompt)[1])
+    said = [
+        f"{name.translate(_NO_MARKS)}: {known[key]}"
+        for name in names
+        if (key := f"lora:{name}") in known
+    ]
+    if said:
+        facts["Lora hashes"] = ", ".join(said)
     facts["Version"] = _version()
     lines = [" [SEP] ".join(dict.fromkeys(prompts))]
     if negative:

@@ -34,12 +34,14 @@ class ShotFiles:
         settings: Mapping[str, Any],
         made: Mapping[str, Any] | None = None,
         output: Format | None = None,
+        hashes: Mapping[str, str] | None = None,
     ) -> None:
         """`made`: what else run.yaml says (request, checkpoints, versions); without it pictures
-        hold no record to be replayed from."""
+        hold no record to be replayed from. `hashes`: A1111's, as `hashes.of` gives them."""
         self.path = path
         self.output = output or Format()
         self._settings, self._made = settings, {**(made or {}), "settings": settings}
+        self._hashes = dict(hashes or {})
 
     def write(self, shot: Shot) -> dict[str, Any]:
         """The shot's files written, and its line. A shot that cannot be encoded fails alone;
@@ -93,7 +95,7 @@ class ShotFiles:
             alpha=shot.alpha,
             icc_profile=shot.icc_profile,
             exif=shot.exif,
-            text=parameters.text(shot, self._settings) if final else "",
+            text=parameters.text(shot, self._settings, self._hashes) if final else "",
             lineage=said,
             xmp=lineage.xmp(shot, "" if output.exact else said) if final else b"",
         )

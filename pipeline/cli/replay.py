@@ -51,7 +51,7 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     pictures are others, and nothing but that is said.
     """
     from ...configs.schema import check
-    from .. import hosted, plans
+    from .. import hashes, hosted, plans
     from ..compare import differences
     from ..models import check_words, fingerprints
 
@@ -78,7 +78,8 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     for said in [*plan.notes, *(() if asked else differences(plan, checkpoints))]:
         show.warn(f"{said}: pixels may differ")
     place = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
-    compared = _make(plan, settings, place, checkpoints, target, quiet=options["as_json"])
+    short = hashes.of(settings, prompts)
+    compared = _make(plan, settings, place, checkpoints, short, target, quiet=options["as_json"])
     _say(compared, place, options["as_json"], changed=asked)
     if not asked and not all(one.equal for one in compared):
         raise SystemExit(1)
@@ -102,6 +103,7 @@ def _make(
     settings: Settings,
     place: Path,
     checkpoints: dict[str, str],
+    hashes: dict[str, str],
     target: str,
     *,
     quiet: bool,
@@ -135,6 +137,7 @@ def _make(
             settings=settings.model_dump(mode="json"),
             checkpoints=checkpoints,
             output=output,
+            hashes=hashes,
         )
         if set(plan.wanted) - set(folder.done):
             stages = Stages()

@@ -113,7 +113,7 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     With --fork a folder beside --out is taken where that one holds a run with other settings.
     Raises RunFolderError.
     """
-    from .. import manifest, run_yaml
+    from .. import hashes, manifest, run_yaml
     from ..lock import RunLock
     from ..models import fingerprints
 
@@ -140,7 +140,8 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
             manifest.sweep(path)
         except OSError as error:
             raise manifest.unwritable(path, error) from None
-        yield manifest.RunFolder(path, output=output, **parts)
+        short = hashes.of(job.settings, job.options.get("prompts", ()))
+        yield manifest.RunFolder(path, output=output, hashes=short, **parts)
 
 
 def absolute(given: str) -> str:
