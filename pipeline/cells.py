@@ -14,6 +14,7 @@ SAME = {
     "loras": "lora",
     "file_name": "name",
     "filename": "name",
+    "n_iter": "count",
     "cfg": "generate.cfg_scale",
     "guidance_scale": "generate.cfg_scale",
     "num_inference_steps": "generate.steps",

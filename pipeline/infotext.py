@@ -14,6 +14,7 @@ _FACT = re.compile(r'\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d+)\s*x\s*(\d+)")
 _NEGATIVE = "Negative prompt:"
 _NUMBERS = {"Steps": ("generate.steps", int), "CFG scale": ("generate.cfg_scale", float)}
+_UPSCALERS = ("latent", "lanczos")
 _HIRES = {"Hires upscale": "scale", "Denoising strength": "strength", "Hires steps": "steps"}
 
 
@@ -78,6 +79,8 @@ def parse(text: str) -> Infotext:
             ours: float(facts[t]) for t, ours in _HIRES.items() if _is_number(facts.get(t))
         }
         hires |= {"steps": int(hires["steps"]) or None} if "steps" in hires else {}
+        upscaler = facts.get("Hires upscaler", "").lower()
+        hires |= {"upscaler": upscaler} if upscaler in _UPSCALERS else {}
         settings["generate.hires"] = hires
     painted = {"Mask blur", "Inpaint area"} & set(facts)
     return Infotext(

@@ -46,7 +46,10 @@ def text(shot: Shot, settings: Mapping[str, Any], hashes: Mapping[str, str] | No
     else:
         facts["Sampler"] = stage["sampler"]
     facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
-    if image is not None:
+    hires = None if drawn else stage.get("hires")
+    if hires:  # A1111's is the size before it
+        facts["Size"] = f"{stage['width']}x{stage['height']}"
+    elif image is not None:
         facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"
     hosted = not drawn and getattr(shot.source, "prediction", None)
     model = settings["generate"]["version" if hosted else "model"]
@@ -59,6 +62,13 @@ def text(shot: Shot, settings: Mapping[str, Any], hashes: Mapping[str, str] | No
             "Mask blur": stage["mask_blur"],
             "Inpaint area": "Only masked",
             "Masked area padding": stage["padding"],
+        }
+    if hires:
+        facts |= {
+            "Denoising strength": hires["strength"],
+            "Hires upscale": hires["scale"],
+            **({"Hires steps": hires["steps"]} if hires["steps"] else {}),
+            "Hires upscaler": hires["upscaler"].capitalize(),
         }
     if settings["generate"].get("clip_skip"):
         # diffusers counts the layers left out, A1111 the one that is read.

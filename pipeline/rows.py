@@ -16,7 +16,9 @@ from .run import shot_seed
 if TYPE_CHECKING:
     from ..configs.schema import Settings
 
-GENERATE = ("steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength")
+GENERATE = (
+    "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
+)  # fmt: skip
 RERENDER = (
     "strength", "steps", "cfg_scale", "sampler", "negative_prompt", "width", "height",
     "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "min_structure",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from visuals.pipeline.cells import COLUMNS, SAME
 from visuals.pipeline.cli import main
@@ -281,3 +282,27 @@ def test_a_bad_row_stops_before_anything_is_made(
         for part in parts:
             assert part in result.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_a_row_has_its_own_hires_fix_and_its_parameters_say_so(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(
+        'class,seed,n_iter,width,height,hires\nmug,3,1,64,64,"{scale: 1.5, steps: 1}"\n'
+        "mug,3,1,64,64,\n"
+    )
+    out = tmp_path / "o"
+    words = ["--prompts", str(tmp_path / "p.csv"), "--seed", "1", *FEW[:2]]
+    result = visuals("generate", *words, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    one, two = (Image.open(out / "images" / f"mug-000{n}.png") for n in (1, 2))
+    assert (one.size, two.size) == ((96, 96), (64, 64))
+    said = one.info["parameters"]
+    assert "Size: 64x64" in said and "Hires upscale: 1.5, Hires steps: 1, Hires" in said
+    assert "Denoising strength: 0.7" in said and "Hires" not in two.info["parameters"]
+    info = PngInfo()
+    info.add_text("parameters", said)
+    one.save(tmp_path / "bare.png", pnginfo=info)
+    again = visuals("replay", str(tmp_path / "bare.png"), "--out", str(tmp_path / "a"))
+    assert again.exit_code == 0 and "1 of 1 are equal" in again.stderr, again.output
+    (tmp_path / "p.csv").write_text("class,hires\nmug,{scale: 9}\n")
+    wrong = visuals("generate", *words, "--out", str(tmp_path / "b"))
+    assert wrong.exit_code == 2 and "line 2: generate.hires.scale 9" in wrong.stderr
