@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import models
+from .devices import device_and_dtype
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
@@ -18,7 +18,7 @@ def captioner(settings: Settings) -> Captioner:
     from ..training.caption import Captioner
 
     c = settings.caption
-    device, dtype = models.device_and_dtype(settings)
+    device, dtype = device_and_dtype(settings)
     _quiet()
     model, processor = load.load_captioner(c.model, device=device, dtype=dtype)
     return Captioner(

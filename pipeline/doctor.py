@@ -71,7 +71,7 @@ def device(asked: str = "auto") -> Device:
     import torch
 
     from ..configs.schema import load_settings
-    from .models import device_and_dtype
+    from .devices import device_and_dtype
 
     name, dtype = device_and_dtype(load_settings("mini", {"run.device": asked}))
     if asked != "auto":

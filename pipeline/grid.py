@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..configs.schema import Settings
+    from ..stages.shot import Shot
     from .run import Stages
 
 AXES = ("preset", "checkpoint", "prompt", "lora", "seed")
@@ -157,7 +158,7 @@ def draw(
     settings_of: Callable[[str, str | None], Settings],
     build: Callable[[Settings], Stages],
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-    drawn: Callable[[int, Any], None] = lambda number, picture: None,
+    drawn: Callable[[int, Shot, Settings], None] = lambda number, shot, settings: None,
 ) -> list[Any]:
     """A picture uint8 (H, W, 3) for each cell, or the text of why there is none.
 
@@ -166,6 +167,7 @@ def draw(
     """
     from ..stages.shot import Prompted, Shot
     from . import wildcards
+    from .run import run_shots
 
     out: list[Any] = [None] * len(cells)
     by_model: dict[tuple[str, str | None], list[int]] = {}
@@ -175,25 +177,27 @@ def draw(
     for (preset, checkpoint), numbers in by_model.items():
         settings = settings_of(preset, checkpoint)
         stages = build(settings)
-        assert stages.generate is not None
-        size = settings.run.batch_size
-        for k in range(0, len(numbers), size):
-            chunk = numbers[k : k + size]
-            shots = []
-            for n in chunk:
-                cell = cells[n]
-                text = cell["lora"].put(cell["prompt"] or settings.generate.prompt)
-                source = Prompted(text, settings.generate.negative_prompt, cell["seed"])
-                shots.append(Shot(id=f"cell-{n:04d}", source=source, classes=()))
-            shots = wildcards.drawn(shots, wildcards.of(settings))
-            for n, shot in zip(chunk, stages.generate(shots), strict=True):
-                why = shot.failure or shot.reason
-                out[n] = shot.image if shot.image is not None else (why.message if why else "")
-                drawn(n, out[n])
-            done += len(chunk)
+        shots = []
+        for n in numbers:
+            cell = cells[n]
+            text = cell["lora"].put(cell["prompt"] or settings.generate.prompt)
+            source = Prompted(text, settings.generate.negative_prompt, cell["seed"])
+            shots.append(Shot(id=f"cell-{n:04d}", source=source, classes=()))
+        shots = wildcards.drawn(shots, wildcards.of(settings))
+        made = run_shots(shots, stages, batch_size=settings.run.batch_size)
+        for n, shot in zip(numbers, made, strict=True):
+            out[n] = picture(shot)
+            drawn(n, shot, settings)
+            done += 1
             progress("generate", done, len(cells))
-        del stages
+        del stages, made
     return out
+
+
+def picture(shot: Shot) -> Any:
+    """What a cell shows: its picture uint8 (H, W, 3), or the text of why there is none."""
+    why = shot.failure or shot.reason
+    return shot.image if shot.image is not None else (why.message if why else "")
 
 
 def sheet(pictures: Sequence[Any], columns: Sequence[str], rows: Sequence[str]) -> np.ndarray:

@@ -32,14 +32,15 @@ class Cells:
         record = {"columns": heads, "rows": sides, "cells": values}
         write(folder / NAME, json.dumps(record, ensure_ascii=False, indent=1).encode())
 
-    def put(self, number: int, picture: Any) -> None:
-        """Keep a cell: its picture uint8 (H, W, 3), or the text of why there is none."""
+    def put(self, number: int, picture: Any, **beside: Any) -> None:
+        """Keep a cell: its picture uint8 (H, W, 3), or the text of why there is none. `beside`:
+        what stands in its file, as `encode.png` takes it."""
         name = f"cell-{number:04d}.png"
         line: dict[str, Any] = {"cell": number, "file": name, "error": None}
         if isinstance(picture, str):
             line |= {"file": None, "error": picture}
         else:
-            write(self.folder / name, Format("png").encode(picture))
+            write(self.folder / name, Format("png").encode(picture, **beside))
         with (self.folder / LINES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 

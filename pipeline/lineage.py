@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..stages.shot import Shot
 
 KEY = "visuals"
+DRAWN = "trainedAlgorithmicMedia"
+"""The digital source type of what a model drew whole."""
 _TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -93,14 +95,17 @@ def masks_given(request: Mapping[str, Any]) -> bool:
 def xmp(shot: Shot, said: str = "") -> bytes:
     """The XMP packet of a finished shot's picture, with the record where one is given; b"" for a
     photo as it came."""
+    kind = _type(shot)
+    return packet(kind, said) if kind else b""
+
+
+def packet(kind: str, said: str = "") -> bytes:
+    """An XMP packet with a digital source type of IPTC's and, where one is given, a record."""
     from .. import __version__
 
-    kind = _type(shot)
-    if not kind:
-        return b""
     inner = f"\n<visuals:record>{escape(said)}</visuals:record>" if said else ""
-    packet = _PACKET.format(type=_TYPES + kind, tool=escape(f"visuals {__version__}"), record=inner)
-    return packet.encode()
+    tool = escape(f"visuals {__version__}")
+    return _PACKET.format(type=_TYPES + kind, tool=tool, record=inner).encode()
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -127,7 +132,7 @@ def read(path: str | Path) -> dict[str, Any]:
 def _type(shot: Shot) -> str:
     drawn = hasattr(shot.source, "prompt")
     if drawn:
-        return "trainedAlgorithmicMedia"
+        return DRAWN
     return "compositeWithTrainedAlgorithmicMedia" if shot.status == "enhanced" else ""
 
 

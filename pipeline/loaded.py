@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import classes, drawing, hosted, inputs, loras, models, wildcards
+from .devices import loading_place
 from .run import Stages, run_shots
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Models:
     def _stages(self, settings: Settings) -> Stages:
         """The loaded models with the words and numbers of these settings."""
         built: Any = self._built
-        device, dtype = models.device_and_dtype(settings)
+        device, dtype = loading_place(settings)
         specs = classes.specs(settings)
         verify = built.verify and _with(built.verify, classes=specs)
         threshold = settings.detect.box_threshold

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import classes, drawing, hosted, loras, wildcards
+from .devices import device_and_dtype, loading_place
 from .run import Stages
 from .varied import Varied
 
@@ -18,27 +19,6 @@ if TYPE_CHECKING:
     from ..configs.schema import Settings
 
 Tell = Callable[[str], None]
-
-
-class DeviceError(ValueError):
-    """A device that is not there; the message says got, expected, remedy."""
-
-
-def device_and_dtype(settings: Settings) -> tuple[str, Any]:
-    """`auto` is the first GPU, else Apple's, else the CPU; float16 on a GPU, float32 elsewhere."""
-    import torch
-
-    device, name = settings.run.device, settings.run.dtype
-    if device == "auto":
-        apple = "mps" if torch.backends.mps.is_available() else "cpu"
-        device = "cuda" if torch.cuda.is_available() else apple
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(
-            f"device {device!r}: this machine shows no GPU to torch; set --device cpu"
-        )
-    if name == "auto":
-        name = "float16" if device.startswith("cuda") else "float32"
-    return device, getattr(torch, name)
 
 
 def build_stages(
@@ -64,18 +44,12 @@ def build_stages(
     return _loaded(settings, needs, tell)
 
 
-def _at(settings: Settings) -> tuple[str, Any]:
-    """Where models are loaded to, and their dtype."""
-    device, dtype = device_and_dtype(settings)
-    return "cpu" if settings.run.low_memory else device, dtype
-
-
 def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     import torch
 
     from ..checkpoints import load
 
-    device, dtype = _at(settings)
+    device, dtype = loading_place(settings)
     _quiet()
     parts: dict[str, Any] = {}
     pipe = None
@@ -221,7 +195,7 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     """The ControlNet inpainting pipeline that shares the components of a loaded `pipe`."""
     from ..checkpoints import load
 
-    device, dtype = _at(settings)
+    device, dtype = loading_place(settings)
     nets = [c.model for c in settings.leading]
     inpaint = load.load_controlnet_inpaint(
         settings.generate.model, nets, device=device, dtype=dtype, base=pipe
@@ -249,7 +223,7 @@ def rerenderer(
     from . import controls
 
     r = settings.rerender
-    led = led or controls.build(settings, device=_at(settings)[0])
+    led = led or controls.build(settings, device=loading_place(settings)[0])
     controls.check_modes(inpaint, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,9 @@ from .options import apply, errors, parse_changes
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
+    from ...stages.shot import Shot
+    from ..grid import Plan
+    from ..grid_cells import Cells
 
 
 _KINDS: dict[str, Literal["png", "jpeg", "webp"]] = {
@@ -86,6 +90,7 @@ def grid(
     """
     from .. import grid as grids
     from .. import grid_cells as files
+    from .. import lineage
     from ..encode import Format
     from ..models import build_stages, check_words
     from ..pictures import write
@@ -128,11 +133,10 @@ def grid(
             return build_stages(settings, ("generate",), tell=bars.say)
 
         kept = files.Cells(Path(cells_dir), plan) if cells_dir else None
-        drawn = grids.draw(
-            plan.cells, settings_of, build, bars.update, kept.put if kept else lambda n, p: None
-        )
+        keep = _keeper(kept, plan) if kept else lambda n, s, of: None
+        drawn = grids.draw(plan.cells, settings_of, build, bars.update, keep)
     picture = grids.sheet(drawn, *files.headings(plan))
-    write(Path(out), Format(kind).encode(picture))
+    write(Path(out), Format(kind).encode(picture, xmp=lineage.packet(lineage.DRAWN)))
     missing = sum(isinstance(cell, str) for cell in drawn)
     if as_json:
         cells = [{**cell, "lora": str(cell["lora"])} for cell in plan.cells]
@@ -142,3 +146,29 @@ def grid(
         click.echo(f"grid      {out}")
     if missing == len(drawn):
         raise SystemExit(1)
+
+
+def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
+    """What writes each cell with how it was made."""
+    from .. import grid as grids
+    from .. import hashes, lineage, models, parameters, run_yaml
+
+    known: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
+
+    def keep(number: int, shot: Shot, settings: Settings) -> None:
+        if id(settings) not in known:
+            words = [w.put(text) for w in plan.values["lora"] for text in plan.values["prompt"]]
+            made = {
+                "request": {"command": "grid", "needs": ["generate"]},
+                "settings": settings.model_dump(mode="json"),
+                "checkpoints": models.fingerprints(settings, words),
+                "versions": run_yaml.versions(),
+            }
+            known.clear()
+            known[id(settings)] = made, hashes.of(settings, words)
+        made, short = known[id(settings)]
+        text = parameters.text(shot, made["settings"], short)
+        beside = {"text": text, "lineage": lineage.record(shot, made), "xmp": lineage.xmp(shot)}
+        kept.put(number, grids.picture(shot), **beside)
+
+    return keep

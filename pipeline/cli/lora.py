@@ -94,12 +94,13 @@ def _record(file: LoraFile) -> dict[str, Any]:
 
 
 def _hashes(file: LoraFile) -> dict[str, str | None]:
-    """Of the file; `auto_v2`, A1111's and Civitai's short one; `sshs_model_hash` of the weights
-    alone, as kohya wrote it, whose first 12 digits A1111 puts into pictures."""
+    """Of the file; `auto_v2`, A1111's and Civitai's short one; `auto_v3` of the weights alone, as
+    A1111 puts it into pictures; `sshs_model_hash`, the same in full where its trainer wrote it."""
     from ...checkpoints import lora_folders
 
     whole = lora_folders.sha256(file.path)
-    return {"sha256": whole, "auto_v2": whole[:10], "sshs_model_hash": file.model_hash}
+    short = {"auto_v2": whole[:10], "auto_v3": lora_folders.short_hash(file.path)}
+    return {"sha256": whole, **short, "sshs_model_hash": file.model_hash}
 
 
 def _plain(value: Any) -> str:

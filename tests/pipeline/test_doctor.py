@@ -107,3 +107,23 @@ def test_every_model_of_the_presets_is_in_the_catalogue() -> None:
         assert set(doctor.refs(load_settings(preset))) <= known, preset
     lora = load_settings("sdxl-fast").generate.base_loras[0]
     assert CATALOG["lightning-sdxl"].files == (lora.weight_name,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("foo", "expected auto, cpu, cuda, cuda:1 or mps"),
+        ("cuda:x", "expected auto, cpu"),
+        ("meta", "expected auto, cpu"),
+        ("cuda:64", "shows no GPU" if not torch.cuda.is_available() else "expected cuda:0 to"),
+        *([] if torch.backends.mps.is_available() else [("mps", "torch sees none here")]),
+    ],
+)
+def test_a_device_that_is_not_there_is_a_sentence(
+    mini: Path, tmp_path: Path, asked: str, said: str
+) -> None:
+    for words in (["doctor"], ["generate", "--class", "mug", "--out", str(tmp_path / "o")]):
+        result = CliRunner().invoke(main, [*words, "--device", asked])
+        assert result.exit_code == 2 and f"device {asked!r}: " in result.stderr, result.output
+        assert said in result.stderr
+    assert doctor.device("cpu:1").name == "cpu", "a CPU is one"

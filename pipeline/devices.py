@@ -1,0 +1,62 @@
+"""Settings to the device and the numbers that models run in. Loads no model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..configs.schema import Settings
+
+KINDS = ("cpu", "cuda", "mps", "xpu")
+
+
+class DeviceError(ValueError):
+    """A device that is not there; the message says got, expected, remedy."""
+
+
+def device_and_dtype(settings: Settings) -> tuple[str, Any]:
+    """`auto` is the first GPU, else Apple's, else the CPU; float16 on a GPU, float32 elsewhere.
+
+    Raises DeviceError.
+    """
+    import torch
+
+    device, name = settings.run.device, settings.run.dtype
+    if device == "auto":
+        apple = "mps" if torch.backends.mps.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else apple
+    device = _there(device)
+    if name == "auto":
+        name = "float16" if device.startswith("cuda") else "float32"
+    return device, getattr(torch, name)
+
+
+def loading_place(settings: Settings) -> tuple[str, Any]:
+    """Where models are loaded to, and their dtype: with run.low_memory they wait there."""
+    device, dtype = device_and_dtype(settings)
+    return "cpu" if settings.run.low_memory else device, dtype
+
+
+def _there(device: str) -> str:
+    """A device that torch has, as it calls it."""
+    import torch
+
+    kind, colon, number = device.partition(":")
+    if kind not in KINDS or (colon and not number.isdecimal()):
+        raise DeviceError(
+            f"device {device!r}: expected auto, cpu, cuda, cuda:1 or mps; set --device"
+        )
+    if kind == "cpu":
+        return "cpu"
+    if not getattr(torch, kind).is_available():
+        raise DeviceError(
+            f"device {device!r}: this machine shows no GPU to torch; set --device cpu"
+            if kind == "cuda"
+            else f"device {device!r}: torch sees none here; set --device auto"
+        )
+    count = getattr(torch, kind).device_count()
+    if colon and int(number) >= count:
+        raise DeviceError(
+            f"device {device!r}: expected {kind}:0 to {kind}:{count - 1}; set --device {kind}"
+        )
+    return device
