@@ -26,9 +26,9 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be loaded; the message says got, expected, remedy."""
 
 
-def _found(ref: str | os.PathLike[str], load: Any) -> Any:
-    """Call `load(path, local_files_only)`; failures become one sentence. A pinned model is loaded
-    from its verified files (see `pull.place`)."""
+def found(ref: str | os.PathLike[str], load: Any) -> Any:
+    """What `load(path, local_files_only)` gives; failures become one sentence. A pinned model
+    is loaded from its verified files (see `pull.place`)."""
     from safetensors import SafetensorError
 
     path = place(ref)
@@ -61,8 +61,8 @@ def load_text_to_image(
     import torch
 
     dtype = dtype or torch.float32
-    other = None if vae is None else _found(vae, lambda p, here: autoencoder(p, here, dtype))
-    pipe = _found(ref, lambda p, here: pipelines.text_to_image(p, here, dtype, other)).to(device)
+    other = None if vae is None else found(vae, lambda p, here: autoencoder(p, here, dtype))
+    pipe = found(ref, lambda p, here: pipelines.text_to_image(p, here, dtype, other)).to(device)
     pipelines.lay_out(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -73,12 +73,12 @@ def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
     from transformers import CLIPTokenizer
 
     def load(path: str, local: bool) -> Any:
-        found = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
-        if len(found) < 256:  # transformers 5 makes one of no words where it finds no file
+        words = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
+        if len(words) < 256:  # transformers 5 makes one of no words where it finds no file
             raise OSError("no tokenizer there")
-        return found
+        return words
 
-    return _found(ref, load)
+    return found(ref, load)
 
 
 def load_refiner(
@@ -88,7 +88,7 @@ def load_refiner(
     import torch
 
     dtype = dtype or torch.float32
-    pipe = _found(ref, lambda p, here: pipelines.refiner(p, here, dtype, base)).to(device)
+    pipe = found(ref, lambda p, here: pipelines.refiner(p, here, dtype, base)).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -97,7 +97,7 @@ def fuse_lora(
     pipe: Any, ref: str | os.PathLike[str], *, weight_name: str | None = None, scale: float = 1.0
 ) -> None:
     """Add a LoRA to a pipeline's weights for good."""
-    _found(ref, lambda p, here: pipelines.fuse(pipe, p, here, weight_name, scale))
+    found(ref, lambda p, here: pipelines.fuse(pipe, p, here, weight_name, scale))
 
 
 def attach_ip_adapter(
@@ -110,7 +110,7 @@ def attach_ip_adapter(
             pipe, path, local, subfolder=subfolder, weight_name=weight_name, scale=scale
         )
 
-    _found(ref, load)
+    found(ref, load)
 
 
 def load_controlnet_inpaint(
@@ -132,7 +132,7 @@ def load_controlnet_inpaint(
     def load(path: str, local: bool) -> Any:
         return pipelines.controlnet(path, local, kind, base)
 
-    nets = {r: _found(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
+    nets = {r: found(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
     for net in nets.values():
         pipelines.lay_out(net)
     union = any(pipelines.is_union(net) for net in nets.values())
@@ -181,73 +181,8 @@ def _family(
             return loaded
         return families.load(path, classes, role, local=local)
 
-    model, processor = _found(ref, load)
+    model, processor = found(ref, load)
     return model.to(device).eval(), processor
-
-
-def load_depth(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
-    """(model, processor) of a depth estimator (DPT, Depth Anything …), in float32."""
-    import torch
-    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
-
-    def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = AutoModelForDepthEstimation.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
-        return model, AutoImageProcessor.from_pretrained(path, local_files_only=local)
-
-    model, processor = _found(ref, load)
-    return model.to(device).eval(), processor
-
-
-def load_semantic(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any, Any]:
-    """(model, processor, palette uint8 (classes, 3)) of a semantic segmenter for ADE20K."""
-    import numpy as np
-    import torch
-    from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
-
-    aux = _aux("seg")
-
-    def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = AutoModelForSemanticSegmentation.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
-        return model, AutoImageProcessor.from_pretrained(path, local_files_only=local)
-
-    model, processor = _found(ref, load)
-    palette = np.array(aux.util.ade_palette(), np.uint8)
-    return model.to(device).eval(), processor, palette
-
-
-ANNOTATORS = {
-    "hed": "HEDdetector",
-    "softedge": "PidiNetDetector",
-    "lineart": "LineartDetector",
-    "normal": "NormalBaeDetector",
-}
-"""The class of controlnet-aux that makes each kind of map."""
-
-
-def load_annotator(kind: str, ref: str | os.PathLike[str], *, device: str = "cpu") -> Any:
-    """The preprocessor of controlnet-aux for a kind of control map."""
-    aux = _aux(kind)
-
-    def load(path: str, local: bool) -> Any:
-        return getattr(aux, ANNOTATORS[kind]).from_pretrained(path)
-
-    return _found(ref, load).to(device)
-
-
-def _aux(kind: str) -> Any:
-    try:
-        import controlnet_aux
-        import controlnet_aux.util
-    except ImportError:
-        raise CheckpointError(
-            f"control {kind!r} needs controlnet-aux, which is not installed: "
-            "pip install 'visuals[aux]', or use canny, depth, tile or inpaint"
-        ) from None
-    return controlnet_aux
 
 
 def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
@@ -261,7 +196,7 @@ def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[
         )
         return model, CLIPProcessor.from_pretrained(path, local_files_only=local)
 
-    model, processor = _found(ref, load)
+    model, processor = found(ref, load)
     return model.to(device).eval(), processor
 
 
@@ -278,7 +213,7 @@ def load_captioner(
         )
         return model, BlipProcessor.from_pretrained(path, local_files_only=local)
 
-    model, processor = _found(ref, load)
+    model, processor = found(ref, load)
     return model.to(device).eval(), processor
 
 

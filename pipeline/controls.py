@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..configs.schema import ControlSettings, Settings
+    from ..configs.schema import Settings
+    from ..configs.sections import ControlSettings
     from ..stages.condition import Control
 
 ANNOTATORS = {
@@ -67,7 +68,7 @@ def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
 
 def control(settings: ControlSettings, *, device: str = "cpu") -> Control:
     """What makes the maps of one ControlNet; loads its model, where it has one."""
-    from ..checkpoints import load
+    from ..checkpoints import annotators
     from ..stages import condition
 
     kind = settings.kind
@@ -79,7 +80,7 @@ def control(settings: ControlSettings, *, device: str = "cpu") -> Control:
         return condition.Inpaint()
     ref = settings.annotator or ANNOTATORS[kind]
     if kind == "depth":
-        return condition.Depth(*load.load_depth(ref, device=device))
+        return condition.Depth(*annotators.load_depth(ref, device=device))
     if kind == "seg":
-        return condition.Segmentation(*load.load_semantic(ref, device=device))
-    return condition.Annotator(load.load_annotator(kind, ref, device=device))
+        return condition.Segmentation(*annotators.load_semantic(ref, device=device))
+    return condition.Annotator(annotators.load_annotator(kind, ref, device=device))

@@ -26,6 +26,9 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
     if settings.run.low_memory:
         pipe.vae.enable_slicing()
         pipe.vae.enable_tiling()
+    else:  # a server may have it from a run with it
+        pipe.vae.disable_slicing()
+        pipe.vae.disable_tiling()
     for lora in g.base_loras:
         tell(f"loading {lora.model}")
         load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import gc
 import io
+import itertools
 import json
 import os
 import queue
@@ -90,13 +91,13 @@ def keep_models(step: Callable[[], None]) -> Callable[[], None]:
     """From here on in this process each loader keeps what it loaded last; the next call with the
     same arguments gets it back. `step` is called at each step of a U-Net that it loads. Returns a
     function that forgets them all."""
-    from ...checkpoints import load
+    from ...checkpoints import annotators, load
 
     kept: dict[str, tuple[Any, ...]] = {}
-    for name in LOADERS:
-        loader = getattr(load, name, None)
+    for module, name in itertools.product((load, annotators), LOADERS):
+        loader = vars(module).get(name)
         if loader is not None:
-            setattr(load, name, _last(name, loader, kept, step))
+            setattr(module, name, _last(name, loader, kept, step))
 
     def forget() -> None:
         kept.clear()

@@ -119,7 +119,7 @@ def test_the_whole_recipe_runs_resumes_and_makes_a_set_that_the_program_loads(
 ) -> None:
     from click.testing import CliRunner
 
-    from visuals.checkpoints import load
+    from visuals.checkpoints import annotators, load
     from visuals.checkpoints.recipe.__main__ import main
 
     args = ["--plan", "smoke", "--workdir", str(tmp_path), "--out", str(tmp_path / "mini")]
@@ -132,7 +132,7 @@ def test_the_whole_recipe_runs_resumes_and_makes_a_set_that_the_program_loads(
     image = pipe("mug", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3)
     load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny", "mini/controlnet-depth"])
-    load.load_depth("mini/depth")
+    annotators.load_depth("mini/depth")
     load.load_detector("mini/grounding-dino"), load.load_segmenter("mini/sam")
     assert (tmp_path / "mini" / "loras" / "ppzmini.safetensors").stat().st_size > 10_000
 
