@@ -31,10 +31,17 @@ def device_and_dtype(settings: Settings) -> tuple[str, Any]:
     return device, getattr(torch, name)
 
 
+def has_own_memory(device: str) -> bool:
+    """Whether a model that waits in main memory leaves room there; Apple's GPUs share it."""
+    return device not in ("cpu", "mps")
+
+
 def loading_place(settings: Settings) -> tuple[str, Any]:
-    """Where models are loaded to, and their dtype: with run.low_memory they wait there."""
+    """Where models are loaded to, and their dtype: with run.low_memory those of a GPU wait in main
+    memory."""
     device, dtype = device_and_dtype(settings)
-    return "cpu" if settings.run.low_memory else device, dtype
+    waits = settings.run.low_memory and has_own_memory(device)
+    return "cpu" if waits else device, dtype
 
 
 def _there(device: str) -> str:

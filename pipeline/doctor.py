@@ -181,6 +181,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
     from ..checkpoints import status
     from ..checkpoints.catalog import UnknownCheckpoint, catalogue
     from ..configs.schema import SettingsError, load_settings
+    from .devices import has_own_memory
 
     try:
         settings = load_settings(preset)
@@ -203,7 +204,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
         return Need(preset, None, tuple(missing), True, fits_low=True)
     if not any(advised.values()):
         return Need(preset, None, tuple(missing), None)
-    gpu, each = on.name != "cpu", 2 if on.dtype == "float32" else 1
+    gpu, each = has_own_memory(on.name), 2 if on.dtype == "float32" else 1
     whole = each * sum(advised.values())
     low = each * max(
         sum(advised.get(ref, 0) for ref in dict.fromkeys(part)) for part in together(settings, gpu)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import classes, drawing, hosted, loras, wildcards
-from .devices import device_and_dtype, loading_place
+from .devices import device_and_dtype, has_own_memory, loading_place
 from .run import Stages
 from .varied import Varied
 
@@ -37,7 +37,7 @@ def build_stages(
     from . import low_memory
 
     device, _ = device_and_dtype(settings)
-    if settings.run.low_memory and device != "cpu":
+    if settings.run.low_memory and has_own_memory(device):
         return low_memory.by_turns(_loaded(settings, needs, tell), Turns(device))
     if settings.run.low_memory and late:
         return low_memory.late(lambda names, say: _loaded(settings, names, say), needs, tell)
