@@ -14,8 +14,9 @@ import torch
 from visuals.checkpoints import load
 from visuals.stages import condition, economy
 from visuals.stages.generate import Generator
+from visuals.stages.inpaint import Controlled
 from visuals.stages.passes import Hires, Refiner
-from visuals.stages.rerender import Controlled, Rerenderer
+from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 from visuals.stages.turns import Turns, wake
 
