@@ -103,3 +103,40 @@ def test_a_preset_draws_offline(name: str, cache: Path, tmp_path: Path) -> None:
 
 def _there(cache: Path, repository: str) -> bool:
     return (cache / f"models--{repository.replace('/', '--')}").is_dir()
+
+
+_PEAK = """
+import resource, sys
+from visuals.pipeline.cli import main
+try:
+    main(sys.argv[1:], prog_name="visuals")
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_low_memory_takes_less_for_a_large_picture(cache: Path, tmp_path: Path) -> None:
+    """SD 1.5 at 768 px: beyond its VAE's 512, so that it is decoded in tiles."""
+    if not os.environ.get(SWITCH):
+        pytest.skip(f"two pictures of 768 px take minutes: set {SWITCH}=1")
+    if not Path("/proc/meminfo").exists() or _available() < 6:
+        pytest.skip("6 GiB are needed, and fewer are free")
+    name = load_settings("sd15").generate.model
+    if not _there(cache, name):
+        _helper().write(cache, [name], {})
+    place = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+    peaks = []
+    for low in ([], ["--low-memory"]):
+        words = [
+            "generate", "--preset", "sd15", "--class", "car", "--count", "1", *low, "--device",
+            "cpu", "--out", str(tmp_path / f"out{len(low)}"), "--set", "run.dtype=bfloat16",
+            "--set", "generate.steps=1", "--set", "generate.sampler=Euler",
+            "--set", "generate.width=768", "--set", "generate.height=768",
+        ]  # fmt: skip
+        command = [sys.executable, "-c", _PEAK, *words]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **place})
+        assert done.returncode == 0, done.stderr[-3000:]
+        peaks.append(int(done.stdout.split()[-1]) / 2**20)
+    print(f"\nsd15, 768 px: {peaks[0]:.1f} GiB, with --low-memory {peaks[1]:.1f} GiB")
+    assert peaks[1] < peaks[0] - 0.2
