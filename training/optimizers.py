@@ -25,7 +25,9 @@ def build(
     params = [{"params": list(some), "lr": rate} for some, rate in groups]
     lr, betas, decay = groups[0][1], (s.adam_beta1, s.adam_beta2), s.adam_weight_decay
     if s.optimizer_type == "AdamW":
-        return torch.optim.AdamW(params, lr=lr, betas=betas, weight_decay=decay, eps=s.adam_epsilon)
+        return torch.optim.AdamW(
+            params, lr=lr, betas=betas, weight_decay=decay, eps=s.adam_epsilon, fused=True
+        )
     if s.optimizer_type == "AdamW8bit":
         if not on_gpu:
             raise OptimizerError(
