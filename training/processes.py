@@ -1,7 +1,8 @@
 """Starts one command as several processes of one training. Knows no models and no settings.
 
-`accelerate launch --cpu --num_processes 2` starts one: its launcher of several processes is for
-GPUs (accelerate 1.x, commands/launch.py). What torchrun sets is set here.
+`accelerate launch --cpu --num_processes 2` starts one and tells it no number: its launcher of
+several processes is for GPUs, on CPUs it takes mpirun (accelerate 1.x, commands/launch.py). The
+number is read from its command line, and what torchrun sets is set here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 STOPPED, USAGE = 130, 2
@@ -110,7 +112,34 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def alone_by_mistake() -> bool:
-    """Whether `accelerate launch` was asked for several processes and started one, on a CPU."""
-    asked = "MASTER_ADDR" in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ
-    return asked and "WORLD_SIZE" not in os.environ
+def asked_by_accelerate() -> int | None:
+    """How many processes `accelerate launch` was asked for where it started this one alone, as it
+    does on a CPU; 1 where it did not, None where neither its command line nor its file says."""
+    set_by_it = "MASTER_ADDR" in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ
+    if not set_by_it or "WORLD_SIZE" in os.environ:
+        return 1
+    import psutil
+
+    try:
+        parent = psutil.Process().parent()
+        return _number_asked(parent.cmdline() if parent else [])
+    except psutil.Error:  # gone, or another user's
+        return None
+
+
+def _number_asked(words: Sequence[str]) -> int | None:
+    """Of `python …/accelerate launch --cpu --num_processes 2 …`; None for any other command."""
+    own = next((k for k, w in enumerate(words[:3]) if Path(w).stem.startswith("accelerate")), None)
+    if own is None:
+        return None
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    given = list(words[own + 1 :])
+    asked, _ = launch_command_parser().parse_known_args(given[given[:1] == ["launch"] :])
+    if (asked.num_machines or 1) > 1:  # which machine this is, it does not tell
+        return None
+    if asked.num_processes is None:
+        with contextlib.suppress(OSError, ValueError):
+            asked.num_processes = load_config_from_file(asked.config_file).num_processes
+    return asked.num_processes  # type: ignore[no-any-return]

@@ -52,13 +52,14 @@ def train(
     if resume:
         given["resume_from_checkpoint"] = "latest"
     settings = read_train_settings(config, given)
-    if num_processes > 1 and "WORLD_SIZE" not in os.environ:
-        raise SystemExit(processes.launch(_again(config, resume, changes, as_json), num_processes))
-    if processes.alone_by_mistake():
+    count = num_processes if num_processes > 1 else processes.asked_by_accelerate()
+    if count is None:
         show.warn(
-            "accelerate launch started one process: on a CPU it starts no more; "
-            "visuals train --num_processes 2 does"
+            "accelerate launch started one process of several, and does not tell of how many; "
+            "visuals train --num_processes 2 starts two"
         )
+    elif count > 1 and "WORLD_SIZE" not in os.environ:
+        raise SystemExit(processes.launch(_again(config, resume, changes, as_json), count))
     main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
     try:
         from ...training.lora import train_lora

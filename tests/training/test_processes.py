@@ -18,9 +18,21 @@ from small_trainings import small, write_photos
 from visuals.training import processes
 from visuals.training.lora import train_lora
 
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+
 
 @pytest.mark.slow
-def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([sys.executable], ["--num_processes", "2"]),
+        ([*ACCELERATE, "--cpu", "--num_processes", "2"], []),
+    ],
+    ids=["visuals", "accelerate"],
+)
+def test_two_processes_equal_one_at_twice_the_batch(
+    tmp_path: Path, mini: Path, before: list[str], after: list[str]
+) -> None:
     """Five pictures in batches of 4: in the second, one process has no picture."""
     photos = write_photos(tmp_path / "photos")
     changes = {"max_train_steps": 4, "text_encoder_lr": 5e-5, "snr_gamma": 5, "learning_rate": 1e-4}
@@ -29,7 +41,7 @@ def test_two_processes_equal_one_at_twice_the_batch(tmp_path: Path, mini: Path) 
     file = tmp_path / "two.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
     done = subprocess.run(
-        [sys.executable, "-m", "visuals", "train", str(file), "--num_processes", "2"],
+        [*before, "-m", "visuals", "train", str(file), *after],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -73,14 +85,42 @@ def test_a_mistake_is_told_once(tmp_path: Path) -> None:
     assert done.stderr.count("no folder") == 1 and "Traceback" not in done.stderr
 
 
-def test_accelerate_that_starts_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`accelerate launch --cpu --num_processes 2` sets an address, and starts one process."""
-    for name in ("WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"):
+OF_ACCELERATE = ("WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_MIXED_PRECISION")
+
+
+def test_accelerate_is_seen_by_what_it_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OF_ACCELERATE:
         monkeypatch.delenv(name, raising=False)
-    assert not processes.alone_by_mistake()
+    assert processes.asked_by_accelerate() == 1
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    assert not processes.alone_by_mistake()
+    assert processes.asked_by_accelerate() == 1
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    assert processes.alone_by_mistake()
+    assert processes.asked_by_accelerate() is None  # pytest's parent is no accelerate
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert not processes.alone_by_mistake()
+    assert processes.asked_by_accelerate() == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (["python", "/bin/accelerate", "launch", "--cpu", "--num_processes", "3", "-m", "x"], 3),
+        (["python", "/bin/accelerate-launch", "--cpu", "--num_processes=2", "x.py"], 2),
+        (["python", "-m", "accelerate.commands.launch", "--cpu", "--num-processes", "2", "x"], 2),
+        (["python", "/bin/accelerate", "launch", "--num_machines", "2", "--num_processes", "4",
+          "x.py", "--num_processes", "9"], None),
+        (["mpirun", "-n", "2", "python", "x.py"], None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_the_number_that_accelerate_was_asked_for(words: list[str], count: int | None) -> None:
+    assert processes._number_asked(words) == count
+
+
+def test_the_number_in_accelerates_file(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.yaml"
+    file.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\ndebug: false\n"
+        "mixed_precision: 'no'\nuse_cpu: true\nnum_processes: 4\n"
+    )
+    words = ["python", "/bin/accelerate", "launch", "--config_file", str(file), "-m", "visuals"]
+    assert processes._number_asked(words) == 4
