@@ -30,8 +30,16 @@ def unwritten(error: OSError, place: Path, last: Path | None) -> CannotWrite:
     """The sentence for a file that could not be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     what = "the disk is full" if full else (error.strerror or str(error))
-    kept = f"{last.name} is whole" if last else "no checkpoint was written yet"
     return CannotWrite(
-        f"cannot write to {place} ({what}); {kept}: make room, then go on with "
-        "resume_from_checkpoint: latest"
+        f"cannot write to {place} ({what}); {kept(last)}: make room, then {again(last)}"
     )
+
+
+def kept(last: Path | None) -> str:
+    """What is left of a training that ended with an error."""
+    return f"{last.name} is kept" if last else "no checkpoint was written yet"
+
+
+def again(last: Path | None) -> str:
+    """How to go on from there."""
+    return "go on with resume_from_checkpoint: latest" if last else "start again"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import optimizers, order, saving, state
-from .errors import Diverged, Stopped, unwritten
+from . import checkpointing, optimizers, order, state
+from .errors import Diverged, Stopped, again, kept
 from .loss import each, snr_weights
 from .stopping import Wish
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..configs.training import TrainSettings
     from .data import Data, Loader
     from .models import Models
-
-_RATES = ("lr", "initial_lr", "betas", "eps", "weight_decay")
 
 
 class Trainer:
@@ -62,29 +60,6 @@ class Trainer:
 
         return EMAModel(self.parameters.values(), decay=self.settings.ema_decay)
 
-    def resume(self, saved: state.Saved) -> None:
-        """Take up weights, optimizer, average, loss scale and step of a checkpoint."""
-        import torch
-
-        with torch.no_grad():
-            for name, value in self.parameters.items():
-                value.copy_(saved.tensors["weights"][name])
-        own = [{k: g[k] for k in _RATES if k in g} for g in self._groups]
-        self.optimizer.load_state_dict(saved.tensors["optimizer"])
-        for group, values in zip(self._groups, own, strict=True):
-            group.update(values)  # the settings' own, which may have been changed
-        if self.ema is not None and "ema" in saved.tensors:
-            self.ema.load_state_dict(saved.tensors["ema"])
-            self.ema.to(self.accelerator.device)
-        if self.accelerator.scaler is not None and "scaler" in saved.tensors:
-            self.accelerator.scaler.load_state_dict(saved.tensors["scaler"])
-        self.step = saved.step
-        optimizers.set_step(self.schedule, self.step)
-
-    @property
-    def _groups(self) -> Any:
-        return self.schedule.optimizer.param_groups
-
     def run(
         self,
         *,
@@ -112,7 +87,7 @@ class Trainer:
                         end_of_epoch(epoch + 1)
                     every = self.settings.checkpointing_steps
                     if stop or (every and (self.step % every == 0 or self.step == self.total)):
-                        self.save()
+                        checkpointing.save(self)
                     progress(self.step, self.total)
                     if self.step == self.total:
                         return
@@ -187,15 +162,14 @@ class Trainer:
 
     def _diverged(self, what: str) -> None:
         s = self.settings
-        kept = f"{self.last.name} is kept" if self.last else "no checkpoint was written yet"
         lower = [f"learning_rate (now {s.learning_rate:g})"]
         if s.optimizer_type == "Prodigy":
             lower = ["adam_weight_decay"]
         if s.mixed_precision == "fp16":
             lower.append("or set mixed_precision: bf16")
         raise Diverged(
-            f"{what} is not a number at step {self.step + 1}; {kept}: lower {' '.join(lower)}, "
-            "then go on with resume_from_checkpoint: latest"
+            f"{what} is not a number at step {self.step + 1}; {kept(self.last)}: lower "
+            f"{' '.join(lower)}, then {again(self.last)}"
         )
 
     @property
@@ -207,37 +181,6 @@ class Trainer:
         """The newest whole checkpoint."""
         there = state.checkpoints(self.folder)
         return there[-1] if there else None
-
-    def save(self) -> None:
-        """Write a checkpoint of this step; raises CannotWrite."""
-        self.accelerator.wait_for_everyone()
-        if not self.accelerator.is_main_process:
-            return
-        tensors: dict[str, Any] = {
-            "weights": {n: p.detach().cpu() for n, p in self.parameters.items()},
-            "optimizer": self.optimizer.state_dict(),
-        }
-        if self.ema is not None:
-            tensors["ema"] = self.ema.state_dict()
-        if self.accelerator.scaler is not None:
-            tensors["scaler"] = self.accelerator.scaler.state_dict()
-        try:
-            state.save(
-                self.folder,
-                self.step,
-                tensors=tensors,
-                about=self.about,
-                lora=saving.diffusers(self.models.parts),
-                limit=self.settings.checkpoints_total_limit,
-            )
-        except OSError as error:
-            raise unwritten(error, self.folder, self.last) from None
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What a resumption is compared with."""
-        settings = self.settings.model_dump(mode="json")
-        return {"settings": {**settings, "batch": self.size}, "data": self.data.identity}
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:

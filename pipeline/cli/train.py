@@ -107,7 +107,9 @@ def _close(done: Trained, as_json: bool) -> None:
         }
         click.echo(json.dumps(record, ensure_ascii=False))
         return
-    click.echo(f"{done.pictures} pictures, {done.epochs} epochs, {done.steps} steps", err=True)
+    counts = {"picture": done.pictures, "epoch": done.epochs, "step": done.steps}
+    many = [f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items()]
+    click.echo(", ".join(many), err=True)
     if held_out:
         click.echo(f"loss on held-out pictures: {held_out[0]:.4f} → {held_out[-1]:.4f}", err=True)
     click.echo(f"lora      {done.lora}")

@@ -134,6 +134,11 @@ def test_a_rate_may_be_lowered(data: Path, mini: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops(data: Path, mini: Path, tmp_path: Path) -> None:
+    wrong = small(data, tmp_path / "early", learning_rate=1e30, checkpointing_steps=None)
+    with pytest.raises(
+        Diverged, match=r"no checkpoint was written yet: lower .*, then start again"
+    ):
+        train_lora(wrong)
     settings = small(data, tmp_path, learning_rate=1e30, checkpointing_steps=1)
     with pytest.raises(Diverged, match=r"not a number at step 2; checkpoint-1 is kept: lower lea"):
         train_lora(settings)
@@ -149,7 +154,7 @@ def test_a_full_disk_keeps_what_was_whole(data: Path, mini: Path, tmp_path: Path
     held = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(CannotWrite, match=r"disk is full\); checkpoint-2 is whole: make room"):
+        with pytest.raises(CannotWrite, match=r"disk is full\); checkpoint-2 is kept: make room"):
             train_lora(
                 small(
                     data,

@@ -1,0 +1,161 @@
+"""A trainer with the files that it leaves: log, held-out loss, LoRAs, pictures, curve."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import files, labels, log, saving, validation
+from .errors import CannotWrite, unwritten
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Trained:
+    """What a training left. `lora`: kohya's file; `losses` and `held_out`: (step, value)."""
+
+    folder: Path
+    lora: Path
+    diffusers: Path
+    steps: int
+    epochs: int
+    pictures: int
+    losses: list[tuple[float, float]] = field(default_factory=list)
+    held_out: list[tuple[float, float]] = field(default_factory=list)
+    curve: Path | None = None
+    grid: Path | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+class Job:
+    """One training, told to its files as it goes on. `using`: a tracker's name, or None."""
+
+    def __init__(self, trainer: Trainer, using: str | None) -> None:
+        self.trainer, self.settings = trainer, trainer.settings
+        self.folder, self.started = trainer.folder, time.time()
+        self.samples = self.folder / "samples"
+        self.main = trainer.accelerator.is_main_process
+        self.log = log.Log(self.folder / "log.jsonl", trainer.step) if self.main else None
+        if self.main:
+            self._record()
+        if using:
+            trainer.accelerator.init_trackers(
+                "train", config=None, init_kwargs={"wandb": {"name": self.settings.name}}
+            )
+
+    def _record(self) -> None:
+        """`train.yaml`: the settings as they were understood; it can be trained from again."""
+        import yaml
+
+        values = self.settings.model_dump(mode="json")
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        files.write(self.folder / "train.yaml", text.encode())
+
+    def run(self, progress: Progress) -> Trained:
+        trainer = self.trainer
+        try:
+            if trainer.step == 0:
+                self._measure(0)
+            trainer.run(
+                told=self._told,
+                end_of_epoch=self._end_of_epoch,
+                progress=lambda step, total: progress("train", step, total),
+            )
+            return self._finish()
+        except CannotWrite:
+            raise
+        except OSError as error:
+            raise unwritten(error, self.folder, trainer.last) from None
+        finally:
+            self._close()
+
+    def _told(self, **values: Any) -> None:
+        plain = {k: v for k, v in values.items() if k not in ("step", "epoch")}
+        self.trainer.accelerator.log(plain, step=values["step"])
+        if self.log is not None:
+            self.log.add(**values)
+        every = self.settings.validation_steps
+        if every and values["step"] % every == 0:
+            self._measure(values["epoch"])
+
+    def _measure(self, epoch: int) -> None:
+        """The loss on the held-out pictures, into the log."""
+        trainer = self.trainer
+        if not self.main or not trainer.data.held_out:
+            return
+        with trainer.averaged():
+            value = validation.held_out_loss(
+                trainer.models, trainer.loader, trainer.data.held_out, trainer.accelerator
+            )
+        trainer.accelerator.log({"val_loss": value}, step=trainer.step)
+        if self.log is not None:
+            self.log.add(step=trainer.step, epoch=epoch, val_loss=value)
+
+    def _end_of_epoch(self, epoch: int) -> None:
+        """What an epoch leaves: the loss, the LoRA, pictures."""
+        s, trainer = self.settings, self.trainer
+        if not self.main:
+            return
+        last = trainer.step == trainer.total
+        if last or not (s.validation_steps and trainer.step % s.validation_steps == 0):
+            self._measure(epoch)
+        with trainer.averaged():
+            if s.save_every_n_epochs and epoch % s.save_every_n_epochs == 0 and not last:
+                self._save(f"{s.name}-{epoch:06d}", epoch)
+            if s.validation_prompts and (epoch % s.validation_epochs == 0 or last):
+                validation.draw(s, trainer.models, trainer.accelerator, self.samples, epoch)
+
+    def _save(self, name: str, epoch: int) -> Path:
+        """Write the LoRA as kohya does."""
+        path = self.folder / f"{name}.safetensors"
+        about = labels.labels(self.trainer, epoch=epoch, started=self.started)
+        models = self.trainer.models
+        tensors = saving.kohya(
+            models.parts,
+            self.settings.save_precision,
+            unet_name=models.unet_name,
+            xl=models.is_xl,
+        )
+        saving.write(path, tensors, {**about, "ss_output_name": name})
+        return path
+
+    def _finish(self) -> Trained:
+        s, trainer = self.settings, self.trainer
+        path, other = self.folder / f"{s.name}.safetensors", self.folder / saving.DIFFUSERS_NAME
+        sheet = None
+        if self.main:
+            with trainer.averaged():
+                self._save(s.name, trainer.epochs)
+                tensors = saving.diffusers(trainer.models.parts, s.save_precision)
+            saving.write(other, tensors, {"format": "pt"}, hashes=False)
+            sheet = validation.grid(s, self.samples, trainer.epochs)
+        trainer.accelerator.wait_for_everyone()
+        return Trained(
+            folder=self.folder,
+            lora=path,
+            diffusers=other,
+            steps=trainer.total,
+            epochs=trainer.epochs,
+            pictures=len(trainer.data.learned),
+            losses=self.log.points("loss") if self.log else [],
+            held_out=self.log.points("val_loss") if self.log else [],
+            curve=self.folder / "loss.png",
+            grid=sheet,
+            problems=trainer.data.problems,
+        )
+
+    def _close(self) -> None:
+        if self.log is None:
+            return
+        with contextlib.suppress(OSError):  # of a full disk, which is told already
+            loss, held_out = self.log.points("loss"), self.log.points("val_loss")
+            log.curve(loss, held_out, self.folder / "loss.png")
+            self.log.close()
