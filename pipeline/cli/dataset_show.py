@@ -31,6 +31,7 @@ class Bar:
     """A progress bar on stderr from the first word on, with the remaining time; `quiet`: none."""
 
     def __init__(self, text: str, *, quiet: bool = False) -> None:
+        self.text = text
         self._progress = show.progress(quiet=quiet)
         self._task = self._progress.add_task(text, total=None)
 
@@ -46,6 +47,8 @@ class Bar:
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
+        for listener in show.LISTENERS:
+            listener("stage", stage=self.text, done=done, total=total)
         self._progress.start()
         self._progress.update(self._task, completed=done, total=total)
 

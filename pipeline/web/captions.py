@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ...training.dataset import Dataset, Item
-from . import datasets, panels, runs, verdicts
+from . import datasets, describing, panels, runs, verdicts
 from .create import QUICK
 from .jobs import Desk
 
@@ -43,6 +43,12 @@ def section(blocks: gr.Blocks, shown: gr.Tab, desk: Desk) -> Parts:
     )  # fmt: skip
     put = gr.Button("Put it before every caption", size="sm", elem_id="train-put")
     said = gr.HTML(padding=False, elem_id="train-said")
+    command = gr.Textbox(
+        label="The same on the command line", interactive=False, lines=1, max_lines=4,
+        buttons=["copy"], elem_classes="command", visible=False, elem_id="train-data-command",
+        render=False,
+    )  # fmt: skip
+    described = describing.section(desk, data, tag, said, command)
     find = gr.Textbox(
         label="Captions", placeholder="only those with these words", max_length=200,
         elem_id="train-find",
@@ -67,10 +73,7 @@ def section(blocks: gr.Blocks, shown: gr.Tab, desk: Desk) -> Parts:
         back = gr.Button("Previous", min_width=90, interactive=False)
         where = gr.HTML(padding=False, min_width=110, elem_id="train-where")
         on = gr.Button("Next", min_width=90, interactive=False, elem_id="train-next")
-    command = gr.Textbox(
-        label="The same on the command line", interactive=False, lines=1, max_lines=4,
-        buttons=["copy"], elem_classes="command", visible=False, elem_id="train-data-command",
-    )  # fmt: skip
+    command.render()
     table = [*rows, *photos, *boxes, where, back, on, page, names, pictures]
 
     def listed(text: str | None, words: str, wanted: int) -> list[Any]:
@@ -154,6 +157,7 @@ def section(blocks: gr.Blocks, shown: gr.Tab, desk: Desk) -> Parts:
     put.click(tagged, [data, tag], [said, command], **QUICK).then(
         listed, [*seen, page], table, **QUICK
     )
+    described(listed, [*seen, page], table)
     make.click(exported, [run, tag], [data, said, command], queue=False, api_visibility="private")
     for k, box in enumerate(boxes):
         for event in (box.blur, box.submit):

@@ -22,6 +22,7 @@ VERBS = {
     "rerender": "Re-rendering",
     "encode": "Encoding",
     "train": "Training",
+    "captioning": "Captioning",
 }
 _SAID = {
     "queued": "Waiting",
