@@ -16,7 +16,8 @@ from . import options
 @click.option("--only", type=click.Choice(["look", "caches"]), help="One of the two measures.")
 @click.option("--photos", type=click.IntRange(8), default=60, show_default=True)
 @click.option("--data", metavar="DIR", help="Captioned photos of your own, in place of rendered.")
-@click.option("--count", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--count", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--weight", type=float, help="Of the LoRA. Default: 0.85, with --data 1.")
 @click.option("--rounds", type=click.IntRange(2), default=20, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
 @click.option(
@@ -34,6 +35,7 @@ def train(
     photos: int,
     data: str | None,
     count: int,
+    weight: float | None,
     rounds: int,
     batch: int,
     changes: tuple[str, ...],
@@ -65,10 +67,11 @@ def train(
         place = Path(work or scratch)
         if only in (None, "look"):
             found, details["look"] = look.measure(
-                {**look.SETTINGS, **given},
+                given,
                 place,
                 photos=Path(data) if data else photos,
                 count=count,
+                weight=weight,
                 tell=progress.say,
                 progress=progress.update,
             )

@@ -10,36 +10,38 @@ import numpy as np
 import pytest
 
 from visuals.configs.training import check
-from visuals.pipeline.bench import caches, look
+from visuals.pipeline.bench import caches, look, looks
 from visuals.training.lora import train_lora
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data")) / "ppzocket"
 
 
-def drawn(*lightness: float) -> look.Drawn:
-    """Pictures that are gray all over."""
-    profiles = np.zeros((len(lightness), 4, 3))
-    profiles[..., 0] = np.array(lightness)[:, None]
-    return look.Drawn(profiles, np.array([True] * len(lightness)))
+def drawn(light: float) -> look.Drawn:
+    """Pictures that lie about one lightness."""
+    spread = np.random.default_rng(4).normal(0, 3, (120, 18))
+    return look.Drawn(spread + [light, *[0] * 17], np.array([True, False] * 60))
 
 
 def test_the_share_of_the_way() -> None:
-    profile = np.zeros((4, 3))
-    before = {"tagged": drawn(40, 60), "plain": drawn(40, 60)}
-    after = {"tagged": drawn(20, 40), "plain": drawn(42, 62)}
-    values = look.compare(profile, before, after, [(0, 0.4), (9, 0.3)])
-    assert values["train_look"] == pytest.approx(0.4)
-    assert values["train_plain"] == pytest.approx(0.04)
+    aim = np.random.default_rng(5).normal(0, 3, (120, 18))
+    before = {"tagged": drawn(20), "plain": drawn(20)}
+    after = {"tagged": drawn(10), "plain": drawn(20.5)}
+    values, detail = look.compare(aim, before, after, [(0, 0.4), (9, 0.3)])
+    assert 0.3 < values["train_look"] < 0.6 and values["train_plain"] < 0.05
+    assert detail["gain"]["plain"] < 0  # away from it
     assert values["train_loss"] == pytest.approx(0.75)
-    assert values["train_kept"] == 1
-    assert after["plain"].moved(before["plain"]) == pytest.approx(2)
+    assert values["train_kept"] == 0.5
+    assert detail["moved"]["plain"] == pytest.approx(0.5)
+    assert detail["moved"]["tagged"] == pytest.approx(10)
+    low, high = detail["gain_95"]["tagged"]
+    assert low < values["train_look"] < high
 
 
 @pytest.mark.slow
 def test_a_look_from_photos_to_numbers(tmp_path: Path, mini: Path) -> None:
     pytest.importorskip("numba")
-    given = {**look.SETTINGS, "max_train_steps": 2, "train_batch_size": 2}
+    given = {"max_train_steps": 2, "train_batch_size": 2}
     values, detail = look.measure(given, tmp_path, photos=8, count=1, class_count=8)
     assert (detail["pictures"], detail["steps"]) == (8, 2)
     assert detail["learned"] == 7 + 8  # one of the look is held out
@@ -67,5 +69,5 @@ def test_the_real_photos_are_learned(tmp_path: Path, mini: Path) -> None:
     done = train_lora(check({**look.SETTINGS, **changes}))
     assert done.pictures + round(0.1 * 59) == 59
     assert done.held_out[-1][1] < 0.95 * done.held_out[0][1]
-    found = look.photographed(REAL, 64)
-    assert found.tag == "ppzocketv2" and found.profile.shape == (4, 3)
+    found = looks.photographed(REAL, 64)
+    assert found.tag == "ppzocketv2" and found.statistics.shape == (59, 18)
