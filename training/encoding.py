@@ -170,4 +170,6 @@ class Words:
             return said.hidden_states[-2], getattr(said, "text_embeds", None)
         inner = getattr(encoder, "module", encoder)
         norm = getattr(inner, "text_model", inner).final_layer_norm
-        return norm(said.hidden_states[-(self.clip_skip or 1)]), None
+        hidden = said.hidden_states[-(self.clip_skip or 1)]
+        # accelerate hands out float32 where the encoder learns in half precision
+        return norm(hidden.to(norm.weight.dtype)), None

@@ -111,7 +111,11 @@ class Job:
             if s.save_every_n_epochs and epoch % s.save_every_n_epochs == 0 and not last:
                 self._save(f"{s.name}-{epoch:06d}", epoch)
             if s.validation_prompts and (epoch % s.validation_epochs == 0 or last):
-                validation.draw(s, trainer.models, trainer.accelerator, self.samples, epoch)
+                self._draw(epoch)
+
+    def _draw(self, epoch: int) -> None:
+        t = self.trainer
+        validation.draw(self.settings, t.models, t.loader, t.accelerator, self.samples, epoch)
 
     def _save(self, name: str, epoch: int) -> Path:
         """Write the LoRA as kohya does."""

@@ -5,8 +5,9 @@ Everything random here is fixed, so that two moments of a training can be compar
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,10 @@ def held_out_loss(
     """Mean squared error over the pictures at fixed times with fixed noise; no weights."""
     import torch
 
-    models.train(False)
     count, total = len(TIMES), 0.0
     steps = models.noise_scheduler.config.num_train_timesteps
     times = torch.tensor([int(share * steps) for share in TIMES])
-    with torch.no_grad(), accelerator.autocast():
+    with _still(models, loader), torch.no_grad(), accelerator.autocast():
         for number, example in enumerate(held_out):
             draws = [torch.Generator().manual_seed(number * count + k) for k in range(count)]
             moments = loader.latents.moments([(example, False)]).repeat(count, 1, 1, 1)
@@ -46,7 +46,12 @@ def held_out_loss(
 
 
 def draw(
-    settings: TrainSettings, models: Models, accelerator: Any, folder: Path, epoch: int
+    settings: TrainSettings,
+    models: Models,
+    loader: Loader,
+    accelerator: Any,
+    folder: Path,
+    epoch: int,
 ) -> list[Path]:
     """A picture a prompt and weight, from the same noise at every epoch."""
     import torch
@@ -54,12 +59,11 @@ def draw(
     from ..stages.samplers import scheduler
 
     s, pipe = settings, models.pipe
-    models.train(False)
-    own, skip = pipe.scheduler, (s.clip_skip or 1) - 1
+    own = pipe.scheduler
     pipe.scheduler = scheduler("DPM++ 2M", own.config)
     written = []
     try:
-        with torch.no_grad(), accelerator.autocast():
+        with _still(models, loader), torch.no_grad(), accelerator.autocast():
             for weight in s.validation_weights:
                 network.set_scale(models.learning.values(), weight)
                 noise = [
@@ -67,12 +71,11 @@ def draw(
                     for k in range(len(s.validation_prompts))
                 ]
                 images = pipe(
-                    prompt=list(s.validation_prompts),
+                    **_said(s.validation_prompts, models, loader),
                     num_inference_steps=s.validation_inference_steps,
                     guidance_scale=s.validation_cfg_scale,
                     width=s.resolution[0],
                     height=s.resolution[1],
-                    clip_skip=skip if skip and not models.is_xl else None,
                     generator=noise,
                 ).images
                 for number, image in enumerate(images):
@@ -85,6 +88,30 @@ def draw(
         network.set_scale(models.learning.values(), 1.0)
         pipe.scheduler = own
     return written
+
+
+@contextlib.contextmanager
+def _still(models: Models, loader: Loader) -> Iterator[None]:
+    """Within, nothing learns, and the text encoders are bare of their wrappers: one process looks,
+    and a wrapper would wait for the others."""
+    models.train(False)
+    wrapped, loader.words.encoders = loader.words.encoders, list(models.text_encoders)
+    try:
+        yield
+    finally:
+        loader.words.encoders = wrapped
+
+
+def _said(prompts: Sequence[str], models: Models, loader: Loader) -> dict[str, Any]:
+    """The prompts as the pipeline takes them, read as captions are: clip skip, chunks."""
+    if models.is_xl:
+        return {"prompt": list(prompts)}
+    hidden = loader.words([*prompts, ""])["hidden"]
+    count = len(prompts)
+    return {
+        "prompt_embeds": hidden[:count],
+        "negative_prompt_embeds": hidden[count:].repeat(count, 1, 1),
+    }
 
 
 def name(output_name: str, epoch: int, prompt: int, weight: float) -> str:

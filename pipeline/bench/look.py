@@ -45,6 +45,8 @@ SETTINGS: dict[str, Any] = {
     "device": "cpu",
 }
 """docs/training.md has them too."""
+CLASS_GUIDANCE = 1.0
+"""Of class pictures: what the model says already, no stronger."""
 WEIGHT = 0.85
 """Of the rendered look's LoRA: at 1 it overshoots, and stage 2 finds fewer of the products."""
 PHOTOS: dict[str, Any] = {
@@ -120,7 +122,10 @@ def measure(
     before = {name: drawn(stages, text, count, seed) for name, text in texts.items()}
     used = time.process_time()
     tell("class pictures, which are to stay")
-    looks.class_pictures(stages, work / "class", class_count, seed + 1)
+    said = load_settings("mini", {"generate.cfg_scale": CLASS_GUIDANCE})
+    looks.class_pictures(
+        models.build_stages(said, {"generate"}), work / "class", class_count, seed + 1
+    )
     given = {
         **SETTINGS,
         **(PHOTOS if real else {}),

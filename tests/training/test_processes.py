@@ -57,6 +57,29 @@ def test_two_processes_equal_one_at_twice_the_batch(
         torch.testing.assert_close(mine[key], value, rtol=0, atol=1e-5, msg=key)
 
 
+@pytest.mark.slow
+def test_one_process_looks_and_the_others_do_not_wait_for_ever(tmp_path: Path, mini: Path) -> None:
+    """Text encoders that learn are wrapped, and a wrapper speaks with all at each call."""
+    settings = small(
+        write_photos(tmp_path / "photos"), tmp_path / "out", train_batch_size=1, max_train_steps=2,
+        text_encoder_lr=5e-5, validation_split=0.2, validation_prompts=["a mug"],
+        validation_inference_steps=1, validation_weights=[1.0],
+    )  # fmt: skip
+    file = tmp_path / "two.yaml"
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)))
+    words = [sys.executable, "-m", "visuals", "train", str(file), "--num_processes", "2", "--json"]
+    running = subprocess.Popen(
+        words, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        said, _ = running.communicate(timeout=600)
+    finally:
+        running.kill()
+    told = json.loads(said)
+    assert running.returncode == 0 and told["val_loss"] and told["grid"]
+
+
 def test_one_that_fails_ends_the_others_and_is_heard(capfd: pytest.CaptureFixture[str]) -> None:
     """The second fails; the first would wait for it."""
     text = (

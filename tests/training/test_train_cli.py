@@ -99,13 +99,15 @@ def test_mistakes_are_one_line(config: Path, mini: Path, change: str, told: str)
         {"optimizer_type": "Adafactor", "gradient_checkpointing": True, "text_encoder_lr": 1e-4},
         {"color_jitter": True, "mixed_precision": "bf16", "lr_scheduler": "polynomial"},
         {"prediction_type": "epsilon", "clip_skip": 2, "max_token_length": 150},
+        {"mixed_precision": "bf16", "clip_skip": 2, "text_encoder_lr": 1e-4,
+         "validation_prompts": ["ppzlook, a mug"], "validation_inference_steps": 1},
     ],
     ids=lambda c: next(iter(c)),
-)
+)  # fmt: skip
 def test_other_ways_to_train(config: Path, mini: Path, changes: dict[str, object]) -> None:
     sets = [part for k, v in changes.items() for part in ("--set", f"{k}={json.dumps(v)}")]
     result = visuals(
-        "train", config, *sets, "--set", "max_train_steps=2", "--set", "validation_prompts=[]",
+        "train", config, "--set", "max_train_steps=2", "--set", "validation_prompts=[]", *sets,
         "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
