@@ -72,7 +72,7 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
         how |= {"num_cpus": cpus, "include_dashboard": False}
         how |= {"object_store_memory": OBJECT_STORE}
     else:
-        _knock(os.environ.get("RAY_ADDRESS", "") if address == "auto" else address)
+        _knock((os.environ.get("RAY_ADDRESS") or _running()) if address == "auto" else address)
     try:
         ray.init(address=address, **how)
     except (Exception, SystemExit) as error:  # a head that is gone ends by SystemExit
@@ -89,6 +89,17 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _running() -> str:
+    """The cluster that this machine was in last, as Ray noted it; one that was killed left the
+    note behind."""
+    try:
+        from ray._private.utils import read_ray_address
+
+        return read_ray_address() or ""
+    except (ImportError, OSError):  # no public name says it
+        return ""
 
 
 def _knock(address: str) -> None:

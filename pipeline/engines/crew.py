@@ -52,7 +52,9 @@ class Lost:
 class Crew:
     """At most `pool.workers` actors over one plan. `dismiss` ends them all, whatever they do."""
 
-    def __init__(self, plan: Plan, pool: Pool, *, say: Tell, warn: Tell) -> None:
+    def __init__(
+        self, plan: Plan, pool: Pool, *, say: Tell, warn: Tell, barren: int = BARREN
+    ) -> None:
         import ray
 
         self._ray, self._pool, self._say, self._warn = ray, pool, say, warn
@@ -69,6 +71,7 @@ class Crew:
         )
         self._members: list[Member] = []
         self._stillborn = self._barren = 0
+        self._most_barren = barren
         self._told_versions = False
         self.deaths = 0
 
@@ -198,10 +201,10 @@ class Crew:
         self._leave(member)
         self.deaths += 1
         self._barren = 0 if happened else self._barren + 1
-        if self._barren >= BARREN:
+        if self._barren >= self._most_barren:
             raise ClusterError(
-                f"{BARREN} workers died one after another, none with a picture finished; the last "
-                f"on {host}: {got.why}"
+                f"{self._barren} workers died one after another, none with a picture finished; "
+                f"the last on {host}: {got.why}"
             )
         return [*happened, Lost(shots, f"on {host}: {got.why}")]
 
@@ -218,10 +221,10 @@ class _Died:
 def _why(said: str) -> str:
     """Ray's paragraphs on a death, in a few words."""
     low = said.lower()
-    if "memory" in low and ("oom" in low or "out of memory" in low or "memory usage" in low):
+    if "running low on memory" in low or "memory monitor" in low:
         known = "the machine was out of memory"
     elif "node" in low and ("died" in low or "terminated" in low) and "worker exit" not in low:
         known = "its machine was lost"
-    else:
-        known = "its process ended"
+    else:  # Ray names the kernel's killer for want of memory as one cause of many
+        known = "its process was killed or crashed"
     return known

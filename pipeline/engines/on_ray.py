@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..run import Progress
 from ..summary import Summary
 from .cluster import Pool
-from .crew import Crew, Finished, Lost, Tell
+from .crew import BARREN, Crew, Finished, Lost, Tell
 from .shares import DEATHS, Shares
 from .worker import Plan, Report
 
@@ -42,6 +43,7 @@ def run_on_ray(
     smaller: Callable[[str, int], None] | None = None,
     say: Tell = lambda text: None,
     warn: Tell = lambda text: None,
+    barren: int = BARREN,
 ) -> None:
     """All shots, in shares of `batch_size`; each line is given to `finish` as it comes.
 
@@ -49,14 +51,14 @@ def run_on_ray(
     replaced, and its pictures are handed out again, one by one; a picture that three died with
     fails: `give_up` makes its line. Once `stop` is true nothing more is handed out.
     `progress` is told of "shots". The rest is as in `run_shots`. Raises WriteError where a
-    worker's disk takes no more, ClusterError where workers keep dying.
+    worker's disk takes no more, ClusterError where `barren` workers in a row die.
     """
     from ..manifest import sweep
 
     shares = Shares(shots, batch_size)
     began = time.perf_counter()
     say(f"starting {min(pool.workers or 1, shares.count)} workers on Ray")
-    crew = Crew(plan, pool, say=say, warn=warn)
+    crew = Crew(plan, pool, say=say, warn=warn, barren=barren)
     waits_since: float | None = time.monotonic()
     try:
         while crew.busy or (len(shares) and not stop()):
@@ -80,7 +82,7 @@ def run_on_ray(
                 )
     finally:
         crew.dismiss()
-    if crew.deaths:
+    if crew.deaths and isinstance(plan.folder, Path):
         sweep(plan.folder)
     summary.seconds = time.perf_counter() - began
 

@@ -69,12 +69,19 @@ def kill_a_worker() -> bool:
     """SIGKILL to a worker that has its models; False where none is there just now."""
     for process in psutil.Process().children(recursive=True):
         try:
-            if process.cmdline()[:1] in (["ray::Worker"], ["ray::Worker.work"]):
+            if _is_a_worker(process):
                 process.kill()
                 return True
         except psutil.Error:
             continue
     return False
+
+
+def _is_a_worker(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:1] in (["ray::Worker"], ["ray::Worker.work"])
+    except psutil.Error:
+        return False
 
 
 def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path) -> None:
@@ -134,6 +141,42 @@ def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> 
     assert 0 < done < 400 and f"visuals resume {out} goes on: {done} picture" in said
     assert "Traceback" not in said and not list(out.rglob("*.part"))
     assert all((out / line["files"]["source"]).is_file() for line in read_lines(out))
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)])
+def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path) -> None:
+    """Its own cluster goes with it, and another driver goes on."""
+    survive.photos(tmp_path / "photos", 40, 64)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    command = ["filter", str(tmp_path / "photos"), *FILTER]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "visuals", *command, *ON_RAY, "--address", "local",
+         "--out", str(out)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    while process.poll() is None and survive.lines_in(out) < 3:
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()[1]
+    theirs = list(filter(_is_a_worker, psutil.Process(process.pid).children(recursive=True)))
+    assert theirs
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
+    _, said = process.communicate(timeout=60)
+    if signals == (signal.SIGKILL,):
+        assert process.returncode == -9
+    else:
+        assert process.returncode == 130 and f"visuals resume {out} goes on" in said, said
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(theirs, timeout=30)
+    assert not alive, alive
+    stood = len(ids(out))
+    assert 3 <= stood < 40
+    visuals("resume", str(out), *ON_RAY, "--address", "local")
+    visuals(*command, "--out", str(whole))
+    found = survive.compare(out, whole)
+    assert (found["lines"], found["twice"], found["missing"]) == (40, 0, 0)
+    assert found["lines_that_differ"] == found["files_broken"] == found["half_written"] == 0
 
 
 # --- without models, for what stands around them
@@ -218,3 +261,16 @@ def test_workers_that_die_at_the_start_end_the_run(cluster: str, tmp_path: Path)
 
     with pytest.raises(ClusterError, match="3 workers in a row died while they loaded"):
         run_of(tmp_path, Deadly())  # type: ignore[arg-type]
+
+
+def test_workers_that_die_one_after_another_end_the_run(cluster: str, tmp_path: Path) -> None:
+    def load(shots: Sequence[Any]) -> list[Any]:
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+    with pytest.raises(ClusterError, match=r"4 workers died one .* killed or crashed"):
+        run_of(tmp_path, load, count=8, barren=4)
+    assert not ids(tmp_path / "out") and not list((tmp_path / "out").rglob("*.part"))
