@@ -44,14 +44,14 @@ class RunLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise Locked(
-                f"{self.folder} is being written to by {_said(self._holder())}; "
+                f"{self.folder} is being written to by {said(self._holder())}; "
                 "wait until it ends, or set --out to another folder"
             ) from None
         holder = self._holder()
         if holder.get("host", socket.gethostname()) != socket.gethostname():
             self._lock.release()
             raise Locked(
-                f"{self.folder} is held by {_said(holder)}, which this machine cannot look for; "
+                f"{self.folder} is held by {said(holder)}, which this machine cannot look for; "
                 f"where it has ended, delete {self.folder / HOLDER}"
             )
         mine = {
@@ -86,7 +86,8 @@ class RunLock:
         return holder if isinstance(holder, dict) else {}
 
 
-def _said(holder: dict[str, Any]) -> str:
+def said(holder: dict[str, Any]) -> str:
+    """Who holds a lock, for a message."""
     if not holder:
         return "another process"
     return "process {pid} on {host} since {started}".format(

@@ -22,6 +22,7 @@ from .run_yaml import RunFolderError as RunFolderError
 from .run_yaml import WriteError as WriteError
 from .shot_files import ShotFiles
 from .shot_files import plain as plain
+from .store import Store
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -98,13 +99,15 @@ class RunFolder:
         checkpoints: Mapping[str, str] | None = None,
         output: Format | None = None,
         hashes: Mapping[str, str] | None = None,
+        into: Store | None = None,
     ) -> None:
+        """`into`: where the files of the shots go instead; see stored."""
         self.path = Path(path)
         self.output = output or Format()
         made = {"request": request, "checkpoints": checkpoints or {}}
         made["versions"] = run_yaml.versions()
         self._files = ShotFiles(
-            self.path,
+            into or self.path,
             settings=plain(settings),
             made=plain(made),
             output=self.output,
@@ -116,6 +119,8 @@ class RunFolder:
             make(self.path)
             self._start(plain(record))
             self._cut_torn_line()
+        except WriteError:
+            raise
         except OSError as error:
             raise unwritable(self.path, error) from None
         self.done = Done(self.path / NAME)
@@ -125,7 +130,7 @@ class RunFolder:
         differ = run_yaml.differences(old, record) if old else []
         if differ and (self.path / NAME).is_file():
             raise OtherSettings(
-                f"{self.path} holds a run with other settings ({'; '.join(differ)}); "
+                f"{self.place} holds a run with other settings ({'; '.join(differ)}); "
                 "repeat that run's options to go on with it, add --fork to begin a folder "
                 "beside it, or set --out to a new one"
             )
@@ -133,7 +138,29 @@ class RunFolder:
         kept["began_in"] = old.get("began_in") or os.getcwd()
         self._record = record | kept | {"versions": run_yaml.versions()}
         if self._record != old:
-            run_yaml.write(self.path, self._record)
+            self._keep_record()
+
+    def _keep_record(self) -> None:
+        run_yaml.write(self.path, self._record)
+
+    @property
+    def place(self) -> Path | Store:
+        """Where the files of the shots go: `path`, or a folder in an object store."""
+        return self._files.path
+
+    @property
+    def safe(self) -> int:
+        """How many pictures stay done, whatever happens now."""
+        return len(self.done)
+
+    def report(self) -> str:
+        """Write report.html into the folder; returns where it is."""
+        from .report import write_report
+
+        return str(write_report(self.path))
+
+    def save(self) -> None:
+        """Bring up to date what is kept elsewhere; raises WriteError. Here there is none."""
 
     @property
     def files(self) -> ShotFiles:
@@ -154,13 +181,13 @@ class RunFolder:
         """Keep in run.yaml that `stage` takes `size` pictures at once."""
         self._record["batch_sizes"] = {**self.batch_sizes, stage: size}
         with writing(self.path):
-            run_yaml.write(self.path, self._record)
+            self._keep_record()
 
     def forget_batch_sizes(self) -> None:
         """Let every stage begin with the settings' batch size again."""
         if self._record.pop("batch_sizes", None):
             with writing(self.path):
-                run_yaml.write(self.path, self._record)
+                self._keep_record()
 
     def _cut_torn_line(self) -> None:
         """Drop what a crash left behind the last newline, so that the next line is whole."""
@@ -243,7 +270,7 @@ def make(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path | Store) -> Iterator[None]:
     """What the disk refuses inside becomes a WriteError that names `path`."""
     try:
         yield

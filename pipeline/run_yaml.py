@@ -44,13 +44,16 @@ class WriteError(OSError):
 
 def read(folder: Path) -> dict[str, Any]:
     """The record of a run folder; {} where there is none. Raises RunFolderError."""
+    path = folder / NAME
+    return parse(path.read_bytes(), path) if path.is_file() else {}
+
+
+def parse(data: bytes, path: object) -> dict[str, Any]:
+    """The record in the bytes of the run.yaml at `path`; raises RunFolderError."""
     import yaml
 
-    path = folder / NAME
-    if not path.is_file():
-        return {}
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record = yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
         raise RunFolderError(f"{path}: not YAML ({where}); mend the file") from None

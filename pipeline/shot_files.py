@@ -16,6 +16,7 @@ import numpy as np
 
 from . import lineage, parameters, pictures
 from .encode import Format
+from .store import Store, keep
 
 if TYPE_CHECKING:
     from ..stages.shot import Detection, Shot
@@ -29,7 +30,7 @@ class ShotFiles:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Store,
         *,
         settings: Mapping[str, Any],
         made: Mapping[str, Any] | None = None,
@@ -66,7 +67,7 @@ class ShotFiles:
         )
 
         def put(kind: str, name: str, pixels: np.ndarray, **beside: Any) -> None:
-            pictures.write(self.path / name, pictures.png(pixels, **beside))
+            keep(self.path, name, pictures.png(pixels, **beside))
             files[kind] = name
 
         if shot.image is not None:
@@ -99,7 +100,7 @@ class ShotFiles:
             lineage=said,
             xmp=lineage.xmp(shot, "" if output.exact else said) if final else b"",
         )
-        pictures.write(self.path / name, data)
+        keep(self.path, name, data)
         return name
 
     def _instances(self, shot: Shot, union: str | None) -> list[str | None]:
@@ -114,7 +115,7 @@ class ShotFiles:
         for number, found in enumerate(shot.detections, 1):
             name = None if found.mask is None else f"instances/{shot.id}.{number}.png"
             if name and found.mask is not None:
-                pictures.write(self.path / name, pictures.png(_grey(found.mask)))
+                keep(self.path, name, pictures.png(_grey(found.mask)))
             names.append(name)
         return names
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import apply, errors
+from .options import apply, errors, on_a_disk
 
 if TYPE_CHECKING:
     from ..annotations import Annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", metavar="RUN")
 @apply("annotation_format")
-@click.option("--out", metavar="DIR", help="Where to write. Default: RUN/annotations.")
+@click.option(
+    "--out", metavar="DIR", callback=on_a_disk, help="Where to write. Default: RUN/annotations."
+)
 @click.option("--polygons", is_flag=True, help="COCO polygons in place of run lengths (RLE).")
 @click.option(
     "--include-skipped", is_flag=True, help="Skipped pictures too, without instances on them."
@@ -31,10 +33,13 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
     Re-rendered pictures are annotated where there are any, else the sources.
     """
     from .. import annotations
-    from . import show
+    from ..store import is_url
+    from . import files, show
 
-    with show.Bars(as_json) as bars:
-        done = annotations.annotate(run, formats, progress=bars.update, **options)
+    if is_url(run) and not options["out"]:
+        raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
+    with files.on_disk(run) as place, show.Bars(as_json) as bars:
+        done = annotations.annotate(place, formats, progress=bars.update, **options)
     if as_json:
         record = {
             "folder": run,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -91,6 +92,8 @@ def on_ray(
     from ..engines.on_ray import run_on_ray
     from ..engines.worker import Plan
     from ..lock import HOLDER
+    from ..manifest import WriteError
+    from ..store import text
 
     options, run = job.options, job.settings.run
     asked = cluster.Pool(
@@ -102,15 +105,19 @@ def on_ray(
         import ray
 
         pool = cluster.fit(ray.nodes(), asked, run.device, show.warn)
-        path, files = folder.path.absolute(), copy(folder.files)
-        files.path = path
+        place, files = folder.place, copy(folder.files)
+        if isinstance(place, Path):
+            files.path = place = place.absolute()
+        holder = text(place, HOLDER)
+        if holder is None:
+            raise WriteError(f"{place}: its {HOLDER} was removed")
         plan = Plan(
             settings=job.settings.model_dump(mode="json"),
             needs=needs,
-            folder=path,
+            folder=place,
             files=files,
             start=start,
-            holder=(path / HOLDER).read_text(encoding="utf-8"),
+            holder=holder,
             checkpoints=folder.checkpoints,
             batch_sizes=folder.batch_sizes,
             device=run.device if pool.gpus or run.device != "auto" else "cpu",

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from .options import apply, errors
+from .options import apply, errors, on_a_disk
 
 
 @click.command()
@@ -19,7 +19,9 @@ from .options import apply, errors
     show_default=True,
     help="A 🤗 imagefolder, or kohya's N_name folders.",
 )
-@click.option("--out", metavar="DIR", help="Where to write. Default: RUN/export/FORMAT.")
+@click.option(
+    "--out", metavar="DIR", callback=on_a_disk, help="Where to write. Default: RUN/export/FORMAT."
+)
 @click.option("--tag", default="", metavar="WORD", help="Activation tag before each caption.")
 @click.option(
     "--repeats", type=click.IntRange(1), default=1, show_default=True, help="N of kohya's N_name."
@@ -32,11 +34,14 @@ def export(
 ) -> None:
     """Write the pictures that RUN, a run folder, kept, with captions and masks."""
     from .. import export as exporting
-    from . import show
+    from ..store import is_url
+    from . import files, show
 
-    with show.Bars(as_json) as bars:
+    if is_url(run) and not out:
+        raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
+    with files.on_disk(run) as place, show.Bars(as_json) as bars:
         done = exporting.export(
-            run, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
+            place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )
     if as_json:
         record = {"folder": str(done.folder), "pictures": done.pictures, "errors": done.errors}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ..encode import Format
     from ..listing import Shots
     from ..own_masks import OwnMasks
+    from ..store import Store
 
 
 def named(command: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple[str, ...]:
@@ -27,6 +30,9 @@ def named(command: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple
         raise click.UsageError(
             "no PHOTOS: expected files, folders, a quoted pattern, @list.txt or --from-file"
         )
+    for given in inputs:
+        if re.match(r"(s3|gs|https?)://", given):
+            raise click.UsageError(f"{given}: expected photos on a disk; copy them here first")
     return inputs
 
 
@@ -63,17 +69,47 @@ def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | Non
 
 
 def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
-    """--out, else a new folder named by time and class; raises UsageError for a URL."""
-    if "://" in (options["out"] or ""):
-        raise click.UsageError(
-            f"--out {options['out']}: expected a folder; mount the store (s3fs, gcsfuse), or copy "
-            "the folder when the run is done"
-        )
+    """--out, else a new folder named by time and class; raises RunFolderError for a URL that
+    names no folder in a store, UsageError for what a store cannot hold."""
+    from ..store import is_url
+
+    if is_url(options["out"] or ""):
+        for name in ("annotate", "copy_skipped", "sort_by_class"):
+            if options.get(name):
+                option = f"--{name.replace('_', '-')}"
+                raise click.UsageError(
+                    f"{option} with --out {options['out']}: expected a folder on a disk; "
+                    "leave it out here (`visuals annotate` reads a run in a store)"
+                )
+        return str(place(options["out"]))
     name = "-".join([time.strftime("%Y%m%d-%H%M%S"), *(classes[:2] or [command])])
-    place, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
-    while not options["out"] and Path(place).exists():
-        place, number = f"runs/{name}-{number}".replace(" ", "-"), number + 1
-    return str(place)
+    folder, number = options["out"] or f"runs/{name.replace(' ', '-')}", 2
+    while not options["out"] and Path(folder).exists():
+        folder, number = f"runs/{name}-{number}".replace(" ", "-"), number + 1
+    return str(folder)
+
+
+def place(out: str) -> Path | Store:
+    """The folder that --out names; raises RunFolderError for a URL of no folder in a store, and
+    ImportError where its library is not installed."""
+    from ..store import Store, is_url
+
+    return Store(out).ready() if is_url(out) else Path(out)
+
+
+@contextlib.contextmanager
+def on_disk(run: str) -> Iterator[str]:
+    """A run folder, copied here for the time being where it is in a store."""
+    from ..store import is_url
+
+    if not is_url(run):
+        yield run
+        return
+    from ..stored import fetched
+
+    show.note(f"copying {run} here")
+    with fetched(run) as folder:
+        yield str(folder)
 
 
 def say_outside(outside: Sequence[Path]) -> None:
@@ -111,7 +147,10 @@ def plan(
     from ..listing import remaining
     from ..pictures import printable
 
-    lines = manifest.read_lines(Path(out))
+    where = place(out)
+    lines: Any = (
+        manifest.read_lines(where) if isinstance(where, Path) else where.lines(manifest.NAME)
+    )
     left = remaining(shots, lines, retry_failed=retry_failed)
     todo_names = set(left.shots.names)
     stages = [*(["mask"] if masks else []), *needs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -119,6 +120,7 @@ def _go_on(
                 file_away(line)
         summary = _go(job, left.shots, needs, folder, start, file_away, stopper)
         summary.resumed = left.done
+        folder.save()
         if stopper.code:
             raise KeyboardInterrupt
         formats, quiet = options.get("annotate", ()), options["as_json"]
@@ -126,9 +128,13 @@ def _go_on(
             written = annotate_run(folder.path, formats, quiet=quiet) if formats else None
             _close(folder, summary, written, as_json=quiet)
     except KeyboardInterrupt:
+        with contextlib.suppress(WriteError):
+            folder.save()
         show.warn(f"stopped; {_go_on_with(folder)}")
         raise SystemExit(stopper.code or 130) from None
     except WriteError as error:
+        with contextlib.suppress(WriteError):
+            folder.save()
         raise WriteError(f"{error}; once that is mended, {_go_on_with(folder)}") from None
     unwritten = written is not None and written.errors and not written.files
     if unwritten or (summary.total and summary.failed == summary.total):
@@ -136,9 +142,9 @@ def _go_on(
 
 
 def _go_on_with(folder: RunFolder) -> str:
-    done = len(folder.done)
+    done = folder.safe
     pictures = "1 picture is" if done == 1 else f"{done} pictures are"
-    return f"visuals resume {folder.path} goes on: {pictures} done and kept"
+    return f"visuals resume {folder.place} goes on: {pictures} done and kept"
 
 
 def _go(
@@ -150,8 +156,7 @@ def _go(
     file_away: Callable[[dict[str, Any]], None],
     stopper: Stopper,
 ) -> Summary:
-    from ..run import MOST_PIXELS, Summary, pixels, run_shots
-    from ..threads import Behind
+    from ..run import Summary, run_shots
 
     summary, run = Summary(), job.settings.run
     if not shots:
@@ -183,8 +188,7 @@ def _go(
             stage = getattr(stages, name, None)
             if stage is not None:
                 stage.batch_size = min(stage.batch_size, size)
-        sink = Behind(folder.write, finish, depth=run.batch_size, weigh=pixels, most=MOST_PIXELS)
-        with stopper, sink:
+        with stopper, _behind(folder, finish, run.batch_size) as sink:
             for shot in run_shots(
                 shots,
                 stages,
@@ -200,23 +204,35 @@ def _go(
     return summary
 
 
+def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: int) -> Any:
+    """What writes finished shots; a store takes many at once, each slowly."""
+    from ..run import MOST_PIXELS, pixels
+    from ..threads import Behind
+
+    how: dict[str, Any] = {"depth": depth, "weigh": pixels, "most": MOST_PIXELS}
+    if folder.place != folder.path:
+        from ..stored import WRITERS
+
+        how |= {"depth": max(depth, 2 * WRITERS), "threads": WRITERS}
+    return Behind(folder.write, finish, **how)
+
+
 def _close(
     folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
 ) -> None:
-    from ..manifest import read_lines, to_json
-    from ..report import write_report
+    from ..manifest import NAME, read_lines, to_json
 
-    report = write_report(folder.path)
+    report = folder.report()
     if as_json:
         paths = [
-            str(folder.path / (line["files"]["result"] or line["files"]["source"]))
+            f"{folder.place}/{line['files']['result'] or line['files']['source']}"
             for line in read_lines(folder.path)
             if line["status"] in ("kept", "enhanced")
         ]
         record = {
-            "folder": str(folder.path),
+            "folder": str(folder.place),
             "report": str(report),
-            "manifest": str(folder.path / "manifest.jsonl"),
+            "manifest": f"{folder.place}/{NAME}",
             "pictures": paths,
             **summary.as_dict(),
         }
@@ -226,7 +242,7 @@ def _close(
         click.echo(to_json(record))
     else:
         show.closing(summary)
-        click.echo(f"pictures  {folder.path / 'images'}")
+        click.echo(f"pictures  {folder.place}/images")
         if written is not None:
             show.annotated(written)
         click.echo(f"report    {report}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from .options import apply, errors, parse_changes
+from .options import apply, errors, on_a_disk, parse_changes
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -58,7 +58,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
 @click.option(
     "--columns", metavar="AXIS", help="preset, checkpoint, prompt, lora or seed across the top."
 )
-@click.option("--out", default="grid.png", show_default=True, metavar="FILE")
+@click.option("--out", default="grid.png", show_default=True, metavar="FILE", callback=on_a_disk)
 @click.option(
     "--cells",
     "cells_dir",

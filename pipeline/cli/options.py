@@ -37,6 +37,13 @@ def _prompts(ctx: click.Context, option: click.Parameter, given: str | None) -> 
         raise click.BadParameter(str(error), ctx, option) from None
 
 
+def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """The value of an --out that cannot be in an object store."""
+    if given is not None and "://" in given:
+        raise click.BadParameter(f"{given}: expected a path on a disk; copy it on from there")
+    return given
+
+
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "classes": click.option(
         "--class",
@@ -253,6 +260,8 @@ def _extra(module: str) -> str:
         "controlnet_aux": "aux",
         "pycocotools": "annotate",
         "ray": "ray",
+        "s3fs": "s3",
+        "gcsfs": "gcs",
         "gradio": "ui",
         "fastapi": "ui",
         "uvicorn": "ui",

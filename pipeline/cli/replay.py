@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
-from .options import apply, errors, parse_changes
+from . import files, show
+from .options import apply, errors, on_a_disk, parse_changes
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, path_type=Path),
     help="Where the photos of a PICTURE lie; may be repeated.",
 )
-@click.option("--out", metavar="DIR", help="Folder of the new pictures. Default: runs/<time>.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    callback=on_a_disk,
+    help="Folder of the new pictures. Default: runs/<time>.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -50,6 +55,14 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     are compared with the old ones: exit code 1 where they are not equal. With --set or --seed the
     pictures are others, and nothing but that is said.
     """
+    with files.on_disk(target) as place:
+        _replay(target, place, shots, out, options)
+
+
+def _replay(
+    target: str, place: str, shots: tuple[str, ...], out: str | None, options: dict[str, Any]
+) -> None:
+    """`place`: where `target` lies on a disk of this machine."""
     from ...configs.schema import check
     from .. import hashes, hosted, plans
     from ..compare import differences
@@ -61,12 +74,12 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
         changes["run.device"] = options["device"]
     if options["low_memory"]:
         changes["run.low_memory"] = True
-    if Path(target).is_dir():
-        plan = plans.of_run(Path(target), shots)
+    if Path(place).is_dir():
+        plan = plans.of_run(Path(place), shots)
     elif shots:
         raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
     else:
-        plan = _of_picture(Path(target), options["photos"], options["preset"])
+        plan = _of_picture(Path(place), options["photos"], options["preset"])
     plan = plans.changed(plan, changes, options["seed"])
     settings = check(plan.settings)
     prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
@@ -77,10 +90,10 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     checkpoints = fingerprints(settings, prompts)
     for said in [*plan.notes, *(() if asked else differences(plan, checkpoints))]:
         show.warn(f"{said}: pixels may differ")
-    place = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
+    new = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
     short = hashes.of(settings, prompts)
-    compared = _make(plan, settings, place, checkpoints, short, target, quiet=options["as_json"])
-    _say(compared, place, options["as_json"], changed=asked)
+    compared = _make(plan, settings, new, checkpoints, short, target, quiet=options["as_json"])
+    _say(compared, new, options["as_json"], changed=asked)
     if not asked and not all(one.equal for one in compared):
         raise SystemExit(1)
 
@@ -118,13 +131,14 @@ def _make(
     from ..lock import RunLock
     from ..models import build_stages
     from ..run import Stages
+    from ..store import is_url
 
     output = Format(settings.run.format, settings.run.quality)
     needs = ("rerender",) if plan.masks else plan.needs
     request = {
         "command": "replay",
         "needs": list(plan.needs),
-        "of": str(Path(target).absolute()),
+        "of": target if is_url(target) else str(Path(target).absolute()),
         "shots": list(plan.wanted),
         "seeds": [s.seed for batch in plan.batches for s in batch.shots if s.id in batch.wanted],
         "masks_given": plan.masks is not None,

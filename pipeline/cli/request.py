@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..encode import Format
     from ..manifest import RunFolder
+    from ..store import Store
 
 _NOT_KEPT = (
     "out",
@@ -70,7 +71,7 @@ class Job:
         }
 
 
-def job_of(record: dict[str, Any], folder: Path, inputs: Sequence[str] = ()) -> Job:
+def job_of(record: dict[str, Any], folder: Path | Store, inputs: Sequence[str] = ()) -> Job:
     """The job of a run.yaml, which a later command can carry out; raises RunFolderError.
 
     `inputs`: where its pictures lie now, in place of where they lay.
@@ -86,13 +87,13 @@ def job_of(record: dict[str, Any], folder: Path, inputs: Sequence[str] = ()) -> 
         )
     if "needs" not in request:
         raise RunFolderError(
-            f"{folder / NAME} does not say how the run goes on: it was begun by the library or an "
+            f"{folder}/{NAME} does not say how the run goes on: it was begun by the library or an "
             f"earlier version; repeat its command with --out {folder}"
         )
     try:
         settings = check(record["settings"])
     except SettingsError as error:
-        raise RunFolderError(f"{folder / NAME}: {error}; mend the file") from None
+        raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
     given = dict(request.get("options") or {}, out=str(folder), mask=request["mask"])
     given |= {"prompts": tuple(request["prompts"] or ()), "count": request["count"]}
     given = rows.with_rows(given, [Row(**row) for row in request.get("rows") or ()], settings)
@@ -116,23 +117,30 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     from .. import hashes, manifest, run_yaml
     from ..lock import RunLock
     from ..models import fingerprints
+    from ..store import read
 
     out = files.out(job.command, job.classes, job.options)
-    parts = {
+    parts: dict[str, Any] = {
         "request": job.record(),
         "settings": job.settings.model_dump(mode="json"),
         "checkpoints": fingerprints(job.settings, job.options.get("prompts", ())),
     }
-    path = Path(out)
+    path = files.place(out)
     if job.options.get("fork"):
-        beside = (Path(f"{out.rstrip('/')}-{number}") for number in itertools.count(2))
-        for place in itertools.chain([path], beside):
-            path = place
-            old = run_yaml.read(path)
+        beside = (f"{out.rstrip('/')}-{number}" for number in itertools.count(2))
+        for place in itertools.chain([out], beside):
+            path = files.place(place)
+            old = read(path)
             if not old or not run_yaml.differences(old, manifest.plain(parts)):
                 break
-        if path != Path(out):
+        if str(path) != str(files.place(out)):
             show.note(f"{out} holds a run with other settings: this one goes to {path}")
+    if not isinstance(path, Path):
+        from .. import stored
+
+        with stored.opened(path, {"output": output, **parts}) as folder:
+            yield folder
+        return
     manifest.make(path)
     with contextlib.ExitStack() as stack:
         try:

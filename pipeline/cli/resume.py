@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,12 +25,14 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     in this process, wherever it began.
     """
     from .. import run_yaml
+    from ..store import is_url, read
+    from . import files
     from .going import carry_out
     from .request import absolute, job_of
 
     check(options)
-    place = Path(folder).absolute()
-    record = run_yaml.read(place)
+    place = files.place(folder if is_url(folder) else os.path.abspath(folder))
+    record = read(place)
     if not record:
         raise run_yaml.RunFolderError(
             f"{folder} is no run folder: expected {run_yaml.NAME} in it; "

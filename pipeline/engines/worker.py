@@ -6,6 +6,7 @@ folder, which all machines see; what goes back are the manifest's lines. Knows n
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from ..lock import HOLDER
 from ..run import Stages
 from ..shot_files import ShotFiles
+from ..store import Store, StoreError, text
 from ..summary import Summary
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
-_PASSED_ON = ("VISUALS_", "HF_HUB_OFFLINE")
+_PASSED_ON = ("VISUALS_", "HF_HUB_OFFLINE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 """What an environment variable begins with that means the same on every machine of a run."""
 
 
@@ -35,7 +37,8 @@ class WorkerError(OSError):
 class Plan:
     """What a worker needs to know; it travels to each one once.
 
-    `settings`: as plain values; `files`: writes into `folder`, an absolute path; `start`: the
+    `settings`: as plain values; `files`: writes into `folder`, an absolute path
+    or a folder of a store; `start`: the
     stages `load` and `mask`, which hold no models; `holder`: what the lock file of `folder` says,
     by which a worker knows the folder again; `checkpoints`: the hashes of the models;
     `batch_sizes`: what fitted into memory before; `device`: what a worker has of its machine.
@@ -43,7 +46,7 @@ class Plan:
 
     settings: Mapping[str, Any]
     needs: tuple[str, ...]
-    folder: Path
+    folder: Path | Store
     files: ShotFiles
     start: Stages
     holder: str
@@ -173,16 +176,20 @@ class Worker:
 
     def _check_folder(self) -> None:
         """Whether the run's folder is here: its lock says the same as at the driver's."""
-        path = self._plan.folder / HOLDER
+        folder, why = self._plan.folder, f"another {HOLDER} lies in it"
         try:
-            here = path.read_text(encoding="utf-8")
+            here = text(folder, HOLDER)
+        except StoreError:
+            raise
         except OSError as error:
-            here = ""
-            why = error.strerror or str(error)
+            here, why = None, error.strerror or str(error)
         else:
-            why = f"another {HOLDER} lies in it"
-        if here != self._plan.holder:
-            raise WorkerError(
-                f"{self._plan.folder} is not the run's folder here ({why}): expected a disk that "
-                "all machines of the cluster share under one path; set --out to a folder on it"
-            )
+            why = why if here is not None else os.strerror(errno.ENOENT)
+        if here == self._plan.holder:
+            return
+        if isinstance(folder, Store):
+            raise WorkerError(f"{folder} was removed or taken over in mid-run, or is another here")
+        raise WorkerError(
+            f"{folder} is not the run's folder here ({why}): expected a disk that "
+            "all machines of the cluster share under one path; set --out to a folder on it"
+        )

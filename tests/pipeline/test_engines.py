@@ -150,6 +150,26 @@ def test_nobody_at_an_address_is_said_at_once() -> None:
             pass
 
 
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+)
+def test_a_cluster_that_was_killed_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+        with (
+            pytest.raises(ClusterError, match=f"no Ray cluster answers at {address}"),
+            connected("auto", Pool()),
+        ):
+            pass
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -158,7 +178,8 @@ def test_nobody_at_an_address_is_said_at_once() -> None:
         (["--engine", "ray", "--address", "nowhere"], "--address 'nowhere': expected local"),
         (["--engine", "ray", "--gpus-per-worker", "nan"], "expected numbers"),
         (["--engine", "ray", "--sweep"], "--sweep with --engine ray: expected one of them"),
-        (["--out", "s3://bucket/shop"], "--out s3://bucket/shop: expected a folder; mount"),
+        (["--out", "s3://bucket"], "s3://bucket: expected a folder, s3://bucket/folder or"),
+        (["--out", "s3://b/x", "--annotate", "coco"], "--annotate with --out s3://b/x: expected"),
     ],
 )
 def test_options_that_do_not_go_together(options: list[str], said: str, tmp_path: Path) -> None:
