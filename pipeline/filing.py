@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ..checkpoints.whole import beside
 
 
 def copy_skipped(folder: Path, line: Mapping[str, Any]) -> Path | None:
@@ -63,13 +64,6 @@ def _copied(source: Path, target: Path, *, link: bool = False) -> Path:
             return target
         except OSError:
             pass
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    os.close(handle)
-    try:
-        shutil.copyfile(source, beside)
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with beside(target) as name:
+        shutil.copyfile(source, name)
     return target

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import pictures, run_yaml
 from .encode import Format
+from .lock import HOLDER
 from .run_yaml import OtherSettings as OtherSettings
 from .run_yaml import RunFolderError as RunFolderError
 from .run_yaml import WriteError as WriteError
@@ -247,6 +248,11 @@ class RunFolder:
         with writing(self.path):
             pictures.write(self.path / NAME, "".join(kept).encode())
         self.done = Done(self.path / NAME)
+
+    def abandon(self) -> None:
+        """For a process that ends at once: what is done is kept, and the lock is let go."""
+        self._lock.acquire(timeout=2)  # a line that is being written becomes whole; no more come
+        (self.path / HOLDER).unlink(missing_ok=True)
 
     def _check(self) -> None:
         if not (self.path / run_yaml.NAME).is_file():

@@ -9,6 +9,7 @@ no models, no terminal.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -72,6 +73,13 @@ class StoredRun(RunFolder):
         self._put_at = time.monotonic()
         self._wait = max(EVERY, _SHARE * (self._put_at - begun))
         self._put_lines = count
+
+    def abandon(self) -> None:
+        super().abandon()
+        with contextlib.suppress(StoreError):
+            self.save()
+        self.lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def _check(self) -> None:
         super()._check()

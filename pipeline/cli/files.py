@@ -152,10 +152,10 @@ def plan(
         manifest.read_lines(where) if isinstance(where, Path) else where.lines(manifest.NAME)
     )
     left = remaining(shots, lines, retry_failed=retry_failed)
-    todo_names = set(left.shots.names)
+    todo = {(name.id, name.path) for name in left.shots.names}
     stages = [*(["mask"] if masks else []), *needs]
     records = [
-        _planned(shots.make(name), name not in todo_names, stages, masks, output)
+        _planned(shots.make(name), (name.id, name.path) not in todo, stages, masks, output)
         for name in shots.names
     ]
     if as_json:
@@ -166,8 +166,8 @@ def plan(
         said = record["problem"] or (", ".join(record["stages"]) or "nothing: done before")
         click.echo(f"{printable(record['id'])}\t{size}\t{printable(said)}")
     bad = sum(bool(record["problem"]) for record in records)
-    todo = sum(bool(record["stages"]) for record in records)
-    click.echo(f"{todo} to do, {bad} that would fail or be skipped; into {out}", err=True)
+    work = sum(bool(record["stages"]) for record in records)
+    click.echo(f"{work} to do, {bad} that would fail or be skipped; into {out}", err=True)
 
 
 def _planned(

@@ -12,7 +12,7 @@ import click
 
 from . import files, show
 from .request import Job, opened
-from .stopping import Stopper
+from .stopping import Stopper, go_on_with
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -130,21 +130,15 @@ def _go_on(
     except KeyboardInterrupt:
         with contextlib.suppress(WriteError):
             folder.save()
-        show.warn(f"stopped; {_go_on_with(folder)}")
+        show.warn(f"stopped; {go_on_with(folder)}")
         raise SystemExit(stopper.code or 130) from None
     except WriteError as error:
         with contextlib.suppress(WriteError):
             folder.save()
-        raise WriteError(f"{error}; once that is mended, {_go_on_with(folder)}") from None
+        raise WriteError(f"{error}; once that is mended, {go_on_with(folder)}") from None
     unwritten = written is not None and written.errors and not written.files
     if unwritten or (summary.total and summary.failed == summary.total):
         raise SystemExit(1)
-
-
-def _go_on_with(folder: RunFolder) -> str:
-    done = folder.safe
-    pictures = "1 picture is" if done == 1 else f"{done} pictures are"
-    return f"visuals resume {folder.place} goes on: {pictures} done and kept"
 
 
 def _go(
@@ -188,6 +182,7 @@ def _go(
             stage = getattr(stages, name, None)
             if stage is not None:
                 stage.batch_size = min(stage.batch_size, size)
+        stopper.folder = folder
         with stopper, _behind(folder, finish, run.batch_size) as sink:
             for shot in run_shots(
                 shots,

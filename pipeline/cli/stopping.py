@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...training.stopping import Wish
+
+if TYPE_CHECKING:
+    from ..manifest import RunFolder
 
 _SAID = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
 
 
 class Stopper(Wish):
     """`with Stopper() as stop: …`: `stop()` is true after the first SIGINT or SIGTERM, which is
-    answered on stderr; the second raises KeyboardInterrupt."""
+    answered on stderr; the second ends the process at once where `folder` is set, else it raises
+    KeyboardInterrupt."""
+
+    folder: RunFolder | None = None
 
     def __call__(self) -> bool:
         return self.made
@@ -19,3 +29,34 @@ class Stopper(Wish):
     def _granted(self) -> None:
         # Not by click: the signal may have come in the middle of what it writes.
         os.write(2, _SAID)
+
+    def _heard(self, number: int, frame: Any) -> None:
+        if self.made and self.folder is not None:
+            leave(self.folder, self.code)
+        super()._heard(number, frame)
+
+
+def leave(folder: RunFolder, code: int) -> NoReturn:
+    """End the process now, whatever its threads do: no line half written, no lock left behind.
+
+    An exception would wait for the threads that have the models.
+    """
+    from ...checkpoints.whole import drop_unfinished
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # a store that hangs must not hold the third
+    with contextlib.suppress(Exception):
+        folder.abandon()
+    with contextlib.suppress(Exception):
+        drop_unfinished()
+    if sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h\n")  # the bars hide the cursor
+    os.write(2, f"visuals: warning: stopped; {go_on_with(folder)}\n".encode(errors="replace"))
+    os._exit(code)
+
+
+def go_on_with(folder: RunFolder) -> str:
+    """How to go on with a run, and what it has."""
+    done = folder.safe
+    pictures = "1 picture is" if done == 1 else f"{done} pictures are"
+    return f"visuals resume {folder.place} goes on: {pictures} done and kept"

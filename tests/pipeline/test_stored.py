@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -171,6 +172,22 @@ def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> 
     assert said["resumed"] == stood and said["total"] == 40 - stood
     visuals(*command, "--out", str(whole))
     same(store, whole, 40)
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
+    survive.photos(tmp_path / "photos", 60, 64)
+    store = Store(f"s3://{shop}/stopped")
+    process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", store.url)
+    wait_until(partial(holds, store, 3), process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, said = process.communicate(timeout=60)
+    stood = len(lines(store))
+    assert process.returncode == 130 and "Traceback" not in said, said
+    assert f"visuals resume {store} goes on: {stood} pictures are done and kept" in said
+    assert 3 <= stood < 60 and store.get(HOLDER) is None
 
 
 @pytest.mark.slow

@@ -185,6 +185,36 @@ def test_ctrl_c_finishes_what_is_in_hand(tmp_path: Path) -> None:
     assert all((out / line["files"]["source"]).is_file() for line in read_lines(out))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_second_ctrl_c_stops_at_once(threads: str, tmp_path: Path) -> None:
+    """In the middle of a model call that takes minutes, whichever thread makes it."""
+    out = tmp_path / "out"
+    lines = ["--prompt mug --steps 1"] * 4 + ["--prompt mug --steps 500"] * 4
+    (tmp_path / "prompts.txt").write_text("\n".join(lines))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "visuals", "generate", "--prompts", str(tmp_path / "prompts.txt"),
+         "--batch-size", "4", "--out", str(out)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": threads},
+    )  # fmt: skip
+    while process.poll() is None and survive.lines_in(out) < 4:
+        time.sleep(0.01)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None, process.communicate()[1]
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130 and "Traceback" not in said, said
+    assert f"stopped; visuals resume {out} goes on: 4 pictures are done and kept\n" in said
+    assert not list(out.rglob("*.part")) and not (out / ".lock.json").exists()
+    assert len(ids(out)) == 4
+    assert "4 to do" in visuals("resume", str(out), "--dry-run").output
+
+
 # --- the disk
 
 
