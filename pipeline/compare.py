@@ -61,7 +61,7 @@ def compare(wanted: Wanted, line: Mapping[str, Any], folder: Path) -> Compared:
 def differences(plan: Plan, checkpoints: Mapping[str, str]) -> list[str]:
     """What is not as it was then: models (`checkpoints`: of now) and libraries."""
     out = [
-        f"{name} has other weights than then"
+        f"{name} has other {'entries' if name.startswith('wildcard:') else 'weights'} than then"
         for name, was in plan.checkpoints.items()
         if name in checkpoints and checkpoints[name] != was
     ]

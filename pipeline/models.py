@@ -151,7 +151,8 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
     commit where it is pinned.
 
     The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file; that of a LoRA
-    which a prompt names (`lora:name`) is over the whole file.
+    which a prompt names (`lora:name`) is over the whole file, that of a wildcard
+    (`wildcard:name`) over its entries.
     """
     from hashlib import sha256
     from pathlib import Path
@@ -175,7 +176,8 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
             with path.open("rb") as file:
                 digest.update(file.read(64 << 20))
         out[ref] = f"sha256:{digest.hexdigest()}"
-    return out | loras.fingerprints(settings, prompts)
+    out |= loras.fingerprints(settings, prompts)
+    return out | wildcards.fingerprints(settings, prompts)
 
 
 def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:

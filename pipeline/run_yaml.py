@@ -22,12 +22,15 @@ _FREE = (
     "request.options",
     "request.preset",
     "settings.run.low_memory",
+    "settings.caption",
     "settings.run.retries",
     "batch_sizes",
     "began_in",
     "versions",
 )
 """What may change between a run and its continuation without changing a picture."""
+
+_KINDS = ("lora:", "wildcard:")
 
 
 class RunFolderError(ValueError):
@@ -76,7 +79,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     >>> differences({"settings": {"a": 1, "b": 2}}, {"settings": {"a": 1, "b": 3}})
     ['settings.b: 2 → 3']
     """
-    return _differ({**old, "settings": _complete(old.get("settings"))}, new)
+    was = {**old, "settings": _used(_complete(old.get("settings")))}
+    now = {**new, "settings": _used(new.get("settings"))}
+    if "checkpoints" in old and "checkpoints" in new:
+        now["checkpoints"] = _known(old["checkpoints"] or {}, new["checkpoints"] or {})
+    return _differ(was, now)
 
 
 def _differ(old: Any, new: Any, path: str = "") -> list[str]:
@@ -100,6 +107,22 @@ def _complete(settings: Any) -> Any:
         return check(settings).model_dump(mode="json")
     except (SettingsError, TypeError, ValueError):
         return settings
+
+
+def _used(settings: Any) -> Any:
+    """Settings without the controls that lead nothing."""
+    try:
+        named = set(settings["rerender"]["controls"])
+        controls = {k: v for k, v in settings["controls"].items() if k in named}
+    except (KeyError, TypeError, AttributeError):
+        return settings
+    return {**settings, "controls": controls}
+
+
+def _known(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The fingerprints that an older version took too: by name, or by kind (`lora:`)."""
+    kinds = {name.partition(":")[0] for name in old if name.startswith(_KINDS)}
+    return {k: v for k, v in new.items() if k in old or k.partition(":")[0] in kinds}
 
 
 def _short(value: Any) -> str:

@@ -7,8 +7,9 @@ line, `#` begins a comment. Knows no models.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,15 @@ class Folders(Mapping[str, tuple[str, ...]]):
             self._read[name] = _entries(self._files[name])
         return self._read[name]
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names that were asked for so far."""
+        return frozenset(self._read)
+
+    def fingerprint(self, name: str) -> str:
+        """`sha256:…` over the entries of a file, comments left out."""
+        return f"sha256:{sha256(chr(10).join(self[name]).encode()).hexdigest()}"
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
@@ -86,6 +96,21 @@ def check(settings: Settings) -> None:
     texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
     for text in texts:
         variants.check(text, wildcards)
+
+
+def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
+    """SHA-256 over the entries of each wildcard file that the settings' and these prompts can
+    draw from, as `wildcard:name`; {} where they cannot be read."""
+    g, r = settings.generate, settings.rerender
+    texts = [g.prompt, g.negative_prompt, r.prompt or "", r.negative_prompt, *prompts]
+    texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
+    try:
+        known = of(settings)
+        for text in texts:
+            variants.check(text, known)
+    except ValueError:  # a run without stages 1 and 3 needs none of them
+        return {}
+    return {f"wildcard:{name}": known.fingerprint(name) for name in sorted(known.asked)}
 
 
 def drawn(shots: Sequence[Shot], wildcards: variants.Wildcards) -> list[Shot]:

@@ -120,10 +120,12 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     from ..store import read
 
     out = files.out(job.command, job.classes, job.options)
+    words = [*job.options.get("prompts", ())]
+    words += [row.edit or "" for row in job.options.get("rows", ())]
     parts: dict[str, Any] = {
         "request": job.record(),
         "settings": job.settings.model_dump(mode="json"),
-        "checkpoints": fingerprints(job.settings, job.options.get("prompts", ())),
+        "checkpoints": fingerprints(job.settings, [*words, job.options.get("edit") or ""]),
     }
     path = files.place(out)
     if job.options.get("fork"):

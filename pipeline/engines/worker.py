@@ -117,8 +117,9 @@ class Worker:
         for name, mine in fingerprints(settings).items():
             theirs = plan.checkpoints.get(name, mine)
             if mine != theirs and mine[:7] == theirs[:7] == "sha256:":
+                what = "entries" if name.startswith("wildcard:") else "weights"
                 raise WorkerError(
-                    f"{name} has other weights here ({mine[:19]}…) than where the run began "
+                    f"{name} has other {what} here ({mine[:19]}…) than where the run began "
                     f"({theirs[:19]}…); copy that one to this machine"
                 )
         run = settings.run.model_copy(update={"device": plan.device})

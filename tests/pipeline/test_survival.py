@@ -132,6 +132,29 @@ def test_other_settings_are_named_and_refused_or_forked(photos: Path, tmp_path: 
     assert not (tmp_path / "out-3").exists() and len(ids(out)) == 6
 
 
+def test_the_folder_of_an_older_version_goes_on(photos: Path, tmp_path: Path) -> None:
+    """It lacks settings that are at their defaults, a control that leads nothing, fingerprints."""
+    out = tmp_path / "out"
+    filtered(photos, out)
+    record = yaml.safe_load((out / "run.yaml").read_text())
+    for section, name in (("rerender", "color_correction"), ("generate", "hires"), ("run", "seed")):
+        del record["settings"][section][name]
+    del record["settings"]["controls"]["depth"], record["settings"]["caption"]
+    record["checkpoints"] = {
+        k: v for k, v in record["checkpoints"].items() if "lora:" not in k and "canny" not in k
+    }
+    (out / "run.yaml").write_text(yaml.safe_dump(record))
+    cut(out, 3)
+    filtered(photos, out)
+    assert len(set(ids(out))) == 6
+    record["checkpoints"]["mini/sam"] = "sha256:other"
+    del record["settings"]["detect"]["box_threshold"]
+    (out / "run.yaml").write_text(yaml.safe_dump(record))
+    said = filtered(photos, out, code=2).stderr
+    assert "settings.detect.box_threshold: 0.35 → 0" in said
+    assert "checkpoints.mini/sam: sha256:other → sha256:" in said
+
+
 def test_failed_ones_are_tried_again(photos: Path, tmp_path: Path) -> None:
     out, good = tmp_path / "out", (photos / "00003.png").read_bytes()
     (photos / "00003.png").write_bytes(good[:100])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -217,6 +218,29 @@ def test_a_wildcard_that_is_not_there_stops_before_any_model(folder: Path, tmp_p
         )  # fmt: skip
         assert result.exit_code == 2 and "did you mean 'colours'" in result.stderr
         assert not (tmp_path / "o").exists()
+
+
+def test_a_wildcard_file_that_changed_is_named(mini: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "unused.txt").write_text("one\n")
+    (folder / "thing.txt").write_text("__colours__ mug\n")
+    out = str(tmp_path / "out")
+    command = [
+        "generate", "--class", "mug", "--prompt", "__thing__", "--set", "generate.steps=1",
+        "--set", f"generate.wildcard_dirs=[{folder}]", "--out", out, "--count",
+    ]  # fmt: skip
+    assert visuals(*command, "1").exit_code == 0
+    record = yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())["checkpoints"]
+    assert {"wildcard:thing", "wildcard:colours"} == {k for k in record if "wildcard" in k}
+    with (folder / "colours.txt").open("a") as file:
+        file.write("# said of it\n")
+    (folder / "unused.txt").write_text("two\n")
+    assert visuals(*command, "2").exit_code == 0
+    with (folder / "colours.txt").open("a") as file:
+        file.write("pink\n")
+    for again in (visuals(*command, "3"), visuals("resume", out)):
+        assert again.exit_code == 2, again.output
+        assert "checkpoints.wildcard:colours: sha256:" in again.stderr
+        assert "wildcard:thing" not in again.stderr
 
 
 def test_a_grid_draws_choices_by_its_seeds(mini: Path, folder: Path, tmp_path: Path) -> None:
