@@ -254,8 +254,13 @@ class RunFolder:
         self._lock.acquire(timeout=2)  # a line that is being written becomes whole; no more come
         (self.path / HOLDER).unlink(missing_ok=True)
 
+    @property
+    def there(self) -> bool:
+        """Whether the folder is still there."""
+        return (self.path / run_yaml.NAME).is_file()
+
     def _check(self) -> None:
-        if not (self.path / run_yaml.NAME).is_file():
+        if not self.there:
             raise FileNotFoundError("the folder was removed or replaced in mid-run")
 
 
@@ -266,7 +271,7 @@ def sweep(path: Path) -> None:
 
 
 def make(path: Path) -> None:
-    """The folder of a run, made where it is not there; raises RunFolderError."""
+    """The folder of a run, made where it is not there; raises RunFolderError, WriteError."""
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
     try:
@@ -287,10 +292,13 @@ def writing(path: Path | Store) -> Iterator[None]:
         raise WriteError(f"cannot write to {path}: {why}") from error
 
 
-def unwritable(path: Path, error: OSError) -> RunFolderError:
-    """What to say of a folder that cannot be written to."""
+def unwritable(path: Path, error: OSError) -> WriteError:
+    """What to say of a folder that cannot be written to before anything is made."""
     why = error.strerror or error
-    return RunFolderError(f"cannot write to {path} ({why}); set --out to a folder of yours")
+    return WriteError(
+        f"cannot write to {path} ({why}); mend that and repeat the command, or set --out to a "
+        "folder of yours"
+    )
 
 
 def to_json(value: Any) -> str:

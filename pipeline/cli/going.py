@@ -135,6 +135,9 @@ def _go_on(
     except WriteError as error:
         with contextlib.suppress(WriteError):
             folder.save()
+        if not folder.there:
+            how = f"put it back and visuals resume {folder.place} goes on, or repeat the command"
+            raise WriteError(f"{error}; {how}") from None
         raise WriteError(f"{error}; once that is mended, {go_on_with(folder)}") from None
     unwritten = written is not None and written.errors and not written.files
     if unwritten or (summary.total and summary.failed == summary.total):

@@ -274,6 +274,35 @@ def test_a_disk_that_takes_no_more(photos: Path, tmp_path: Path) -> None:
     assert len(set(ids(out))) == len(ids(out)) == 6
 
 
+@pytest.mark.slow
+def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
+    survive.photos(tmp_path / "photos", 60, 64)
+    out, away = tmp_path / "out", tmp_path / "away"
+    process = started(tmp_path / "photos", out)
+    out.rename(away)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 1 and "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert f"cannot write to {out}: the folder was removed or replaced in mid-run; put it" in last
+    assert not out.exists()
+    away.rename(out)
+    done = len(ids(out))
+    said = json.loads(visuals("resume", str(out), "--json").stdout)
+    assert 0 < done < 60 and (said["resumed"], said["total"]) == (done, 60 - done)
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "manifest.jsonl", ".lock.json", "images/00003.png"])
+def test_a_place_that_cannot_be_written(name: str, photos: Path, tmp_path: Path) -> None:
+    """A folder of that name stands for what an administrator may do."""
+    out = tmp_path / "out"
+    (out / name).mkdir(parents=True)
+    said = filtered(photos, out, "--batch-size", "1", code=1).stderr.strip().splitlines()[-1]
+    assert said.startswith(f"visuals: cannot write to {out}")
+    (out / name).rmdir()
+    again = json.loads(filtered(photos, out, "--json").stdout)
+    assert again["resumed"] + again["total"] == 6 and len(set(ids(out))) == 6
+
+
 def test_a_folder_removed_in_mid_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run", request={}, settings={})
     (folder.path / "run.yaml").unlink()
