@@ -196,7 +196,7 @@ class Store:
             return error
         kind, said = type(error).__name__, " ".join(str(error).split())
         low = f"{kind} {said}".lower()
-        if isinstance(error, FileNotFoundError) and "bucket" in low:
+        if isinstance(error, FileNotFoundError):
             remedy = f"make the bucket {self.bucket} first, or name another"
         elif "endpoint" in low or "connect" in low or "timeout" in low or "timed out" in low:
             remedy = "check the network and the store's address"
