@@ -137,10 +137,12 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
                 break
         if str(path) != str(files.place(out)):
             show.note(f"{out} holds a run with other settings: this one goes to {path}")
+    short = hashes.of(job.settings, job.options.get("prompts", ()))
+    parts |= {"output": output, "hashes": short}
     if not isinstance(path, Path):
         from .. import stored
 
-        with stored.opened(path, {"output": output, **parts}) as folder:
+        with stored.opened(path, parts) as folder:
             yield folder
         return
     manifest.make(path)
@@ -150,8 +152,7 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
             manifest.sweep(path)
         except OSError as error:
             raise manifest.unwritable(path, error) from None
-        short = hashes.of(job.settings, job.options.get("prompts", ()))
-        yield manifest.RunFolder(path, output=output, hashes=short, **parts)
+        yield manifest.RunFolder(path, **parts)
 
 
 def absolute(given: str) -> str:

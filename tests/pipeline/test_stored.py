@@ -154,6 +154,15 @@ def test_a_finished_run_is_read_from_the_store(photos: Path, shop: str, tmp_path
     assert "expected photos on a disk; copy them here first" in said
 
 
+def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path: Path) -> None:
+    command = ["generate", "--class", "mug", "--count", "1", "--set", "generate.steps=1", "--out"]
+    visuals(*command, str(tmp_path / "whole"))
+    visuals(*command, f"s3://{shop}/drawn")
+    name = "images/mug-0001.png"
+    there = Store(f"s3://{shop}/drawn").get(name)
+    assert there and there == (tmp_path / "whole" / name).read_bytes()
+
+
 @pytest.mark.slow
 def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> None:
     survive.photos(tmp_path / "photos", 40, 64)
