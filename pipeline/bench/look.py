@@ -48,12 +48,12 @@ SETTINGS: dict[str, Any] = {
 CLASS_GUIDANCE = 1.0
 """Of class pictures: what the model says already, no stronger."""
 WEIGHT = 0.85
-"""Of the rendered look's LoRA: at 1 it overshoots, and stage 2 finds fewer of the products."""
+"""Of the LoRA: at 1 it overshoots, and stage 2 finds fewer of the products."""
 PHOTOS: dict[str, Any] = {
-    "max_train_steps": 200,
+    "max_train_steps": 300,
     "learning_rate": 4e-4,
     "text_encoder_lr": 4e-4,
-    "noise_offset": 0.1,
+    "noise_offset": 0.05,
 }
 """What differs for photos, which are much farther from what the base draws: learned longer, the
 class is lost. The offset teaches black and white backdrops."""
@@ -87,7 +87,7 @@ def measure(
     photos: int | Path = 60,
     count: int = 4,
     class_count: int = 96,
-    weight: float | None = None,
+    weight: float = WEIGHT,
     seed: int = SEED,
     tell: Tell = lambda text: None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
@@ -96,8 +96,8 @@ def measure(
 
     `given`: settings on top of SETTINGS, and of PHOTOS where `photos` is a folder of captioned
     ones and not how many are rendered; `count`: pictures of each class; `class_count`: pictures
-    of prior preservation; `weight`: of the LoRA, else
-    WEIGHT, of photos 1. Minutes are of two cores, CPU time / 2: a busy
+    of prior preservation; `weight`: of the LoRA; `seed`: of
+    the pictures, class pictures take the next. Minutes are of two cores, CPU time / 2: a busy
     machine does not count.
     """
     from ...configs.schema import load_settings
@@ -106,7 +106,6 @@ def measure(
     from .. import models
 
     real = isinstance(photos, Path)
-    weight = (1.0 if real else WEIGHT) if weight is None else weight
     settings = load_settings("mini")
     size = settings.generate.width
     tell("photos of the look")

@@ -17,7 +17,8 @@ from . import options
 @click.option("--photos", type=click.IntRange(8), default=60, show_default=True)
 @click.option("--data", metavar="DIR", help="Captioned photos of your own, in place of rendered.")
 @click.option("--count", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--weight", type=float, help="Of the LoRA. Default: 0.85, with --data 1.")
+@click.option("--weight", type=float, default=0.85, show_default=True, help="Of the LoRA.")
+@click.option("--seed", type=click.IntRange(0), default=52_001, show_default=True)
 @click.option("--rounds", type=click.IntRange(2), default=20, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
 @click.option(
@@ -35,7 +36,8 @@ def train(
     photos: int,
     data: str | None,
     count: int,
-    weight: float | None,
+    weight: float,
+    seed: int,
     rounds: int,
     batch: int,
     changes: tuple[str, ...],
@@ -72,6 +74,7 @@ def train(
                 photos=Path(data) if data else photos,
                 count=count,
                 weight=weight,
+                seed=seed,
                 tell=progress.say,
                 progress=progress.update,
             )
