@@ -18,7 +18,9 @@ from . import options
 @click.option("--data", metavar="DIR", help="Captioned photos of your own, in place of rendered.")
 @click.option("--count", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--weight", type=float, default=0.85, show_default=True, help="Of the LoRA.")
-@click.option("--seed", type=click.IntRange(0), default=52_001, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=52_001, show_default=True, help="Of pictures."
+)
 @click.option("--rounds", type=click.IntRange(2), default=20, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
 @click.option(
