@@ -213,6 +213,33 @@ def test_a_hub_that_is_down_or_away_is_a_sentence(hub: Hub, machine: Machine) ->
     assert not lock.default_path().exists()
 
 
+def test_a_disk_without_room_is_a_sentence(hub: Hub, machine: Machine) -> None:
+    """A cache on a disk of 8 MiB: nothing is fetched, half or whole."""
+    small = machine.home / "hf"
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=8m none {small}"
+    mine = ["unshare", "--mount", "--", "sh", "-c"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*mine, mount], capture_output=True).returncode
+    ):
+        pytest.skip("a small disk can be mounted by root on Linux only")
+    hub.add(SAM, sam())
+    command = f"{sys.executable} -m visuals checkpoints pull sam-vit-base; code=$?; du -a {small}"
+    done = subprocess.run(
+        [*mine, f"{mount} && {command}; exit $code"],
+        env={**os.environ, **machine.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "to fetch, but" in done.stdout and "free some space" in done.stdout
+    assert "Traceback" not in done.stdout and "safetensors" not in done.stdout
+    assert not hub.fetched(".safetensors")
+
+
 def test_a_moved_main_changes_nothing_until_it_is_asked_for(hub: Hub, machine: Machine) -> None:
     repository = hub.add(SAM, sam(b"before"))
     machine("pull", "sam-vit-base", "--lock", "checkpoints.lock")
