@@ -153,6 +153,7 @@ def _go(
     file_away: Callable[[dict[str, Any]], None],
     stopper: Stopper,
 ) -> Summary:
+    from .. import hosted
     from ..run import Summary, run_shots
 
     summary, run = Summary(), job.settings.run
@@ -185,7 +186,8 @@ def _go(
             stage = getattr(stages, name, None)
             if stage is not None:
                 stage.batch_size = min(stage.batch_size, size)
-        stopper.folder = folder
+        if not hosted.draws(job.settings):  # what runs at a host is canceled first
+            stopper.folder = folder
         with stopper, _behind(folder, finish, run.batch_size) as sink:
             for shot in run_shots(
                 shots,

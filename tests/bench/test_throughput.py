@@ -13,14 +13,14 @@ from visuals.pipeline.bench import throughput
 def test_the_baseline_draws_the_same_pictures(tmp_path: Path, mini_is_trained: bool) -> None:
     if not mini_is_trained:
         pytest.skip("needs models that find something")
-    change = {"rerender.steps": 4}
+    change = {"rerender.steps": 4, "rerender.cache_interval": 1}
     found = throughput.compare(
         load_settings("mini", change),
         tmp_path,
         preset="mini",
         class_="mug",
         count=2,
-        changes=("rerender.steps=4",),
+        changes=tuple(f"{name}={value}" for name, value in change.items()),
     )
     assert found["found"] == found["baseline_found"] == 2
     assert found["psnr_inside"] >= 35
