@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -187,6 +188,7 @@ def test_a_lora_is_trained_in_the_page_and_used(
 ) -> None:
     from browsing import PATIENCE, expect, number, says, tab
 
+    shutil.rmtree(place / "datasets", ignore_errors=True)  # another test's, found before ours
     write_photos(place / "pictures", 128)
     tab(page, "Train")
     expect(page.locator("#train-data input")).to_have_value("pictures", timeout=PATIENCE)
