@@ -127,38 +127,20 @@ class Store:
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes; None where it is not there."""
-
-        def got() -> bytes | None:
-            try:
-                data: bytes = self._fs.cat_file(self._key(name))
-            except FileNotFoundError as error:
-                if "bucket" in str(error).lower():
-                    raise
-                return None
-            return data
-
-        return self._tried(got)
+        return self._there(lambda: self._fs.cat_file(self._key(name)))
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """The whole lines of a JSON Lines object."""
         for line in (self.get(name) or b"").split(b"\n")[:-1]:
             yield json.loads(line)
 
-    def modified(self, name: str) -> datetime:
-        """When an object was put, by the store's clock."""
-        when: datetime = self._tried(lambda: self._fs.modified(self._key(name)))
-        return when
+    def modified(self, name: str) -> datetime | None:
+        """When an object was put, by the store's clock; None where it is not there."""
+        return self._there(lambda: self._fs.modified(self._key(name)))
 
     def remove(self, name: str) -> None:
         """Take an object away, if it is there."""
-
-        def gone() -> None:
-            try:
-                self._fs.rm_file(self._key(name))
-            except FileNotFoundError:
-                pass
-
-        self._tried(gone)
+        self._there(lambda: self._fs.rm_file(self._key(name)))
 
     def names(self) -> list[str]:
         """The names of all objects, sorted."""
@@ -177,6 +159,19 @@ class Store:
         if len(key.encode()) - len(self.bucket) > LONGEST:
             raise OSError(errno.ENAMETOOLONG, f"{self.scheme}://{key}: over {LONGEST} bytes")
         return key
+
+    def _there(self, call: Callable[[], T]) -> T | None:
+        """What `call` says of an object; None where the object, not the bucket, is missing."""
+
+        def asked() -> T | None:
+            try:
+                return call()
+            except FileNotFoundError as error:
+                if "bucket" in str(error).lower():
+                    raise
+                return None
+
+        return self._tried(asked)
 
     def _tried(self, call: Callable[[], T]) -> T:
         try:

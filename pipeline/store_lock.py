@@ -1,13 +1,16 @@
-"""One writer a run folder in an object store: an object that says who, put again while they write.
+"""One writer a run folder in an object store: an object that says who, and one that they live.
 
-Such a store has no locks. The lock is an object that only one can create; its time of change, by
-the store's clock, tells a writer that lives from one that was killed. Knows no runs.
+Such a store has no locks. The lock is an object that only one can create and nobody writes again:
+a writer that put it anew could bring back one that was just taken over. Signs of life are puts of
+another object; its time of change, by the store's clock, tells a writer that lives from one that
+was killed. Knows no runs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import socket
@@ -23,6 +26,10 @@ BEAT = 20.0
 """Seconds between two signs of life."""
 STALE = 90.0
 """So many seconds without one, and the writer is taken for dead."""
+_LAST = 5.0
+"""Seconds that a sign of life on its way is waited for at the end."""
+_SIGN = ".lock.{}"
+"""The name of the object that a writer puts while it lives, by its token."""
 
 
 class StoreLock:
@@ -36,13 +43,15 @@ class StoreLock:
     def __init__(self, store: Store, *, beat: float = BEAT, stale: float = STALE) -> None:
         self.store, self.lost = store, False
         self._beat, self._stale = beat, stale
+        token = secrets.token_hex(8)
+        self._sign = _SIGN.format(token)
         self._mine = json.dumps(
             {
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
                 "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 "machine": _machine(),
-                "token": secrets.token_hex(8),
+                "token": token,
             }
         ).encode()
         self._ended = threading.Event()
@@ -63,14 +72,16 @@ class StoreLock:
                 return self
             if theirs is not None:
                 self._refuse_if_alive(theirs)
-                self.store.remove(HOLDER)
+                if self.store.get(HOLDER) == theirs:  # else somebody was quicker
+                    self.store.remove(HOLDER)
+                    self.store.remove(_sign(theirs))
         raise Locked(f"{self.store} is being opened by others; try once more")
 
     def _refuse_if_alive(self, theirs: bytes) -> None:
         holder = _read(theirs)
         if holder.get("machine") == _machine() != "" and not _lives(holder.get("pid")):
             return
-        age = self._age()
+        age = self._age(_sign(theirs))
         if age < self._stale:
             raise Locked(
                 f"{self.store} is being written to by {said(holder)}, which gave a sign of life "
@@ -78,15 +89,19 @@ class StoreLock:
                 f"{self._stale - age:.0f} s), or set --out to another folder"
             )
 
-    def _age(self) -> float:
-        """Seconds since the lock's object was put, by the store's own clock."""
-        probe = f".lock.{secrets.token_hex(8)}"
+    def _age(self, sign: str) -> float:
+        """Seconds since the last sign of life, by the store's own clock; without end where the
+        lock is gone meanwhile."""
+        probe = _SIGN.format(secrets.token_hex(8))
         self.store.put(probe, b"")
         try:
-            passed = self.store.modified(probe) - self.store.modified(HOLDER)
+            now = self.store.modified(probe)
+            signs = [self.store.modified(name) for name in (HOLDER, sign)]
         finally:
             self.store.remove(probe)
-        return max(0.0, passed.total_seconds())
+        if now is None or signs[0] is None:
+            return math.inf
+        return max(0.0, (now - max(when for when in signs if when)).total_seconds())
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat):
@@ -94,14 +109,16 @@ class StoreLock:
                 if self.store.get(HOLDER) != self._mine:
                     self.lost = True
                     return
-                self.store.put(HOLDER, self._mine)
+                self.store.put(self._sign, b"")
 
     def release(self) -> None:
         """Let others in. A store that does not answer lets them in when the lock is stale."""
         if self._ended.is_set():
             return
         self._ended.set()
+        self._thread.join(_LAST)  # a sign on its way would stay
         with contextlib.suppress(StoreError):
+            self.store.remove(self._sign)
             if self.store.get(HOLDER) == self._mine:
                 self.store.remove(HOLDER)
 
@@ -112,6 +129,12 @@ class StoreLock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def _sign(holder: bytes) -> str:
+    """The name of the signs of life of the writer of a lock's object."""
+    token = str(_read(holder).get("token", ""))
+    return _SIGN.format(token if token.isalnum() else "unknown")
 
 
 def _read(data: bytes) -> dict[str, Any]:

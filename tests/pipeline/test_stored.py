@@ -89,9 +89,11 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_until(true: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
+    end = time.monotonic() + 120
     while not true():
-        assert process.poll() is None, process.communicate()[1]
+        assert process is None or process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end, "waited for two minutes"
         time.sleep(0.02)
 
 
@@ -318,9 +320,11 @@ def test_a_dead_writer_is_followed_when_its_lock_is_stale(shop: str) -> None:
 def test_a_writer_lives_while_it_gives_signs(shop: str) -> None:
     store = Store(f"s3://{shop}/one")
     with StoreLock(store, beat=0.2) as lock:
-        before = store.modified(HOLDER)
-        time.sleep(1.5)
-        assert store.modified(HOLDER) > before and not lock.lost
+        time.sleep(3.1)  # the store's clock counts seconds
+        assert store.get(HOLDER) == lock.holder.encode() and not lock.lost
+        with pytest.raises(Locked, match=r"a sign of life [01] s ago"):
+            StoreLock(store, stale=2).__enter__()
+    assert store.names() == []
 
 
 def test_of_two_that_take_a_lock_at_once_one_gets_it(shop: str) -> None:
@@ -343,8 +347,7 @@ def test_a_folder_that_was_taken_over_is_left_alone(
         folder.record(one)
         folder.save()
         change(store)
-        while not folder.lock.lost:
-            time.sleep(0.01)
+        wait_until(lambda: folder.lock.lost)
         folder.record(two)
     assert lines(store) == [one.id]
     assert (store.get(HOLDER) or b"{}") == b"{}"  # another's lock is not taken away
