@@ -1,6 +1,6 @@
 """The run folder: files are the database.
 
-`run.yaml` (see run_yaml), `manifest.jsonl` (a line per finished shot, appended and synced), and
+`run.yaml` (see run_yaml), `manifest.jsonl` (a line per finished shot; see lines), and
 the files of the shots (see shot_files). A shot is done when its line is there. One writer at a
 time (see lock). Knows no models, no terminal.
 """
@@ -8,15 +8,16 @@ time (see lock). Knows no models, no terminal.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import pictures, run_yaml
+from . import lines, pictures, run_yaml
 from .encode import Format
+from .lines import Done as Done
+from .lines import to_json as to_json
 from .lock import HOLDER
 from .run_yaml import OtherSettings as OtherSettings
 from .run_yaml import RunFolderError as RunFolderError
@@ -33,54 +34,8 @@ NAME = "manifest.jsonl"
 
 def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
     """The manifest's lines in order; a last line that was cut off in writing is left out."""
-    for _, line in _lines(folder / NAME):
+    for _, line in lines.each(folder / NAME):
         yield line
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(offset in bytes, line) of each whole line."""
-    if not path.is_file():
-        return
-    offset = 0
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            if not raw.endswith(b"\n"):
-                return
-            try:
-                yield offset, json.loads(raw)
-            except ValueError:
-                raise RunFolderError(
-                    f"{path} line {number}: not JSON; expected one object a line; "
-                    "take the line out and its shot is made again"
-                ) from None
-            offset += len(raw)
-
-
-class Done(Mapping[str, "dict[str, Any]"]):
-    """The manifest's lines by shot id. In memory are their places only: a line is read when it
-    is asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._places: dict[str, int] = {line["id"]: at for at, line in _lines(path)}
-
-    def __getitem__(self, id_: str) -> dict[str, Any]:
-        with self._path.open("rb") as file:
-            file.seek(self._places[id_])
-            line: dict[str, Any] = json.loads(file.readline())
-        return line
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, id_: object) -> bool:
-        return id_ in self._places
-
-    def add(self, id_: str, offset: int) -> None:
-        self._places[id_] = offset
 
 
 class RunFolder:
@@ -119,7 +74,7 @@ class RunFolder:
         try:
             make(self.path)
             self._start(plain(record))
-            self._cut_torn_line()
+            lines.cut_torn(self.path / NAME)
         except WriteError:
             raise
         except OSError as error:
@@ -190,23 +145,6 @@ class RunFolder:
             with writing(self.path):
                 self._keep_record()
 
-    def _cut_torn_line(self) -> None:
-        """Drop what a crash left behind the last newline, so that the next line is whole."""
-        path = self.path / NAME
-        if not path.is_file():
-            return
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            keep, tail = end, b""
-            while keep and b"\n" not in tail:
-                step = min(keep, 1 << 16)
-                keep -= step
-                file.seek(keep)
-                tail = file.read(step)
-            keep += tail.rfind(b"\n") + 1
-        if keep < end:
-            os.truncate(path, keep)
-
     def record(self, shot: Shot) -> dict[str, Any]:
         """Write the shot's files, then its line; returns the line."""
         return self.append(self.write(shot))
@@ -223,19 +161,9 @@ class RunFolder:
     def append(self, line: dict[str, Any]) -> dict[str, Any]:
         """Append a line, synced; where the disk takes only a part, none of it stays."""
         data = to_json(line).encode() + b"\n"
-        path = self.path / NAME
         with self._lock, writing(self.path):
             self._check()
-            with path.open("ab", buffering=0) as file:  # what is not written must not linger
-                offset = file.seek(0, os.SEEK_END)
-                try:
-                    left = memoryview(data)
-                    while left:
-                        left = left[file.write(left) :]
-                    os.fsync(file.fileno())
-                except OSError:
-                    os.truncate(path, offset)
-                    raise
+            offset = lines.append(self.path / NAME, data)
             self.done.add(line["id"], offset)
         return line
 
@@ -299,13 +227,3 @@ def unwritable(path: Path, error: OSError) -> WriteError:
         f"cannot write to {path} ({why}); mend that and repeat the command, or set --out to a "
         "folder of yours"
     )
-
-
-def to_json(value: Any) -> str:
-    """One line of JSON that UTF-8 can write: a file name of other bytes is escaped."""
-    said = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    try:
-        said.encode()
-    except UnicodeEncodeError:
-        said = json.dumps(value, allow_nan=False)
-    return said
