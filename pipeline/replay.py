@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def loader(plan: Plan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | None:
     """The first stage: reads the photos, which must hold what they held then; None for none."""
-    from . import inputs
+    from . import earlier, inputs
 
     if not any(hasattr(shot.source, "path") for batch in plan.batches for shot in batch.shots):
         return None
-    found = inputs.finder(plan.masks) if plan.masks else None
+    found = earlier.finder(plan.masks) if plan.masks else None
 
     def load(shots: Sequence[Shot]) -> list[Shot]:
         out = []

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import inputs, manifest, pictures
+from .. import earlier, manifest, pictures
 from . import AnnotationError
 
 
@@ -125,7 +125,7 @@ def load(
         raise pictures.PictureError(f"{path}: not a picture that can be read") from None
     found = [
         Instance(d.label, float(d.score), d.mask)
-        for d in (() if skipped else inputs.found_in(folder, line))
+        for d in (() if skipped else earlier.found_in(folder, line))
         if d.mask is not None and d.mask.any()
     ]
     for instance in found:

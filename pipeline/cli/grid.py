@@ -94,6 +94,7 @@ def grid(
     from ..encode import Format
     from ..models import build_stages, check_words
     from ..pictures import write
+    from ..sheet import sheet
     from . import show
 
     kind = _KINDS.get(Path(out).suffix.lower())
@@ -135,7 +136,7 @@ def grid(
         kept = files.Cells(Path(cells_dir), plan) if cells_dir else None
         keep = _keeper(kept, plan) if kept else lambda n, s, of: None
         drawn = grids.draw(plan.cells, settings_of, build, bars.update, keep)
-    picture = grids.sheet(drawn, *files.headings(plan))
+    picture = sheet(drawn, *files.headings(plan))
     write(Path(out), Format(kind).encode(picture, xmp=lineage.packet(lineage.DRAWN)))
     missing = sum(isinstance(cell, str) for cell in drawn)
     if as_json:

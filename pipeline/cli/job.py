@@ -108,6 +108,7 @@ def shots_of(
     settings: Settings,
 ) -> tuple[Shots, Any]:
     """The shots to work on, and what looks up the detections of an earlier run, if it is one."""
+    from .. import earlier
     from .. import inputs as sources
 
     edit, seed = options.get("edit") or "", settings.run.seed
@@ -143,7 +144,7 @@ def shots_of(
         folder = Path(inputs[0])
         shots = sources.from_run(folder, classes=classes, edit=edit, run_seed=seed)
         own = command == "enhance" and not classes and not options.get("mask")
-        finder = sources.finder(folder) if own else None
+        finder = earlier.finder(folder) if own else None
         if finder and not finder(shots[0].id):
             raise sources.InputError(
                 f"{folder} holds pictures in which nothing was looked for yet: "

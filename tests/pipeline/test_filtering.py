@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from visuals.configs.schema import Settings, check, load_settings, merge
 from visuals.pipeline import classes, models, pictures
 from visuals.pipeline.cli import main
-from visuals.pipeline.inputs import finder
+from visuals.pipeline.earlier import finder
 from visuals.pipeline.words import UnknownClass
 from visuals.stages.shot import Detection, FileInput, Shot
 

@@ -13,6 +13,7 @@ from PIL import Image
 from visuals.pipeline import grid, pictures
 from visuals.pipeline import grid_cells as cells
 from visuals.pipeline.cli import main
+from visuals.pipeline.sheet import sheet
 
 FEW = ("--set", "generate.steps=2")
 
@@ -46,7 +47,7 @@ def test_a_lora_that_cannot_be_read_is_refused(text: str) -> None:
 def test_columns_and_rows_are_drawn_where_their_labels_are() -> None:
     inks = [(30 * k, 10, 200) for k in range(5)]
     tiles = [np.full((40, 40, 3), ink, np.uint8) for ink in inks]
-    out = grid.sheet([*tiles, "flagged"], ["one", "two", "three"], ["up", "down"])
+    out = sheet([*tiles, "flagged"], ["one", "two", "three"], ["up", "down"])
     middles = [np.argwhere((out == ink).all(2)).mean(0) for ink in inks]
     assert middles[0][0] == middles[1][0] == middles[2][0] < middles[3][0] == middles[4][0]
     assert middles[0][1] == middles[3][1] < middles[1][1] == middles[4][1] < middles[2][1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from stand_ins import STAGES, find, prompted
 
-from visuals.pipeline import inputs, pictures
+from visuals.pipeline import earlier, inputs, pictures
 from visuals.pipeline.manifest import RunFolder
 from visuals.pipeline.run import Stages, run_shots
 from visuals.pipeline.words import UnknownClass, check_classes, unknown_words
@@ -66,7 +66,7 @@ def test_an_earlier_run_brings_its_masks(tmp_path: Path) -> None:
     assert inputs.is_run_folder([str(folder.path)])
     (shot,) = inputs.from_run(folder.path, edit="red")
     assert (shot.id, shot.edit, shot.classes) == ("a", "red", ("mug",))
-    (loaded,) = inputs.load([shot], inputs.finder(folder.path))
+    (loaded,) = inputs.load([shot], earlier.finder(folder.path))
     (found,) = loaded.detections
     assert found.mask is not None and found.mask.sum() == 16 and found.label == "mug"
 
