@@ -120,19 +120,34 @@ class Detector:
         parts = side_by_side.cut(images, self.batch_size, workers)
         with detectors.looking_once(self.model):
             first = [one for found in side_by_side.each(answers, parts, workers) for one in found]
-            return self._again(images, first, workers) if self.second_look else first
+        return self._again(images, first, workers) if self.second_look else first
 
     def _again(
         self, images: Sequence[Any], first: list[dict[str, Answer]], workers: int
     ) -> list[dict[str, Answer]]:
-        def closely(view: second_look.View) -> tuple[second_look.View, float, np.ndarray]:
-            def ask(image: np.ndarray, phrase: str) -> Answer:
-                return detectors.ask(self.model, self.processor, [image], phrase)[0]
+        views = second_look.views(first)
+        close = [
+            c
+            for view in views
+            for c in second_look.close_ups(images[view.picture], view, self.second_look)
+        ]
+        groups: dict[Any, list[int]] = {}
+        for k, one in enumerate(close):
+            groups.setdefault(one.kind, []).append(k)
 
-            found = second_look.look(images[view.picture], view, self.second_look, ask)
-            return (view, *found)
+        def answers(part: list[int]) -> list[Answer]:
+            shown, phrase = [close[k].image for k in part], close[part[0]].view.phrase
+            return detectors.ask(self.model, self.processor, shown, phrase)
 
-        looks = side_by_side.each(closely, second_look.views(first), workers)
+        cuts = [side_by_side.cut(of, self.batch_size, workers) for of in groups.values()]
+        parts = [part for cut in cuts for part in cut]
+        said: dict[int, Answer] = {}
+        for part, found in zip(parts, side_by_side.each(answers, parts, workers), strict=True):
+            said |= zip(part, found, strict=True)
+        each, looks = len(self.second_look), []
+        for k, view in enumerate(views):
+            of = range(k * each, (k + 1) * each)
+            looks.append((view, *second_look.look(view, [(close[i], said[i]) for i in of])))
         return second_look.taken_in(first, looks)
 
     def _pick(

@@ -55,7 +55,7 @@ def gives_masks(model: Any) -> bool:
 
 
 def ask(model: Any, processor: Any, images: Sequence[np.ndarray], phrase: str) -> list[Answer]:
-    """An answer for each picture; the pictures, uint8 (H, W, 3), are of one size."""
+    """An answer for each picture; the pictures, uint8 (H, W, 3), are of one size or square."""
     return [one[phrase] for one in ask_all(model, processor, images, [phrase])]
 
 
@@ -114,8 +114,11 @@ def _grounding(
     scores = out.logits.amax(-1).float().sigmoid().cpu().numpy()
     cxcywh = out.pred_boxes.float().cpu().numpy()
     centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
-    boxes = np.concatenate([centre - half, centre + half], -1) * _scale(images[0])
-    return [Answer(_within(b, image), s) for image, b, s in zip(images, boxes, scores, strict=True)]
+    boxes = np.concatenate([centre - half, centre + half], -1)
+    return [
+        Answer(_within(b * _scale(image), image), s)
+        for image, b, s in zip(images, boxes, scores, strict=True)
+    ]
 
 
 def _owl(

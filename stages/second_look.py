@@ -6,7 +6,7 @@ answer; no models, no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,6 @@ IN_DOUBT = 0.2, 0.85
 SAME = 0.5
 """Overlap from which two boxes are of the same thing."""
 
-Ask = Callable[[np.ndarray, str], Answer]
-"""A picture, uint8 (H, W, 3), and a phrase, to what the detector answers."""
-
 
 @dataclass(frozen=True)
 class View:
@@ -31,6 +28,24 @@ class View:
     phrase: str
     box: np.ndarray
     queries: np.ndarray
+
+
+@dataclass(frozen=True)
+class CloseUp:
+    """A part of a picture, uint8 (h, w, 3), whose upper left corner lies at `offset`, in x and y.
+
+    `kind`: what those have in common that may be shown together.
+    """
+
+    view: View
+    image: np.ndarray
+    offset: tuple[int, int]
+
+    @property
+    def kind(self) -> tuple[str, tuple[int, ...]]:
+        height, width = self.image.shape[:2]
+        square = height == width  # a model scales these to one size
+        return self.view.phrase, (1, 1) if square else (height, width)
 
 
 def views(answers: Sequence[Mapping[str, Answer]]) -> list[View]:
@@ -43,21 +58,23 @@ def views(answers: Sequence[Mapping[str, Answer]]) -> list[View]:
     ]
 
 
-def look(
-    image: np.ndarray, view: View, paddings: Sequence[float], ask: Ask
-) -> tuple[float, np.ndarray]:
-    """Score, 0..1, and box of what the close-ups show at the view's place: the mean of the scores,
-    the box of the closest one that shows it.
-
-    `paddings`: a close-up for each, the square round the box padded by that share of its longer
-    side.
-    """
-    scores, box = [], view.box
+def close_ups(image: np.ndarray, view: View, paddings: Sequence[float]) -> list[CloseUp]:
+    """What of a picture, uint8 (H, W, 3), is shown again, the widest first: for each of `paddings`
+    the square round the view's box, padded by that share of its longer side."""
+    size_wh = image.shape[1], image.shape[0]
+    out = []
     for padding in sorted(paddings, reverse=True):
-        size_wh = image.shape[1], image.shape[0]
         x0, y0, x1, y1 = square_box(tuple(view.box.tolist()), padding, size_wh)
-        answer = ask(image[y0:y1, x0:x1], view.phrase)
-        boxes = answer.boxes + np.array([x0, y0, x0, y0], np.float32)
+        out.append(CloseUp(view, image[y0:y1, x0:x1], (x0, y0)))
+    return out
+
+
+def look(view: View, said: Sequence[tuple[CloseUp, Answer]]) -> tuple[float, np.ndarray]:
+    """Score, 0..1, and box of what the view's close-ups show at its place: the mean of the scores,
+    the box of the last one, which is the closest, that shows it."""
+    scores, box = [], view.box
+    for close, answer in said:
+        boxes = answer.boxes + np.array([*close.offset, *close.offset], np.float32)
         seen = np.where(overlap(boxes, view.box) >= SAME, answer.scores, 0.0)
         scores.append(float(seen.max(initial=0.0)))
         if scores[-1] > 0.5:

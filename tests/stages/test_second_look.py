@@ -37,17 +37,16 @@ def test_each_thing_in_doubt_is_one_view() -> None:
 def test_a_look_is_the_mean_of_its_close_ups_and_brings_the_closest_box() -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     view = second_look.View(0, "mug", np.array([100, 80, 140, 120], np.float32), np.array([0]))
-    shown: list[tuple[int, ...]] = []
 
-    def ask(close: np.ndarray, phrase: str) -> Answer:
-        shown.append(close.shape)
+    def ask(close: np.ndarray) -> Answer:
         side = close.shape[0]
         inset = (side - 44) / 2  # a box of 44 px in the middle, and another elsewhere
         middle = [inset, inset, side - inset, side - inset]
         return answer((middle, 0.9 if side > 70 else 0.7), ([0, 0, 9, 9], 1.0))
 
-    score, box = second_look.look(image, view, (0.25, 0.6), ask)
-    assert shown == [(88, 88, 3), (60, 60, 3)]
+    shown = second_look.close_ups(image, view, (0.25, 0.6))
+    assert [close.image.shape for close in shown] == [(88, 88, 3), (60, 60, 3)]
+    score, box = second_look.look(view, [(close, ask(close.image)) for close in shown])
     assert score == pytest.approx(0.8)
     np.testing.assert_allclose(box, [98, 78, 142, 122], atol=0.6)
 
@@ -56,7 +55,8 @@ def test_what_no_close_up_shows_loses_half_of_its_score() -> None:
     first = [{"mug": answer(([10, 10, 50, 50], 0.8), ([90, 10, 130, 50], 0.9))}]
     (view,) = second_look.views(first)
     image = np.zeros((100, 200, 3), np.uint8)
-    score, box = second_look.look(image, view, (0.5,), lambda close, phrase: answer())
+    shown = second_look.close_ups(image, view, (0.5,))
+    score, box = second_look.look(view, [(close, answer()) for close in shown])
     assert score == 0
     (after,) = second_look.taken_in(first, [(view, score, box)])
     np.testing.assert_allclose(after["mug"].scores, [0.4, 0.9])
@@ -97,8 +97,26 @@ def test_boxes_at_the_edges_have_close_ups(box: list[float]) -> None:
     image = np.zeros((100, 300, 3), np.uint8)
     view = second_look.View(0, "mug", np.array(box, np.float32), np.array([0]))
 
-    def ask(close: np.ndarray, phrase: str) -> Answer:
-        assert min(close.shape[:2]) >= 1
-        return answer()
+    shown = second_look.close_ups(image, view, (0.0, 0.25, 4.0))
+    assert all(min(close.image.shape[:2]) >= 1 for close in shown)
+    assert second_look.look(view, [(close, answer()) for close in shown])[0] == 0
 
-    assert second_look.look(image, view, (0.0, 0.25, 4.0), ask)[0] == 0
+
+def test_close_ups_that_go_together_are_seen_as_one_by_one() -> None:
+    """Squares of several sizes in one batch, and one that the picture's edges made narrow."""
+    model, processor = load.load_detector("mini/grounding-dino")
+    render = studio.render(2_700_000, 512, products=4)
+    labels = tuple(sorted({p["label"] for p in render.meta["products"]}))
+    shot = Shot("a", FileInput("a.png", 0), labels, image=render.image)
+    narrow = Shot("b", FileInput("b.png", 0), labels, image=render.image[:, 150:300].copy())
+    for one in (shot, narrow):
+        found = [
+            Detector(model, processor, second_look=(0.25, 4.0), batch_size=size).sweep([one])[0]
+            for size in (1, 16)
+        ]
+        alone, together = ({d.box_xyxy: d for d in f.detections} for f in found)
+        assert len(alone) == len(together) > 10
+        boxes, others = (np.array(sorted(f)) for f in (alone, together))
+        np.testing.assert_allclose(boxes, others, atol=0.05)
+        scores = [sorted(d.score for d in f.values()) for f in (alone, together)]
+        np.testing.assert_allclose(*scores, atol=1e-3)
