@@ -31,12 +31,15 @@ def build_stages(
     """The stages of `needs` ("generate", "detect", "segment", "rerender") with models in them.
 
     With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
-    false, in a CPU's memory.
+    false, in a CPU's memory. Without it this process keeps the memory that it frees on a CPU.
     """
+    from ..stages.memory import keep_freed
     from ..stages.turns import Turns
     from . import low_memory
 
     device, _ = device_and_dtype(settings)
+    if not settings.run.low_memory and not has_own_memory(device):
+        keep_freed()
     if settings.run.low_memory and has_own_memory(device):
         return low_memory.by_turns(_loaded(settings, needs, tell), Turns(device))
     if settings.run.low_memory and late:

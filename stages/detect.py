@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, deformable, detectors, second_look, side_by_side, turns
+from . import batch, deformable, detectors, second_look, side_by_side, turns, unpadded
 from .classes import ClassSpec, specs_of
 from .detectors import Answer
 from .shot import Detection, Shot, Skip
@@ -45,6 +45,7 @@ class Detector:
         batch_size: int = 8,
     ) -> None:
         deformable.hasten(model)
+        unpadded.hasten(model)
         self.model, self.processor = model, processor
         self.classes = dict(classes or {})
         self.box_threshold = box_threshold

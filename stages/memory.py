@@ -1,10 +1,13 @@
-"""Out of memory: which errors mean it, and what to give back before the next try.
+"""Memory: which errors mean that there is none left, what to give back before the next try, and
+what not to give back between two calls of a model.
 
-Knows torch by its messages; no shots, no models.
+Knows torch by its messages, and the C library's malloc; no shots, no models.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import sys
 
@@ -15,6 +18,9 @@ _SAID = (
     "cublas_status_alloc_failed",
     "std::bad_alloc",
 )
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT = 1 << 30
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -31,3 +37,18 @@ def give_back() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def keep_freed() -> None:
+    """From now on memory that this process frees stays its own, for its next tensors. Where the C
+    library is not glibc nothing changes.
+
+    It would go back to the system after each call and come again page by page: a tenth of a
+    detector's time on a CPU.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, size in ((_TRIM_THRESHOLD, _KEPT), (_MMAP_THRESHOLD, _KEPT)):
+            mallopt(option, size)
