@@ -8,39 +8,24 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .load import CheckpointError, found
+from .load import CheckpointError, found, pair
 
 
 def load_depth(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
     """(model, processor) of a depth estimator (DPT, Depth Anything …), in float32."""
-    import torch
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = AutoModelForDepthEstimation.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
-        return model, AutoImageProcessor.from_pretrained(path, local_files_only=local)
-
-    model, processor = found(ref, load)
+    model, processor = pair(ref, AutoModelForDepthEstimation, AutoImageProcessor)
     return model.to(device).eval(), processor
 
 
 def load_semantic(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any, Any]:
     """(model, processor, palette uint8 (classes, 3)) of a semantic segmenter for ADE20K."""
     import numpy as np
-    import torch
     from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
     aux = _aux("seg")
-
-    def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = AutoModelForSemanticSegmentation.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
-        return model, AutoImageProcessor.from_pretrained(path, local_files_only=local)
-
-    model, processor = found(ref, load)
+    model, processor = pair(ref, AutoModelForSemanticSegmentation, AutoImageProcessor)
     palette = np.array(aux.util.ade_palette(), np.uint8)
     return model.to(device).eval(), processor, palette
 

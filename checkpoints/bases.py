@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import header
+from . import header, pickled
 from .catalog import resolve
 
 FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}
@@ -50,13 +51,16 @@ def of_pipeline(pipe: Any) -> Base:
     return _named(type(pipe).__name__, pipe.unet.config.cross_attention_dim)
 
 
-def of_checkpoint(ref: str | os.PathLike[str]) -> Base:
+def of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> Base:
     """The base of a model by its files: a folder, a single file, or what the hub's cache holds.
 
-    Nothing is fetched: where the files are not there, nothing is known.
+    Nothing is fetched: where the files are not there, nothing is known. Nor is it of a pickle,
+    unless it may be read.
     """
     path = Path(resolve(ref))
-    if path.is_file() and path.suffix == ".safetensors":
+    if pickled.is_pickled(path):
+        return _of_shapes(pickled.shapes(path)) if allow_pickle else Base()
+    if path.is_file() and path.suffix.lower() == ".safetensors":
         return _of_file(path)
     index = _config(path, "model_index.json")
     unet = _config(path, "unet/config.json")
@@ -71,11 +75,15 @@ def _named(name: str, width: Any) -> Base:
 
 
 def _of_file(path: Path) -> Base:
-    """The base of a single-file checkpoint in the names of the original code, or of a UNet."""
     try:
         shapes = header.read(path).shapes
     except header.HeaderError:
         return Base()
+    return _of_shapes(shapes)
+
+
+def _of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> Base:
+    """The base of a single-file checkpoint in the names of the original code, or of a UNet."""
     widths = [s[-1] for name, s in shapes.items() if name.endswith("attn2.to_k.weight")]
     both = any(name.startswith("conditioner.embedders.1.") for name in shapes)
     return of_width(widths[0], "SDXL" if both else None) if widths else Base()

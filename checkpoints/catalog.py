@@ -117,7 +117,7 @@ def resolve(ref: str | os.PathLike[str]) -> str:
         return str(path)
     if Path(text).expanduser().exists():
         return str(Path(text).expanduser())
-    if text.lower().endswith((".pth", ".pt", ".safetensors")):
+    if text.lower().endswith((".ckpt", ".pth", ".pt", ".safetensors")):
         raise UnknownCheckpoint(f"no file {text!r}: expected a file of weights; check the path")
     if looks_like_repository(text):
         return text

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from . import families
+from . import families, header
 from .catalog import catalogue
 
 UNKNOWN = "model"
@@ -22,6 +23,9 @@ _TYPES = {
     "blip": "captioner",
     "clip": "verifier",
 }
+
+
+_CONTROLNET = {"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"}
 
 
 def guess(ref: str) -> str:
@@ -51,19 +55,23 @@ def _of_folder(folder: Path) -> str:
 
 
 def _of_file(file: Path) -> str:
-    """A LoRA or a whole checkpoint in A1111's layout, by the names of its tensors."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(file, framework="numpy") as opened:
-            keys = list(opened.keys())
-    except (SafetensorError, OSError):
+        return of_names(header.read(file).shapes)
+    except (header.HeaderError, OSError):
         return UNKNOWN
+
+
+def of_names(keys: Collection[str]) -> str:
+    """A LoRA, a whole checkpoint, a ControlNet or a VAE, by the names of its tensors."""
     if any("lora_" in key or ".lora." in key or "lokr_" in key or "hada_" in key for key in keys):
         return "lora"
     if any(key.startswith("model.diffusion_model.") for key in keys):
         return "text-to-image"
-    return "controlnet" if any("control_model" in key for key in keys) else UNKNOWN
+    if any("control_model" in key for key in keys) or _CONTROLNET & set(keys):
+        return "controlnet"
+    parts = ("encoder.conv_in.weight", "decoder.conv_in.weight")
+    whole = all(any(key.endswith(part) for key in keys) for part in parts)
+    return "vae" if whole else UNKNOWN
 
 
 def _json(file: Path) -> dict[str, Any]:

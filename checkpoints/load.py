@@ -1,7 +1,6 @@
 """How each kind of model is loaded: the same code for embedded, local and hub checkpoints.
 
-Knows no stages and no settings. Safetensors only, but for original .pth files where a caller
-allows them.
+Knows no stages and no settings. Safetensors only, but for pickles where a caller allows them.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import families, pipelines
+from . import families, known, pipelines
 from .catalog import resolve
 from .convert import pickles
-from .pipelines import autoencoder
+from .pickled import as_safetensors
 from .pull import place
 
 if TYPE_CHECKING:
@@ -55,24 +54,39 @@ def load_text_to_image(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     vae: str | os.PathLike[str] | None = None,
+    allow_pickle: bool = False,
 ) -> Any:
     """A diffusers StableDiffusionPipeline or StableDiffusionXLPipeline, in evaluation mode, on
-    `device`; `ref` may be a single `.safetensors` file. `vae`: one that replaces its own."""
+    `device`. `vae`: one that replaces its own. Both may be single files: `.safetensors`, or with
+    `allow_pickle` `.ckpt`, `.pt` and `.pth`."""
     import torch
 
     dtype = dtype or torch.float32
-    other = None if vae is None else found(vae, lambda p, here: autoencoder(p, here, dtype))
-    pipe = found(ref, lambda p, here: pipelines.text_to_image(p, here, dtype, other)).to(device)
+
+    def file(path: str) -> str:
+        return as_safetensors(path, allowed=allow_pickle)
+
+    def own() -> Any:
+        return found(ref, lambda p, here: pipelines.vae_config(file(p), here))
+
+    def load_vae(path: str, local: bool) -> Any:
+        return pipelines.autoencoder(file(path), local, dtype, own)
+
+    other = None if vae is None else found(vae, load_vae)
+    load = pipelines.text_to_image
+    pipe = found(ref, lambda p, here: load(file(p), here, dtype, other)).to(device)
     pipelines.lay_out(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
-    """The tokenizer of a text-to-image checkpoint, without its models."""
+    """The tokenizer of a text-to-image checkpoint, without its models; of a file CLIP's."""
     from transformers import CLIPTokenizer
 
     def load(path: str, local: bool) -> Any:
+        if Path(path).is_file():
+            return known.load_tokenizer()
         words = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
         if len(words) < 256:  # transformers 5 makes one of no words where it finds no file
             raise OSError("no tokenizer there")
@@ -82,13 +96,21 @@ def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
 
 
 def load_refiner(
-    ref: str | os.PathLike[str], base: Any, *, device: str = "cpu", dtype: torch.dtype | None = None
+    ref: str | os.PathLike[str],
+    base: Any,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    allow_pickle: bool = False,
 ) -> Any:
     """A StableDiffusionXLImg2ImgPipeline that shares what it can with its SDXL base."""
     import torch
 
-    dtype = dtype or torch.float32
-    pipe = found(ref, lambda p, here: pipelines.refiner(p, here, dtype, base)).to(device)
+    def load(path: str, local: bool) -> Any:
+        file = as_safetensors(path, allowed=allow_pickle)
+        return pipelines.refiner(file, local, dtype or torch.float32, base)
+
+    pipe = found(ref, load).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -120,17 +142,20 @@ def load_controlnet_inpaint(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     base: Any = None,
+    allow_pickle: bool = False,
 ) -> Any:
     """The ControlNet inpainting pipeline of the family of `ref`, SD 1.x or SDXL; with a union
     ControlNet, named once or for each control, the one for such. With `base` it shares that
-    pipeline's models."""
+    pipeline's models. Single files as in `load_text_to_image`."""
     import torch
 
     kind = dtype or torch.float32
-    base = base if base is not None else load_text_to_image(ref, device=device, dtype=dtype)
+    if base is None:
+        base = load_text_to_image(ref, device=device, dtype=dtype, allow_pickle=allow_pickle)
 
     def load(path: str, local: bool) -> Any:
-        return pipelines.controlnet(path, local, kind, base)
+        file = as_safetensors(path, allowed=allow_pickle)
+        return pipelines.controlnet(file, local, kind, base)
 
     nets = {r: found(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
     for net in nets.values():
@@ -187,16 +212,9 @@ def _family(
 
 def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
     """(model, processor) of a CLIP, in float32."""
-    import torch
     from transformers import CLIPModel, CLIPProcessor
 
-    def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = CLIPModel.from_pretrained(
-            path, dtype=torch.float32, local_files_only=local, use_safetensors=True
-        )
-        return model, CLIPProcessor.from_pretrained(path, local_files_only=local)
-
-    model, processor = found(ref, load)
+    model, processor = pair(ref, CLIPModel, CLIPProcessor)
     return model.to(device).eval(), processor
 
 
@@ -204,17 +222,26 @@ def load_captioner(
     ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> tuple[Any, Any]:
     """(model, processor) of a BLIP that writes captions."""
-    import torch
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
+    model, processor = pair(ref, BlipForConditionalGeneration, BlipProcessor, dtype)
+    return model.to(device).eval(), processor
+
+
+def pair(
+    ref: str | os.PathLike[str], model: Any, processor: Any, dtype: torch.dtype | None = None
+) -> tuple[Any, Any]:
+    """(model, processor) of these classes of transformers; float32, where no dtype is given."""
+    import torch
+
     def load(path: str, local: bool) -> tuple[Any, Any]:
-        model = BlipForConditionalGeneration.from_pretrained(
+        loaded = model.from_pretrained(
             path, dtype=dtype or torch.float32, local_files_only=local, use_safetensors=True
         )
-        return model, BlipProcessor.from_pretrained(path, local_files_only=local)
+        return loaded, processor.from_pretrained(path, local_files_only=local)
 
-    model, processor = found(ref, load)
-    return model.to(device).eval(), processor
+    both: tuple[Any, Any] = found(ref, load)
+    return both
 
 
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:

@@ -87,7 +87,7 @@ def _usable(path: Path) -> Path:
     path = path.resolve()
     if path.is_file() and path.suffix.lower() in PICKLES:
         raise OwnCatalogueError(
-            f"{path.name} is a pickle, which could run code: expected .safetensors; a .pth that is "
+            f"{path.name} is a pickle, which could run code: expected .safetensors; one that is "
             "trusted is named by its path, with --allow-pickle"
         )
     if path.is_file() and path.suffix.lower() != ".safetensors":

@@ -5,21 +5,18 @@ or single `.safetensors` files. Knows no settings; `load` gives the paths and wo
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import known
+from . import known, parts
+from .parts import Unfit as Unfit
 from .pull import variant_of
 
 FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 REFINER = "StableDiffusionXLImg2ImgPipeline"
 # What the first convolution of the UNet is called in A1111's files.
 _FIRST = "model.diffusion_model.input_blocks.0.0.weight"
-
-
-class Unfit(ValueError):
-    """A checkpoint that is not what was asked for; the message says got and expected."""
 
 
 def is_xl(pipe: Any) -> bool:
@@ -52,22 +49,22 @@ def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
     return pipe
 
 
-def _pipeline(path: str, local: bool, dtype: Any, **parts: Any) -> Any:
+def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
     from diffusers import DiffusionPipeline
 
     if Path(path).is_file():
-        return _from_file(Path(path), dtype, **parts)
+        return _from_file(Path(path), dtype, **given)
     return DiffusionPipeline.from_pretrained(
         path,
         torch_dtype=dtype,
         local_files_only=local,
         use_safetensors=True,
         variant=variant_of(path),
-        **parts,
+        **given,
     )
 
 
-def _from_file(path: Path, dtype: Any, **parts: Any) -> Any:
+def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
     import diffusers
 
     with tempfile.TemporaryDirectory() as place:
@@ -75,7 +72,7 @@ def _from_file(path: Path, dtype: Any, **parts: Any) -> Any:
         known.write(family, Path(place))
         pipeline = getattr(diffusers, known.PIPELINES[family][0])
         return pipeline.from_single_file(
-            str(path), config=place, torch_dtype=dtype, local_files_only=True, **parts
+            str(path), config=place, torch_dtype=dtype, local_files_only=True, **given
         )
 
 
@@ -87,10 +84,8 @@ def family_of(path: Path) -> str:
     from safetensors import SafetensorError, safe_open
 
     if path.suffix.lower() != ".safetensors":
-        raise Unfit(
-            f"{path.suffix or 'a file without ending'}: expected .safetensors; a pickle can run "
-            "code, so it is not read"
-        )
+        ending = path.suffix or "a file without ending"
+        raise Unfit(f"{ending}: expected .safetensors, .ckpt, .pt or .pth")
     try:
         with safe_open(str(path), "pt") as file:
             names = set(file.keys())
@@ -113,11 +108,16 @@ def family_of(path: Path) -> str:
     raise Unfit(f"expected the weights of Stable Diffusion 1.x or SDXL, got {kind}")
 
 
-def autoencoder(path: str, local: bool, dtype: Any) -> Any:
-    """A VAE: an AutoencoderKL or a tiny one (AutoencoderTiny), of a folder or the hub."""
+def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[str, Any]]) -> Any:
+    """A VAE: an AutoencoderKL or a tiny one (AutoencoderTiny), of a folder, the hub or a file.
+
+    `own`: gives the configuration of the VAE whose place it takes, which is a file's too.
+    """
     import diffusers
     from diffusers import AutoencoderKL
 
+    if Path(path).is_file():
+        return parts.autoencoder(Path(path), own(), dtype)
     config = AutoencoderKL.load_config(path, local_files_only=local)
     name = config.get("_class_name", "AutoencoderKL")
     if name not in ("AutoencoderKL", "AutoencoderTiny"):
@@ -131,17 +131,27 @@ def autoencoder(path: str, local: bool, dtype: Any) -> Any:
     )
 
 
+def vae_config(path: str, local: bool) -> Mapping[str, Any]:
+    """The configuration of a text-to-image model's own VAE."""
+    from diffusers import AutoencoderKL
+
+    if Path(path).is_file():
+        return known.COMPONENTS[family_of(Path(path))]["vae"]
+    config: Mapping[str, Any] = AutoencoderKL.load_config(
+        path, subfolder="vae", local_files_only=local
+    )
+    return config
+
+
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """A ControlNet, or a union of them (ControlNet++), for the base that it is to lead."""
     from diffusers import ControlNetModel, ControlNetUnionModel
 
+    if Path(path).is_file():
+        return parts.controlnet(Path(path), base.unet, dtype)
     config = ControlNetModel.load_config(path, local_files_only=local)
     kind = ControlNetUnionModel if "num_control_type" in config else ControlNetModel
-    got, wanted = config.get("cross_attention_dim"), base.unet.config.cross_attention_dim
-    if got != wanted:
-        raise Unfit(
-            f"it was made for another base: text features of {got}, and the model's have {wanted}"
-        )
+    parts.require_width({config.get("cross_attention_dim")}, base.unet)
     return kind.from_pretrained(
         path,
         torch_dtype=dtype,
@@ -177,7 +187,7 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
         raise Unfit(
             "a union ControlNet leads alone: name the same model for each of rerender.controls"
         )
-    parts = {k: v for k, v in base.components.items() if k != "scheduler"}
+    shared = {k: v for k, v in base.components.items() if k != "scheduler"}
     rest: Mapping[str, Any] = {"requires_safety_checker": False}
     name = "StableDiffusionControlNetInpaintPipeline"
     if is_xl(base):
@@ -187,7 +197,7 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
     elif union:
         raise Unfit("a union ControlNet is for SDXL, and generate.model is none")
     pipe = getattr(diffusers, name)(
-        **parts,
+        **shared,
         scheduler=type(base.scheduler).from_config(base.scheduler.config),
         controlnet=nets[0] if len(nets) == 1 else list(nets),
         **rest,

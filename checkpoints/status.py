@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import cache, hub, lock, pull
+from . import cache, hub, kinds, lock, pull
 from .catalog import Entry, UnknownCheckpoint, catalogue, find, resolve
 from .lock import Pin, PinnedFile
 
@@ -92,7 +92,7 @@ def of(ref: str, path: Path | None = None) -> Status:
     if entry is None:
         where = resolve(ref)
         local = Path(where).exists()
-        entry = Entry("model", path=where) if local else pull.wanted(ref)[1]
+        entry = Entry(kinds.guess(where), path=where) if local else pull.wanted(ref)[1]
     return _status(ref, entry, lock.read(path))
 
 

@@ -125,10 +125,10 @@ class RerenderSettings(Section):
 
 class RunSettings(Section):
     """How the shots go through. `batch_size`: shots in memory at a time; `format`, `quality`: of
-    the pictures that come out (quality of JPEG and WebP, 1 to 100). `allow_pickle`: read .pth
-    files of weights; `torch_compile`: the UNet's and ControlNets' blocks, at their first call.
-    `low_memory`: slower, but with only the models at work on a GPU, or in the memory of a CPU, and
-    the VAE in tiles."""
+    the pictures that come out (quality of JPEG and WebP, 1 to 100). `allow_pickle`: read .ckpt,
+    .pt and .pth files of weights; `torch_compile`: the UNet's and ControlNets' blocks, at their
+    first call. `low_memory`: slower, but with only the models at work on a GPU, or in the memory of
+    a CPU, and the VAE in tiles."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     retries: int = Field(0, ge=0, le=100)

@@ -18,9 +18,11 @@ SCHEDULERS = Literal[
 
 
 class TrainSettings(Section):
-    """A training. Sizes in pixels; rates of dropout, warm-up and splits are shares, 0 to 1."""
+    """A training. Sizes in pixels; rates of dropout, warm-up and splits are shares, 0 to 1.
+    `allow_pickle`: read a `model` that is a .ckpt, .pt or .pth file."""
 
     model: str
+    allow_pickle: bool = False
     train_data_dir: str
     output_dir: str
     output_name: str = ""

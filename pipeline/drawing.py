@@ -22,7 +22,9 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
 
     g = settings.generate
     tell(f"loading {g.model}")
-    pipe = load.load_text_to_image(g.model, device=device, dtype=dtype, vae=g.vae)
+    pipe = load.load_text_to_image(
+        g.model, device=device, dtype=dtype, vae=g.vae, allow_pickle=settings.run.allow_pickle
+    )
     if settings.run.low_memory:
         pipe.vae.enable_slicing()
         pipe.vae.enable_tiling()
@@ -58,7 +60,13 @@ def generator(
     if r:
         if loaded is None:
             tell(f"loading {r.model}")
-            loaded = load.load_refiner(r.model, pipe, device=device, dtype=dtype)
+            loaded = load.load_refiner(
+                r.model,
+                pipe,
+                device=device,
+                dtype=dtype,
+                allow_pickle=settings.run.allow_pickle,
+            )
         refiner = Refiner(loaded, r.high_noise_frac)
     return _generator(pipe, settings, refiner)
 

@@ -48,7 +48,8 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
         for tag in prompt.parse(text)[1]:
             if tag.name not in found:
                 file = lora_folders.read(lora_folders.find(tag.name, places))
-                file.require_fit(bases.of_checkpoint(model), f"generate.model {model!r}")
+                base = bases.of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
+                file.require_fit(base, f"generate.model {model!r}")
                 found[tag.name] = file
     return found
 

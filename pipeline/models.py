@@ -203,7 +203,12 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     device, dtype = loading_place(settings)
     nets = [c.model for c in settings.leading]
     inpaint = load.load_controlnet_inpaint(
-        settings.generate.model, nets, device=device, dtype=dtype, base=pipe
+        settings.generate.model,
+        nets,
+        device=device,
+        dtype=dtype,
+        base=pipe,
+        allow_pickle=settings.run.allow_pickle,
     )
     if settings.run.torch_compile:
         from ..stages import compiled

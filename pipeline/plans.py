@@ -137,8 +137,12 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> Plan:
             "say where it lies: --photos FOLDER"
         )
     lost = [one["id"] for one, shot in zip(said["batch"], batch, strict=True) if shot is None]
+    from ..configs.schema import merge
+
+    # A picture may come from anyone: it cannot allow what its reader did not.
+    settings = merge(said["settings"], {"run": {"allow_pickle": False}})
     return Plan(
-        settings=said["settings"],
+        settings=settings,
         needs=tuple(said["needs"]),
         wanted={said["id"]: Wanted(said["id"], "", path)},
         batches=(Batch((said["id"],), tuple(shot for shot in batch if shot is not None)),),

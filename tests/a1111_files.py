@@ -1,5 +1,5 @@
 """Names of A1111's single files for the weights of diffusers' models: the way back of
-`from_single_file`, for tests."""
+`from_single_file`, for tests. And such models, narrow, of random weights."""
 
 from __future__ import annotations
 
@@ -28,6 +28,45 @@ _CLIP = {
     "mlp.fc1": "mlp.c_fc",
     "mlp.fc2": "mlp.c_proj",
 }
+
+
+# The published structures, narrow: the names in the file are those of the real ones.
+NARROW: dict[str, dict[str, Any]] = {
+    "sd15": {
+        "unet": {
+            "block_out_channels": [16, 16, 32, 32],
+            "cross_attention_dim": 32,
+            "attention_head_dim": 4,
+            "norm_num_groups": 8,
+        },
+    },
+    "sdxl": {
+        "text_encoder_2": {
+            "hidden_size": 48,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "projection_dim": 48,
+        },
+        "unet": {
+            "block_out_channels": [16, 16, 32],
+            "cross_attention_dim": 80,
+            "attention_head_dim": [2, 2, 4],
+            "transformer_layers_per_block": [1, 1, 2],
+            "norm_num_groups": 8,
+            "addition_time_embed_dim": 8,
+            "projection_class_embeddings_input_dim": 96,
+        },
+    },
+}
+TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "projection_dim": 32,
+}
+VAE = {"block_out_channels": [8, 8, 16, 16], "norm_num_groups": 4}
 
 
 def _unet(name: str) -> str:
@@ -136,14 +175,79 @@ def open_clip(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {prefix + key: value for key, value in done.items()}
 
 
-def write(pipe: Any, path: Path) -> None:
-    """A pipeline's weights as one file, as checkpoints of SD 1.5 and SDXL are shared."""
-    from safetensors.torch import save_file
+def controlnet(weights: dict[str, Any]) -> dict[str, Any]:
+    """`control_model.*`"""
+    places = {
+        "controlnet_cond_embedding.conv_in": "input_hint_block.0",
+        "controlnet_cond_embedding.conv_out": "input_hint_block.14",
+        "controlnet_mid_block": "middle_block_out.0",
+    }
+    done = {}
+    for name, value in weights.items():
+        place, _, last = name.rpartition(".")
+        if match := re.fullmatch(r"controlnet_cond_embedding\.blocks\.(\d+)", place):
+            key = f"input_hint_block.{2 * (int(match[1]) + 1)}.{last}"
+        elif match := re.fullmatch(r"controlnet_down_blocks\.(\d+)", place):
+            key = f"zero_convs.{match[1]}.0.{last}"
+        else:
+            key = f"{places[place]}.{last}" if place in places else _unet(name)
+        done[f"control_model.{key}"] = value
+    return done
 
+
+def narrow(family: str) -> dict[str, dict[str, Any]]:
+    """The published components of a family, narrow."""
+    from visuals.checkpoints import known
+
+    changes: dict[str, dict[str, Any]] = {"text_encoder": TEXT, "vae": VAE, **NARROW[family]}
+    return {
+        name: {**config, **changes.get(name, {})}
+        for name, config in known.COMPONENTS[family].items()
+    }
+
+
+def random(family: str, folder: Path) -> Any:
+    """A pipeline of random weights in the configuration that `known.write` writes."""
+    import diffusers
+    import torch
+    import transformers
+    from transformers import CLIPTextConfig
+
+    from visuals.checkpoints import known
+
+    known.write(family, folder)
+    torch.manual_seed(0)
+    parts: dict[str, Any] = {}
+    for name, config in known.COMPONENTS[family].items():
+        if name == "scheduler":
+            kind = getattr(diffusers, config["_class_name"])
+            parts[name] = kind.from_pretrained(folder, subfolder=name)
+        elif name.startswith("text_encoder"):
+            kind = getattr(transformers, config["architectures"][0])
+            parts[name] = kind(CLIPTextConfig.from_pretrained(folder, subfolder=name))
+            words = name.replace("text_encoder", "tokenizer")
+            parts[words] = transformers.CLIPTokenizer.from_pretrained(folder, subfolder=words)
+        else:
+            parts[name] = getattr(diffusers, config["_class_name"]).from_config(config)
+    if family == "sd15":
+        parts |= {"safety_checker": None, "feature_extractor": None}
+        return diffusers.StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    return diffusers.StableDiffusionXLPipeline(**parts)
+
+
+def weights_of(pipe: Any) -> dict[str, Any]:
+    """A pipeline's weights as checkpoints of SD 1.5 and SDXL have them."""
     weights = unet(pipe.unet.state_dict()) | vae(pipe.vae.state_dict())
     if hasattr(pipe, "text_encoder_2"):
         weights |= clip(pipe.text_encoder.state_dict(), "conditioner.embedders.0.transformer.")
         weights |= open_clip(pipe.text_encoder_2.state_dict(), "conditioner.embedders.1.model.")
     else:
         weights |= clip(pipe.text_encoder.state_dict(), "cond_stage_model.transformer.")
-    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    return {name: value.contiguous() for name, value in weights.items()}
+
+
+def write(pipe: Any, path: Path) -> None:
+    """A pipeline's weights as one file."""
+    from safetensors.torch import save_file
+
+    save_file(weights_of(pipe), path)

@@ -82,7 +82,11 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
 
     from ..checkpoints.load import load_text_to_image
 
-    pipe = base if base is not None else load_text_to_image(settings.model)
+    pipe = (
+        base
+        if base is not None
+        else load_text_to_image(settings.model, allow_pickle=settings.allow_pickle)
+    )
     s = settings
     parts = pipe.components
     encoders = [parts[k] for k in ("text_encoder", "text_encoder_2") if parts.get(k)]

@@ -31,7 +31,7 @@ def fill(settings: TrainSettings, device: Any, progress: Callable[[int, int], No
     from ..checkpoints.load import load_text_to_image
     from ..stages.samplers import scheduler
 
-    pipe = load_text_to_image(s.model, device=str(device))
+    pipe = load_text_to_image(s.model, device=str(device), allow_pickle=s.allow_pickle)
     pipe.scheduler = scheduler("DPM++ 2M", pipe.scheduler.config)
     names = {p.name for p in there}
     free = [n for n in range(s.num_class_images + len(there)) if _name(n) not in names][:missing]

@@ -1,4 +1,4 @@
-"""Reads .pth and .pt files of weights; knows no models.
+"""Reads .ckpt, .pth and .pt files of weights; knows no models.
 
 A pickle can run code when it is read. So it is read only where that is allowed, and then with
 torch's weights_only, which takes tensors and plain containers and refuses all else.
@@ -6,7 +6,7 @@ torch's weights_only, which takes tensors and plain containers and refuses all e
 
 from __future__ import annotations
 
-import pickle
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,34 @@ if TYPE_CHECKING:
 
     import torch
 
-SUFFIXES = (".pth", ".pt")
+SUFFIXES = (".ckpt", ".pth", ".pt")
+_LEFT_BY_TRAINERS = (
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+)
+"""What stands beside the weights in published .ckpt files, as sd-v1-4.ckpt: it is not made, an
+`_Unread` takes its place."""
 
 
 class PickleError(ValueError):
-    """A .pth file that is not read; the message says got, expected, remedy."""
+    """A pickle that is not read; the message says got, expected, remedy."""
+
+
+class _Unread:
+    """Stands for what is neither a tensor nor a plain value: takes all, does nothing."""
+
+    def __new__(cls, *args: Any, **values: Any) -> _Unread:
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **values: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+_PLAIN = (int, float, str, bytes, type(None), _Unread)
 
 
 def is_pickle(path: str | Path) -> bool:
@@ -27,21 +50,34 @@ def is_pickle(path: str | Path) -> bool:
     return str(path).lower().endswith(SUFFIXES)
 
 
-def read(path: str | Path, *, allowed: bool) -> dict[str, torch.Tensor]:
-    """The state dict of a file, on the CPU, without the wrappers that trainers put round it.
+def read(
+    path: str | Path, *, allowed: bool, device: str = "cpu", mapped: bool = False
+) -> dict[str, torch.Tensor]:
+    """The state dict of a file, without the wrappers that trainers put round it and the plain
+    values that they leave in it.
 
-    Raises PickleError where that is not `allowed`, or the file holds more or less than weights.
+    `device`: "meta" reads names and shapes alone. `mapped`: the tensors stay in the file until
+    they are used, where its format lets them. Raises PickleError where reading is not `allowed`,
+    or the file holds something else than weights.
     """
     import torch
 
     if not allowed:
         raise PickleError(
             f"{path}: a pickle, which could run code: expected safetensors; if its source is "
-            "trusted, allow it (--allow-pickle, or run.allow_pickle: true)"
+            "trusted, allow it (--allow-pickle, or allow_pickle: true in a preset's section run)"
         )
     try:
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        with _unread():
+            held: Any = torch.load(
+                path,
+                map_location=device,
+                weights_only=True,
+                mmap=mapped and device == "cpu" and _is_zip(path),
+            )
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever bytes can make an unpickler do
         what = " ".join(str(error).split())[:160]
         raise PickleError(
             f"{path}: not a file of plain weights ({what}); download it anew from its source"
@@ -49,9 +85,33 @@ def read(path: str | Path, *, allowed: bool) -> dict[str, torch.Tensor]:
     for wrapper in ("model", "state_dict"):
         if isinstance(held, dict) and isinstance(held.get(wrapper), dict):
             held = held[wrapper]
-    if not isinstance(held, dict) or not all(isinstance(v, torch.Tensor) for v in held.values()):
+    if not isinstance(held, dict):
         raise PickleError(f"{path}: holds a {type(held).__name__}: expected names with tensors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in held.items()}
+    strange = [v for v in held.values() if not isinstance(v, (torch.Tensor, *_PLAIN))]
+    state = {
+        str(name).removeprefix("module."): tensor
+        for name, tensor in held.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+    if strange or not state:
+        what = f"a {type(strange[0]).__name__} among its weights" if strange else "no tensors"
+        raise PickleError(f"{path}: holds {what}: expected names with tensors")
+    return state
+
+
+def _unread() -> contextlib.AbstractContextManager[Any]:
+    import torch
+
+    if torch.torch_version.TorchVersion(torch.__version__) < "2.6":  # knows no stand-ins
+        return contextlib.nullcontext()
+    names: Any = [(_Unread, name) for name in _LEFT_BY_TRAINERS]
+    return torch.serialization.safe_globals(names)
+
+
+def _is_zip(path: str | Path) -> bool:
+    """Whether torch wrote it in its format of today, which can be mapped into memory."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def fitted(cls: Any, config: Any, state: Mapping[str, torch.Tensor], path: str | Path) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,15 @@ def write(family: str, folder: Path) -> None:
         else:
             index[part] = ["diffusers", config["_class_name"]]
     (folder / "model_index.json").write_text(json.dumps(index, indent=1))
+
+
+def load_tokenizer() -> Any:
+    """CLIP's tokenizer, as SD 1.5 and SDXL's first text encoder have it."""
+    from transformers import CLIPTokenizer
+
+    with tempfile.TemporaryDirectory() as place:
+        tokenizer(Path(place), pad="<|endoftext|>")
+        return CLIPTokenizer.from_pretrained(place, local_files_only=True)
 
 
 def tokenizer(folder: Path, *, pad: str) -> None:

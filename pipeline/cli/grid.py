@@ -65,7 +65,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
     metavar="DIR",
     help="Also write each picture, as soon as it is made, and grid.json.",
 )
-@apply("lora_dir", "device", "low_memory", "set", "json")
+@apply("lora_dir", "device", "low_memory", "allow_pickle", "set", "json")
 @errors
 def grid(
     classes: tuple[str, ...],
@@ -80,6 +80,7 @@ def grid(
     lora_dirs: tuple[str, ...],
     device: str | None,
     low_memory: bool | None,
+    allow_pickle: bool | None,
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -101,6 +102,7 @@ def grid(
     if kind is None:
         raise click.UsageError(f"--out {out}: expected a name that ends in {', '.join(_KINDS)}")
     asked = {"run.device": device, "run.low_memory": low_memory}
+    asked["run.allow_pickle"] = allow_pickle
     overrides = {**parse_changes(changes), **{k: v for k, v in asked.items() if v}}
     usual = presets or ("mini",)
 

@@ -203,7 +203,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--allow-pickle",
         is_flag=True,
         default=None,
-        help="Read models from .pth files, whose source you trust.",
+        help="Read models from .ckpt, .pt and .pth files, whose source you trust.",
     ),
     "set": click.option(
         "--set",

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="For a PICTURE that has A1111's parameters only: whose models draw it.",
 )
-@apply("device", "low_memory", "set", "json")
+@apply("device", "low_memory", "allow_pickle", "set", "json")
 @errors
 def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any) -> None:
     """Make the shots of a RUN again, or one PICTURE from what stands in its file.
@@ -74,6 +74,8 @@ def _replay(
         changes["run.device"] = options["device"]
     if options["low_memory"]:
         changes["run.low_memory"] = True
+    if options["allow_pickle"]:
+        changes["run.allow_pickle"] = True
     if Path(place).is_dir():
         plan = plans.of_run(Path(place), shots)
     elif shots:

@@ -33,10 +33,15 @@ if TYPE_CHECKING:
     metavar="N",
     help="Share each batch among N processes: a GPU each, or cores of the CPU.",
 )
-@apply("json")
+@apply("allow_pickle", "json")
 @errors
 def train(
-    config: str, resume: bool, changes: tuple[str, ...], num_processes: int, as_json: bool
+    config: str,
+    resume: bool,
+    changes: tuple[str, ...],
+    num_processes: int,
+    allow_pickle: bool | None,
+    as_json: bool,
 ) -> None:
     """Train a LoRA by CONFIG.yaml, whose keys are those of diffusers' and kohya's scripts.
 
@@ -49,6 +54,9 @@ def train(
     from . import show
 
     given = {k: None if v is NULL else v for k, v in parse_changes(changes).items()}
+    if allow_pickle:
+        given["allow_pickle"] = True
+        changes = (*changes, "allow_pickle=true")
     if resume:
         given["resume_from_checkpoint"] = "latest"
     settings = read_train_settings(config, given)

@@ -23,6 +23,7 @@ OWN = {
     "validation_prompts", "resume_from_checkpoint",
 }  # fmt: skip
 """Settings that have a field, or a button, of their own."""
+_NOT_SHOWN = ("allow_pickle", "checkpointing_steps", "save_every_n_epochs", "validation_epochs")
 _PATHS = ("cache_dir", "class_data_dir")
 
 
@@ -104,9 +105,7 @@ def of_values(values: Mapping[str, Any], pictures: int) -> Form:
     rest = {
         key: value
         for key, value in known.items()
-        if key not in OWN
-        and key not in ("checkpointing_steps", "save_every_n_epochs", "validation_epochs")
-        and made.get(key) != value
+        if key not in OWN and key not in _NOT_SHOWN and made.get(key) != value
     }
     return Form(
         name=str(known.get("output_name") or Path(str(known.get("output_dir", "look"))).name),
@@ -164,6 +163,10 @@ def more_of(root: Path, text: str) -> dict[str, Any]:
         raise SettingsError([f"other settings: not YAML ({where})"]) from None
     if not isinstance(values, dict):
         raise SettingsError(["other settings: expected lines as in `lr_scheduler: cosine`"])
+    if values.get("allow_pickle"):
+        raise SettingsError(
+            ["allow_pickle: a pickle could run code, and no page asks for that; run visuals train"]
+        )
     for key in values:
         if ALIASES.get(str(key), str(key)) in OWN:
             raise SettingsError([f"{key}: it has a field of its own; set it there"])

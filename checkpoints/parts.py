@@ -1,0 +1,225 @@
+"""A VAE or a ControlNet that is one `.safetensors` file, as in A1111's folders models/VAE and
+models/ControlNet, in the names of the original code or in diffusers'.
+
+Such a file holds weights alone. Its configuration is the base's: of its VAE, or what follows from
+its UNet. Knows no settings and no pickles; `load` gives the paths and words the errors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from . import header, kinds
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+_OTHERS = (
+    ("lora_controlnet", "a Control-LoRA"),
+    ("lllite_", "a ControlNet-LLLite"),
+    ("adapter.body.", "a T2I-Adapter"),
+    ("body.0.", "a T2I-Adapter"),
+    ("ip_adapter.", "an IP-Adapter"),
+    ("image_proj.", "an IP-Adapter"),
+)
+"""How the names of what else stands in those folders begin."""
+_HINT = "controlnet_cond_embedding.conv_in.weight"
+_HINTS = {"input_hint_block.0.weight", "control_model.input_hint_block.0.weight"}
+_LABELS = {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2"}
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Unfit(ValueError):
+    """A checkpoint that is not what was asked for; the message says got and expected."""
+
+
+def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
+    """The AutoencoderKL of a file, with the configuration of the VAE whose place it takes.
+
+    A whole checkpoint gives its own VAE. Raises Unfit for another model.
+    """
+    from diffusers import AutoencoderKL
+
+    shapes = _shapes(path)
+    starts = {"", *(f"{start}." for start in ("first_stage_model", "vae"))}
+    if not any(f"{start}decoder.conv_in.weight" in shapes for start in starts):
+        raise Unfit(f"it is {_what(shapes)}; expected a VAE's weights (AutoencoderKL)")
+    if config.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
+        raise Unfit("the model's own VAE is a tiny one, and a file goes in the place of a full one")
+    renamed = "decoder.mid_block.resnets.0.conv1.weight" in shapes
+    load = _by_folder if renamed else _by_file
+    return load(AutoencoderKL, path, config, dtype, "VAE")
+
+
+def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
+    """The ControlNet, or the union of them, of a file, for the base whose `unet` it is to lead.
+
+    Raises Unfit for another model, and for one that was made for another base.
+    """
+    from diffusers import ControlNetModel, ControlNetUnionModel
+
+    shapes = _shapes(path)
+    if _HINT not in shapes and not _HINTS & set(shapes):
+        raise Unfit(f"it is {_what(shapes)}; expected a ControlNet's weights")
+    widths = {s[-1] for name, s in shapes.items() if name.endswith("attn2.to_k.weight")}
+    require_width(widths, unet)
+    union = "task_embedding" in shapes
+    kind = ControlNetUnionModel if union else ControlNetModel
+    if _HINT not in shapes:
+        labels = _labels(path, shapes)
+        return _by_file(kind, path, _configuration(kind, unet), dtype, "ControlNet", labels)
+    config = _as_built(_configuration(kind, unet), shapes)
+    if union:
+        config |= _of_union(shapes)
+    return _by_folder(kind, path, config, dtype, "ControlNet")
+
+
+def require_width(got: set[int], unet: Any) -> None:
+    """Raises Unfit for a ControlNet that reads text features of another width than its base."""
+    wanted = unet.config.cross_attention_dim
+    if got - {wanted}:
+        raise Unfit(
+            f"it was made for another base: text features of {min(got - {wanted})}, and the "
+            f"model's have {wanted}"
+        )
+
+
+def _shapes(path: Path) -> Shapes:
+    if path.suffix.lower() != ".safetensors":
+        raise Unfit(f"{path.suffix or 'a file without ending'}: expected .safetensors")
+    try:
+        return header.read(path).shapes
+    except header.HeaderError as error:
+        raise Unfit(str(error).removeprefix(f"{path}: ")) from None
+
+
+def _what(names: Shapes) -> str:
+    for start, what in _OTHERS:
+        if any(name.startswith(start) for name in names):
+            return what
+    kind = kinds.of_names(names)
+    named = {"lora": "a LoRA", "vae": "a VAE", "controlnet": "a ControlNet"}
+    return named.get(kind, "a whole checkpoint" if kind == "text-to-image" else "another model")
+
+
+def _configuration(kind: Any, unet: Any) -> dict[str, Any]:
+    """What a ControlNet is like that leads this UNet."""
+    import torch
+
+    with torch.device("meta"):
+        return dict(kind.from_unet(unet, load_weights_from_unet=False).config)
+
+
+def _as_built(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
+    """A configuration with the attention that there is: SDXL's small ControlNets have less. The
+    original code's have the UNet's."""
+
+    def depth(block: str) -> int:
+        name = re.compile(rf"{block}\.attentions\.0\.transformer_blocks\.(\d+)\.")
+        return max((int(m[1]) + 1 for m in map(name.match, shapes) if m), default=0)
+
+    depths = [depth(rf"down_blocks\.{i}") for i in range(len(config["block_out_channels"]))]
+    middle = depth("mid_block")
+    types = ["CrossAttnDownBlock2D" if d else "DownBlock2D" for d in depths]
+    layers = [max(1, d) for d in depths]
+    layers[-1] = middle or layers[-1]
+    out = {**config, "down_block_types": types, "transformer_layers_per_block": layers}
+    if not middle and "mid_block_type" in config:
+        out["mid_block_type"] = "UNetMidBlock2D"
+    hints = sorted(n for n in shapes if re.match(r"controlnet_cond_embedding\.blocks\.\d+\.w", n))
+    first, last = shapes[_HINT], shapes.get("controlnet_cond_embedding.conv_out.weight", (0, 0))
+    out["conditioning_channels"] = first[1]
+    # A pair of convolutions leads from each width to the next.
+    widths = [shapes[n][1] for n in sorted(hints, key=lambda n: int(n.split(".")[2]))][::2]
+    out["conditioning_embedding_out_channels"] = [*widths, last[1]]
+    return out
+
+
+def _of_union(shapes: Shapes) -> dict[str, Any]:
+    count, width = shapes["task_embedding"]
+    layers = {name.split(".")[1] for name in shapes if name.startswith("transformer_layes.")}
+    return {
+        "num_control_type": count,
+        "num_trans_channel": width,
+        "num_trans_layer": len(layers),
+        "num_proj_channel": shapes["spatial_ch_projs.weight"][0],
+    }
+
+
+def _labels(path: Path, shapes: Shapes) -> dict[str, Any]:
+    """SDXL's embedding of sizes, which diffusers does not look for in a ControlNet's file."""
+    from safetensors import safe_open
+
+    out = {}
+    with safe_open(str(path), "pt") as file:
+        for name in shapes:
+            place, _, last = name.removeprefix("control_model.").rpartition(".")
+            if place in _LABELS:
+                out[f"{_LABELS[place]}.{last}"] = file.get_tensor(name)
+    return out
+
+
+def _by_file(
+    kind: Any,
+    path: Path,
+    config: Mapping[str, Any],
+    dtype: Any,
+    what: str,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """From the original code's names, which diffusers renames. `more`: weights by diffusers'."""
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "config.json").write_text(json.dumps(dict(config)))
+        try:
+            model = kind.from_single_file(
+                str(path), config=place, torch_dtype=dtype, local_files_only=True
+            )
+            if more:
+                cast = {name: value.to(dtype) for name, value in more.items()}
+                model.load_state_dict(cast, strict=False, assign=True)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise Unfit(_misfit(what, error)) from error
+    # diffusers leaves what the file lacks without a value.
+    lacking = [name for name, value in model.state_dict().items() if value.is_meta]
+    if lacking:
+        raise Unfit(f"it lacks {len(lacking)} weights of a {what}, {lacking[0]} the first")
+    return model
+
+
+def _by_folder(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
+    """From diffusers' names, as if the file lay in a folder of diffusers."""
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "config.json").write_text(json.dumps(dict(config)))
+        _link(path.resolve(), Path(place) / WEIGHTS)
+        try:
+            model, report = kind.from_pretrained(
+                place,
+                torch_dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+            raise Unfit(_misfit(what, error)) from error
+    lacking = sorted(report["missing_keys"])
+    if lacking:
+        raise Unfit(f"it lacks {len(lacking)} weights of a {what}, {lacking[0]} the first")
+    return model
+
+
+def _link(file: Path, place: Path) -> None:
+    try:
+        place.symlink_to(file)
+    except OSError:  # Windows without developer mode
+        shutil.copyfile(file, place)
+
+
+def _misfit(what: str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:160]
+    return f"its weights do not fit the model's {what} ({said}); name one made for this base"
