@@ -11,9 +11,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from . import header, kinds
@@ -72,8 +71,7 @@ def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
     union = "task_embedding" in shapes
     kind = ControlNetUnionModel if union else ControlNetModel
     if _HINT not in shapes:
-        labels = _labels(path, shapes)
-        return _by_file(kind, path, _configuration(kind, unet), dtype, "ControlNet", labels)
+        return _by_file(kind, path, _configuration(kind, unet), dtype, "ControlNet")
     config = _as_built(_configuration(kind, unet), shapes)
     if union:
         config |= _of_union(shapes)
@@ -113,7 +111,9 @@ def _configuration(kind: Any, unet: Any) -> dict[str, Any]:
     import torch
 
     with torch.device("meta"):
-        return dict(kind.from_unet(unet, load_weights_from_unet=False).config)
+        config = kind.from_unet(unet, load_weights_from_unet=False).config
+    # Not `_use_default_values`: a value that is named there does not count.
+    return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
 def _as_built(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
@@ -152,44 +152,46 @@ def _of_union(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def _labels(path: Path, shapes: Shapes) -> dict[str, Any]:
-    """SDXL's embedding of sizes, which diffusers does not look for in a ControlNet's file."""
-    from safetensors import safe_open
+def _by_file(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
+    """From the original code's names, by diffusers' own renaming.
 
-    out = {}
-    with safe_open(str(path), "pt") as file:
-        for name in shapes:
-            place, _, last = name.removeprefix("control_model.").rpartition(".")
-            if place in _LABELS:
-                out[f"{_LABELS[place]}.{last}"] = file.get_tensor(name)
+    Not by its `from_single_file`, which names no weight that a file lacks.
+    """
+    from accelerate import init_empty_weights
+    from diffusers.loaders import single_file_utils as names
+    from safetensors.torch import load_file
+
+    state = load_file(path)
+    convert = names.convert_ldm_vae_checkpoint if what == "VAE" else _controlnet_names
+    try:
+        with init_empty_weights():
+            model = kind.from_config(dict(config))
+        weights = {k: v for k, v in convert(state, config).items() if v is not None}
+        lacking = sorted(set(model.state_dict()) - set(weights))
+        if not lacking:
+            model.load_state_dict(weights, strict=False, assign=True)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise Unfit(_misfit(what, error)) from error
+    _require_all(lacking, what)
+    return model.to(dtype).eval()
+
+
+def _controlnet_names(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A ControlNet's weights by diffusers' names, with SDXL's embedding of sizes, which diffusers
+    leaves out."""
+    from diffusers.loaders import single_file_utils as names
+
+    out: dict[str, Any] = names.convert_controlnet_checkpoint(state, config)
+    for name, value in state.items():
+        place, _, last = name.removeprefix("control_model.").rpartition(".")
+        if place in _LABELS:
+            out[f"{_LABELS[place]}.{last}"] = value
     return out
 
 
-def _by_file(
-    kind: Any,
-    path: Path,
-    config: Mapping[str, Any],
-    dtype: Any,
-    what: str,
-    more: Mapping[str, Any] = MappingProxyType({}),
-) -> Any:
-    """From the original code's names, which diffusers renames. `more`: weights by diffusers'."""
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / "config.json").write_text(json.dumps(dict(config)))
-        try:
-            model = kind.from_single_file(
-                str(path), config=place, torch_dtype=dtype, local_files_only=True
-            )
-            if more:
-                cast = {name: value.to(dtype) for name, value in more.items()}
-                model.load_state_dict(cast, strict=False, assign=True)
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise Unfit(_misfit(what, error)) from error
-    # diffusers leaves what the file lacks without a value.
-    lacking = [name for name, value in model.state_dict().items() if value.is_meta]
+def _require_all(lacking: Sequence[str], what: str) -> None:
     if lacking:
-        raise Unfit(f"it lacks {len(lacking)} weights of a {what}, {lacking[0]} the first")
-    return model
+        raise Unfit(f"it lacks {len(lacking)} of a {what}'s weights, {lacking[0]} the first")
 
 
 def _by_folder(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
@@ -207,9 +209,7 @@ def _by_folder(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, wha
             )
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise Unfit(_misfit(what, error)) from error
-    lacking = sorted(report["missing_keys"])
-    if lacking:
-        raise Unfit(f"it lacks {len(lacking)} weights of a {what}, {lacking[0]} the first")
+    _require_all(sorted(report["missing_keys"]), what)
     return model
 
 

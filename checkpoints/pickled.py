@@ -110,7 +110,7 @@ def _unwritten(source: Path, error: OSError) -> str:
     what = f"{source}: its weights cannot be kept in {folder()}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         size = source.stat().st_size / 1e9
-        return f"{what}; free {size:.1f} GB there, or set XDG_CACHE_HOME to another disk"
+        return f"{what}; free {size:.2g} GB there, or set XDG_CACHE_HOME to another disk"
     return f"{what}; set XDG_CACHE_HOME to a folder that can be written"
 
 

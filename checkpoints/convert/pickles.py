@@ -7,6 +7,7 @@ torch's weights_only, which takes tensors and plain containers and refuses all e
 from __future__ import annotations
 
 import contextlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ def read(
             "trusted, allow it (--allow-pickle, or allow_pickle: true in a preset's section run)"
         )
     try:
-        with _unread():
+        with _unread(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             held: Any = torch.load(
                 path,
                 map_location=device,

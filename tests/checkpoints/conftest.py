@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
+import a1111_files
 import pytest
 
 from visuals.checkpoints import known
@@ -14,16 +13,11 @@ from visuals.checkpoints import known
 @pytest.fixture(scope="session")
 def a1111() -> Any:
     """tests/a1111_files.py."""
-    path = Path(__file__).parents[1] / "a1111_files.py"
-    spec = importlib.util.spec_from_file_location("a1111_files", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return a1111_files
 
 
 @pytest.fixture(params=["sd15", "sdxl"])
-def family(request: pytest.FixtureRequest, a1111: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A family whose known configuration is narrow for the length of a test."""
-    monkeypatch.setitem(known.COMPONENTS, request.param, a1111.narrow(request.param))
+    monkeypatch.setitem(known.COMPONENTS, request.param, a1111_files.narrow(request.param))
     return str(request.param)
