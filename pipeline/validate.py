@@ -54,11 +54,18 @@ def _words(settings: Any) -> list[str]:
 
 def _models(settings: Any) -> list[str]:
     from ..checkpoints.catalog import resolve
+    from ..checkpoints.convert import pickles
+    from ..checkpoints.pickled import is_pickled
     from . import drawing
+
+    def usable(name: str) -> None:
+        where = resolve(name)
+        if is_pickled(where):
+            pickles.require(where, settings.run.allow_pickle)
 
     names = [settings.generate.model, settings.detect.model, settings.segment.model]
     names += [c.model for c in settings.leading] + drawing.refs(settings)
-    return [said for said in (_said(resolve, name) for name in dict.fromkeys(names)) if said]
+    return [said for said in (_said(usable, name) for name in dict.fromkeys(names)) if said]
 
 
 def _said(check: Any, *arguments: Any) -> str:

@@ -51,6 +51,15 @@ def is_pickle(path: str | Path) -> bool:
     return str(path).lower().endswith(SUFFIXES)
 
 
+def require(path: str | Path, allowed: bool) -> None:
+    """Raises PickleError where reading a pickle is not `allowed`."""
+    if not allowed:
+        raise PickleError(
+            f"{path}: a pickle, which could run code: expected safetensors; if its source is "
+            "trusted, allow it (--allow-pickle, or allow_pickle: true in a preset's section run)"
+        )
+
+
 def read(
     path: str | Path, *, allowed: bool, device: str = "cpu", mapped: bool = False
 ) -> dict[str, torch.Tensor]:
@@ -63,11 +72,7 @@ def read(
     """
     import torch
 
-    if not allowed:
-        raise PickleError(
-            f"{path}: a pickle, which could run code: expected safetensors; if its source is "
-            "trusted, allow it (--allow-pickle, or allow_pickle: true in a preset's section run)"
-        )
+    require(path, allowed)
     try:
         with _unread(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
