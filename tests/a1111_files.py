@@ -30,6 +30,13 @@ _CLIP = {
 }
 
 
+_BIG = {
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "projection_dim": 48,
+}
 # The published structures, narrow: the names in the file are those of the real ones.
 NARROW: dict[str, dict[str, Any]] = {
     "sd15": {
@@ -40,14 +47,20 @@ NARROW: dict[str, dict[str, Any]] = {
             "norm_num_groups": 8,
         },
     },
-    "sdxl": {
-        "text_encoder_2": {
-            "hidden_size": 48,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "projection_dim": 48,
+    "sdxl-refiner": {
+        "text_encoder_2": _BIG,
+        "unet": {
+            "block_out_channels": [16, 16, 32, 32],
+            "cross_attention_dim": 48,
+            "attention_head_dim": [2, 2, 4, 4],
+            "transformer_layers_per_block": 1,
+            "norm_num_groups": 8,
+            "addition_time_embed_dim": 8,
+            "projection_class_embeddings_input_dim": 88,
         },
+    },
+    "sdxl": {
+        "text_encoder_2": _BIG,
         "unet": {
             "block_out_channels": [16, 16, 32],
             "cross_attention_dim": 80,

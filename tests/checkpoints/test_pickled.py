@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from visuals.checkpoints import bases, load, pickled
+from visuals.checkpoints import bases, known, load, pickled
 from visuals.checkpoints.convert.pickles import PickleError
 from visuals.configs.training import TrainSettings
 from visuals.training import models
@@ -215,11 +215,29 @@ def test_the_base_is_read_without_the_weights(tmp_path: Path) -> None:
     assert not converted()
 
 
+@pytest.mark.parametrize("family", ["sdxl"], indirect=True)
+def test_a_refiner_is_one_too(
+    a1111: Any, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffusers import UNet2DConditionModel
+
+    base = a1111.random(family, tmp_path / "config")
+    monkeypatch.setitem(known.COMPONENTS, "sdxl-refiner", a1111.narrow("sdxl-refiner"))
+    unet = UNet2DConditionModel.from_config(known.COMPONENTS["sdxl-refiner"]["unet"]).state_dict()
+    text = a1111.open_clip(base.text_encoder_2.state_dict(), "conditioner.embedders.0.model.")
+    state = {**a1111.unet(unet), **text, **a1111.vae(base.vae.state_dict())}
+    file = save(tmp_path / "refiner.ckpt", {"state_dict": state})
+    with pytest.raises(PickleError, match="--allow-pickle"):
+        load.load_refiner(file, base)
+    pipe = load.load_refiner(file, base, allow_pickle=True)
+    assert all(torch.equal(unet[name], v) for name, v in pipe.unet.state_dict().items())
+    with pytest.raises(load.CheckpointError, match=r"refiner\.model"):
+        load.load_text_to_image(file, allow_pickle=True)
+
+
 def test_a_training_reads_one_where_it_is_allowed(
     a1111: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from visuals.checkpoints import known
-
     monkeypatch.setitem(known.COMPONENTS, "sd15", a1111.narrow("sd15"))
     file = save(tmp_path / "x.ckpt", a1111.weights_of(a1111.random("sd15", tmp_path / "config")))
     said = {"model": str(file), "train_data_dir": "photos", "output_dir": "out", "rank": 2}

@@ -61,6 +61,7 @@ def test_a_ckpt_draws_where_it_is_allowed(mini: Path, ckpt: Path, tmp_path: Path
     assert "dreamy.ckpt: a pickle, which could run code" in said and "--allow-pickle" in said
     shutil.rmtree("drawn", ignore_errors=True)
     done(*words, "--allow-pickle")
+    assert "2 of 75 tokens" in done("prompt", "a mug", "--set", f"generate.model={ckpt}")
     (picture,) = Path("drawn/images").glob("*.png")
     text = Image.open(picture).info["parameters"]
     hash_ = hashlib.sha256(ckpt.read_bytes()).hexdigest()[:10]
