@@ -61,6 +61,9 @@ def as_safetensors(path: str, *, allowed: bool) -> str:
 
 def shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     """Sizes of a pickle's tensors by name, without its weights; raises PickleError."""
+    target = _target(Path(path))
+    if _is_whole(target):
+        return header.read(target).shapes
     state = pickles.read(Path(path), allowed=True, device="meta")
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 

@@ -82,7 +82,7 @@ def test_a_vae_file_takes_the_place_of_the_models_own(
     weights = rewritten(usual.vae)
     for layout in ("checkpoint's", "bare", "pickled", "diffusers'", "diffusers' of old"):
         file = vae_file(layout, a1111, weights, tmp_path)
-        for ref in (base, tmp_path / "folder"):
+        for ref in (base, tmp_path / "folder") if layout == "bare" else (base,):
             pipe = load.load_text_to_image(ref, vae=file, allow_pickle=True)
             assert same(pipe.vae, weights), (layout, ref.name)
             # The factor stands in no file: SD 1.5's VAE and SDXL's have the same structure.

@@ -213,6 +213,9 @@ def test_the_base_is_read_without_the_weights(tmp_path: Path) -> None:
     assert bases.of_checkpoint(file, allow_pickle=True) == bases.Base("SD 1.x", 768)
     assert bases.of_checkpoint(file) == bases.Base()
     assert not converted()
+    pickled.as_safetensors(str(file), allowed=True)
+    assert bases.of_checkpoint(file, allow_pickle=True) == bases.Base("SD 1.x", 768)
+    assert bases.of_checkpoint(file) == bases.Base()
 
 
 @pytest.mark.parametrize("family", ["sdxl"], indirect=True)
