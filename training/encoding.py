@@ -24,6 +24,7 @@ class Latents:
 
     def __init__(self, vae: Any, cache: Cache | None, *, batch_size: int = 1) -> None:
         self.vae = vae.requires_grad_(False).eval()
+        self._weight = next(vae.parameters())  # `vae.device` looks at every module
         self.cache = cache
         self.batch_size = batch_size
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
@@ -58,7 +59,7 @@ class Latents:
         if any(k is None for k in kept):  # a cache on disk was emptied meanwhile
             self.fill(wanted)
             kept = [self.cache.get(self._key(*w)) for w in wanted]
-        return torch.stack([k["moments"] for k in kept if k is not None]).to(self.vae.device)
+        return torch.stack([k["moments"] for k in kept if k is not None]).to(self._weight.device)
 
     def draw(self, moments: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Latents of these distributions, scaled as the UNet knows them."""
@@ -85,7 +86,7 @@ class Latents:
                 for k, (example, flip) in enumerate(wanted)
             ]
         )
-        given = torch.from_numpy(pixels).to(self.vae.device, self.vae.dtype)
+        given = torch.from_numpy(pixels).to(self._weight.device, self._weight.dtype)
         with torch.no_grad():
             found: torch.Tensor = self.vae.encode(given).latent_dist.parameters
         return found.float()

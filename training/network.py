@@ -85,6 +85,8 @@ def attach(
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
 
+    from .thin import ThinLinear
+
     names = targets(model, conv=conv_dim is not None, only=only)
     wide = [name for name, is_wide in names.items() if is_wide]
     config = LoraConfig(
@@ -95,6 +97,7 @@ def attach(
         rank_pattern=dict.fromkeys(wide, conv_dim) if conv_dim else {},
         alpha_pattern=dict.fromkeys(wide, conv_alpha or float(conv_dim)) if conv_dim else {},
     )
+    config._register_custom_module({torch.nn.Linear: ThinLinear})
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
