@@ -79,6 +79,8 @@ class TrainSettings(Section):
     lr_power: float = Field(1.0, gt=0)
     snr_gamma: float | None = Field(None, gt=0)
     noise_offset: float = Field(0.0, ge=0, le=1)
+    min_timestep: int | None = Field(None, ge=0, lt=1000)
+    max_timestep: int | None = Field(None, ge=1, le=1000)
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     use_ema: bool = False
@@ -150,6 +152,11 @@ class TrainSettings(Section):
         if self.text_encoder_lr and self.train_text_encoder is False:
             raise ValueError(
                 "text_encoder_lr with train_text_encoder: false: expected one; drop one of them"
+            )
+        if (self.min_timestep or 0) >= (self.max_timestep or 1000):
+            raise ValueError(
+                f"min_timestep {self.min_timestep or 0} with max_timestep {self.max_timestep}: "
+                "expected the lower one first; set one of them"
             )
         if self.with_prior_preservation and not (self.class_data_dir and self.class_prompt):
             raise ValueError(

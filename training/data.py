@@ -195,7 +195,11 @@ class Loader:
         sample = torch.stack([torch.randn(shape, generator=g) for g in draws])
         latents = self.latents.draw(moments, sample)
         noise, drawn = loss.draw(
-            draws, shape, scheduler.config.num_train_timesteps, self.settings.noise_offset
+            draws,
+            shape,
+            self.settings.max_timestep or scheduler.config.num_train_timesteps,
+            self.settings.noise_offset,
+            self.settings.min_timestep or 0,
         )
         noise, steps = noise.to(device), (drawn if times is None else times).to(device)
         mask = None

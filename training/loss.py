@@ -10,9 +10,14 @@ if TYPE_CHECKING:
 
 
 def draw(
-    generators: Sequence[torch.Generator], shape: Sequence[int], steps: int, noise_offset: float
+    generators: Sequence[torch.Generator],
+    shape: Sequence[int],
+    steps: int,
+    noise_offset: float,
+    first: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(noise (N, *shape), time steps int (N,)), each picture's from its own generator."""
+    """(noise (N, *shape), time steps int (N,) from `first` to below `steps`), each picture's from
+    its own generator."""
     import torch
 
     noise, times = [], []
@@ -21,7 +26,7 @@ def draw(
         if noise_offset:  # https://www.crosslabs.org/blog/diffusion-with-offset-noise
             one = one + noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
         noise.append(one)
-        times.append(torch.randint(steps, (1,), generator=generator))
+        times.append(torch.randint(first, steps, (1,), generator=generator))
     return torch.stack(noise), torch.cat(times)
 
 

@@ -103,6 +103,16 @@ def test_noise_of_a_picture_is_its_own() -> None:
     assert torch.equal(both[1:], alone) and times[1:] == time
 
 
+def test_time_steps_keep_to_their_range() -> None:
+    """kohya's min_timestep and max_timestep: the first is drawn, the last is not."""
+    draws = [torch.Generator().manual_seed(seed) for seed in range(200)]
+    _, times = loss.draw(draws, (1, 2, 2), 604, 0.0, 600)
+    assert set(times.tolist()) == {600, 601, 602, 603}
+    free = [torch.Generator().manual_seed(seed) for seed in range(200)]
+    _, times = loss.draw(free, (1, 2, 2), 1000, 0.0)
+    assert times.min() < 100 and times.max() >= 900
+
+
 def test_names_of_both_houses_and_numbers_of_yaml() -> None:
     got = check(
         {
@@ -135,6 +145,8 @@ def test_all_problems_at_once() -> None:
     for wrong, told in (
         ({"cache_latents": True, "color_jitter": True}, "cache_latents with color_jitter"),
         ({"text_encoder_lr": 1e-4, "train_text_encoder": False}, "text_encoder_lr with"),
+        ({"min_timestep": 600, "max_timestep": 600}, "expected the lower one first"),
+        ({"min_timestep": 999, "max_timestep": 5}, "min_timestep 999 with max_timestep 5"),
         ({"lr_warmup_steps": 1.5}, "lr_warmup_steps 1.5: expected whole steps"),
         ({"cache_text_encoder_outputs": True, "shuffle_caption": True}, "cache_text_encoder"),
     ):
