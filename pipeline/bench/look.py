@@ -54,9 +54,11 @@ PHOTOS: dict[str, Any] = {
     "learning_rate": 4e-4,
     "text_encoder_lr": 4e-4,
     "noise_offset": 0.05,
+    "min_timestep": 600,
 }
-"""What differs for photos, which are much farther from what the base draws: learned longer, the
-class is lost. The offset teaches black and white backdrops."""
+"""What differs for photos, which are much farther from what the base draws: learned longer, or
+where there is little noise, the class is lost. Light and colour are laid out where there is much.
+The offset teaches black and white backdrops."""
 OF_PHOTOS = {"train_loss": "train_loss_photos", "train_look": "train_look_photos"}
 """Bars of their own, by the name of the rendered look's."""
 SEED = 52_001
