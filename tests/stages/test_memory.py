@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -79,3 +82,31 @@ def test_torch_on_the_cpu_says_it_in_these_words() -> None:
     assert is_out_of_memory(caught.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
     assert not is_out_of_memory(RuntimeError("expected scalar type Half"))
+
+
+FREED = """
+import resource, sys, torch
+from visuals.stages import memory
+if sys.argv[1] == "keep":
+    memory.keep_freed()
+def work():
+    held = [torch.ones(5 << 20) for _ in range(3)]  # 20 MiB each
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work(), work()
+before = faults()
+for _ in range(5):
+    work()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc alone is told")
+def test_memory_that_was_freed_is_not_asked_for_again() -> None:
+    def faults(how: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", FREED, how], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    assert faults("plain") > 10 * faults("keep")
