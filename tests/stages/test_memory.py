@@ -90,10 +90,11 @@ from visuals.stages import memory
 if sys.argv[1] == "keep":
     memory.keep_freed()
 def work():
-    held = [torch.ones(5 << 20) for _ in range(3)]  # 20 MiB each
+    held = [torch.ones(10 << 20) for _ in range(3)]  # 40 MiB each
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-work(), work()
+for _ in range(8):
+    work()
 before = faults()
 for _ in range(5):
     work()
