@@ -41,7 +41,7 @@ def _samplers(values: dict[str, Any]) -> list[str]:
 def _words(settings: Any) -> list[str]:
     from ..stages import lora, prompt
     from . import drawing
-    from .models import lora_folders
+    from .loras import folders as lora_folders
 
     def tags() -> None:
         own = [c.prompt or "" for c in settings.classes.values()]

@@ -154,7 +154,8 @@ def grid(
 def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
     """What writes each cell with how it was made."""
     from .. import grid as grids
-    from .. import hashes, lineage, models, parameters, run_yaml
+    from .. import hashes, lineage, parameters, run_yaml
+    from ..fingerprints import fingerprints
 
     known: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
 
@@ -164,7 +165,7 @@ def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
             made = {
                 "request": {"command": "grid", "needs": ["generate"]},
                 "settings": settings.model_dump(mode="json"),
-                "checkpoints": models.fingerprints(settings, words),
+                "checkpoints": fingerprints(settings, words),
                 "versions": run_yaml.versions(),
             }
             known.clear()

@@ -33,7 +33,7 @@ def prompt(text: str | None, **options: Any) -> None:
     from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
     from ...configs.schema import load_settings
     from .. import inputs, wildcards
-    from ..models import lora_folders
+    from ..loras import folders as lora_folders
     from ..reading import read
     from ..words import unknown_words
 

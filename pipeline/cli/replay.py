@@ -66,7 +66,8 @@ def _replay(
     from ...configs.schema import check
     from .. import hashes, hosted, plans
     from ..compare import differences
-    from ..models import check_words, fingerprints
+    from ..fingerprints import fingerprints
+    from ..models import check_words
 
     changes = parse_changes(options["changes"])
     asked = bool(changes) or options["seed"] is not None

@@ -115,8 +115,8 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     Raises RunFolderError.
     """
     from .. import hashes, manifest, run_yaml
+    from ..fingerprints import fingerprints
     from ..lock import RunLock
-    from ..models import fingerprints
     from ..store import read
 
     out = files.out(job.command, job.classes, job.options)

@@ -111,7 +111,8 @@ class Worker:
         if not plan.needs:
             return
         from ...configs.schema import check
-        from ..models import build_stages, fingerprints
+        from ..fingerprints import fingerprints
+        from ..models import build_stages
 
         settings = check(dict(plan.settings))
         for name, mine in fingerprints(settings).items():
