@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import swapped
+
 _MODULES = (
     "GroundingDinoMultiscaleDeformableAttention",
     "MMGroundingDinoMultiscaleDeformableAttention",
@@ -23,10 +25,7 @@ _AT_ONCE = 300_000
 def hasten(model: Any) -> None:
     """Every deformable attention of a detector that is on a CPU, in float32 and not in training,
     gives its outputs by `_attend`; they differ by rounding (1e-6). Twice does no more than once."""
-    modules = getattr(model, "modules", tuple)  # a model of another library may have none
-    for module in modules():
-        if type(module).__name__ in _MODULES and "forward" not in vars(module):
-            module.forward = _forward(module)
+    swapped.for_good(model, dict.fromkeys(_MODULES, _forward))
 
 
 def _forward(module: Any) -> Callable[..., tuple[Any, Any]]:

@@ -1,9 +1,10 @@
-"""Modules whose `forward` is another one for a while. Knows nothing of what they compute."""
+"""Modules whose `forward` is another one, for a while or for good. Knows nothing of what they
+compute."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -22,3 +23,13 @@ def forwards(changed: Sequence[tuple[Any, Callable[..., Any]]]) -> Iterator[None
                 vars(module).pop("forward", None)
             else:
                 module.forward = own
+
+
+def for_good(model: Any, makers: Mapping[str, Callable[[Any], Callable[..., Any]]]) -> None:
+    """Each module of a model whose class has a maker by its name calls what that makes of it; one
+    whose `forward` was replaced already keeps it."""
+    modules = getattr(model, "modules", tuple)  # a model of another library may have none
+    for module in modules():
+        made = makers.get(type(module).__name__)
+        if made and "forward" not in vars(module):
+            module.forward = made(module)

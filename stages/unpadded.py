@@ -7,16 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import swapped
+
 
 def hasten(model: Any) -> None:
     """A detector that is not trained gives the logits of its phrase's words alone, which
     transformers fills up with -inf to 256, and makes the positions of unpadded pictures once a
     batch. Scores and boxes stay the same, bit for bit. Twice does no more than once."""
-    modules = getattr(model, "modules", tuple)  # a model of another library may have none
-    for module in modules():
-        made = _FORWARDS.get(type(module).__name__)
-        if made and "forward" not in vars(module):
-            module.forward = made(module)
+    swapped.for_good(model, _FORWARDS)
 
 
 def _words(module: Any) -> Callable[..., Any]:
