@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..stages.memory import keep_freed, loading
 from . import classes, drawing, hosted, loras, wildcards
 from .devices import device_and_dtype, has_own_memory, loading_place
 from .run import Stages
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 
 
+@loading()
 def build_stages(
     settings: Settings,
     needs: Collection[str],
@@ -33,7 +35,6 @@ def build_stages(
     With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
     false, in a CPU's memory. Without it this process keeps the memory that it frees on a CPU.
     """
-    from ..stages.memory import keep_freed
     from ..stages.turns import Turns
     from . import low_memory
 
@@ -47,6 +48,7 @@ def build_stages(
     return _loaded(settings, needs, tell)
 
 
+@loading()
 def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     import torch
 

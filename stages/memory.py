@@ -1,5 +1,5 @@
 """Memory: which errors mean that there is none left, what to give back before the next try, and
-what not to give back between two calls of a model.
+what not to give back, or not to look for, meanwhile.
 
 Knows torch by its messages, and the C library's malloc; no shots, no models.
 """
@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
 
 _SAID = (
     "out of memory",  # CUDA, ROCm, MPS, XPU
@@ -52,3 +53,31 @@ def keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for option, size in ((_TRIM_THRESHOLD, _KEPT), (_MMAP_THRESHOLD, _LARGE)):
             mallopt(option, size)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """While it lasts, Python does not look for cycles that nobody holds: of libraries and models
+    nearly all stays, and going through that again and again takes a seventh of a short run."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def loaded() -> Iterator[None]:
+    """Within `loading`, when all is there: Python looks again, but only through what comes from now
+    on. For a process that is the run's own."""
+    before = gc.isenabled()
+    gc.freeze()
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if not before:
+            gc.disable()

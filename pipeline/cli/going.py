@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...stages.memory import loaded, loading
 from . import files, show
 from .request import Job, opened
 from .stopping import Stopper, go_on_with
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..run import Stages, Summary
 
 
+@loading()
 def carry_out(job: Job) -> None:
     """Do the job, or what is left of it; exits 1 where nothing came out but failures or the disk
     takes no more, 130 where it was stopped."""
@@ -188,7 +190,7 @@ def _go(
                 stage.batch_size = min(stage.batch_size, size)
         if not hosted.draws(job.settings):  # what runs at a host is canceled first
             stopper.folder = folder
-        with stopper, _behind(folder, finish, run.batch_size) as sink:
+        with loaded(), stopper, _behind(folder, finish, run.batch_size) as sink:
             for shot in run_shots(
                 shots,
                 stages,

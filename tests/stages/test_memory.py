@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from visuals.stages import batch
+from visuals.stages import batch, memory
 from visuals.stages.memory import is_out_of_memory
 from visuals.stages.shot import Detection, Prompted, Shot
 
@@ -111,3 +113,25 @@ def test_memory_that_was_freed_is_not_asked_for_again() -> None:
         return int(done.stdout)
 
     assert faults("plain") > 10 * faults("keep")
+
+
+def test_while_models_are_loaded_nothing_is_looked_for_and_then_only_what_came_since() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    before = gc.isenabled(), gc.get_freeze_count()
+    try:
+        gc.enable()
+        with memory.loading():
+            assert not gc.isenabled()
+            gone = weakref.ref(Cycle())
+            with memory.loaded():
+                assert gc.isenabled() and gc.get_freeze_count() > before[1]
+                later = weakref.ref(Cycle())
+                gc.collect()
+                assert gone() is not None and later() is None
+            assert not gc.isenabled()
+        assert gc.isenabled() and gc.get_freeze_count() == 0
+    finally:
+        (gc.enable if before[0] else gc.disable)()
