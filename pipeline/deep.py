@@ -76,10 +76,12 @@ def png(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
     """
     import cv2
 
-    bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    bgr = np.ascontiguousarray(pixels)
+    if pixels.ndim == 3:
+        bgr = cv2.cvtColor(bgr, cv2.COLOR_RGB2BGR)
     if alpha is not None:
         bgr = np.concatenate([bgr, alpha[..., None]], axis=2)
-    done, data = cv2.imencode(".png", np.ascontiguousarray(bgr))
+    done, data = cv2.imencode(".png", bgr)
     if not done:
         raise ValueError(f"OpenCV cannot write a picture of {pixels.shape}")
     return bytes(data)

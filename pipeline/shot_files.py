@@ -10,6 +10,7 @@ import errno
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,6 +189,8 @@ def _cover(blend: np.ndarray) -> np.ndarray:
 
 def plain(value: Any) -> Any:
     """Tuples to lists, numpy numbers to Python's, what is not finite to None."""
+    if type(value) in (str, int, bool, NoneType):  # nearly all
+        return value
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
