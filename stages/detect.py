@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, deformable, detectors, second_look, side_by_side, turns, unpadded
+from . import batch, deformable, detectors, fusion, second_look, side_by_side, turns, unpadded
 from .classes import ClassSpec, specs_of
 from .detectors import Answer
 from .shot import Detection, Shot, Skip
@@ -46,6 +46,8 @@ class Detector:
     ) -> None:
         deformable.hasten(model)
         unpadded.hasten(model)
+        fusion.hasten(model)
+        detectors.look_once(model)
         self.model, self.processor = model, processor
         self.classes = dict(classes or {})
         self.box_threshold = box_threshold
@@ -119,8 +121,7 @@ class Detector:
         turns.wake(self.model)
         workers = side_by_side.workers(self.model.device, self.batch_size)
         parts = side_by_side.cut(images, self.batch_size, workers)
-        with detectors.looking_once(self.model):
-            first = [one for found in side_by_side.each(answers, parts, workers) for one in found]
+        first = [one for found in side_by_side.each(answers, parts, workers) for one in found]
         return self._again(images, first, workers) if self.second_look else first
 
     def _again(

@@ -5,8 +5,8 @@ Knows the outputs of Grounding DINO, MM-Grounding-DINO, OWLv2 and SAM 3; no thre
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,31 +64,43 @@ def ask_all(
 ) -> list[dict[str, Answer]]:
     """For each picture its answers by phrase; the same, bit for bit, as one `ask` a phrase gives.
 
-    Within `looking_once` a model whose picture features do not depend on the words makes them once.
+    A model whose picture features do not depend on the words makes them once, if it was told so
+    by `look_once`.
     """
     import torch
 
     out: list[dict[str, Answer]] = [{} for _ in images]
     seen: Seen = {}
-    with torch.inference_mode():
-        for phrase in phrases:
-            answers = _ASK[kind(model)](model, processor, images, phrase, seen)
-            for one, answer in zip(out, answers, strict=True):
-                one[phrase] = answer
+    _ASKING.known = {} if len(phrases) > 1 else None
+    try:
+        with torch.inference_mode():
+            for phrase in phrases:
+                answers = _ASK[kind(model)](model, processor, images, phrase, seen)
+                for one, answer in zip(out, answers, strict=True):
+                    one[phrase] = answer
+    finally:
+        _ASKING.known = None
     return out
 
 
-@contextlib.contextmanager
-def looking_once(model: Any) -> Iterator[None]:
-    """While it lasts, a Grounding DINO runs its backbone once for the same pixels."""
-    backbone = model.model.backbone if scores_words(model) else None
-    if backbone is None:
-        yield
-        return
-    known: dict[int, tuple[Any, Any]] = {}
+def look_once(model: Any) -> None:
+    """From now on a Grounding DINO runs its backbone once for the same pixels of an `ask_all`.
+    Twice does no more than once."""
+    swapped.for_good(model, dict.fromkeys(_BACKBONES, _remembered))
+
+
+_BACKBONES = ("GroundingDinoConvModel", "MMGroundingDinoConvModel")
+_ASKING = threading.local()
+"""`known`: of the `ask_all` in this thread, the features by the pixels' id; None outside of it."""
+
+
+def _remembered(backbone: Any) -> Callable[..., Any]:
     whole = backbone.forward
 
     def forward(pixel_values: Any, pixel_mask: Any) -> Any:
+        known = getattr(_ASKING, "known", None)
+        if known is None:
+            return whole(pixel_values, pixel_mask)
         found = known.get(id(pixel_values))
         if found is None:
             # With the pixels themselves: nothing else can have their id meanwhile.
@@ -96,8 +108,7 @@ def looking_once(model: Any) -> Iterator[None]:
         features, positions = found[1]
         return list(features), list(positions)  # the model appends to them
 
-    with swapped.forwards([(backbone, forward)]):
-        yield
+    return forward
 
 
 def _grounding(

@@ -126,9 +126,12 @@ def test_a_detector_looks_at_its_pictures_once_and_scores_as_ever(mini: Path) ->
     model, processor = load.load_detector("mini/grounding-dino")
     images, phrases = [noise(1, 96), noise(2, 96)], ["mug", "sneaker", "car"]
     whole = [detectors.ask(model, processor, images, phrase) for phrase in phrases]
-    with detectors.looking_once(model), calls(model.model.backbone.conv_encoder) as looks:
+    detectors.look_once(model)
+    with calls(model.model.backbone.conv_encoder) as looks:
         once = detectors.ask_all(model, processor, images, phrases)
-    assert len(looks) == 1
+        assert len(looks) == 1
+        detectors.ask_all(model, processor, images, phrases)
+        assert len(looks) == 2, "nothing is kept for the next pictures"
     for phrase, answers in zip(phrases, whole, strict=True):
         for k, answer in enumerate(answers):
             assert np.array_equal(once[k][phrase].scores, answer.scores)
