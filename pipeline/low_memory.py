@@ -123,8 +123,8 @@ def late(load: Load, needs: Collection[str], tell: Tell) -> Stages:
         for name in names if set(names) & set(needs) else ():
             stage = shelf.stage(name, tell)
             if stage is not None:
-                out = replace(out, **{name: Late(shelf, name, stage.batch_size)})
-                out = replace(out, mask=out.mask or shelf.mask)
+                parts: dict[str, Any] = {name: Late(shelf, name, stage.batch_size)}
+                out = replace(out, **parts, mask=out.mask or shelf.mask)
     return out
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..stages.memory import keep_freed, loading
 from . import classes, drawing, hosted, loras, wildcards
-from .devices import device_and_dtype, has_own_memory, loading_place
+from .devices import at_once, device_and_dtype, has_own_memory, loading_place
 from .run import Stages
 from .varied import Varied
 
@@ -108,7 +108,8 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
                 lambda own: rerenderer(last.pipe, own, led=last.controls),
                 *("rerender.", "generate.clip_skip"),
             )
-    return Stages(**parts)
+    together = 1 if "generate" in needs else at_once(settings, device)
+    return Stages(**parts, at_once=together)
 
 
 def _verifier(settings: Settings, device: str, tell: Tell) -> Any:

@@ -11,12 +11,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..stages import side_by_side
+from . import batches
+from .batches import MOST_PIXELS as MOST_PIXELS
+from .batches import Part, Try, bare
+from .batches import pixels as pixels
+from .meter import Meter
+from .meter import Progress as Progress
 from .summary import Summary as Summary
 from .threads import ahead
 
@@ -26,17 +32,15 @@ if TYPE_CHECKING:
 Stage = Callable[[Sequence["Shot"]], "list[Shot]"]
 BEFORE = ("load", "generate", "detect", "verify", "segment", "mask")
 """The stages before a refused picture is drawn again; `rerender` comes after."""
-MOST_PIXELS = 64_000_000
-"""Of a batch's pictures: with it no more are taken, whatever the batch size."""
-_FIRST = 8
-"""Shots of the first batch, which nothing is done beside; each later one may have twice as many."""
-Progress = Callable[[str, int, int], None]
-"""Called with stage name, shots done, shots expected in all (which may change)."""
 
 
 @dataclass(frozen=True)
 class Stages:
-    """What a run goes through; None leaves a stage out. `generate` sees prompted shots only."""
+    """What a run goes through; None leaves a stage out. `generate` sees prompted shots only.
+
+    `at_once`: parts of batches that go through the stages before `rerender` at the same time, a
+    thread and a core each; these stages must allow it.
+    """
 
     load: Stage | None = None
     generate: Stage | None = None
@@ -45,6 +49,17 @@ class Stages:
     segment: Stage | None = None
     mask: Stage | None = None
     rerender: Stage | None = None
+    at_once: int = 1
+
+
+def fitted(stages: Stages, sizes: Mapping[str, int]) -> Stages:
+    """Stages at the batch sizes that memory was found to allow, by name; where that was one of a
+    stage, no two parts go at once."""
+    for name, size in sizes.items():
+        stage: Any = getattr(stages, name, None)
+        if stage is not None:
+            stage.batch_size = min(stage.batch_size, size)
+    return replace(stages, at_once=1) if 1 in sizes.values() else stages
 
 
 def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:
@@ -71,31 +86,31 @@ def run_shots(
 ) -> Iterator[Shot]:
     """Yield every shot when it is finished, a batch at a time.
 
-    Memory holds one batch and the files of the next, each of at most `batch_size` pictures or
-    about MOST_PIXELS, however many shots there are. `summary` is counted up on the way. `stop` is
-    asked before each batch: once it is true no more is begun. `smaller` is told stage and batch
-    size where a batch was too large for the memory.
+    Memory holds a batch or, with several threads, two, and the files of the next, each of at most
+    `batch_size` pictures or about MOST_PIXELS, however many shots there are. `summary` is counted
+    up on the way. `stop` is asked before each batch: once it is true no more is begun. `smaller` is
+    told stage and batch size where a batch was too large for the memory.
     """
     summary = summary if summary is not None else Summary()
-    meter = _Meter(progress, stages, len(shots) if isinstance(shots, Sized) else 0)
-    again: deque[tuple[Shot, int]] = deque()
+    names = [name for name in (*BEFORE, "rerender") if getattr(stages, name) is not None]
+    meter = Meter(progress, names, len(shots) if isinstance(shots, Sized) else 0)
+    again: deque[Try] = deque()
     started, cpu = time.perf_counter(), time.process_time()
-    with closing(_loaded(shots, stages, batch_size, summary)) as fresh:
-        size = min(batch_size, _FIRST)
-        while not stop():
-            taken = [again.popleft() for _ in range(min(size, len(again)))]
-            taken += ((shot, 0) for shot in _some(fresh, size - len(taken)))
-            size = min(batch_size, 2 * size)
-            if not taken:
-                break
-            batch, attempts = [s for s, _ in taken], [a for _, a in taken]
-            company = tuple(bare(shot) for shot in batch)
-            batch = [replace(shot, company=company) for shot in batch]
-            meter.loaded(sum(a == 0 for a in attempts))
-            for name in BEFORE[1:]:
-                batch = _through(name, batch, stages, meter, summary, smaller)
+
+    def counted(part: Summary) -> None:
+        for name, size in part.batch_sizes.items():
+            if smaller and size < summary.batch_sizes.get(name, size + 1):
+                smaller(name, size)
+        summary.add(part)
+
+    with (
+        closing(_loaded(shots, stages, batch_size, summary)) as fresh,
+        closing(batches.each(fresh, again, batch_size, stages.at_once, stop)) as begun,
+        closing(_found(begun, stages, meter, counted)) as found,
+    ):
+        for batch in found:
             ready = []
-            for shot, attempt in zip(batch, attempts, strict=True):
+            for shot, attempt in batch:
                 if _worth_another(shot, stages, attempt, retries):
                     again.append((_again(shot, run_seed, attempt + 1), attempt + 1))
                     summary.retried += 1
@@ -103,7 +118,10 @@ def run_shots(
                 else:
                     ready.append(shot.with_metrics(attempts=attempt + 1) if attempt else shot)
             batch.clear()
-            for shot in _through("rerender", ready, stages, meter, summary, smaller):
+            part = Summary()
+            last = _through("rerender", ready, stages, meter, part)
+            counted(part)
+            for shot in last:
                 done = replace(shot, status="kept") if shot.status == "pending" else shot
                 summary.count(done)
                 summary.seconds = time.perf_counter() - started
@@ -112,19 +130,33 @@ def run_shots(
     summary.cpu_seconds = time.process_time() - cpu
 
 
-def _some(shots: Iterator[Shot], most: int) -> Iterator[Shot]:
-    """Up to `most`, fewer where their pictures are large."""
-    count = 0
-    for shot in islice(shots, most):
-        yield shot
-        count += pixels(shot)
-        if count >= MOST_PIXELS:
-            return
+def _found(
+    begun: Iterable[list[Try]], stages: Stages, meter: Meter, counted: Callable[[Summary], None]
+) -> Generator[list[Try], None, None]:
+    """The batches through the stages before a refused picture is drawn again, whole, in order."""
+
+    def before(part: Part) -> Part:
+        return part if part.alone else _before(part, stages, meter)
+
+    parts, batch = batches.parts(begun, stages.at_once), list[Try]()
+    with closing(side_by_side.stream(before, parts, stages.at_once)) as done:
+        for part in done:
+            if part.alone:
+                part = _before(part, stages, meter)
+            counted(part.summary)
+            batch += part.tries
+            if part.last:
+                yield batch
+                batch = []
 
 
-def pixels(shot: Shot) -> int:
-    """Of the picture that it holds; 0 where it holds none."""
-    return 0 if shot.image is None else shot.image.shape[0] * shot.image.shape[1]
+def _before(part: Part, stages: Stages, meter: Meter) -> Part:
+    """A part through the stages of BEFORE."""
+    shots, attempts = [shot for shot, _ in part.tries], [attempt for _, attempt in part.tries]
+    meter.done("load", attempts.count(0))
+    for name in BEFORE[1:]:
+        shots = _through(name, shots, stages, meter, part.summary)
+    return replace(part, tries=list(zip(shots, attempts, strict=True)))
 
 
 def _loaded(
@@ -155,9 +187,8 @@ def _through(
     name: str,
     batch: list[Shot],
     stages: Stages,
-    meter: _Meter,
+    meter: Meter,
     summary: Summary,
-    smaller: Callable[[str, int], None] | None,
 ) -> list[Shot]:
     stage: Stage | None = getattr(stages, name)
     if stage is None or not batch:
@@ -180,8 +211,6 @@ def _through(
         fitted = getattr(stage, "batch_size", size)
         if fitted < size:
             summary.batch_sizes[name] = fitted
-            if smaller:
-                smaller(name, fitted)
     if name == "generate":
         summary.made += sum(out[k].image is not None for k in todo)
     return out
@@ -204,51 +233,3 @@ def _again(shot: Shot, run_seed: int, attempt: int) -> Shot:
     """The shot as it began, with the seed of its next attempt."""
     source = replace(shot.source, seed=shot_seed(run_seed, shot.id, attempt))
     return replace(bare(shot), source=source)
-
-
-def bare(shot: Shot) -> Shot:
-    """The shot as it began: what it is made of, and nothing that a stage added."""
-    return type(shot)(
-        id=shot.id,
-        source=shot.source,
-        classes=shot.classes,
-        edit=shot.edit,
-        settings=shot.settings,
-    )
-
-
-class _Meter:
-    """Counts what each stage did and tells `progress`; what is skipped shortens the rest."""
-
-    def __init__(self, progress: Progress | None, stages: Stages, total: int) -> None:
-        self._tell = progress
-        names = (*BEFORE, "rerender")
-        self._counts = {n: [0, total] for n in names if getattr(stages, n) is not None}
-        for name in self._counts:
-            self._send(name)
-
-    def _send(self, name: str) -> None:
-        if self._tell:
-            self._tell(name, *self._counts[name])
-
-    def loaded(self, shots: int) -> None:
-        if "load" in self._counts:
-            self.done("load", shots)
-
-    def done(self, name: str, worked: int) -> None:
-        count = self._counts[name]
-        count[0] += worked
-        count[1] = max(count)
-        self._send(name)
-
-    def passed(self, name: str, shots: int) -> None:
-        """Shots that need no work here any more."""
-        count = self._counts[name]
-        count[1] = max(count[1] - shots, count[0])
-        self._send(name)
-
-    def more(self, names: Sequence[str], extra: int) -> None:
-        for name in names:
-            if name in self._counts:
-                self._counts[name][1] += extra
-                self._send(name)

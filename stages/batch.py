@@ -8,8 +8,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from . import memory
+from .crowd import Crowd
 from .shot import Shot
 
+_CROWD = Crowd()
 Work = Callable[[list[Shot]], list[Shot]]
 
 
@@ -39,32 +41,36 @@ def apply(
 
     A shot that raises alone has failed in stage `where`. The others pass untouched, in order.
     `stage`: whose `batch_size` goes over `size`. A group that is too large for the memory is
-    tried again in halves, and `stage.batch_size` stays at what fitted.
+    tried again in halves, and `stage.batch_size` stays at what fitted. One shot that is too large
+    beside the work of other threads is tried once more without them.
     """
     out = list(shots)
     waiting = deque(grouped(shots, key, size if stage is None else stage.batch_size))
+    lonely = False
     while waiting:
         indices = waiting.popleft()
         if stage is not None and len(indices) > stage.batch_size:
             waiting.extendleft(reversed(_parts(indices, stage.batch_size)))
             continue
         batch = [shots[i] for i in indices]
-        full = False
-        try:
-            done = work(batch)
-        except Exception as error:
-            smaller = _halved(batch, stage) if memory.is_out_of_memory(error) else 0
+        done: list[Shot] | None = None
+        smaller = 0
+        with _CROWD.alone() if lonely else _CROWD.among() as company:
+            try:
+                done = work(batch)
+            except Exception as error:
+                full = memory.is_out_of_memory(error)
+                smaller = _halved(batch, stage) if full else 0
+                if not smaller and not (full and company.others):
+                    done = _one_by_one(work, batch, error, where)
+        if done is None:  # outside of `except`: the error's frames hold what is to be given back
             if smaller:
-                full = True
-            elif len(batch) == 1:
-                done = [batch[0].fail(error, where)]
-            else:
-                done = [_alone(work, shot, where) for shot in batch]
-        if full:  # outside of `except`: the error's frames hold what is to be given back
-            stage.batch_size = smaller
+                stage.batch_size = smaller
+            lonely = not smaller
             memory.give_back()
             waiting.appendleft(indices)
             continue
+        lonely = False
         for i, shot in zip(indices, done, strict=True):
             out[i] = shot
     return out
@@ -81,6 +87,13 @@ def _halved(batch: Sequence[Shot], stage: Any) -> int:
         return 0
     things = sum(max(1, len(shot.detections)) for shot in batch)
     return min(int(stage.batch_size), things) // 2
+
+
+def _one_by_one(work: Work, batch: list[Shot], error: Exception, where: str) -> list[Shot]:
+    """A batch that raised `error`; one shot alone has failed of it."""
+    if len(batch) == 1:
+        return [batch[0].fail(error, where)]
+    return [_alone(work, shot, where) for shot in batch]
 
 
 def _alone(work: Work, shot: Shot, where: str) -> Shot:

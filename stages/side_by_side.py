@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 _PART = threading.local()
@@ -36,9 +37,19 @@ def cut(things: Sequence[T], most: int, workers: int) -> list[list[T]]:
     >>> cut([1, 2, 3, 4, 5, 6], 8, 2)
     [[1, 2, 3], [4, 5, 6]]
     """
-    rounds = -(-len(things) // (most * workers)) or 1
-    size = max(1, min(most, -(-len(things) // (rounds * workers))))
+    size = even(len(things), most, workers)
     return [list(things[k : k + size]) for k in range(0, len(things), size)]
+
+
+def even(count: int, most: int, workers: int) -> int:
+    """How many of `count` things go into a part, at most `most`, so that no worker waits long for
+    the last part.
+
+    >>> even(48, 8, 2), even(10, 8, 2)
+    (8, 5)
+    """
+    rounds = -(-count // (most * workers)) or 1
+    return max(1, min(most, -(-count // (rounds * workers))))
 
 
 def each(work: Callable[[T], R], parts: Sequence[T], workers: int) -> list[R]:
@@ -50,27 +61,51 @@ def each(work: Callable[[T], R], parts: Sequence[T], workers: int) -> list[R]:
     if workers < 2 or len(parts) < 2 or getattr(_PART, "over", None) is not None:
         return [work(part) for part in parts]
     over = threading.Event()
-
-    def one(part: T) -> R:
-        _PART.over = over
-        try:
-            return work(part)
-        finally:
-            _PART.over = None
-
-    begun = [_pool(workers).submit(one, part) for part in parts]
+    begun = [_pool(workers).submit(_one, work, part, over) for part in parts]
     try:
         ended, _ = wait(begun, return_when=FIRST_EXCEPTION)
         for done in ended:
             done.result()
         return [done.result() for done in begun]
-    except BaseException:  # Ctrl-C too: what is in hand goes no farther than its next step
-        over.set()
-        for waiting in begun:
-            waiting.cancel()
-        raise
     finally:
-        wait(begun)
+        _drop(begun, over)
+
+
+def stream(work: Callable[[T], R], parts: Iterable[T], workers: int) -> Generator[R, None, None]:
+    """`work` of each part, in order, as in `each`, but nobody waits for the last of some parts: the
+    next are taken from `parts` as workers get free, one more than there are workers. Close it where
+    it is left early."""
+    if workers < 2:
+        yield from map(work, parts)
+        return
+    over = threading.Event()
+    begun: deque[Future[R]] = deque()
+    try:
+        for part in parts:
+            begun.append(_pool(workers).submit(_one, work, part, over))
+            if len(begun) > workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        _drop(begun, over)
+
+
+def _one(work: Callable[[T], R], part: T, over: threading.Event) -> R:
+    _PART.over = over
+    try:
+        return work(part)
+    finally:
+        _PART.over = None
+
+
+def _drop(begun: Iterable[Future[Any]], over: threading.Event) -> None:
+    """End what was begun and is not done, after an error or Ctrl-C: what is in hand goes no farther
+    than its next step."""
+    over.set()
+    for waiting in begun:
+        waiting.cancel()
+    wait(begun)
 
 
 def step() -> None:

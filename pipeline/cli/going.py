@@ -156,7 +156,7 @@ def _go(
     stopper: Stopper,
 ) -> Summary:
     from .. import hosted
-    from ..run import Summary, run_shots
+    from ..run import Summary, fitted, run_shots
 
     summary, run = Summary(), job.settings.run
     if not shots:
@@ -184,10 +184,7 @@ def _go(
 
             stages = build_stages(job.settings, needs, tell=bars.say)
             stages = replace(stages, load=start.load, mask=start.mask or stages.mask)
-        for name, size in folder.batch_sizes.items():
-            stage = getattr(stages, name, None)
-            if stage is not None:
-                stage.batch_size = min(stage.batch_size, size)
+        stages = fitted(stages, folder.batch_sizes)
         if not hosted.draws(job.settings):  # what runs at a host is canceled first
             stopper.folder = folder
         with loaded(), stopper, _behind(folder, finish, run.batch_size) as sink:

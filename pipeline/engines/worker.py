@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..lock import HOLDER
-from ..run import Stages
+from ..run import Stages, fitted
 from ..shot_files import ShotFiles
 from ..store import Store, StoreError, text
 from ..summary import Summary
@@ -125,11 +125,9 @@ class Worker:
                 )
         run = settings.run.model_copy(update={"device": plan.device})
         built = build_stages(settings.model_copy(update={"run": run}), plan.needs)
-        for name, size in plan.batch_sizes.items():
-            stage: Any = getattr(built, name, None)
-            if stage is not None:
-                stage.batch_size = min(stage.batch_size, size)
-        self._stages = replace(built, load=None, mask=plan.start.mask or built.mask)
+        self._stages = replace(
+            fitted(built, plan.batch_sizes), load=None, mask=plan.start.mask or built.mask
+        )
 
     def work(self, shots: Sequence[Shot]) -> Report:
         """The shots through the stages, their files written. Raises WriteError where the disk

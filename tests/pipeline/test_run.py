@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from stand_ins import STAGES, draw, find, prompted
 
-from visuals.pipeline.run import Stages, Summary, run_shots, shot_seed
+from visuals.pipeline.run import Stages, Summary, fitted, run_shots, shot_seed
 from visuals.stages import batch
 from visuals.stages.shot import Shot
 
@@ -199,3 +200,120 @@ def test_a_batch_that_is_too_large_is_told_once() -> None:
     )
     assert [s.status for s in out] == ["kept"] * 20
     assert told == [("detect", 2)] and summary.as_dict()["batch_sizes"] == {"detect": 2}
+
+
+def photo(number: int) -> Shot:
+    (drawn,) = draw([prompted(f"{number}", number)])
+    return drawn
+
+
+def test_parts_of_batches_go_at_once_and_come_out_in_order() -> None:
+    threads: dict[str, str] = {}
+    first, second = threading.Event(), threading.Event()
+
+    def watched(shots: Sequence[Shot]) -> list[Shot]:
+        for shot in shots:
+            threads[shot.id] = threading.current_thread().name
+        if shots[0].id == "0":  # it waits for the part beside it, which began after it
+            first.set()
+            assert second.wait(10)
+        else:
+            assert first.wait(10)
+            second.set()
+        return find(shots)
+
+    summary, seen = Summary(), list[tuple[str, int, int]]()
+    last: list[list[str]] = []
+
+    def whole(shots: Sequence[Shot]) -> list[Shot]:
+        last.append([shot.id for shot in shots])
+        return list(shots)
+
+    out = list(
+        run_shots(
+            [photo(2 * k) for k in range(15)],
+            Stages(detect=watched, rerender=whole, at_once=2),
+            batch_size=6,
+            summary=summary,
+            progress=lambda *told: seen.append(told),
+        )
+    )
+    ids = [f"{2 * k}" for k in range(15)]
+    assert [shot.id for shot in out] == ids
+    assert [len(shot.company) for shot in out] == [6] * 12 + [3] * 3
+    assert threads["0"] != threads["6"] and "MainThread" not in threads.values()
+    assert last == [ids[:6], ids[6:12], ids[12:]], "stage 3 has whole batches"
+    assert summary.total == 15 and summary.per_stage["detect"] > 0
+    assert ("detect", 15, 15) in seen and seen[-1] == ("rerender", 15, 15)
+
+
+def test_one_shot_has_the_main_thread_and_all_cores() -> None:
+    names: list[str] = []
+
+    def watched(shots: Sequence[Shot]) -> list[Shot]:
+        names.append(threading.current_thread().name)
+        return find(shots)
+
+    *_, shot = run_shots(
+        [photo(2 * k) for k in range(3)], Stages(detect=watched, at_once=2), batch_size=2
+    )
+    assert shot.status == "kept" and names[-1] == "MainThread" and names.count("MainThread") == 1
+
+
+def test_several_batches_at_once_stop_when_asked_and_when_left() -> None:
+    begun: list[str] = []
+
+    def watched(shots: Sequence[Shot]) -> list[Shot]:
+        begun.extend(shot.id for shot in shots)
+        return find(shots)
+
+    stages, shots = Stages(detect=watched, at_once=2), [photo(2 * k) for k in range(40)]
+    out: list[str] = []
+    for shot in run_shots(shots, stages, batch_size=4, stop=lambda: len(out) >= 3):
+        out.append(shot.id)
+    assert len(out) in (4, 8) and sorted(begun) == sorted(out), "what was begun comes out"
+    begun.clear()
+    left = run_shots(shots, stages, batch_size=4)
+    next(left)
+    left.close()
+    assert len(begun) <= 12
+
+
+def test_a_batch_too_large_is_told_once_and_counted_with_several_at_once() -> None:
+    class Small:
+        batch_size = 4
+
+        def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
+            def work(part: list[Shot]) -> list[Shot]:
+                if len(part) > 2:
+                    raise MemoryError
+                return find(part)
+
+            return batch.apply(shots, work, where="detect", stage=self)
+
+    told: list[tuple[str, int]] = []
+    summary = Summary()
+    done = run_shots(
+        [photo(2 * k) for k in range(24)],
+        Stages(detect=Small(), at_once=2),
+        batch_size=8,
+        summary=summary,
+        smaller=lambda *said: told.append(said),
+    )
+    assert {shot.status for shot in done} == {"kept"}
+    assert told[-1] in (("detect", 2), ("detect", 1)) and len(told) <= 2
+    assert summary.batch_sizes["detect"] <= 2
+
+
+def test_sizes_that_fitted_hold_and_where_one_was_all_nothing_goes_beside_it() -> None:
+    class Sized:
+        batch_size = 8
+
+        def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
+            return find(shots)
+
+    stages = Stages(detect=Sized(), segment=Sized(), at_once=2)
+    assert fitted(stages, {}).at_once == 2
+    two = fitted(stages, {"detect": 2, "rerender": 4})
+    assert (two.detect.batch_size, two.segment.batch_size, two.at_once) == (2, 8, 2)  # type: ignore[union-attr]
+    assert fitted(stages, {"segment": 1}).at_once == 1

@@ -215,3 +215,39 @@ def test_a_batch_is_cut_evenly_and_one_thing_at_a_time_means_one() -> None:
     assert side_by_side.workers("cpu", 1) == 1
     assert side_by_side.cut([1, 2, 3, 4, 5], 2, 2) == [[1, 2], [3, 4], [5]]
     assert side_by_side.cut([], 4, 2) == []
+
+
+def test_a_stream_keeps_its_order_takes_what_it_needs_and_ends_where_it_is_left() -> None:
+    taken: list[int] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    def work(part: int) -> tuple[int, int]:
+        if part == 1:
+            time.sleep(0.05)  # the next do not wait for it
+        if part == 7:
+            begun.set()
+            try:
+                while True:
+                    side_by_side.step()
+                    time.sleep(0.001)
+            except side_by_side.PartDropped:
+                ended.set()
+                raise
+        return part, torch.get_num_threads()
+
+    with cores(2):
+        stream = side_by_side.stream(work, parts(), 2)
+        assert [next(stream) for _ in range(5)] == [(k, 1) for k in range(5)]
+        assert len(taken) <= 8
+        next(stream)
+        assert begun.wait(10)
+        stream.close()
+        assert ended.is_set() and len(taken) < 12
+        assert list(side_by_side.stream(lambda part: part, [1, 2], 1)) == [1, 2]
+        with pytest.raises(ZeroDivisionError):
+            list(side_by_side.stream(lambda part: 1 // part, [1, 0, 1], 2))

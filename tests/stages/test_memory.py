@@ -6,8 +6,11 @@ import gc
 import platform
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +77,31 @@ def test_another_error_halves_nothing() -> None:
     model = Model(fits=0, error=RuntimeError("shape mismatch"))
     out = model(shots(4))
     assert {s.status for s in out} == {"failed"} and model.batch_size == 8
+
+
+def test_one_shot_too_large_beside_others_is_tried_alone() -> None:
+    here, most = threading.Semaphore(1), [0]
+    begun = threading.Barrier(2)
+    waited: set[str] = set()
+
+    def work(part: list[Shot]) -> list[Shot]:
+        if part[0].id not in waited:  # the first time all begin together
+            waited.add(part[0].id)
+            begun.wait(10)
+        if not here.acquire(blocking=False):
+            raise RuntimeError(CPU)
+        try:
+            most[0] += 1
+            time.sleep(0.2)
+            return [shot.with_metrics(done=1) for shot in part]
+        finally:
+            here.release()
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = [[shot] for shot in shots(2)]
+        out = list(pool.map(lambda part: batch.apply(part, work, where="detect"), parts))
+    assert [part[0].metrics.get("done") for part in out] == [1, 1] and most[0] == 2
+    assert not [part[0].failure for part in out if part[0].failure]
 
 
 def test_torch_on_the_cpu_says_it_in_these_words() -> None:

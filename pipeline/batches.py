@@ -1,0 +1,89 @@
+"""Shots to batches: how many go through the stages together, and which. Knows no stages."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ..stages import side_by_side
+from .summary import Summary
+
+if TYPE_CHECKING:
+    from ..stages.shot import Shot
+
+MOST_PIXELS = 64_000_000
+"""Of a batch's pictures: with it no more are taken, whatever the batch size."""
+_FIRST = 8
+"""A thread's shots in the first batch, which nothing is done beside; later ones may double."""
+Try = tuple["Shot", int]
+"""A shot and how many times it was drawn before."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Shots of a batch that go through the stages together, and what they counted there.
+
+    `last`: with it the batch is whole. `alone`: one shot is all of its batch, for which several
+    threads have no use.
+    """
+
+    tries: list[Try]
+    last: bool
+    alone: bool
+    summary: Summary = field(default_factory=Summary)
+
+
+def each(
+    fresh: Iterator[Shot],
+    again: deque[Try],
+    batch_size: int,
+    at_once: int,
+    stop: Callable[[], bool],
+) -> Generator[list[Try], None, None]:
+    """What is to be done, batch by batch, refused pictures first."""
+    size = min(batch_size, _FIRST * at_once)
+    while not stop():
+        taken = [again.popleft() for _ in range(min(size, len(again)))]
+        taken += ((shot, 0) for shot in _some(fresh, size - len(taken)))
+        size = min(batch_size, 2 * size)
+        if not taken:
+            break
+        company = tuple(bare(shot) for shot, _ in taken)
+        yield [(replace(shot, company=company), attempt) for shot, attempt in taken]
+
+
+def parts(batches: Iterable[list[Try]], at_once: int) -> Iterator[Part]:
+    """Each batch, cut evenly for `at_once` threads."""
+    for batch in batches:
+        cut = side_by_side.cut(batch, len(batch), at_once)
+        for tries in cut:
+            yield Part(tries, last=tries is cut[-1], alone=at_once > 1 and len(batch) == 1)
+
+
+def _some(shots: Iterator[Shot], most: int) -> Iterator[Shot]:
+    """Up to `most`, fewer where their pictures are large."""
+    count = 0
+    for shot in islice(shots, most):
+        yield shot
+        count += pixels(shot)
+        if count >= MOST_PIXELS:
+            return
+
+
+def pixels(shot: Shot) -> int:
+    """Of the picture that it holds; 0 where it holds none."""
+    return 0 if shot.image is None else shot.image.shape[0] * shot.image.shape[1]
+
+
+def bare(shot: Shot) -> Shot:
+    """The shot as it began: what it is made of, and nothing that a stage added."""
+    return type(shot)(
+        id=shot.id,
+        source=shot.source,
+        classes=shot.classes,
+        edit=shot.edit,
+        settings=shot.settings,
+    )
