@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import whole
 from .lock import Pin, PinnedFile
+from .places import cache_folder
 
 Tick = Callable[[int], None]
 """Called with the bytes read or fetched since the last call."""
@@ -140,8 +141,7 @@ def delete(repository: str) -> int:
 
 
 def _memory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "visuals" / "hashes.json"
+    return cache_folder() / "hashes.json"
 
 
 def _remembered() -> dict[str, dict[str, object]]:

@@ -57,7 +57,7 @@ class Pin:
 def default_path() -> Path:
     """$VISUALS_LOCK, else checkpoints.lock of the current folder where there is one, else that of
     the user's configuration folder."""
-    from .own import config_folder
+    from .places import config_folder
 
     if os.environ.get(SWITCH):
         return Path(os.environ[SWITCH]).expanduser()

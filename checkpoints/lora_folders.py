@@ -20,6 +20,7 @@ from typing import Any
 from . import lora_files
 from .bases import Base
 from .lora_files import BrokenLora, LoraFile
+from .places import cache_folder
 
 _VERSION = 1
 _MEMORY: dict[str, dict[str, Any]] = {}
@@ -115,9 +116,8 @@ def short_hash(path: str | os.PathLike[str]) -> str:
 
 
 def cache_file() -> Path:
-    """Where it is kept: visuals/loras.json below XDG_CACHE_HOME, else ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(root) / "visuals" / "loras.json"
+    """Where it is kept, in the user's cache."""
+    return cache_folder() / "loras.json"
 
 
 def _name(file: Path) -> str:

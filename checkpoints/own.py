@@ -5,7 +5,6 @@ Knows no network. The file has the fields of catalog.yaml: it can be edited by h
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,6 +13,7 @@ from typing import Any
 
 from . import whole
 from .catalog import CATALOG, Entry, UnknownCheckpoint, entries, looks_like_repository
+from .places import config_folder
 
 FILE = "checkpoints.yaml"
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
@@ -22,15 +22,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 class OwnCatalogueError(ValueError):
     """A name that cannot be added, or a file that cannot be read; got, expected, remedy."""
-
-
-def config_folder() -> Path:
-    """The user's folder for this program's settings ($XDG_CONFIG_HOME/visuals, ~/.config/visuals;
-    on Windows %APPDATA%\\visuals)."""
-    base = os.environ.get("XDG_CONFIG_HOME") or (
-        os.environ.get("APPDATA") if os.name == "nt" else ""
-    )
-    return (Path(base) if base else Path.home() / ".config") / "visuals"
 
 
 def read() -> dict[str, Entry]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from . import header, whole
 from .convert import pickles
 from .convert.pickles import PickleError
+from .places import cache_folder
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +29,8 @@ _STALE = 3600.0
 
 
 def folder() -> Path:
-    """Where they are kept: visuals/converted below XDG_CACHE_HOME, else ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "visuals" / "converted"
+    """Where they are kept, in the user's cache."""
+    return cache_folder() / "converted"
 
 
 def is_pickled(path: str | os.PathLike[str]) -> bool:

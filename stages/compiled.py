@@ -10,8 +10,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
+
+from ..checkpoints.places import cache_folder
 
 _BLOCKS = ("BasicTransformerBlock",)
 """As in diffusers' `UNet2DConditionModel._repeated_blocks`; its ControlNets name none."""
@@ -26,8 +27,7 @@ def blocks(*models: Any) -> int:
     """Compile the blocks of each model at their first call; how many there are. What is compiled
     is kept in TORCHINDUCTOR_CACHE_DIR, by default among the user's caches. A block that is
     compiled already stays as it is. Raises NoCompiler."""
-    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visuals"
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place / "compiled"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     named = (os.environ.get("CXX"), *_COMPILERS)
     cpu = any(parameter.device.type == "cpu" for model in models for parameter in _first(model))
     if cpu and not any(shutil.which(name) for name in named if name):

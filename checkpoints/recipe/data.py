@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..places import cache_folder
+
 SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001}
 """First seed of each split; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
 4,100,000 the first alone."""
@@ -25,8 +27,7 @@ CHUNK = 250
 
 def default_workdir() -> Path:
     """Where the recipe keeps pictures and training state between runs."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "visuals" / "recipe"
+    return cache_folder() / "recipe"
 
 
 @dataclass(frozen=True)

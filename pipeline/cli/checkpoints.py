@@ -160,10 +160,11 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
 def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
     """Give a folder, a .safetensors file or a hub repository a NAME of your own."""
     from ...checkpoints import kinds, own
+    from ...checkpoints.places import config_folder
 
     entry = own.add(name, ref, kind=kind or kinds.guess(ref), files=files)
     what = entry.path or entry.repository
-    click.echo(f"{name}: {what} ({entry.kind}), in {own.config_folder() / own.FILE}")
+    click.echo(f"{name}: {what} ({entry.kind}), in {config_folder() / own.FILE}")
 
 
 @checkpoints.command()
