@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .devices import device_and_dtype
+from .quiet import hush
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
@@ -19,7 +20,7 @@ def captioner(settings: Settings) -> Captioner:
 
     c = settings.caption
     device, dtype = device_and_dtype(settings)
-    _quiet()
+    hush("transformers")
     model, processor = load.load_captioner(c.model, device=device, dtype=dtype)
     return Captioner(
         model,
@@ -36,13 +37,5 @@ def token_counter(settings: Settings) -> CountTokens:
     from ..checkpoints import load
     from ..training.edits import token_counter
 
-    _quiet()
+    hush("transformers")
     return token_counter(load.load_tokenizer(settings.generate.model))
-
-
-def _quiet() -> None:
-    """The library's own bars and chatter would run through ours."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..stages.memory import keep_freed, loading
 from . import classes, drawing, hosted, loras, wildcards
 from .devices import at_once, device_and_dtype, has_own_memory, loading_place
+from .quiet import hush
 from .run import Stages
 from .varied import Varied
 
@@ -55,7 +56,8 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     from ..checkpoints import load
 
     device, dtype = loading_place(settings)
-    _quiet()
+    draws = {"generate", "rerender"} & set(needs)
+    hush("transformers", *(["diffusers"] if draws else []))
     parts: dict[str, Any] = {}
     pipe = None
     with torch.inference_mode():
@@ -228,19 +230,3 @@ def rerenderer(
         "references": drawing.references(settings),
     }
     return Rerenderer(inpaint, led, **values)
-
-
-def _quiet() -> None:
-    """The libraries' own bars and chatter would run through ours."""
-    import logging
-    import warnings
-
-    import diffusers
-    import transformers
-
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)

@@ -56,7 +56,7 @@ def train(
     from ...configs.schema import NULL
     from ..bench import bars, caches, look
     from ..bench.quality import MissingExtra, renderer
-    from ..models import _quiet as quiet
+    from ..quiet import hush
     from . import show
 
     given = {k: None if v is NULL else v for k, v in options.parse_changes(changes).items()}
@@ -64,7 +64,7 @@ def train(
         renderer()
     except MissingExtra as error:
         raise click.ClickException(str(error)) from None
-    quiet()
+    hush("transformers", "diffusers")
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch, show.Bars(as_json) as progress:

@@ -71,9 +71,9 @@ def train(
     main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
     try:
         from ...training.lora import train_lora
-        from ..models import _quiet as quiet
+        from ..quiet import hush
 
-        quiet()
+        hush("transformers", "diffusers")
         with show.Bars(as_json or not main) as bars:
             done = train_lora(settings, tell=bars.say, warn=show.warn, progress=bars.update)
     except Stopped as stopped:
