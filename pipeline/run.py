@@ -108,7 +108,10 @@ def run_shots(
         closing(batches.each(fresh, again, batch_size, stages.at_once, stop)) as begun,
         closing(_found(begun, stages, meter, counted)) as found,
     ):
-        for batch in found:
+        ahead_of_stage_3 = stages.at_once > 1 and stages.rerender is not None
+        for number, batch in enumerate(found):
+            if ahead_of_stage_3 and number and stop():
+                break  # what was found while the batch before was drawn is found again
             ready = []
             for shot, attempt in batch:
                 if _worth_another(shot, stages, attempt, retries):

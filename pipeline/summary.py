@@ -15,7 +15,11 @@ MOST_ERRORS = 100
 
 @dataclass
 class Summary:
-    """What became of the shots, counted as they pass."""
+    """What became of the shots, counted as they pass.
+
+    `seconds` and `cpu_seconds` are the whole run's; `per_stage` adds up what goes on at the same
+    time, and may come to more.
+    """
 
     made: int = 0
     enhanced: int = 0

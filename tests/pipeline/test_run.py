@@ -272,6 +272,11 @@ def test_several_batches_at_once_stop_when_asked_and_when_left() -> None:
     for shot in run_shots(shots, stages, batch_size=4, stop=lambda: len(out) >= 3):
         out.append(shot.id)
     assert len(out) in (4, 8) and sorted(begun) == sorted(out), "what was begun comes out"
+    out.clear()
+    drawn = replace(stages, rerender=lambda shots: list(shots))
+    for shot in run_shots(shots, drawn, batch_size=4, stop=lambda: len(out) >= 3):
+        out.append(shot.id)
+    assert len(out) == 4, "what stage 2 found ahead of stage 3 is not drawn"
     begun.clear()
     left = run_shots(shots, stages, batch_size=4)
     next(left)
