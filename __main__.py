@@ -1,6 +1,6 @@
 """`python -m visuals` is the command `visuals`."""
 
-from .pipeline.cli import main
+from .pipeline.cli.program import program
 
 if __name__ == "__main__":
-    main(prog_name="visuals")
+    program()
