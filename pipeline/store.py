@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import pictures, run_yaml
+from .quiet import hush_lost_tasks
 from .run_yaml import RunFolderError, WriteError
 from .threads import ahead
 
@@ -94,6 +95,7 @@ class Store:
             import_module(MODULES[self.scheme])
             import fsspec
 
+            hush_lost_tasks()
             options = _OPTIONS[self.scheme]
             self._system = fsspec.filesystem(self.scheme, use_listings_cache=False, **options)
         return self._system
