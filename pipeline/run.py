@@ -8,6 +8,7 @@ times.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections import deque
@@ -18,9 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..stages import side_by_side
 from . import batches
-from .batches import MOST_PIXELS as MOST_PIXELS
-from .batches import Part, Try, bare
-from .batches import pixels as pixels
+from .batches import MOST_PIXELS, Part, Try, bare, pixels
 from .meter import Meter
 from .meter import Progress as Progress
 from .summary import Summary as Summary
@@ -95,13 +94,8 @@ def run_shots(
     names = [name for name in (*BEFORE, "rerender") if getattr(stages, name) is not None]
     meter = Meter(progress, names, len(shots) if isinstance(shots, Sized) else 0)
     again: deque[Try] = deque()
+    counted = functools.partial(summary.add, smaller=smaller)
     started, cpu = time.perf_counter(), time.process_time()
-
-    def counted(part: Summary) -> None:
-        for name, size in part.batch_sizes.items():
-            if smaller and size < summary.batch_sizes.get(name, size + 1):
-                smaller(name, size)
-        summary.add(part)
 
     with (
         closing(_loaded(shots, stages, batch_size, summary)) as fresh,

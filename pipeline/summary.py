@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,9 @@ class Summary:
             self.kept += 1
         self.changed_outside += int(shot.metrics.get("changed_outside", 0))
 
-    def add(self, other: Summary) -> None:
-        """Count what another summary counted; `seconds`, a wall clock's, stay."""
+    def add(self, other: Summary, smaller: Callable[[str, int], None] | None = None) -> None:
+        """Count what another summary counted; `seconds`, a wall clock's, stay. `smaller` is told
+        each stage whose batch size fell, and to what."""
         for name in ("made", "enhanced", "kept", "failed", "retried", "changed_outside"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)
@@ -63,7 +65,10 @@ class Summary:
         for stage, seconds in other.per_stage.items():
             self.per_stage[stage] = self.per_stage.get(stage, 0.0) + seconds
         for stage, size in other.batch_sizes.items():
-            self.batch_sizes[stage] = min(size, self.batch_sizes.get(stage, size))
+            if size < self.batch_sizes.get(stage, size + 1):
+                self.batch_sizes[stage] = size
+                if smaller:
+                    smaller(stage, size)
 
     def as_dict(self) -> dict[str, object]:
         return {

@@ -37,19 +37,9 @@ def cut(things: Sequence[T], most: int, workers: int) -> list[list[T]]:
     >>> cut([1, 2, 3, 4, 5, 6], 8, 2)
     [[1, 2, 3], [4, 5, 6]]
     """
-    size = even(len(things), most, workers)
+    rounds = -(-len(things) // (most * workers)) or 1
+    size = max(1, min(most, -(-len(things) // (rounds * workers))))
     return [list(things[k : k + size]) for k in range(0, len(things), size)]
-
-
-def even(count: int, most: int, workers: int) -> int:
-    """How many of `count` things go into a part, at most `most`, so that no worker waits long for
-    the last part.
-
-    >>> even(48, 8, 2), even(10, 8, 2)
-    (8, 5)
-    """
-    rounds = -(-count // (most * workers)) or 1
-    return max(1, min(most, -(-count // (rounds * workers))))
 
 
 def each(work: Callable[[T], R], parts: Sequence[T], workers: int) -> list[R]:

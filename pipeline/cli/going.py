@@ -205,7 +205,7 @@ def _go(
 
 def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: int) -> Any:
     """What writes finished shots; a store takes many at once, each slowly."""
-    from ..run import MOST_PIXELS, pixels
+    from ..batches import MOST_PIXELS, pixels
     from ..threads import Behind
 
     how: dict[str, Any] = {"depth": depth, "weigh": pixels, "most": MOST_PIXELS}

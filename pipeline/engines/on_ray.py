@@ -95,10 +95,7 @@ def _take(
 ) -> None:
     for line in report.lines:
         finish(line)
-    for stage, size in report.summary.batch_sizes.items():
-        if smaller and size < summary.batch_sizes.get(stage, size + 1):
-            smaller(stage, size)
-    summary.add(report.summary)
+    summary.add(report.summary, smaller)
 
 
 def _hand_back(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from grounding_parts import part
 
 from visuals.checkpoints import load
 from visuals.stages import deformable, detectors
@@ -17,21 +18,8 @@ TOKENS = sum(height * width for height, width in SHAPES)
 
 
 def module(kind: str) -> Any:
-    if kind == "grounding":
-        from transformers import GroundingDinoConfig as Config
-        from transformers.models.grounding_dino.modeling_grounding_dino import (
-            GroundingDinoMultiscaleDeformableAttention as Module,
-        )
-    else:
-        from transformers import MMGroundingDinoConfig as Config
-        from transformers.models.mm_grounding_dino.modeling_mm_grounding_dino import (
-            MMGroundingDinoMultiscaleDeformableAttention as Module,
-        )
-    torch.manual_seed(0)
-    made = Module(Config(d_model=48, num_feature_levels=3), num_heads=4, n_points=2).eval()
-    for weight in made.parameters():
-        torch.nn.init.normal_(weight, std=0.4)
-    return made
+    config = {"d_model": 48, "num_feature_levels": 3}
+    return part(kind, "MultiscaleDeformableAttention", config, num_heads=4, n_points=2)
 
 
 def asked(coordinates: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from grounding_parts import part
 
 from visuals.checkpoints import load
 from visuals.stages import detectors, fusion
@@ -16,21 +17,8 @@ PLACES, WORDS = 37, 5
 
 
 def module(kind: str) -> Any:
-    if kind == "grounding":
-        from transformers import GroundingDinoConfig as Config
-        from transformers.models.grounding_dino.modeling_grounding_dino import (
-            GroundingDinoBiMultiHeadAttention as Module,
-        )
-    else:
-        from transformers import MMGroundingDinoConfig as Config
-        from transformers.models.mm_grounding_dino.modeling_mm_grounding_dino import (
-            MMGroundingDinoBiMultiHeadAttention as Module,
-        )
-    torch.manual_seed(0)
-    made = Module(Config(d_model=48, encoder_ffn_dim=128, encoder_attention_heads=8)).eval()
-    for weight in made.parameters():
-        torch.nn.init.normal_(weight, std=0.4)
-    return made
+    config = {"d_model": 48, "encoder_ffn_dim": 128, "encoder_attention_heads": 8}
+    return part(kind, "BiMultiHeadAttention", config)
 
 
 def asked(words: int, masked: bool) -> dict[str, Any]:
