@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from .captions import CaptionSettings
+from .caption import CaptionSettings
 from .drawing import RefinerSettings
 from .finding import ClassSettings, MaskSettings, VerifySettings
 from .finding import Section as _Section

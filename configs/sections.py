@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from .drawing import BaseLoraSettings, HiresSettings, IPAdapterSettings
 from .finding import Section
-from .hosted import ReplicateSettings, check_host
+from .replicate import ReplicateSettings, check_host
 
 
 class GenerateSettings(Section):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..configs.hosted import SCHEDULERS, ReplicateSettings
+from ..configs.replicate import SCHEDULERS, ReplicateSettings
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings

@@ -21,7 +21,7 @@ from .examples import Example, examples, split
 if TYPE_CHECKING:
     import torch
 
-    from ..configs.training import TrainSettings
+    from ..configs.train_file import TrainSettings
     from .models import Models
 
 

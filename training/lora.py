@@ -16,7 +16,7 @@ from .job import Trained as Trained
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from ..configs.training import TrainSettings
+    from ..configs.train_file import TrainSettings
 
 Tell = Callable[[str], None]
 

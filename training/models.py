@@ -9,7 +9,7 @@ from . import network, sgm
 from .saving import Parts
 
 if TYPE_CHECKING:
-    from ..configs.training import TrainSettings
+    from ..configs.train_file import TrainSettings
 
 
 @dataclass

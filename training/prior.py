@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import files
 
 if TYPE_CHECKING:
-    from ..configs.training import TrainSettings
+    from ..configs.train_file import TrainSettings
 
 BATCH = 4
 STEPS = 25

@@ -17,7 +17,7 @@ from .loss import each, snr_weights
 from .stopping import Wish
 
 if TYPE_CHECKING:
-    from ..configs.training import TrainSettings
+    from ..configs.train_file import TrainSettings
     from .data import Data, Loader
     from .models import Models
 

@@ -15,7 +15,7 @@ from . import files, network
 from .loss import each
 
 if TYPE_CHECKING:
-    from ..configs.training import TrainSettings
+    from ..configs.train_file import TrainSettings
     from .data import Loader
     from .examples import Example
     from .models import Models

@@ -26,7 +26,7 @@ def measure(
     """
     from ...benchmarks import plain_training
     from ...checkpoints import catalog
-    from ...configs.training import check
+    from ...configs.train_file import check
     from ...training.lora import train_lora
 
     folder = work / f"photos-{side}"

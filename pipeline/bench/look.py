@@ -103,7 +103,7 @@ def measure(
     machine does not count.
     """
     from ...configs.schema import load_settings
-    from ...configs.training import check
+    from ...configs.train_file import check
     from ...training.lora import train_lora
     from .. import models
 

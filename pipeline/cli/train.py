@@ -48,7 +48,7 @@ def train(
     docs/training.md lists them. Ctrl-C finishes the step and saves a checkpoint.
     """
     from ...configs.schema import NULL
-    from ...configs.training import read_train_settings
+    from ...configs.train_file import read_train_settings
     from ...training import processes
     from ...training.errors import CannotWrite, Diverged, Stopped
     from . import show

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...configs.training import TrainSettings
+from ...configs.train_file import TrainSettings
 from ...training import captioning
 from ...training import files as picture_files
 from ...training.check import Check, check_dataset

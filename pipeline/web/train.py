@@ -109,7 +109,7 @@ def tab(
 
     def written(*values: Any) -> list[Any]:
         """The file as it would be, and what is wrong with it."""
-        from ...configs.training import check as checked
+        from ...configs.train_file import check as checked
 
         try:
             settings = values_of(*values)
@@ -119,7 +119,7 @@ def tab(
         return [trainings.text_of(settings), ""]
 
     def looked(*values: Any) -> str:
-        from ...configs.training import check as checked
+        from ...configs.train_file import check as checked
 
         try:
             return verdicts.report(datasets.check(checked(values_of(*values))))

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ...configs.schema import load_settings, presets
-from ...configs.training import ALIASES, SettingsError
+from ...configs.train_file import ALIASES, SettingsError
 from . import datasets, shelf
 
 OWN = {

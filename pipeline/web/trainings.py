@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from ...configs.training import TrainSettings, check
+from ...configs.train_file import TrainSettings, check
 from ...training import files, state
 from ...training.errors import TrainingError
 from . import datasets, shelf

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from visuals.configs.training import check
+from visuals.configs.train_file import check
 from visuals.pipeline.bench import caches, look, looks
 from visuals.training.lora import train_lora
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from visuals.checkpoints import bases, known, load, pickled
 from visuals.checkpoints.convert.pickles import PickleError
-from visuals.configs.training import TrainSettings
+from visuals.configs.train_file import TrainSettings
 from visuals.training import models
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from replicate_stand_in import CUT, DROP, MODEL, OFFICIAL, TOKEN, VERSION, Ending, Replicate
 
-from visuals.configs.hosted import InputNames
+from visuals.configs.replicate import InputNames
 from visuals.stages import replicate, retried
 from visuals.stages.hosted import HostedGenerator, picture
 from visuals.stages.replicate import Client, Refused

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from visuals.configs.schema import SettingsError
-from visuals.configs.training import check, read_train_settings
+from visuals.configs.train_file import check, read_train_settings
 from visuals.training import loss, order
 from visuals.training.data import buckets
 

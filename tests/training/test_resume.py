@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
-from visuals.configs.training import TrainSettings
+from visuals.configs.train_file import TrainSettings
 from visuals.training import state
 from visuals.training.errors import CannotWrite, Diverged, Stopped, TrainingError
 from visuals.training.lora import Trained, train_lora

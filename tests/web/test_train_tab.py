@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from visuals.configs.schema import SettingsError
-from visuals.configs.training import check
+from visuals.configs.train_file import check
 from visuals.pipeline.web import curve, datasets, orders, shelf, train_form, trainings, verdicts
 from visuals.pipeline.web.jobs import Desk, Job
 from visuals.pipeline.web.orders import Order

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from .schema import SettingsError as SettingsError
 from .schema import nearest
-from .train_settings import TrainSettings as TrainSettings
+from .train import TrainSettings as TrainSettings
 
 ALIASES = {
     "pretrained_model_name_or_path": "model",
