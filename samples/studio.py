@@ -195,8 +195,8 @@ def render(
     'spotlight' lights the product alone before a cool, dark backdrop: no picture of the training
     set looks so, it is what the LoRA `ppzmini` learns.
     """
-    from . import march
     from . import products as shapes
+    from . import ray_march
 
     rng = np.random.default_rng([seed, 20261121])
     scene = _pick_scene(rng) if scene is None else scene
@@ -224,7 +224,7 @@ def render(
     n = len(names)
     order = rng.permutation(n)
     spread = 1.0 if n < 2 else (0.80 if n == 2 else 0.66 if n == 3 else 0.56)
-    things = np.zeros((n, march.THING_SIZE))
+    things = np.zeros((n, ray_march.THING_SIZE))
     params = rng.random((n, 8))
     paints = np.zeros((n, shapes.PARTS, 3))
     total = n * spread
@@ -276,7 +276,7 @@ def render(
     strength = rng.uniform(0.92, 1.08)
     light = np.array([*key, 0.62 * strength, 0.36 * strength, 0.20, rng.uniform(5, 12)])
 
-    image, instances, depth = march.draw(
+    image, instances, depth = ray_march.draw(
         things, params, shapes.BOUNDS, paints, _scene(rng, scene), light, cam, size
     )
     if look == "spotlight":
