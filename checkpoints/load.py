@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import families, known, pipelines
-from .catalog import resolve
-from .convert import pickles
-from .pickled import as_safetensors
-from .pull import place
+from . import pipelines, reference_configs
+from .catalog.names import resolve
+from .formats import pickles
+from .formats.pickle_cache import as_safetensors
+from .hub.pull import place
+from .identify import model_classes
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ def found(ref: str | os.PathLike[str], load: Any) -> Any:
     local = Path(path).exists()
     try:
         return load(path, local)
-    except (families.UnsupportedModel, pickles.PickleError):
+    except (model_classes.UnsupportedModel, pickles.PickleError):
         raise
     except pipelines.Unfit as error:
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {error}") from None
@@ -86,7 +87,7 @@ def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
 
     def load(path: str, local: bool) -> Any:
         if Path(path).is_file():
-            return known.load_tokenizer()
+            return reference_configs.load_tokenizer()
         words = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
         if len(words) < 256:  # transformers 5 makes one of no words where it finds no file
             raise OSError("no tokenizer there")
@@ -175,9 +176,11 @@ def load_detector(
 
     `ref` may be an original groundingdino_*.pth, which is read only with `allow_pickle`.
     """
-    from .convert import grounding_dino
+    from .formats import grounding_dino_pth
 
-    return _family(ref, families.DETECTORS, "detector", grounding_dino.load, device, allow_pickle)
+    return _family(
+        ref, model_classes.DETECTORS, "detector", grounding_dino_pth.load, device, allow_pickle
+    )
 
 
 def load_segmenter(
@@ -187,14 +190,14 @@ def load_segmenter(
 
     `ref` may be an original sam_vit_*.pth, which is read only with `allow_pickle`.
     """
-    from .convert import sam
+    from .formats import sam_pth
 
-    return _family(ref, families.SEGMENTERS, "segmenter", sam.load, device, allow_pickle)
+    return _family(ref, model_classes.SEGMENTERS, "segmenter", sam_pth.load, device, allow_pickle)
 
 
 def _family(
     ref: str | os.PathLike[str],
-    classes: families.Classes,
+    classes: model_classes.Classes,
     role: str,
     original: Any,
     device: str,
@@ -204,7 +207,7 @@ def _family(
         if pickles.is_pickle(path):
             loaded: tuple[Any, Any] = original(pickles.read(path, allowed=allow_pickle), path)
             return loaded
-        return families.load(path, classes, role, local=local)
+        return model_classes.load(path, classes, role, local=local)
 
     model, processor = found(ref, load)
     return model.to(device).eval(), processor

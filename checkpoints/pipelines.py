@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import known, parts
-from .parts import Unfit as Unfit
-from .pull import variant_of
+from . import reference_configs, single_file
+from .hub.pull import variant_of
+from .single_file import Unfit as Unfit
 
 FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 REFINER = "StableDiffusionXLImg2ImgPipeline"
@@ -69,8 +69,8 @@ def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
 
     with tempfile.TemporaryDirectory() as place:
         family = family_of(path)
-        known.write(family, Path(place))
-        pipeline = getattr(diffusers, known.PIPELINES[family][0])
+        reference_configs.write(family, Path(place))
+        pipeline = getattr(diffusers, reference_configs.PIPELINES[family][0])
         return pipeline.from_single_file(
             str(path), config=place, torch_dtype=dtype, local_files_only=True, **given
         )
@@ -117,7 +117,7 @@ def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[st
     from diffusers import AutoencoderKL
 
     if Path(path).is_file():
-        return parts.autoencoder(Path(path), own(), dtype)
+        return single_file.autoencoder(Path(path), own(), dtype)
     config = AutoencoderKL.load_config(path, local_files_only=local)
     name = config.get("_class_name", "AutoencoderKL")
     if name not in ("AutoencoderKL", "AutoencoderTiny"):
@@ -136,7 +136,7 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
     from diffusers import AutoencoderKL
 
     if Path(path).is_file():
-        return known.COMPONENTS[family_of(Path(path))]["vae"]
+        return reference_configs.COMPONENTS[family_of(Path(path))]["vae"]
     config: Mapping[str, Any] = AutoencoderKL.load_config(
         path, subfolder="vae", local_files_only=local
     )
@@ -148,10 +148,10 @@ def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     from diffusers import ControlNetModel, ControlNetUnionModel
 
     if Path(path).is_file():
-        return parts.controlnet(Path(path), base.unet, dtype)
+        return single_file.controlnet(Path(path), base.unet, dtype)
     config = ControlNetModel.load_config(path, local_files_only=local)
     kind = ControlNetUnionModel if "num_control_type" in config else ControlNetModel
-    parts.require_width({config.get("cross_attention_dim")}, base.unet)
+    single_file.require_width({config.get("cross_attention_dim")}, base.unet)
     return kind.from_pretrained(
         path,
         torch_dtype=dtype,

@@ -129,13 +129,13 @@ def cache() -> dict[str, Any]:
     """Where models lie and how much room there is, in GiB; which switches are set."""
     from huggingface_hub import constants, get_token
 
-    from ..checkpoints import lock
-    from ..checkpoints.cache import root
+    from ..checkpoints.hub import lockfile
+    from ..checkpoints.hub.cache import root
 
     place = root()
     there = next(p for p in (place, *place.parents) if p.exists())
     models = list(place.glob("models--*")) if place.is_dir() else []
-    pins = lock.default_path()
+    pins = lockfile.default_path()
     return {
         "folder": str(place),
         "models": len(models),
@@ -178,8 +178,8 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 
     In float32 (a CPU) models take twice what the catalogue advises, which is of float16.
     """
-    from ..checkpoints import status
-    from ..checkpoints.catalog import UnknownCheckpoint, catalogue
+    from ..checkpoints.catalog.names import UnknownCheckpoint, catalogue
+    from ..checkpoints.hub import status as hub_status
     from ..configs.schema import SettingsError, load_settings
     from .devices import has_own_memory
 
@@ -192,7 +192,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
     by_repository = {e.repository: e for e in catalogue().values() if e.repository}
     for ref in refs(settings):
         try:
-            where = status.of(ref).where
+            where = hub_status.of(ref).where
         except (UnknownCheckpoint, ValueError):
             where = "missing"
         if where in ("missing", "partial"):

@@ -21,8 +21,8 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
     which a prompt names (`lora:name`) is over the whole file, that of a wildcard
     (`wildcard:name`) over its entries.
     """
-    from ..checkpoints.catalog import resolve
-    from ..checkpoints.pull import identity
+    from ..checkpoints.catalog.names import resolve
+    from ..checkpoints.hub.pull import identity
 
     out = {}
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints import lora_folders
+from ..checkpoints.lora import search as lora_search
 from . import hosted, loras
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ MODEL = "model"
 def of(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
     """The model's, as `model`, where it is one file (10 hex digits of its SHA-256), and those of
     the LoRAs that the settings' and other prompts name, as `lora:name` (see `short_hash`)."""
-    from ..checkpoints.catalog import resolve
+    from ..checkpoints.catalog.names import resolve
 
     out = {}
     file = Path(resolve(settings.generate.model))
     if file.is_file() and not hosted.draws(settings):
-        out[MODEL] = lora_folders.sha256(file)[:10]
+        out[MODEL] = lora_search.sha256(file)[:10]
     try:
         files = loras.used(settings, prompts)
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return out
-    return out | {f"lora:{name}": lora_folders.short_hash(f.path) for name, f in files.items()}
+    return out | {f"lora:{name}": lora_search.short_hash(f.path) for name, f in files.items()}
 
 
 def differences(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterable
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints import bases, lora_folders
+from ..checkpoints.identify import base_family
+from ..checkpoints.lora import search as lora_search
 from ..stages import prompt, variants
 from . import wildcards
 
 if TYPE_CHECKING:
-    from ..checkpoints.lora_files import LoraFile
+    from ..checkpoints.lora.file import LoraFile
     from ..configs.schema import Settings
 
 Tell = Callable[[str], None]
@@ -23,7 +24,7 @@ Tell = Callable[[str], None]
 
 def folders(settings: Settings) -> tuple[str, ...]:
     """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
-    from ..checkpoints.pull import place
+    from ..checkpoints.hub.pull import place
 
     return tuple(place(folder) for folder in settings.generate.lora_dirs)
 
@@ -47,8 +48,8 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
     for text in texts(settings, prompts):
         for tag in prompt.parse(text)[1]:
             if tag.name not in found:
-                file = lora_folders.read(lora_folders.find(tag.name, places))
-                base = bases.of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
+                file = lora_search.read(lora_search.find(tag.name, places))
+                base = base_family.of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
                 file.require_fit(base, f"generate.model {model!r}")
                 found[tag.name] = file
     return found
@@ -80,7 +81,7 @@ def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, s
         files = used(settings, prompts)
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return {}
-    return {f"lora:{name}": f"sha256:{lora_folders.sha256(f.path)}" for name, f in files.items()}
+    return {f"lora:{name}": f"sha256:{lora_search.sha256(f.path)}" for name, f in files.items()}
 
 
 def missing_triggers(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.whole import write as write
+from ..checkpoints.atomic_files import write as write
 from . import colour, deep
 from .encode import png as png
 

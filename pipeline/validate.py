@@ -53,9 +53,9 @@ def _words(settings: Any) -> list[str]:
 
 
 def _models(settings: Any) -> list[str]:
-    from ..checkpoints.catalog import resolve
-    from ..checkpoints.convert import pickles
-    from ..checkpoints.pickled import is_pickled
+    from ..checkpoints.catalog.names import resolve
+    from ..checkpoints.formats import pickles
+    from ..checkpoints.formats.pickle_cache import is_pickled
     from . import drawing
 
     def usable(name: str) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..checkpoints import bases, lora_folders
-from ..checkpoints.lora_files import PARTS, BrokenLora, LoraFile, WrongBase
-from ..checkpoints.lora_folders import LoraNotFound, find
+from ..checkpoints.identify import base_family
+from ..checkpoints.lora import search as lora_search
+from ..checkpoints.lora.file import PARTS, BrokenLora, LoraFile, WrongBase
+from ..checkpoints.lora.search import LoraNotFound, find
 from .prompt import LoraTag
 
 __all__ = ["BrokenLora", "LoraNotFound", "WrongBase", "attach", "find"]
@@ -72,8 +73,8 @@ def _loaded(pipe: Any, state: _State, path: Path) -> str:
     """The adapter that the file is, read at its first use."""
     if path not in state.files:
         _unfuse(pipe, state)
-        file = lora_folders.read(path)
-        file.require_fit(bases.of_pipeline(pipe), "the model")
+        file = lora_search.read(path)
+        file.require_fit(base_family.of_pipeline(pipe), "the model")
         state.dirty = True  # one that is read acts at once, with weight 1
         state.files[path] = _read(pipe, file)
     return state.files[path]
@@ -81,7 +82,7 @@ def _loaded(pipe: Any, state: _State, path: Path) -> str:
 
 def _read(pipe: Any, file: LoraFile) -> str:
     """PEFT's name for a file: its name as an identifier, and a number of its whole path."""
-    from ..checkpoints import lora_weights
+    from ..checkpoints.lora import weights as lora_weights
 
     number = zlib.crc32(str(file.path.resolve()).encode())
     adapter = f"{re.sub(r'[^0-9A-Za-z]', '_', file.name)}_{number:x}"

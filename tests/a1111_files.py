@@ -210,12 +210,12 @@ def controlnet(weights: dict[str, Any]) -> dict[str, Any]:
 
 def narrow(family: str) -> dict[str, dict[str, Any]]:
     """The published components of a family, narrow."""
-    from visuals.checkpoints import known
+    from visuals.checkpoints import reference_configs
 
     changes: dict[str, dict[str, Any]] = {"text_encoder": TEXT, "vae": VAE, **NARROW[family]}
     return {
         name: {**config, **changes.get(name, {})}
-        for name, config in known.COMPONENTS[family].items()
+        for name, config in reference_configs.COMPONENTS[family].items()
     }
 
 
@@ -226,12 +226,12 @@ def random(family: str, folder: Path) -> Any:
     import transformers
     from transformers import CLIPTextConfig
 
-    from visuals.checkpoints import known
+    from visuals.checkpoints import reference_configs
 
-    known.write(family, folder)
+    reference_configs.write(family, folder)
     torch.manual_seed(0)
     parts: dict[str, Any] = {}
-    for name, config in known.COMPONENTS[family].items():
+    for name, config in reference_configs.COMPONENTS[family].items():
         if name == "scheduler":
             kind = getattr(diffusers, config["_class_name"])
             parts[name] = kind.from_pretrained(folder, subfolder=name)

@@ -36,18 +36,18 @@ def snapshot(cache: Path, repository: str) -> Path:
 
 def write(cache: Path, repositories: Iterable[str], weight_names: dict[str, str]) -> None:
     """The repositories, each with random weights; `weight_names`: of those that hold a LoRA."""
-    from visuals.checkpoints import known
+    from visuals.checkpoints import reference_configs
 
     for repository in repositories:
         folder = snapshot(cache, repository)
         if repository in FAMILIES:
             family = FAMILIES[repository]
-            known.write(family, folder)
-            for name, config in known.COMPONENTS[family].items():
+            reference_configs.write(family, folder)
+            for name, config in reference_configs.COMPONENTS[family].items():
                 if name != "scheduler":
                     _component(folder / name, config)
         elif repository in VAES:
-            config = {**known.COMPONENTS["sdxl"]["vae"], "force_upcast": False}
+            config = {**reference_configs.COMPONENTS["sdxl"]["vae"], "force_upcast": False}
             (folder / "config.json").write_text(json.dumps(config))
             _component(folder, config)
         elif repository in LORAS:

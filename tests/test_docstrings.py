@@ -9,7 +9,7 @@ import pytest
 
 MODULES = (
     "visuals",
-    "visuals.checkpoints.pull",
+    "visuals.checkpoints.hub.pull",
     "visuals.configs.schema",
     "visuals.pipeline.annotations",
     "visuals.pipeline.bench.captions",

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from .bench import Bench
-from .data import default_workdir
-from .plan import PLANS
+from .budgets import PLANS
+from .rendered_pictures import default_workdir
+from .time_steps import Bench
 
 STEPS = (
     "renders",
@@ -47,7 +47,7 @@ PARTS = (
 
 
 def renders(bench: Bench) -> None:
-    from .data import render_split
+    from .rendered_pictures import render_split
 
     plan = bench.plan
     for split, count, size in (
@@ -217,10 +217,10 @@ def blip(bench: Bench) -> None:
     import numpy as np
 
     from . import blip as step
-    from . import blip_words
+    from . import caption_grammar
 
     train, val = bench.renders("train"), bench.renders("val")
-    model = bench.begin(step.build(len(blip_words.tokenizer()), size=bench.plan.size), "blip")
+    model = bench.begin(step.build(len(caption_grammar.tokenizer()), size=bench.plan.size), "blip")
     if bench.start is None:
         step.whiten(model, np.array(train.images[:400]))
     step.run(bench.state, bench.parts / "blip", train, val, bench.plan.blip, model)

@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 
 from ...samples import vocabulary
 from .augment import move, soften
-from .blip_words import caption, encode, named, tokenizer
-from .data import Renders
+from .caption_grammar import caption, encode, named, tokenizer
 from .detector_model import SPECIAL
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 
 from ...samples import vocabulary
 from .augment import move, soften
-from .data import Renders
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import torch
 from .depth import cut_depth
 from .diffusion import noised, schedule, tokens, v_loss
 from .latents import Pictures
-from .loop import Budget, device_of, train
+from .train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from .augment import soften
-from .data import Renders
 from .latents import Cut
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 if TYPE_CHECKING:

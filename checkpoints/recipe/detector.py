@@ -16,9 +16,9 @@ from torchvision.ops import box_convert, box_iou
 from ...samples import vocabulary
 from . import detector_model
 from .augment import box_of, move, soften
-from .data import Renders
 from .detector_loss import assign, centres, focal, loss_of
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 CLASSES = vocabulary.CLASSES

@@ -16,7 +16,7 @@ import torch
 
 from ...samples import vocabulary
 from .latents import Pictures
-from .loop import Budget, device_of, train
+from .train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler, UNet2DConditionModel

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...samples import vocabulary
-from .data import Renders
+from .rendered_pictures import Renders
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

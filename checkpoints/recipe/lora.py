@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .data import Renders
 from .diffusion import noised, schedule, tokens, v_loss
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from .augment import box_of, soften
-from .data import Renders
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .data import Renders
-from .loop import Budget, device_of, train
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

@@ -25,7 +25,7 @@ def measure(
     training, is left out.
     """
     from ...benchmarks import plain_training
-    from ...checkpoints import catalog
+    from ...checkpoints.catalog import names as catalog
     from ...configs.train_file import check
     from ...training.lora import train_lora
 

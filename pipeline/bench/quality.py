@@ -43,7 +43,7 @@ def measure(
     `pictures`: held-out renders for detection and VAE; `count`: drawn pictures a class.
     """
     renderer()
-    from ...checkpoints import catalog
+    from ...checkpoints.catalog import names as catalog
     from .. import models
     from . import folder, speed, stage1, stage2, stage3
 

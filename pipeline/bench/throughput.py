@@ -114,7 +114,7 @@ def _asked(
     settings: Settings, class_: str, seeds: dict[str, int], rerender: bool
 ) -> dict[str, Any]:
     """The settings in the baseline's words."""
-    from ...checkpoints.catalog import resolve
+    from ...checkpoints.catalog.names import resolve
 
     g, d, r = settings.generate, settings.detect, settings.rerender
     (control,) = settings.leading

@@ -13,7 +13,7 @@ from . import options
 from .bytes_bar import Bytes
 
 if TYPE_CHECKING:
-    from ...checkpoints.status import Status
+    from ...checkpoints.hub.status import Status
 
 _LOCK = click.option(
     "--lock",
@@ -37,9 +37,9 @@ def checkpoints() -> None:
 @options.errors
 def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> None:
     """Show all names: where each model is, and its size on disk."""
-    from ...checkpoints import status
+    from ...checkpoints.hub import status as hub_status
 
-    found = [s for s in status.every(lock) if not cached or s.where != "missing"]
+    found = [s for s in hub_status.every(lock) if not cached or s.where != "missing"]
     kinds = sorted({s.entry.kind for s in found})
     if kind and kind not in kinds:
         raise click.UsageError(f"--kind {kind!r}: expected one of {', '.join(kinds)}")
@@ -50,7 +50,7 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
     from rich.console import Console
     from rich.table import Table
 
-    from ...checkpoints.pull import gib
+    from ...checkpoints.hub.pull import gib
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("name", "kind", "where", "on disk", "pinned", "licence"):
@@ -71,9 +71,9 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
 @options.errors
 def info(name: str, lock: Path | None, as_json: bool) -> None:
     """Show all that is known of a model: NAME, or a repository owner/name."""
-    from ...checkpoints import status
+    from ...checkpoints.hub import status as hub_status
 
-    found = status.of(name, lock)
+    found = hub_status.of(name, lock)
     if as_json:
         click.echo(json.dumps(found.as_dict(files=True), ensure_ascii=False))
         return
@@ -92,8 +92,8 @@ def pull(
     names: tuple[str, ...], update: bool, variant: str | None, lock: Path | None, as_json: bool
 ) -> None:
     """Fetch models into the Hugging Face cache: NAMES, or all that the lock file pins."""
-    from ...checkpoints import lock as locks
-    from ...checkpoints import pull as puller
+    from ...checkpoints.hub import lockfile as locks
+    from ...checkpoints.hub import pull as puller
 
     path = lock or locks.default_path()
     todo = list(names) or list(locks.read(path))
@@ -133,12 +133,12 @@ def pull(
 @options.errors
 def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
     """Read the files again and compare their hashes: NAMES, or all that the cache holds."""
-    from ...checkpoints import status
+    from ...checkpoints.hub import status as hub_status
 
     found = []
-    for name in names or status.verifiable(lock):
+    for name in names or hub_status.verifiable(lock):
         with Bytes(name, as_json) as bar:
-            found.append(status.verify(name, lock, progress=bar.tick))
+            found.append(hub_status.verify(name, lock, progress=bar.tick))
         if not as_json:
             click.echo(found[-1].text)
     if as_json:
@@ -159,12 +159,13 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
 @options.errors
 def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
     """Give a folder, a .safetensors file or a hub repository a NAME of your own."""
-    from ...checkpoints import kinds, own
-    from ...checkpoints.places import config_folder
+    from ...checkpoints.catalog import user_names
+    from ...checkpoints.identify import model_kind
+    from ...checkpoints.user_dirs import config_folder
 
-    entry = own.add(name, ref, kind=kind or kinds.guess(ref), files=files)
+    entry = user_names.add(name, ref, kind=kind or model_kind.guess(ref), files=files)
     what = entry.path or entry.repository
-    click.echo(f"{name}: {what} ({entry.kind}), in {config_folder() / own.FILE}")
+    click.echo(f"{name}: {what} ({entry.kind}), in {config_folder() / user_names.FILE}")
 
 
 @checkpoints.command()
@@ -173,14 +174,16 @@ def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
 @options.errors
 def remove(name: str, files: bool) -> None:
     """Take a NAME of your own out; --files frees the disk, of any model of the hub."""
-    from ...checkpoints import cache, catalog, own
-    from ...checkpoints.pull import gib, names_of
+    from ...checkpoints.catalog import names as catalog
+    from ...checkpoints.catalog import user_names
+    from ...checkpoints.hub import cache as hub_cache
+    from ...checkpoints.hub.pull import gib, names_of
 
     entry = catalog.find(name)
     repository = entry.repository if entry else catalog.resolve(name)
     if entry is None and Path(str(repository)).exists():
         raise click.UsageError(f"{name} is a file or folder of yours: delete it yourself")
-    taken = own.remove(name)
+    taken = user_names.remove(name)
     if not taken and not files:
         raise click.UsageError(
             f"{name!r} is no name of your own; --files deletes what the cache holds of it"
@@ -188,7 +191,7 @@ def remove(name: str, files: bool) -> None:
     if taken:
         click.echo(f"{name}: taken out")
     if files and repository:
-        freed = cache.delete(repository)
+        freed = hub_cache.delete(repository)
         others = [n for n in names_of(repository) if n != name]
         also = f" (also {', '.join(others)})" if others else ""
         click.echo(
@@ -200,7 +203,7 @@ def remove(name: str, files: bool) -> None:
 
 
 def _lines(s: Status) -> list[tuple[str, str]]:
-    from ...checkpoints.pull import gib
+    from ...checkpoints.hub.pull import gib
 
     e = s.entry
     lines = [

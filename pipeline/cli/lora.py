@@ -12,7 +12,7 @@ from . import show
 from .options import apply, errors
 
 if TYPE_CHECKING:
-    from ...checkpoints.lora_files import LoraFile
+    from ...checkpoints.lora.file import LoraFile
 
 
 @click.group()
@@ -26,12 +26,12 @@ def lora() -> None:
 @errors
 def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
     """Print format, base, rank, alpha, trigger words, how it was trained, and its hashes."""
-    from ...checkpoints import lora_folders
+    from ...checkpoints.lora import search as lora_search
 
     path = Path(name)
     if not path.is_file():
-        path = lora_folders.find(name, _folders(lora_dirs, preset))
-    file = lora_folders.read(path)
+        path = lora_search.find(name, _folders(lora_dirs, preset))
+    file = lora_search.read(path)
     record = _record(file) | _hashes(file)
     if as_json:
         click.echo(json.dumps(record, ensure_ascii=False))
@@ -46,13 +46,13 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
 @errors
 def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
     """Print the LoRAs of the folders; one that cannot be read is named on stderr."""
-    from ...checkpoints import lora_folders
-    from ...checkpoints.lora_files import BrokenLora
+    from ...checkpoints.lora import search as lora_search
+    from ...checkpoints.lora.file import BrokenLora
 
     records = []
-    for path in lora_folders.files_in(_folders(lora_dirs, preset)):
+    for path in lora_search.files_in(_folders(lora_dirs, preset)):
         try:
-            records.append(_record(lora_folders.read(path)))
+            records.append(_record(lora_search.read(path)))
         except BrokenLora as error:
             show.warn(str(error))
     if as_json:
@@ -96,10 +96,10 @@ def _record(file: LoraFile) -> dict[str, Any]:
 def _hashes(file: LoraFile) -> dict[str, str | None]:
     """Of the file; `auto_v2`, A1111's and Civitai's short one; `auto_v3` of the weights alone, as
     A1111 puts it into pictures; `sshs_model_hash`, the same in full where its trainer wrote it."""
-    from ...checkpoints import lora_folders
+    from ...checkpoints.lora import search as lora_search
 
-    whole = lora_folders.sha256(file.path)
-    short = {"auto_v2": whole[:10], "auto_v3": lora_folders.short_hash(file.path)}
+    whole = lora_search.sha256(file.path)
+    short = {"auto_v2": whole[:10], "auto_v3": lora_search.short_hash(file.path)}
     return {"sha256": whole, **short, "sshs_model_hash": file.model_hash}
 
 

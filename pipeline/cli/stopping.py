@@ -41,7 +41,7 @@ def leave(folder: RunFolder, code: int) -> NoReturn:
 
     An exception would wait for the threads that have the models.
     """
-    from ...checkpoints.whole import drop_unfinished
+    from ...checkpoints.atomic_files import drop_unfinished
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # a store that hangs must not hold the third

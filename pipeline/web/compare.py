@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checkpoints import whole as files
+from ...checkpoints import atomic_files as files
 from ...configs.schema import load_settings, presets
 from ...stages.samplers import NAMES
 from .. import grid_cells as cells

@@ -151,7 +151,7 @@ def check(settings: TrainSettings) -> Check:
 @functools.lru_cache(4)
 def _counter(model: str) -> CountTokens | None:
     """Counts as the model's first text encoder does; None where its tokenizer is not here."""
-    from ...checkpoints.catalog import resolve
+    from ...checkpoints.catalog.names import resolve
 
     file = Path(resolve(model)) / "tokenizer" / "tokenizer.json"
     if not file.is_file():

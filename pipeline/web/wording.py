@@ -49,7 +49,7 @@ def tokens(text: str, preset: str) -> int | None:
 
 @functools.lru_cache(4)
 def _tokenizer(preset: str) -> Any:
-    from ...checkpoints.catalog import resolve
+    from ...checkpoints.catalog.names import resolve
     from ...configs.schema import load_settings
 
     file = Path(resolve(load_settings(preset).generate.model)) / "tokenizer" / "tokenizer.json"

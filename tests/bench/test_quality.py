@@ -50,15 +50,20 @@ def test_an_unknown_measure_is_a_usage_error() -> None:
 
 
 def test_no_training_picture_is_held_out() -> None:
-    from visuals.checkpoints.recipe import data, lora
-    from visuals.checkpoints.recipe.plan import PLANS
+    from visuals.checkpoints.recipe import lora, rendered_pictures
+    from visuals.checkpoints.recipe.budgets import PLANS
     from visuals.pipeline.bench import folder
 
     plans = PLANS.values()
     single = range(FIRST_SEED + 5 * 100_000, FIRST_SEED + 65 * 100_000, 100_000)
     assert sum(folder.SIZES.values()) == len(single)
-    crowd = range(data.SEEDS["crowd"], data.SEEDS["crowd"] + max(p.crowd_pictures for p in plans))
+    crowd = range(
+        rendered_pictures.SEEDS["crowd"],
+        rendered_pictures.SEEDS["crowd"] + max(p.crowd_pictures for p in plans),
+    )
     assert not set(crowd) & set(single)
     assert crowd.start >= single.start  # past the measures that draw many of a hundred thousand
-    assert max(data.SEEDS["train"], data.SEEDS["val"]) + 10**6 <= FIRST_SEED
+    assert (
+        max(rendered_pictures.SEEDS["train"], rendered_pictures.SEEDS["val"]) + 10**6 <= FIRST_SEED
+    )
     assert lora.FIRST_SEED >= FIRST_SEED + 10 * 100_000

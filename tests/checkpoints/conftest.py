@@ -7,7 +7,7 @@ from typing import Any
 import a1111_files
 import pytest
 
-from visuals.checkpoints import known
+from visuals.checkpoints import reference_configs
 
 
 @pytest.fixture(scope="session")
@@ -19,5 +19,7 @@ def a1111() -> Any:
 @pytest.fixture(params=["sd15", "sdxl"])
 def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A family whose known configuration is narrow for the length of a test."""
-    monkeypatch.setitem(known.COMPONENTS, request.param, a1111_files.narrow(request.param))
+    monkeypatch.setitem(
+        reference_configs.COMPONENTS, request.param, a1111_files.narrow(request.param)
+    )
     return str(request.param)

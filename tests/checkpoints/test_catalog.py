@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from visuals.checkpoints import catalog, load
+from visuals.checkpoints import load
+from visuals.checkpoints.catalog import names as catalog
 
 
 def test_a_misspelt_name_gets_the_nearest() -> None:

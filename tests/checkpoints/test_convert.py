@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from visuals.checkpoints import load
-from visuals.checkpoints.convert import grounding_dino, pickles, sam
+from visuals.checkpoints.formats import grounding_dino_pth, pickles, sam_pth
 from visuals.stages.segment import Segmenter
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -49,7 +49,7 @@ def original(model: Any) -> dict[str, torch.Tensor]:
     out = {}
     for name, tensor in model.state_dict().items():
         if name == "shared_image_embedding.positional_embedding":
-            out[sam.POSITIONS] = tensor
+            out[sam_pth.POSITIONS] = tensor
         elif "shared_embedding" not in name:
             inner = re.match(r"^mask_decoder\.(output_hyper|iou_prediction).*\.layers\.0\.", name)
             name = name.replace(".layers.0.", ".layers.1.") if inner else name
@@ -151,7 +151,7 @@ def test_a_fine_tune_that_changed_the_model_names_the_weight(tmp_path: Path) -> 
     state = original(small_sam())
     state["image_encoder.adapter.weight"] = torch.zeros(2)
     with pytest.raises(pickles.PickleError, match=r"1 unexpected weights, .*adapter\.weight"):
-        sam.load(state, "tuned.pth")
+        sam_pth.load(state, "tuned.pth")
 
 
 def test_wrappers_that_trainers_put_round_the_weights_come_off(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_wrappers_that_trainers_put_round_the_weights_come_off(tmp_path: Path) -
 
 def test_names_and_fused_weights_of_grounding_dino() -> None:
     fused = torch.arange(12.0).reshape(6, 2)
-    out = grounding_dino.convert(
+    out = grounding_dino_pth.convert(
         {
             "transformer.decoder.layers.3.self_attn.in_proj_weight": fused,
             "transformer.decoder.layers.3.norm1.weight": torch.ones(1),
@@ -181,4 +181,4 @@ def test_names_and_fused_weights_of_grounding_dino() -> None:
 
 def test_a_missing_tokenizer_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(pickles.PickleError, match="no tokenizer of bert-base-uncased"):
-        grounding_dino.tokenizer(tmp_path)
+        grounding_dino_pth.tokenizer(tmp_path)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from visuals.checkpoints.convert import grounding_dino, sam
+from visuals.checkpoints.formats import grounding_dino_pth, sam_pth
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_sam_s_masks_are_those_of_segment_anything() -> None:
     predictor = pytest.importorskip("segment_anything").SamPredictor
     torch.manual_seed(0)
     original = shaken(build_sam.sam_model_registry["vit_b"]())
-    model, processor = sam.load(original.state_dict(), "sam_vit_b.pth")
+    model, processor = sam_pth.load(original.state_dict(), "sam_vit_b.pth")
     model.eval()
     image, boxes = picture(600, 800), [[40.0, 60.0, 420.0, 500.0], [300.0, 100.0, 790.0, 590.0]]
 
@@ -149,7 +149,9 @@ def test_grounding_dino_s_boxes_are_those_of_groundingdino(
 ) -> None:
     words = bert_words(tmp_path / "tokenizer")
     original = groundingdino(config, words, monkeypatch)
-    model, processor = grounding_dino.load(original.state_dict(), tmp_path / "groundingdino.pth")
+    model, processor = grounding_dino_pth.load(
+        original.state_dict(), tmp_path / "groundingdino.pth"
+    )
     model.eval()
     processor.image_processor.size = {"shortest_edge": 320, "longest_edge": 533}  # to be quick
     inputs = processor(images=[picture(300, 420)], text=["red mug. boot."], return_tensors="pt")

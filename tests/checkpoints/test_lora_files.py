@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from visuals.checkpoints import bases, header, lora_files, lora_folders
-from visuals.checkpoints.bases import Base
+from visuals.checkpoints.formats import safetensors_header
+from visuals.checkpoints.identify import base_family
+from visuals.checkpoints.identify.base_family import Base
+from visuals.checkpoints.lora import file as lora_file
+from visuals.checkpoints.lora import search as lora_search
 
 SGM = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
 OURS = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -82,14 +85,14 @@ TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
 def test_format_and_base_by_shapes_names_and_metadata(
     tensors: dict[str, np.ndarray], meta: dict[str, str], form: str, base: str, tmp_path: Path
 ) -> None:
-    file = lora_files.read(put(tmp_path / "x.safetensors", tensors, meta))
+    file = lora_file.read(put(tmp_path / "x.safetensors", tensors, meta))
     assert (file.format, str(file.base)) == (form, base)
 
 
 def test_what_kohya_writes_is_read(tmp_path: Path) -> None:
     alphas = {f"{OURS}.alpha": np.array(8, np.float32), f"{TEXT}.alpha": np.array(0, np.float32)}
     tensors = {**pair(OURS, 768, 16), **pair(TEXT, 768, 4), **alphas}
-    file = lora_files.read(put(tmp_path / "cup-000010.safetensors", tensors, KOHYA))
+    file = lora_file.read(put(tmp_path / "cup-000010.safetensors", tensors, KOHYA))
     assert (file.ranks, file.alphas) == ((4, 16), (4.0, 8.0))
     assert file.modules == {"unet": 1, "text_encoder": 1}
     assert (file.resolution, file.clip_skip) == ((768, 640), 2)
@@ -118,7 +121,7 @@ def test_what_kohya_writes_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_the_trigger_word(meta: dict[str, str], trigger: str | None, tmp_path: Path) -> None:
-    file = lora_files.read(put(tmp_path / "x.safetensors", pair(OURS, 768), meta))
+    file = lora_file.read(put(tmp_path / "x.safetensors", pair(OURS, 768), meta))
     assert (file.trigger[0] if file.trigger else None) == trigger
 
 
@@ -134,7 +137,7 @@ def test_the_trigger_word(meta: dict[str, str], trigger: str | None, tmp_path: P
 def test_resolution_and_clip_skip(
     meta: dict[str, str], size: tuple[int, int] | None, skip: int | None, tmp_path: Path
 ) -> None:
-    file = lora_files.read(put(tmp_path / "x.safetensors", pair(OURS, 768), meta))
+    file = lora_file.read(put(tmp_path / "x.safetensors", pair(OURS, 768), meta))
     assert (file.resolution, file.clip_skip) == (size, skip)
 
 
@@ -151,22 +154,22 @@ def test_resolution_and_clip_skip(
 )
 def test_other_formats_are_refused_by_name(name: str, said: str, tmp_path: Path) -> None:
     path = put(tmp_path / "x.safetensors", {name: np.ones((4, 4), np.float32)})
-    with pytest.raises(lora_files.BrokenLora, match=said):
-        lora_files.read(path)
+    with pytest.raises(lora_file.BrokenLora, match=said):
+        lora_file.read(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x10\0\0", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0[]"])
 def test_what_is_no_safetensors_file_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(data)
-    with pytest.raises(lora_files.BrokenLora, match=r"torn\.safetensors.*fetch the file anew"):
-        lora_files.read(tmp_path / "torn.safetensors")
+    with pytest.raises(lora_file.BrokenLora, match=r"torn\.safetensors.*fetch the file anew"):
+        lora_file.read(tmp_path / "torn.safetensors")
 
 
 def test_a_file_that_ends_early_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "x.safetensors", pair(OURS, 768))
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(header.HeaderError, match=r"bytes, expected"):
-        header.read(path)
+    with pytest.raises(safetensors_header.HeaderError, match=r"bytes, expected"):
+        safetensors_header.read(path)
 
 
 def test_bases_fit_by_what_is_known_of_both() -> None:
@@ -182,11 +185,11 @@ def test_the_base_of_a_checkpoint_is_read_from_its_files(tmp_path: Path) -> None
     )
     config = tmp_path / "sdxl" / "unet" / "config.json"
     config.write_text('{"cross_attention_dim": 2048}')
-    assert bases.of_checkpoint(tmp_path / "sdxl") == Base("SDXL", 2048)
+    assert base_family.of_checkpoint(tmp_path / "sdxl") == Base("SDXL", 2048)
     one = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
     single = put(tmp_path / "v1.safetensors", {one: np.ones((320, 768), np.float16)})
-    assert bases.of_checkpoint(single) == Base("SD 1.x", 768)
-    assert bases.of_checkpoint("owner/nothing-cached") == Base()
+    assert base_family.of_checkpoint(single) == Base("SD 1.x", 768)
+    assert base_family.of_checkpoint("owner/nothing-cached") == Base()
 
 
 def test_a_lora_is_found_by_stem_folder_or_output_name(tmp_path: Path) -> None:
@@ -195,29 +198,29 @@ def test_a_lora_is_found_by_stem_folder_or_output_name(tmp_path: Path) -> None:
     put(tmp_path / "two" / "cup.safetensors", pair(OURS, 768))
     (tmp_path / "two" / "torn.safetensors").write_bytes(b"")
     both = [tmp_path / "one", tmp_path / "two"]
-    assert lora_folders.find("cup", both) == a  # the first folder's
-    assert lora_folders.find("ppzocketv2-000010", both) == a
-    assert lora_folders.find("look", both) == b
-    with pytest.raises(lora_folders.LoraNotFound, match=r"did you mean 'ppzocketv2-000010'\?"):
-        lora_folders.find("ppzocketv2-00001", both)
+    assert lora_search.find("cup", both) == a  # the first folder's
+    assert lora_search.find("ppzocketv2-000010", both) == a
+    assert lora_search.find("look", both) == b
+    with pytest.raises(lora_search.LoraNotFound, match=r"did you mean 'ppzocketv2-000010'\?"):
+        lora_search.find("ppzocketv2-00001", both)
 
 
 def test_headers_are_kept_until_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = put(tmp_path / "x.safetensors", pair(OURS, 768), KOHYA)
-    first, whole = lora_folders.read(path), lora_folders.sha256(path)
-    assert lora_folders.cache_file().is_file()
-    monkeypatch.setattr(lora_folders, "_MEMORY", {})  # as another process
+    first, whole = lora_search.read(path), lora_search.sha256(path)
+    assert lora_search.cache_file().is_file()
+    monkeypatch.setattr(lora_search, "_MEMORY", {})  # as another process
     stat, data = path.stat(), path.read_bytes()
     path.write_bytes(b"\0" * len(data))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert lora_folders.read(path) == first  # from the cache: the file is nonsense by now
-    assert lora_folders.sha256(path) == whole
+    assert lora_search.read(path) == first  # from the cache: the file is nonsense by now
+    assert lora_search.sha256(path) == whole
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    with pytest.raises(lora_files.BrokenLora):
-        lora_folders.read(path)
+    with pytest.raises(lora_file.BrokenLora):
+        lora_search.read(path)
     path.write_bytes(data)
-    lora_folders.cache_file().write_text("{torn")
-    monkeypatch.setattr(lora_folders, "_MEMORY", {})
-    assert lora_folders.read(path) == first
+    lora_search.cache_file().write_text("{torn")
+    monkeypatch.setattr(lora_search, "_MEMORY", {})
+    assert lora_search.read(path) == first

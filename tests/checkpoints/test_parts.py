@@ -9,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from visuals.checkpoints import kinds, load, status
-from visuals.checkpoints.convert.pickles import PickleError
+from visuals.checkpoints import load
+from visuals.checkpoints.formats.pickles import PickleError
+from visuals.checkpoints.hub import status as hub_status
+from visuals.checkpoints.identify import model_kind
 
 Weights = dict[str, torch.Tensor]
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -245,7 +247,7 @@ def test_the_kind_of_a_file_is_known_by_its_names(a1111: Any, base: Path, tmp_pa
         "model": saved({"x": torch.zeros(1)}, tmp_path / "x.ckpt"),
     }
     for kind, file in files.items():
-        assert kinds.guess(str(file)) == kind
-        assert status.of(str(file)).entry.kind == kind
-    assert kinds.of_names(a1111.controlnet(net)) == "controlnet"
-    assert kinds.of_names(a1111.vae(pipe.vae.state_dict())) == "vae"
+        assert model_kind.guess(str(file)) == kind
+        assert hub_status.of(str(file)).entry.kind == kind
+    assert model_kind.of_names(a1111.controlnet(net)) == "controlnet"
+    assert model_kind.of_names(a1111.vae(pipe.vae.state_dict())) == "vae"

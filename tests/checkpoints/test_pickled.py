@@ -16,15 +16,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from visuals.checkpoints import bases, known, load, pickled
-from visuals.checkpoints.convert.pickles import PickleError
+from visuals.checkpoints import load, reference_configs
+from visuals.checkpoints.formats import pickle_cache
+from visuals.checkpoints.formats.pickles import PickleError
+from visuals.checkpoints.identify import base_family
 from visuals.configs.train_file import TrainSettings
 from visuals.training import models
 
 
 def converted() -> list[Path]:
     """What the cache holds that is not hidden."""
-    place = pickled.folder()
+    place = pickle_cache.folder()
     found = place.iterdir() if place.is_dir() else ()
     return sorted(p for p in found if not p.name.startswith("."))
 
@@ -77,7 +79,7 @@ def test_every_value_is_kept(zipped: bool, ending: str, tmp_path: Path) -> None:
     state["half of it"] = state["a"][:50]
     state["brain"] = torch.randn(5).to(torch.bfloat16)
     file = save(tmp_path / f"x.{ending}", state, _use_new_zipfile_serialization=zipped)
-    with safe_open(pickled.as_safetensors(str(file), allowed=True), "pt") as read:
+    with safe_open(pickle_cache.as_safetensors(str(file), allowed=True), "pt") as read:
         assert set(read.keys()) == set(state)
         for name, value in state.items():
             assert torch.equal(read.get_tensor(name), value), name
@@ -86,10 +88,10 @@ def test_every_value_is_kept(zipped: bool, ending: str, tmp_path: Path) -> None:
 
 def test_a_file_that_changed_is_converted_anew(tmp_path: Path) -> None:
     file = save(tmp_path / "x.ckpt", weights(100))
-    first = pickled.as_safetensors(str(file), allowed=True)
+    first = pickle_cache.as_safetensors(str(file), allowed=True)
     other = save(tmp_path / "other.ckpt", weights(7))
-    pickled.as_safetensors(str(other), allowed=True)
-    second = pickled.as_safetensors(str(save(file, weights(200))), allowed=True)
+    pickle_cache.as_safetensors(str(other), allowed=True)
+    second = pickle_cache.as_safetensors(str(save(file, weights(200))), allowed=True)
     assert first != second and not Path(first).exists()
     assert len(converted()) == 2
     with safe_open(second, "pt") as read:
@@ -121,7 +123,7 @@ def test_a_malicious_pickle_runs_nothing(form: str, protocol: int, tmp_path: Pat
             load.load_text_to_image(file, allow_pickle=allowed)
         assert "\n" not in str(caught.value)
     with pytest.raises(PickleError, match="not a file of plain weights"):
-        bases.of_checkpoint(file, allow_pickle=True)
+        base_family.of_checkpoint(file, allow_pickle=True)
     assert not mark.exists() and not converted()
     pickle.loads(pickle.dumps(Attack(mark)))
     assert mark.exists()  # so it would have been run
@@ -140,7 +142,7 @@ def test_what_trainers_leave_beside_the_weights_is_not_made(
         best = {"best_model_score": np.float64(0.5), "saver": module.ModelCheckpoint()}
         held = {"callbacks": {module.ModelCheckpoint: best}, "state_dict": weights()}
         file = save(tmp_path / "v1-4.ckpt", {**held, "pytorch-lightning_version": "1.4.2"})
-    assert names(pickled.as_safetensors(str(file), allowed=True)) == set(weights())
+    assert names(pickle_cache.as_safetensors(str(file), allowed=True)) == set(weights())
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_what_trainers_leave_beside_the_weights_is_not_made(
 )
 def test_what_holds_no_weights_is_one_sentence(held: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(PickleError, match=f"{said}.*expected names with tensors"):
-        pickled.as_safetensors(str(save(tmp_path / "x.pt", held)), allowed=True)
+        pickle_cache.as_safetensors(str(save(tmp_path / "x.pt", held)), allowed=True)
     assert not converted()
 
 
@@ -173,7 +175,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_that_is_loaded(end: str, tmp_path:
     file = save(tmp_path / "x.ckpt", state)
     words = [sys.executable, "-c", CONVERT, str(file), end]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
-    hidden = [p for p in pickled.folder().iterdir() if p.name.startswith(".")]
+    hidden = [p for p in pickle_cache.folder().iterdir() if p.name.startswith(".")]
     if end == "SIG_DFL":
         assert done.returncode == -signal.SIGXFSZ and hidden
     else:
@@ -183,18 +185,18 @@ def test_a_kill_or_a_full_disk_leaves_nothing_that_is_loaded(end: str, tmp_path:
     assert not converted()
     for path in hidden:  # what an hour ago was killed goes with the next conversion
         os.utime(path, (0, 0))
-    with safe_open(pickled.as_safetensors(str(file), allowed=True), "pt") as read:
+    with safe_open(pickle_cache.as_safetensors(str(file), allowed=True), "pt") as read:
         assert torch.equal(read.get_tensor("a"), state["a"])
-    assert len(list(pickled.folder().iterdir())) == 1
+    assert len(list(pickle_cache.folder().iterdir())) == 1
 
 
 def test_half_a_conversion_is_made_anew(tmp_path: Path) -> None:
     """As a machine that lost its power leaves it."""
     file = save(tmp_path / "x.ckpt", weights())
-    kept = Path(pickled.as_safetensors(str(file), allowed=True))
+    kept = Path(pickle_cache.as_safetensors(str(file), allowed=True))
     whole = kept.read_bytes()
     kept.write_bytes(whole[: len(whole) // 2])
-    assert Path(pickled.as_safetensors(str(file), allowed=True)).read_bytes() == whole
+    assert Path(pickle_cache.as_safetensors(str(file), allowed=True)).read_bytes() == whole
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(
@@ -204,18 +206,18 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a-file"))
     with pytest.raises(PickleError, match=r"cannot be kept in .*set XDG_CACHE_HOME"):
-        pickled.as_safetensors(str(file), allowed=True)
+        pickle_cache.as_safetensors(str(file), allowed=True)
 
 
 def test_the_base_is_read_without_the_weights(tmp_path: Path) -> None:
     state = {"model.diffusion_model.x.attn2.to_k.weight": torch.zeros(320, 768)}
     file = save(tmp_path / "x.ckpt", {"state_dict": state})
-    assert bases.of_checkpoint(file, allow_pickle=True) == bases.Base("SD 1.x", 768)
-    assert bases.of_checkpoint(file) == bases.Base()
+    assert base_family.of_checkpoint(file, allow_pickle=True) == base_family.Base("SD 1.x", 768)
+    assert base_family.of_checkpoint(file) == base_family.Base()
     assert not converted()
-    pickled.as_safetensors(str(file), allowed=True)
-    assert bases.of_checkpoint(file, allow_pickle=True) == bases.Base("SD 1.x", 768)
-    assert bases.of_checkpoint(file) == bases.Base()
+    pickle_cache.as_safetensors(str(file), allowed=True)
+    assert base_family.of_checkpoint(file, allow_pickle=True) == base_family.Base("SD 1.x", 768)
+    assert base_family.of_checkpoint(file) == base_family.Base()
 
 
 @pytest.mark.parametrize("family", ["sdxl"], indirect=True)
@@ -225,8 +227,10 @@ def test_a_refiner_is_one_too(
     from diffusers import UNet2DConditionModel
 
     base = a1111.random(family, tmp_path / "config")
-    monkeypatch.setitem(known.COMPONENTS, "sdxl-refiner", a1111.narrow("sdxl-refiner"))
-    unet = UNet2DConditionModel.from_config(known.COMPONENTS["sdxl-refiner"]["unet"]).state_dict()
+    monkeypatch.setitem(reference_configs.COMPONENTS, "sdxl-refiner", a1111.narrow("sdxl-refiner"))
+    unet = UNet2DConditionModel.from_config(
+        reference_configs.COMPONENTS["sdxl-refiner"]["unet"]
+    ).state_dict()
     text = a1111.open_clip(base.text_encoder_2.state_dict(), "conditioner.embedders.0.model.")
     state = {**a1111.unet(unet), **text, **a1111.vae(base.vae.state_dict())}
     file = save(tmp_path / "refiner.ckpt", {"state_dict": state})
@@ -241,7 +245,7 @@ def test_a_refiner_is_one_too(
 def test_a_training_reads_one_where_it_is_allowed(
     a1111: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(known.COMPONENTS, "sd15", a1111.narrow("sd15"))
+    monkeypatch.setitem(reference_configs.COMPONENTS, "sd15", a1111.narrow("sd15"))
     file = save(tmp_path / "x.ckpt", a1111.weights_of(a1111.random("sd15", tmp_path / "config")))
     said = {"model": str(file), "train_data_dir": "photos", "output_dir": "out", "rank": 2}
     with pytest.raises(PickleError, match="--allow-pickle"):

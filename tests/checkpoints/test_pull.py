@@ -17,9 +17,10 @@ import pytest
 from hub_stand_in import Hub
 from huggingface_hub import constants
 
-from visuals.checkpoints import hub as hubs
-from visuals.checkpoints import load, lock, pull
-from visuals.checkpoints.lock import Pin, PinnedFile
+from visuals.checkpoints import load
+from visuals.checkpoints.hub import download as hubs
+from visuals.checkpoints.hub import lockfile, pull
+from visuals.checkpoints.hub.lockfile import Pin, PinnedFile
 
 SAM = "facebook/sam-vit-base"
 LARGE = bytes(range(256)) * (24 << 12)  # 24 MiB: the library writes 10 MiB at a time
@@ -95,7 +96,7 @@ def test_the_first_pull_pins_and_the_next_ones_fetch_nothing(hub: Hub, machine: 
     assert machine.file("model.safetensors").read_bytes() == b"weights"
     assert not machine.file("pytorch_model.bin").exists()
     assert not hub.fetched(".bin")
-    pin = lock.read()[SAM]
+    pin = lockfile.read()[SAM]
     assert pin.commit == BEFORE
     assert pin.files["model.safetensors"].sha256 and pin.files["config.json"].git
 
@@ -210,7 +211,7 @@ def test_a_hub_that_is_down_or_away_is_a_sentence(hub: Hub, machine: Machine) ->
     assert "HF_HUB_OFFLINE is set" in machine("pull", "sam-vit-base", code=1, HF_HUB_OFFLINE="1")
     assert "unknown model" in machine("pull", "sam-vit-bse", code=2)
     assert "nothing to pull" in machine("pull", "mini/sam", code=1)
-    assert not lock.default_path().exists()
+    assert not lockfile.default_path().exists()
 
 
 def test_a_disk_without_room_is_a_sentence(hub: Hub, machine: Machine) -> None:
@@ -243,7 +244,7 @@ def test_a_disk_without_room_is_a_sentence(hub: Hub, machine: Machine) -> None:
 def test_a_moved_main_changes_nothing_until_it_is_asked_for(hub: Hub, machine: Machine) -> None:
     repository = hub.add(SAM, sam(b"before"))
     machine("pull", "sam-vit-base", "--lock", "checkpoints.lock")
-    assert lock.default_path() == Path("checkpoints.lock")
+    assert lockfile.default_path() == Path("checkpoints.lock")
     repository.commits[AFTER] = sam(b"after!")
     shutil.rmtree(machine.cache)
 
@@ -253,7 +254,7 @@ def test_a_moved_main_changes_nothing_until_it_is_asked_for(hub: Hub, machine: M
     assert pull.identity("sam-vit-base") == f"{SAM}@{BEFORE}"
 
     machine("pull", "--update")
-    assert lock.read()[SAM].commit == AFTER
+    assert lockfile.read()[SAM].commit == AFTER
     assert machine.file("model.safetensors", commit=AFTER).read_bytes() == b"after!"
 
     del repository.commits[AFTER]
@@ -278,7 +279,7 @@ def test_a_changed_file_is_found_refused_and_replaced(hub: Hub, machine: Machine
     machine("pull", "sam-vit-base")
     assert "2 files, all as pinned" in machine("verify", "sam-vit-base")
 
-    lock.default_path().unlink()  # what is not pinned is held against its name in the cache
+    lockfile.default_path().unlink()  # what is not pinned is held against its name in the cache
     assert "all as the cache names them" in machine("verify")
     machine.file("model.safetensors").write_bytes(b"weightz")
     assert json.loads(machine("verify", "--json", code=1))["verified"][0]["ok"] is False
@@ -326,7 +327,7 @@ def test_a_pipeline_of_half_precision_files_is_pulled_and_loaded(
     hub.add("me/mini", files)
     assert "no weights of variant 'fp8'" in machine("pull", "me/mini", "--variant", "fp8", code=1)
     machine("pull", "me/mini", "--variant", "fp16")
-    assert "unet/diffusion_pytorch_model.fp16.safetensors" in lock.read()["me/mini"].files
+    assert "unet/diffusion_pytorch_model.fp16.safetensors" in lockfile.read()["me/mini"].files
     assert len(hub.fetched(".safetensors")) == 3
     pipe = load.load_text_to_image("me/mini")
     assert pipe.unet.dtype.itemsize == 4
@@ -370,7 +371,7 @@ def test_a_lock_file_that_is_none_is_a_sentence(own_home: Path) -> None:
         (pin % (BEFORE, "a.json", "../../evil"), "expected 40 hexadecimal"),
     ):
         file.write_text(text)
-        with pytest.raises(lock.LockError, match=rf"checkpoints\.lock: not a lock file.*{why}"):
-            lock.read()
+        with pytest.raises(lockfile.LockError, match=rf"checkpoints\.lock: not a lock file.*{why}"):
+            lockfile.read()
     file.write_text(pin % (BEFORE, "a.json", "0" * 40))
-    assert lock.read()["me/x"].commit == BEFORE
+    assert lockfile.read()["me/x"].commit == BEFORE

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from visuals.checkpoints import known, load, pipelines
+from visuals.checkpoints import load, pipelines, reference_configs
 
 
 def test_a_single_file_is_the_model_that_was_written(
@@ -37,7 +37,7 @@ def test_the_tokenizer_is_clips(tmp_path: Path) -> None:
     """Numbers as OpenAI's tokenizer gives them; SDXL's second one pads with "!"."""
     from transformers import CLIPTokenizer
 
-    known.write("sdxl", tmp_path)
+    reference_configs.write("sdxl", tmp_path)
     one, two = (CLIPTokenizer.from_pretrained(tmp_path / n) for n in ("tokenizer", "tokenizer_2"))
     assert len(one) == 49408
     assert one("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]

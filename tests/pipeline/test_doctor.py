@@ -99,7 +99,7 @@ def test_the_command_says_it_all_without_a_model_or_the_network(mini: Path) -> N
 
 
 def test_every_model_of_the_presets_is_in_the_catalogue() -> None:
-    from visuals.checkpoints.catalog import CATALOG
+    from visuals.checkpoints.catalog.names import CATALOG
     from visuals.configs.schema import load_settings
 
     known = {entry.repository for entry in CATALOG.values()} | set(CATALOG)

@@ -15,8 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from visuals.checkpoints import lora_folders
-from visuals.checkpoints.catalog import resolve
+from visuals.checkpoints.catalog.names import resolve
+from visuals.checkpoints.lora import search as lora_search
 from visuals.configs.schema import load_settings
 from visuals.pipeline import hashes, infotext, parameters
 from visuals.pipeline.cli import main
@@ -62,13 +62,13 @@ def test_the_hash_of_a_lora_is_that_of_its_tensors(tmp_path: Path) -> None:
     save_file(halves, path, metadata={"ss_tag": "1"})
     data = b"".join(np.ones(16, np.float16).tobytes() for _ in halves)
     wanted = hashlib.sha256(data).hexdigest()[:12]
-    assert lora_folders.short_hash(path) == wanted
+    assert lora_search.short_hash(path) == wanted
     save_file(halves, path, metadata={"ss_comment": "another header, the same tensors"})
-    assert lora_folders.short_hash(path) == wanted
+    assert lora_search.short_hash(path) == wanted
     save_file(halves, path, metadata={"sshs_model_hash": "AB" * 32})
-    assert lora_folders.short_hash(path) == "ab" * 6, "as its trainer wrote it"
+    assert lora_search.short_hash(path) == "ab" * 6, "as its trainer wrote it"
     save_file(halves, path, metadata={"sshs_model_hash": "<script>"})
-    assert lora_folders.short_hash(path) == wanted
+    assert lora_search.short_hash(path) == wanted
 
 
 def test_a_model_of_one_file_has_a1111s_hash_and_name(mini: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_picture_names_the_hashes_of_the_loras_of_its_own_prompt(
     lines = [
         Image.open(p).info["parameters"] for p in sorted((tmp_path / "o" / "images").glob("*.png"))
     ]
-    short = lora_folders.short_hash(look)
+    short = lora_search.short_hash(look)
     with_loras = next(line for line in lines if "<lora" in line)
     assert f'Lora hashes: "look: {short}, ppzmini: {short}", Version' in with_loras
     assert infotext.parse(with_loras).hashes == {"lora:look": short, "lora:ppzmini": short}
@@ -123,9 +123,9 @@ def test_replay_names_a_lora_that_changed_under_its_name(look: Path, tmp_path: P
     again = ["replay", str(bare), "--preset", str(mine), "--out"]
     same = visuals(*again, str(tmp_path / "a"))
     assert same.exit_code == 0 and "other weights" not in same.stderr, same.output
-    before = lora_folders.short_hash(look)
+    before = lora_search.short_hash(look)
     changed(look)
-    now = lora_folders.short_hash(look)
+    now = lora_search.short_hash(look)
     assert now != before
     other = visuals(*again, str(tmp_path / "b"))
     assert f"LoRA 'look' has other weights: {before} then, {now} now: pixels" in other.stderr

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.numpy import save_file
 
-from visuals.checkpoints.catalog import resolve
+from visuals.checkpoints.catalog.names import resolve
 from visuals.configs.schema import given, load_settings
 from visuals.pipeline import loras
 from visuals.pipeline.cli import main

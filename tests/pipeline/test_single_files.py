@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.torch import save_file
 
-from visuals.checkpoints import known, load, pickled
-from visuals.checkpoints.catalog import resolve
+from visuals.checkpoints import load, reference_configs
+from visuals.checkpoints.catalog.names import resolve
+from visuals.checkpoints.formats import pickle_cache
 from visuals.pipeline import doctor
 from visuals.pipeline.cli import main
 
@@ -48,7 +49,7 @@ def refused(*arguments: object) -> str:
 @pytest.fixture
 def ckpt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A narrow SD 1.5 as a .ckpt."""
-    monkeypatch.setitem(known.COMPONENTS, "sd15", a1111_files.narrow("sd15"))
+    monkeypatch.setitem(reference_configs.COMPONENTS, "sd15", a1111_files.narrow("sd15"))
     state = a1111_files.weights_of(a1111_files.random("sd15", tmp_path / "config"))
     file = tmp_path / "dreamy.ckpt"
     torch.save({"state_dict": {n: v.half() for n, v in state.items()}, "epoch": 1}, file)
@@ -73,7 +74,7 @@ def test_a_ckpt_draws_where_it_is_allowed(mini: Path, ckpt: Path, tmp_path: Path
     done("replay", sent, "--allow-pickle", "--out", "again")
     (again,) = Path("again/images").glob("*.png")
     assert np.array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(picture)))
-    assert len(list(pickled.folder().iterdir())) == 1
+    assert len(list(pickle_cache.folder().iterdir())) == 1
 
 
 def test_all_three_files_re_render_a_photo(mini: Path, ckpt: Path, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_lora_that_does_not_fit_a_ckpt_is_refused_before_it_is_loaded(
     words = ("--prompt", "a mug <lora:ppzmini:1>", "--class", "mug", "--allow-pickle")
     said = refused("generate", *words, "--set", f"generate.model={ckpt}", "--out", "out")
     assert "ppzmini" in said and "cross-attention 32" in said
-    assert not pickled.folder().exists()
+    assert not pickle_cache.folder().exists()
 
 
 def test_a_training_upon_a_ckpt(mini: Path, ckpt: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("numba")
 
-from visuals.checkpoints.recipe import blip, blip_words
+from visuals.checkpoints.recipe import blip, caption_grammar
 from visuals.checkpoints.recipe.vae import to_tensor
 
 
@@ -24,24 +24,29 @@ def test_the_sentence_of_a_picture() -> None:
         {"label": "lamp", "colour": "blue", "instance": 3},
     ]
     meta = {"products": products, "others": ["books"], "scene": "street"}
-    said = blip_words.caption(meta, instances)
+    said = caption_grammar.caption(meta, instances)
     assert said == "a red car and an orange mug and books on a street"
-    assert blip_words.caption({**meta, "others": []}, np.zeros_like(instances)) == "an empty street"
+    assert (
+        caption_grammar.caption({**meta, "others": []}, np.zeros_like(instances))
+        == "an empty street"
+    )
     # mirrored, the other one comes first; the lamp is not seen
-    assert blip_words.caption(meta, instances[:, ::-1]).startswith("an orange mug and a red car")
+    assert caption_grammar.caption(meta, instances[:, ::-1]).startswith(
+        "an orange mug and a red car"
+    )
 
 
 def test_every_word_of_a_sentence_is_known() -> None:
     from visuals.samples import vocabulary
 
-    tok = blip_words.tokenizer()
+    tok = caption_grammar.tokenizer()
     everything = np.ones((16, 16), np.uint8)
     for name in vocabulary.CLASSES:
         for colour in vocabulary.COLOURS:
             product = {"label": name, "colour": colour, "instance": 1}
             for scene in vocabulary.words()["scenes"]:  # type: ignore[attr-defined]
                 meta = {"products": [product], "others": [*vocabulary.OTHERS], "scene": scene}
-                text = blip_words.caption(meta, everything)
+                text = caption_grammar.caption(meta, everything)
                 assert f"{colour} {name}" in text and scene in text
                 assert tok.unk_token_id not in tok(text).input_ids, text
     assert tok.unk_token_id not in tok("an empty street").input_ids
@@ -55,12 +60,12 @@ def test_what_is_learned_is_what_is_said(tmp_path: Path) -> None:
     from visuals.training.caption import Captioner
 
     torch.manual_seed(0)
-    tok = blip_words.tokenizer()
+    tok = caption_grammar.tokenizer()
     model = blip.build(len(tok), width=32, layers=1, size=64)
     pictures = np.zeros((2, 64, 64, 3), np.uint8)
     pictures[0, ..., 0], pictures[1, 16:48, ..., 2] = 220, 220
     texts = ["a red mug on a shelf", "a blue car and a white lamp on a wooden table"]
-    batch = blip_words.encode(tok, texts, model.config.text_config.bos_token_id)
+    batch = caption_grammar.encode(tok, texts, model.config.text_config.bos_token_id)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(60):
         loss = model(pixel_values=to_tensor(pictures), **batch).loss
@@ -75,14 +80,14 @@ def test_what_is_learned_is_what_is_said(tmp_path: Path) -> None:
 
 def test_naming_is_counted() -> None:
     meta = {"products": [{"label": "mug", "colour": "red"}], "scene": "red background"}
-    assert all(blip_words.named("a red mug on a red background", meta).values())
-    assert blip_words.named("a blue mug on a red background", meta)["colour"] is False
-    assert blip_words.named("a red mug on a shelf", meta)["scene"] is False
+    assert all(caption_grammar.named("a red mug on a red background", meta).values())
+    assert caption_grammar.named("a blue mug on a red background", meta)["colour"] is False
+    assert caption_grammar.named("a red mug on a shelf", meta)["scene"] is False
 
 
 def test_whitened_patches_start_alike_and_uncorrelated() -> None:
     torch.manual_seed(0)
-    model = blip.build(len(blip_words.tokenizer()), width=32, layers=1, size=64)
+    model = blip.build(len(caption_grammar.tokenizer()), width=32, layers=1, size=64)
     grain = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
     images = np.repeat(np.repeat(grain, 2, 1), 2, 2)
     blip.whiten(model, images)

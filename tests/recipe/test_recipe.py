@@ -12,7 +12,7 @@ from torch import nn
 
 pytest.importorskip("numba")
 
-from visuals.checkpoints.recipe import detector_loss, detector_model, diffusion, loop, vae
+from visuals.checkpoints.recipe import detector_loss, detector_model, diffusion, train_loop, vae
 
 
 def _train(workdir: Path, steps: int, total: int) -> torch.Tensor:
@@ -25,9 +25,9 @@ def _train(workdir: Path, steps: int, total: int) -> torch.Tensor:
         x = torch.from_numpy(rng.normal(size=(8, 3))).float()
         return (net(x + 0.1 * torch.randn(8, 3)) - x.sum(1, keepdim=True)).square().mean(), {}
 
-    budget = loop.Budget(steps=total, lr=0.05, warmup=2, ema=0.9)
+    budget = train_loop.Budget(steps=total, lr=0.05, warmup=2, ema=0.9)
     with contextlib.suppress(KeyboardInterrupt):
-        loop.train(
+        train_loop.train(
             "t",
             workdir=workdir,
             modules={"net": net},
@@ -49,12 +49,12 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
     net = nn.Linear(1, 1)
     with pytest.raises(FloatingPointError, match="lower the rate"):
-        loop.train(
+        train_loop.train(
             "nan",
             workdir=tmp_path,
             modules={"net": net},
             loss_fn=lambda step, rng: (net.weight.sum() * float("nan"), {}),
-            budget=loop.Budget(steps=3, lr=0.1),
+            budget=train_loop.Budget(steps=3, lr=0.1),
             seed=0,
         )
 

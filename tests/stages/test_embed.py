@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from visuals.checkpoints import catalog, load
+from visuals.checkpoints import load
+from visuals.checkpoints.catalog import names as catalog
 from visuals.stages import chunks, embed
 from visuals.stages.generate import Generator
 from visuals.stages.samplers import scheduler

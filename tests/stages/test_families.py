@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from visuals.checkpoints import families, load
+from visuals.checkpoints import load
+from visuals.checkpoints.identify import model_classes
 from visuals.stages import detectors
 from visuals.stages.detect import Detector
 from visuals.stages.segment import Segmenter
@@ -153,9 +154,11 @@ def test_a_decoder_that_says_yes_everywhere_fills_the_box(folders: Any, name: st
 
 def test_another_kind_of_model_is_refused_with_the_kinds_that_are_loaded(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "yolos"}))
-    with pytest.raises(families.UnsupportedModel, match="'yolos'; expected one of grounding-dino"):
+    with pytest.raises(
+        model_classes.UnsupportedModel, match="'yolos'; expected one of grounding-dino"
+    ):
         load.load_detector(tmp_path)
-    with pytest.raises(families.UnsupportedModel, match=r"no segmenter.*sam2"):
+    with pytest.raises(model_classes.UnsupportedModel, match=r"no segmenter.*sam2"):
         load.load_segmenter(tmp_path)
     with pytest.raises(detectors.UnknownDetector, match="is no known detector"):
         Detector(object(), object())

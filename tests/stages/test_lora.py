@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from visuals.checkpoints import lora_files
+from visuals.checkpoints.lora import file as lora_file
 from visuals.stages import lora
 from visuals.stages.prompt import LoraTag, parse
 
@@ -189,7 +189,7 @@ def test_a_tucker_kernel_is_worked_in(pipe: Any, kind: str, tmp_path: Path) -> N
     lora.attach(pipe, [LoraTag("x")], [tmp_path])
     got = pipe.unet.down_blocks[0].resnets[0].conv1(x)
     assert torch.allclose(got, expected, atol=1e-4)
-    assert lora_files.read(tmp_path / "x.safetensors").alphas == (1.0,)
+    assert lora_file.read(tmp_path / "x.safetensors").alphas == (1.0,)
 
 
 def test_fused_is_unfused_within_a_ten_thousandth(pipe: Any, kind: str, tmp_path: Path) -> None:

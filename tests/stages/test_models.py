@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from visuals.checkpoints import catalog, load
+from visuals.checkpoints import load
+from visuals.checkpoints.catalog import names as catalog
 from visuals.stages import condition, lora
 from visuals.stages.detect import Detector
 from visuals.stages.generate import Generator

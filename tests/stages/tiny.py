@@ -46,11 +46,11 @@ def write_blip(folder: Path) -> None:
     """A BLIP of random weights, as the recipe lays it out."""
     import torch
 
-    from visuals.checkpoints.recipe import blip, blip_words
+    from visuals.checkpoints.recipe import blip, caption_grammar
 
     torch.manual_seed(0)
     blip.export(
-        blip.build(len(blip_words.tokenizer()), width=32, layers=1, size=64), folder, size=64
+        blip.build(len(caption_grammar.tokenizer()), width=32, layers=1, size=64), folder, size=64
     )
 
 

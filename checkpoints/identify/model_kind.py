@@ -7,8 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from . import families, header
-from .catalog import catalogue
+from ..catalog.names import catalogue
+from ..formats import safetensors_header
+from . import model_classes
 
 UNKNOWN = "model"
 _CLASSES = {
@@ -45,8 +46,8 @@ def _of_folder(folder: Path) -> str:
         return "text-to-image"
     config = _json(folder / "config.json")
     named, of_type = str(config.get("_class_name")), str(config.get("model_type"))
-    if of_type in families.DETECTORS or of_type in families.SEGMENTERS:
-        return "detector" if of_type in families.DETECTORS else "segmenter"
+    if of_type in model_classes.DETECTORS or of_type in model_classes.SEGMENTERS:
+        return "detector" if of_type in model_classes.DETECTORS else "segmenter"
     kind = _CLASSES.get(named) or _TYPES.get(of_type)
     if kind:
         return kind
@@ -56,8 +57,8 @@ def _of_folder(folder: Path) -> str:
 
 def _of_file(file: Path) -> str:
     try:
-        return of_names(header.read(file).shapes)
-    except (header.HeaderError, OSError):
+        return of_names(safetensors_header.read(file).shapes)
+    except (safetensors_header.HeaderError, OSError):
         return UNKNOWN
 
 

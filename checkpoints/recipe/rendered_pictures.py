@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..places import cache_folder
+from ..user_dirs import cache_folder
 
 SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001}
 """First seed of each split; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to

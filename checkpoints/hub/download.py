@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from . import cache
-from .hub_errors import is_of_the_network, sentence
-from .lock import Pin, PinnedFile, pinned, pinned_file
-from .own import PICKLES
+from ..catalog.user_names import PICKLES
+from . import cache as hub_cache
+from .errors import is_of_the_network, sentence
+from .lockfile import Pin, PinnedFile, pinned, pinned_file
 
 KEPT = (".safetensors", ".json", ".txt", ".model")
 _WEIGHTS = re.compile(
@@ -73,15 +73,15 @@ def select(found: Pin, patterns: Sequence[str] = (), variant: str | None = None)
     return Pin(found.commit, {n: found.files[n] for n in kept if n not in left})
 
 
-def fetch(repository: str, commit: str, name: str, file: PinnedFile, tick: cache.Tick) -> Path:
+def fetch(repository: str, commit: str, name: str, file: PinnedFile, tick: hub_cache.Tick) -> Path:
     """One file at a commit, into the cache. What an earlier try has fetched is not fetched again.
 
     Raises PullError; a file whose hash is not the pinned one is removed.
     """
-    place = cache.blob(repository, file)
+    place = hub_cache.blob(repository, file)
     with _sentences(repository), _quiet(), _locked(repository, file):
-        if not cache.is_as_pinned(place, file, tick=tick):
-            cache.discard(place)
+        if not hub_cache.is_as_pinned(place, file, tick=tick):
+            hub_cache.discard(place)
             begun = partial(repository, file)
             resumed = begun.is_file() and begun.stat().st_size > 0
             good = _download(repository, commit, name, file, begun, tick)
@@ -93,13 +93,13 @@ def fetch(repository: str, commit: str, name: str, file: PinnedFile, tick: cache
                     "it was removed, nothing of it is loaded: pull again, or with another network"
                 )
             begun.replace(place)
-            cache.note(place, file)
-    return cache.link(repository, commit, name, file)
+            hub_cache.note(place, file)
+    return hub_cache.link(repository, commit, name, file)
 
 
 def partial(repository: str, file: PinnedFile) -> Path:
     """Where a file lies while it is fetched: the name that huggingface_hub gave it too."""
-    place = cache.blob(repository, file)
+    place = hub_cache.blob(repository, file)
     return place.with_name(place.name + ".incomplete")
 
 
@@ -111,7 +111,7 @@ def endpoint() -> str:
 
 
 def _download(
-    repository: str, commit: str, name: str, file: PinnedFile, begun: Path, tick: cache.Tick
+    repository: str, commit: str, name: str, file: PinnedFile, begun: Path, tick: hub_cache.Tick
 ) -> bool:
     """Fetch what is missing of a file; whether it is the pinned one. A bad one is removed."""
     from huggingface_hub import hf_hub_url
@@ -138,7 +138,7 @@ def _download(
                     raise
             else:
                 break
-    if begun.stat().st_size == file.size and cache.hash_of(begun, file) == file.etag:
+    if begun.stat().st_size == file.size and hub_cache.hash_of(begun, file) == file.etag:
         return True
     begun.unlink()
     return False
@@ -147,7 +147,7 @@ def _download(
 class _Told:
     """A file that says how much is written to it."""
 
-    def __init__(self, stream: IO[bytes], tick: cache.Tick) -> None:
+    def __init__(self, stream: IO[bytes], tick: hub_cache.Tick) -> None:
         self._stream, self._tick = stream, tick
 
     def write(self, data: bytes) -> int:
@@ -196,7 +196,7 @@ def _locked(repository: str, file: PinnedFile) -> Iterator[None]:
     """One program at a time fetches a file: the lock that huggingface_hub takes too."""
     from huggingface_hub.utils import WeakFileLock
 
-    folder = cache.root() / ".locks" / cache.repository_folder(repository).name
+    folder = hub_cache.root() / ".locks" / hub_cache.repository_folder(repository).name
     folder.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(folder / f"{file.etag}.lock"):
         yield

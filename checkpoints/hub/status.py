@@ -12,9 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import cache, hub, kinds, lock, pull
-from .catalog import Entry, UnknownCheckpoint, catalogue, find, resolve
-from .lock import Pin, PinnedFile
+from ..catalog.names import Entry, UnknownCheckpoint, catalogue, find, resolve
+from ..identify import model_kind
+from . import cache as hub_cache
+from . import download as hub_download
+from . import lockfile, pull
+from .lockfile import Pin, PinnedFile
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -37,7 +40,9 @@ class Status:
     @property
     def page(self) -> str | None:
         """The model's page on the hub."""
-        return f"{hub.endpoint()}/{self.entry.repository}" if self.entry.repository else None
+        return (
+            f"{hub_download.endpoint()}/{self.entry.repository}" if self.entry.repository else None
+        )
 
     def as_dict(self, *, files: bool = False) -> dict[str, Any]:
         """The fields for JSON; with `files` each pinned file's size and hash."""
@@ -76,7 +81,7 @@ class Verified:
 
 def every(path: Path | None = None) -> list[Status]:
     """All names of the catalogue, the user's own, and what else the lock file pins."""
-    pins = lock.read(path)
+    pins = lockfile.read(path)
     names = catalogue()
     known = {entry.repository for entry in names.values()}
     out = [_status(name, entry, pins) for name, entry in names.items()]
@@ -92,8 +97,8 @@ def of(ref: str, path: Path | None = None) -> Status:
     if entry is None:
         where = resolve(ref)
         local = Path(where).exists()
-        entry = Entry(kinds.guess(where), path=where) if local else pull.wanted(ref)[1]
-    return _status(ref, entry, lock.read(path))
+        entry = Entry(model_kind.guess(where), path=where) if local else pull.wanted(ref)[1]
+    return _status(ref, entry, lockfile.read(path))
 
 
 def verifiable(path: Path | None = None) -> list[str]:
@@ -119,7 +124,7 @@ def verify(
             )
         pin, by = _by_name(repository, status), "the cache names them"
     total = pin.size
-    bad = cache.lacking(repository, pin, anew=True, tick=lambda n: progress(n, total))
+    bad = hub_cache.lacking(repository, pin, anew=True, tick=lambda n: progress(n, total))
     return Verified(ref, len(pin.files), tuple(bad), by)
 
 
@@ -135,10 +140,10 @@ def _status(name: str, entry: Entry, pins: dict[str, Pin]) -> Status:
     pin = pull.part(pin, entry) if pin else None
     if pin is None or not pin.files:
         return _unpinned(name, entry, entry.repository)
-    folder = cache.snapshot(entry.repository, pin.commit)
+    folder = hub_cache.snapshot(entry.repository, pin.commit)
     sizes = {n: _length(folder / n) for n in pin.files}
     lacking = tuple(n for n, file in pin.files.items() if sizes[n] != file.size)
-    begun = sum(_length(hub.partial(entry.repository, pin.files[n])) or 0 for n in lacking)
+    begun = sum(_length(hub_download.partial(entry.repository, pin.files[n])) or 0 for n in lacking)
     size = begun + sum(sizes[n] or 0 for n in pin.files if n not in lacking)
     where = "cached" if not lacking else "partial" if size else "missing"
     there = folder if where != "missing" else None
@@ -148,8 +153,8 @@ def _status(name: str, entry: Entry, pins: dict[str, Pin]) -> Status:
 
 def _unpinned(name: str, entry: Entry, repository: str) -> Status:
     """What other programs, or an earlier load, have left in the cache."""
-    commit = cache.head(repository)
-    folder = cache.snapshot(repository, commit) if commit else None
+    commit = hub_cache.head(repository)
+    folder = hub_cache.snapshot(repository, commit) if commit else None
     if folder is None or not folder.is_dir():
         return Status(name, entry, "missing")
     weights = [p for p in folder.rglob("*.safetensors") if p.exists()]

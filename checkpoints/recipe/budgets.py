@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .loop import Budget
+from .train_loop import Budget
 
 _FOREVER = 10**7
 _BRIEF = Budget(steps=3, lr=1e-3, warmup=1, ema=0.9)

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import header
-from .lora_files import BrokenLora, LoraFile, alpha_config, part_of
+from ..formats import safetensors_header
+from .file import BrokenLora, LoraFile, alpha_config, part_of
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +35,8 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
 
     try:
         raw = load_file(file.path)
-        head = header.read(file.path)
-    except (SafetensorError, header.HeaderError, OSError) as error:
+        head = safetensors_header.read(file.path)
+    except (SafetensorError, safetensors_header.HeaderError, OSError) as error:
         raise BrokenLora(f"cannot read LoRA {file.path}: {error}; fetch the file anew") from None
     config = alpha_config(head)
     modules: dict[str, dict[str, str]] = {}

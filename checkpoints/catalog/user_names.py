@@ -11,9 +11,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from . import whole
-from .catalog import CATALOG, Entry, UnknownCheckpoint, entries, looks_like_repository
-from .places import config_folder
+from .. import atomic_files
+from ..user_dirs import config_folder
+from .names import CATALOG, Entry, UnknownCheckpoint, entries, looks_like_repository
 
 FILE = "checkpoints.yaml"
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
@@ -114,4 +114,4 @@ def _write(values: Mapping[str, Mapping[str, Any]]) -> None:
 
     text = "# Your own names of models: visuals checkpoints add | remove\n"
     text += yaml.safe_dump(dict(values), sort_keys=False)
-    whole.write(config_folder() / FILE, text.encode())
+    atomic_files.write(config_folder() / FILE, text.encode())

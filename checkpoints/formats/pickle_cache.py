@@ -15,10 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import header, whole
-from .convert import pickles
-from .convert.pickles import PickleError
-from .places import cache_folder
+from .. import atomic_files
+from ..user_dirs import cache_folder
+from . import pickles, safetensors_header
+from .pickles import PickleError
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ def shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     """Sizes of a pickle's tensors by name, without its weights; raises PickleError."""
     target = _target(Path(path))
     if _is_whole(target):
-        return header.read(target).shapes
+        return safetensors_header.read(target).shapes
     state = pickles.read(Path(path), allowed=True, device="meta")
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
@@ -78,8 +78,8 @@ def _target(source: Path) -> Path:
 
 def _is_whole(target: Path) -> bool:
     try:
-        header.read(target)
-    except (header.HeaderError, OSError):
+        safetensors_header.read(target)
+    except (safetensors_header.HeaderError, OSError):
         return False
     return True
 
@@ -97,7 +97,7 @@ def _write(state: dict[str, torch.Tensor], target: Path) -> None:
         memory = tensor.untyped_storage().data_ptr()
         weights[name] = tensor.clone() if memory in seen else tensor.contiguous()
         seen.add(memory)
-    with whole.beside(target) as part:
+    with atomic_files.beside(target) as part:
         try:
             save_file(weights, part, metadata={"format": "pt"})
         except SafetensorError as error:  # in words alone, what the system said

@@ -13,9 +13,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from . import whole
-from .lock import Pin, PinnedFile
-from .places import cache_folder
+from .. import atomic_files
+from ..user_dirs import cache_folder
+from .lockfile import Pin, PinnedFile
 
 Tick = Callable[[int], None]
 """Called with the bytes read or fetched since the last call."""
@@ -52,7 +52,7 @@ def head(repository: str) -> str | None:
 def set_head(repository: str, commit: str) -> None:
     """Note main's commit, as every program that reads this cache expects it."""
     if head(repository) != commit:
-        whole.write(repository_folder(repository) / "refs" / "main", commit.encode())
+        atomic_files.write(repository_folder(repository) / "refs" / "main", commit.encode())
 
 
 def link(repository: str, commit: str, name: str, file: PinnedFile) -> Path:
@@ -160,6 +160,6 @@ def _remember(key: str, value: dict[str, object] | None) -> None:
     if value is not None:
         values[key] = value
     try:
-        whole.write(_memory(), json.dumps(values).encode())
+        atomic_files.write(_memory(), json.dumps(values).encode())
     except OSError:  # a home that cannot be written: the hash is read again next time
         pass

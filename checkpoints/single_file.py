@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import header, kinds
+from .formats import safetensors_header
+from .identify import model_kind
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 _OTHERS = (
@@ -92,8 +93,8 @@ def _shapes(path: Path) -> Shapes:
     if path.suffix.lower() != ".safetensors":
         raise Unfit(f"{path.suffix or 'a file without ending'}: expected .safetensors")
     try:
-        return header.read(path).shapes
-    except header.HeaderError as error:
+        return safetensors_header.read(path).shapes
+    except safetensors_header.HeaderError as error:
         raise Unfit(str(error).removeprefix(f"{path}: ")) from None
 
 
@@ -101,7 +102,7 @@ def _what(names: Shapes) -> str:
     for start, what in _OTHERS:
         if any(name.startswith(start) for name in names):
             return what
-    kind = kinds.of_names(names)
+    kind = model_kind.of_names(names)
     named = {"lora": "a LoRA", "vae": "a VAE", "controlnet": "a ControlNet"}
     return named.get(kind, "a whole checkpoint" if kind == "text-to-image" else "another model")
 

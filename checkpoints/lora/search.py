@@ -17,10 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import lora_files
-from .bases import Base
-from .lora_files import BrokenLora, LoraFile
-from .places import cache_folder
+from ..identify.base_family import Base
+from ..user_dirs import cache_folder
+from . import file as lora_file
+from .file import BrokenLora, LoraFile
 
 _VERSION = 1
 _MEMORY: dict[str, dict[str, Any]] = {}
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
     except OSError as error:
         raise BrokenLora(f"cannot read LoRA {path}: {error.strerror}; check the path") from None
     if "lora" not in entry:
-        entry["lora"] = asdict(lora_files.read(path)) | {"path": ""}
+        entry["lora"] = asdict(lora_file.read(path)) | {"path": ""}
         _save()
     kept = entry["lora"].items()
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept}
@@ -121,7 +121,7 @@ def cache_file() -> Path:
 
 
 def _name(file: Path) -> str:
-    return lora_files.name_of(file)
+    return lora_file.name_of(file)
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import whole
+from .. import atomic_files
 
 NAME = "checkpoints.lock"
 SWITCH = "VISUALS_LOCK"
@@ -57,7 +57,7 @@ class Pin:
 def default_path() -> Path:
     """$VISUALS_LOCK, else checkpoints.lock of the current folder where there is one, else that of
     the user's configuration folder."""
-    from .places import config_folder
+    from ..user_dirs import config_folder
 
     if os.environ.get(SWITCH):
         return Path(os.environ[SWITCH]).expanduser()
@@ -97,7 +97,7 @@ def write(pins: Mapping[str, Pin], path: Path) -> None:
         for repository, pin in sorted(pins.items())
     }
     text = yaml.safe_dump({"version": 1, "models": models}, sort_keys=False, width=200)
-    whole.write(path, (_HEAD + text).encode())
+    atomic_files.write(path, (_HEAD + text).encode())
 
 
 def _pin(value: Mapping[str, Any]) -> Pin:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import header, pickled
-from .catalog import resolve
+from ..catalog.names import resolve
+from ..formats import pickle_cache, safetensors_header
 
 FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}
 """Family by `cross_attention_dim`, as in the configurations of the public checkpoints."""
@@ -58,8 +58,8 @@ def of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = False) ->
     unless it may be read.
     """
     path = Path(resolve(ref))
-    if pickled.is_pickled(path):
-        return _of_shapes(pickled.shapes(path)) if allow_pickle else Base()
+    if pickle_cache.is_pickled(path):
+        return _of_shapes(pickle_cache.shapes(path)) if allow_pickle else Base()
     if path.is_file() and path.suffix.lower() == ".safetensors":
         return _of_file(path)
     index = _config(path, "model_index.json")
@@ -76,8 +76,8 @@ def _named(name: str, width: Any) -> Base:
 
 def _of_file(path: Path) -> Base:
     try:
-        shapes = header.read(path).shapes
-    except header.HeaderError:
+        shapes = safetensors_header.read(path).shapes
+    except safetensors_header.HeaderError:
         return Base()
     return _of_shapes(shapes)
 

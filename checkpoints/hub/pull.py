@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache, hub, lock
-from .catalog import CATALOG, Entry, catalogue, find, resolve
-from .hub import PullError
-from .lock import Pin
+from ..catalog.names import CATALOG, Entry, catalogue, find, resolve
+from . import cache as hub_cache
+from . import download as hub_download
+from . import lockfile
+from .download import PullError
+from .lockfile import Pin
 
 SPARE = 64 << 20
 """Bytes of disk left free beside a download."""
@@ -79,14 +81,14 @@ def pull(
     catalogue's, "none" for the plain weights. Raises PullError, LockError, UnknownCheckpoint.
     """
     repository, entry = wanted(ref)
-    path = path or lock.default_path()
-    pins = lock.read(path)
+    path = path or lockfile.default_path()
+    pins = lockfile.read(path)
     old = pins.get(repository)
     pin = part(old, entry) if old and not update and variant is None else None
     if pin is None or not pin.files:
         pin = _learn(repository, entry, old, update, variant)
         files = {**old.files, **pin.files} if old and old.commit == pin.commit else pin.files
-        lock.write({**lock.read(path), repository: Pin(pin.commit, files)}, path)
+        lockfile.write({**lockfile.read(path), repository: Pin(pin.commit, files)}, path)
         say(f"pinned {repository} at {pin.commit[:12]} in {path}")
     else:
         _say_if_moved(repository, pin, say)
@@ -102,15 +104,15 @@ def place(ref: str | os.PathLike[str]) -> str:
     where = resolve(ref)
     if Path(where).exists():
         return where
-    pin = lock.read().get(where)
+    pin = lockfile.read().get(where)
     if pin is None:
         return where
     entry = find(ref)
     pin = part(pin, entry) if entry else pin
     if not pin.files:
         return where
-    folder = cache.snapshot(where, pin.commit)
-    lacking = cache.lacking(where, pin)
+    folder = hub_cache.snapshot(where, pin.commit)
+    lacking = hub_cache.lacking(where, pin)
     changed = [name for name in lacking if (folder / name).exists()]
     if changed:
         raise PullError(
@@ -136,7 +138,7 @@ def variant_of(path: str | os.PathLike[str]) -> str | None:
 def identity(ref: str | os.PathLike[str]) -> str:
     """A repository with the commit that it is pinned to, 'owner/name@commit'."""
     repository = resolve(ref)
-    pin = lock.read().get(repository)
+    pin = lockfile.read().get(repository)
     return f"{repository}@{pin.commit}" if pin else repository
 
 
@@ -150,12 +152,12 @@ def _learn(
 ) -> Pin:
     """What the hub has, as the entry wants it; at the old commit, but for an update."""
     commit = old.commit if old and not update else None
-    found = hub.listing(repository, commit)
+    found = hub_download.listing(repository, commit)
     if commit is None:
-        cache.set_head(repository, found.commit)
+        hub_cache.set_head(repository, found.commit)
     chosen = None if variant == "none" else variant or entry.variant
     try:
-        pin = hub.select(found, entry.files, chosen)
+        pin = hub_download.select(found, entry.files, chosen)
     except ValueError as error:
         raise PullError(f"{repository} {error}") from None
     if chosen and variant and not any(f".{variant}" in name for name in pin.files):
@@ -185,14 +187,16 @@ def _fetch(
     progress: Progress = lambda done, total: None,
 ) -> Pulled:
     """Fetch and verify what is missing of a pin. Raises PullError."""
-    missing = cache.lacking(repository, pin)
+    missing = hub_cache.lacking(repository, pin)
     todo = sum(_rest(repository, pin, name) for name in missing)
     _room(repository, todo, say)
     total = sum(pin.files[name].size for name in missing)
     for name in _settings_first(missing):
-        cache.discard(cache.snapshot(repository, pin.commit) / name)
-        hub.fetch(repository, pin.commit, name, pin.files[name], lambda n: progress(n, total))
-    return Pulled(repository, cache.snapshot(repository, pin.commit), pin, todo)
+        hub_cache.discard(hub_cache.snapshot(repository, pin.commit) / name)
+        hub_download.fetch(
+            repository, pin.commit, name, pin.files[name], lambda n: progress(n, total)
+        )
+    return Pulled(repository, hub_cache.snapshot(repository, pin.commit), pin, todo)
 
 
 def _settings_first(names: Sequence[str]) -> list[str]:
@@ -203,9 +207,9 @@ def _settings_first(names: Sequence[str]) -> list[str]:
 def _rest(repository: str, pin: Pin, name: str) -> int:
     """The bytes of a file that are still to be fetched."""
     file = pin.files[name]
-    if cache.is_as_pinned(cache.blob(repository, file), file):
+    if hub_cache.is_as_pinned(hub_cache.blob(repository, file), file):
         return 0
-    begun = hub.partial(repository, file)
+    begun = hub_download.partial(repository, file)
     return max(0, file.size - (begun.stat().st_size if begun.is_file() else 0))
 
 
@@ -213,7 +217,7 @@ def _room(repository: str, todo: int, say: Say) -> None:
     """Raises PullError where the disk has no room for so many bytes."""
     if not todo:
         return
-    folder = cache.root()
+    folder = hub_cache.root()
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < todo + SPARE:

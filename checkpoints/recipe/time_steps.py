@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .plan import Plan
+from .budgets import Plan
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,6 @@ class Bench:
         return self.workdir / "out"
 
     def renders(self, split: str) -> Any:
-        from .data import open_renders
+        from .rendered_pictures import open_renders
 
         return open_renders(self.workdir / "renders", split)

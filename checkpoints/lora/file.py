@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import header, lora_metadata
-from .bases import Base, of_width
+from ..formats import safetensors_header
+from ..identify.base_family import Base, of_width
+from . import metadata as lora_metadata
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 _DOWN = re.compile(
@@ -95,8 +96,8 @@ class LoraFile:
 def read(path: str | os.PathLike[str]) -> LoraFile:
     """What the file says. Raises BrokenLora where it is torn or of a format nobody reads here."""
     try:
-        head = header.read(path)
-    except header.HeaderError as error:
+        head = safetensors_header.read(path)
+    except safetensors_header.HeaderError as error:
         raise BrokenLora(f"cannot read LoRA {error}") from None
     downs = {m["module"]: name for name in head.shapes if (m := _DOWN.fullmatch(name))}
     form = _format(head, downs)
@@ -133,7 +134,7 @@ def part_of(module: str) -> str | None:
     return next((p for start, p in _PREFIXES.items() if module.startswith(start)), None)
 
 
-def alpha_config(head: header.Header) -> dict[str, dict[str, Any]]:
+def alpha_config(head: safetensors_header.Header) -> dict[str, dict[str, Any]]:
     """PEFT's configuration by part: of diffusers' metadata, or adapter_config.json beside it."""
     text = head.metadata.get("lora_adapter_metadata")
     beside = head.path.parent / "adapter_config.json"
@@ -151,7 +152,7 @@ def alpha_config(head: header.Header) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _format(head: header.Header, downs: Mapping[str, str]) -> str:
+def _format(head: safetensors_header.Header, downs: Mapping[str, str]) -> str:
     for name, mark in _OTHER.items():
         if any(re.search(mark, key) for key in head.shapes):
             raise BrokenLora(
@@ -187,7 +188,9 @@ def _base(
     return Base(family or lora_metadata.written_base(meta))
 
 
-def _alphas(head: header.Header, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, ...]:
+def _alphas(
+    head: safetensors_header.Header, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[float, ...]:
     """Every alpha of the file, a missing one or 0 being the rank."""
     names = {m: f"{m}.alpha" for m in shapes if f"{m}.alpha" in head.shapes}
     values = head.scalars(list(names.values()))

@@ -68,9 +68,9 @@ CATALOG: dict[str, Entry] = _shipped()
 
 def catalogue() -> dict[str, Entry]:
     """All names: those of this package, then the user's own."""
-    from . import own
+    from . import user_names
 
-    return {**own.read(), **CATALOG}
+    return {**user_names.read(), **CATALOG}
 
 
 def find(ref: str | os.PathLike[str]) -> Entry | None:

@@ -1,0 +1,1 @@
+"""The catalogue of models by name: shipped entries and the user's own."""

@@ -1,0 +1,1 @@
+"""Tells what kind of model a file or folder holds."""

@@ -1,0 +1,1 @@
+"""LoRA files: reading, metadata, search by name."""
