@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from .pipeline.models import build_stages as build_stages
     from .pipeline.run import run_shots as run_shots
     from .stages.classes import ClassSpec as ClassSpec
-    from .stages.condition import Canny as Canny
     from .stages.detect import Detector as Detector
+    from .stages.diffusion.control_maps import Canny as Canny
     from .stages.generate import Generator as Generator
-    from .stages.masker import Masker as Masker
+    from .stages.mask import Masker as Masker
     from .stages.rerender import Rerenderer as Rerenderer
     from .stages.segment import Segmenter as Segmenter
     from .stages.shot import Detection as Detection

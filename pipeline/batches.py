@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..stages import side_by_side
+from ..stages.accel import cpu_parallel
 from .summary import Summary
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def each(
 def parts(batches: Iterable[list[Try]], at_once: int) -> Iterator[Part]:
     """Each batch, cut evenly for `at_once` threads."""
     for batch in batches:
-        cut = side_by_side.cut(batch, len(batch), at_once)
+        cut = cpu_parallel.cut(batch, len(batch), at_once)
         for tries in cut:
             yield Part(tries, last=tries is cut[-1], alone=at_once > 1 and len(batch) == 1)
 

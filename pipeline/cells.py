@@ -121,7 +121,7 @@ class Cells:
         import yaml
 
         from ..configs.schema import SettingsError, check, merge
-        from ..stages import samplers
+        from ..stages.diffusion import samplers
 
         own: dict[str, Any] = {}
         for name in OWN:

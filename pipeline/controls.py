@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..configs.schema import Settings
     from ..configs.sections import ControlSettings
-    from ..stages.condition import Control
+    from ..stages.diffusion.control_maps import Control
 
 ANNOTATORS = {
     "depth": "depth-anything/Depth-Anything-V2-Small-hf",
@@ -52,7 +52,7 @@ def check_modes(inpaint: Any, settings: Settings) -> None:
 
 def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
     """A `Controlled` for each ControlNet of the settings, in their order."""
-    from ..stages.inpaint import Controlled
+    from ..stages.diffusion.inpaint import Controlled
 
     return [
         Controlled(
@@ -69,18 +69,18 @@ def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
 def control(settings: ControlSettings, *, device: str = "cpu") -> Control:
     """What makes the maps of one ControlNet; loads its model, where it has one."""
     from ..checkpoints import annotators
-    from ..stages import condition
+    from ..stages.diffusion import control_maps
 
     kind = settings.kind
     if kind == "canny":
-        return condition.Canny(settings.low, settings.high)
+        return control_maps.Canny(settings.low, settings.high)
     if kind == "tile":
-        return condition.Tile()
+        return control_maps.Tile()
     if kind == "inpaint":
-        return condition.Inpaint()
+        return control_maps.Inpaint()
     ref = settings.annotator or ANNOTATORS[kind]
     if kind == "depth":
-        return condition.Depth(*annotators.load_depth(ref, device=device))
+        return control_maps.Depth(*annotators.load_depth(ref, device=device))
     if kind == "seg":
-        return condition.Segmentation(*annotators.load_semantic(ref, device=device))
-    return condition.Annotator(annotators.load_annotator(kind, ref, device=device))
+        return control_maps.Segmentation(*annotators.load_semantic(ref, device=device))
+    return control_maps.Annotator(annotators.load_annotator(kind, ref, device=device))

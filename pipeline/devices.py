@@ -72,8 +72,8 @@ def _there(device: str) -> str:
 def at_once(settings: Settings, device: str) -> int:
     """Parts of a batch that may go through stage 2 at the same time: on a CPU one a core, if there
     is memory for two."""
-    from ..stages import side_by_side
+    from ..stages.accel import cpu_parallel
 
     sizes = (settings.run, settings.detect, settings.segment)
     least = min(section.batch_size for section in sizes)
-    return 1 if settings.run.low_memory else min(least, side_by_side.workers(device, least))
+    return 1 if settings.run.low_memory else min(least, cpu_parallel.workers(device, least))

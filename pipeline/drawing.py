@@ -41,9 +41,9 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
             pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
         )
     if settings.run.torch_compile:
-        from ..stages import compiled
+        from ..stages.accel import compile
 
-        compiled.blocks(pipe.unet)
+        compile.blocks(pipe.unet)
     return pipe
 
 
@@ -53,7 +53,7 @@ def generator(
     """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for. `loaded`: that
     refiner's pipeline, where it is there already."""
     from ..checkpoints import load
-    from ..stages.passes import Refiner
+    from ..stages.diffusion.passes import Refiner
 
     r = settings.refiner
     refiner = None
@@ -77,8 +77,8 @@ def again(generator: Any, settings: Settings) -> Any:
 
 
 def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
+    from ..stages.diffusion.passes import Hires
     from ..stages.generate import Generator
-    from ..stages.passes import Hires
     from . import loras, pictures
 
     g = settings.generate

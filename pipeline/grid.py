@@ -101,7 +101,7 @@ class Plan:
 
     def label(self, row: Mapping[str, Any]) -> str:
         """What is special about a row: the values of the axes that vary, a line each."""
-        from ..stages.prompt import parse
+        from ..stages.prompts.lora_tags import parse
 
         shown = {"seed": lambda v: f"seed {v}", "prompt": lambda v: parse(v)[0]}
         return "\n".join(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.identify import base_family
 from ..checkpoints.lora import search as lora_search
-from ..stages import prompt, variants
+from ..stages.prompts import dynamic_prompts, lora_tags
 from . import wildcards
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
     own = [c.prompt or "" for c in settings.classes.values()]
     templates = (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts)
     known = wildcards.of(settings)
-    return list(dict.fromkeys(variants.draw(text, 0, known).text for text in templates))
+    return list(dict.fromkeys(dynamic_prompts.draw(text, 0, known).text for text in templates))
 
 
 def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
@@ -46,7 +46,7 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
     found = {}
     model = settings.generate.model
     for text in texts(settings, prompts):
-        for tag in prompt.parse(text)[1]:
+        for tag in lora_tags.parse(text)[1]:
             if tag.name not in found:
                 file = lora_search.read(lora_search.find(tag.name, places))
                 base = base_family.of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
@@ -89,7 +89,7 @@ def missing_triggers(
 ) -> list[str]:
     """A line for each LoRA whose trigger word stands in no prompt that names it."""
     out = []
-    whole = [prompt.parse(text) for text in texts(settings, prompts)]
+    whole = [lora_tags.parse(text) for text in texts(settings, prompts)]
     for name, file in files.items():
         if file.trigger is None:
             continue

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from .run import Stages
 
 if TYPE_CHECKING:
+    from ..stages.accel.offload import Turns
     from ..stages.shot import Shot
-    from ..stages.turns import Turns
 
 Tell = Callable[[str], None]
 Load = Callable[[Collection[str], Tell], Stages]
@@ -130,7 +130,7 @@ def late(load: Load, needs: Collection[str], tell: Tell) -> Stages:
 
 def give_back() -> None:
     """Let the system have what the models that went took."""
-    from ..stages import memory
+    from ..stages.accel import memory
 
     memory.give_back()
     if sys.platform == "linux":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..stages.memory import keep_freed, loading
+from ..stages.accel.memory import keep_freed, loading
 from . import classes, drawing, hosted, loras, wildcards
 from .devices import at_once, device_and_dtype, has_own_memory, loading_place
 from .quiet import hush
@@ -36,7 +36,7 @@ def build_stages(
     With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
     false, in a CPU's memory. Without it this process keeps the memory that it frees on a CPU.
     """
-    from ..stages.turns import Turns
+    from ..stages.accel.offload import Turns
     from . import low_memory
 
     device, _ = device_and_dtype(settings)
@@ -133,7 +133,7 @@ def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
 
 def _masker(settings: Settings) -> Any:
     """The choice of masks; None where every option of it is the default."""
-    from ..stages.masker import Masker
+    from ..stages.mask import Masker
 
     m = settings.mask
     return None if m.is_default else Masker(**m.model_dump())
@@ -142,7 +142,7 @@ def _masker(settings: Settings) -> Any:
 def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tuple[Any, Any]:
     """(model, processor); (None, None) where a loaded detector masks what it finds."""
     from ..checkpoints import load
-    from ..stages.detectors import gives_masks
+    from ..stages.detection.backends import gives_masks
 
     if detector is not None and gives_masks(detector.model):
         return None, None
@@ -154,7 +154,7 @@ def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tu
 def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
     """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, and for a LoRA that
     does not fit, before anything is loaded, in the prompts of the settings and in these."""
-    from ..stages import samplers
+    from ..stages.diffusion import samplers
 
     wildcards.check(settings)
     for name in (settings.generate.sampler, settings.rerender.sampler):
@@ -179,9 +179,9 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
         allow_pickle=settings.run.allow_pickle,
     )
     if settings.run.torch_compile:
-        from ..stages import compiled
+        from ..stages.accel import compile
 
-        compiled.blocks(inpaint.unet, inpaint.controlnet)
+        compile.blocks(inpaint.unet, inpaint.controlnet)
     return inpaint
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..configs.schema import merge
-from ..stages.prompt import parse
+from ..stages.prompts.lora_tags import parse
 from .rows import nested
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..stages import attention, chunks, lora, variants
-from ..stages.prompt import LoraTag, parse
+from ..stages.diffusion import lora_adapters
+from ..stages.prompts import dynamic_prompts, emphasis, token_chunks
+from ..stages.prompts.lora_tags import LoraTag, parse
 from . import wildcards
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Reading:
     seed: int
     picks: tuple[tuple[str, str], ...]
     loras: tuple[LoraTag, ...]
-    pieces: tuple[attention.Piece, ...]
+    pieces: tuple[emphasis.Piece, ...]
     chunks: tuple[tuple[Run, ...], ...] | None
     room: int
     notes: tuple[str, ...]
@@ -49,7 +50,7 @@ class Reading:
                 {"name": t.name, "unet": t.unet, "text_encoder": t.text_encoder} for t in self.loras
             ],
             "pieces": [
-                {"text": p.text, "weight": None if p is attention.BREAK else p.weight}
+                {"text": p.text, "weight": None if p is emphasis.BREAK else p.weight}
                 for p in self.pieces
             ],
             "chunks": None if self.chunks is None else [_chunk(runs) for runs in self.chunks],
@@ -70,28 +71,28 @@ def read(
     template: str,
     seed: int,
     *,
-    known: variants.Wildcards,
+    known: dynamic_prompts.Wildcards,
     tokenizer: Any = None,
     lora_dirs: Sequence[str] = (),
 ) -> Reading:
     """A template, drawn with a shot's own seed. Raises ValueError for one that cannot be drawn."""
-    drawn = variants.draw(template, seed, known)
+    drawn = dynamic_prompts.draw(template, seed, known)
     text, tags = parse(drawn.text)
-    notes = attention.notes(text)
+    notes = emphasis.notes(text)
     for tag in tags:
         try:
-            lora.find(tag.name, lora_dirs)
-        except lora.LoraNotFound as error:
+            lora_adapters.find(tag.name, lora_dirs)
+        except lora_adapters.LoraNotFound as error:
             notes.append(str(error))
-    pieces = attention.parse(text)
+    pieces = emphasis.parse(text)
     for piece in pieces:
-        if piece is not attention.BREAK and not 0 <= piece.weight <= 2:
+        if piece is not emphasis.BREAK and not 0 <= piece.weight <= 2:
             notes.append(f"{piece.text.strip()!r} weighs {piece.weight:.4g}: 0 to 2 is usual")
     runs = None
     if tokenizer is not None:
-        split = chunks.split(text, tokenizer)
+        split = token_chunks.split(text, tokenizer)
         runs = tuple(_runs(chunk, tokenizer) for chunk in split)
-        notes += _lengths(split, chunks.room(tokenizer), breaks=attention.BREAK in pieces)
+        notes += _lengths(split, token_chunks.room(tokenizer), breaks=emphasis.BREAK in pieces)
     return Reading(
         prompt=drawn.text,
         seed=seed,
@@ -99,12 +100,12 @@ def read(
         loras=tags,
         pieces=tuple(pieces),
         chunks=runs,
-        room=chunks.room(tokenizer) if tokenizer is not None else 0,
+        room=token_chunks.room(tokenizer) if tokenizer is not None else 0,
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _runs(chunk: chunks.Chunk, tokenizer: Any) -> tuple[Run, ...]:
+def _runs(chunk: token_chunks.Chunk, tokenizer: Any) -> tuple[Run, ...]:
     runs: list[Run] = []
     for token, weight in zip(chunk.ids, chunk.weights, strict=True):
         word = tokenizer.decode([token]).strip()
@@ -115,7 +116,7 @@ def _runs(chunk: chunks.Chunk, tokenizer: Any) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def _lengths(split: Sequence[chunks.Chunk], room: int, *, breaks: bool) -> list[str]:
+def _lengths(split: Sequence[token_chunks.Chunk], room: int, *, breaks: bool) -> list[str]:
     total, said = sum(len(chunk.ids) for chunk in split), []
     if len(split) > 1 and not breaks:
         said.append(
@@ -132,5 +133,5 @@ def notes(settings: Settings, prompts: Collection[str]) -> list[str]:
     own = [r.prompt or "", g.negative_prompt, r.negative_prompt]
     own += [c.prompt or "" for c in settings.classes.values()]
     known = wildcards.of(settings)
-    texts = [*prompts, *(variants.draw(text, 0, known).text for text in own)]
-    return list(dict.fromkeys(note for text in texts for note in attention.notes(text)))
+    texts = [*prompts, *(dynamic_prompts.draw(text, 0, known).text for text in own)]
+    return list(dict.fromkeys(note for text in texts for note in emphasis.notes(text)))

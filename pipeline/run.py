@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..stages import side_by_side
+from ..stages.accel import cpu_parallel
 from . import batches
 from .batches import MOST_PIXELS, Part, Try, bare, pixels
 from .meter import Meter
@@ -136,7 +136,7 @@ def _found(
         return part if part.alone else _before(part, stages, meter)
 
     parts, batch = batches.parts(begun, stages.at_once), list[Try]()
-    with closing(side_by_side.stream(before, parts, stages.at_once)) as done:
+    with closing(cpu_parallel.stream(before, parts, stages.at_once)) as done:
         for part in done:
             if part.alone:
                 part = _before(part, stages, meter)

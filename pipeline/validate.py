@@ -27,7 +27,7 @@ def problems(preset: str) -> list[str]:
 
 def _samplers(values: dict[str, Any]) -> list[str]:
     """Read before the values are checked, so that they are told with what else is wrong."""
-    from ..stages import samplers
+    from ..stages.diffusion import samplers
 
     out = []
     for section in ("generate", "rerender"):
@@ -39,15 +39,16 @@ def _samplers(values: dict[str, Any]) -> list[str]:
 
 
 def _words(settings: Any) -> list[str]:
-    from ..stages import lora, prompt
+    from ..stages.diffusion import lora_adapters
+    from ..stages.prompts import lora_tags
     from . import drawing
     from .loras import folders as lora_folders
 
     def tags() -> None:
         own = [c.prompt or "" for c in settings.classes.values()]
         for text in (settings.generate.prompt, settings.rerender.prompt or "", *own):
-            for tag in prompt.parse(text)[1]:
-                lora.find(tag.name, lora_folders(settings))
+            for tag in lora_tags.parse(text)[1]:
+                lora_adapters.find(tag.name, lora_folders(settings))
 
     return [said for said in (_said(tags), _said(drawing.check, settings)) if said]
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..stages import variants
+from ..stages.prompts import dynamic_prompts
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
@@ -95,7 +95,7 @@ def check(settings: Settings) -> None:
     texts = [g.prompt, g.negative_prompt, r.prompt or "", r.negative_prompt]
     texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
     for text in texts:
-        variants.check(text, wildcards)
+        dynamic_prompts.check(text, wildcards)
 
 
 def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
@@ -107,26 +107,26 @@ def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, s
     try:
         known = of(settings)
         for text in texts:
-            variants.check(text, known)
+            dynamic_prompts.check(text, known)
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return {}
     return {f"wildcard:{name}": known.fingerprint(name) for name in sorted(known.asked)}
 
 
-def drawn(shots: Sequence[Shot], wildcards: variants.Wildcards) -> list[Shot]:
+def drawn(shots: Sequence[Shot], wildcards: dynamic_prompts.Wildcards) -> list[Shot]:
     """The shots with the choices of prompt, negative prompt and edit made, each by its own seed."""
     out = []
     for shot in shots:
         source: Any = shot.source
         if hasattr(source, "prompt"):
-            text = variants.draw(source.prompt, shot.seed, wildcards).text
+            text = dynamic_prompts.draw(source.prompt, shot.seed, wildcards).text
             source = replace(
                 source,
                 prompt=text.replace("{class}", shot.classes[0]) if shot.classes else text,
-                negative_prompt=variants.draw(
+                negative_prompt=dynamic_prompts.draw(
                     source.negative_prompt, f"{shot.seed}/negative", wildcards
                 ).text,
             )
-        edit = variants.draw(shot.edit, f"{shot.seed}/edit", wildcards).text
+        edit = dynamic_prompts.draw(shot.edit, f"{shot.seed}/edit", wildcards).text
         out.append(replace(shot, source=source, edit=edit))
     return out

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, deformable, detectors, fusion, second_look, side_by_side, turns, unpadded
+from . import batching
+from .accel import cpu_parallel, offload
+from .accel.grounding_dino import deformable_attention, padding, text_fusion
 from .classes import ClassSpec, specs_of
-from .detectors import Answer
+from .detection import backends, close_ups
+from .detection.backends import Answer
 from .shot import Detection, Shot, Skip
 
 NARROWEST = 100
@@ -44,14 +47,14 @@ class Detector:
         second_look: Sequence[float] = (),
         batch_size: int = 8,
     ) -> None:
-        deformable.hasten(model)
-        unpadded.hasten(model)
-        fusion.hasten(model)
-        detectors.look_once(model)
+        deformable_attention.hasten(model)
+        padding.hasten(model)
+        text_fusion.hasten(model)
+        backends.look_once(model)
         self.model, self.processor = model, processor
         self.classes = dict(classes or {})
         self.box_threshold = box_threshold
-        self.text_threshold = text_threshold if detectors.scores_words(model) else 0.0
+        self.text_threshold = text_threshold if backends.scores_words(model) else 0.0
         self.nms_iou, self.cross_class_iou = nms_iou, cross_class_iou
         self.second_look = tuple(second_look)
         self.batch_size = batch_size
@@ -59,11 +62,11 @@ class Detector:
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get their `detections`, or are skipped as `no_detection`, `rejected` or, where
         one side is over 100 times the other, `too_narrow`."""
-        return batch.apply(shots, self._find, where="detect", key=_key, stage=self)
+        return batching.apply(shots, self._find, where="detect", key=_key, stage=self)
 
     def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get each box that some threshold could pass (see `passing`); no skips."""
-        return batch.apply(shots, self._all, where="detect", key=_key, stage=self)
+        return batching.apply(shots, self._all, where="detect", key=_key, stage=self)
 
     def passing(self, found: Sequence[Detection], least: Mapping[str, float]) -> set[str]:
         """The classes with a box left where each class's scores must be above its `least`, 0..1.
@@ -116,22 +119,22 @@ class Detector:
         phrases = dict.fromkeys(p for s in specs for p in (*s.queries, *s.reject))
 
         def answers(part: list[Any]) -> list[dict[str, Answer]]:
-            return detectors.ask_all(self.model, self.processor, part, list(phrases))
+            return backends.ask_all(self.model, self.processor, part, list(phrases))
 
-        turns.wake(self.model)
-        workers = side_by_side.workers(self.model.device, self.batch_size)
-        parts = side_by_side.cut(images, self.batch_size, workers)
-        first = [one for found in side_by_side.each(answers, parts, workers) for one in found]
+        offload.wake(self.model)
+        workers = cpu_parallel.workers(self.model.device, self.batch_size)
+        parts = cpu_parallel.cut(images, self.batch_size, workers)
+        first = [one for found in cpu_parallel.each(answers, parts, workers) for one in found]
         return self._again(images, first, workers) if self.second_look else first
 
     def _again(
         self, images: Sequence[Any], first: list[dict[str, Answer]], workers: int
     ) -> list[dict[str, Answer]]:
-        views = second_look.views(first)
+        views = close_ups.views(first)
         close = [
             c
             for view in views
-            for c in second_look.close_ups(images[view.picture], view, self.second_look)
+            for c in close_ups.close_ups(images[view.picture], view, self.second_look)
         ]
         groups: dict[Any, list[int]] = {}
         for k, one in enumerate(close):
@@ -139,18 +142,18 @@ class Detector:
 
         def answers(part: list[int]) -> list[Answer]:
             shown, phrase = [close[k].image for k in part], close[part[0]].view.phrase
-            return detectors.ask(self.model, self.processor, shown, phrase)
+            return backends.ask(self.model, self.processor, shown, phrase)
 
-        cuts = [side_by_side.cut(of, self.batch_size, workers) for of in groups.values()]
+        cuts = [cpu_parallel.cut(of, self.batch_size, workers) for of in groups.values()]
         parts = [part for cut in cuts for part in cut]
         said: dict[int, Answer] = {}
-        for part, found in zip(parts, side_by_side.each(answers, parts, workers), strict=True):
+        for part, found in zip(parts, cpu_parallel.each(answers, parts, workers), strict=True):
             said |= zip(part, found, strict=True)
         each, looks = len(self.second_look), []
         for k, view in enumerate(views):
             of = range(k * each, (k + 1) * each)
-            looks.append((view, *second_look.look(view, [(close[i], said[i]) for i in of])))
-        return second_look.taken_in(first, looks)
+            looks.append((view, *close_ups.look(view, [(close[i], said[i]) for i in of])))
+        return close_ups.taken_in(first, looks)
 
     def _pick(
         self,

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, embed, lora
-from .decode import Decoded, NotANumber, decode
-from .passes import Hires, Passes, Refiner
-from .prompt import parse
+from . import batching
+from .diffusion import lora_adapters
+from .diffusion.decode import Decoded, NotANumber, decode
+from .diffusion.passes import Hires, Passes, Refiner
+from .prompts import embeddings
+from .prompts.lora_tags import parse
 from .shot import Prompted, Shot, Skip
 
 FLAGGED = Skip("flagged", "the safety checker flagged the picture; try another seed")
@@ -76,7 +78,7 @@ class Generator:
         drawn = [s if isinstance(s.source, Prompted) and s.image is None else None for s in shots]
         waiting = [s for s in drawn if s is not None]
         done = iter(
-            batch.apply(
+            batching.apply(
                 waiting,
                 self._draw,
                 where="generate",
@@ -89,19 +91,19 @@ class Generator:
     def _group(self, source: Prompted) -> tuple[Any, ...]:
         """What must be equal in one call: a longer neighbour would pad, and change, the picture."""
         text, tags = parse(source.prompt)
-        return tags, embed.count(self.pipe, text, source.negative_prompt)
+        return tags, embeddings.count(self.pipe, text, source.negative_prompt)
 
     def _draw(self, shots: list[Shot]) -> list[Shot]:
         import torch
 
         sources = [s.source for s in shots if isinstance(s.source, Prompted)]
         parsed = [parse(s.prompt) for s in sources]
-        lora.attach(self.pipe, parsed[0][1], self.lora_dirs, fuse=self.fuse_loras)
+        lora_adapters.attach(self.pipe, parsed[0][1], self.lora_dirs, fuse=self.fuse_loras)
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
 
         def words(pipe: Any) -> dict[str, Any]:
             texts, negatives = [text for text, _ in parsed], [s.negative_prompt for s in sources]
-            return embed.encode(pipe, texts, negatives, clip_skip=self.clip_skip)
+            return embeddings.encode(pipe, texts, negatives, clip_skip=self.clip_skip)
 
         with torch.inference_mode():
             drawn = decode(self.pipe, self.passes(words, noise))

@@ -14,14 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, composite, crops, embed, lora, side_by_side
-from .decode import Decoded
-from .inpaint import Controlled, Inpainter
-from .judged import ended, measured
-from .prompt import parse
+from . import batching
+from .accel import cpu_parallel
+from .diffusion import lora_adapters
+from .diffusion.decode import Decoded
+from .diffusion.inpaint import Controlled, Inpainter
+from .prompts import embeddings
+from .prompts.dynamic_prompts import Wildcards
+from .prompts.instance_prompts import Wording
+from .prompts.lora_tags import parse
+from .regions import composite, windows
+from .regions.metrics import ended, measured
 from .shot import Shot, Skip
-from .variants import Wildcards
-from .wording import Wording
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class _Job:
     """One window of one shot."""
 
     shot: int
-    window: crops.Window
+    window: windows.Window
     turn: int
     prompt: str
     negative: str
@@ -126,7 +130,7 @@ class Rerenderer:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
-        return batch.apply(shots, self._render, where="rerender", stage=self)
+        return batching.apply(shots, self._render, where="rerender", stage=self)
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 1.0)
@@ -187,15 +191,15 @@ class Rerenderer:
             prompt = self.wording.prompt(shot, found, k)
             if found.mask is None or prompt is None:
                 continue
-            window = crops.window(found.mask, **self.framing)
+            window = windows.window(found.mask, **self.framing)
             if window is not None:
                 strength = self.strength if found.strength is None else found.strength
                 negative = self.wording.negative(shot.seed + k)
-                chunks = embed.count(self.pipe, parse(prompt)[0], negative)
+                chunks = embeddings.count(self.pipe, parse(prompt)[0], negative)
                 asked.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, chunks, strength)
                 )
-        turns = crops.turns([job.window for job in asked])
+        turns = windows.turns([job.window for job in asked])
         return [replace(job, turn=turn) for job, turn in zip(asked, turns, strict=True)]
 
     def _drawn(self, jobs: list[_Job], shots: list[Shot], share: float) -> Iterator[_Drawn]:
@@ -204,11 +208,13 @@ class Rerenderer:
         for job in jobs:
             groups.setdefault(job.group, []).append(job)
         for group in groups.values():
-            lora.attach(self.pipe, parse(group[0].prompt)[1], self.lora_dirs, fuse=self.fuse_loras)
+            lora_adapters.attach(
+                self.pipe, parse(group[0].prompt)[1], self.lora_dirs, fuse=self.fuse_loras
+            )
             workers = self._workers()
-            parts = side_by_side.cut(group, self.batch_size, workers)
+            parts = cpu_parallel.cut(group, self.batch_size, workers)
             with self.inpainter.ready():
-                yield from side_by_side.each(
+                yield from cpu_parallel.each(
                     lambda part: self._call(part, shots, share), parts, workers
                 )
 
@@ -217,7 +223,7 @@ class Rerenderer:
 
         if self.pipe.vae.dtype != torch.float32:  # one that is changed to decode is no one else's
             return 1
-        return side_by_side.workers(self.pipe._execution_device, self.batch_size)
+        return cpu_parallel.workers(self.pipe._execution_device, self.batch_size)
 
     def _call(self, jobs: list[_Job], shots: list[Shot], share: float) -> _Drawn:
         """One call of the pipeline. The windows of a turn share no pixel that is drawn, so that
@@ -237,7 +243,7 @@ class Rerenderer:
         return jobs, drawn, shown
 
     @staticmethod
-    def _paste(shot: Shot, window: crops.Window, patch: np.ndarray) -> None:
+    def _paste(shot: Shot, window: windows.Window, patch: np.ndarray) -> None:
         """Blend a drawn window into the shot's own result and blend arrays."""
         place = window.rows_columns
         result = _result(shot)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, side_by_side, turns
-from .composite import square_box
+from . import batching
+from .accel import cpu_parallel, offload
+from .regions.composite import square_box
 from .shot import Box, Shot, Skip
 
 
@@ -52,7 +53,7 @@ class Segmenter:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Detections of open shots get their masks, bool (H, W)."""
-        return batch.apply(
+        return batching.apply(
             shots,
             self._mask,
             where="segment",
@@ -62,12 +63,12 @@ class Segmenter:
 
     def _mask(self, shots: list[Shot]) -> list[Shot]:
         views = [v for k, s in enumerate(shots) for v in self._views(k, s)]
-        turns.wake(self.model)
+        offload.wake(self.model)
         found: list[list[tuple[np.ndarray, float]]] = [[] for _ in shots]
-        workers = side_by_side.workers(self._device, self.batch_size)
-        parts = side_by_side.cut(views, self.batch_size, workers)
+        workers = cpu_parallel.workers(self._device, self.batch_size)
+        parts = cpu_parallel.cut(views, self.batch_size, workers)
         for part, answers in zip(
-            parts, side_by_side.each(self._predict, parts, workers), strict=True
+            parts, cpu_parallel.each(self._predict, parts, workers), strict=True
         ):
             for view, masks in zip(part, answers, strict=True):
                 found[view.shot] += [(_placed(m, view, shots[view.shot]), q) for m, q in masks]

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, turns
+from . import batching
+from .accel import offload
 from .classes import ClassSpec, competitors, specs_of
-from .composite import square_box
+from .regions.composite import square_box
 from .shot import Detection, Shot, Skip
 
 TEMPLATE = "a photo of a {}"
@@ -47,7 +48,9 @@ class Verifier:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots' detections get their `verify_score`, or the shot is `not_verified`."""
-        return batch.apply(shots, self._check, where="verify", key=lambda s: s.classes, stage=self)
+        return batching.apply(
+            shots, self._check, where="verify", key=lambda s: s.classes, stage=self
+        )
 
     def _check(self, shots: list[Shot]) -> list[Shot]:
         asked = specs_of(shots[0].classes, self.classes)
@@ -82,7 +85,7 @@ class Verifier:
         import torch
 
         rows = []
-        turns.wake(self.model)
+        offload.wake(self.model)
         for start in range(0, len(crops), self.batch_size):
             inputs = self.processor(
                 text=texts,

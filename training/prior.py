@@ -29,7 +29,7 @@ def fill(settings: TrainSettings, device: Any, progress: Callable[[int, int], No
     import torch
 
     from ..checkpoints.load import load_text_to_image
-    from ..stages.samplers import scheduler
+    from ..stages.diffusion.samplers import scheduler
 
     pipe = load_text_to_image(s.model, device=str(device), allow_pickle=s.allow_pickle)
     pipe.scheduler = scheduler("DPM++ 2M", pipe.scheduler.config)

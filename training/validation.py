@@ -56,7 +56,7 @@ def draw(
     """A picture a prompt and weight, from the same noise at every epoch."""
     import torch
 
-    from ..stages.samplers import scheduler
+    from ..stages.diffusion.samplers import scheduler
 
     s, pipe = settings, models.pipe
     own = pipe.scheduler

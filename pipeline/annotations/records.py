@@ -174,7 +174,7 @@ def caption(line: Mapping[str, Any], edits: Mapping[str, str] | None = None) -> 
     The edit, the run's or the class's own, is part of it where stage 3 has painted it.
     """
     from ...stages.classes import MERGED, SCENE
-    from ...stages.prompt import expand, parse
+    from ...stages.prompts.lora_tags import expand, parse
 
     labels = list(dict.fromkeys(d["label"] for d in line["detections"]))
     products = [name for name in labels if name not in (MERGED, SCENE)] or list(line["classes"])

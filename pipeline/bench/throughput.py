@@ -149,7 +149,7 @@ def _asked(
 
 def _prompt(settings: Settings) -> str:
     """The prompt of both, without LoRA tags: the baseline has no LoRA."""
-    from ...stages.prompt import parse
+    from ...stages.prompts.lora_tags import parse
 
     return parse(settings.rerender.prompt or settings.generate.prompt)[0]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...stages.memory import loaded, loading
+from ...stages.accel.memory import loaded, loading
 from . import files, show
 from .request import Job, opened
 from .stopping import Stopper, go_on_with

@@ -84,7 +84,7 @@ def _with_classes(
 
 def _check_words(rows: Sequence[Row], settings: Settings, problems: list[tuple[int, str]]) -> None:
     """Adds to `problems` the LoRAs, choices and wildcards that are not there."""
-    from ...stages import variants
+    from ...stages.prompts import dynamic_prompts
     from .. import wildcards
     from ..models import check_words
 
@@ -97,7 +97,7 @@ def _check_words(rows: Sequence[Row], settings: Settings, problems: list[tuple[i
             if words and words not in said:
                 said[words] = ""
                 try:
-                    variants.check(words, known)
+                    dynamic_prompts.check(words, known)
                     if words == text and "<" in words:
                         check_words(settings, [words])
                 except ValueError as error:

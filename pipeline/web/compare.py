@@ -10,7 +10,7 @@ import gradio as gr
 
 from ...checkpoints import atomic_files as files
 from ...configs.schema import load_settings, presets
-from ...stages.samplers import NAMES
+from ...stages.diffusion.samplers import NAMES
 from .. import grid_cells as cells
 from ..grid import AXES, GridError
 from . import grids, panels, sheets, shelf, verdicts, wording

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ...configs.schema import load_settings, presets
-from ...stages.samplers import NAMES
+from ...stages.diffusion.samplers import NAMES
 from . import gallery, orders, panels, runs, shelf, slider, wording
 from .jobs import Desk, Job
 from .orders import Order

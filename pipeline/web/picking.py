@@ -182,7 +182,7 @@ def _selected(found: Path, out: Path, line: dict[str, Any], choice: Choice) -> d
 
 def _bounded(detection: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     """The detection with the box round its mask, where that has changed."""
-    from ...stages.masks import bounds
+    from ...stages.regions.mask_ops import bounds
 
     return {**detection, "box_xyxy": list(bounds(mask) or detection["box_xyxy"])}
 

@@ -47,7 +47,7 @@ def dirs_for(root: Path, wanted: Iterable[str], preset: str) -> tuple[str, ...]:
 def with_folders(root: Path, order: Order) -> Order:
     """The order, with the folder of the LoRAs trained here where its prompt names one of them."""
     from ...configs.schema import load_settings
-    from ...stages.prompt import PromptError, parse
+    from ...stages.prompts.lora_tags import PromptError, parse
 
     try:
         wanted = [tag.name for tag in parse(order.prompt or "")[1]]

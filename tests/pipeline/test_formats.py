@@ -17,7 +17,7 @@ from visuals.configs.schema import load_settings
 from visuals.pipeline import encode, filing, inputs, parameters, pictures
 from visuals.pipeline.manifest import RunFolder
 from visuals.pipeline.run import Stages, run_shots
-from visuals.stages import composite
+from visuals.stages.regions import composite
 from visuals.stages.shot import FileInput, Prompted, Shot
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

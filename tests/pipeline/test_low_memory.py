@@ -19,8 +19,8 @@ from visuals.pipeline import low_memory, pictures
 from visuals.pipeline.cli import main
 from visuals.pipeline.models import build_stages
 from visuals.pipeline.run import Stages, run_shots
+from visuals.stages.accel.offload import Turns
 from visuals.stages.shot import Prompted, Shot
-from visuals.stages.turns import Turns
 
 ALL = ("generate", "detect", "segment", "rerender")
 QUICK = {

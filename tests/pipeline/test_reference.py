@@ -27,7 +27,7 @@ def test_the_reference_changed_the_scene_and_ours_keeps_it(tmp_path: Path) -> No
     from visuals.checkpoints import load
     from visuals.configs.schema import load_settings
     from visuals.pipeline import models
-    from visuals.stages import composite
+    from visuals.stages.regions import composite
     from visuals.stages.shot import Detection, FileInput, Shot
 
     source = pictures.read(CAR / "car.png").rgb

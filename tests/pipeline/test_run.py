@@ -11,7 +11,7 @@ import pytest
 from stand_ins import STAGES, draw, find, prompted
 
 from visuals.pipeline.run import Stages, Summary, fitted, run_shots, shot_seed
-from visuals.stages import batch
+from visuals.stages import batching
 from visuals.stages.shot import Shot
 
 
@@ -182,7 +182,7 @@ def test_a_batch_that_is_too_large_is_told_once() -> None:
         batch_size = 8
 
         def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-            return batch.apply(shots, self.work, where="detect", stage=self)
+            return batching.apply(shots, self.work, where="detect", stage=self)
 
         def work(self, shots: list[Shot]) -> list[Shot]:
             if len(shots) > 2:
@@ -294,7 +294,7 @@ def test_a_batch_too_large_is_told_once_and_counted_with_several_at_once() -> No
                     raise MemoryError
                 return find(part)
 
-            return batch.apply(shots, work, where="detect", stage=self)
+            return batching.apply(shots, work, where="detect", stage=self)
 
     told: list[tuple[str, int]] = []
     summary = Summary()

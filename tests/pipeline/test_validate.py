@@ -14,7 +14,7 @@ from PIL import Image
 from visuals.configs.schema import SettingsError, load_settings, presets
 from visuals.pipeline import controls, drawing
 from visuals.pipeline.cli import main
-from visuals.stages import samplers
+from visuals.stages.diffusion import samplers
 
 
 def visuals(*arguments: str) -> Result:

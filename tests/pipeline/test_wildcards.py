@@ -15,7 +15,7 @@ from visuals.configs.schema import load_settings
 from visuals.pipeline import inputs, reading, wildcards
 from visuals.pipeline.cli import main
 from visuals.pipeline.words import unknown_words
-from visuals.stages.variants import WildcardError
+from visuals.stages.prompts.dynamic_prompts import WildcardError
 
 
 @pytest.fixture

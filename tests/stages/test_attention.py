@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from visuals.stages.attention import BREAK, Piece, notes, parse
+from visuals.stages.prompts.emphasis import BREAK, Piece, notes, parse
 
 UP, DOWN = 1.1, 1 / 1.1
 Expected = list[tuple[str, float] | Piece]

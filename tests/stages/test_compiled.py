@@ -11,7 +11,7 @@ import pytest
 
 from visuals.configs.schema import load_settings
 from visuals.pipeline import models
-from visuals.stages import compiled
+from visuals.stages.accel import compile
 from visuals.stages.shot import Detection, FileInput, Shot
 
 
@@ -44,5 +44,5 @@ def test_without_a_compiler_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(compiled.NoCompiler, match=r"needs a C\+\+ compiler"):
-        compiled.blocks(torch.nn.Linear(2, 2))
+    with pytest.raises(compile.NoCompiler, match=r"needs a C\+\+ compiler"):
+        compile.blocks(torch.nn.Linear(2, 2))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visuals.stages import composite, crops
+from visuals.stages.regions import composite
+from visuals.stages.regions import windows as crops
 
 
 def masks() -> st.SearchStrategy[np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from visuals.stages import condition
+from visuals.stages.diffusion import control_maps
 
 
 def crop(height: int = 48, width: int = 80) -> np.ndarray:
@@ -15,7 +15,7 @@ def crop(height: int = 48, width: int = 80) -> np.ndarray:
 
 
 def test_canny_is_white_on_the_edge_and_black_elsewhere() -> None:
-    (edges,) = condition.Canny(60, 140)([crop()], [np.ones((48, 80), bool)])
+    (edges,) = control_maps.Canny(60, 140)([crop()], [np.ones((48, 80), bool)])
     assert edges.shape == (48, 80, 3) and edges.dtype == np.float32
     assert set(np.unique(edges)) == {0.0, 1.0}
     assert edges[9:12, 25:45].any() and not edges[15:25, 25:45].any()
@@ -24,7 +24,7 @@ def test_canny_is_white_on_the_edge_and_black_elsewhere() -> None:
 def test_inpaint_marks_what_is_drawn_anew() -> None:
     mask = np.zeros((48, 80), bool)
     mask[:20] = True
-    (hint,) = condition.Inpaint()([crop()], [mask])
+    (hint,) = control_maps.Inpaint()([crop()], [mask])
     assert (hint[:20] == -1).all() and hint[20:].min() >= 0 and hint[20:].max() <= 1
 
 
@@ -48,15 +48,15 @@ def test_depth_spreads_to_the_whole_range_at_the_crop_s_size() -> None:
     model = DPTForDepthEstimation(config).eval()
     for parameter in model.head.parameters():
         parameter.data.normal_(0.2, 0.5)
-    control = condition.Depth(model, DPTImageProcessor(size=size))
+    control = control_maps.Depth(model, DPTImageProcessor(size=size))
     for hint in control([crop(), crop()], [np.ones((48, 80), bool)] * 2):
         assert hint.shape == (48, 80, 3)
         assert hint.min() == pytest.approx(0, abs=1e-6) and hint.max() == pytest.approx(1, abs=1e-6)
-    assert (condition.spread(np.full((4, 4), 7.0)) == 0).all()
+    assert (control_maps.spread(np.full((4, 4), 7.0)) == 0).all()
 
 
 @pytest.mark.parametrize("name", ["CannyDetector", "ContentShuffleDetector"])
 def test_an_annotator_s_map_comes_back_to_the_crop_s_size(name: str) -> None:
     aux = pytest.importorskip("controlnet_aux")
-    (hint,) = condition.Annotator(getattr(aux, name)())([crop()], [np.ones((48, 80), bool)])
+    (hint,) = control_maps.Annotator(getattr(aux, name)())([crop()], [np.ones((48, 80), bool)])
     assert hint.shape == (48, 80, 3) and hint.min() >= 0 and hint.max() <= 1

@@ -12,9 +12,9 @@ import torch
 from visuals.checkpoints import load
 from visuals.configs.schema import load_settings
 from visuals.pipeline import models
-from visuals.stages import side_by_side
-from visuals.stages.deep_cache import DeepCache
-from visuals.stages.passes import Hires, Passes
+from visuals.stages.accel import cpu_parallel
+from visuals.stages.accel.deep_cache import DeepCache
+from visuals.stages.diffusion.passes import Hires, Passes
 from visuals.stages.shot import Detection, FileInput, Shot
 
 from .test_economy import asked, calls, cores
@@ -105,7 +105,7 @@ def test_parts_side_by_side_have_caches_of_their_own(mini: Path) -> None:
     with cores(1):
         alone = stage(shots)
     with cores(2):
-        assert side_by_side.workers("cpu", 4) == 2
+        assert cpu_parallel.workers("cpu", 4) == 2
         together = stage(shots)
     for one, other in zip(alone, together, strict=True):
         assert one.result is not None and other.result is not None

@@ -16,10 +16,12 @@ import torch
 from PIL import Image
 
 from visuals.checkpoints import load
-from visuals.stages import detectors, economy, samplers, side_by_side
-from visuals.stages.condition import Canny
+from visuals.stages.accel import controlnet_reuse, cpu_parallel
 from visuals.stages.detect import Detector
-from visuals.stages.inpaint import Controlled
+from visuals.stages.detection import backends
+from visuals.stages.diffusion import samplers
+from visuals.stages.diffusion.control_maps import Canny
+from visuals.stages.diffusion.inpaint import Controlled
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -92,11 +94,11 @@ def test_a_lean_pipeline_draws_what_the_whole_one_draws(inpaint: Any, sampler: s
             whole = inpaint(**asked(3)).images
         words = next(m for n, m in inpaint.unet.named_modules() if n.endswith("attn2"))
         with (
-            economy.steps(inpaint),
+            controlnet_reuse.steps(inpaint),
             calls(inpaint.vae.encoder) as encoded,
             counted(words.to_k) as keys,
         ):
-            lean = economy.lean(inpaint, plan)(**asked(3)).images
+            lean = controlnet_reuse.lean(inpaint, plan)(**asked(3)).images
     assert torch.equal(lean, whole)
     assert len(encoded) == 2, "the picture of each, and no masked one"
     assert len(keys) == 1
@@ -111,11 +113,11 @@ def test_a_hint_is_embedded_once_and_a_controlnet_rests_after_its_end(inpaint: A
         with samplers.using(inpaint, plan):
             whole = inpaint(**asked(5, **options)).images
         with (
-            economy.steps(inpaint),
+            controlnet_reuse.steps(inpaint),
             calls(net.controlnet_cond_embedding.conv_in) as hints,
             calls(net.conv_in) as steps,
         ):
-            lean = economy.lean(inpaint, plan)(**asked(5, **options)).images
+            lean = controlnet_reuse.lean(inpaint, plan)(**asked(5, **options)).images
     assert torch.allclose(lean, whole, atol=1e-5)
     assert len(hints) == 1
     assert len(steps) == 2, "4 steps, 2 of them led"
@@ -125,12 +127,12 @@ def test_a_hint_is_embedded_once_and_a_controlnet_rests_after_its_end(inpaint: A
 def test_a_detector_looks_at_its_pictures_once_and_scores_as_ever(mini: Path) -> None:
     model, processor = load.load_detector("mini/grounding-dino")
     images, phrases = [noise(1, 96), noise(2, 96)], ["mug", "sneaker", "car"]
-    whole = [detectors.ask(model, processor, images, phrase) for phrase in phrases]
-    detectors.look_once(model)
+    whole = [backends.ask(model, processor, images, phrase) for phrase in phrases]
+    backends.look_once(model)
     with calls(model.model.backbone.conv_encoder) as looks:
-        once = detectors.ask_all(model, processor, images, phrases)
+        once = backends.ask_all(model, processor, images, phrases)
         assert len(looks) == 1
-        detectors.ask_all(model, processor, images, phrases)
+        backends.ask_all(model, processor, images, phrases)
         assert len(looks) == 2, "nothing is kept for the next pictures"
     for phrase, answers in zip(phrases, whole, strict=True):
         for k, answer in enumerate(answers):
@@ -174,7 +176,7 @@ def test_parts_at_the_same_time_draw_and_find_what_they_do_one_after_the_other(
     with cores(2):
         both, found = stage(shots(4)), find(bare)
         assert torch.get_num_threads() == 2
-        held = side_by_side.each(lambda part: torch.get_num_threads(), [1, 2], 2)
+        held = cpu_parallel.each(lambda part: torch.get_num_threads(), [1, 2], 2)
     hook.remove()
     assert len(threads) == 2 and held == [1, 1]
     for a, b in zip(alone, both, strict=True):
@@ -197,24 +199,24 @@ def test_a_part_that_fails_is_told_the_others_end_and_the_cores_come_back() -> N
         try:
             for _ in range(10_000):
                 going.set()
-                side_by_side.step()
+                cpu_parallel.step()
                 time.sleep(0.001)
-        except side_by_side.PartDropped:
+        except cpu_parallel.PartDropped:
             dropped.set()
             raise
 
     with cores(2):
         with pytest.raises(MemoryError, match="part 2"):
-            side_by_side.each(work, [2, 1], 2)
+            cpu_parallel.each(work, [2, 1], 2)
         assert dropped.is_set()
         assert torch.get_num_threads() == 2
-    side_by_side.step()  # none to drop: nothing happens
+    cpu_parallel.step()  # none to drop: nothing happens
 
 
 def test_a_batch_is_cut_evenly_and_one_thing_at_a_time_means_one() -> None:
-    assert side_by_side.workers("cpu", 1) == 1
-    assert side_by_side.cut([1, 2, 3, 4, 5], 2, 2) == [[1, 2], [3, 4], [5]]
-    assert side_by_side.cut([], 4, 2) == []
+    assert cpu_parallel.workers("cpu", 1) == 1
+    assert cpu_parallel.cut([1, 2, 3, 4, 5], 2, 2) == [[1, 2], [3, 4], [5]]
+    assert cpu_parallel.cut([], 4, 2) == []
 
 
 def test_a_stream_keeps_its_order_takes_what_it_needs_and_ends_where_it_is_left() -> None:
@@ -233,21 +235,21 @@ def test_a_stream_keeps_its_order_takes_what_it_needs_and_ends_where_it_is_left(
             begun.set()
             try:
                 while True:
-                    side_by_side.step()
+                    cpu_parallel.step()
                     time.sleep(0.001)
-            except side_by_side.PartDropped:
+            except cpu_parallel.PartDropped:
                 ended.set()
                 raise
         return part, torch.get_num_threads()
 
     with cores(2):
-        stream = side_by_side.stream(work, parts(), 2)
+        stream = cpu_parallel.stream(work, parts(), 2)
         assert [next(stream) for _ in range(5)] == [(k, 1) for k in range(5)]
         assert len(taken) <= 8
         next(stream)
         assert begun.wait(10)
         stream.close()
         assert ended.is_set() and len(taken) < 12
-        assert list(side_by_side.stream(lambda part: part, [1, 2], 1)) == [1, 2]
+        assert list(cpu_parallel.stream(lambda part: part, [1, 2], 1)) == [1, 2]
         with pytest.raises(ZeroDivisionError):
-            list(side_by_side.stream(lambda part: 1 // part, [1, 0, 1], 2))
+            list(cpu_parallel.stream(lambda part: 1 // part, [1, 0, 1], 2))

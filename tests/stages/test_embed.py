@@ -11,9 +11,9 @@ import torch
 
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
-from visuals.stages import chunks, embed
+from visuals.stages.diffusion.samplers import scheduler
 from visuals.stages.generate import Generator
-from visuals.stages.samplers import scheduler
+from visuals.stages.prompts import embeddings, token_chunks
 from visuals.stages.shot import Prompted, Shot
 
 PROMPT, NEGATIVE = "ppzmini, red mug, studio photography", "blue car"
@@ -84,7 +84,7 @@ def pipe(request: pytest.FixtureRequest) -> Any:
 
 def encode(pipe: Any, prompt: str, negative: str = "", **options: Any) -> dict[str, torch.Tensor]:
     with torch.inference_mode():
-        return embed.encode(pipe, [prompt], [negative], **options)
+        return embeddings.encode(pipe, [prompt], [negative], **options)
 
 
 def of_diffusers(pipe: Any, prompt: str, negative: str | None, **options: Any) -> list[Any]:
@@ -121,7 +121,9 @@ def test_clip_skip_is_that_of_diffusers_and_of_both_prompts(sd: Any, sdxl: Any) 
     swapped = encode(sdxl, NEGATIVE, PROMPT, clip_skip=1)
     assert torch.equal(mine["negative_prompt_embeds"], swapped["prompt_embeds"])
     # SD 1.5's own breaks with transformers 5 (no text_model): by hand, the last norm on layer n-1.
-    ids = torch.tensor([chunks.padded(chunks.split(PROMPT, sd.tokenizer)[0], sd.tokenizer)])
+    ids = torch.tensor(
+        [token_chunks.padded(token_chunks.split(PROMPT, sd.tokenizer)[0], sd.tokenizer)]
+    )
     with torch.inference_mode():
         layers = sd.text_encoder(ids, output_hidden_states=True).hidden_states
         norm = getattr(sd.text_encoder, "text_model", sd.text_encoder).final_layer_norm
@@ -131,7 +133,7 @@ def test_clip_skip_is_that_of_diffusers_and_of_both_prompts(sd: Any, sdxl: Any) 
 
 
 def test_a_long_prompt_is_not_cut_and_its_first_chunk_is_the_short_one_s(pipe: Any) -> None:
-    whole = chunks.split(LONG, pipe.tokenizer)
+    whole = token_chunks.split(LONG, pipe.tokenizer)
     assert len(whole) >= 2
     ids = [token for chunk in whole for token in chunk.ids]
     assert ids == pipe.tokenizer(LONG, add_special_tokens=False).input_ids
@@ -188,7 +190,7 @@ def test_a_prompt_is_encoded_once_and_does_not_depend_on_its_neighbours(sd: Any)
     hook = sd.text_encoder.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     try:
         with torch.inference_mode():
-            both = embed.encode(sd, ["mug", "red car", "mug"], ["", "", ""])
+            both = embeddings.encode(sd, ["mug", "red car", "mug"], ["", "", ""])
     finally:
         hook.remove()
     assert seen == [1, 1, 1]
@@ -200,20 +202,20 @@ def test_a_prompt_is_encoded_once_and_does_not_depend_on_its_neighbours(sd: Any)
 def test_a_full_chunk_ends_behind_a_comma_that_is_near(sd: Any) -> None:
     tokenizer = sd.tokenizer
     (comma,) = tokenizer(",", add_special_tokens=False).input_ids
-    size = chunks.room(tokenizer)
+    size = token_chunks.room(tokenizer)
     mug = len(tokenizer("mug", add_special_tokens=False).input_ids)
     assert (size, mug) == (75, 1)
 
     def cut(before: int, after: int) -> list[int]:
         text = f"{'mug ' * before}, {'mug ' * after}"
-        return [len(chunk.ids) for chunk in chunks.split(text, tokenizer)]
+        return [len(chunk.ids) for chunk in token_chunks.split(text, tokenizer)]
 
     assert cut(60, 14) == [75]
     assert cut(60, 15) == [61, 15]
     assert cut(54, 21) == [75, 1], "21 tokens back is too far"
     assert cut(55, 20) == [56, 20]
     assert cut(75, 3) == [75, 4], "a comma that has no room begins the next chunk"
-    late = chunks.split(f"{'mug ' * 75}, mug", tokenizer)
+    late = token_chunks.split(f"{'mug ' * 75}, mug", tokenizer)
     assert late[1].ids[0] == comma
 
 

@@ -14,8 +14,8 @@ import torch
 
 from visuals.checkpoints import load
 from visuals.checkpoints.identify import model_classes
-from visuals.stages import detectors
 from visuals.stages.detect import Detector
+from visuals.stages.detection import backends
 from visuals.stages.segment import Segmenter
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -61,7 +61,7 @@ def test_boxes_lie_in_the_picture_and_do_not_depend_on_the_batch(folders: Any, n
 @pytest.mark.parametrize("name", family_models.DETECTORS)
 def test_a_threshold_above_the_best_score_skips_with_that_score(folders: Any, name: str) -> None:
     model, processor = load.load_detector(folders(name))
-    answer = detectors.ask(model, processor, [shot().image], "mug")[0]  # type: ignore[list-item]
+    answer = backends.ask(model, processor, [shot().image], "mug")[0]  # type: ignore[list-item]
     best = float(answer.scores.max())
     skipped = Detector(model, processor, box_threshold=1.0)([shot()])[0]
     assert skipped.reason is not None and skipped.reason.code == "no_detection"
@@ -160,7 +160,7 @@ def test_another_kind_of_model_is_refused_with_the_kinds_that_are_loaded(tmp_pat
         load.load_detector(tmp_path)
     with pytest.raises(model_classes.UnsupportedModel, match=r"no segmenter.*sam2"):
         load.load_segmenter(tmp_path)
-    with pytest.raises(detectors.UnknownDetector, match="is no known detector"):
+    with pytest.raises(backends.UnknownDetector, match="is no known detector"):
         Detector(object(), object())
 
 

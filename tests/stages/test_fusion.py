@@ -11,7 +11,8 @@ import torch
 from grounding_parts import part
 
 from visuals.checkpoints import load
-from visuals.stages import detectors, fusion
+from visuals.stages.accel.grounding_dino import text_fusion
+from visuals.stages.detection import backends
 
 PLACES, WORDS = 37, 5
 
@@ -41,7 +42,7 @@ def test_both_directions_are_the_same(kind: str, masked: bool) -> None:
         whole = made(**options)
         projected: list[int] = []
         made.vision_proj.register_forward_hook(lambda *_: projected.append(1))
-        fusion.hasten(made)
+        text_fusion.hasten(made)
         lean = made(**options)
     assert not projected, "the picture was projected all the same"
     for ours, theirs in zip(lean, whole, strict=True):
@@ -54,7 +55,7 @@ def test_many_words_and_training_are_left_to_the_library() -> None:
     made = module("grounding")
     projected: list[int] = []
     made.vision_proj.register_forward_hook(lambda *_: projected.append(1))
-    fusion.hasten(made)
+    text_fusion.hasten(made)
     with torch.inference_mode():
         made(**asked(made.embed_dim // made.num_heads, False))
     assert len(projected) == 1
@@ -65,12 +66,12 @@ def test_many_words_and_training_are_left_to_the_library() -> None:
 def test_a_detector_scores_as_ever(mini: Path) -> None:
     plain, processor = load.load_detector("mini/grounding-dino")
     lean, _ = load.load_detector("mini/grounding-dino")
-    fusion.hasten(lean)
-    fusion.hasten(lean)
+    text_fusion.hasten(lean)
+    text_fusion.hasten(lean)
     rng = np.random.default_rng(5)
     images = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(3)]
     for phrase in ("mug", "wrist watch"):
-        old, new = (detectors.ask(m, processor, images, phrase) for m in (plain, lean))
+        old, new = (backends.ask(m, processor, images, phrase) for m in (plain, lean))
         for one, other in zip(old, new, strict=True):
             assert one.scores.std() > 0
             np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)

@@ -16,10 +16,10 @@ from PIL import Image
 from replicate_stand_in import CUT, DROP, MODEL, OFFICIAL, TOKEN, VERSION, Ending, Replicate
 
 from visuals.configs.replicate import InputNames
-from visuals.stages import replicate, retried
-from visuals.stages.hosted import HostedGenerator, picture
-from visuals.stages.replicate import Client, Refused
-from visuals.stages.retried import HostError
+from visuals.stages.hosted import http, replicate
+from visuals.stages.hosted.generate import HostedGenerator, picture
+from visuals.stages.hosted.http import HostError
+from visuals.stages.hosted.replicate import Client, Refused
 from visuals.stages.shot import FileInput, Prompted, Shot
 
 PHOTO = Path(__file__).parents[2] / "samples" / "photos" / "04-teal-mug.jpg"
@@ -41,7 +41,7 @@ def plan(inputs: dict[str, Any]) -> Ending:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
-    monkeypatch.setattr(retried, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(replicate, "FIRST_LOOK", 0.01)
     with Replicate(plan) as running:
         yield running
@@ -152,7 +152,7 @@ def test_a_host_that_stays_away_is_given_up(host: Replicate) -> None:
     host.faults = [("POST", "/v1/predictions", 503, {})] * 100
     (shot,) = generator(host)(prompted("a mug"))
     assert shot.failure and "answered 503, 6 times in a row" in shot.failure.message
-    assert host.times("POST", "/v1/predictions") == retried.ATTEMPTS
+    assert host.times("POST", "/v1/predictions") == http.ATTEMPTS
     host.faults = []
     host.__exit__(None, None, None)
     (shot,) = generator(host)(prompted("a mug"))
@@ -243,7 +243,7 @@ def test_a_single_address_and_a_data_address_are_outputs_too(host: Replicate) ->
 
 
 def test_an_answer_without_end_is_cut_off(host: Replicate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retried, "MOST_BYTES", 4096)
+    monkeypatch.setattr(http, "MOST_BYTES", 4096)
     (shot,) = generator(host)(prompted("a mug"))
     assert shot.failure and "an answer of over" in shot.failure.message
 
@@ -254,7 +254,7 @@ def test_pictures_come_as_rgb(monkeypatch: pytest.MonkeyPatch) -> None:
     assert picture(file.getvalue()).tolist() == [[[10, 20, 30]] * 6] * 4
     with pytest.raises(HostError, match="no whole picture"):
         picture(PHOTO.read_bytes()[:3000])
-    monkeypatch.setattr("visuals.stages.hosted.MOST_PIXELS", 20)
+    monkeypatch.setattr("visuals.stages.hosted.generate.MOST_PIXELS", 20)
     with pytest.raises(HostError, match="6 × 4 pixels: too large"):
         picture(file.getvalue())
 

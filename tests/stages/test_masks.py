@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visuals.stages import masks
-from visuals.stages.masker import Masker
+from visuals.stages.mask import Masker
+from visuals.stages.regions import mask_ops
 from visuals.stages.shot import Detection, FileInput, Shot
 
 
@@ -20,11 +20,13 @@ def drawn(*rows: str) -> np.ndarray:
 
 
 def found(mask: np.ndarray, score: float = 0.5, label: str = "mug") -> Detection:
-    return Detection(masks.bounds(mask) or (0.0, 0.0, 1.0, 1.0), score, label, mask, score, score)
+    return Detection(
+        mask_ops.bounds(mask) or (0.0, 0.0, 1.0, 1.0), score, label, mask, score, score
+    )
 
 
 def shot(*detections: Detection) -> Shot:
-    image = np.zeros((*masks.mask_of(detections[0]).shape, 3), np.uint8)
+    image = np.zeros((*mask_ops.mask_of(detections[0]).shape, 3), np.uint8)
     source = FileInput("a.png", 1)
     return Shot("a", source, ("mug",), image=image, detections=tuple(detections))
 
@@ -54,30 +56,32 @@ def any_mask(draw: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
 
 def test_offset_goes_right_and_up_and_does_not_come_back() -> None:
     mask = drawn("#..", "...", "..#")
-    assert np.array_equal(masks.offset(mask, 1, 0), drawn(".#.", "...", "..."))
-    assert np.array_equal(masks.offset(mask, 0, 1), drawn("...", "..#", "..."))
-    assert not masks.offset(mask, 3, 0).any() and not masks.offset(mask, 0, -7).any()
+    assert np.array_equal(mask_ops.offset(mask, 1, 0), drawn(".#.", "...", "..."))
+    assert np.array_equal(mask_ops.offset(mask, 0, 1), drawn("...", "..#", "..."))
+    assert not mask_ops.offset(mask, 3, 0).any() and not mask_ops.offset(mask, 0, -7).any()
 
 
 def test_dilate_and_erode_are_round_and_spare_the_picture_s_edge() -> None:
-    grown = masks.dilate_erode(drawn(".....", ".....", "..#..", ".....", "....."), 1)
+    grown = mask_ops.dilate_erode(drawn(".....", ".....", "..#..", ".....", "....."), 1)
     assert np.array_equal(grown, drawn(".....", "..#..", ".###.", "..#..", "....."))
     cut_off = drawn("##...", "##...", "##...")
-    assert np.array_equal(masks.dilate_erode(cut_off, -1), drawn("#....", "#....", "#...."))
+    assert np.array_equal(mask_ops.dilate_erode(cut_off, -1), drawn("#....", "#....", "#...."))
 
 
 def test_holes_are_filled_by_size_and_a_gap_at_the_edge_is_none() -> None:
     mask = drawn("#######", "#.#...#", "###...#", "#.#####", "#.#####")
-    filled = masks.fill_holes(mask, True)
+    filled = mask_ops.fill_holes(mask, True)
     assert np.array_equal(filled, drawn("#######", "#######", "#######", "#.#####", "#.#####"))
-    small = masks.fill_holes(mask, 2 / int(mask.sum()))
+    small = mask_ops.fill_holes(mask, 2 / int(mask.sum()))
     assert small[1, 1] and not small[1, 4]
 
 
 def test_islands_smaller_than_a_share_of_the_largest_go() -> None:
     mask = drawn("###..", "###.#", "....#", "#....")
-    assert np.array_equal(masks.drop_islands(mask, 0.3), drawn("###..", "###.#", "....#", "....."))
-    assert np.array_equal(masks.drop_islands(mask, 1), drawn("###..", "###..", ".....", "....."))
+    assert np.array_equal(
+        mask_ops.drop_islands(mask, 0.3), drawn("###..", "###.#", "....#", ".....")
+    )
+    assert np.array_equal(mask_ops.drop_islands(mask, 1), drawn("###..", "###..", ".....", "....."))
 
 
 def test_smoothing_takes_a_spur_off_and_keeps_the_bulk() -> None:
@@ -85,14 +89,14 @@ def test_smoothing_takes_a_spur_off_and_keeps_the_bulk() -> None:
     mask[10:30, 10:30] = True
     rough = mask.copy()
     rough[20, 30:36] = True
-    smooth = masks.smooth(rough, 2)
+    smooth = mask_ops.smooth(rough, 2)
     assert not smooth[20, 32:].any() and smooth[12:28, 12:28].all()
 
 
 def test_the_ratio_is_the_mask_s_and_not_the_box_s() -> None:
     diagonal = found(np.eye(10, dtype=bool))  # its box is the whole picture
-    assert masks.by_ratio([diagonal], 0.05, 0.2) == [diagonal]
-    assert masks.by_ratio([diagonal], 0.2, 1.0) == []
+    assert mask_ops.by_ratio([diagonal], 0.05, 0.2) == [diagonal]
+    assert mask_ops.by_ratio([diagonal], 0.2, 1.0) == []
 
 
 def three() -> tuple[Detection, Detection, Detection]:
@@ -104,25 +108,27 @@ def three() -> tuple[Detection, Detection, Detection]:
 
 def test_top_k_and_order() -> None:
     large, middle, left = three()
-    assert masks.top_k(three_ := [middle, left, large], 2, "area") == [left, large]
-    assert masks.top_k(three_, 1, "confidence") == [middle]
-    assert masks.top_k(three_, 0) == three_
-    assert masks.ordered(three_, "left-to-right") == [left, middle, large]
-    assert masks.ordered(three_, "center-to-edge") == [middle, large, left]
-    assert masks.ordered(three_, "area") == [large, left, middle]
-    assert masks.ordered(three_) == three_
+    assert mask_ops.top_k(three_ := [middle, left, large], 2, "area") == [left, large]
+    assert mask_ops.top_k(three_, 1, "confidence") == [middle]
+    assert mask_ops.top_k(three_, 0) == three_
+    assert mask_ops.ordered(three_, "left-to-right") == [left, middle, large]
+    assert mask_ops.ordered(three_, "center-to-edge") == [middle, large, left]
+    assert mask_ops.ordered(three_, "area") == [large, left, middle]
+    assert mask_ops.ordered(three_) == three_
 
 
 def test_merge_keeps_a_common_label_only() -> None:
     large, middle, left = three()
-    (same,) = masks.merge([large, middle, left])
+    (same,) = mask_ops.merge([large, middle, left])
     assert (same.label, same.score, same.mask_score) == ("mug", 0.9, 0.4)
-    assert masks.mask_of(same).sum() == 8 and same.box_xyxy == (0.0, 0.0, 6.0, 3.0)
+    assert mask_ops.mask_of(same).sum() == 8 and same.box_xyxy == (0.0, 0.0, 6.0, 3.0)
     other = found(left.mask, label="car")  # type: ignore[arg-type]
-    assert masks.merge([large, other])[0].label == "merged"
-    (scene,) = masks.invert([large, left])
+    assert mask_ops.merge([large, other])[0].label == "merged"
+    (scene,) = mask_ops.invert([large, left])
     assert scene.label == "scene"
-    assert np.array_equal(masks.mask_of(scene), ~(masks.mask_of(large) | masks.mask_of(left)))
+    assert np.array_equal(
+        mask_ops.mask_of(scene), ~(mask_ops.mask_of(large) | mask_ops.mask_of(left))
+    )
 
 
 def test_an_erased_mask_takes_its_own_detection_along() -> None:
@@ -130,7 +136,7 @@ def test_an_erased_mask_takes_its_own_detection_along() -> None:
     thick = found(drawn("###..", "###..", "###..", "###..", "###.."), 0.4, "thick")
     (done,) = Masker(dilate_erode=-1)([shot(thin, thick)])
     assert [d.label for d in done.detections] == ["thick"]
-    assert masks.mask_of(done.detections[0]).sum() == 10
+    assert mask_ops.mask_of(done.detections[0]).sum() == 10
     assert done.metrics == {"dropped_eroded": 1}
 
 
@@ -157,7 +163,7 @@ def test_steps_come_in_adetailer_s_order() -> None:
     )
     (done,) = stage([shot(middle, large, left)])
     assert [d.score for d in done.detections] == [left.score, large.score]
-    assert masks.mask_of(done.detections[1]).sum() > masks.mask_of(large).sum()
+    assert mask_ops.mask_of(done.detections[1]).sum() > mask_ops.mask_of(large).sum()
     x0, y0, x1, y1 = done.detections[1].box_xyxy
     assert (x0, y0, x1, y1) == (3.0, 0.0, 6.0, 3.0)  # the box follows the mask
 
@@ -174,7 +180,7 @@ def test_a_detection_without_a_mask_fails_its_shot_alone() -> None:
 @settings(max_examples=150, deadline=None)
 @given(any_mask(), st.integers(-30, 30), st.integers(-30, 30))
 def test_offset_moves_each_pixel_or_loses_it(mask: np.ndarray, x: int, y: int) -> None:
-    moved = masks.offset(mask, x, y)
+    moved = mask_ops.offset(mask, x, y)
     height, width = mask.shape
     expected = {
         (r - y, c + x)
@@ -187,7 +193,7 @@ def test_offset_moves_each_pixel_or_loses_it(mask: np.ndarray, x: int, y: int) -
 @settings(max_examples=150, deadline=None)
 @given(any_mask(), st.integers(-6, 6))
 def test_growing_and_shrinking_are_by_distance(mask: np.ndarray, pixels: int) -> None:
-    changed = masks.dilate_erode(mask, pixels)
+    changed = mask_ops.dilate_erode(mask, pixels)
     side = mask if pixels > 0 else ~mask
     spots = np.argwhere(side)
     reached = np.zeros_like(mask)
@@ -202,9 +208,9 @@ def test_repairs_keep_shape_and_type(
     mask: np.ndarray, share: float, every: bool, sigma: int
 ) -> None:
     before = mask.copy()
-    filled = masks.fill_holes(mask, True if every else share)
-    kept = masks.drop_islands(mask, share)
-    smooth = masks.smooth(mask, sigma)
+    filled = mask_ops.fill_holes(mask, True if every else share)
+    kept = mask_ops.drop_islands(mask, share)
+    smooth = mask_ops.smooth(mask, sigma)
     for made in (filled, kept, smooth):
         assert made.dtype == bool and made.shape == mask.shape
     assert np.array_equal(mask, before)
@@ -248,7 +254,7 @@ def test_any_options_on_any_masks(data: Any, options: dict[str, Any], count: int
     if options.get("merge_invert", "none") == "none":
         assert len(done.detections) + dropped == count
     for d in done.detections:
-        mask = masks.mask_of(d)
+        mask = mask_ops.mask_of(d)
         assert mask.dtype == bool and mask.shape == shape and mask.any()
         inside = np.zeros(shape, bool)
         x0, y0, x1, y1 = (int(v) for v in d.box_xyxy)
@@ -272,5 +278,5 @@ def test_a_24_megapixel_mask_with_wide_brushes_takes_seconds(size: tuple[int, in
     stage = Masker(dilate_erode=60, fill_holes=True, drop_islands=0.1, smooth=10)
     (done,) = stage([shot(found(mask))])
     assert time.perf_counter() - start < 10
-    grown = masks.mask_of(done.detections[0])
+    grown = mask_ops.mask_of(done.detections[0])
     assert grown[905, 1205] and grown[445, 1700] and not grown[435, 1700]

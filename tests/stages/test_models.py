@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
-from visuals.stages import condition, lora
 from visuals.stages.detect import Detector
+from visuals.stages.diffusion import control_maps, lora_adapters
+from visuals.stages.diffusion.inpaint import Controlled
+from visuals.stages.diffusion.samplers import UnknownSampler, scheduler
 from visuals.stages.generate import Generator
-from visuals.stages.inpaint import Controlled
-from visuals.stages.prompt import LoraTag
+from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.stages.rerender import Rerenderer
-from visuals.stages.samplers import UnknownSampler, scheduler
 from visuals.stages.segment import Segmenter
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
@@ -62,24 +62,24 @@ def test_a_lora_is_w_plus_scale_times_b_a_and_comes_off(pipe: Any) -> None:
     base = getattr(before, "base_layer", before)
     x = torch.randn(2, base.in_features)
     plain = base(x)
-    lora.attach(pipe, [LoraTag("ppzmini", 0.5, 0.5)], [folder])
+    lora_adapters.attach(pipe, [LoraTag("ppzmini", 0.5, 0.5)], [folder])
     modules = {"lora_unet_" + n.replace(".", "_"): m for n, m in pipe.unet.named_modules()}
     expected = plain + scale * x @ down.T @ up.T
     assert torch.allclose(modules[stem](x), expected, atol=1e-5)
-    lora.attach(pipe, [], [folder])
+    lora_adapters.attach(pipe, [], [folder])
     assert torch.allclose(modules[stem](x), plain, atol=1e-6)
 
 
 def test_an_unknown_lora_names_those_that_are_there(pipe: Any) -> None:
-    with pytest.raises(lora.LoraNotFound, match="ppzmini"):
-        lora.attach(pipe, [LoraTag("nope")], [catalog.resolve("mini/loras")])
+    with pytest.raises(lora_adapters.LoraNotFound, match="ppzmini"):
+        lora_adapters.attach(pipe, [LoraTag("nope")], [catalog.resolve("mini/loras")])
 
 
 def test_a_broken_lora_is_named_and_leaves_the_model_as_it_was(pipe: Any, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00\x00")
     for _ in range(2):
-        with pytest.raises(lora.BrokenLora, match=r"torn\.safetensors"):
-            lora.attach(pipe, [LoraTag("torn")], [tmp_path])
+        with pytest.raises(lora_adapters.BrokenLora, match=r"torn\.safetensors"):
+            lora_adapters.attach(pipe, [LoraTag("torn")], [tmp_path])
 
 
 def test_an_unknown_sampler_names_the_nearest() -> None:
@@ -168,7 +168,7 @@ def rerenderer(inpaint: Any, **options: Any) -> Rerenderer:
         "dilate": 1,
         "lora_dirs": [catalog.resolve("mini/loras")],
     }
-    controls = options.pop("controls", [Controlled(condition.Canny(60, 140))])
+    controls = options.pop("controls", [Controlled(control_maps.Canny(60, 140))])
     return Rerenderer(inpaint, controls, **{**usual, **options})
 
 
@@ -219,10 +219,10 @@ def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpa
 
 
 def test_a_window_s_size_follows_its_mask_s_aspect(inpaint: Any) -> None:
-    from visuals.stages import crops
+    from visuals.stages.regions import windows
 
     stage = rerenderer(inpaint, aspect_buckets=True, padding=0)
-    wide = crops.window(masked((10, 40, 110, 60)).mask, **stage.framing)
+    wide = windows.window(masked((10, 40, 110, 60)).mask, **stage.framing)
     assert wide is not None and wide.size_wh[0] > 1.5 * wide.size_wh[1]
     assert stage([masked((10, 40, 110, 60))])[0].status == "enhanced"
 
@@ -271,8 +271,8 @@ def test_two_controlnets_lead_together(pipe: Any, mini: Path) -> None:
     refs = ["mini/controlnet-canny", "mini/controlnet-canny"]
     both = load.load_controlnet_inpaint("mini/sd", refs, base=pipe)
     controls = [
-        Controlled(condition.Canny(60, 140), 0.6),
-        Controlled(condition.Tile(1.0), 0.3, 0.0, 0.5),
+        Controlled(control_maps.Canny(60, 140), 0.6),
+        Controlled(control_maps.Tile(1.0), 0.3, 0.0, 0.5),
     ]
     done = rerenderer(both, controls=controls)([masked((40, 30, 90, 70)), masked((4, 4, 30, 30))])
     assert [d.status for d in done] == ["enhanced"] * 2, done[0].failure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from visuals.stages.prompt import LoraTag, PromptError, expand, parse
+from visuals.stages.prompts.lora_tags import LoraTag, PromptError, expand, parse
 
 
 @pytest.mark.parametrize(

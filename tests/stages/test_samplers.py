@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from visuals.checkpoints import load
-from visuals.stages import samplers
+from visuals.stages.diffusion import samplers
 from visuals.stages.generate import Generator
 from visuals.stages.shot import Prompted, Shot
 

@@ -9,9 +9,9 @@ import pytest
 
 from visuals.checkpoints import load
 from visuals.samples import studio
-from visuals.stages import second_look
 from visuals.stages.detect import Detector
-from visuals.stages.detectors import Answer
+from visuals.stages.detection import close_ups
+from visuals.stages.detection.backends import Answer
 from visuals.stages.shot import FileInput, Shot
 
 
@@ -28,7 +28,7 @@ def test_each_thing_in_doubt_is_one_view() -> None:
         ([100, 10, 140, 52], 0.7),  # of a thing that is sure
         ([200, 10, 240, 50], 0.1),
     )
-    (view,) = second_look.views([{"mug": found}])
+    (view,) = close_ups.views([{"mug": found}])
     assert (view.picture, view.phrase) == (0, "mug")
     assert view.queries.tolist() == [0, 1]
     assert view.box.tolist() == [10, 10, 50, 50]
@@ -36,7 +36,7 @@ def test_each_thing_in_doubt_is_one_view() -> None:
 
 def test_a_look_is_the_mean_of_its_close_ups_and_brings_the_closest_box() -> None:
     image = np.zeros((200, 300, 3), np.uint8)
-    view = second_look.View(0, "mug", np.array([100, 80, 140, 120], np.float32), np.array([0]))
+    view = close_ups.View(0, "mug", np.array([100, 80, 140, 120], np.float32), np.array([0]))
 
     def ask(close: np.ndarray) -> Answer:
         side = close.shape[0]
@@ -44,21 +44,21 @@ def test_a_look_is_the_mean_of_its_close_ups_and_brings_the_closest_box() -> Non
         middle = [inset, inset, side - inset, side - inset]
         return answer((middle, 0.9 if side > 70 else 0.7), ([0, 0, 9, 9], 1.0))
 
-    shown = second_look.close_ups(image, view, (0.25, 0.6))
+    shown = close_ups.close_ups(image, view, (0.25, 0.6))
     assert [close.image.shape for close in shown] == [(88, 88, 3), (60, 60, 3)]
-    score, box = second_look.look(view, [(close, ask(close.image)) for close in shown])
+    score, box = close_ups.look(view, [(close, ask(close.image)) for close in shown])
     assert score == pytest.approx(0.8)
     np.testing.assert_allclose(box, [98, 78, 142, 122], atol=0.6)
 
 
 def test_what_no_close_up_shows_loses_half_of_its_score() -> None:
     first = [{"mug": answer(([10, 10, 50, 50], 0.8), ([90, 10, 130, 50], 0.9))}]
-    (view,) = second_look.views(first)
+    (view,) = close_ups.views(first)
     image = np.zeros((100, 200, 3), np.uint8)
-    shown = second_look.close_ups(image, view, (0.5,))
-    score, box = second_look.look(view, [(close, answer()) for close in shown])
+    shown = close_ups.close_ups(image, view, (0.5,))
+    score, box = close_ups.look(view, [(close, answer()) for close in shown])
     assert score == 0
-    (after,) = second_look.taken_in(first, [(view, score, box)])
+    (after,) = close_ups.taken_in(first, [(view, score, box)])
     np.testing.assert_allclose(after["mug"].scores, [0.4, 0.9])
     assert after["mug"].boxes.tolist() == first[0]["mug"].boxes.tolist()
     assert first[0]["mug"].scores[0] == np.float32(0.8), "what was said stays"
@@ -89,17 +89,17 @@ def best(found: tuple[object, ...], product: dict[str, object]) -> float:
     mine = [d for d in found if d.label == product["label"]]  # type: ignore[attr-defined]
     boxes = np.array([d.box_xyxy for d in mine], np.float32).reshape(-1, 4)
     scores = np.array([d.score for d in mine], np.float32)
-    return float(scores[second_look.overlap(boxes, box) >= 0.5].max(initial=0))
+    return float(scores[close_ups.overlap(boxes, box) >= 0.5].max(initial=0))
 
 
 @pytest.mark.parametrize("box", [[0, 0, 1, 1], [0, 0, 300, 100], [299, 99, 300, 100]])
 def test_boxes_at_the_edges_have_close_ups(box: list[float]) -> None:
     image = np.zeros((100, 300, 3), np.uint8)
-    view = second_look.View(0, "mug", np.array(box, np.float32), np.array([0]))
+    view = close_ups.View(0, "mug", np.array(box, np.float32), np.array([0]))
 
-    shown = second_look.close_ups(image, view, (0.0, 0.25, 4.0))
+    shown = close_ups.close_ups(image, view, (0.0, 0.25, 4.0))
     assert all(min(close.image.shape[:2]) >= 1 for close in shown)
-    assert second_look.look(view, [(close, answer()) for close in shown])[0] == 0
+    assert close_ups.look(view, [(close, answer()) for close in shown])[0] == 0
 
 
 def test_close_ups_that_go_together_are_seen_as_one_by_one() -> None:

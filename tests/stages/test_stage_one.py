@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from visuals.checkpoints import load
-from visuals.stages import condition
+from visuals.stages.diffusion import control_maps
+from visuals.stages.diffusion.inpaint import Controlled
+from visuals.stages.diffusion.passes import Hires, Refiner, steps_for
 from visuals.stages.generate import Generator
-from visuals.stages.inpaint import Controlled
-from visuals.stages.passes import Hires, Refiner, steps_for
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
@@ -162,7 +162,7 @@ def test_an_init_image_is_kept_as_far_as_the_prompt_strength_says(pipe: Any, bas
 
 
 def test_reference_pictures_steer_both_stages(pipe: Any, sd: Path, tmp_path: Path) -> None:
-    control = Controlled(condition.Canny(60, 140))
+    control = Controlled(control_maps.Canny(60, 140))
     _tiny("tiny_xl").write_ip_adapter(tmp_path, pipe.unet)
     load.attach_ip_adapter(
         pipe, tmp_path, subfolder="models", weight_name="ip-adapter.safetensors", scale=1.0
@@ -197,7 +197,7 @@ def test_a_fused_lora_acts_without_a_tag(sd: Path, pipe: Any) -> None:
 def test_stage_3_by_sdxl_keeps_the_scene(xl: Path, base: Any) -> None:
     pipe = load.load_controlnet_inpaint("", [xl / "controlnet"], base=base)
     assert type(pipe).__name__ == "StableDiffusionXLControlNetInpaintPipeline"
-    done = rerendered(pipe, Controlled(condition.Canny(60, 140)))
+    done = rerendered(pipe, Controlled(control_maps.Canny(60, 140)))
     assert done.status == "enhanced", done.failure
     assert done.metrics["changed_outside"] == 0
 
@@ -205,7 +205,7 @@ def test_stage_3_by_sdxl_keeps_the_scene(xl: Path, base: Any) -> None:
 def test_a_union_controlnet_is_led_by_mode(xl: Path, base: Any) -> None:
     pipe = load.load_controlnet_inpaint("", [xl / "union", xl / "union"], base=base)
     assert type(pipe).__name__ == "StableDiffusionXLControlNetUnionInpaintPipeline"
-    canny = condition.Canny(60, 140)
+    canny = control_maps.Canny(60, 140)
     results = []
     for controls in ([3], [1], [3, 1]):
         done = rerendered(pipe, *(Controlled(canny, mode=m) for m in controls))
@@ -241,7 +241,7 @@ def test_a_vae_that_overflows_is_tried_in_float32_and_says_so(pipe: Any, sd: Pat
     assert shot.status == "pending" and shot.metrics["vae_upcast"] == 1, shot.failure
     assert pipe.vae.dtype == torch.float16
     inpaint.controlnet.to(torch.float16)
-    done = rerendered(inpaint, Controlled(condition.Canny(60, 140)))
+    done = rerendered(inpaint, Controlled(control_maps.Canny(60, 140)))
     assert done.status == "enhanced" and done.metrics["vae_upcast"] == 1, done.failure
 
 
@@ -285,7 +285,7 @@ def test_flagged_pictures_are_outcomes_in_both_stages(pipe: Any, sd: Path, flags
     pipe.register_modules(**_checker(flags))
     inpaint = load.load_controlnet_inpaint("", [sd / "controlnet-canny"], base=pipe)
     (shot,) = Generator(pipe, **SMALL)([prompted()])
-    done = rerendered(inpaint, Controlled(condition.Canny(60, 140)), min_structure=1.0)
+    done = rerendered(inpaint, Controlled(control_maps.Canny(60, 140)), min_structure=1.0)
     if flags:
         for one in (shot, done):
             assert one.status == "skipped" and one.reason is not None

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from visuals.checkpoints import load
-from visuals.stages import condition, economy
+from visuals.stages.accel import controlnet_reuse
+from visuals.stages.accel.offload import Turns, wake
+from visuals.stages.diffusion import control_maps
+from visuals.stages.diffusion.inpaint import Controlled
+from visuals.stages.diffusion.passes import Hires, Refiner
 from visuals.stages.generate import Generator
-from visuals.stages.inpaint import Controlled
-from visuals.stages.passes import Hires, Refiner
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
-from visuals.stages.turns import Turns, wake
 
 HERE = Path(__file__).parent
 SMALL: dict[str, Any] = {"steps": 3, "width": 64, "height": 64, "sampler": "Euler"}
@@ -62,7 +63,7 @@ class Stages:
         )
         self.rerender = Rerenderer(
             self.inpaint,
-            [Controlled(condition.Canny(60, 140))],
+            [Controlled(control_maps.Canny(60, 140))],
             prompt_template="blue {class}",
             steps=3,
             size_wh=(64, 64),
@@ -116,7 +117,7 @@ def test_what_spares_work_is_taken_off_and_the_hooks_stay(xl: Path) -> None:
     stages.take_turns(turns)
     net = stages.inpaint.controlnet
     hooked = net.forward
-    with economy.steps(stages.inpaint):
+    with controlnet_reuse.steps(stages.inpaint):
         assert net.forward is not hooked
     assert net.forward is hooked
     stages()

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from visuals.checkpoints import load
-from visuals.stages import detectors, unpadded
+from visuals.stages.accel.grounding_dino import padding
+from visuals.stages.detection import backends
 
 
 def pictures(*shapes: tuple[int, int]) -> list[np.ndarray]:
@@ -19,11 +20,11 @@ def pictures(*shapes: tuple[int, int]) -> list[np.ndarray]:
 def test_scores_and_boxes_are_the_same_bit_for_bit(mini: Path) -> None:
     plain, processor = load.load_detector("mini/grounding-dino")
     lean, _ = load.load_detector("mini/grounding-dino")
-    unpadded.hasten(lean)
-    unpadded.hasten(lean)
+    padding.hasten(lean)
+    padding.hasten(lean)
     for images in (pictures((64, 96), (64, 96), (64, 96)), pictures((50, 50))):
         for phrase in ("mug", "wrist watch"):
-            old, new = (detectors.ask(m, processor, images, phrase) for m in (plain, lean))
+            old, new = (backends.ask(m, processor, images, phrase) for m in (plain, lean))
             for one, other in zip(old, new, strict=True):
                 assert one.scores.std() > 0
                 np.testing.assert_array_equal(one.scores, other.scores)
@@ -33,7 +34,7 @@ def test_scores_and_boxes_are_the_same_bit_for_bit(mini: Path) -> None:
 def test_pictures_that_are_padded_keep_their_own_positions(mini: Path) -> None:
     plain, processor = load.load_detector("mini/grounding-dino")
     lean, _ = load.load_detector("mini/grounding-dino")
-    unpadded.hasten(lean)
+    padding.hasten(lean)
     inputs = processor(images=pictures((64, 96), (96, 64)), text=["mug."] * 2, return_tensors="pt")
     assert not inputs["pixel_mask"].all()
     with torch.inference_mode():
@@ -47,6 +48,6 @@ def test_pictures_that_are_padded_keep_their_own_positions(mini: Path) -> None:
 
 def test_training_is_left_to_the_library(mini: Path) -> None:
     lean, processor = load.load_detector("mini/grounding-dino")
-    unpadded.hasten(lean)
+    padding.hasten(lean)
     inputs = processor(images=pictures((64, 64)), text=["mug."], return_tensors="pt")
     assert lean(**inputs).logits.shape[-1] == lean.config.max_text_len

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from visuals.stages.variants import WildcardError, check, draw
+from visuals.stages.prompts.dynamic_prompts import WildcardError, check, draw
 
 KNOWN = {
     "colours": ["red", "blue", "green"],

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
 from visuals.checkpoints.load import load_text_to_image
-from visuals.stages import lora
-from visuals.stages.prompt import LoraTag
+from visuals.stages.diffusion import lora_adapters
+from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.training import network
 from visuals.training.lora import Trained, train_lora
 
@@ -98,7 +98,7 @@ def test_every_reader_gets_the_same_weights(trained: Trained) -> None:
     assert not torch.equal(expected[f"unet.{wide}"], base[wide])
     readers: dict[str, dict[str, torch.Tensor]] = {}
     pipe = load_text_to_image("mini/sd")
-    lora.attach(pipe, [LoraTag("look", 1.0, 1.0)], [trained.folder])
+    lora_adapters.attach(pipe, [LoraTag("look", 1.0, 1.0)], [trained.folder])
     readers["visuals run"] = weights(pipe)
     for file in (trained.lora, trained.diffusers):
         pipe = load_text_to_image("mini/sd")

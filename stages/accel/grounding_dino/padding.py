@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import swapped
+from .. import patching
 
 
 def hasten(model: Any) -> None:
     """A detector that is not trained gives the logits of its phrase's words alone, which
     transformers fills up with -inf to 256, and makes the positions of unpadded pictures once a
     batch. Scores and boxes stay the same, bit for bit. Twice does no more than once."""
-    swapped.for_good(model, _FORWARDS)
+    patching.for_good(model, _FORWARDS)
 
 
 def _words(module: Any) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from .turns import wake
+from ..accel.offload import wake
 
 Arrays = Sequence[np.ndarray]
 

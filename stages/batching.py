@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
-from . import memory
-from .crowd import Crowd
+from .accel import memory
+from .shared_lock import Crowd
 from .shot import Shot
 
 _CROWD = Crowd()

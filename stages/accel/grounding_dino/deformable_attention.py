@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import swapped
+from .. import patching
 
 _MODULES = (
     "GroundingDinoMultiscaleDeformableAttention",
@@ -25,7 +25,7 @@ _AT_ONCE = 300_000
 def hasten(model: Any) -> None:
     """Every deformable attention of a detector that is on a CPU, in float32 and not in training,
     gives its outputs by `_attend`; they differ by rounding (1e-6). Twice does no more than once."""
-    swapped.for_good(model, dict.fromkeys(_MODULES, _forward))
+    patching.for_good(model, dict.fromkeys(_MODULES, _forward))
 
 
 def _forward(module: Any) -> Callable[..., tuple[Any, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import swapped
+from ..accel import patching
 
 Seen = dict[str, Any]
 """What of some pictures is the same for every phrase that is asked of them."""
@@ -86,7 +86,7 @@ def ask_all(
 def look_once(model: Any) -> None:
     """From now on a Grounding DINO runs its backbone once for the same pixels of an `ask_all`.
     Twice does no more than once."""
-    swapped.for_good(model, dict.fromkeys(_BACKBONES, _remembered))
+    patching.for_good(model, dict.fromkeys(_BACKBONES, _remembered))
 
 
 _BACKBONES = ("GroundingDinoConvModel", "MMGroundingDinoConvModel")

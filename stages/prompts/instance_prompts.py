@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import variants
-from .prompt import expand
-from .shot import Detection, Prompted, Shot
+from ..shot import Detection, Prompted, Shot
+from . import dynamic_prompts
+from .lora_tags import expand
 
 SKIP = "[SKIP]"
 """A prompt that leaves its instance as it is, as in ADetailer."""
@@ -27,7 +27,7 @@ class Wording:
     prompts: Mapping[str, str]
     edits: Mapping[str, str]
     negative_prompt: str
-    wildcards: variants.Wildcards
+    wildcards: dynamic_prompts.Wildcards
 
     def prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
         """The prompt of the instance of that number, from 0; None: it stays as it is."""
@@ -41,9 +41,9 @@ class Wording:
         if part == SKIP:
             return None
         seed = shot.seed + number
-        part = variants.draw(part, f"{seed}/rerender", self.wildcards).text
-        return expand(part, label, variants.draw(edit, f"{seed}/edit", self.wildcards).text)
+        part = dynamic_prompts.draw(part, f"{seed}/rerender", self.wildcards).text
+        return expand(part, label, dynamic_prompts.draw(edit, f"{seed}/edit", self.wildcards).text)
 
     def negative(self, seed: int) -> str:
         """The negative prompt of the instance of that seed."""
-        return variants.draw(self.negative_prompt, f"{seed}/negative", self.wildcards).text
+        return dynamic_prompts.draw(self.negative_prompt, f"{seed}/negative", self.wildcards).text

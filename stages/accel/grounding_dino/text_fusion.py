@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import swapped
+from .. import patching
 
 _MODULES = ("GroundingDinoBiMultiHeadAttention", "MMGroundingDinoBiMultiHeadAttention")
 
@@ -19,7 +19,7 @@ def hasten(model: Any) -> None:
     """Every fusion of a detector that is in float32 and not in training gives its outputs by
     `_attend`, where the phrase has fewer words than pay; they differ by rounding (1e-6). Twice does
     no more than once."""
-    swapped.for_good(model, dict.fromkeys(_MODULES, _forward))
+    patching.for_good(model, dict.fromkeys(_MODULES, _forward))
 
 
 def _forward(module: Any) -> Callable[..., Any]:

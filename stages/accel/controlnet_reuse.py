@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import compiled, side_by_side, swapped
+from . import compile, cpu_parallel, patching
 
 _HELD = 16
 """Inputs whose outcome a module keeps; several calls may be at work at once."""
@@ -68,13 +68,13 @@ def steps(pipe: Any) -> Iterator[None]:
     changed = [(net, _when_asked(net)) for net in nets]
     constant = [net.controlnet_cond_embedding for net in nets]
     for model in (pipe.unet, *nets):
-        fixed = [name for name, module in model.named_modules() if compiled.is_compiled(module)]
+        fixed = [name for name, module in model.named_modules() if compile.is_compiled(module)]
         for name, module in model.named_modules():
             inside = any(name.startswith(f"{block}.") for block in fixed)  # all of it is one call
             if name.endswith("attn2") and not inside:  # the one that reads the words
                 constant += [module.to_k, module.to_v]
     changed += [(module, _once(module)) for module in constant]
-    with swapped.forwards(changed):
+    with patching.forwards(changed):
         yield
 
 
@@ -98,7 +98,7 @@ def _when_asked(net: Any) -> Callable[..., Any]:
     whole = net.forward
 
     def forward(sample: Any, *args: Any, conditioning_scale: Any = 1.0, **options: Any) -> Any:
-        side_by_side.step()
+        cpu_parallel.step()
         scales = (
             conditioning_scale if isinstance(conditioning_scale, list) else [conditioning_scale]
         )

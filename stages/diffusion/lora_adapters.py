@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..checkpoints.identify import base_family
-from ..checkpoints.lora import search as lora_search
-from ..checkpoints.lora.file import PARTS, BrokenLora, LoraFile, WrongBase
-from ..checkpoints.lora.search import LoraNotFound, find
-from .prompt import LoraTag
+from ...checkpoints.identify import base_family
+from ...checkpoints.lora import search as lora_search
+from ...checkpoints.lora.file import PARTS, BrokenLora, LoraFile, WrongBase
+from ...checkpoints.lora.search import LoraNotFound, find
+from ..prompts.lora_tags import LoraTag
 
 __all__ = ["BrokenLora", "LoraNotFound", "WrongBase", "attach", "find"]
 
@@ -82,7 +82,7 @@ def _loaded(pipe: Any, state: _State, path: Path) -> str:
 
 def _read(pipe: Any, file: LoraFile) -> str:
     """PEFT's name for a file: its name as an identifier, and a number of its whole path."""
-    from ..checkpoints.lora import weights as lora_weights
+    from ...checkpoints.lora import weights as lora_weights
 
     number = zlib.crc32(str(file.path.resolve()).encode())
     adapter = f"{re.sub(r'[^0-9A-Za-z]', '_', file.name)}_{number:x}"

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import swapped
+from . import patching
 
 Forward = Callable[..., Any]
 
@@ -48,7 +48,7 @@ class DeepCache:
         changed += [(m, self._resting(m, m.forward)) for m in inner if m is not None]
         changed += [(m, self._led(m, m.forward)) for m in nets]
         try:
-            with swapped.forwards(changed):
+            with patching.forwards(changed):
                 yield
         finally:
             self._of = threading.local()  # what was kept may go

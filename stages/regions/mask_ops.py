@@ -13,8 +13,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from .classes import MERGED, SCENE
-from .shot import Box, Detection
+from ..classes import MERGED, SCENE
+from ..shot import Box, Detection
 
 Sort = Literal["none", "left-to-right", "center-to-edge", "area"]
 Method = Literal["area", "confidence"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .chunks import Chunk, padded, split
+from .token_chunks import Chunk, padded, split
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 
-from .shot import Box
+from ..shot import Box
 
 
 def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from .retried import HostError, Http, place, rest
+from .http import HostError, Http, place, rest
 
 FIRST_LOOK, LONGEST_LOOK = 0.5, 3.0
 """Seconds between two looks at a running prediction."""

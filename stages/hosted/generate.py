@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from . import attention
-from .prompt import parse
+from ..prompts import emphasis
+from ..prompts.lora_tags import parse
+from ..shot import Prompted, Shot, Skip
+from .http import HostError
 from .replicate import Client, Prediction
-from .retried import HostError
-from .shot import Prompted, Shot, Skip
 
 MOST_PIXELS = 100_000_000
 _FLAGGED = re.compile(r"\bnsfw\b|safety (checker|filter|system)|\bflagged\b", re.IGNORECASE)
@@ -93,7 +93,7 @@ class HostedGenerator:
         text, _ = parse(prompt)
         if not self.plain_prompts:
             return text
-        pieces = [p.text for p in attention.parse(text) if p is not attention.BREAK]
+        pieces = [p.text for p in emphasis.parse(text) if p is not emphasis.BREAK]
         return " ".join("".join(pieces).split())
 
     def _draw(self, shot: Shot, stop: threading.Event) -> Shot:

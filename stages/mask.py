@@ -13,7 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from . import batch, masks
+from . import batching
+from .regions import mask_ops
 from .shot import Detection, Shot, Skip
 
 MergeInvert = Literal["none", "merge", "merge_and_invert"]
@@ -34,8 +35,8 @@ class Masker:
         mask_min_ratio: float = 0.0,
         mask_max_ratio: float = 1.0,
         mask_k: int = 0,
-        mask_filter_method: masks.Method = "area",
-        sort: masks.Sort = "none",
+        mask_filter_method: mask_ops.Method = "area",
+        sort: mask_ops.Sort = "none",
         x_offset: int = 0,
         y_offset: int = 0,
         dilate_erode: int = 0,
@@ -58,7 +59,7 @@ class Masker:
 
         A shot that loses all is skipped: `mask_ratio`, or `no_mask` for any other reason.
         """
-        return batch.apply(shots, lambda s: [self._mask(x) for x in s], where="mask", size=1)
+        return batching.apply(shots, lambda s: [self._mask(x) for x in s], where="mask", size=1)
 
     def _mask(self, shot: Shot) -> Shot:
         found = list(shot.detections)
@@ -70,19 +71,19 @@ class Masker:
             return left
 
         found = step("repaired", self._repair(found))
-        shares = [float(masks.mask_of(d).mean()) for d in found]
-        found = step("mask_ratio", masks.by_ratio(found, *self.ratio))
-        found = step("top_k", masks.top_k(found, self.mask_k, self.method))
-        found = masks.ordered(found, self.sort)
+        shares = [float(mask_ops.mask_of(d).mean()) for d in found]
+        found = step("mask_ratio", mask_ops.by_ratio(found, *self.ratio))
+        found = step("top_k", mask_ops.top_k(found, self.mask_k, self.method))
+        found = mask_ops.ordered(found, self.sort)
         if any(self.offset):
-            found = step("offset", _changed(found, lambda m: masks.offset(m, *self.offset)))
+            found = step("offset", _changed(found, lambda m: mask_ops.offset(m, *self.offset)))
         if self.dilate_erode:
-            grown = _changed(found, lambda m: masks.dilate_erode(m, self.dilate_erode))
+            grown = _changed(found, lambda m: mask_ops.dilate_erode(m, self.dilate_erode))
             found = step("eroded", grown)
         if found and self.merge_invert != "none":
-            found = masks.merge(found)
+            found = mask_ops.merge(found)
         if found and self.merge_invert == "merge_and_invert":
-            found = step("inverted", masks.invert(found))
+            found = step("inverted", mask_ops.invert(found))
         counted = shot.with_metrics(**{f"dropped_{name}": n for name, n in lost.items()})
         if not found:
             return counted.skip(self._why(lost, shares))
@@ -90,8 +91,8 @@ class Masker:
 
     def _repair(self, found: list[Detection]) -> list[Detection]:
         def repair(mask: np.ndarray) -> np.ndarray:
-            filled = masks.fill_holes(mask, self.fill_holes)
-            return masks.smooth(masks.drop_islands(filled, self.drop_islands), self.smooth)
+            filled = mask_ops.fill_holes(mask, self.fill_holes)
+            return mask_ops.smooth(mask_ops.drop_islands(filled, self.drop_islands), self.smooth)
 
         return _changed(found, repair)
 
@@ -113,5 +114,5 @@ class Masker:
 
 def _changed(found: list[Detection], change: Callable[[np.ndarray], np.ndarray]) -> list[Detection]:
     """The detections with `change` done to their masks, without those it left empty."""
-    done = (masks.with_mask(d, change(masks.mask_of(d))) for d in found)
+    done = (mask_ops.with_mask(d, change(mask_ops.mask_of(d))) for d in found)
     return [d for d in done if d is not None]

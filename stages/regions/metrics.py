@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..diffusion.decode import Decoded, NotANumber
+from ..generate import FLAGGED
+from ..shot import Shot
 from . import composite
-from .decode import Decoded, NotANumber
-from .generate import FLAGGED
-from .shot import Shot
 
 
 def ended(shot: Shot, drawn: Decoded) -> Shot | None:

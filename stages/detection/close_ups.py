@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .composite import square_box
-from .detectors import Answer
+from ..regions.composite import square_box
+from .backends import Answer
 
 IN_DOUBT = 0.2, 0.85
 """Scores between which a box is looked at again: below nothing passes, above nothing is wrong."""

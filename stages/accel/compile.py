@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ..checkpoints.user_dirs import cache_folder
+from ...checkpoints.user_dirs import cache_folder
 
 _BLOCKS = ("BasicTransformerBlock",)
 """As in diffusers' `UNet2DConditionModel._repeated_blocks`; its ControlNets name none."""

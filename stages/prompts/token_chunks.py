@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import attention
+from . import emphasis
 
 BACKTRACK = 20
 """A chunk that is full ends after its last comma, if that is no more tokens back (A1111's
@@ -42,8 +42,8 @@ def split(text: str, tokenizer: Any) -> list[Chunk]:
     (comma,) = tokenizer(",", add_special_tokens=False).input_ids[:1] or [None]
     done: list[Chunk] = []
     held: list[tuple[int, float]] = []
-    for piece in attention.parse(text):
-        if piece is attention.BREAK:
+    for piece in emphasis.parse(text):
+        if piece is emphasis.BREAK:
             done.append(_chunk(held))
             held = []
             continue

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..accel.deep_cache import DeepCache
 from .decode import decode
-from .deep_cache import DeepCache
 from .samplers import scheduler, using
 
 Words = Callable[[Any], dict[str, Any]]

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from . import composite, economy, embed
-from .condition import Control
+from ..accel import controlnet_reuse
+from ..accel.deep_cache import DeepCache
+from ..prompts import embeddings
+from ..prompts.lora_tags import parse
+from ..regions import composite
+from .control_maps import Control
 from .decode import Decoded, decode
-from .deep_cache import DeepCache
-from .prompt import parse
 from .samplers import scheduler
 
 
@@ -82,7 +84,7 @@ class Inpainter:
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
         """While it lasts, calls do once what stays the same; several threads may call at once."""
-        with self.cache.over(self.pipe), economy.steps(self.pipe):
+        with self.cache.over(self.pipe), controlnet_reuse.steps(self.pipe):
             yield
 
     def __call__(
@@ -107,8 +109,8 @@ class Inpainter:
         height, width = images[0].shape[:2]
         self.cache.begin()
         with torch.inference_mode():
-            latents = economy.lean(self.pipe, self.scheduler)(
-                **embed.encode(
+            latents = controlnet_reuse.lean(self.pipe, self.scheduler)(
+                **embeddings.encode(
                     self.pipe,
                     [parse(prompt)[0] for prompt, _ in words],
                     [negative for _, negative in words],

@@ -1,0 +1,1 @@
+"""Optional accelerations: patches of library internals, offload, memory, parallelism."""

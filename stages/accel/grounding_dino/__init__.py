@@ -1,0 +1,1 @@
+"""CPU kernels and caches for Grounding DINO."""

@@ -1,0 +1,1 @@
+"""Stage 1 on Replicate, over HTTP."""

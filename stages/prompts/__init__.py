@@ -1,0 +1,1 @@
+"""Prompt syntax: LoRA tags, templates, emphasis, dynamic prompts, token chunks, embeddings."""

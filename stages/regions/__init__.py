@@ -1,0 +1,1 @@
+"""Mask operations, crop windows, compositing and its metrics."""
