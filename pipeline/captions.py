@@ -9,14 +9,14 @@ from .quiet import hush
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
-    from ..training.caption import Captioner
-    from ..training.edits import CountTokens
+    from ..training.captioning.blip import Captioner
+    from ..training.datasets.caption_edits import CountTokens
 
 
 def captioner(settings: Settings) -> Captioner:
     """The BLIP of the settings, on the run's device."""
     from ..checkpoints import load
-    from ..training.caption import Captioner
+    from ..training.captioning.blip import Captioner
 
     c = settings.caption
     device, dtype = device_and_dtype(settings)
@@ -35,7 +35,7 @@ def captioner(settings: Settings) -> Captioner:
 def token_counter(settings: Settings) -> CountTokens:
     """Counts as the text encoder of `generate.model` does."""
     from ..checkpoints import load
-    from ..training.edits import token_counter
+    from ..training.datasets.caption_edits import token_counter
 
     hush("transformers")
     return token_counter(load.load_tokenizer(settings.generate.model))

@@ -24,9 +24,9 @@ MODULES = (
     "visuals.stages.diffusion.passes",
     "visuals.stages.prompts.lora_tags",
     "visuals.stages.prompts.dynamic_prompts",
-    "visuals.training.buckets",
-    "visuals.training.edits",
-    "visuals.training.sgm",
+    "visuals.training.datasets.buckets",
+    "visuals.training.datasets.caption_edits",
+    "visuals.training.lora.sgm_names",
 )
 
 

@@ -27,7 +27,7 @@ def measure(
     from ...benchmarks import plain_training
     from ...checkpoints.catalog import names as catalog
     from ...configs.train_file import check
-    from ...training.lora import train_lora
+    from ...training.train_lora import train_lora
 
     folder = work / f"photos-{side}"
     _photos(folder, 2 * batch, side)
@@ -91,7 +91,7 @@ def _photos(folder: Path, count: int, side: int) -> None:
 
     from PIL import Image
 
-    from ...training import files
+    from ...training.datasets import images as dataset_images
 
     there = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
     lines = []
@@ -101,6 +101,6 @@ def _photos(folder: Path, count: int, side: int) -> None:
         with Image.open(photo) as image:
             image.convert("RGB").resize((side, side)).save(held, "JPEG", quality=92)
         name = f"{number:03d}.jpg"
-        files.write(folder / name, held.getvalue())
+        dataset_images.write(folder / name, held.getvalue())
         lines.append(json.dumps({"file_name": name, "text": f"ppzlook, {photo.stem[3:]}"}))
-    files.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
+    dataset_images.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())

@@ -104,7 +104,7 @@ def measure(
     """
     from ...configs.schema import load_settings
     from ...configs.train_file import check
-    from ...training.lora import train_lora
+    from ...training.train_lora import train_lora
     from .. import models
 
     real = isinstance(photos, Path)

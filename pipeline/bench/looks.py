@@ -57,13 +57,13 @@ def photographed(folder: Path, size: int) -> Look:
     """A folder of captioned photos as it is; the numbers are of all of them, cut square."""
     from PIL import Image, ImageOps
 
-    from ...training import files
-    from ...training.dataset import read_dataset
+    from ...training.datasets import images as dataset_images
+    from ...training.datasets.folder import read_dataset
 
     dataset = read_dataset(folder)
     found = []
     for item in dataset.items:
-        photo = files.read(item.path).convert("RGB")
+        photo = dataset_images.read(item.path).convert("RGB")
         square = ImageOps.fit(photo, (size, size), Image.Resampling.LANCZOS)
         found.append(likeness.statistics(np.asarray(square)))
     return Look(folder, dataset.tag, np.array(found))
@@ -73,16 +73,16 @@ def write(folder: Path, pictures: Iterator[tuple[np.ndarray, str]]) -> None:
     """An imagefolder of (picture, caption)."""
     from PIL import Image
 
-    from ...training import files
+    from ...training.datasets import images as dataset_images
 
     lines = []
     for number, (image, text) in enumerate(pictures):
         held = io.BytesIO()
         Image.fromarray(image).save(held, "PNG")
         name = f"{number:03d}.png"
-        files.write(folder / name, held.getvalue())
+        dataset_images.write(folder / name, held.getvalue())
         lines.append(json.dumps({"file_name": name, "text": text}))
-    files.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
+    dataset_images.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
 
 
 def class_pictures(stages: Stages, folder: Path, count: int, seed: int) -> None:

@@ -68,8 +68,8 @@ def import_(
     as_json: bool,
 ) -> None:
     """Turn a product catalogue (JSON, JSONL, CSV) and its pictures into an imagefolder."""
-    from ...training.catalogue import read_catalogue
-    from ...training.importing import Shape, import_catalogue
+    from ...training.catalog_import.import_catalog import Shape, import_catalogue
+    from ...training.catalog_import.product_catalog import read_catalogue
     from . import dataset_show as show
 
     products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
@@ -137,9 +137,9 @@ def check(
 ) -> None:
     """Show what a trainer will make of a folder. Exit code 1 where something is broken."""
     from ...configs.schema import load_settings
-    from ...training.buckets import Buckets
-    from ...training.check import check_dataset
-    from ...training.dataset import read_dataset
+    from ...training.check_dataset import check_dataset
+    from ...training.datasets.buckets import Buckets
+    from ...training.datasets.folder import read_dataset
     from . import dataset_show as show
 
     size = _resolution(resolution)

@@ -11,7 +11,7 @@ from . import options
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ...training.edits import CountTokens
+    from ...training.datasets.caption_edits import CountTokens
 
 
 @click.command()
@@ -69,9 +69,9 @@ def caption(
     Captions that are there are kept; a stopped call goes on with the same command.
     """
     from ...configs.schema import load_settings
-    from ...training.captioning import caption_dataset
-    from ...training.dataset import read_dataset
-    from ...training.edits import Edits
+    from ...training.captioning.caption_folder import caption_dataset
+    from ...training.datasets.caption_edits import Edits
+    from ...training.datasets.folder import read_dataset
     from .. import captions
     from . import dataset_show as show
 

@@ -13,11 +13,11 @@ import click
 from . import show
 
 if TYPE_CHECKING:
-    from ...training.captioning import Captioned
-    from ...training.catalogue import Fields
-    from ...training.check import Check
-    from ...training.files import Problem
-    from ...training.importing import Report
+    from ...training.captioning.caption_folder import Captioned
+    from ...training.catalog_import.import_catalog import Report
+    from ...training.catalog_import.product_catalog import Fields
+    from ...training.check_dataset import Check
+    from ...training.datasets.images import Problem
 
 _LISTED = 5  # problems of a kind that are shown one by one
 
@@ -73,7 +73,7 @@ def captioned(
     as_json: bool,
 ) -> None:
     """Captions written or shown, tag statistics, tokens against the encoder's limit."""
-    from ...training.edits import tag_frequency
+    from ...training.datasets.caption_edits import tag_frequency
 
     tags = tag_frequency(now.values())
     long = {name: n for name, n in tokens.items() if n > limit}

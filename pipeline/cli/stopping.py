@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ...training.stopping import Wish
+from ...training.interrupt import Wish
 
 if TYPE_CHECKING:
     from ..manifest import RunFolder

@@ -12,7 +12,7 @@ import click
 from .options import apply, errors, parse_changes
 
 if TYPE_CHECKING:
-    from ...training.lora import Trained
+    from ...training.train_lora import Trained
 
 
 @click.command()
@@ -49,7 +49,7 @@ def train(
     """
     from ...configs.schema import NULL
     from ...configs.train_file import read_train_settings
-    from ...training import processes
+    from ...training import launch
     from ...training.errors import CannotWrite, Diverged, Stopped
     from . import show
 
@@ -60,17 +60,17 @@ def train(
     if resume:
         given["resume_from_checkpoint"] = "latest"
     settings = read_train_settings(config, given)
-    count = num_processes if num_processes > 1 else processes.asked_by_accelerate()
+    count = num_processes if num_processes > 1 else launch.asked_by_accelerate()
     if count is None:
         show.warn(
             "accelerate launch started one process of several, and does not tell of how many; "
             "visuals train --num_processes 2 starts two"
         )
     elif count > 1 and "WORLD_SIZE" not in os.environ:
-        raise SystemExit(processes.launch(_again(config, resume, changes, as_json), count))
+        raise SystemExit(launch.launch(_again(config, resume, changes, as_json), count))
     main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
     try:
-        from ...training.lora import train_lora
+        from ...training.train_lora import train_lora
         from ..quiet import hush
 
         hush("transformers", "diffusers")

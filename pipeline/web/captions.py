@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...training.dataset import Dataset, Item
+from ...training.datasets.folder import Dataset, Item
 from . import datasets, describing, panels, runs, verdicts
 from .create import QUICK
 from .jobs import Desk

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...configs.train_file import TrainSettings
-from ...training import captioning
-from ...training import files as picture_files
-from ...training.check import Check, check_dataset
-from ...training.dataset import Dataset, DatasetError, read_dataset
-from ...training.edits import CountTokens, Edits
+from ...training.captioning import caption_folder
+from ...training.check_dataset import Check, check_dataset
+from ...training.datasets import images as picture_files
+from ...training.datasets.caption_edits import CountTokens, Edits
+from ...training.datasets.folder import Dataset, DatasetError, read_dataset
 from . import runs, shelf
 
 EXPORTED = "datasets"
@@ -105,14 +105,14 @@ def export_folder(root: Path, run: str) -> Path:
 
 def write(root: Path, text: str, captions: Mapping[str, str]) -> None:
     """Keep captions by the pictures' names; raises DatasetError, OSError."""
-    captioning.write_captions(read(root, text), captions)
+    caption_folder.write_captions(read(root, text), captions)
 
 
 def put_tag(root: Path, text: str, tag: str) -> int:
     """Put the activation tag before every caption that lacks it; how many changed."""
     if not tag.strip(" ,"):
         raise DatasetError("no tag: expected a word that no caption has yet, as ppzlook")
-    done = captioning.caption_dataset(read(root, text), None, edits=Edits(tag=tag))
+    done = caption_folder.caption_dataset(read(root, text), None, edits=Edits(tag=tag))
     return len(done.changes)
 
 
@@ -129,7 +129,7 @@ def export_line(root: Path, run: str, name: str, tag: str) -> str:
 
 def check(settings: TrainSettings) -> Check:
     """What a training by these settings will make of its folder; raises ValueError."""
-    from ...training.data import buckets
+    from ...training.loop.batches import buckets
 
     s = settings
     dataset = read_dataset(

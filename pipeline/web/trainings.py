@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 import yaml
 
 from ...configs.train_file import TrainSettings, check
-from ...training import files, state
+from ...training.datasets import images as dataset_images
 from ...training.errors import TrainingError
+from ...training.loop import checkpoint
 from . import datasets, shelf
 from .orders import Order
 
@@ -90,7 +91,7 @@ def write(root: Path, values: Mapping[str, Any]) -> TrainSettings:
     """Write the file of a training, checked; raises SettingsError, DatasetError."""
     told = yaml.safe_load(text_of(values))
     settings = check(told)
-    files.write(config_of(root, settings.name), text_of(values).encode())
+    dataset_images.write(config_of(root, settings.name), text_of(values).encode())
     return settings
 
 
@@ -98,7 +99,7 @@ def order(root: Path, name: str, *, resume: bool) -> TrainOrder:
     """The command of a training; raises TrainingError where it is to begin upon another one, or to
     go on from nothing."""
     folder = shelf.folder(root) / name
-    there = state.checkpoints(folder)
+    there = checkpoint.checkpoints(folder)
     if not resume and (there or (folder / f"{name}.safetensors").is_file()):
         what = there[-1].name if there else f"{name}.safetensors"
         raise TrainingError(
@@ -122,7 +123,7 @@ def read(root: Path, name: str) -> Training | None:
     folder = shelf.folder(root) / name
     rows = _rows(folder / "log.jsonl")
     lora = folder / f"{name}.safetensors"
-    steps = [int(p.name.rpartition("-")[2]) for p in state.checkpoints(folder)]
+    steps = [int(p.name.rpartition("-")[2]) for p in checkpoint.checkpoints(folder)]
     return Training(
         name=name,
         folder=folder,

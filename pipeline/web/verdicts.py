@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ...training.check import Check
+from ...training.check_dataset import Check
 from . import trainings
 
 

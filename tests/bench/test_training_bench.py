@@ -11,7 +11,7 @@ import pytest
 
 from visuals.configs.train_file import check
 from visuals.pipeline.bench import caches, look, looks
-from visuals.training.lora import train_lora
+from visuals.training.train_lora import train_lora
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data")) / "ppzocket"

@@ -14,7 +14,7 @@ from visuals.pipeline import manifest
 from visuals.pipeline.annotations import AnnotationError
 from visuals.pipeline.cli import main
 from visuals.pipeline.export import export
-from visuals.training.dataset import read_dataset
+from visuals.training.datasets.folder import read_dataset
 
 
 def shot(number: int, status: str, label: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visuals.training.buckets import BucketError, Buckets, steps_per_epoch
+from visuals.training.datasets.buckets import BucketError, Buckets, steps_per_epoch
 
 
 def test_the_methods_buckets() -> None:

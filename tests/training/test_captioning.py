@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from visuals.training.captioning import caption_dataset
-from visuals.training.dataset import DatasetError, read_dataset
-from visuals.training.edits import Edits
+from visuals.training.captioning.caption_folder import caption_dataset
+from visuals.training.datasets.caption_edits import Edits
+from visuals.training.datasets.folder import DatasetError, read_dataset
 
 TAG = Edits(tag="new")
 

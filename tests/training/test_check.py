@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visuals.training.buckets import Buckets
-from visuals.training.check import check_dataset
-from visuals.training.dataset import read_dataset
+from visuals.training.check_dataset import check_dataset
+from visuals.training.datasets.buckets import Buckets
+from visuals.training.datasets.folder import read_dataset
 
 SMALL = Buckets(
     resolution_wh=(128, 128), min_bucket_reso=64, max_bucket_reso=256, bucket_reso_steps=32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visuals.training.edits import Edits, tag_frequency
+from visuals.training.datasets.caption_edits import Edits, tag_frequency
 
 
 def test_the_tag_is_first_and_once() -> None:

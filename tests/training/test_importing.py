@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visuals.training.catalogue import CatalogueError, Fields, read_catalogue
-from visuals.training.fingerprint import Fingerprint
-from visuals.training.importing import ImportFailed, Shape, import_catalogue
+from visuals.training.catalog_import.import_catalog import ImportFailed, Shape, import_catalogue
+from visuals.training.catalog_import.product_catalog import CatalogueError, Fields, read_catalogue
+from visuals.training.datasets.perceptual_hash import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "samples" / "photos"

@@ -15,8 +15,8 @@ from small_trainings import small, write_photos
 from visuals.checkpoints.load import load_text_to_image
 from visuals.stages.diffusion import lora_adapters
 from visuals.stages.prompts.lora_tags import LoraTag
-from visuals.training import network
-from visuals.training.lora import Trained, train_lora
+from visuals.training.lora import network as lora_network
+from visuals.training.train_lora import Trained, train_lora
 
 STEPS = {"max_train_steps": 6, "conv_dim": 3, "conv_alpha": 1}
 
@@ -41,23 +41,23 @@ def test_the_modules_of_stable_diffusion_are_kohyas() -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     unet = stable_diffusion_15()
-    names = network.targets(unet)
+    names = lora_network.targets(unet)
     assert len(names) == 192 and not any(names.values())
     place = "down_blocks.0.attentions.0"
     assert {f"{place}.proj_in", f"{place}.transformer_blocks.0.ff.net.0.proj"} <= set(names)
     assert f"{place}.transformer_blocks.0.attn1.to_out.0" in names
     with torch.device("meta"):
         text = CLIPTextModel(CLIPTextConfig())
-    assert len(network.targets(text)) == 72
-    conv = network.targets(unet, conv=True)
+    assert len(lora_network.targets(text)) == 72
+    conv = lora_network.targets(unet, conv=True)
     assert conv["down_blocks.0.resnets.0.conv1"] and conv["up_blocks.0.upsamplers.0.conv"]
     assert not conv["down_blocks.0.resnets.0.time_emb_proj"]
     assert "conv_in" not in conv and "time_embedding.linear_1" not in conv
-    assert set(network.targets(unet, only=["attn2.to_q"])) == {
+    assert set(lora_network.targets(unet, only=["attn2.to_q"])) == {
         n for n in names if n.endswith("attn2.to_q")
     }
-    with pytest.raises(network.NetworkError, match=r"'to_z': no such layer; expected some of"):
-        network.targets(unet, only=["to_z"])
+    with pytest.raises(lora_network.NetworkError, match=r"'to_z': no such layer; expected some of"):
+        lora_network.targets(unet, only=["to_z"])
 
 
 def weights(pipe: Any) -> dict[str, torch.Tensor]:

@@ -10,8 +10,9 @@ import torch
 
 from visuals.configs.schema import SettingsError
 from visuals.configs.train_file import check, read_train_settings
-from visuals.training import loss, order
-from visuals.training.data import buckets
+from visuals.training.datasets import sampling
+from visuals.training.loop import loss
+from visuals.training.loop.batches import buckets
 
 BASE = {"model": "mini/sd", "train_data_dir": "photos", "output_dir": "loras/look"}
 
@@ -19,19 +20,19 @@ BASE = {"model": "mini/sd", "train_data_dir": "photos", "output_dir": "loras/loo
 def test_every_picture_as_often_as_it_is_repeated_each_batch_from_one_bucket() -> None:
     sizes = [(64, 64), (64, 64), (96, 64), (64, 64), (96, 64)]
     repeats = [1, 3, 2, 1, 4]
-    got = order.batches(sizes, repeats, size=2, seed=1, epoch=0)
+    got = sampling.batches(sizes, repeats, size=2, seed=1, epoch=0)
     assert Counter(k for batch in got for k in batch) == dict(enumerate(repeats))
     assert all(len({sizes[k] for k in batch}) == 1 for batch in got)
     assert sorted(map(len, got)) == [1, 2, 2, 2, 2, 2]
-    assert got == order.batches(sizes, repeats, size=2, seed=1, epoch=0)
-    others = [order.batches(sizes, repeats, size=2, seed=1, epoch=e) for e in range(1, 6)]
+    assert got == sampling.batches(sizes, repeats, size=2, seed=1, epoch=0)
+    others = [sampling.batches(sizes, repeats, size=2, seed=1, epoch=e) for e in range(1, 6)]
     assert any(other != got for other in others)
 
 
 def test_captions_keep_their_first_tags() -> None:
     text = "ppz, a, b, c, d, e"
     told = {
-        order.spoken(text, order.chance(0, 0, 0, k), shuffle_caption=True, keep_tokens=1)
+        sampling.spoken(text, sampling.chance(0, 0, 0, k), shuffle_caption=True, keep_tokens=1)
         for k in range(20)
     }
     assert len(told) > 10
@@ -39,9 +40,9 @@ def test_captions_keep_their_first_tags() -> None:
         t.startswith("ppz, ") and sorted(t.split(", ")) == list("abcde") + ["ppz"] for t in told
     )
     rng = np.random.default_rng(0)
-    dropped = [order.spoken(text, rng, caption_dropout_rate=0.3) for _ in range(1000)]
+    dropped = [sampling.spoken(text, rng, caption_dropout_rate=0.3) for _ in range(1000)]
     assert set(dropped) == {"", text} and 250 < dropped.count("") < 350
-    assert order.spoken("as, it  is", rng) == "as, it  is"
+    assert sampling.spoken("as, it  is", rng) == "as, it  is"
 
 
 def scheduler(kind: str, zero: bool = False) -> object:

@@ -15,8 +15,8 @@ import yaml
 from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
-from visuals.training import processes
-from visuals.training.lora import train_lora
+from visuals.training import launch
+from visuals.training.train_lora import train_lora
 
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
 
@@ -88,7 +88,7 @@ def test_one_that_fails_ends_the_others_and_is_heard(capfd: pytest.CaptureFixtur
         "time.sleep(600)"
     )
     started = time.monotonic()
-    assert processes.launch([sys.executable, "-c", text], 2) == 1
+    assert launch.launch([sys.executable, "-c", text], 2) == 1
     assert time.monotonic() - started < 60
     assert "no picture 7" in capfd.readouterr().err
 
@@ -114,13 +114,13 @@ OF_ACCELERATE = ("WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_MIXED_PRECISION")
 def test_accelerate_is_seen_by_what_it_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OF_ACCELERATE:
         monkeypatch.delenv(name, raising=False)
-    assert processes.asked_by_accelerate() == 1
+    assert launch.asked_by_accelerate() == 1
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    assert processes.asked_by_accelerate() == 1
+    assert launch.asked_by_accelerate() == 1
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    assert processes.asked_by_accelerate() is None  # pytest's parent is no accelerate
+    assert launch.asked_by_accelerate() is None  # pytest's parent is no accelerate
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert processes.asked_by_accelerate() == 1
+    assert launch.asked_by_accelerate() == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_accelerate_is_seen_by_what_it_sets(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )  # fmt: skip
 def test_the_number_that_accelerate_was_asked_for(words: list[str], count: int | None) -> None:
-    assert processes._number_asked(words) == count
+    assert launch._number_asked(words) == count
 
 
 def test_the_number_in_accelerates_file(tmp_path: Path) -> None:
@@ -146,4 +146,4 @@ def test_the_number_in_accelerates_file(tmp_path: Path) -> None:
         "mixed_precision: 'no'\nuse_cpu: true\nnum_processes: 4\n"
     )
     words = ["python", "/bin/accelerate", "launch", "--config_file", str(file), "-m", "visuals"]
-    assert processes._number_asked(words) == 4
+    assert launch._number_asked(words) == 4

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
 from visuals.configs.train_file import TrainSettings
-from visuals.training import state
 from visuals.training.errors import CannotWrite, Diverged, Stopped, TrainingError
-from visuals.training.lora import Trained, train_lora
+from visuals.training.loop import checkpoint
+from visuals.training.train_lora import Trained, train_lora
 
 # Everything that draws random numbers or keeps a state is on.
 CHANCY = {
@@ -99,7 +99,7 @@ def test_the_oldest_checkpoints_go(data: Path, mini: Path, tmp_path: Path) -> No
         data, tmp_path, max_train_steps=3, checkpointing_steps=1, checkpoints_total_limit=2
     )
     train_lora(settings)
-    assert [p.name for p in state.checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+    assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
 
 
 def test_what_was_changed_is_named(data: Path, mini: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_loss_that_is_no_number_stops(data: Path, mini: Path, tmp_path: Path) 
     settings = small(data, tmp_path, learning_rate=1e30, checkpointing_steps=1)
     with pytest.raises(Diverged, match=r"not a number at step 2; checkpoint-1 is kept: lower lea"):
         train_lora(settings)
-    assert state.read(tmp_path / "checkpoint-1").step == 1
+    assert checkpoint.read(tmp_path / "checkpoint-1").step == 1
     assert not (tmp_path / "look.safetensors").exists()
 
 
@@ -167,7 +167,7 @@ def test_a_full_disk_keeps_what_was_whole(data: Path, mini: Path, tmp_path: Path
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, held)
-    assert [p.name for p in state.checkpoints(tmp_path)] == ["checkpoint-2"]
+    assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["checkpoint-2"]
     assert not list(tmp_path.glob(".*.part"))
     done = train_lora(small(data, tmp_path, resume_from_checkpoint="latest"))
     assert done.steps == 7

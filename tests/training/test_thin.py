@@ -10,8 +10,8 @@ import peft
 import pytest
 import torch
 
-from visuals.training import network
-from visuals.training.thin import ThinLinear, _Thin
+from visuals.training.lora import network as lora_network
+from visuals.training.lora.fast_linear import ThinLinear, _Thin
 
 SHAPES = [(5, 6), (2, 3, 6), (2, 2, 3, 6)]
 
@@ -46,8 +46,8 @@ def attached(dropout: float = 0.0) -> Model:
     """With a LoRA that changes something."""
     torch.manual_seed(1)
     model = Model()
-    network.attach(model, rank=2, alpha=3, dropout=dropout)
-    for value in network.parameters(model).values():
+    lora_network.attach(model, rank=2, alpha=3, dropout=dropout)
+    for value in lora_network.parameters(model).values():
         torch.nn.init.normal_(value)
     return model
 
@@ -73,7 +73,7 @@ def learned(model: Model, x: torch.Tensor) -> dict[str, torch.Tensor]:
     torch.manual_seed(2)  # of dropout
     said = model(given)
     said.pow(3).sum().backward()
-    grads = {n: p.grad for n, p in network.parameters(model).items() if p.grad is not None}
+    grads = {n: p.grad for n, p in lora_network.parameters(model).items() if p.grad is not None}
     return {"said": said.detach(), "x": given.grad, **grads}  # type: ignore[dict-item]
 
 
@@ -116,7 +116,9 @@ def test_by_numbers() -> None:
 
 def frozen_input(model: Model) -> dict[str, torch.Tensor]:
     model(torch.ones(3, 6)).sum().backward()
-    return {n: p.grad.clone() for n, p in network.parameters(model).items() if p.grad is not None}
+    return {
+        n: p.grad.clone() for n, p in lora_network.parameters(model).items() if p.grad is not None
+    }
 
 
 def test_an_input_that_learns_nothing_has_no_gradient() -> None:
@@ -160,7 +162,7 @@ def test_dropout_and_autocast_are_pefts_own(monkeypatch: pytest.MonkeyPatch) -> 
     with torch.autocast("cpu", torch.bfloat16):
         assert attached()(x).dtype == torch.bfloat16
     assert not seen
-    network.set_scale([model], 0.5)  # at half its weight, no dropout when it only looks
+    lora_network.set_scale([model], 0.5)  # at half its weight, no dropout when it only looks
     half = model.eval()(x)
     torch.testing.assert_close(half, plain(model)(x))
     assert len(seen) == 2

@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 from small_trainings import small, write_photos
 
-from visuals.training import data, models, order, prior
-from visuals.training.buckets import BucketError
-from visuals.training.dataset import DatasetError
-from visuals.training.loss import each
+from visuals.training.datasets import sampling
+from visuals.training.datasets.buckets import BucketError
+from visuals.training.datasets.folder import DatasetError
+from visuals.training.loop import batches, class_images
+from visuals.training.loop.loss import each
+from visuals.training.lora import models as lora_models
 
 
 @pytest.fixture
@@ -22,8 +24,8 @@ def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos")
 
 
-def read(folder: Path, **changes: Any) -> data.Data:
-    return data.read(small(folder, folder.parent / "out", **changes))
+def read(folder: Path, **changes: Any) -> batches.Data:
+    return batches.read(small(folder, folder.parent / "out", **changes))
 
 
 def test_one_bad_file_stops_nothing(photos: Path) -> None:
@@ -81,29 +83,29 @@ def test_steps_are_the_methods_own() -> None:
     """65 photos × 6 repeats / batch 2 = 195 steps."""
     from dataclasses import replace
 
-    from visuals.training.buckets import Buckets
-    from visuals.training.examples import Example
+    from visuals.training.datasets.buckets import Buckets
+    from visuals.training.datasets.examples import Example
 
     fit = Buckets().fit((768, 768))
     one = Example(Path("a.png"), "a", "t", 6, (768, 768), fit, "0")
-    found = data.Data([replace(one, name=str(k)) for k in range(65)], [], "")
+    found = batches.Data([replace(one, name=str(k)) for k in range(65)], [], "")
     settings = small(Path("a"), Path("b"))
     assert found.steps_per_epoch(settings, 2) == 195
     assert len(found.batches(settings, 2, 0)) == 195
 
 
-def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, data.Loader]:
+def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, batches.Loader]:
     """Of every LoRA weight after one loss, on a fresh base."""
     settings = small(photos, photos.parent / "out", train_batch_size=2, **changes)
-    base = models.load(settings, torch.device("cpu"))
-    got = data.read(settings)
-    loader = data.Loader(settings, base, got)
+    base = lora_models.load(settings, torch.device("cpu"))
+    got = batches.read(settings)
+    loader = batches.Loader(settings, base, got)
     loader.fill(lambda done, total: None)
     with torch.no_grad():
         for name, value in base.parameters().items():
             if "lora_B" in name:  # as after some steps; at first these are 0
                 value.fill_(0.01)
-    batch = loader.batch(got.learned[:2], [order.chance(0, 0, 0, k) for k in range(2)])
+    batch = loader.batch(got.learned[:2], [sampling.chance(0, 0, 0, k) for k in range(2)])
     said = base.unet(**base.inputs(batch))[0]
     each(said, batch["wanted"], batch["mask"]).mean().backward()
     values = [p.grad.flatten() for p in base.parameters().values() if p.grad is not None]
@@ -149,9 +151,9 @@ def test_masks_reach_the_loss_mirrored_with_their_picture(photos: Path, mini: Pa
 
 
 def test_long_captions_are_read_in_chunks(photos: Path, mini: Path) -> None:
-    from visuals.training.encoding import Words
+    from visuals.training.loop.encoders import Words
 
-    base = models.load(small(photos, photos.parent / "out"), torch.device("cpu"))
+    base = lora_models.load(small(photos, photos.parent / "out"), torch.device("cpu"))
     long = ", ".join(["a red mug on a table"] * 20)
     one, three = (
         Words(base.tokenizers, base.text_encoders, None, max_token_length=n) for n in (75, 225)
@@ -181,9 +183,9 @@ def test_class_pictures_that_lack_are_drawn(photos: Path, mini: Path, tmp_path: 
         class_prompt="a mug",
         num_class_images=2,
     )
-    assert prior.fill(settings, "cpu", lambda done, total: None) == 1
+    assert class_images.fill(settings, "cpu", lambda done, total: None) == 1
     assert sorted(p.name for p in classes.iterdir()) == ["class-00000.png", "mine.png"]
-    assert prior.fill(settings, "cpu", lambda done, total: None) == 0
+    assert class_images.fill(settings, "cpu", lambda done, total: None) == 0
 
 
 def test_class_pictures_are_as_many_and_weigh_their_own(photos: Path, tmp_path: Path) -> None:

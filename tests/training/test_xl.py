@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
 from visuals.checkpoints.load import load_text_to_image
-from visuals.training import sgm
-from visuals.training.lora import train_lora
+from visuals.training.lora import sgm_names
+from visuals.training.train_lora import train_lora
 
 
 def tiny_xl() -> Any:
@@ -128,9 +128,9 @@ def test_an_sdxl_is_trained_and_its_files_read_alike(tmp_path: Path, mini: Path)
     ],
 )  # fmt: skip
 def test_stabilitys_names(module: str, name: str) -> None:
-    assert sgm.name(module) == name
+    assert sgm_names.name(module) == name
 
 
 def test_what_has_no_such_name() -> None:
     with pytest.raises(ValueError, match=r"'conv_in': expected a module of a block"):
-        sgm.name("conv_in")
+        sgm_names.name("conv_in")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .cache import Cache, fingerprint, key
-from .examples import Example
+from ..datasets.examples import Example
+from .feature_cache import Cache, fingerprint, key
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import files, metadata
-from .catalogue import Product
-from .files import Problem
-from .finder import Finder
-from .fingerprint import NEAR, Fingerprint, first_like
+from ..datasets import imagefolder
+from ..datasets import images as dataset_images
+from ..datasets.images import Problem
+from ..datasets.perceptual_hash import NEAR, Fingerprint, first_like
+from .locate_images import Finder
+from .product_catalog import Product
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,7 +71,7 @@ class Report:
     def save(self, out: Path) -> None:
         """Write `out/import.json`."""
         text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
-        files.write(out / REPORT, f"{text}\n".encode())
+        dataset_images.write(out / REPORT, f"{text}\n".encode())
 
 
 def import_catalogue(
@@ -94,7 +95,7 @@ def import_catalogue(
     old = _earlier(out, overwrite)
     report = Report(len(products))
     names = _Names()
-    rows: list[metadata.Row] = []
+    rows: list[imagefolder.Row] = []
     seen: list[tuple[str, Fingerprint]] = []
     look = Finder(images)
     try:
@@ -109,7 +110,7 @@ def import_catalogue(
                 report.written.append(name)
                 if len(report.written) == 1:  # whatever happens now, --overwrite may mend it
                     report.save(out)
-                files.write(out / name, _encoded(image, shape))
+                dataset_images.write(out / name, _encoded(image, shape))
                 rows.append({"file_name": name, "text": product.text, "sku": product.sku})
             if len(rows) > before and not product.text:
                 what = "no text; write a caption: visuals dataset caption"
@@ -124,9 +125,9 @@ def import_catalogue(
             f"not one picture of {len(products)} products could be imported{said}; "
             "check --images and --field-image"
         )
-    metadata.write(out / metadata.NAME, rows)
+    imagefolder.write(out / imagefolder.NAME, rows)
     for name in set(old) - set(report.written):
-        if (gone := files.inside(out, name)) is not None:
+        if (gone := dataset_images.inside(out, name)) is not None:
             gone.unlink(missing_ok=True)
     return report
 
@@ -172,8 +173,8 @@ def _sources(product: Product, look: Finder, report: Report) -> Iterator[Path]:
 def _good(source: Path, product: Product, shape: Shape, report: Report) -> Image.Image | None:
     """The upright picture, small enough; None where it was told why not."""
     try:
-        image = files.read(source)
-    except files.FileProblem as error:
+        image = dataset_images.read(source)
+    except dataset_images.FileProblem as error:
         _note(report, "unreadable", product, str(error))
         return None
     if min(image.size) < shape.min_side:

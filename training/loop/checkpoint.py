@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import files, saving
-from .errors import TrainingError
+from ..datasets import images as dataset_images
+from ..errors import TrainingError
+from ..lora import save as lora_save
 
 FREE = frozenset(
     (
@@ -76,10 +77,12 @@ def save(
     try:
         held = io.BytesIO()
         torch.save(dict(tensors), held)
-        files.write(part / "state.pt", held.getvalue())
-        files.write(part / saving.DIFFUSERS_NAME, as_bytes(dict(lora), {"format": "pt"}))
+        dataset_images.write(part / "state.pt", held.getvalue())
+        dataset_images.write(
+            part / lora_save.DIFFUSERS_NAME, as_bytes(dict(lora), {"format": "pt"})
+        )
         text = json.dumps({"step": step, **about}, ensure_ascii=False, indent=1)
-        files.write(part / "state.json", text.encode())
+        dataset_images.write(part / "state.json", text.encode())
         if path.exists():
             shutil.rmtree(path)
         part.rename(path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import network, sgm
-from .saving import Parts
+from . import network as lora_network
+from . import sgm_names
+from .save import Parts
 
 if TYPE_CHECKING:
-    from ..configs.train_file import TrainSettings
+    from ...configs.train_file import TrainSettings
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Models:
             return module
         config = self.unet.config
         attentive = sum("CrossAttn" in kind for kind in config.up_block_types)
-        return sgm.name(
+        return sgm_names.name(
             module, layers_per_block=config.layers_per_block, attentive_up_blocks=attentive
         )
 
@@ -60,14 +61,14 @@ class Models:
 
     @property
     def parts(self) -> Parts:
-        return {part: list(network.layers(model)) for part, model in self.learning.items()}
+        return {part: list(lora_network.layers(model)) for part, model in self.learning.items()}
 
     def parameters(self) -> dict[str, Any]:
         """Every weight that learns, by part and name."""
         return {
             f"{part}.{name}": value
             for part, model in self.learning.items()
-            for name, value in network.parameters(model).items()
+            for name, value in lora_network.parameters(model).items()
         }
 
     def train(self, mode: bool = True) -> None:
@@ -80,7 +81,7 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
     import torch
     from diffusers import DDPMScheduler
 
-    from ..checkpoints.load import load_text_to_image
+    from ...checkpoints.load import load_text_to_image
 
     pipe = (
         base
@@ -102,7 +103,7 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
     models = Models(
         pipe, pipe.unet, encoders, tokenizers, pipe.vae, scheduler, s.trains_text_encoder
     )  # fmt: skip
-    network.attach(
+    lora_network.attach(
         pipe.unet,
         rank=s.rank,
         alpha=s.alpha,
@@ -115,7 +116,7 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
     for number, encoder in enumerate(encoders, 1):
         encoder.requires_grad_(False).eval()
         if s.trains_text_encoder:
-            network.attach(
+            lora_network.attach(
                 encoder,
                 rank=s.rank,
                 alpha=s.alpha,

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import checkpointing, data, log, models, prior, state
 from .errors import TrainingError
-from .job import Job, Progress
-from .job import Trained as Trained
-from .trainer import Trainer
+from .loop import batches, checkpoint, checkpointing, class_images
+from .loop import log as training_log
+from .loop.session import Job, Progress
+from .loop.session import Trained as Trained
+from .loop.trainer import Trainer
+from .lora import models as lora_models
 
 if TYPE_CHECKING:
     from ..configs.train_file import TrainSettings
@@ -38,25 +40,27 @@ def train_lora(
     """
     s = settings
     found = _place(s)
-    checked = None if s.with_prior_preservation else data.read(s)
-    using = log.tracker(s.report_to)
+    checked = None if s.with_prior_preservation else batches.read(s)
+    using = training_log.tracker(s.report_to)
     accelerator = _accelerator(s, using)
     try:
         if checked is None:
             with accelerator.main_process_first():
-                prior.fill(s, accelerator.device, lambda n, all_: progress("generate", n, all_))
-            checked = data.read(s)
+                class_images.fill(
+                    s, accelerator.device, lambda n, all_: progress("generate", n, all_)
+                )
+            checked = batches.read(s)
         for problem in checked.problems if accelerator.is_main_process else ():
             warn(problem)
         tell(f"loading {s.model}")
-        ready = models.load(s, accelerator.device, base)
-        loader = data.Loader(s, ready, checked)
+        ready = lora_models.load(s, accelerator.device, base)
+        loader = batches.Loader(s, ready, checked)
         share = accelerator.process_index, accelerator.num_processes
         loader.fill(lambda done, total: progress("encode", done, total), share)
         accelerator.wait_for_everyone()
         trainer = Trainer(s, accelerator, ready, checked, loader)
         if found is not None:
-            checkpointing.resume(trainer, state.read(found))
+            checkpointing.resume(trainer, checkpoint.read(found))
             tell(f"going on from {found.name}")
         return Job(trainer, using).run(progress)
     finally:
@@ -67,8 +71,8 @@ def _place(settings: TrainSettings) -> Path | None:
     """The checkpoint to go on from; raises TrainingError for an output_dir that is in use."""
     folder = Path(settings.output_dir)
     if settings.resume_from_checkpoint:
-        return state.find(folder, settings.resume_from_checkpoint)
-    there = state.checkpoints(folder)
+        return checkpoint.find(folder, settings.resume_from_checkpoint)
+    there = checkpoint.checkpoints(folder)
     done = folder / f"{settings.name}.safetensors"
     if there or done.is_file():
         what = there[-1].name if there else done.name

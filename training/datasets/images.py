@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints.atomic_files import write as write
+from ...checkpoints.atomic_files import write as write
 
 if TYPE_CHECKING:
     from PIL import Image

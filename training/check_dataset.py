@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import files
-from .buckets import Buckets, Fit, Size, steps_per_epoch
-from .dataset import Dataset, Item
-from .edits import CountTokens, tag_frequency
-from .files import Problem
-from .fingerprint import NEAR, Fingerprint, first_like
+from .datasets import images as dataset_images
+from .datasets.buckets import Buckets, Fit, Size, steps_per_epoch
+from .datasets.caption_edits import CountTokens, tag_frequency
+from .datasets.folder import Dataset, Item
+from .datasets.images import Problem
+from .datasets.perceptual_hash import NEAR, Fingerprint, first_like
 
 BROKEN = frozenset(
     ("unreadable", "no_caption", "empty_caption", "bad_caption", "bad_metadata", "outside")
@@ -115,8 +115,8 @@ def check_dataset(
         for code, what in _caption(item, item.name in known):
             note(code, item.name, what)
         try:
-            image = files.read(item.path)
-        except files.FileProblem as error:
+            image = dataset_images.read(item.path)
+        except dataset_images.FileProblem as error:
             problems.append(Problem("unreadable", item.name, str(error)))
             continue
         fit = buckets.fit(image.size)
@@ -184,8 +184,8 @@ def _size(item: Item, size_wh: Size, fit: Fit) -> list[tuple[str, str]]:
         found.append(("cropped", f"{fit.cropped:.0%} of it is cut off; crop it to a usual aspect"))
     if item.mask is not None:
         try:
-            mask_wh = files.upright_size(item.mask)
-        except files.FileProblem as error:
+            mask_wh = dataset_images.upright_size(item.mask)
+        except dataset_images.FileProblem as error:
             return [*found, ("no_mask", f"its mask cannot be read ({error}); make it again")]
         if abs(mask_wh[0] * size_wh[1] - mask_wh[1] * size_wh[0]) > 2 * max(size_wh):
             shown = f"{mask_wh[0]} × {mask_wh[1]} pixels, the picture {size_wh[0]} × {size_wh[1]}"

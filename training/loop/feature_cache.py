@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files
+from ..datasets import images as dataset_images
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class Cache:
             return
         from safetensors.torch import save
 
-        files.write(self._file(key), save({k: v.contiguous() for k, v in value.items()}))
+        dataset_images.write(self._file(key), save({k: v.contiguous() for k, v in value.items()}))
 
     def _file(self, key: str) -> Path:
         assert self.folder is not None

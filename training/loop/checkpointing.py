@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import optimizers, saving, state
-from .errors import unwritten
+from ..errors import unwritten
+from ..lora import save as lora_save
+from . import checkpoint, optimizers
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -28,12 +29,12 @@ def save(trainer: Trainer) -> None:
     if accelerator.scaler is not None:
         tensors["scaler"] = accelerator.scaler.state_dict()
     try:
-        state.save(
+        checkpoint.save(
             trainer.folder,
             trainer.step,
             tensors=tensors,
             about=about(trainer),
-            lora=saving.diffusers(trainer.models.parts),
+            lora=lora_save.diffusers(trainer.models.parts),
             limit=trainer.settings.checkpoints_total_limit,
         )
     except OSError as error:
@@ -46,14 +47,14 @@ def about(trainer: Trainer) -> dict[str, Any]:
     return {"settings": {**settings, "batch": trainer.size}, "data": trainer.data.identity}
 
 
-def resume(trainer: Trainer, saved: state.Saved) -> None:
+def resume(trainer: Trainer, saved: checkpoint.Saved) -> None:
     """Take up weights, optimizer, average, loss scale and step of a checkpoint.
 
     Raises TrainingError where data or settings are not what they were.
     """
     import torch
 
-    state.compare(saved, about(trainer)["settings"], trainer.data.identity)
+    checkpoint.compare(saved, about(trainer)["settings"], trainer.data.identity)
     with torch.no_grad():
         for name, value in trainer.parameters.items():
             value.copy_(saved.tensors["weights"][name])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from ..configs.train_file import TrainSettings
+    from ...configs.train_file import TrainSettings
 
 
 class OptimizerError(ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import files
+from ..datasets import images as dataset_images
 
 
 class Finder:
@@ -15,7 +15,9 @@ class Finder:
         self.folder = folder
         self._by_path: dict[str, Path] = {}
         self._by_name: dict[str, list[Path]] = {}
-        for path in sorted(p for p in folder.rglob("*") if files.is_picture(p) and p.is_file()):
+        for path in sorted(
+            p for p in folder.rglob("*") if dataset_images.is_picture(p) and p.is_file()
+        ):
             below = path.relative_to(folder)
             for key in (below.as_posix(), below.with_suffix("").as_posix()):
                 self._by_path.setdefault(key.casefold(), path)
@@ -24,7 +26,7 @@ class Finder:
 
     def __call__(self, name: str) -> Path | None:
         """The file; None where there is none. Raises PermissionError outside the folder."""
-        exact = files.inside(self.folder, name)
+        exact = dataset_images.inside(self.folder, name)
         if exact is None:
             raise PermissionError(name)
         if exact.is_file():
@@ -32,6 +34,10 @@ class Finder:
         found = self._by_path.get(name.removeprefix("./").casefold())
         same = self._by_name.get(name.rpartition("/")[2].casefold(), [])
         found = found or (same[0] if len(same) == 1 else None)
-        if found and files.inside(self.folder, found.relative_to(self.folder).as_posix()) is None:
+        if (
+            found
+            and dataset_images.inside(self.folder, found.relative_to(self.folder).as_posix())
+            is None
+        ):
             raise PermissionError(name)
         return found

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import files, metadata
-from .captions import ENDINGS
-from .dataset import Dataset, DatasetError, Item
-from .edits import Edits
-from .files import Problem
+from ..datasets import imagefolder
+from ..datasets import images as dataset_images
+from ..datasets.caption_edits import Edits
+from ..datasets.captions import ENDINGS
+from ..datasets.folder import Dataset, DatasetError, Item
+from ..datasets.images import Problem
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -123,8 +124,8 @@ def _texts(
     good: list[tuple[Item, Image.Image]] = []
     for item in items:
         try:
-            good.append((item, files.read(item.path)))
-        except files.FileProblem as error:
+            good.append((item, dataset_images.read(item.path)))
+        except dataset_images.FileProblem as error:
             done.problems.append(Problem("unreadable", item.name, str(error)))
     if good:
         yield from zip((i for i, _ in good), describe([image for _, image in good]), strict=True)
@@ -137,7 +138,7 @@ class _Writer:
         self.root, self.column = dataset.folder, column
         self.format = format or ("metadata" if dataset.layout == "imagefolder" else "txt")
         self.fixed = format is not None
-        self._rows: dict[Path, list[metadata.Row]] = {}
+        self._rows: dict[Path, list[imagefolder.Row]] = {}
         self._changed: set[Path] = set()
         self._written = time.monotonic()
 
@@ -146,27 +147,27 @@ class _Writer:
         if self.format != "metadata" and (self.fixed or not item.caption_from):
             here.append(item.path.with_suffix(f".{self.format}"))
         for sidecar in dict.fromkeys(here):
-            files.write(sidecar, f"{text}\n".encode())
+            dataset_images.write(sidecar, f"{text}\n".encode())
         for place in (item.path.parent, *item.path.parent.parents):
-            if self._set(place / metadata.NAME, item.path, text):
+            if self._set(place / imagefolder.NAME, item.path, text):
                 return
             if place == self.root:
                 break
         if self.format == "metadata":
-            self._set(self.root / metadata.NAME, item.path, text, add=True)
+            self._set(self.root / imagefolder.NAME, item.path, text, add=True)
 
     def flush(self, after: float = 0.0) -> None:
         """Write the changed metadata, unless the last time is less than `after` seconds ago."""
         if time.monotonic() - self._written < after:
             return
         for path in self._changed:
-            metadata.write(path, self._rows[path])
+            imagefolder.write(path, self._rows[path])
         self._changed.clear()
         self._written = time.monotonic()
 
     def _set(self, path: Path, picture: Path, text: str, *, add: bool = False) -> bool:
         if path not in self._rows:
-            self._rows[path] = metadata.read(path)[0] if path.is_file() else []
+            self._rows[path] = imagefolder.read(path)[0] if path.is_file() else []
         rows: list[dict[str, Any]] = self._rows[path]
         name = Path(os.path.relpath(picture, path.parent)).as_posix()
         found = [

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import order
-from .buckets import Buckets, steps_per_epoch
-from .cache import Cache
-from .dataset import read_dataset
-from .encoding import Latents, Words
-from .errors import TrainingError
-from .examples import Example, examples, split
+from ..datasets import sampling
+from ..datasets.buckets import Buckets, steps_per_epoch
+from ..datasets.examples import Example, examples, split
+from ..datasets.folder import read_dataset
+from ..errors import TrainingError
+from .encoders import Latents, Words
+from .feature_cache import Cache
 
 if TYPE_CHECKING:
     import torch
 
-    from ..configs.train_file import TrainSettings
-    from .models import Models
+    from ...configs.train_file import TrainSettings
+    from ..lora.models import Models
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Data:
         """What a resumed training must find again, by name."""
         return {e.name: e.identity for e in (*self.learned, *self.held_out)}
 
-    def batches(self, settings: TrainSettings, size: int, epoch: int) -> list[order.Batch]:
-        return order.batches(
+    def batches(self, settings: TrainSettings, size: int, epoch: int) -> list[sampling.Batch]:
+        return sampling.batches(
             [e.fit.bucket_wh for e in self.learned],
             [e.repeats for e in self.learned],
             size=size,
@@ -162,7 +162,7 @@ class Loader:
         s = self.settings
         flips = [bool(s.random_flip and rng.random() < 0.5) for rng in chances]
         texts = [
-            order.spoken(
+            sampling.spoken(
                 e.text,
                 rng,
                 shuffle_caption=s.shuffle_caption,

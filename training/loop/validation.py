@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files, network
+from ..datasets import images as dataset_images
+from ..lora import network as lora_network
 from .loss import each
 
 if TYPE_CHECKING:
-    from ..configs.train_file import TrainSettings
-    from .data import Loader
-    from .examples import Example
-    from .models import Models
+    from ...configs.train_file import TrainSettings
+    from ..datasets.examples import Example
+    from ..lora.models import Models
+    from .batches import Loader
 
 TIMES = (0.125, 0.375, 0.625, 0.875)
 """Where in the noise schedule each held-out picture is measured, as shares."""
@@ -56,7 +57,7 @@ def draw(
     """A picture a prompt and weight, from the same noise at every epoch."""
     import torch
 
-    from ..stages.diffusion.samplers import scheduler
+    from ...stages.diffusion.samplers import scheduler
 
     s, pipe = settings, models.pipe
     own = pipe.scheduler
@@ -65,7 +66,7 @@ def draw(
     try:
         with _still(models, loader), torch.no_grad(), accelerator.autocast():
             for weight in s.validation_weights:
-                network.set_scale(models.learning.values(), weight)
+                lora_network.set_scale(models.learning.values(), weight)
                 noise = [
                     torch.Generator().manual_seed(s.seed + k)
                     for k in range(len(s.validation_prompts))
@@ -82,10 +83,10 @@ def draw(
                     path = folder / name(s.name, epoch, number, weight)
                     held = io.BytesIO()
                     image.save(held, "PNG")
-                    files.write(path, held.getvalue())
+                    dataset_images.write(path, held.getvalue())
                     written.append(path)
     finally:
-        network.set_scale(models.learning.values(), 1.0)
+        lora_network.set_scale(models.learning.values(), 1.0)
         pipe.scheduler = own
     return written
 
@@ -147,5 +148,5 @@ def grid(settings: TrainSettings, folder: Path, epochs: int) -> Path | None:
     held = io.BytesIO()
     sheet.save(held, "PNG")
     path = folder / "grid.png"
-    files.write(path, held.getvalue())
+    dataset_images.write(path, held.getvalue())
     return path

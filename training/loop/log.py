@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import files
-from .errors import TrainingError
+from ..datasets import images as dataset_images
+from ..errors import TrainingError
 
 Point = tuple[float, float]
 _TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb"}
@@ -50,7 +50,7 @@ class Log:
                 if row["step"] <= step:
                     self.rows.append(row)
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
-        files.write(path, text.encode())
+        dataset_images.write(path, text.encode())
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, **values: Any) -> None:
@@ -107,4 +107,4 @@ def curve(loss: Sequence[Point], held_out: Sequence[Point], path: Path) -> None:
     draw.text((left, 10), "loss (blue: mean), held out (red), over steps", fill="#333333")
     held = io.BytesIO()
     image.save(held, "PNG")
-    files.write(path, held.getvalue())
+    dataset_images.write(path, held.getvalue())

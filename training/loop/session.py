@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files, labels, log, saving, validation
-from .errors import CannotWrite, unwritten
+from ..datasets import images as dataset_images
+from ..errors import CannotWrite, unwritten
+from ..lora import file_metadata
+from ..lora import save as lora_save
+from . import log as training_log
+from . import validation
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -43,7 +47,7 @@ class Job:
         self.folder, self.started = trainer.folder, time.time()
         self.samples = self.folder / "samples"
         self.main = trainer.accelerator.is_main_process
-        self.log = log.Log(self.folder / "log.jsonl", trainer.step) if self.main else None
+        self.log = training_log.Log(self.folder / "log.jsonl", trainer.step) if self.main else None
         if self.main:
             self._record()
         if using:
@@ -57,7 +61,7 @@ class Job:
 
         values = self.settings.model_dump(mode="json")
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        files.write(self.folder / "train.yaml", text.encode())
+        dataset_images.write(self.folder / "train.yaml", text.encode())
 
     def run(self, progress: Progress) -> Trained:
         trainer = self.trainer
@@ -120,26 +124,26 @@ class Job:
     def _save(self, name: str, epoch: int) -> Path:
         """Write the LoRA as kohya does."""
         path = self.folder / f"{name}.safetensors"
-        about = labels.labels(self.trainer, epoch=epoch, started=self.started)
+        about = file_metadata.labels(self.trainer, epoch=epoch, started=self.started)
         models = self.trainer.models
-        tensors = saving.kohya(
+        tensors = lora_save.kohya(
             models.parts,
             self.settings.save_precision,
             unet_name=models.unet_name,
             xl=models.is_xl,
         )
-        saving.write(path, tensors, {**about, "ss_output_name": name})
+        lora_save.write(path, tensors, {**about, "ss_output_name": name})
         return path
 
     def _finish(self) -> Trained:
         s, trainer = self.settings, self.trainer
-        path, other = self.folder / f"{s.name}.safetensors", self.folder / saving.DIFFUSERS_NAME
+        path, other = self.folder / f"{s.name}.safetensors", self.folder / lora_save.DIFFUSERS_NAME
         sheet = None
         if self.main:
             with trainer.averaged():
                 self._save(s.name, trainer.epochs)
-                tensors = saving.diffusers(trainer.models.parts, s.save_precision)
-            saving.write(other, tensors, {"format": "pt"}, hashes=False)
+                tensors = lora_save.diffusers(trainer.models.parts, s.save_precision)
+            lora_save.write(other, tensors, {"format": "pt"}, hashes=False)
             sheet = validation.grid(s, self.samples, trainer.epochs)
         trainer.accelerator.wait_for_everyone()
         return Trained(
@@ -161,5 +165,5 @@ class Job:
             return
         with contextlib.suppress(OSError):  # of a full disk, which is told already
             loss, held_out = self.log.points("loss"), self.log.points("val_loss")
-            log.curve(loss, held_out, self.folder / "loss.png")
+            training_log.curve(loss, held_out, self.folder / "loss.png")
             self.log.close()

@@ -85,7 +85,7 @@ def attach(
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
 
-    from .thin import ThinLinear
+    from .fast_linear import ThinLinear
 
     names = targets(model, conv=conv_dim is not None, only=only)
     wide = [name for name, is_wide in names.items() if is_wide]

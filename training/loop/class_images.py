@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import files
+from ..datasets import images as dataset_images
 
 if TYPE_CHECKING:
-    from ..configs.train_file import TrainSettings
+    from ...configs.train_file import TrainSettings
 
 BATCH = 4
 STEPS = 25
@@ -22,14 +22,16 @@ STEPS = 25
 def fill(settings: TrainSettings, device: Any, progress: Callable[[int, int], None]) -> int:
     """Draw what `class_data_dir` lacks of `num_class_images` pictures; how many were drawn."""
     s, folder = settings, Path(str(settings.class_data_dir))
-    there = [p for p in folder.rglob("*") if files.is_picture(p)] if folder.is_dir() else []
+    there = (
+        [p for p in folder.rglob("*") if dataset_images.is_picture(p)] if folder.is_dir() else []
+    )
     missing = s.num_class_images - len(there)
     if missing <= 0:
         return 0
     import torch
 
-    from ..checkpoints.load import load_text_to_image
-    from ..stages.diffusion.samplers import scheduler
+    from ...checkpoints.load import load_text_to_image
+    from ...stages.diffusion.samplers import scheduler
 
     pipe = load_text_to_image(s.model, device=str(device), allow_pickle=s.allow_pickle)
     pipe.scheduler = scheduler("DPM++ 2M", pipe.scheduler.config)
@@ -48,7 +50,7 @@ def fill(settings: TrainSettings, device: Any, progress: Callable[[int, int], No
         for number, image in zip(part, images, strict=True):
             held = io.BytesIO()
             image.save(held, "PNG")
-            files.write(folder / _name(number), held.getvalue())
+            dataset_images.write(folder / _name(number), held.getvalue())
         progress(start + len(part), missing)
     return missing
 

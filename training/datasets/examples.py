@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import files
+from . import images as dataset_images
 from .buckets import Buckets, Fit
-from .dataset import Dataset, DatasetError
+from .folder import Dataset, DatasetError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,7 +43,7 @@ class Example:
 
     def pixels(self, *, flip: bool = False, jitter: np.random.Generator | None = None) -> Any:
         """float32 (3, H, W) in -1 to 1, at the bucket's size. `jitter`: paints it a little anew."""
-        image = self._fitted(files.read(self.path), flip)
+        image = self._fitted(dataset_images.read(self.path), flip)
         if jitter is not None:
             image = _jittered(image, jitter)
         return np.asarray(image, np.float32).transpose(2, 0, 1) / 127.5 - 1
@@ -54,7 +54,11 @@ class Example:
 
         if self.mask is None:
             return np.ones((size_wh[1], size_wh[0]), np.float32)
-        image = files.read(self.mask).convert("L").resize(self.size_wh, Image.Resampling.NEAREST)
+        image = (
+            dataset_images.read(self.mask)
+            .convert("L")
+            .resize(self.size_wh, Image.Resampling.NEAREST)
+        )
         small = self._fitted(image, flip).resize(size_wh, Image.Resampling.BOX)
         return np.asarray(small, np.float32) / 255
 
@@ -85,12 +89,12 @@ def examples(
             silent.append(item.name)
             continue
         try:
-            image = files.read(item.path)
+            image = dataset_images.read(item.path)
             mask_digest = ""
             if masks and item.mask:
-                files.read(item.mask)
+                dataset_images.read(item.mask)
                 mask_digest = _digest(item.mask)
-        except files.FileProblem as error:
+        except dataset_images.FileProblem as error:
             wrong.append(f"left out: {error}")
             continue
         out.append(

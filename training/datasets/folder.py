@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import files
+from . import images as dataset_images
 from .captions import ENDINGS, Captions
-from .files import Problem
+from .images import Problem
 
 MASKS = "masks"
 _MASK_SUFFIX = "-masklabel"  # OneTrainer's name of a mask beside its picture
@@ -98,7 +98,7 @@ def read_dataset(
     subsets, layout = _subsets(root, repeats)
     if not any(pictures for _, pictures, _, _ in subsets):
         raise DatasetError(
-            f"{folder} holds no picture: expected {', '.join(files.ENDINGS)} in it or in folders "
+            f"{folder} holds no picture: expected {', '.join(dataset_images.ENDINGS)} in it or in folders "
             "named like 6_name; name another folder"
         )
     endings = (caption_extension,) if caption_extension else ENDINGS
@@ -135,7 +135,7 @@ def _subsets(
 
 
 def _learned(path: Path) -> bool:
-    return files.is_picture(path) and not path.stem.endswith(_MASK_SUFFIX)
+    return dataset_images.is_picture(path) and not path.stem.endswith(_MASK_SUFFIX)
 
 
 def _flat(folder: Path) -> list[Path]:

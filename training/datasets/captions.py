@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import files, metadata
-from .files import Problem
+from . import imagefolder
+from . import images as dataset_images
+from .images import Problem
 
 ENDINGS = (".txt", ".caption")
 """Of sidecars: kohya's notebooks, TagGUI and ai-toolkit write the first, kohya the second."""
@@ -19,7 +20,7 @@ class Captions:
         self.root, self.column, self.endings = root, column, endings
         self.problems: list[Problem] = []
         self.has_metadata = False
-        self._rows: dict[Path, tuple[metadata.Row, Path]] = {}
+        self._rows: dict[Path, tuple[imagefolder.Row, Path]] = {}
         self._read: set[Path] = set()
 
     def of(self, path: Path) -> tuple[str | None, Path | None]:
@@ -34,7 +35,7 @@ class Captions:
             text = self._first_line(sidecar)
             if text is not None and isinstance(written, str) and written.strip() != text:
                 self._note(
-                    "two_captions", path, f"differs in {metadata.NAME}; {sidecar.name} counts"
+                    "two_captions", path, f"differs in {imagefolder.NAME}; {sidecar.name} counts"
                 )
             return text, sidecar
         if written is None:
@@ -49,7 +50,7 @@ class Captions:
         name = row.get("mask_file_name")
         if not name or source is None:
             return None
-        found = files.inside(source.parent, str(name))
+        found = dataset_images.inside(source.parent, str(name))
         if found is None or not found.is_file():
             self._note("no_mask", path, f"its mask {name!r} is not there; put it back")
             return None
@@ -59,7 +60,7 @@ class Captions:
         """Name the rows whose picture is not there."""
         for path in sorted(set(self._rows) - taken):
             name = os.path.relpath(path, self.root)
-            text = f"{name}: named in {metadata.NAME}, not there; delete the line or put it back"
+            text = f"{name}: named in {imagefolder.NAME}, not there; delete the line or put it back"
             self.problems.append(Problem("missing_picture", name, text))
 
     def _note(self, code: str, path: Path, what: str) -> None:
@@ -79,7 +80,7 @@ class Captions:
         for place in (path.parent, *path.parent.parents):
             if place not in self._read:
                 self._read.add(place)
-                self._read_rows(place / metadata.NAME)
+                self._read_rows(place / imagefolder.NAME)
             if place == self.root:
                 return
 
@@ -87,11 +88,11 @@ class Captions:
         if not file.is_file():
             return
         self.has_metadata = True
-        rows, wrong = metadata.read(file)
+        rows, wrong = imagefolder.read(file)
         name = file.relative_to(self.root).as_posix()
         self.problems += [Problem("bad_metadata", name, text) for text in wrong]
         for row in rows:
-            path = files.inside(file.parent, row["file_name"])
+            path = dataset_images.inside(file.parent, row["file_name"])
             if path is None:
                 text = f"{name}: {row['file_name']!r} is outside the data set; mend the line"
                 self.problems.append(Problem("outside", name, text))

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import saving
+from . import save as lora_save
 
 if TYPE_CHECKING:
-    from .examples import Example
-    from .trainer import Trainer
+    from ..datasets.examples import Example
+    from ..loop.trainer import Trainer
 
 
 def tag_frequency(examples: Sequence[Example], folder: str) -> dict[str, dict[str, int]]:
@@ -131,7 +131,7 @@ def labels(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
         values["modelspec.trigger_phrase"] = data.tag
     if s.clip_skip:
         values["modelspec.encoder_layer"] = s.clip_skip
-    return saving.as_metadata(values)
+    return lora_save.as_metadata(values)
 
 
 def _in(example: Example, place: str) -> bool:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import checkpointing, optimizers, order, state
-from .errors import Diverged, Stopped, again, kept
+from ..datasets import sampling
+from ..errors import Diverged, Stopped, again, kept
+from ..interrupt import Wish
+from . import checkpoint, checkpointing, optimizers
 from .loss import each, snr_weights
-from .stopping import Wish
 
 if TYPE_CHECKING:
-    from ..configs.train_file import TrainSettings
-    from .data import Data, Loader
-    from .models import Models
+    from ...configs.train_file import TrainSettings
+    from ..lora.models import Models
+    from .batches import Data, Loader
 
 
 class Trainer:
@@ -100,7 +101,7 @@ class Trainer:
         optimizers.set_step(self.schedule, self.step)
         return rates
 
-    def _learn(self, epoch: int, group: Sequence[tuple[int, order.Batch]]) -> tuple[float, bool]:
+    def _learn(self, epoch: int, group: Sequence[tuple[int, sampling.Batch]]) -> tuple[float, bool]:
         """One optimizer step over the batches; (loss of all processes, whether to stop)."""
         import torch
 
@@ -137,13 +138,13 @@ class Trainer:
         return told
 
     def _loss(
-        self, epoch: int, place: int, batch: order.Batch, mine: Sequence[int], weight: float
+        self, epoch: int, place: int, batch: sampling.Batch, mine: Sequence[int], weight: float
     ) -> Any:
         """Mean over the whole batch's pictures, of those that are this process's share."""
         seed = self.settings.seed
         got = self.loader.batch(
             [self.data.learned[batch[k]] for k in mine],
-            [order.chance(seed, epoch, place, k) for k in mine],
+            [sampling.chance(seed, epoch, place, k) for k in mine],
         )
         said = self.unet(**self.models.inputs(got))[0]
         errors = each(said, got["wanted"], got["mask"]) * got["weight"]
@@ -179,7 +180,7 @@ class Trainer:
     @property
     def last(self) -> Path | None:
         """The newest whole checkpoint."""
-        there = state.checkpoints(self.folder)
+        there = checkpoint.checkpoints(self.folder)
         return there[-1] if there else None
 
     @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Imports a product catalogue into a training set."""

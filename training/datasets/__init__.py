@@ -1,0 +1,1 @@
+"""Training sets: folders, captions, buckets, sampling."""

@@ -1,0 +1,1 @@
+"""The LoRA network: layers, names, metadata, saving."""
