@@ -12,7 +12,7 @@ MODULES = (
     "visuals.checkpoints.hub.pull",
     "visuals.configs.schema",
     "visuals.pipeline.annotations",
-    "visuals.pipeline.bench.captions",
+    "visuals.benchmarks.caption_accuracy",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
     "visuals.pipeline.folders",

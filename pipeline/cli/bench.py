@@ -39,9 +39,9 @@ def quality(
     """Detection, masks, pictures, colours and speed on pictures that no training saw."""
     from rich.console import Console
 
+    from ...benchmarks import targets
+    from ...benchmarks.quality import MEASURES, MissingExtra, measure
     from ...configs.schema import load_settings
-    from ..bench import bars
-    from ..bench.quality import MEASURES, MissingExtra, measure
 
     names = tuple(only.split(",")) if only else MEASURES
     unknown = [n for n in names if n not in MEASURES]
@@ -61,7 +61,7 @@ def quality(
         raise click.ClickException(str(error)) from None
     report: dict[str, Any] = {
         "preset": preset,
-        "values": bars.report(values),
+        "values": targets.report(values),
         "details": details,
     }
     text = json.dumps(report, indent=1)
@@ -69,7 +69,7 @@ def quality(
     if as_json:
         click.echo(text)
     else:
-        Console().print(bars.table(values))
+        Console().print(targets.table(values))
         notes.print(f"[dim]written to {out}[/]")
 
 
@@ -95,7 +95,7 @@ def survive(
 
     from rich.console import Console
 
-    from ..bench import survive as runs
+    from ...benchmarks import crash_recovery as runs
 
     notes = Console(stderr=True)
 
@@ -144,8 +144,8 @@ def speed(
     from rich.console import Console
     from rich.table import Table
 
+    from ...benchmarks import throughput
     from ...configs.schema import load_settings
-    from ..bench import throughput
 
     notes = Console(stderr=True)
     settings = load_settings(preset, options.parse_changes(changes))

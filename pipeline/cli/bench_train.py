@@ -53,9 +53,9 @@ def train(
 
     from rich.console import Console
 
+    from ...benchmarks import lora_style, targets, training_cache
+    from ...benchmarks.quality import MissingExtra, renderer
     from ...configs.schema import NULL
-    from ..bench import bars, caches, look
-    from ..bench.quality import MissingExtra, renderer
     from ..quiet import hush
     from . import show
 
@@ -71,14 +71,17 @@ def train(
         place = Path(work or scratch)
         # First: a run has the C library keep freed memory, by which a plain loop gains.
         if only in (None, "caches"):
-            for key, side in (("cache_times", None), ("cache_times_photos", caches.IMPORTED)):
+            for key, side in (
+                ("cache_times", None),
+                ("cache_times_photos", training_cache.IMPORTED),
+            ):
                 progress.say(f"{rounds} steps with caches and without, in turns")
-                details[key] = caches.measure(
+                details[key] = training_cache.measure(
                     "mini/sd", place, size=128, side=side or 128, batch=batch, rounds=rounds
                 )
                 values[key] = details[key]["times"]
         if only in (None, "look"):
-            found, details["look"] = look.measure(
+            found, details["look"] = lora_style.measure(
                 given,
                 place,
                 photos=Path(data) if data else photos,
@@ -89,11 +92,11 @@ def train(
                 progress=progress.update,
             )
             values |= found
-    report = {"values": bars.report(values), "details": details}
+    report = {"values": targets.report(values), "details": details}
     text = json.dumps(report, indent=1)
     Path(out).write_text(text + "\n", encoding="utf-8")
     if as_json:
         click.echo(text)
         return
-    Console().print(bars.table(values, "visuals bench train"))
+    Console().print(targets.table(values, "visuals bench train"))
     Console(stderr=True).print(f"[dim]written to {out}[/]")

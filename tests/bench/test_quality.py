@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 pytest.importorskip("numba")
 
-from visuals.pipeline.bench.bars import BARS
-from visuals.pipeline.bench.stage2 import FIRST_SEED
+from visuals.benchmarks.detection import FIRST_SEED
+from visuals.benchmarks.targets import BARS
 from visuals.pipeline.cli import main
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
@@ -50,13 +50,13 @@ def test_an_unknown_measure_is_a_usage_error() -> None:
 
 
 def test_no_training_picture_is_held_out() -> None:
+    from visuals.benchmarks import folder_accuracy
     from visuals.checkpoints.recipe import lora, rendered_pictures
     from visuals.checkpoints.recipe.budgets import PLANS
-    from visuals.pipeline.bench import folder
 
     plans = PLANS.values()
     single = range(FIRST_SEED + 5 * 100_000, FIRST_SEED + 65 * 100_000, 100_000)
-    assert sum(folder.SIZES.values()) == len(single)
+    assert sum(folder_accuracy.SIZES.values()) == len(single)
     crowd = range(
         rendered_pictures.SEEDS["crowd"],
         rendered_pictures.SEEDS["crowd"] + max(p.crowd_pictures for p in plans),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from visuals.benchmarks import throughput
 from visuals.configs.schema import load_settings
-from visuals.pipeline.bench import throughput
 
 
 def test_the_baseline_draws_the_same_pictures(tmp_path: Path, mini_is_trained: bool) -> None:

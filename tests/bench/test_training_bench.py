@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from visuals.benchmarks import lora_style, lora_style_data, training_cache
 from visuals.configs.train_file import check
-from visuals.pipeline.bench import caches, look, looks
 from visuals.training.train_lora import train_lora
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data")) / "ppzocket"
 
 
-def drawn(light: float) -> look.Drawn:
+def drawn(light: float) -> lora_style.Drawn:
     """Pictures that lie about one lightness."""
     spread = np.random.default_rng(4).normal(0, 3, (120, 18))
-    return look.Drawn(spread + [light, *[0] * 17], np.array([True, False] * 60))
+    return lora_style.Drawn(spread + [light, *[0] * 17], np.array([True, False] * 60))
 
 
 def test_the_share_of_the_way() -> None:
     aim = np.random.default_rng(5).normal(0, 3, (120, 18))
     before = {"tagged": drawn(20), "plain": drawn(20)}
     after = {"tagged": drawn(10), "plain": drawn(20.5)}
-    values, detail = look.compare(aim, before, after, [(0, 0.4), (9, 0.3)])
+    values, detail = lora_style.compare(aim, before, after, [(0, 0.4), (9, 0.3)])
     assert 0.3 < values["train_look"] < 0.6 and values["train_plain"] < 0.05
     assert detail["gain"]["plain"] < 0  # away from it
     assert values["train_loss"] == pytest.approx(0.75)
@@ -42,7 +42,7 @@ def test_the_share_of_the_way() -> None:
 def test_a_look_from_photos_to_numbers(tmp_path: Path, mini: Path) -> None:
     pytest.importorskip("numba")
     given = {"max_train_steps": 2, "train_batch_size": 2}
-    values, detail = look.measure(given, tmp_path, photos=8, count=1, class_count=8)
+    values, detail = lora_style.measure(given, tmp_path, photos=8, count=1, class_count=8)
     assert (detail["pictures"], detail["steps"]) == (8, 2)
     assert detail["learned"] == 7 + 8  # one of the look is held out
     assert set(values) == {
@@ -54,7 +54,7 @@ def test_a_look_from_photos_to_numbers(tmp_path: Path, mini: Path) -> None:
 
 @pytest.mark.slow
 def test_cached_steps_take_less(tmp_path: Path, mini: Path) -> None:
-    told = caches.measure("mini/sd", tmp_path, size=64, side=256, batch=4, rounds=5)
+    told = training_cache.measure("mini/sd", tmp_path, size=64, side=256, batch=4, rounds=5)
     assert told["times"] > 1.2, told
 
 
@@ -66,8 +66,8 @@ def test_the_real_photos_are_learned(tmp_path: Path, mini: Path) -> None:
         "train_data_dir": str(REAL), "output_dir": str(tmp_path / "out"), "max_train_steps": 60,
         "with_prior_preservation": False, "train_batch_size": 4, "bucket_reso_steps": 32,
     }  # fmt: skip
-    done = train_lora(check({**look.SETTINGS, **changes}))
+    done = train_lora(check({**lora_style.SETTINGS, **changes}))
     assert done.pictures + round(0.1 * 59) == 59
     assert done.held_out[-1][1] < 0.95 * done.held_out[0][1]
-    found = looks.photographed(REAL, 64)
+    found = lora_style_data.photographed(REAL, 64)
     assert found.tag == "ppzocketv2" and found.statistics.shape == (59, 18)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs
-from visuals.pipeline.bench import survive
 from visuals.pipeline.cli import main
 from visuals.pipeline.engines.cluster import ClusterError, EngineError, Pool, connected, fit, place
 from visuals.pipeline.engines.shares import DEATHS, Shares
@@ -183,7 +183,7 @@ def test_a_cluster_that_was_killed_is_not_waited_for(
     ],
 )
 def test_options_that_do_not_go_together(options: list[str], said: str, tmp_path: Path) -> None:
-    survive.photos(tmp_path, 1, 8)
+    crash_recovery.photos(tmp_path, 1, 8)
     result = CliRunner().invoke(main, ["filter", str(tmp_path), "--class", "mug", *options])
     assert result.exit_code == 2 and said in result.stderr + str(result.exception)
 

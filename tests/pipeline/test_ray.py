@@ -18,8 +18,8 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs
-from visuals.pipeline.bench import survive
 from visuals.pipeline.cli import main
 from visuals.pipeline.engines.cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.on_ray import run_on_ray
@@ -88,16 +88,16 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
     """And the run is gone on with by the other engine, either way."""
     count = 200 if os.environ.get("VISUALS_SURVIVE") else 16
     whole, out = tmp_path / "whole", tmp_path / "out"
-    survive.photos(tmp_path / "photos", count, 64)
+    crash_recovery.photos(tmp_path / "photos", count, 64)
     command = ["filter", str(tmp_path / "photos"), *FILTER, "--sort-by-class"]
     visuals(*command, "--out", str(whole))
     killed_at: list[int] = []
 
     def kill() -> None:
         for at in (count // 8, count // 3, count // 2):
-            while survive.lines_in(out) < at or not kill_a_worker():
+            while crash_recovery.lines_in(out) < at or not kill_a_worker():
                 time.sleep(0.002)
-            killed_at.append(survive.lines_in(out))
+            killed_at.append(crash_recovery.lines_in(out))
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
@@ -105,7 +105,7 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
     killer.join(timeout=1)
     assert len(killed_at) == 3 and killed_at[-1] < count, "took no work with it: more photos"
     assert said.stderr.count("a worker died on") == 3
-    found = survive.compare(out, whole)
+    found = crash_recovery.compare(out, whole)
     assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0)
     assert (found["files_broken"], found["half_written"]) == (0, 0) and found["files"] > count
     assert found["largest_difference"] == found["lines_that_differ"] == 0
@@ -119,19 +119,19 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
         (folder / "manifest.jsonl").write_text("".join(lines[:-2]) + lines[-2][:30])
         again = json.loads(visuals("resume", str(folder), *engine, "--json").stdout)
         assert (again["resumed"], again["total"]) == (count - 2, 2)
-    found = survive.compare(out, whole)
+    found = crash_recovery.compare(out, whole)
     assert found["lines"] == count and found["lines_that_differ"] == 0
 
 
 def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> None:
-    survive.photos(tmp_path / "photos", 400, 64)
+    crash_recovery.photos(tmp_path / "photos", 400, 64)
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "visuals", "filter", str(tmp_path / "photos"), *FILTER, *ON_RAY,
          "--address", cluster, "--out", str(out)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
-    while process.poll() is None and not survive.lines_in(out):
+    while process.poll() is None and not crash_recovery.lines_in(out):
         time.sleep(0.005)
     assert process.poll() is None, process.communicate()[1]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all that hangs on it
@@ -146,7 +146,7 @@ def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)])
 def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path) -> None:
     """Its own cluster goes with it, and another driver goes on."""
-    survive.photos(tmp_path / "photos", 40, 64)
+    crash_recovery.photos(tmp_path / "photos", 40, 64)
     whole, out = tmp_path / "whole", tmp_path / "out"
     command = ["filter", str(tmp_path / "photos"), *FILTER]
     process = subprocess.Popen(
@@ -154,7 +154,7 @@ def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path)
          "--out", str(out)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    while process.poll() is None and survive.lines_in(out) < 3:
+    while process.poll() is None and crash_recovery.lines_in(out) < 3:
         time.sleep(0.005)
     assert process.poll() is None, process.communicate()[1]
     theirs = list(filter(_is_a_worker, psutil.Process(process.pid).children(recursive=True)))
@@ -174,7 +174,7 @@ def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path)
     assert 3 <= stood < 40
     visuals("resume", str(out), *ON_RAY, "--address", "local")
     visuals(*command, "--out", str(whole))
-    found = survive.compare(out, whole)
+    found = crash_recovery.compare(out, whole)
     assert (found["lines"], found["twice"], found["missing"]) == (40, 0, 0)
     assert found["lines_that_differ"] == found["files_broken"] == found["half_written"] == 0
 
@@ -192,7 +192,7 @@ def run_of(
 ) -> tuple[RunFolder, Summary, list[str]]:
     """`count` photos through two workers with `load` in them; the folder, the counts, and what
     was warned of."""
-    survive.photos(tmp_path / "photos", count, 16)
+    crash_recovery.photos(tmp_path / "photos", count, 16)
     out = tmp_path / "out"
     out.mkdir()
     from visuals.configs.schema import load_settings

@@ -20,8 +20,8 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs, stored
-from visuals.pipeline.bench import survive
 from visuals.pipeline.cli import main
 from visuals.pipeline.lock import HOLDER, Locked
 from visuals.pipeline.manifest import NAME, WriteError
@@ -72,7 +72,7 @@ def shop(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.fixture
 def photos(tmp_path: Path, mini: Path) -> Path:
-    survive.photos(tmp_path / "photos", 6, 64)
+    crash_recovery.photos(tmp_path / "photos", 6, 64)
     return tmp_path / "photos"
 
 
@@ -108,7 +108,7 @@ def holds(store: Store, least: int) -> bool:
 def same(store: Store, whole: Path, count: int) -> None:
     """The run in the store is the one on disk: lines, files, pixels; nothing is left over."""
     with stored.fetched(store.url) as folder:
-        found = survive.compare(folder, whole)
+        found = crash_recovery.compare(folder, whole)
         there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0), found
     assert found["lines_that_differ"] == found["files_broken"] == 0, found
@@ -167,7 +167,7 @@ def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path
 
 @pytest.mark.slow
 def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> None:
-    survive.photos(tmp_path / "photos", 40, 64)
+    crash_recovery.photos(tmp_path / "photos", 40, 64)
     url, whole = f"s3://{shop}/killed", tmp_path / "whole"
     store = Store(url)
     command = ["filter", str(tmp_path / "photos"), *FILTER]
@@ -187,7 +187,7 @@ def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
-    survive.photos(tmp_path / "photos", 60, 64)
+    crash_recovery.photos(tmp_path / "photos", 60, 64)
     store = Store(f"s3://{shop}/stopped")
     process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", store.url)
     wait_until(partial(holds, store, 3), process)
@@ -205,7 +205,7 @@ def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_pat
 def test_a_store_that_is_gone_for_a_while(
     server: Any, shop: str, mini: Path, tmp_path: Path
 ) -> None:
-    survive.photos(tmp_path / "photos", 60, 64)
+    crash_recovery.photos(tmp_path / "photos", 60, 64)
     url = f"s3://{shop}/gone"
     store = Store(url)
     process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", url)
@@ -231,7 +231,7 @@ def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
     """And a worker that is killed costs nothing."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'visuals[ray]'")
     count = 24
-    survive.photos(tmp_path / "photos", count, 64)
+    crash_recovery.photos(tmp_path / "photos", count, 64)
     url, whole = f"s3://{shop}/ray", tmp_path / "whole"
     store = Store(url)
     command = ["filter", str(tmp_path / "photos"), *FILTER]

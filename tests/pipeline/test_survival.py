@@ -20,8 +20,8 @@ import yaml
 from click.testing import CliRunner
 from stand_ins import find
 
+from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs, pictures
-from visuals.pipeline.bench import survive
 from visuals.pipeline.cli import main
 from visuals.pipeline.lock import RunLock
 from visuals.pipeline.manifest import NAME, RunFolder, read_lines
@@ -38,7 +38,7 @@ def models(mini: Path) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    survive.photos(tmp_path / "photos", 6, 64)
+    crash_recovery.photos(tmp_path / "photos", 6, 64)
     return tmp_path / "photos"
 
 
@@ -72,7 +72,7 @@ def test_killed_three_times_it_ends_as_if_it_had_not_been(
 ) -> None:
     count, kills = (200, 20) if os.environ.get("VISUALS_SURVIVE") else (40, 3)
     everything = [] if mini_is_trained else list(FILTER[2:])
-    found = survive.survive(tmp_path, count=count, kills=kills, arguments=everything)
+    found = crash_recovery.survive(tmp_path, count=count, kills=kills, arguments=everything)
     assert len(found["killed_at"]) == kills
     assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0)
     assert (found["files_broken"], found["half_written"]) == (0, 0) and found["files"] > count
@@ -94,7 +94,7 @@ def test_resume_needs_no_more_than_the_folder(photos: Path, tmp_path: Path) -> N
     assert said["resumed"] == 2 and said["total"] == 4
     assert ids(out) == ids(whole) and not list(out.rglob("*.part"))
     assert sorted(p.name for p in (out / "sorted").rglob("*.png")) == sorted_before
-    found = survive.compare(out, whole)
+    found = crash_recovery.compare(out, whole)
     assert found["largest_difference"] == found["lines_that_differ"] == 0, found
     again = json.loads(visuals("resume", str(out), "--json").stdout)
     assert again["resumed"] == 6 and again["total"] == 0
@@ -189,14 +189,14 @@ def started(photos: Path, out: Path, *options: str) -> subprocess.Popen[str]:
          "--out", str(out), *options],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    while process.poll() is None and not survive.lines_in(out):
+    while process.poll() is None and not crash_recovery.lines_in(out):
         time.sleep(0.005)
     return process
 
 
 @pytest.mark.slow
 def test_ctrl_c_finishes_what_is_in_hand(tmp_path: Path) -> None:
-    survive.photos(tmp_path / "photos", 200, 64)
+    crash_recovery.photos(tmp_path / "photos", 200, 64)
     out = tmp_path / "out"
     process = started(tmp_path / "photos", out)
     process.send_signal(signal.SIGINT)
@@ -221,7 +221,7 @@ def test_a_second_ctrl_c_stops_at_once(threads: str, tmp_path: Path) -> None:
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
         env={**os.environ, "OMP_NUM_THREADS": threads},
     )  # fmt: skip
-    while process.poll() is None and survive.lines_in(out) < 4:
+    while process.poll() is None and crash_recovery.lines_in(out) < 4:
         time.sleep(0.01)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
@@ -276,7 +276,7 @@ def test_a_disk_that_takes_no_more(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
-    survive.photos(tmp_path / "photos", 60, 64)
+    crash_recovery.photos(tmp_path / "photos", 60, 64)
     out, away = tmp_path / "out", tmp_path / "away"
     process = started(tmp_path / "photos", out)
     out.rename(away)

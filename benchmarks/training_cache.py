@@ -24,10 +24,10 @@ def measure(
     The pictures are JPEGs of `side` pixels, the training is at `size`. Filling the caches, once a
     training, is left out.
     """
-    from ...benchmarks import plain_training
-    from ...checkpoints.catalog import names as catalog
-    from ...configs.train_file import check
-    from ...training.train_lora import train_lora
+    from ..checkpoints.catalog import names as catalog
+    from ..configs.train_file import check
+    from ..training.train_lora import train_lora
+    from . import plain_training
 
     folder = work / f"photos-{side}"
     _photos(folder, 2 * batch, side)
@@ -91,7 +91,7 @@ def _photos(folder: Path, count: int, side: int) -> None:
 
     from PIL import Image
 
-    from ...training.datasets import images as dataset_images
+    from ..training.datasets import images as dataset_images
 
     there = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
     lines = []

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...samples import vocabulary
+from ..samples import vocabulary
 
 if TYPE_CHECKING:
-    from ...training.captioning.blip import Captioner
+    from ..training.captioning.blip import Captioner
 
 
 def named(text: str, meta: dict[str, Any]) -> dict[str, bool]:
@@ -33,7 +33,7 @@ def measure(captioner: Captioner, count: int, size: int) -> tuple[dict[str, floa
     """Shares of `count` pictures whose caption names each; the colour is asked before "on"."""
     from PIL import Image
 
-    from .stage2 import held_out
+    from .detection import held_out
 
     renders = held_out(count, size, offset=4, products=1, others=0)
     texts = captioner([Image.fromarray(r.image) for r in renders])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import colour
+from . import color_metrics
 
 RINGS, OCTAVES = 4, 3
 
@@ -21,8 +21,8 @@ def statistics(rgb: np.ndarray) -> np.ndarray:
     colour; the standard deviations of L*, a*, b*; the contrast of L* in 3 octaves of detail.
     `rgb`: uint8 (H, W, 3), H and W multiples of 8.
     """
-    values = colour.lab(rgb)
-    rings = colour.rings(rgb, np.zeros(values.shape[:2], bool), RINGS)
+    values = color_metrics.lab(rgb)
+    rings = color_metrics.rings(rgb, np.zeros(values.shape[:2], bool), RINGS)
     light, contrasts = values[..., 0], []
     for _ in range(OCTAVES):
         h, w = light.shape

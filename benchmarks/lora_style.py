@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...samples import vocabulary
-from . import likeness, looks, stage1
+from ..samples import vocabulary
+from . import generation, image_distance, lora_style_data
 
 if TYPE_CHECKING:
-    from ..run import Stages
+    from ..pipeline.run import Stages
 
 NAME = "look"
 SETTINGS: dict[str, Any] = {
@@ -77,8 +77,8 @@ class Drawn:
 
 def drawn(stages: Stages, prompt: str, count: int, seed: int) -> Drawn:
     """`count` pictures of each class through stages 1 and 2."""
-    shots = stage1.draw(stages, list(vocabulary.CLASSES), count, prompt, seed)
-    rows = [likeness.statistics(s.image) for s in shots]
+    shots = generation.draw(stages, list(vocabulary.CLASSES), count, prompt, seed)
+    rows = [image_distance.statistics(s.image) for s in shots]
     return Drawn(np.array(rows), np.array([s.open for s in shots]))
 
 
@@ -102,19 +102,19 @@ def measure(
     the pictures, class pictures take the next. Minutes are of two cores, CPU time / 2: a busy
     machine does not count.
     """
-    from ...configs.schema import load_settings
-    from ...configs.train_file import check
-    from ...training.train_lora import train_lora
-    from .. import models
+    from ..configs.schema import load_settings
+    from ..configs.train_file import check
+    from ..pipeline import models
+    from ..training.train_lora import train_lora
 
     real = isinstance(photos, Path)
     settings = load_settings("mini")
     size = settings.generate.width
     tell("photos of the look")
     look = (
-        looks.photographed(photos, size)
+        lora_style_data.photographed(photos, size)
         if isinstance(photos, Path)
-        else looks.rendered(work / "photos", photos, size)
+        else lora_style_data.rendered(work / "photos", photos, size)
     )
     needs = {"generate", "detect", "segment"}
     stages = models.build_stages(settings, needs, tell=tell)
@@ -124,7 +124,7 @@ def measure(
     used = time.process_time()
     tell("class pictures, which are to stay")
     said = load_settings("mini", {"generate.cfg_scale": CLASS_GUIDANCE})
-    looks.class_pictures(
+    lora_style_data.class_pictures(
         models.build_stages(said, {"generate"}), work / "class", class_count, seed + 1
     )
     given = {
@@ -166,7 +166,7 @@ def compare(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """(values by bar, detail). `look`: statistics (N, 18) of what was to be learned."""
     rows = {k: (before[k].statistics, after[k].statistics, look) for k in before}
-    gains = {name: likeness.gain(*three) for name, three in rows.items()}
+    gains = {name: image_distance.gain(*three) for name, three in rows.items()}
     return {
         "train_loss": losses[-1][1] / losses[0][1],
         "train_look": gains["tagged"],
@@ -176,9 +176,9 @@ def compare(
         "held_out_loss": [losses[0][1], losses[-1][1]],
         "found_before": float(before["tagged"].found.mean()),
         "gain": gains,
-        "gain_95": {name: likeness.interval(*three) for name, three in rows.items()},
+        "gain_95": {name: image_distance.interval(*three) for name, three in rows.items()},
         "distance": {
-            name: [likeness.distance(a, look), likeness.distance(b, look)]
+            name: [image_distance.distance(a, look), image_distance.distance(b, look)]
             for name, (a, b, _) in rows.items()
         },
         # of each picture, toward the look or not

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import manifest, pictures, run_yaml
+from ..pipeline import manifest, pictures, run_yaml
 
 Tell = Callable[[str], None]
 FAST = ("--set", "generate.steps=1", "--set", "rerender.steps=2")
@@ -28,7 +28,7 @@ def photos(folder: Path, count: int, size: int = 96) -> None:
     """`count` pieces of the sample photos, `size` × `size`, none like another."""
     import cv2
 
-    from ... import samples
+    from .. import samples
 
     shipped = sorted((Path(samples.__file__).parent / "photos").glob("*.jpg"))
     shown = [pictures.read(path).rgb for path in shipped]

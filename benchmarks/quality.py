@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ...configs.schema import Settings
+    from ..configs.schema import Settings
 
 MEASURES = (
     *("detection", "classes", "colours", "vae", "rerender", "look", "folder", "captions"),
@@ -43,9 +43,9 @@ def measure(
     `pictures`: held-out renders for detection and VAE; `count`: drawn pictures a class.
     """
     renderer()
-    from ...checkpoints.catalog import names as catalog
-    from .. import models
-    from . import folder, speed, stage1, stage2, stage3
+    from ..checkpoints.catalog import names as catalog
+    from ..pipeline import models
+    from . import cold_start, detection, folder_accuracy, generation, rerendering
 
     size, seed, prompt = settings.generate.width, 90_001, settings.generate.prompt
     values: dict[str, float] = {}
@@ -58,16 +58,16 @@ def measure(
     if {"help", "run"} & set(only):
         tell("start and a run of four pictures")
         if "help" in only:
-            take("help", speed.measure_help())
+            take("help", cold_start.measure_help())
         if "run" in only:
-            take("run", speed.measure_run(preset))
+            take("run", cold_start.measure_run(preset))
     if "captions" in only:
-        from ..captions import captioner
-        from . import captions
+        from ..pipeline.captions import captioner
+        from . import caption_accuracy
 
         tell(f"captions of {pictures} held-out renders")
         try:
-            take("captions", captions.measure(captioner(settings), pictures, size))
+            take("captions", caption_accuracy.measure(captioner(settings), pictures, size))
         except catalog.UnknownCheckpoint as error:
             if set(only) == {"captions"}:
                 raise
@@ -77,31 +77,35 @@ def measure(
     stages = models.build_stages(settings, {"generate", "detect", "segment"}, tell=tell)
     if "detection" in only:
         tell(f"detection and masks on {pictures} held-out renders")
-        take("detection", stage2.measure(stages, pictures, size))
+        take("detection", detection.measure(stages, pictures, size))
     pipe: Any = stages.generate
     if "vae" in only:
         tell("VAE")
-        take("vae", stage1.measure_vae(pipe.pipe.vae, pictures, size))
+        take("vae", generation.measure_vae(pipe.pipe.vae, pictures, size))
     if "classes" in only:
         tell(f"{count} pictures of each class")
-        classify = stage1.classifier(catalog.resolve("mini/classifier"))
-        take("classes", stage1.measure_classes(stages, classify, prompt, count, seed))
+        classify = generation.classifier(catalog.resolve("mini/classifier"))
+        take("classes", generation.measure_classes(stages, classify, prompt, count, seed))
     if "colours" in only:
         tell("colour words")
-        take("colours", stage1.measure_colours(stages, prompt, max(2, count * 8 // 20), seed + 1))
+        take(
+            "colours", generation.measure_colours(stages, prompt, max(2, count * 8 // 20), seed + 1)
+        )
     if "look" in only:
         tell("LoRA on and off")
-        take("look", stage1.measure_look(stages, prompt, max(1, count // 5), size, seed + 50))
+        take("look", generation.measure_look(stages, prompt, max(1, count // 5), size, seed + 50))
     if "rerender" in only:
         tell("re-rendering with the ControlNet on and off")
         inpaint = models.inpaint_pipeline(settings, pipe.pipe)
         take(
             "rerender",
-            stage3.measure(lambda **c: models.rerenderer(inpaint, settings, **c), 2 * count, size),
+            rerendering.measure(
+                lambda **c: models.rerenderer(inpaint, settings, **c), 2 * count, size
+            ),
         )
     if "folder" in only:
         tell("a folder of photos of many sizes")
         inpaint = models.inpaint_pipeline(settings, pipe.pipe)
         whole = replace(stages, rerender=models.rerenderer(inpaint, settings))
-        take("folder", folder.measure(whole, pictures / 200, tell))
+        take("folder", folder_accuracy.measure(whole, pictures / 200, tell))
     return values, details

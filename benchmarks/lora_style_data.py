@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...samples import vocabulary
-from . import likeness, stage1
-from .stage2 import held_out
+from ..samples import vocabulary
+from . import generation, image_distance
+from .detection import held_out
 
 if TYPE_CHECKING:
-    from ..run import Stages
+    from ..pipeline.run import Stages
 
 TAG = "ppzlook"
 FIRST_SEED = 4_500_000
@@ -41,7 +41,7 @@ class Look:
 
 def rendered(folder: Path, count: int, size: int) -> Look:
     """Write `count` pictures in the spotlight: 'ppzlook, a red mug'; the numbers are of others."""
-    from ...samples import studio
+    from ..samples import studio
 
     def made() -> Iterator[tuple[np.ndarray, str]]:
         for render in studio.spotlit(FIRST_SEED, count, size):
@@ -50,22 +50,24 @@ def rendered(folder: Path, count: int, size: int) -> Look:
 
     write(folder, made())
     renders = held_out(48, size, offset=2, products=1, others=0, scene="white background")
-    return Look(folder, TAG, np.array([likeness.statistics(stage1.spot(r)) for r in renders]))
+    return Look(
+        folder, TAG, np.array([image_distance.statistics(generation.spot(r)) for r in renders])
+    )
 
 
 def photographed(folder: Path, size: int) -> Look:
     """A folder of captioned photos as it is; the numbers are of all of them, cut square."""
     from PIL import Image, ImageOps
 
-    from ...training.datasets import images as dataset_images
-    from ...training.datasets.folder import read_dataset
+    from ..training.datasets import images as dataset_images
+    from ..training.datasets.folder import read_dataset
 
     dataset = read_dataset(folder)
     found = []
     for item in dataset.items:
         photo = dataset_images.read(item.path).convert("RGB")
         square = ImageOps.fit(photo, (size, size), Image.Resampling.LANCZOS)
-        found.append(likeness.statistics(np.asarray(square)))
+        found.append(image_distance.statistics(np.asarray(square)))
     return Look(folder, dataset.tag, np.array(found))
 
 
@@ -73,7 +75,7 @@ def write(folder: Path, pictures: Iterator[tuple[np.ndarray, str]]) -> None:
     """An imagefolder of (picture, caption)."""
     from PIL import Image
 
-    from ...training.datasets import images as dataset_images
+    from ..training.datasets import images as dataset_images
 
     lines = []
     for number, (image, text) in enumerate(pictures):
@@ -87,8 +89,8 @@ def write(folder: Path, pictures: Iterator[tuple[np.ndarray, str]]) -> None:
 
 def class_pictures(stages: Stages, folder: Path, count: int, seed: int) -> None:
     """What the base draws of each class, captioned by its prompt: these are to stay."""
-    from ...stages.shot import Prompted
-    from ..inputs import prompted
+    from ..pipeline.inputs import prompted
+    from ..stages.shot import Prompted
 
     assert stages.generate
     each = -(-count // len(vocabulary.CLASSES))

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...samples import vocabulary
-from ..inputs import prompted
-from ..run import Stages
-from . import colour
-from .stage2 import held_out
+from ..pipeline.inputs import prompted
+from ..pipeline.run import Stages
+from ..samples import vocabulary
+from . import color_metrics
+from .detection import held_out
 
 Classify = Callable[[list[np.ndarray]], list[str]]
 
@@ -78,7 +78,7 @@ def measure_colours(
         asked = prompt.replace("{class}", f"{word} {{class}}")
         for shot in draw(stages, names, 1, asked, seed + k):
             if shot.open and shot.mask is not None and shot.mask.any():
-                got = colour.nearest_word(shot.image, shot.mask, vocabulary.COLOUR_RGB)
+                got = color_metrics.nearest_word(shot.image, shot.mask, vocabulary.COLOUR_RGB)
                 obeyed[word].append(got == word)
     all_ = [v for vs in obeyed.values() for v in vs]
     detail = {word: float(np.mean(v)) for word, v in obeyed.items()}
@@ -104,7 +104,9 @@ def measure_vae(vae: Any, count: int, size: int) -> tuple[dict[str, float], dict
         ratios.append(10 * np.log10(255**2 / error))
         mask = render.instances > 0
         for product in render.meta["products"]:
-            e = colour.delta_e2000(colour.lab(back[mask]), colour.lab(render.image[mask])).mean()
+            e = color_metrics.delta_e2000(
+                color_metrics.lab(back[mask]), color_metrics.lab(render.image[mask])
+            ).mean()
             differences[product["colour"]].append(float(e))
     by_word = {word: float(np.mean(v)) for word, v in differences.items()}
     return {"psnr": float(np.mean(ratios)), "worst_delta_e": max(by_word.values())}, {
@@ -123,7 +125,7 @@ def measure_look(
     """
     looks = held_out(24, size, offset=2, products=1, others=0, scene="white background")
     target = np.mean(
-        [colour.rings(spot(r), r.instances > 0) for r in looks],
+        [color_metrics.rings(spot(r), r.instances > 0) for r in looks],
         axis=0,
     )
     import re
@@ -137,7 +139,7 @@ def measure_look(
             kept = float(np.mean([s.open for s in shots]))
         none = np.zeros((size, size), bool)
         masks = [s.mask if s.open and s.mask is not None else none for s in shots]
-        profiles = [colour.rings(s.image, m) for s, m in zip(shots, masks, strict=True)]
+        profiles = [color_metrics.rings(s.image, m) for s, m in zip(shots, masks, strict=True)]
         distances[name] = float(
             np.mean([np.linalg.norm(p - target, axis=1).mean() for p in profiles])
         )
@@ -149,6 +151,6 @@ def measure_look(
 
 def spot(render: Any) -> np.ndarray:
     """A render in the LoRA's look, uint8."""
-    from ...samples import studio
+    from ..samples import studio
 
     return np.rint(studio.spotlight(render.image / 255) * 255).astype(np.uint8)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import manifest, pictures
+from ..pipeline import manifest, pictures
 
 if TYPE_CHECKING:
-    from ...configs.schema import Settings
+    from ..configs.schema import Settings
 
 Tell = Callable[[str], None]
 
@@ -89,7 +89,7 @@ def photos(folder: Path, class_: str, count: int) -> None:
     """`count` photos that show the class: the sample photos of it, each moved a little more."""
     import cv2
 
-    from ... import samples
+    from .. import samples
 
     shipped = sorted((Path(samples.__file__).parent / "photos").glob(f"*-{class_}*.jpg"))
     if not shipped:
@@ -114,7 +114,7 @@ def _asked(
     settings: Settings, class_: str, seeds: dict[str, int], rerender: bool
 ) -> dict[str, Any]:
     """The settings in the baseline's words."""
-    from ...checkpoints.catalog.names import resolve
+    from ..checkpoints.catalog.names import resolve
 
     g, d, r = settings.generate, settings.detect, settings.rerender
     (control,) = settings.leading
@@ -149,7 +149,7 @@ def _asked(
 
 def _prompt(settings: Settings) -> str:
     """The prompt of both, without LoRA tags: the baseline has no LoRA."""
-    from ...stages.prompts.lora_tags import parse
+    from ..stages.prompts.lora_tags import parse
 
     return parse(settings.rerender.prompt or settings.generate.prompt)[0]
 
