@@ -59,7 +59,7 @@ def check(options: dict[str, Any]) -> None:
     if options.get("engine") == "ray":
         from importlib.util import find_spec
 
-        from ..engines.cluster import EngineError, place
+        from ..engines.ray_cluster import EngineError, place
 
         place(options.get("address"))
         gpus = options.get("gpus_per_worker") or 0.0
@@ -88,23 +88,23 @@ def on_ray(
     smaller: Callable[[str, int], None],
 ) -> None:
     """The shots through the workers of a cluster, their lines to `finish`; see `run_on_ray`."""
-    from ..engines import cluster
-    from ..engines.on_ray import run_on_ray
-    from ..engines.worker import Plan
+    from ..engines import ray_cluster
+    from ..engines.ray_engine import run_on_ray
+    from ..engines.ray_worker import Plan
     from ..lock import HOLDER
     from ..manifest import WriteError
     from ..store import text
 
     options, run = job.options, job.settings.run
-    asked = cluster.Pool(
+    asked = ray_cluster.Pool(
         options.get("workers"), options.get("cpus_per_worker"), options.get("gpus_per_worker")
     )
-    address = cluster.place(options.get("address"))
+    address = ray_cluster.place(options.get("address"))
     bars.say(f"connecting to Ray ({address})")
-    with cluster.connected(address, asked):
+    with ray_cluster.connected(address, asked):
         import ray
 
-        pool = cluster.fit(ray.nodes(), asked, run.device, show.warn)
+        pool = ray_cluster.fit(ray.nodes(), asked, run.device, show.warn)
         place, files = folder.place, copy(folder.files)
         if isinstance(place, Path):
             files.path = place = place.absolute()

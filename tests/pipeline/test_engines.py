@@ -16,8 +16,15 @@ from click.testing import CliRunner
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
-from visuals.pipeline.engines.cluster import ClusterError, EngineError, Pool, connected, fit, place
-from visuals.pipeline.engines.shares import DEATHS, Shares
+from visuals.pipeline.engines.ray_cluster import (
+    ClusterError,
+    EngineError,
+    Pool,
+    connected,
+    fit,
+    place,
+)
+from visuals.pipeline.engines.work_queue import DEATHS, Shares
 from visuals.pipeline.summary import MOST_ERRORS, Summary
 
 

@@ -21,9 +21,9 @@ from click.testing import CliRunner
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
-from visuals.pipeline.engines.cluster import ClusterError, Pool, connected
-from visuals.pipeline.engines.on_ray import run_on_ray
-from visuals.pipeline.engines.worker import Plan
+from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
+from visuals.pipeline.engines.ray_engine import run_on_ray
+from visuals.pipeline.engines.ray_worker import Plan
 from visuals.pipeline.lock import HOLDER, RunLock
 from visuals.pipeline.manifest import RunFolder, WriteError, read_lines
 from visuals.pipeline.run import Stages

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .cluster import ClusterError, EngineError, Pool
-from .worker import Plan, Ready, Report, Worker
+from .ray_cluster import ClusterError, EngineError, Pool
+from .ray_worker import Plan, Ready, Report, Worker
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot

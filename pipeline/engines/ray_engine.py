@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..run import Progress
 from ..summary import Summary
-from .cluster import Pool
-from .crew import BARREN, Crew, Finished, Lost, Tell
-from .shares import DEATHS, Shares
-from .worker import Plan, Report
+from .actor_pool import BARREN, Crew, Finished, Lost, Tell
+from .ray_cluster import Pool
+from .ray_worker import Plan, Report
+from .work_queue import DEATHS, Shares
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
