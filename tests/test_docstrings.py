@@ -11,7 +11,7 @@ MODULES = (
     "visuals",
     "visuals.checkpoints.hub.pull",
     "visuals.configs.schema",
-    "visuals.pipeline.annotations",
+    "visuals.pipeline.exports.annotate",
     "visuals.benchmarks.caption_accuracy",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",

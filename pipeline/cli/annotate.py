@@ -12,7 +12,7 @@ import click
 from .options import apply, errors, on_a_disk
 
 if TYPE_CHECKING:
-    from ..annotations import Annotations
+    from ..exports.annotate import Annotations
 
 
 @click.command()
@@ -32,7 +32,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
 
     Re-rendered pictures are annotated where there are any, else the sources.
     """
-    from .. import annotations
+    from ..exports import annotate as annotations
     from ..store import is_url
     from . import files, show
 
@@ -58,7 +58,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
 
 def annotate_run(folder: Path, formats: Sequence[str], *, quiet: bool) -> Annotations:
     """The annotations at the end of a run; what goes wrong is said and does not undo the run."""
-    from .. import annotations
+    from ..exports import annotate as annotations
     from . import show
 
     try:

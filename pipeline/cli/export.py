@@ -33,7 +33,7 @@ def export(
     run: str, kind: str, out: str | None, tag: str, repeats: int, name: str, as_json: bool
 ) -> None:
     """Write the pictures that RUN, a run folder, kept, with captions and masks."""
-    from .. import export as exporting
+    from ..exports import training_set as exporting
     from ..store import is_url
     from . import files, show
 

@@ -17,7 +17,7 @@ from .stopping import Stopper, go_on_with
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
-    from ..annotations import Annotations
+    from ..exports.annotate import Annotations
     from ..listing import Shots
     from ..manifest import RunFolder
     from ..run import Stages, Summary
@@ -29,7 +29,7 @@ def carry_out(job: Job) -> None:
     takes no more, 130 where it was stopped."""
     from .. import inputs as sources
     from .. import wildcards
-    from ..annotations import require
+    from ..exports.annotate import require
     from ..run import Stages
     from .job import shots_of
 

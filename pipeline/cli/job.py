@@ -80,7 +80,7 @@ def work(
 ) -> None:
     """Check the options and do the job; see `carry_out` for how it ends."""
     from ...configs.schema import given
-    from ..annotations import require
+    from ..exports.annotate import require
     from .going import carry_out
 
     engine.check(options)

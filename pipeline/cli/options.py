@@ -14,7 +14,7 @@ from .errors import errors as errors
 
 
 def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
-    from ..annotations import AnnotationError, parse_formats
+    from ..exports.annotate import AnnotationError, parse_formats
 
     try:
         return parse_formats(given)

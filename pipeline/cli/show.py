@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-    from ..annotations import Annotations
+    from ..exports.annotate import Annotations
     from ..run import Summary
 
 _VERBS = {

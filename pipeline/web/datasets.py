@@ -88,7 +88,7 @@ def export(root: Path, run: str, tag: str) -> tuple[str, list[str]]:
 
     Raises NoRun, AnnotationError.
     """
-    from .. import export as exporting
+    from ..exports import training_set as exporting
 
     out = export_folder(root, run)
     done = exporting.export(runs.folder(root, run), "kohya", out=out, tag=tag)

@@ -103,7 +103,7 @@ def file(root: Path, id_: str, name: str) -> Path:
 def pack(folder: Path, out: Path, *, annotated: bool = True) -> Path:
     """A zip of the run: pictures, masks, manifest, report, and its annotations (COCO with
     polygons), which are written first where something was kept."""
-    from ..annotations import AnnotationError, annotate
+    from ..exports.annotate import AnnotationError, annotate
 
     if annotated:
         try:

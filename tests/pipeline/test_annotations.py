@@ -21,14 +21,9 @@ from pycocotools import coco
 from pycocotools import mask as rle
 
 from visuals.pipeline import pictures
-from visuals.pipeline.annotations import (
-    FORMATS,
-    AnnotationError,
-    NothingToAnnotate,
-    annotate,
-    polygons,
-)
-from visuals.pipeline.annotations.records import caption
+from visuals.pipeline.exports import polygons
+from visuals.pipeline.exports.annotate import FORMATS, AnnotationError, NothingToAnnotate, annotate
+from visuals.pipeline.exports.records import caption
 from visuals.pipeline.manifest import RunFolder
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
 
@@ -147,7 +142,7 @@ def iou(a: Any, b: Any) -> float:
 @settings(max_examples=150, deadline=None)
 @given(mask=masks_2d)
 def test_any_mask_goes_through_coco_with_iou_1(mask: np.ndarray) -> None:
-    from visuals.pipeline.annotations.coco import rle as encode
+    from visuals.pipeline.exports.coco import rle as encode
 
     truth = rle.encode(np.asfortranarray(mask, np.uint8))
     assert iou(encode(mask), truth) == 1.0

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from visuals.pipeline import manifest
-from visuals.pipeline.annotations import AnnotationError
 from visuals.pipeline.cli import main
-from visuals.pipeline.export import export
+from visuals.pipeline.exports.annotate import AnnotationError
+from visuals.pipeline.exports.training_set import export
 from visuals.training.datasets.folder import read_dataset
 
 

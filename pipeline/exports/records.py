@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import earlier, manifest, pictures
-from . import AnnotationError
+from .annotate import AnnotationError
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import pictures
-from .annotations import AnnotationError, NothingToAnnotate, records
+from .. import pictures
+from . import records
+from .annotate import AnnotationError, NothingToAnnotate
 
 if TYPE_CHECKING:
-    from .annotations.records import AnnotatedPicture
+    from .records import AnnotatedPicture
 
 FORMATS = ("imagefolder", "kohya")
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from .. import pictures
-from . import AnnotationError
+from .annotate import AnnotationError
 from .records import AnnotatedPicture, Instance
 
 _MOST = 254

@@ -1,0 +1,1 @@
+"""Annotated datasets and training sets from run folders."""
