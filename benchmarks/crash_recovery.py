@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline import manifest, pictures, run_yaml
+from ..pipeline import manifest, run_yaml
+from ..pipeline.images import read as image_reader
 
 Tell = Callable[[str], None]
 FAST = ("--set", "generate.steps=1", "--set", "rerender.steps=2")
@@ -31,14 +32,14 @@ def photos(folder: Path, count: int, size: int = 96) -> None:
     from .. import samples
 
     shipped = sorted((Path(samples.__file__).parent / "photos").glob("*.jpg"))
-    shown = [pictures.read(path).rgb for path in shipped]
+    shown = [image_reader.read(path).rgb for path in shipped]
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         rgb = shown[number % len(shown)]
         cut = 2 * (number // len(shown))
         piece = cv2.resize(rgb[cut % 64 :, : rgb.shape[1] - cut // 64], (size, size))
         piece[0, 0] = number >> 16 & 255, number >> 8 & 255, number & 255
-        pictures.write(folder / f"{number:05d}.png", pictures.png(piece))
+        image_reader.write(folder / f"{number:05d}.png", image_reader.png(piece))
 
 
 def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -113,9 +114,9 @@ def compare(folder: Path, whole: Path) -> dict[str, Any]:
                 continue
             files += 1
             try:
-                got = pictures.read(folder / name).rgb.astype(int)
-                expected = pictures.read(whole / other["files"][kind]).rgb.astype(int)
-            except (pictures.PictureError, KeyError, TypeError):
+                got = image_reader.read(folder / name).rgb.astype(int)
+                expected = image_reader.read(whole / other["files"][kind]).rgb.astype(int)
+            except (image_reader.PictureError, KeyError, TypeError):
                 broken += 1
                 continue
             worst = max(worst, int(abs(got - expected).max()))

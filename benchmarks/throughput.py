@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..pipeline import manifest, pictures
+from ..pipeline import manifest
+from ..pipeline.images import read as image_reader
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
@@ -96,11 +97,11 @@ def photos(folder: Path, class_: str, count: int) -> None:
         raise ValueError(f"no sample photo shows a {class_!r}")
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        rgb = pictures.read(shipped[number % len(shipped)]).rgb
+        rgb = image_reader.read(shipped[number % len(shipped)]).rgb
         by = number // len(shipped)
         move = np.array(((1, 0, by % 5), (0, 1, by // 5)), np.float32)
         moved = cv2.warpAffine(rgb, move, rgb.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
-        pictures.write(folder / f"{number:04d}.png", pictures.png(moved))
+        image_reader.write(folder / f"{number:04d}.png", image_reader.png(moved))
 
 
 def _ran(arguments: list[str]) -> str:
@@ -161,10 +162,10 @@ def _alike(mine: Path, base: Path) -> dict[str, Any]:
         other = base / f"{line['id']}.png"
         if not line["files"]["result"] or not other.is_file():
             continue
-        inside = pictures.read(mine / line["files"]["mask"]).rgb[..., 0] > 127
-        inside &= pictures.read(other.with_suffix(".mask.png")).rgb[..., 0] > 127
+        inside = image_reader.read(mine / line["files"]["mask"]).rgb[..., 0] > 127
+        inside &= image_reader.read(other.with_suffix(".mask.png")).rgb[..., 0] > 127
         a, b = (
-            pictures.read(p).rgb[inside].astype(float)
+            image_reader.read(p).rgb[inside].astype(float)
             for p in (mine / line["files"]["result"], other)
         )
         error = float(np.mean((a - b) ** 2)) if inside.any() else 0.0

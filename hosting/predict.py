@@ -110,7 +110,7 @@ class Predictor(BasePredictor):
     ) -> Iterator[Path]:
         """Yield each picture that was kept; the log says why others were not. Fails where none
         was."""
-        from visuals.pipeline.encode import Format
+        from visuals.pipeline.images.write import Format
         from visuals.pipeline.loaded import Request
         from visuals.pipeline.shot_files import ShotFiles
 

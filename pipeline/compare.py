@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from . import pictures, run_yaml
+from . import run_yaml
+from .images import read as image_reader
 from .plans import Plan, Wanted
 
 
@@ -44,7 +45,7 @@ def compare(wanted: Wanted, line: Mapping[str, Any], folder: Path) -> Compared:
     name = line["files"]["result"] or line["files"]["source"]
     changed, largest = None, None
     if name and wanted.picture and wanted.picture.is_file():
-        old, new = pictures.read(wanted.picture), pictures.read(folder / name)
+        old, new = image_reader.read(wanted.picture), image_reader.read(folder / name)
         one, two = old.rgb, new.rgb
         if old.deep is not None and new.deep is not None:
             one, two = old.deep, new.deep

@@ -79,7 +79,8 @@ def again(generator: Any, settings: Settings) -> Any:
 def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
     from ..stages.diffusion.passes import Hires
     from ..stages.generate import Generator
-    from . import loras, pictures
+    from . import loras
+    from .images import read as image_reader
 
     g = settings.generate
     return Generator(
@@ -93,7 +94,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
         batch_size=g.batch_size,
         lora_dirs=loras.folders(settings),
         fuse_loras=g.fuse_loras,
-        init_image=pictures.read(g.init_image).rgb if g.init_image else None,
+        init_image=image_reader.read(g.init_image).rgb if g.init_image else None,
         prompt_strength=g.prompt_strength,
         hires=Hires(**g.hires.model_dump()) if g.hires else None,
         refiner=refiner,
@@ -104,18 +105,18 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
 
 def references(settings: Settings) -> list[np.ndarray]:
     """The reference pictures of the IP-Adapter, uint8 (H, W, 3) each."""
-    from . import pictures
+    from .images import read as image_reader
 
     adapter = settings.generate.ip_adapter
-    return [pictures.read(path).rgb for path in adapter.references] if adapter else []
+    return [image_reader.read(path).rgb for path in adapter.references] if adapter else []
 
 
 def check(settings: Settings) -> None:
     """Raises ValueError for a picture that cannot be read, before anything is loaded."""
-    from . import pictures
+    from .images import read as image_reader
 
     if settings.generate.init_image:
-        pictures.read(settings.generate.init_image)
+        image_reader.read(settings.generate.init_image)
     references(settings)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import manifest, pictures
+from . import manifest
+from .images import read as image_reader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,7 @@ def found_in(folder: Path, line: Mapping[str, Any]) -> tuple[Detection, ...]:
 
 
 def _read_mask(folder: Path, name: str) -> np.ndarray:
-    return pictures.read(folder / name).rgb[..., 0] > 127
+    return image_reader.read(folder / name).rgb[..., 0] > 127
 
 
 def _inside(mask: np.ndarray, box_xyxy: Sequence[float]) -> np.ndarray:

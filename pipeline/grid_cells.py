@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .encode import Format
 from .grid import GridError, Plan
-from .pictures import write
+from .images.read import write
+from .images.write import Format
 
 NAME = "grid.json"
 LINES = "cells.jsonl"

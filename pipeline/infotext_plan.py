@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import hashes, pictures
-from .infotext import parse
+from . import hashes
+from .images import read as image_reader
+from .images.infotext import parse
 from .plans import Batch, Plan, ReplayError, Wanted
 
 
@@ -17,7 +18,7 @@ def of_picture(path: Path, preset: str) -> Plan | None:
     from ..configs.schema import load_settings
     from ..stages.shot import Prompted, Shot
 
-    text = pictures.texts(path).get("parameters", "")
+    text = image_reader.texts(path).get("parameters", "")
     if not text:
         return None
     said = parse(text)

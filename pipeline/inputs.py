@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import folders, listing, manifest, pictures
-from .encode import EncodeError, Format
+from . import folders, listing, manifest
 from .folders import InputError as InputError
+from .images import read as image_reader
+from .images.write import EncodeError, Format
 from .listing import Name, Shots
 from .run import shot_seed
 
@@ -158,13 +159,13 @@ def _identified(shot: Shot, path: str, run_seed: int | None) -> Shot:
     return replace(shot, source=FileInput(path, seed, content))
 
 
-def _read(path: str, output: Format | None) -> pictures.Picture:
+def _read(path: str, output: Format | None) -> image_reader.Picture:
     """A picture that `output` can hold; raises PictureError or EncodeError."""
-    picture = pictures.read(path)
+    picture = image_reader.read(path)
     height, width = picture.rgb.shape[:2]
     refused = output.refusal((width, height), picture.alpha) if output else ""
     if refused:
-        raise EncodeError(f"{pictures.printable(path)}: {refused}")
+        raise EncodeError(f"{image_reader.printable(path)}: {refused}")
     return picture
 
 
@@ -180,7 +181,7 @@ def first_error(shots: Sequence[Shot], output: Format | None = None) -> str:
             return ""
         try:
             _read(path, output)
-        except (pictures.PictureError, EncodeError) as error:
+        except (image_reader.PictureError, EncodeError) as error:
             said = said or str(error)
             continue
         return ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from . import pictures
+from .images import read as image_reader
 from .run_yaml import RunFolderError
 
 LOCK, HOLDER = ".lock", ".lock.json"
@@ -60,7 +60,7 @@ class RunLock:
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         try:
-            pictures.write(self.folder / HOLDER, json.dumps(mine).encode())
+            image_reader.write(self.folder / HOLDER, json.dumps(mine).encode())
         except BaseException:
             self._lock.release()
             raise

@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import lines, pictures, run_yaml
-from .encode import Format
+from . import lines, run_yaml
+from .images import read as image_reader
+from .images.write import Format
 from .lines import Done as Done
 from .lines import to_json as to_json
 from .lock import HOLDER
@@ -174,7 +175,7 @@ class RunFolder:
             return
         kept = (to_json(line) + "\n" for line in read_lines(self.path) if line["id"] not in gone)
         with writing(self.path):
-            pictures.write(self.path / NAME, "".join(kept).encode())
+            image_reader.write(self.path / NAME, "".join(kept).encode())
         self.done = Done(self.path / NAME)
 
     def abandon(self) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import folders, pictures
+from . import folders
+from .images import read as image_reader
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -64,24 +65,24 @@ class OwnMasks:
         """Raises MaskError where mask and photo differ in size; reads their headers only."""
         file, photo = self.file(shot), getattr(shot.source, "path", None)
         if file is not None and photo is not None:
-            _same(file, pictures.header(file).size_wh, pictures.header(photo).size_wh)
+            _same(file, image_reader.header(file).size_wh, image_reader.header(photo).size_wh)
 
     def _masked(self, shot: Shot) -> Shot:
         from ..stages.shot import Detection, Skip
 
         file = self.file(shot)
         if file is None:
-            why = f"no mask of this name in {pictures.printable(self.path)}"
+            why = f"no mask of this name in {image_reader.printable(self.path)}"
             return shot.skip(Skip("no_mask", why))
         try:
             assert shot.image is not None
             mask = read(file)
             _same(file, mask.shape[1::-1], shot.image.shape[1::-1])
-        except (MaskError, pictures.PictureError) as error:
+        except (MaskError, image_reader.PictureError) as error:
             return shot.fail(error, "mask")
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(rows):
-            why = f"{pictures.printable(file)} is black; expected white where to re-render"
+            why = f"{image_reader.printable(file)} is black; expected white where to re-render"
             return shot.skip(Skip("empty_mask", why))
         box = (
             float(columns[0]),
@@ -94,7 +95,7 @@ class OwnMasks:
 
 def read(path: Path) -> np.ndarray:
     """A mask file as bool (H, W), True where it is white; what is transparent is not white."""
-    picture = pictures.read(path)
+    picture = image_reader.read(path)
     mask = picture.rgb.mean(-1) > 127
     if picture.alpha is not None:
         mask &= picture.alpha > np.iinfo(picture.alpha.dtype).max // 2
@@ -104,7 +105,7 @@ def read(path: Path) -> np.ndarray:
 def _same(file: Path, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if tuple(got) != tuple(expected):
         raise MaskError(
-            f"mask {pictures.printable(file)} is {got[0]} × {got[1]}; expected the photo's "
+            f"mask {image_reader.printable(file)} is {got[0]} × {got[1]}; expected the photo's "
             f"{expected[0]} × {expected[1]}; scale it"
         )
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import lineage, listing, manifest, run_yaml
+from . import listing, manifest, run_yaml
+from .images import provenance
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -103,7 +104,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
         needs=tuple(request["needs"]),
         wanted=wanted,
         batches=tuple(batches),
-        masks=folder if lineage.masks_given(request) else None,
+        masks=folder if provenance.masks_given(request) else None,
         checkpoints=record.get("checkpoints") or {},
         versions=record.get("versions") or {},
         notes=tuple(notes),
@@ -122,7 +123,7 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> Plan:
             name = line["files"]["result"] or line["files"]["source"]
             if name and (run / name) == path.resolve():
                 return of_run(run, [line["id"]])
-    said = lineage.read(path)
+    said = provenance.read(path)
     if said.get("masks_given"):
         raise ReplayError(
             f"{path}: its masks were given, and do not stand in the picture; replay its run folder"
@@ -176,7 +177,7 @@ def _from_pictures(ids: Collection[str], files: Sequence[Path | None]) -> dict[s
     out: dict[str, Shot] = {}
     for path in files if ids else ():
         try:
-            batch = lineage.read(path)["batch"] if path else ()
+            batch = provenance.read(path)["batch"] if path else ()
         except ValueError:
             continue
         begun = (_begun(one, path, ()) for one in batch if path and one["id"] in ids)

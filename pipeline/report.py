@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from . import manifest, pictures
+from . import manifest
+from .images import read as image_reader
 
 MOST = 400
 """Shots drawn in one page, so that a browser still opens it; the manifest has all."""
@@ -34,7 +35,7 @@ def write_report(folder: Path, *, title: str = "") -> Path:
     """Write `report.html` into a run folder and return its path."""
     page = render(folder, manifest.read_lines(folder), title=title or folder.resolve().name)
     path = folder / "report.html"
-    pictures.write(path, page.encode(errors="replace"))
+    image_reader.write(path, page.encode(errors="replace"))
     return path
 
 
@@ -169,8 +170,8 @@ def _read(folder: Path, name: str | None) -> np.ndarray | None:
     if not name:
         return None
     try:
-        return pictures.read(folder / name).rgb
-    except pictures.PictureError:
+        return image_reader.read(folder / name).rgb
+    except image_reader.PictureError:
         return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import pictures
+from .images import read as image_reader
 
 NAME = "run.yaml"
 _FREE = (
@@ -70,7 +70,7 @@ def write(folder: Path, record: Mapping[str, Any]) -> None:
     import yaml
 
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
-    pictures.write(folder / NAME, text.encode())
+    image_reader.write(folder / NAME, text.encode())
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

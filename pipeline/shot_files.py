@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import lineage, parameters, pictures
-from .encode import Format
+from .images import infotext_writer, provenance
+from .images import read as image_reader
+from .images.write import Format
 from .store import Store, keep
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ShotFiles:
         )
 
         def put(kind: str, name: str, pixels: np.ndarray, **beside: Any) -> None:
-            keep(self.path, name, pictures.png(pixels, **beside))
+            keep(self.path, name, image_reader.png(pixels, **beside))
             files[kind] = name
 
         if shot.image is not None:
@@ -90,16 +91,16 @@ class ShotFiles:
         """Write a whole picture with all that stands beside it; what is final goes to `images/`
         in the run's format, a source is PNG. Returns its name."""
         output = self.output if final else Format()
-        said = lineage.record(shot, self._made) if final else ""
+        said = provenance.record(shot, self._made) if final else ""
         name = f"{'images' if final else 'sources'}/{shot.id}{output.ending}"
         data = output.encode(
             pixels if deep is None else deep,
             alpha=shot.alpha,
             icc_profile=shot.icc_profile,
             exif=shot.exif,
-            text=parameters.text(shot, self._settings, self._hashes) if final else "",
+            text=infotext_writer.text(shot, self._settings, self._hashes) if final else "",
             lineage=said,
-            xmp=lineage.xmp(shot, "" if output.exact else said) if final else b"",
+            xmp=provenance.xmp(shot, "" if output.exact else said) if final else b"",
         )
         keep(self.path, name, data)
         return name
@@ -116,7 +117,7 @@ class ShotFiles:
         for number, found in enumerate(shot.detections, 1):
             name = None if found.mask is None else f"instances/{shot.id}.{number}.png"
             if name and found.mask is not None:
-                keep(self.path, name, pictures.png(_grey(found.mask)))
+                keep(self.path, name, image_reader.png(_grey(found.mask)))
             names.append(name)
         return names
 

@@ -16,7 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import pictures, run_yaml
+from . import run_yaml
+from .images import read as image_reader
 from .quiet import hush_lost_tasks
 from .run_yaml import RunFolderError, WriteError
 from .threads import ahead
@@ -154,7 +155,7 @@ class Store:
         got = ahead(names, self.get, depth=at_once, threads=at_once)
         for name, data in zip(names, got, strict=True):
             if data is not None:
-                pictures.write(inside(folder, name), data)
+                image_reader.write(inside(folder, name), data)
 
     def _key(self, name: str) -> str:
         key = f"{self._root}/{name}"
@@ -221,7 +222,7 @@ def keep(place: Path | Store, name: str, data: bytes) -> None:
     if isinstance(place, Store):
         place.put(name, data)
     else:
-        pictures.write(place / name, data)
+        image_reader.write(place / name, data)
 
 
 def read(place: Path | Store) -> dict[str, Any]:

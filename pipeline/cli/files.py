@@ -17,7 +17,7 @@ from . import show
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
-    from ..encode import Format
+    from ..images.write import Format
     from ..listing import Shots
     from ..own_masks import OwnMasks
     from ..store import Store
@@ -38,7 +38,7 @@ def named(command: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple
 
 def output(settings: Settings, options: dict[str, Any]) -> Format:
     """What the pictures are written as; says once what re-encoding means."""
-    from ..encode import Format
+    from ..images.write import Format
 
     chosen = Format(settings.run.format, settings.run.quality)
     if not chosen.exact:
@@ -144,8 +144,8 @@ def plan(
 ) -> None:
     """--dry-run: what would be done with each shot, from the headers of its file."""
     from .. import manifest
+    from ..images.read import printable
     from ..listing import remaining
-    from ..pictures import printable
 
     where = place(out)
     lines: Any = (
@@ -173,20 +173,20 @@ def plan(
 def _planned(
     shot: Shot, done: bool, stages: list[str], masks: OwnMasks | None, output: Format
 ) -> dict[str, Any]:
-    from .. import pictures
+    from ..images import read as image_reader
     from ..own_masks import MaskError
 
     path = getattr(shot.source, "path", None)
     size, problem = None, ""
     if path is not None:
         try:
-            size = pictures.header(path).size_wh
+            size = image_reader.header(path).size_wh
             problem = output.refusal(size, None)
             if masks is not None and masks.file(shot) is None:
                 problem = f"no mask of this name in {masks.path}"
             elif masks is not None:
                 masks.check_size(shot)
-        except (pictures.PictureError, MaskError) as error:
+        except (image_reader.PictureError, MaskError) as error:
             problem = str(error)
     return {
         "id": shot.id,

@@ -91,10 +91,10 @@ def grid(
     """
     from .. import grid as grids
     from .. import grid_cells as files
-    from .. import lineage
-    from ..encode import Format
+    from ..images import provenance
+    from ..images.read import write
+    from ..images.write import Format
     from ..models import build_stages, check_words
-    from ..pictures import write
     from ..sheet import sheet
     from . import show
 
@@ -139,7 +139,7 @@ def grid(
         keep = _keeper(kept, plan) if kept else lambda n, s, of: None
         drawn = grids.draw(plan.cells, settings_of, build, bars.update, keep)
     picture = sheet(drawn, *files.headings(plan))
-    write(Path(out), Format(kind).encode(picture, xmp=lineage.packet(lineage.DRAWN)))
+    write(Path(out), Format(kind).encode(picture, xmp=provenance.packet(provenance.DRAWN)))
     missing = sum(isinstance(cell, str) for cell in drawn)
     if as_json:
         cells = [{**cell, "lora": str(cell["lora"])} for cell in plan.cells]
@@ -154,8 +154,9 @@ def grid(
 def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
     """What writes each cell with how it was made."""
     from .. import grid as grids
-    from .. import hashes, lineage, parameters, run_yaml
+    from .. import hashes, run_yaml
     from ..fingerprints import fingerprints
+    from ..images import infotext_writer, provenance
 
     known: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
 
@@ -171,8 +172,12 @@ def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
             known.clear()
             known[id(settings)] = made, hashes.of(settings, words)
         made, short = known[id(settings)]
-        text = parameters.text(shot, made["settings"], short)
-        beside = {"text": text, "lineage": lineage.record(shot, made), "xmp": lineage.xmp(shot)}
+        text = infotext_writer.text(shot, made["settings"], short)
+        beside = {
+            "text": text,
+            "lineage": provenance.record(shot, made),
+            "xmp": provenance.xmp(shot),
+        }
         kept.put(number, grids.picture(shot), **beside)
 
     return keep

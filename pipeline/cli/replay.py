@@ -103,11 +103,12 @@ def _replay(
 
 def _of_picture(path: Path, photos: Sequence[Path], preset: str) -> Plan:
     """By its own record, else by A1111's parameters."""
-    from .. import infotext_plan, lineage, plans
+    from .. import infotext_plan, plans
+    from ..images import provenance
 
     try:
         return plans.of_picture(path, photos)
-    except lineage.LineageError:
+    except provenance.LineageError:
         plan = infotext_plan.of_picture(path, preset)
         if plan is None:
             raise
@@ -130,7 +131,7 @@ def _make(
     from .. import manifest
     from .. import replay as replays
     from ..compare import compare
-    from ..encode import Format
+    from ..images.write import Format
     from ..lock import RunLock
     from ..models import build_stages
     from ..run import Stages

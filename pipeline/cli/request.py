@@ -14,7 +14,7 @@ from . import engine, files, rows, show
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..encode import Format
+    from ..images.write import Format
     from ..manifest import RunFolder
     from ..store import Store
 

@@ -92,7 +92,7 @@ def annotate(
     A picture or mask that cannot be read is left out and named in `errors`. What an earlier
     call wrote into the run folder is replaced; in `out` nothing is. Raises AnnotationError.
     """
-    from ..pictures import PictureError
+    from ..images.read import PictureError
     from . import records
 
     folder = Path(folder)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
-from .. import pictures
+from ..images import read as image_reader
 from .polygons import edges
 from .records import AnnotatedPicture, Instance
 
@@ -74,7 +74,7 @@ class Coco:
             "images": self.images,
             "annotations": self.annotations,
         }
-        pictures.write(self.place, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        image_reader.write(self.place, (json.dumps(record, ensure_ascii=False) + "\n").encode())
 
 
 def rle(mask: np.ndarray) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import pictures
+from ..images import read as image_reader
 from .records import AnnotatedPicture
 
 
@@ -34,4 +34,4 @@ class Metadata:
         self.rows.append(json.dumps(row, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
-        pictures.write(self.place / "metadata.jsonl", "".join(self.rows).encode())
+        image_reader.write(self.place / "metadata.jsonl", "".join(self.rows).encode())

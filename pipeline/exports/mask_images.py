@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import pictures
+from ..images import read as image_reader
 from .records import AnnotatedPicture
 
 
@@ -21,7 +21,7 @@ class Masks:
         union = np.zeros((picture.height, picture.width), np.uint8)
         for instance in picture.instances:
             union[instance.mask] = 255
-        pictures.write(self.place / f"{picture.id}.png", pictures.png(union))
+        image_reader.write(self.place / f"{picture.id}.png", image_reader.png(union))
 
     def close(self) -> None:
         self.place.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from .. import pictures
+from ..images import read as image_reader
 from .annotate import AnnotationError
 from .records import AnnotatedPicture, Instance
 
@@ -35,7 +35,7 @@ class Voc:
         tree = _tree(picture)
         ElementTree.indent(tree)
         text = ElementTree.tostring(tree, encoding="utf-8", xml_declaration=True)
-        pictures.write(self.place / "Annotations" / f"{picture.id}.xml", text + b"\n")
+        image_reader.write(self.place / "Annotations" / f"{picture.id}.xml", text + b"\n")
         shape = picture.height, picture.width
         objects, classes = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
         numbered = list(enumerate(picture.instances[:_MOST], 1))
@@ -44,14 +44,14 @@ class Voc:
             objects[instance.mask] = number
             classes[instance.mask] = self.numbers[instance.label]
         for kind, numbers in (("SegmentationObject", objects), ("SegmentationClass", classes)):
-            pictures.write(self.place / kind / f"{picture.id}.png", _palette_png(numbers))
+            image_reader.write(self.place / kind / f"{picture.id}.png", _palette_png(numbers))
 
     def close(self) -> None:
         text = "".join(f"{id_}\n" for id_ in self.ids).encode()
         for kind in ("Main", "Segmentation"):
-            pictures.write(self.place / "ImageSets" / kind / "trainval.txt", text)
+            image_reader.write(self.place / "ImageSets" / kind / "trainval.txt", text)
         labels = "".join(f"{name}\n" for name in ("background", *self.numbers))
-        pictures.write(self.place / "labels.txt", labels.encode())
+        image_reader.write(self.place / "labels.txt", labels.encode())
 
 
 def _tree(picture: AnnotatedPicture) -> ElementTree.Element:

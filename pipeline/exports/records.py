@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import earlier, manifest, pictures
+from .. import earlier, manifest
+from ..images import read as image_reader
 from .annotate import AnnotationError
 
 
@@ -120,9 +121,9 @@ def load(
         with Image.open(path) as image:
             width, height = image.size
     except FileNotFoundError:
-        raise pictures.PictureError(f"{path}: no such file; run it again") from None
+        raise image_reader.PictureError(f"{path}: no such file; run it again") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise pictures.PictureError(f"{path}: not a picture that can be read") from None
+        raise image_reader.PictureError(f"{path}: not a picture that can be read") from None
     found = [
         Instance(d.label, float(d.score), d.mask)
         for d in (() if skipped else earlier.found_in(folder, line))
@@ -130,7 +131,7 @@ def load(
     ]
     for instance in found:
         if instance.mask.shape != (height, width):
-            raise pictures.PictureError(
+            raise image_reader.PictureError(
                 f"a mask of {instance.mask.shape[1]} × {instance.mask.shape[0]} for a picture of "
                 f"{width} × {height}: expected equal sizes; run it again"
             )
@@ -152,7 +153,7 @@ def _inside(name: str) -> PurePosixPath:
     """A file name of a manifest, which may come from elsewhere: it must stay in the folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise pictures.PictureError(f"{name}: expected a file inside the run folder")
+        raise image_reader.PictureError(f"{name}: expected a file inside the run folder")
     return path
 
 

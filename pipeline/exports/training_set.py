@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import pictures
+from ..images import read as image_reader
 from . import records
 from .annotate import AnnotationError, NothingToAnnotate
 
@@ -72,7 +72,7 @@ def export(
         for number, line in enumerate(chosen, 1):
             try:
                 picture = records.load(run, line, edits)
-            except pictures.PictureError as error:
+            except image_reader.PictureError as error:
                 done.errors.append(f"{line['id']}: {error}")
             else:
                 rows.append(_write(part, place, picture, tag, sidecar=format == "kohya"))
@@ -83,7 +83,7 @@ def export(
             raise AnnotationError(f"{run}: no picture could be read ({done.errors[0]})")
         if format == "imagefolder":
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            pictures.write(part / "metadata.jsonl", text.encode())
+            image_reader.write(part / "metadata.jsonl", text.encode())
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     except OSError as error:
@@ -112,9 +112,9 @@ def _write(
         mask = np.any([found.mask for found in picture.instances], axis=0)
         held = io.BytesIO()
         Image.fromarray(mask.astype(np.uint8) * 255).save(held, "PNG")
-        pictures.write(folder / mask_name, held.getvalue())
+        image_reader.write(folder / mask_name, held.getvalue())
     if sidecar:
-        pictures.write((folder / file_name).with_suffix(".txt"), f"{text}\n".encode())
+        image_reader.write((folder / file_name).with_suffix(".txt"), f"{text}\n".encode())
     return {"file_name": file_name, "text": text, "mask_file_name": mask_name}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from .. import pictures
+from ..images import read as image_reader
 from .polygons import centres
 from .records import AnnotatedPicture
 
@@ -29,7 +29,7 @@ class Yolo:
             outline = " ".join(f"{value:.6f}" for value in points)
             rows.append(f"{self.numbers[instance.label]} {outline}\n")
         label = self.place / "labels" / f"{name[: -len(picture.path.suffix)]}.txt"
-        pictures.write(label, "".join(rows).encode())
+        image_reader.write(label, "".join(rows).encode())
 
     def close(self) -> None:
         """data.yaml without `path`: readers then take the folder it lies in."""
@@ -41,7 +41,7 @@ class Yolo:
         text = "# val is train: split it as you need it.\n" + yaml.safe_dump(
             record, sort_keys=False, allow_unicode=True
         )
-        pictures.write(self.place / "data.yaml", text.encode())
+        image_reader.write(self.place / "data.yaml", text.encode())
 
 
 def _name(name: str) -> str:

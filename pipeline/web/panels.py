@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import pictures
+from ..images import read as image_reader
 from .jobs import Desk, Job
 
 VERBS = {
@@ -134,8 +134,8 @@ def read(path: Path | None, longest: int = 0) -> np.ndarray | None:
     if path is None:
         return None
     try:
-        rgb = pictures.read(path).rgb
-    except pictures.PictureError:
+        rgb = image_reader.read(path).rgb
+    except image_reader.PictureError:
         return None
     return fit(rgb, longest) if longest else rgb
 

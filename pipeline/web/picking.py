@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from .. import manifest, pictures
+from .. import manifest
+from ..images import read as image_reader
 
 FLOOR = 0.1
 """The score, 0..1, from which on a search keeps boxes; the slider's least."""
@@ -137,7 +138,7 @@ def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:
     threshold = round(choice.threshold, 4)
     record["settings"]["detect"] |= {"box_threshold": threshold, "text_threshold": threshold}
     text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
-    pictures.write(out / "run.yaml", text.encode())
+    image_reader.write(out / "run.yaml", text.encode())
     counts = {"kept": 0, "skipped": 0, "failed": 0}
     written = []
     lines = {line["id"]: line for line in manifest.read_lines(found)}
@@ -145,7 +146,7 @@ def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:
         new = _selected(found, out, line, choice)
         counts[new["status"]] += 1
         written.append(manifest.to_json(new) + "\n")
-    pictures.write(out / manifest.NAME, "".join(written).encode())
+    image_reader.write(out / manifest.NAME, "".join(written).encode())
     write_report(out)
     return counts
 
@@ -169,13 +170,15 @@ def _selected(found: Path, out: Path, line: dict[str, Any], choice: Choice) -> d
     parts = instance_masks(found, line, choice)
     union = np.logical_or.reduce([mask for _, mask in parts])
     new["files"]["mask"] = f"masks/{line['id']}.png"
-    pictures.write(out / new["files"]["mask"], pictures.png(union.astype(np.uint8) * 255))
+    image_reader.write(out / new["files"]["mask"], image_reader.png(union.astype(np.uint8) * 255))
     for number, (detection, mask) in enumerate(parts, 1):
         detection["mask_area"] = int(mask.sum())
         detection["mask"] = new["files"]["mask"]
         if len(parts) > 1:
             detection["mask"] = f"instances/{line['id']}.{number}.png"
-            pictures.write(out / detection["mask"], pictures.png(mask.astype(np.uint8) * 255))
+            image_reader.write(
+                out / detection["mask"], image_reader.png(mask.astype(np.uint8) * 255)
+            )
         new["detections"].append(detection)
     return new
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import manifest, pictures
+from .. import manifest
+from ..images import read as image_reader
 from . import panels, picking, runs, strokes
 
 EMPTY: dict[str, Any] = {
@@ -91,7 +92,7 @@ def paint(folder: Path, id_: str, seq: int, drawn: tuple[strokes.Stroke, ...]) -
     """Keep all strokes on a shot, unless later ones are there."""
     if seq > painted(folder, id_)["seq"]:
         kept = {"seq": seq, "strokes": [stroke.plain() for stroke in drawn]}
-        pictures.write(_painted(folder, id_), json.dumps(kept).encode())
+        image_reader.write(_painted(folder, id_), json.dumps(kept).encode())
 
 
 def _painted(folder: Path, id_: str) -> Path:
@@ -132,7 +133,7 @@ def thumbnail(folder: Path, line: dict[str, Any], made: picking.Choice) -> Path 
             return None
         data = io.BytesIO()
         Image.fromarray(image).save(data, "JPEG", quality=88)
-        pictures.write(out, data.getvalue())
+        image_reader.write(out, data.getvalue())
     return out
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..pictures import ENDINGS, PictureError, header, printable
+from ..images.read import ENDINGS, PictureError, header, printable
 
 MOST_BYTES = 100 << 20
 """Of one file, and of a request; more is refused."""

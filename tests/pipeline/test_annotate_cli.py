@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from pycocotools.coco import COCO
 
-from visuals.pipeline import pictures
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
 EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
@@ -70,7 +70,7 @@ def check_coco(folder: Path, path: str) -> int:
         marked = api.imgToAnns[image["id"]]
         assert len(marked) == len(line["detections"]) and line["status"] in ("kept", "enhanced")
         for annotation, found in zip(marked, line["detections"], strict=True):
-            mask = pictures.read(folder / found["mask"]).rgb[..., 0] > 127
+            mask = image_reader.read(folder / found["mask"]).rgb[..., 0] > 127
             assert np.array_equal(api.annToMask(annotation) > 0, mask)
             assert annotation["area"] == found["mask_area"] == mask.sum()
             assert annotation["score"] == found["score"]
@@ -89,7 +89,7 @@ def test_a_run_becomes_a_dataset(dataset: dict[str, Any]) -> None:
     api = COCO(dataset["annotations"]["coco"])
     for image in api.dataset["images"]:
         assert image["file_name"].startswith("images/")
-        assert pictures.read(folder / image["file_name"]).rgb.shape[1] == image["width"]
+        assert image_reader.read(folder / image["file_name"]).rgb.shape[1] == image["width"]
 
 
 def test_prompts_of_a_file_take_turns(dataset: dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ def test_filter_annotates_and_enhance_takes_each_mask(dataset: dict[str, Any]) -
     for line in lines_of(place / "blue"):
         for new, old in zip(line["detections"], before[line["id"]]["detections"], strict=True):
             masks = [
-                pictures.read(place / where / found["mask"]).rgb
+                image_reader.read(place / where / found["mask"]).rgb
                 for where, found in (("blue", new), ("kept", old))
             ]
             assert np.array_equal(*masks)

@@ -20,10 +20,10 @@ from PIL import Image
 from pycocotools import coco
 from pycocotools import mask as rle
 
-from visuals.pipeline import pictures
 from visuals.pipeline.exports import polygons
 from visuals.pipeline.exports.annotate import FORMATS, AnnotationError, NothingToAnnotate, annotate
 from visuals.pipeline.exports.records import caption
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.manifest import RunFolder
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
 
@@ -117,7 +117,7 @@ def test_coco_gives_every_mask_back(run: Path, as_polygons: bool) -> None:
         for got, mask in zip(read[f"images/{id_}.png"], masks, strict=True):
             assert np.array_equal(got, mask)
     for image in api.dataset["images"]:
-        size = pictures.read(run / image["file_name"]).rgb.shape[:2]
+        size = image_reader.read(run / image["file_name"]).rgb.shape[:2]
         assert size == (image["height"], image["width"]) == (8, 12)
 
 
@@ -295,7 +295,7 @@ def test_metadata_loads_as_an_imagefolder(run: Path, monkeypatch: pytest.MonkeyP
     rows = {tuple(row["objects"]["categories"]): row for row in loaded}
     pair = rows["mug", "car"]
     assert pair["text"] == "tag, a red mug on a table"
-    expected = pictures.read(run / "images/deep/images/pair.png").rgb
+    expected = image_reader.read(run / "images/deep/images/pair.png").rgb
     assert np.array_equal(np.asarray(pair["image"].convert("RGB")), expected)
 
 
@@ -347,10 +347,10 @@ def test_a_class_brings_its_own_edit_into_the_caption(tmp_path: Path) -> None:
 
 def test_the_result_is_annotated_where_there_is_one(run: Path) -> None:
     files = annotate(run, ["yolo", "metadata"]).files
-    result = pictures.read(run / "images" / "done.png").rgb
-    source = pictures.read(run / "sources" / "done.png").rgb
+    result = image_reader.read(run / "images" / "done.png").rgb
+    source = image_reader.read(run / "sources" / "done.png").rgb
     for place in files.values():
-        got = pictures.read(place / "images" / "done.png").rgb
+        got = image_reader.read(place / "images" / "done.png").rgb
         assert np.array_equal(got, result) and not np.array_equal(got, source)
 
 
@@ -365,11 +365,11 @@ def test_skipped_pictures_are_asked_for_and_carry_no_instances(run: Path) -> Non
 def test_a_second_call_replaces_the_first(run: Path) -> None:
     formats = list(FORMATS)
     annotate(run, formats, include_skipped=True)
-    before = pictures.read(run / "images" / "ring.png").rgb
+    before = image_reader.read(run / "images" / "ring.png").rgb
     done = annotate(run, formats)
     assert {path.name for path in (run / "annotations").iterdir()} == set(FORMATS.values())
     assert not (done.files["yolo"] / "images" / "none.png").exists()
-    assert np.array_equal(pictures.read(run / "images" / "ring.png").rgb, before)
+    assert np.array_equal(image_reader.read(run / "images" / "ring.png").rgb, before)
 
 
 def test_what_lies_in_out_is_not_touched(run: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_bad_picture_or_mask_is_left_out_and_named(run: Path) -> None:
 
 
 def test_a_mask_of_another_size_is_named(run: Path) -> None:
-    pictures.write(run / "masks" / "ring.png", pictures.png(np.full((3, 4), 255, np.uint8)))
+    image_reader.write(run / "masks" / "ring.png", image_reader.png(np.full((3, 4), 255, np.uint8)))
     done = annotate(run, ["masks"])
     assert done.errors == [
         "ring: a mask of 4 × 3 for a picture of 12 × 8: expected equal sizes; run it again"

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from visuals.configs.schema import load_settings, presets
-from visuals.pipeline import pictures
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ def test_one_bad_file_by_name(tmp_path: Path, command: str, data: bytes | str, p
     import numpy as np
 
     if data == "cut":
-        whole = pictures.png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+        whole = image_reader.png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
         data = whole[: len(whole) // 2]
     assert isinstance(data, bytes)
     path = tmp_path / "a.png"

@@ -14,9 +14,10 @@ import yaml
 from click.testing import CliRunner, Result
 
 from visuals.configs.schema import Settings, check, load_settings, merge
-from visuals.pipeline import classes, models, pictures
+from visuals.pipeline import classes, models
 from visuals.pipeline.cli import main
 from visuals.pipeline.earlier import finder
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.words import UnknownClass
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -192,7 +193,7 @@ def test_mask_options_reach_the_manifest(photos: Path, mini_is_trained: bool) ->
             continue
         (scene,) = line["detections"]
         assert scene["label"] == "scene"
-        mask = pictures.read(Path("scene") / line["files"]["mask"]).rgb[..., 0] > 127
+        mask = image_reader.read(Path("scene") / line["files"]["mask"]).rgb[..., 0] > 127
         assert mask.sum() == scene["mask_area"]
         (found,) = finder(Path("scene"))(id_)
         assert np.array_equal(found.mask, mask)
@@ -210,9 +211,9 @@ def test_an_inverted_run_keeps_the_product_bit_for_bit(photos: Path) -> None:
         pytest.skip("the untrained models mask all of the picture")
     line = lines_of("o")[name]
     source, result = (
-        pictures.read(Path("o") / line["files"][kind]).rgb for kind in ("source", "result")
+        image_reader.read(Path("o") / line["files"][kind]).rgb for kind in ("source", "result")
     )
-    product = pictures.read(Path("f") / lines_of("f")[name]["files"]["mask"]).rgb[..., 0] > 127
+    product = image_reader.read(Path("f") / lines_of("f")[name]["files"]["mask"]).rgb[..., 0] > 127
     assert product.any() and np.array_equal(source[product], result[product])
     assert (source[~product] != result[~product]).any(1).mean() > 0.5
     assert line["metrics"]["changed_outside"] == 0

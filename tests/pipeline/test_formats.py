@@ -14,7 +14,10 @@ from PIL import Image, ImageCms
 from stand_ins import STAGES, photo
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import encode, filing, inputs, parameters, pictures
+from visuals.pipeline import filing, inputs
+from visuals.pipeline.images import infotext_writer
+from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images import write as image_writer
 from visuals.pipeline.manifest import RunFolder
 from visuals.pipeline.run import Stages, run_shots
 from visuals.stages.regions import composite
@@ -43,8 +46,8 @@ def test_every_orientation_is_applied_once(tmp_path: Path, orientation: int, end
     lossless: dict[str, Any] = {"quality": 100, "subsampling": 0} if ending == "jpg" else {}
     lossless = {"lossless": True} if ending == "webp" else lossless
     lying.save(path, exif=camera_exif(orientation), **lossless)
-    picture = pictures.read(path)
-    assert pictures.header(path).size_wh == (64, 40) == picture.rgb.shape[1::-1]
+    picture = image_reader.read(path)
+    assert image_reader.header(path).size_wh == (64, 40) == picture.rgb.shape[1::-1]
     assert np.abs(picture.rgb.astype(int) - upright).max() <= (3 if ending == "jpg" else 0)
     assert picture.exif is not None
     table = Image.Exif()
@@ -58,7 +61,7 @@ def test_16_bits_a_sample_come_back_with_all_that_stands_beside(
     tmp_path: Path, orientation: int, with_alpha: bool
 ) -> None:
     deep, alpha = noise(20, 30, 3, kind=np.uint16), noise(20, 30, kind=np.uint16)
-    data = encode.png(
+    data = image_writer.png(
         odd_files.lay(deep, orientation),
         alpha=odd_files.lay(alpha, orientation) if with_alpha else None,
         icc_profile=SRGB,
@@ -66,7 +69,7 @@ def test_16_bits_a_sample_come_back_with_all_that_stands_beside(
         text="a mug, Größe\nSteps: 2",
     )
     (tmp_path / "a.png").write_bytes(data)
-    read = pictures.read(tmp_path / "a.png")
+    read = image_reader.read(tmp_path / "a.png")
     assert read.deep is not None and np.array_equal(read.deep, deep)
     assert np.array_equal(read.rgb, np.rint(deep / 257).astype(np.uint8))
     if with_alpha:
@@ -84,11 +87,11 @@ def test_16_bit_tiffs_of_both_byte_orders(tmp_path: Path) -> None:
         mode = "I;16" if kind == "<u2" else "I;16B"
         data = grey.astype(kind).tobytes()
         Image.frombytes(mode, (30, 20), data).save(tmp_path / name)
-        read = pictures.read(tmp_path / name)
+        read = image_reader.read(tmp_path / name)
         assert read.deep is not None and np.array_equal(read.deep[..., 0], grey), name
     rgb = noise(20, 30, 3, kind=np.uint16)
     cv2.imwrite(str(tmp_path / "rgb.tif"), rgb[..., ::-1])
-    read = pictures.read(tmp_path / "rgb.tif")
+    read = image_reader.read(tmp_path / "rgb.tif")
     assert read.deep is not None and np.array_equal(read.deep, rgb)
 
 
@@ -111,14 +114,14 @@ def test_a_16_bit_photo_goes_through_a_run_folder_as_16_bits(tmp_path: Path) -> 
     deep = noise(8, 8, 3, kind=np.uint16)
     deep[..., 0] = 20_000
     deep[2:6, 2:6, 0] = 60_000
-    (tmp_path / "a.png").write_bytes(encode.png(deep, alpha=noise(8, 8, kind=np.uint16)))
+    (tmp_path / "a.png").write_bytes(image_writer.png(deep, alpha=noise(8, 8, kind=np.uint16)))
     folder = RunFolder(tmp_path / "run", request={}, settings={})
     stages = Stages(load=inputs.load, detect=STAGES.detect)
     for shot in run_shots([photo("a", str(tmp_path / "a.png"))], stages):
         folder.record(shot)
     name = folder.done["a"]["files"]["source"]
     assert (folder.path / name).read_bytes()[24] == 16
-    kept = pictures.read(folder.path / name).deep
+    kept = image_reader.read(folder.path / name).deep
     assert kept is not None and np.array_equal(kept, deep)
 
 
@@ -130,8 +133,8 @@ def test_no_colour_changes_on_the_way_in_and_out(tmp_path: Path, mode: str) -> N
         source.save(path, transparency=bytes(range(256)))
     else:
         source.save(path)
-    read = pictures.read(path)
-    (tmp_path / "b.png").write_bytes(pictures.png(read.rgb, alpha=read.alpha))
+    read = image_reader.read(path)
+    (tmp_path / "b.png").write_bytes(image_reader.png(read.rgb, alpha=read.alpha))
     with Image.open(path) as before, Image.open(tmp_path / "b.png") as after:
         shown, got = (np.asarray(i.convert("RGBA")) for i in (before, after))
     assert np.array_equal(shown, got)
@@ -149,7 +152,7 @@ def test_parameters_are_what_a1111_writes() -> None:
     settings = load_settings(
         "mini", {"rerender.negative_prompt": "blur", "rerender.sampler": "DPM++ 2M Karras"}
     )
-    said = parameters.text(enhanced(), settings.model_dump(mode="json")).split("\n")
+    said = infotext_writer.text(enhanced(), settings.model_dump(mode="json")).split("\n")
     assert said[0] == "ppzmini, red mug: large [SEP] ppzmini, blue mug"
     assert said[1] == "Negative prompt: blur"
     rest = f"Steps: {settings.rerender.steps}, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale"
@@ -157,15 +160,15 @@ def test_parameters_are_what_a1111_writes() -> None:
     for part in ("Seed: 65", "Size: 30x40", "Denoising strength: 0.42", "Version: visuals "):
         assert f", {part}" in said[2]
     plain = replace(enhanced(), status="kept")
-    assert parameters.text(plain, settings.model_dump(mode="json")) == ""
+    assert infotext_writer.text(plain, settings.model_dump(mode="json")) == ""
     drawn = replace(plain, source=Prompted("a mug", "", 7))
-    assert parameters.text(drawn, settings.model_dump(mode="json")).startswith("a mug\n")
+    assert infotext_writer.text(drawn, settings.model_dump(mode="json")).startswith("a mug\n")
 
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_jpeg_and_webp_carry_text_profile_and_exif(tmp_path: Path, name: str) -> None:
     rgb = np.full((20, 30, 3), 90, np.uint8)
-    output = encode.Format(name, 90)  # type: ignore[arg-type]
+    output = image_writer.Format(name, 90)  # type: ignore[arg-type]
     path = tmp_path / f"a{output.ending}"
     exif = camera_exif().tobytes()
     path.write_bytes(output.encode(rgb, icc_profile=SRGB, exif=exif, text="a mug, Größe"))
@@ -174,17 +177,19 @@ def test_jpeg_and_webp_carry_text_profile_and_exif(tmp_path: Path, name: str) ->
         comment = image.getexif().get_ifd(0x8769)[0x9286]
         assert image.getexif()[0x010F] == "a camera"
     assert comment == b"UNICODE\0" + "a mug, Größe".encode("utf-16-be")
-    assert np.abs(pictures.read(path).rgb.astype(int) - rgb).max() <= 3
+    assert np.abs(image_reader.read(path).rgb.astype(int) - rgb).max() <= 3
 
 
 def test_formats_refuse_what_they_cannot_hold() -> None:
     half = np.full((4, 4), 128, np.uint8)
     rgb = np.zeros((4, 4, 3), np.uint8)
-    with pytest.raises(encode.EncodeError, match="jpeg cannot hold; set --format webp or png"):
-        encode.Format("jpeg").encode(rgb, alpha=half)
-    assert encode.Format("jpeg").encode(rgb, alpha=half | 255)[:2] == b"\xff\xd8"
-    assert "at most 16383" in encode.Format("webp").refusal((20_000, 10), None)
-    assert encode.Format("png").refusal((20_000, 10), half) == ""
+    with pytest.raises(
+        image_writer.EncodeError, match="jpeg cannot hold; set --format webp or png"
+    ):
+        image_writer.Format("jpeg").encode(rgb, alpha=half)
+    assert image_writer.Format("jpeg").encode(rgb, alpha=half | 255)[:2] == b"\xff\xd8"
+    assert "at most 16383" in image_writer.Format("webp").refusal((20_000, 10), None)
+    assert image_writer.Format("png").refusal((20_000, 10), half) == ""
 
 
 def test_filing_copies_once_and_says_nothing_of_others(tmp_path: Path) -> None:
@@ -222,8 +227,8 @@ def test_any_damage_is_a_picture_or_one_line(tmp_path: Path) -> None:
             bad = tmp_path / f"bad{path.suffix}"
             bad.write_bytes(hurt.tobytes())
             try:
-                outcomes.add(pictures.read(bad).rgb.ndim)
-            except pictures.PictureError as error:
+                outcomes.add(image_reader.read(bad).rgb.ndim)
+            except image_reader.PictureError as error:
                 outcomes.add("said")
                 assert "\n" not in str(error)
     assert outcomes == {3, "said"}
@@ -234,9 +239,9 @@ def test_camera_and_place_stay_beside_the_parameters(tmp_path: Path) -> None:
     exif.get_ifd(0x8769)[0x9003] = "2024:01:01 10:00:00"
     exif.get_ifd(0x8825)[1] = "N"
     Image.fromarray(noise(20, 30, 3)).save(tmp_path / "a.jpg", exif=exif)
-    read = pictures.read(tmp_path / "a.jpg")
+    read = image_reader.read(tmp_path / "a.jpg")
     for name in ("png", "jpeg", "webp"):
-        output = encode.Format(name)  # type: ignore[arg-type]
+        output = image_writer.Format(name)  # type: ignore[arg-type]
         path = tmp_path / f"b{output.ending}"
         path.write_bytes(output.encode(read.rgb, exif=read.exif, text="a mug"))
         with Image.open(path) as image:

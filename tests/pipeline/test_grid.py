@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from visuals.pipeline import grid, pictures
+from visuals.pipeline import grid
 from visuals.pipeline import grid_cells as cells
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.sheet import sheet
 
 FEW = ("--set", "generate.steps=2")
@@ -97,10 +98,10 @@ def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
     sheet = np.asarray(Image.open(folder / "grid.png"))
     last = np.asarray(Image.open(str(drawn.cells[3])))
     assert (sheet[-132:-4, -132:-4] == last).all()
-    said = pictures.texts(drawn.cells[3])
+    said = image_reader.texts(drawn.cells[3])
     assert "Seed: 4" in said["parameters"] and 'Lora hashes: "ppzmini: ' in said["parameters"]
     for path in (drawn.cells[3], folder / "grid.png"):
-        assert "digitalsourcetype/trainedAlgorithmicMedia<" in pictures.texts(path)["xmp"]
+        assert "digitalsourcetype/trainedAlgorithmicMedia<" in image_reader.texts(path)["xmp"]
     replayed = visuals("replay", str(drawn.cells[3]), "--out", str(tmp_path / "replayed"))
     assert replayed.exit_code == 0 and "1 of 1 are equal" in replayed.stderr, replayed.output
     again = visuals(*args, "--cells", str(folder), "--out", str(folder / "grid.png"))

@@ -18,8 +18,9 @@ from safetensors.numpy import load_file, save_file
 from visuals.checkpoints.catalog.names import resolve
 from visuals.checkpoints.lora import search as lora_search
 from visuals.configs.schema import load_settings
-from visuals.pipeline import hashes, infotext, parameters
+from visuals.pipeline import hashes
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import infotext, infotext_writer
 from visuals.stages.shot import Prompted, Shot
 
 FEW = ["--set", "generate.steps=2", "--count", "1"]
@@ -81,7 +82,7 @@ def test_a_model_of_one_file_has_a1111s_hash_and_name(mini: Path, tmp_path: Path
     shot = Shot(
         "s", Prompted("a mug", "", 1), ("mug",), image=np.zeros((8, 8, 3), np.uint8), status="kept"
     )
-    text = parameters.text(shot, settings.model_dump(mode="json"), hashes.of(settings))
+    text = infotext_writer.text(shot, settings.model_dump(mode="json"), hashes.of(settings))
     assert f"Model hash: {short}, Model: dream, Version" in text
     assert infotext.parse(text).hashes == {"model": short}
 

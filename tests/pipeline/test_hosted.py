@@ -19,8 +19,8 @@ from click.testing import CliRunner
 from PIL import Image
 from replicate_stand_in import MODEL, TOKEN, VERSION, Ending, Replicate
 
-from visuals.pipeline import pictures
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 
 PHOTOS = Path(__file__).parents[2] / "samples" / "photos"
 ELSEWHERE = ("--set", "generate.backend=replicate", "--set", f"generate.version={MODEL}")
@@ -77,8 +77,8 @@ def test_hosted_pictures_go_through_stages_2_and_3(host: Replicate, tmp_path: Pa
     for id_, name in (("mug-0001", "04-teal-mug.jpg"), ("car-0001", "06-orange-car.jpg")):
         line = lines[id_]
         photo = np.array(Image.open(PHOTOS / name).convert("RGB"))
-        result, blend = (pictures.read(out / line["files"][k]).rgb for k in ("result", "blend"))
-        assert np.array_equal(pictures.read(out / line["files"]["source"]).rgb, photo)
+        result, blend = (image_reader.read(out / line["files"][k]).rgb for k in ("result", "blend"))
+        assert np.array_equal(image_reader.read(out / line["files"]["source"]).rgb, photo)
         outside = blend[..., 0] == 0
         assert np.array_equal(result[outside], photo[outside])
         assert line["metrics"]["changed_outside"] == 0 and (result != photo).any()

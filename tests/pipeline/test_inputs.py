@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from stand_ins import STAGES, find, prompted
 
-from visuals.pipeline import earlier, inputs, pictures
+from visuals.pipeline import earlier, inputs
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.manifest import RunFolder
 from visuals.pipeline.run import Stages, run_shots
 from visuals.pipeline.words import UnknownClass, check_classes, unknown_words
@@ -33,7 +34,7 @@ def test_prompts_carry_class_and_a_seed_of_their_own() -> None:
 
 def test_photos_keep_their_folders(tmp_path: Path) -> None:
     for name in ("a/x.png", "b/x.png", "b/x.jpg"):
-        pictures.write(tmp_path / name, b"x")
+        image_reader.write(tmp_path / name, b"x")
     shots = inputs.photos([str(tmp_path)], ["mug"])
     assert sorted(s.id for s in shots) == ["a/x", "b/x_jpg", "b/x_png"]
     both = inputs.photos([str(tmp_path / "a"), str(tmp_path / "b")], ["mug"])
@@ -49,8 +50,8 @@ def test_nothing_to_work_on_is_said(tmp_path: Path) -> None:
 
 def test_a_broken_file_fails_alone(tmp_path: Path) -> None:
     image = np.full((8, 8, 3), 200, np.uint8)
-    pictures.write(tmp_path / "good.png", pictures.png(image))
-    pictures.write(tmp_path / "bad.png", b"no picture")
+    image_reader.write(tmp_path / "good.png", image_reader.png(image))
+    image_reader.write(tmp_path / "bad.png", b"no picture")
     shots = inputs.photos([str(tmp_path)], ["mug"])
     out = {s.id: s for s in run_shots(shots, Stages(load=inputs.load, detect=find))}
     assert out["good"].status == "kept" and out["bad"].status == "failed"

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from replicate_stand_in import MODEL, TOKEN, Ending, Replicate
 
 from visuals.configs.schema import SettingsError
-from visuals.pipeline import pictures
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.loaded import Models, Request, RequestError
 from visuals.stages.shot import Shot
 
@@ -41,7 +41,7 @@ def of_the_command(tmp_path: Path, *words: str) -> np.ndarray:
     )
     assert result.exit_code == 0, result.output
     (path,) = json.loads(result.stdout)["pictures"]
-    return pictures.read(path).rgb
+    return image_reader.read(path).rgb
 
 
 def test_a_request_draws_what_the_command_draws(models: Models, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_stage_1_may_be_elsewhere(mini: Path, host: Replicate) -> None:
     models = Models("mini", EVERYTHING | hosted)
     (shot,) = asked(models, prompt="a {class}", negative_prompt="blur", cfg_scale=3.0)
     assert shot.status == "enhanced" and shot.image is not None
-    assert np.array_equal(shot.image, pictures.read(MUG).rgb)
+    assert np.array_equal(shot.image, image_reader.read(MUG).rgb)
     (sent,) = host.sent()
     assert (sent["prompt"], sent["negative_prompt"], sent["guidance_scale"]) == ("a mug", "blur", 3)
     assert sent["num_inference_steps"] == 2 and sent["seed"] == shot.seed

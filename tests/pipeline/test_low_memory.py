@@ -15,8 +15,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from visuals.configs.schema import Settings, load_settings
-from visuals.pipeline import low_memory, pictures
+from visuals.pipeline import low_memory
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.models import build_stages
 from visuals.pipeline.run import Stages, run_shots
 from visuals.stages.accel.offload import Turns
@@ -158,7 +159,7 @@ def visuals(*words: str) -> Result:
 
 
 def pixels(folder: Path) -> list[np.ndarray]:
-    return [pictures.read(path).rgb for path in sorted((folder / "images").glob("*.png"))]
+    return [image_reader.read(path).rgb for path in sorted((folder / "images").glob("*.png"))]
 
 
 def test_the_option_makes_the_pictures_of_the_run_without_it(mini: Path, tmp_path: Path) -> None:

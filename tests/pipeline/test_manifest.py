@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from stand_ins import STAGES, prompted
 
-from visuals.pipeline import pictures
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.manifest import NAME, RunFolder, RunFolderError, read_lines
 from visuals.pipeline.report import overlay, write_report
 from visuals.pipeline.run import run_shots
@@ -59,9 +59,9 @@ def test_lines_hold_what_the_design_says(run: RunFolder) -> None:
 def test_files_agree_where_blend_is_zero(run: RunFolder) -> None:
     files = run.done["a/even"]["files"]
     source, result, blend = (
-        pictures.read(run.path / files[k]).rgb for k in ("source", "result", "blend")
+        image_reader.read(run.path / files[k]).rgb for k in ("source", "result", "blend")
     )
-    mask = pictures.read(run.path / files["mask"]).rgb[..., 0]
+    mask = image_reader.read(run.path / files["mask"]).rgb[..., 0]
     assert set(np.unique(mask)) == {0, 255} and (mask > 0).sum() == 16
     outside = blend[..., 0] == 0
     assert np.array_equal(source[outside], result[outside])

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from visuals.pipeline import manifest, pictures
+from visuals.pipeline import manifest
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data"))
@@ -30,9 +31,9 @@ def test_the_reference_changed_the_scene_and_ours_keeps_it(tmp_path: Path) -> No
     from visuals.stages.regions import composite
     from visuals.stages.shot import Detection, FileInput, Shot
 
-    source = pictures.read(CAR / "car.png").rgb
-    mask = pictures.read(CAR / "mask_0.png").rgb[..., 0] > 127
-    theirs = pictures.read(CAR / "00084-3874773259.png").rgb
+    source = image_reader.read(CAR / "car.png").rgb
+    mask = image_reader.read(CAR / "mask_0.png").rgb[..., 0] > 127
+    theirs = image_reader.read(CAR / "00084-3874773259.png").rgb
     wide = composite.feather(composite.dilate(mask, 4), 4) == 0
     assert (theirs != source).any(-1)[wide].mean() > 0.85
 

@@ -14,9 +14,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import infotext, lineage, pictures
 from visuals.pipeline.cli import main
-from visuals.pipeline.encode import Format
+from visuals.pipeline.images import infotext, provenance
+from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.write import Format
 from visuals.stages.shot import Prompted, Shot
 
 # Every box counts, so that stage 3 has work whatever the models are worth.
@@ -126,7 +127,7 @@ def test_a_photo_by_its_run_and_by_its_picture(mini: Path, tmp_path: Path) -> No
     assert record["equal"] == 1
     held = alone.read_bytes()
     assert str(tmp_path).encode() not in held and str(tmp_path) not in json.dumps(
-        lineage.read(alone)["batch"]
+        provenance.read(alone)["batch"]
     )
 
     (photos / "12-gray-mug.jpg").write_bytes((PHOTOS / "06-orange-car.jpg").read_bytes())
@@ -142,16 +143,16 @@ def test_each_format_holds_the_record(tmp_path: Path, kind: Any, bits: int) -> N
     shot = Shot(
         "a", Prompted('a <red> & "blue" 鞋', "", 1), ("mug",), settings={"generate.steps": 2}
     )
-    said = lineage.record(shot, {"settings": {"a": 1}, "request": {"needs": ["generate"]}})
+    said = provenance.record(shot, {"settings": {"a": 1}, "request": {"needs": ["generate"]}})
     pixels = np.zeros((8, 8, 3), f"uint{bits}")
     out = Format(kind)
     inner = "" if out.exact else said
-    data = out.encode(pixels, text="x", lineage=said, xmp=lineage.xmp(shot, inner))
+    data = out.encode(pixels, text="x", lineage=said, xmp=provenance.xmp(shot, inner))
     path = tmp_path / f"a{out.ending}"
     path.write_bytes(data)
-    record = lineage.read(path)
-    assert record["batch"] == [lineage.source(shot)] and record["settings"] == {"a": 1}
-    assert "/trainedAlgorithmicMedia<" in pictures.texts(path)["xmp"]
+    record = provenance.read(path)
+    assert record["batch"] == [provenance.source(shot)] and record["settings"] == {"a": 1}
+    assert "/trainedAlgorithmicMedia<" in image_reader.texts(path)["xmp"]
 
 
 def test_masks_of_ones_own_are_taken_from_the_run(mini: Path, tmp_path: Path) -> None:
@@ -280,10 +281,10 @@ def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Pa
     """IPTC's digital source type, and the whole lineage."""
     line = next(line for line in lines(ten).values() if line["status"] == "enhanced")
     path = ten / line["files"]["result"]
-    said = pictures.texts(path)
+    said = image_reader.texts(path)
     assert "digitalsourcetype/trainedAlgorithmicMedia<" in said["xmp"]
     assert "Steps: 2" in said["parameters"]
-    record = lineage.read(path)
+    record = provenance.read(path)
     assert record["settings"]["detect"]["model"] == "mini/grounding-dino"
     assert record["checkpoints"] and record["detections"][0]["mask_sha256"]
     assert [one["id"] for one in record["batch"]] == [id_ for id_, _ in line["batch"]]
@@ -292,5 +293,5 @@ def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Pa
         out = tmp_path / command
         few = FEW if command == "run" else []
         good(command, photo, "--class", "mug", "--out", str(out), *few, *OPEN[:4])
-        said = pictures.texts(out / "images" / "04-teal-mug.png")
+        said = image_reader.texts(out / "images" / "04-teal-mug.png")
         assert (f"digitalsourcetype/{kind}<" in said["xmp"]) if kind else not said["xmp"]

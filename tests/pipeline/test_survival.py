@@ -21,8 +21,9 @@ from click.testing import CliRunner
 from stand_ins import find
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline import inputs, pictures
+from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.lock import RunLock
 from visuals.pipeline.manifest import NAME, RunFolder, read_lines
 from visuals.pipeline.run import Stages, run_shots
@@ -105,7 +106,7 @@ def test_photos_that_moved_and_were_added(photos: Path, tmp_path: Path) -> None:
     filtered(photos, out)
     moved = photos.rename(tmp_path / "elsewhere")
     (moved / "00000.png").rename(moved / "renamed.png")
-    pictures.write(moved / "new.png", pictures.png(np.full((64, 64, 3), 90, np.uint8)))
+    image_reader.write(moved / "new.png", image_reader.png(np.full((64, 64, 3), 90, np.uint8)))
     (moved / "00001.png").write_bytes((moved / "00002.png").read_bytes())
     visuals("resume", str(out), code=2)
     said = json.loads(visuals("resume", str(out), str(moved), "--json").stdout)
@@ -351,7 +352,7 @@ def _parts(out: Path) -> dict[str, Any]:
 def many(tmp_path: Path) -> Iterator[Path]:
     image = np.zeros((64, 64, 3), np.uint8)
     image[2:6, 2:6, 0] = 255
-    data = pictures.png(image)
+    data = image_reader.png(image)
     (tmp_path / "many").mkdir()
     for number in range(800):
         (tmp_path / "many" / f"{number:04d}.png").write_bytes(data)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import deep
+from . import sixteen_bit
 
 _LONGEST = {"png": 2**31 - 1, "jpeg": 65_535, "webp": 16_383}
 _LONGEST_XMP = 65_500
@@ -130,7 +130,7 @@ def png(
         info.add(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     if alpha is not None and pixels.dtype == np.uint8:
         alpha = _eight(alpha)
-    data = deep.png(pixels, alpha)
+    data = sixteen_bit.png(pixels, alpha)
     out = io.BytesIO()
     out.write(data[:_HEAD])
     for chunk in info.chunks:
@@ -162,7 +162,7 @@ def _image(pixels: np.ndarray, alpha: np.ndarray | None) -> Any:
 
 
 def _eight(values: np.ndarray) -> np.ndarray:
-    return deep.to_uint8(values) if values.dtype == np.uint16 else values
+    return sixteen_bit.to_uint8(values) if values.dtype == np.uint16 else values
 
 
 def _opaque(alpha: np.ndarray) -> bool:

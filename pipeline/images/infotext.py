@@ -104,7 +104,7 @@ def _hashes(facts: dict[str, str]) -> dict[str, str]:
 
 def _sampler(name: str, schedule: str) -> str:
     """Sampler and schedule as one name, as A1111 had them before they were two."""
-    from ..stages.diffusion.samplers import NAMES
+    from ...stages.diffusion.samplers import NAMES
 
     both = f"{name} {schedule}".strip()
     return both if both in NAMES else name

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.atomic_files import write as write
-from . import colour, deep
-from .encode import png as png
+from ...checkpoints.atomic_files import write as write
+from . import color_profiles, sixteen_bit
+from .write import png as png
 
 ENDINGS = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
@@ -149,7 +149,7 @@ def _header(image: Any) -> Header:
 
 def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     notes = _frames(image)
-    is_deep = deep.bits(image, head) == 16
+    is_deep = sixteen_bit.bits(image, head) == 16
     first, exif = 1, None
     if image.format == "TIFF":  # loading closes the file and turns the pixels
         first, exif = _orientation(image), _exif(image, notes)
@@ -157,33 +157,33 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     orientation = _orientation(image)
     if image.format != "TIFF":
         first, exif = orientation, _exif(image, notes)
-    alpha = deep.turned(_alpha(image), orientation) if _has_alpha(image) else None
+    alpha = sixteen_bit.turned(_alpha(image), orientation) if _has_alpha(image) else None
     if image.mode.startswith("I"):
         if not is_deep:
             raise PictureError(
                 f"{printable(path)}: 32 bits a sample; expected 8 or 16; save it with 16"
             )
-        grey = deep.turned(np.asarray(image).astype(np.uint16), orientation)
+        grey = sixteen_bit.turned(np.asarray(image).astype(np.uint16), orientation)
         samples = np.repeat(grey[..., None], 3, axis=2)
-        icc = colour.for_rgb(image.info.get("icc_profile"), notes)
+        icc = color_profiles.for_rgb(image.info.get("icc_profile"), notes)
         clear = image.info.get("transparency")
         alpha = None if clear is None else np.where(grey == clear, 0, 65535).astype(np.uint16)
-        return Picture(deep.to_uint8(samples), alpha, icc, exif, samples, tuple(notes))
+        return Picture(sixteen_bit.to_uint8(samples), alpha, icc, exif, samples, tuple(notes))
     if image.mode == "F":
         raise PictureError(
             f"{printable(path)}: samples in floating point; expected 8 or 16 bits; save it so"
         )
-    upright, icc = colour.to_rgb(image, notes)
-    rgb = deep.turned(np.asarray(upright), orientation).copy()
+    upright, icc = color_profiles.to_rgb(image, notes)
+    rgb = sixteen_bit.turned(np.asarray(upright), orientation).copy()
     if is_deep:
-        found = deep.decode(path.read_bytes(), rgb, first)
+        found = sixteen_bit.decode(path.read_bytes(), rgb, first)
         if found is not None:
-            icc = colour.for_rgb(icc, notes)
+            icc = color_profiles.for_rgb(icc, notes)
             samples, alpha16 = found
             clear = image.info.get("transparency")
             if alpha16 is None and isinstance(clear, tuple):
                 alpha16 = np.where((samples == clear).all(-1), 0, 65535).astype(np.uint16)
-            return Picture(deep.to_uint8(samples), alpha16, icc, exif, samples, tuple(notes))
+            return Picture(sixteen_bit.to_uint8(samples), alpha16, icc, exif, samples, tuple(notes))
         notes.append("16 bits a sample of a kind that is read as 8")
     alpha = None if alpha is None else alpha.copy()
     return Picture(rgb, alpha, icc, exif, None, tuple(notes))

@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape, unescape
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 KEY = "visuals"
 DRAWN = "trainedAlgorithmicMedia"
@@ -101,7 +101,7 @@ def xmp(shot: Shot, said: str = "") -> bytes:
 
 def packet(kind: str, said: str = "") -> bytes:
     """An XMP packet with a digital source type of IPTC's and, where one is given, a record."""
-    from .. import __version__
+    from ... import __version__
 
     inner = f"\n<visuals:record>{escape(said)}</visuals:record>" if said else ""
     tool = escape(f"visuals {__version__}")
@@ -110,9 +110,9 @@ def packet(kind: str, said: str = "") -> bytes:
 
 def read(path: str | Path) -> dict[str, Any]:
     """The record of a picture file; raises LineageError where it holds none, and PictureError."""
-    from . import pictures
+    from . import read as image_reader
 
-    said = pictures.texts(path)
+    said = image_reader.texts(path)
     text = said.get(KEY, "")
     found = _RECORD.search(said.get("xmp", ""))
     if not text and found:
@@ -124,7 +124,7 @@ def read(path: str | Path) -> dict[str, Any]:
     except ValueError:
         pass
     raise LineageError(
-        f"{pictures.printable(path)} does not say how it was made: expected a picture as visuals "
+        f"{image_reader.printable(path)} does not say how it was made: expected a picture as visuals "
         "wrote it, not saved again by another program"
     )
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..configs.schema import merge
-from ..stages.prompts.lora_tags import parse
-from .rows import nested
+from ...configs.schema import merge
+from ...stages.prompts.lora_tags import parse
+from ..rows import nested
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 _SCHEDULES = ("Karras", "Exponential")
 _NO_MARKS = str.maketrans("", "", ":,")
@@ -95,6 +95,6 @@ def _quoted(value: Any) -> str:
 
 
 def _version() -> str:
-    from .. import __version__
+    from ... import __version__
 
     return f"visuals {__version__}"

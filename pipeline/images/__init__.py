@@ -1,0 +1,1 @@
+"""Reads and writes pictures: color profiles, 16 bit, infotext, provenance."""
