@@ -1,1 +1,0 @@
-"""Measures what the models are worth on pictures that no training saw."""
