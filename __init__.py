@@ -39,9 +39,9 @@ _WHERE = {
 if TYPE_CHECKING:
     from .configs.schema import Settings as Settings
     from .configs.schema import load_settings as load_settings
-    from .pipeline.manifest import RunFolder as RunFolder
     from .pipeline.models import build_stages as build_stages
     from .pipeline.run import run_shots as run_shots
+    from .pipeline.runs.folder import RunFolder as RunFolder
     from .stages.classes import ClassSpec as ClassSpec
     from .stages.detect import Detector as Detector
     from .stages.diffusion.control_maps import Canny as Canny

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline import manifest, run_yaml
 from ..pipeline.images import read as image_reader
+from ..pipeline.runs import folder as run_folder
+from ..pipeline.runs import run_yaml
 
 Tell = Callable[[str], None]
 FAST = ("--set", "generate.steps=1", "--set", "rerender.steps=2")
@@ -53,7 +54,7 @@ def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
 
 def lines_in(folder: Path) -> int:
     """Whole lines in a folder's manifest, as another process sees it grow."""
-    path = folder / manifest.NAME
+    path = folder / run_folder.NAME
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
@@ -101,8 +102,8 @@ def killed(
 
 def compare(folder: Path, whole: Path) -> dict[str, Any]:
     """A resumed run against one that was left alone: lines, files, pixels."""
-    mine = list(manifest.read_lines(folder))
-    theirs = {line["id"]: line for line in manifest.read_lines(whole)}
+    mine = list(run_folder.read_lines(folder))
+    theirs = {line["id"]: line for line in run_folder.read_lines(whole)}
     twice = sum(number - 1 for number in Counter(line["id"] for line in mine).values())
     broken, other_lines, files, worst = 0, 0, 0, 0
     for line in mine:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..pipeline import manifest
 from ..pipeline.images import read as image_reader
+from ..pipeline.runs import folder as run_folder
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings
@@ -54,7 +54,7 @@ def compare(
         said = json.loads(_ran(["visuals", command, str(work / "photos"), *options]))
         ours.append((said["seconds"] / said["total"], said["cpu_seconds"] / said["total"]))
         asked = work / f"baseline-{turn}.json"
-        seeds = {line["id"]: line["seed"] for line in manifest.read_lines(mine)}
+        seeds = {line["id"]: line["seed"] for line in run_folder.read_lines(mine)}
         asked.write_text(json.dumps(_asked(settings, class_, seeds, rerender)), encoding="utf-8")
         tell(f"the baseline, {count} photos")
         _ran(["visuals.benchmarks.baseline", str(asked), str(work / "photos"), str(base)])
@@ -158,7 +158,7 @@ def _prompt(settings: Settings) -> str:
 def _alike(mine: Path, base: Path) -> dict[str, Any]:
     """PSNR in dB inside both masks, the middle of the pictures; None where none is comparable."""
     found = []
-    for line in manifest.read_lines(mine):
+    for line in run_folder.read_lines(mine):
         other = base / f"{line['id']}.png"
         if not line["files"]["result"] or not other.is_file():
             continue

@@ -112,7 +112,7 @@ class Predictor(BasePredictor):
         was."""
         from visuals.pipeline.images.write import Format
         from visuals.pipeline.loaded import Request
-        from visuals.pipeline.shot_files import ShotFiles
+        from visuals.pipeline.runs.shot_files import ShotFiles
 
         if seed is None:
             seed = int.from_bytes(os.urandom(4), "big")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import run_yaml
 from .images import read as image_reader
 from .plans import Plan, Wanted
+from .runs import run_yaml
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import manifest
 from .images import read as image_reader
+from .runs import folder as run_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
 
     Raises PictureError, when called, for a mask file that is gone or broken.
     """
-    lines = manifest.Done(folder / manifest.NAME)
+    lines = run_folder.Done(folder / run_folder.NAME)
 
     def find(id_: str) -> tuple[Detection, ...]:
         return found_in(folder, lines[id_]) if id_ in lines else ()

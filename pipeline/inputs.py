@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import folders, listing, manifest
+from . import folders, listing
 from .folders import InputError as InputError
 from .images import read as image_reader
 from .images.write import EncodeError, Format
 from .listing import Name, Shots
 from .run import shot_seed
+from .runs import folder as run_folder
 
 if TYPE_CHECKING:
     from ..stages.shot import Detection, Shot
@@ -79,7 +80,7 @@ def photos(
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
-    return len(inputs) == 1 and (Path(inputs[0]) / manifest.NAME).is_file()
+    return len(inputs) == 1 and (Path(inputs[0]) / run_folder.NAME).is_file()
 
 
 def from_run(
@@ -92,7 +93,7 @@ def from_run(
     from ..stages.shot import FileInput, Shot
 
     names = []
-    for line in manifest.read_lines(folder):
+    for line in run_folder.read_lines(folder):
         if line["status"] in ("kept", "enhanced") and line["files"]["source"]:
             seed = shot_seed(run_seed, (line.get("content") or {}).get("sha256", line["id"]))
             rest = tuple(classes) or tuple(line["classes"]), edit or line.get("edit", ""), seed

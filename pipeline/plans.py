@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import listing, manifest, run_yaml
+from . import listing
 from .images import provenance
+from .runs import folder as run_folder
+from .runs import run_yaml
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
@@ -69,7 +71,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
             f"{folder} does not say how it was made: expected a folder that `visuals run`, "
             "generate, filter or enhance wrote"
         )
-    lines = manifest.Done(folder / manifest.NAME)
+    lines = run_folder.Done(folder / run_folder.NAME)
     unknown = [id_ for id_ in ids if id_ not in lines]
     if unknown:
         from ..configs.schema import nearest
@@ -118,8 +120,8 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> Plan:
     Raises LineageError for a picture without a record, ReplayError where a photo is missing.
     """
     run = path.resolve().parents[1] if len(path.resolve().parents) > 1 else None
-    if run and (run / manifest.NAME).is_file():
-        for line in manifest.read_lines(run):
+    if run and (run / run_folder.NAME).is_file():
+        for line in run_folder.read_lines(run):
             name = line["files"]["result"] or line["files"]["source"]
             if name and (run / name) == path.resolve():
                 return of_run(run, [line["id"]])

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from . import manifest
 from .images import read as image_reader
+from .runs import folder as run_folder
 
 MOST = 400
 """Shots drawn in one page, so that a browser still opens it; the manifest has all."""
@@ -33,7 +33,7 @@ _STATUS = {
 
 def write_report(folder: Path, *, title: str = "") -> Path:
     """Write `report.html` into a run folder and return its path."""
-    page = render(folder, manifest.read_lines(folder), title=title or folder.resolve().name)
+    page = render(folder, run_folder.read_lines(folder), title=title or folder.resolve().name)
     path = folder / "report.html"
     image_reader.write(path, page.encode(errors="replace"))
     return path
@@ -72,7 +72,7 @@ def render(folder: Path, lines: Iterable[Mapping[str, Any]], *, title: str) -> s
     cards = "\n".join(_card(folder, line) for line in shown)
     more = (
         f'<p class="more">The first {MOST} of {total} are shown; '
-        f"{manifest.NAME} beside this page has all.</p>"
+        f"{run_folder.NAME} beside this page has all.</p>"
         if total > MOST
         else ""
     )

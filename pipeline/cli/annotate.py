@@ -33,7 +33,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
     Re-rendered pictures are annotated where there are any, else the sources.
     """
     from ..exports import annotate as annotations
-    from ..store import is_url
+    from ..runs.object_store import is_url
     from . import files, show
 
     if is_url(run) and not options["out"]:

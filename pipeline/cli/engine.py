@@ -14,8 +14,8 @@ from . import show
 
 if TYPE_CHECKING:
     from ..listing import Shots
-    from ..manifest import RunFolder
     from ..run import Stages, Summary
+    from ..runs.folder import RunFolder
     from .request import Job
 
 OPTIONS = ("engine", "address", "workers", "gpus_per_worker", "cpus_per_worker")
@@ -91,9 +91,9 @@ def on_ray(
     from ..engines import ray_cluster
     from ..engines.ray_engine import run_on_ray
     from ..engines.ray_worker import Plan
-    from ..lock import HOLDER
-    from ..manifest import WriteError
-    from ..store import text
+    from ..runs.folder import WriteError
+    from ..runs.lock import HOLDER
+    from ..runs.object_store import text
 
     options, run = job.options, job.settings.run
     asked = ray_cluster.Pool(

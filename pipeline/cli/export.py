@@ -34,7 +34,7 @@ def export(
 ) -> None:
     """Write the pictures that RUN, a run folder, kept, with captions and masks."""
     from ..exports import training_set as exporting
-    from ..store import is_url
+    from ..runs.object_store import is_url
     from . import files, show
 
     if is_url(run) and not out:

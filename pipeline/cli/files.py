@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..images.write import Format
     from ..listing import Shots
     from ..own_masks import OwnMasks
-    from ..store import Store
+    from ..runs.object_store import Store
 
 
 def named(command: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | Non
 def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
     """--out, else a new folder named by time and class; raises RunFolderError for a URL that
     names no folder in a store, UsageError for what a store cannot hold."""
-    from ..store import is_url
+    from ..runs.object_store import is_url
 
     if is_url(options["out"] or ""):
         for name in ("annotate", "copy_skipped", "sort_by_class"):
@@ -92,7 +92,7 @@ def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
 def place(out: str) -> Path | Store:
     """The folder that --out names; raises RunFolderError for a URL of no folder in a store, and
     ImportError where its library is not installed."""
-    from ..store import Store, is_url
+    from ..runs.object_store import Store, is_url
 
     return Store(out).ready() if is_url(out) else Path(out)
 
@@ -100,12 +100,12 @@ def place(out: str) -> Path | Store:
 @contextlib.contextmanager
 def on_disk(run: str) -> Iterator[str]:
     """A run folder, copied here for the time being where it is in a store."""
-    from ..store import is_url
+    from ..runs.object_store import is_url
 
     if not is_url(run):
         yield run
         return
-    from ..stored import fetched
+    from ..runs.remote_folder import fetched
 
     show.note(f"copying {run} here")
     with fetched(run) as folder:
@@ -121,13 +121,13 @@ def say_outside(outside: Sequence[Path]) -> None:
 
 def file_away(folder: Path, line: dict[str, Any], options: dict[str, Any]) -> None:
     """--copy-skipped and --sort-by-class for one finished shot; never ends a run."""
-    from .. import filing
+    from ..runs import sorted_copies
 
     try:
         if options.get("copy_skipped"):
-            filing.copy_skipped(folder, line)
+            sorted_copies.copy_skipped(folder, line)
         if options.get("sort_by_class"):
-            filing.sort_by_class(folder, line)
+            sorted_copies.sort_by_class(folder, line)
     except OSError as error:
         show.warn(f"{line['id']}: not copied ({error.strerror})")
 
@@ -143,13 +143,13 @@ def plan(
     retry_failed: bool = False,
 ) -> None:
     """--dry-run: what would be done with each shot, from the headers of its file."""
-    from .. import manifest
     from ..images.read import printable
     from ..listing import remaining
+    from ..runs import folder as run_folder
 
     where = place(out)
     lines: Any = (
-        manifest.read_lines(where) if isinstance(where, Path) else where.lines(manifest.NAME)
+        run_folder.read_lines(where) if isinstance(where, Path) else where.lines(run_folder.NAME)
     )
     left = remaining(shots, lines, retry_failed=retry_failed)
     todo = {(name.id, name.path) for name in left.shots.names}
@@ -159,7 +159,7 @@ def plan(
         for name in shots.names
     ]
     if as_json:
-        click.echo(manifest.to_json({"folder": out, "stages": stages, "shots": records}))
+        click.echo(run_folder.to_json({"folder": out, "stages": stages, "shots": records}))
         return
     for record in records:
         size = "×".join(map(str, record["size_wh"])) if record["size_wh"] else "-"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..exports.annotate import Annotations
     from ..listing import Shots
-    from ..manifest import RunFolder
     from ..run import Stages, Summary
+    from ..runs.folder import RunFolder
 
 
 @loading()
@@ -103,7 +103,7 @@ def _go_on(
     """The shots that `folder` does not hold yet, then what is said at the end."""
     from .. import inputs as sources
     from ..listing import remaining
-    from ..manifest import WriteError, read_lines, writing
+    from ..runs.folder import WriteError, read_lines, writing
     from .annotate import annotate_run
 
     options = job.options
@@ -210,7 +210,7 @@ def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: 
 
     how: dict[str, Any] = {"depth": depth, "weigh": pixels, "most": MOST_PIXELS}
     if folder.place != folder.path:
-        from ..stored import WRITERS
+        from ..runs.remote_folder import WRITERS
 
         how |= {"depth": max(depth, 2 * WRITERS), "threads": WRITERS}
     return Behind(folder.write, finish, **how)
@@ -219,7 +219,7 @@ def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: 
 def _close(
     folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
 ) -> None:
-    from ..manifest import NAME, read_lines, to_json
+    from ..runs.folder import NAME, read_lines, to_json
 
     report = folder.report()
     if as_json:

@@ -154,9 +154,10 @@ def grid(
 def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
     """What writes each cell with how it was made."""
     from .. import grid as grids
-    from .. import hashes, run_yaml
+    from .. import hashes
     from ..fingerprints import fingerprints
     from ..images import infotext_writer, provenance
+    from ..runs import run_yaml
 
     known: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
 

@@ -128,14 +128,14 @@ def _make(
     """The wanted shots made into `place`, or what it does not hold yet, each compared."""
     from dataclasses import replace
 
-    from .. import manifest
     from .. import replay as replays
     from ..compare import compare
     from ..images.write import Format
-    from ..lock import RunLock
     from ..models import build_stages
     from ..run import Stages
-    from ..store import is_url
+    from ..runs import folder as run_folder
+    from ..runs.lock import RunLock
+    from ..runs.object_store import is_url
 
     output = Format(settings.run.format, settings.run.quality)
     needs = ("rerender",) if plan.masks else plan.needs
@@ -147,9 +147,9 @@ def _make(
         "seeds": [s.seed for batch in plan.batches for s in batch.shots if s.id in batch.wanted],
         "masks_given": plan.masks is not None,
     }
-    manifest.make(place)
+    run_folder.make(place)
     with RunLock(place), show.Bars(quiet) as bars:
-        folder = manifest.RunFolder(
+        folder = run_folder.RunFolder(
             place,
             request=request,
             settings=settings.model_dump(mode="json"),
@@ -170,8 +170,8 @@ def _make(
 
 
 def _say(compared: list[Compared], place: Path, as_json: bool, *, changed: bool) -> None:
-    from ..manifest import NAME, to_json
     from ..report import write_report
+    from ..runs.folder import NAME, to_json
 
     report = write_report(place)
     if as_json:

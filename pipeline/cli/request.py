@@ -15,8 +15,8 @@ from . import engine, files, rows, show
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..images.write import Format
-    from ..manifest import RunFolder
-    from ..store import Store
+    from ..runs.folder import RunFolder
+    from ..runs.object_store import Store
 
 _NOT_KEPT = (
     "out",
@@ -78,7 +78,7 @@ def job_of(record: dict[str, Any], folder: Path | Store, inputs: Sequence[str] =
     """
     from ...configs.schema import SettingsError, check
     from ..rows import Row
-    from ..run_yaml import NAME, RunFolderError
+    from ..runs.run_yaml import NAME, RunFolderError
 
     request = record.get("request") or {}
     if request.get("command") == "replay":
@@ -114,10 +114,12 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     With --fork a folder beside --out is taken where that one holds a run with other settings.
     Raises RunFolderError.
     """
-    from .. import hashes, manifest, run_yaml
+    from .. import hashes
     from ..fingerprints import fingerprints
-    from ..lock import RunLock
-    from ..store import read
+    from ..runs import folder as run_folder
+    from ..runs import run_yaml
+    from ..runs.lock import RunLock
+    from ..runs.object_store import read
 
     out = files.out(job.command, job.classes, job.options)
     words = [*job.options.get("prompts", ())]
@@ -133,26 +135,26 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
         for place in itertools.chain([out], beside):
             path = files.place(place)
             old = read(path)
-            if not old or not run_yaml.differences(old, manifest.plain(parts)):
+            if not old or not run_yaml.differences(old, run_folder.plain(parts)):
                 break
         if str(path) != str(files.place(out)):
             show.note(f"{out} holds a run with other settings: this one goes to {path}")
     short = hashes.of(job.settings, job.options.get("prompts", ()))
     parts |= {"output": output, "hashes": short}
     if not isinstance(path, Path):
-        from .. import stored
+        from ..runs import remote_folder
 
-        with stored.opened(path, parts) as folder:
+        with remote_folder.opened(path, parts) as folder:
             yield folder
         return
-    manifest.make(path)
+    run_folder.make(path)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(RunLock(path))
-            manifest.sweep(path)
+            run_folder.sweep(path)
         except OSError as error:
-            raise manifest.unwritable(path, error) from None
-        yield manifest.RunFolder(path, **parts)
+            raise run_folder.unwritable(path, error) from None
+        yield run_folder.RunFolder(path, **parts)
 
 
 def absolute(given: str) -> str:

@@ -24,8 +24,8 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     run.yaml. PHOTOS: where its photos lie now, if they moved. Without --engine ray it goes on
     in this process, wherever it began.
     """
-    from .. import run_yaml
-    from ..store import is_url, read
+    from ..runs import run_yaml
+    from ..runs.object_store import is_url, read
     from . import files
     from .going import carry_out
     from .request import absolute, job_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ...training.interrupt import Wish
 
 if TYPE_CHECKING:
-    from ..manifest import RunFolder
+    from ..runs.folder import RunFolder
 
 _SAID = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
 

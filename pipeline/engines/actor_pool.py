@@ -162,7 +162,7 @@ class Crew:
 
     def _compare(self, who: Ready) -> None:
         """Versions make pictures: ours must be the same, others are told once."""
-        from .. import run_yaml
+        from ..runs import run_yaml
 
         here = run_yaml.versions()
         other = [f"{k} {v} (here {here[k]})" for k, v in who.versions.items() if here.get(k) != v]

@@ -53,7 +53,7 @@ def run_on_ray(
     `progress` is told of "shots". The rest is as in `run_shots`. Raises WriteError where a
     worker's disk takes no more, ClusterError where `barren` workers in a row die.
     """
-    from ..manifest import sweep
+    from ..runs.folder import sweep
 
     shares = Shares(shots, batch_size)
     began = time.perf_counter()

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..lock import HOLDER
 from ..run import Stages, fitted
-from ..shot_files import ShotFiles
-from ..store import Store, StoreError, text
+from ..runs.lock import HOLDER
+from ..runs.object_store import Store, StoreError, text
+from ..runs.shot_files import ShotFiles
 from ..summary import Summary
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Worker:
     def load(self) -> Ready:
         """Load the models. Raises WorkerError, whatever is wrong: no folder of the run on this
         machine, other weights, models that are not there."""
-        from .. import run_yaml
+        from ..runs import run_yaml
 
         host = socket.gethostname()
         try:
@@ -132,8 +132,8 @@ class Worker:
     def work(self, shots: Sequence[Shot]) -> Report:
         """The shots through the stages, their files written. Raises WriteError where the disk
         takes no more; all else is an outcome of its shot."""
-        from ..manifest import writing
         from ..run import run_shots
+        from ..runs.folder import writing
 
         plan, summary = self._plan, Summary()
         run = plan.settings["run"]

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import earlier, manifest
+from .. import earlier
 from ..images import read as image_reader
+from ..runs import folder as run_folder
 from .annotate import AnnotationError
 
 
@@ -83,12 +84,12 @@ class AnnotatedPicture:
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     """The manifest's last line of each shot; AnnotationError where there is no manifest."""
-    if not (folder / manifest.NAME).is_file():
+    if not (folder / run_folder.NAME).is_file():
         raise AnnotationError(
-            f"{folder} is no run folder: expected {manifest.NAME} in it; "
+            f"{folder} is no run folder: expected {run_folder.NAME} in it; "
             "name the folder that `visuals run` wrote"
         )
-    return list({line["id"]: line for line in manifest.read_lines(folder)}.values())
+    return list({line["id"]: line for line in run_folder.read_lines(folder)}.values())
 
 
 def choose(lines: Sequence[dict[str, Any]], *, include_skipped: bool) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import manifest
+from ..runs import folder as run_folder
 from .orders import Order
 from .process import Worker
 
@@ -58,7 +58,7 @@ class Job:
 
     def lines(self) -> list[dict[str, Any]]:
         """The manifest's lines so far, the last of each shot."""
-        return list({line["id"]: line for line in manifest.read_lines(self.folder)}.values())
+        return list({line["id"]: line for line in run_folder.read_lines(self.folder)}.values())
 
     @property
     def share(self) -> float:

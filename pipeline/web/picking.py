@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from .. import manifest
 from ..images import read as image_reader
+from ..runs import folder as run_folder
 
 FLOOR = 0.1
 """The score, 0..1, from which on a search keeps boxes; the slider's least."""
@@ -141,12 +141,12 @@ def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:
     image_reader.write(out / "run.yaml", text.encode())
     counts = {"kept": 0, "skipped": 0, "failed": 0}
     written = []
-    lines = {line["id"]: line for line in manifest.read_lines(found)}
+    lines = {line["id"]: line for line in run_folder.read_lines(found)}
     for line in lines.values():
         new = _selected(found, out, line, choice)
         counts[new["status"]] += 1
-        written.append(manifest.to_json(new) + "\n")
-    image_reader.write(out / manifest.NAME, "".join(written).encode())
+        written.append(run_folder.to_json(new) + "\n")
+    image_reader.write(out / run_folder.NAME, "".join(written).encode())
     write_report(out)
     return counts
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import manifest
+from ..runs import folder as run_folder
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
 OUTCOMES = ("enhanced", "kept", "skipped", "failed")
@@ -68,7 +68,7 @@ class Run:
 def ids(root: Path) -> list[str]:
     """The runs below `root`, newest first."""
     found = [p for p in root.iterdir() if not p.name.startswith(".")] if root.is_dir() else []
-    found = [p for p in found if (p / manifest.NAME).is_file()]
+    found = [p for p in found if (p / run_folder.NAME).is_file()]
     return [p.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
 
 
@@ -83,7 +83,7 @@ def folder(root: Path, id_: str) -> Path:
 def read(root: Path, id_: str) -> Run:
     """A run with its lines; raises NoRun, RunFolderError."""
     path = folder(root, id_)
-    lines = {line["id"]: line for line in manifest.read_lines(path)}
+    lines = {line["id"]: line for line in run_folder.read_lines(path)}
     return Run(path, tuple(lines.values()))
 
 

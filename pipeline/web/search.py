@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import manifest
 from ..images import read as image_reader
+from ..runs import folder as run_folder
 from . import panels, picking, runs, strokes
 
 EMPTY: dict[str, Any] = {
@@ -33,12 +33,12 @@ def place(root: Path, session: dict[str, Any]) -> Path | None:
     name = str(session.get("found") or "")
     path = root / ".studio" / "found" / name
     inside = name and "/" not in name and "\\" not in name and not name.startswith(".")
-    return path if inside and (path / manifest.NAME).is_file() else None
+    return path if inside and (path / run_folder.NAME).is_file() else None
 
 
 def lines(folder: Path) -> dict[str, dict[str, Any]]:
     """The manifest's lines by shot id."""
-    return {line["id"]: line for line in manifest.read_lines(folder)}
+    return {line["id"]: line for line in run_folder.read_lines(folder)}
 
 
 def choice(folder: Path, session: dict[str, Any]) -> picking.Choice:

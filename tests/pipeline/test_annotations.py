@@ -24,7 +24,7 @@ from visuals.pipeline.exports import polygons
 from visuals.pipeline.exports.annotate import FORMATS, AnnotationError, NothingToAnnotate, annotate
 from visuals.pipeline.exports.records import caption
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.manifest import RunFolder
+from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
 
 Masks = Sequence[np.ndarray]

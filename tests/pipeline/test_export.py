@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from visuals.pipeline import manifest
 from visuals.pipeline.cli import main
 from visuals.pipeline.exports.annotate import AnnotationError
 from visuals.pipeline.exports.training_set import export
+from visuals.pipeline.runs import folder as run_folder
 from visuals.training.datasets.folder import read_dataset
 
 
@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> Path:
     for line in lines:
         Image.new("RGB", (16, 16), (80, 90, 100)).save(folder / line["files"]["source"])  # type: ignore[index]
         Image.fromarray(mask).save(folder / "instances" / f"{line['id']}-0.png")
-    (folder / manifest.NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / run_folder.NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
 
 
@@ -109,6 +109,6 @@ def test_a_broken_picture_is_named_and_left_out(run: Path) -> None:
 def test_nothing_to_export(run: Path, tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="no run folder"):
         export(tmp_path)
-    (run / manifest.NAME).write_text(json.dumps(shot(2, "skipped", "mug")) + "\n")
+    (run / run_folder.NAME).write_text(json.dumps(shot(2, "skipped", "mug")) + "\n")
     with pytest.raises(AnnotationError, match="kept no picture: expected some to export"):
         export(run)

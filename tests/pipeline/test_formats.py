@@ -14,12 +14,13 @@ from PIL import Image, ImageCms
 from stand_ins import STAGES, photo
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import filing, inputs
+from visuals.pipeline import inputs
 from visuals.pipeline.images import infotext_writer
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.images import write as image_writer
-from visuals.pipeline.manifest import RunFolder
 from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.runs import sorted_copies
+from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.regions import composite
 from visuals.stages.shot import FileInput, Prompted, Shot
 
@@ -202,14 +203,14 @@ def test_filing_copies_once_and_says_nothing_of_others(tmp_path: Path) -> None:
         "files": {"source": None, "result": None},
         "detections": [],
     }
-    copy = filing.copy_skipped(tmp_path / "run", line)
+    copy = sorted_copies.copy_skipped(tmp_path / "run", line)
     assert copy == tmp_path / "run" / "skipped" / "no_detection" / "sub" / "a.JPG"
     assert copy.read_bytes() == b"the original"
     copy.write_bytes(b"of the user's own")
-    filing.copy_skipped(tmp_path / "run", line)
+    sorted_copies.copy_skipped(tmp_path / "run", line)
     assert copy.read_bytes() == b"of the user's own"
-    assert filing.copy_skipped(tmp_path / "run", {**line, "status": "kept"}) is None
-    assert filing.sort_by_class(tmp_path / "run", line) == []
+    assert sorted_copies.copy_skipped(tmp_path / "run", {**line, "status": "kept"}) is None
+    assert sorted_copies.sort_by_class(tmp_path / "run", line) == []
 
 
 @pytest.mark.filterwarnings("ignore")

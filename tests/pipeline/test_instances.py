@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from visuals.pipeline import earlier, inputs
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.manifest import NAME, RunFolder, read_lines
+from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
 from visuals.stages.shot import Detection, FileInput, Shot
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from visuals.pipeline.lock import HOLDER, Locked, RunLock
+from visuals.pipeline.runs.lock import HOLDER, Locked, RunLock
 
 HOLD = """
 import sys, time

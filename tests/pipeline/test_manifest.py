@@ -11,9 +11,9 @@ import pytest
 from stand_ins import STAGES, prompted
 
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.manifest import NAME, RunFolder, RunFolderError, read_lines
 from visuals.pipeline.report import overlay, write_report
 from visuals.pipeline.run import run_shots
+from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
 
 KEYS = {
     "id", "input", "content", "prompt", "negative_prompt", "seed", "prediction", "classes", "edit",

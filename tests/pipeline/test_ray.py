@@ -24,9 +24,9 @@ from visuals.pipeline.cli import main
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.ray_engine import run_on_ray
 from visuals.pipeline.engines.ray_worker import Plan
-from visuals.pipeline.lock import HOLDER, RunLock
-from visuals.pipeline.manifest import RunFolder, WriteError, read_lines
 from visuals.pipeline.run import Stages
+from visuals.pipeline.runs.folder import RunFolder, WriteError, read_lines
+from visuals.pipeline.runs.lock import HOLDER, RunLock
 from visuals.pipeline.summary import Summary
 
 pytestmark = [

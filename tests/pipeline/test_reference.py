@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from visuals.pipeline import manifest
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.runs import folder as run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data"))
@@ -63,6 +63,6 @@ def test_real_photos_go_through_the_filter(tmp_path: Path) -> None:
     args = ["filter", str(DATA / "filter"), "--class", "car", "--class", "handbag"]
     result = CliRunner().invoke(main, [*args, "--out", str(out)])
     assert result.exit_code == 0, result.output
-    lines = list(manifest.read_lines(out))
+    lines = list(run_folder.read_lines(out))
     assert len(lines) == 4 and all(line["status"] in ("kept", "skipped") for line in lines)
     assert all(line["reason"]["message"] for line in lines if line["status"] == "skipped")

@@ -21,14 +21,15 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline import inputs, stored
+from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
-from visuals.pipeline.lock import HOLDER, Locked
-from visuals.pipeline.manifest import NAME, WriteError
 from visuals.pipeline.run import Stages, run_shots
-from visuals.pipeline.run_yaml import RunFolderError
-from visuals.pipeline.store import Store, StoreError, inside
-from visuals.pipeline.store_lock import StoreLock
+from visuals.pipeline.runs import remote_folder
+from visuals.pipeline.runs.folder import NAME, WriteError
+from visuals.pipeline.runs.lock import HOLDER, Locked
+from visuals.pipeline.runs.object_store import Store, StoreError, inside
+from visuals.pipeline.runs.object_store_lock import StoreLock
+from visuals.pipeline.runs.run_yaml import RunFolderError
 
 moto = pytest.importorskip("moto.server", reason="moto is not installed: the dev extra has it")
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'visuals[s3]'")
@@ -107,7 +108,7 @@ def holds(store: Store, least: int) -> bool:
 
 def same(store: Store, whole: Path, count: int) -> None:
     """The run in the store is the one on disk: lines, files, pixels; nothing is left over."""
-    with stored.fetched(store.url) as folder:
+    with remote_folder.fetched(store.url) as folder:
         found = crash_recovery.compare(folder, whole)
         there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0), found
@@ -342,7 +343,7 @@ def test_a_folder_that_was_taken_over_is_left_alone(
     one, two = run_shots(inputs.prompted(["mug"], 2, prompt="x"), Stages())
     with (
         pytest.raises(WriteError, match="removed, or taken over by another process, in mid-run"),
-        stored.opened(store, {"request": {}, "settings": {}}, beat=0.05) as folder,
+        remote_folder.opened(store, {"request": {}, "settings": {}}, beat=0.05) as folder,
     ):
         folder.record(one)
         folder.save()
@@ -362,7 +363,7 @@ def test_a_name_that_no_store_takes_fails_alone(shop: str) -> None:
 
     (shot,) = run_shots(inputs.prompted(["mug"], 1, prompt="x"), Stages())
     shot = replace(shot, id="/".join(["x" * 200] * 6), image=np.zeros((4, 4, 3), np.uint8))
-    with stored.opened(store, {"request": {}, "settings": {}}) as folder:
+    with remote_folder.opened(store, {"request": {}, "settings": {}}) as folder:
         line = folder.record(shot)
     assert line["status"] == "failed" and "over 1024 bytes" in line["error"]["message"]
 

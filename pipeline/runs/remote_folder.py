@@ -16,13 +16,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import manifest, run_yaml
+from ..report import MOST, render
+from . import folder as run_folder
+from . import run_yaml
+from .folder import NAME, RunFolder
 from .lock import HOLDER
-from .manifest import NAME, RunFolder
-from .report import MOST, render
+from .object_store import Store, StoreError, read
+from .object_store_lock import BEAT, StoreLock
 from .run_yaml import WriteError
-from .store import Store, StoreError, read
-from .store_lock import BEAT, StoreLock
 
 EVERY = 5.0
 """Seconds between two puts of the manifest, at least."""
@@ -92,14 +93,14 @@ class StoredRun(RunFolder):
     def report(self) -> str:
         """Write report.html, from the pictures in the store; returns its URL."""
         names: list[str] = []
-        for number, line in enumerate(manifest.read_lines(self.path)):
+        for number, line in enumerate(run_folder.read_lines(self.path)):
             if number == MOST:
                 break
             names += [line["files"][kind] or "" for kind in ("source", "mask", "result")]
         with tempfile.TemporaryDirectory(prefix="visuals-report-") as given:
             folder = Path(given)
             self._store.fetch([name for name in names if name], folder)
-            page = render(folder, manifest.read_lines(self.path), title=self._store.name)
+            page = render(folder, run_folder.read_lines(self.path), title=self._store.name)
             self._store.put("report.html", page.encode(errors="replace"))
         return f"{self.place}/report.html"
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.atomic_files import beside
+from ...checkpoints.atomic_files import beside
 
 
 def copy_skipped(folder: Path, line: Mapping[str, Any]) -> Path | None:

@@ -14,28 +14,28 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import lines, run_yaml
-from .images import read as image_reader
-from .images.write import Format
-from .lines import Done as Done
-from .lines import to_json as to_json
+from ..images import read as image_reader
+from ..images.write import Format
+from . import jsonl, run_yaml
+from .jsonl import Done as Done
+from .jsonl import to_json as to_json
 from .lock import HOLDER
+from .object_store import Store
 from .run_yaml import OtherSettings as OtherSettings
 from .run_yaml import RunFolderError as RunFolderError
 from .run_yaml import WriteError as WriteError
 from .shot_files import ShotFiles
 from .shot_files import plain as plain
-from .store import Store
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 NAME = "manifest.jsonl"
 
 
 def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
     """The manifest's lines in order; a last line that was cut off in writing is left out."""
-    for _, line in lines.each(folder / NAME):
+    for _, line in jsonl.each(folder / NAME):
         yield line
 
 
@@ -75,7 +75,7 @@ class RunFolder:
         try:
             make(self.path)
             self._start(plain(record))
-            lines.cut_torn(self.path / NAME)
+            jsonl.cut_torn(self.path / NAME)
         except WriteError:
             raise
         except OSError as error:
@@ -112,7 +112,7 @@ class RunFolder:
 
     def report(self) -> str:
         """Write report.html into the folder; returns where it is."""
-        from .report import write_report
+        from ..report import write_report
 
         return str(write_report(self.path))
 
@@ -164,7 +164,7 @@ class RunFolder:
         data = to_json(line).encode() + b"\n"
         with self._lock, writing(self.path):
             self._check()
-            offset = lines.append(self.path / NAME, data)
+            offset = jsonl.append(self.path / NAME, data)
             self.done.add(line["id"], offset)
         return line
 

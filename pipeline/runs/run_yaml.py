@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .images import read as image_reader
+from ..images import read as image_reader
 
 NAME = "run.yaml"
 _FREE = (
@@ -101,7 +101,7 @@ def _differ(old: Any, new: Any, path: str = "") -> list[str]:
 
 def _complete(settings: Any) -> Any:
     """Settings of an older version with what came to be since, so that it does not differ."""
-    from ..configs.schema import SettingsError, check
+    from ...configs.schema import SettingsError, check
 
     try:
         return check(settings).model_dump(mode="json")
@@ -134,7 +134,7 @@ def versions() -> dict[str, str]:
     """Versions of what makes the pictures."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from .. import __version__
+    from ... import __version__
 
     out = {"visuals": __version__, "python": platform.python_version()}
     for name in ("torch", "diffusers", "transformers", "peft", "numpy"):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .images import infotext_writer, provenance
-from .images import read as image_reader
-from .images.write import Format
-from .store import Store, keep
+from ..images import infotext_writer, provenance
+from ..images import read as image_reader
+from ..images.write import Format
+from .object_store import Store, keep
 
 if TYPE_CHECKING:
-    from ..stages.shot import Detection, Shot
+    from ...stages.shot import Detection, Shot
 
 _OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EINVAL)
 """Errors of a name, not of the disk: the run goes on."""

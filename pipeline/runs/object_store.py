@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..images import read as image_reader
+from ..quiet import hush_lost_tasks
+from ..threads import ahead
 from . import run_yaml
-from .images import read as image_reader
-from .quiet import hush_lost_tasks
 from .run_yaml import RunFolderError, WriteError
-from .threads import ahead
 
 MODULES = {"s3": "s3fs", "gs": "gcsfs"}
 """By the start of a URL, the library that speaks to the store."""

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from .lock import HOLDER, Locked, said
-from .store import Store, StoreError
+from .object_store import Store, StoreError
 
 BEAT = 20.0
 """Seconds between two signs of life."""

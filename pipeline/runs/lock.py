@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .images import read as image_reader
+from ..images import read as image_reader
 from .run_yaml import RunFolderError
 
 LOCK, HOLDER = ".lock", ".lock.json"
