@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.run import Stages
+from ..pipeline.runner.run import Stages
 from ..samples import vocabulary
 
 FIRST_SEED = 3_000_000

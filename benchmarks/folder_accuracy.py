@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.run import Stages
+from ..pipeline.runner.run import Stages
 from ..samples import vocabulary
 from .detection import box_iou, held_out, mask_iou
 

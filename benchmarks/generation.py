@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..pipeline.inputs import prompted
-from ..pipeline.run import Stages
+from ..pipeline.runner.run import Stages
 from ..samples import vocabulary
 from . import color_metrics
 from .detection import held_out

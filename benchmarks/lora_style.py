@@ -18,7 +18,7 @@ from ..samples import vocabulary
 from . import generation, image_distance, lora_style_data
 
 if TYPE_CHECKING:
-    from ..pipeline.run import Stages
+    from ..pipeline.runner.run import Stages
 
 NAME = "look"
 SETTINGS: dict[str, Any] = {

@@ -17,7 +17,7 @@ from . import generation, image_distance
 from .detection import held_out
 
 if TYPE_CHECKING:
-    from ..pipeline.run import Stages
+    from ..pipeline.runner.run import Stages
 
 TAG = "ppzlook"
 FIRST_SEED = 4_500_000

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..configs.schema import Settings
     from ..stages.shot import Shot
-    from .run import Stages
+    from .runner.run import Stages
 
 AXES = ("preset", "checkpoint", "prompt", "lora", "seed")
 """From what is loaded least often to what changes first; the last that varies makes columns."""
@@ -165,7 +165,7 @@ def draw(
     """
     from ..stages.shot import Prompted, Shot
     from . import wildcards
-    from .run import run_shots
+    from .runner.run import run_shots
 
     out: list[Any] = [None] * len(cells)
     by_model: dict[tuple[str, str | None], list[int]] = {}

@@ -16,7 +16,7 @@ from .folders import InputError as InputError
 from .images import read as image_reader
 from .images.write import EncodeError, Format
 from .listing import Name, Shots
-from .run import shot_seed
+from .runner.run import shot_seed
 from .runs import folder as run_folder
 
 if TYPE_CHECKING:

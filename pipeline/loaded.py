@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import classes, drawing, hosted, inputs, loras, models, wildcards
 from .devices import loading_place
-from .run import Stages, run_shots
+from .runner.run import Stages, run_shots
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .run import Stages
+from .runner.run import Stages
 
 if TYPE_CHECKING:
     from ..stages.accel.offload import Turns

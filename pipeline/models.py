@@ -14,7 +14,7 @@ from ..stages.accel.memory import keep_freed, loading
 from . import classes, drawing, hosted, loras, wildcards
 from .devices import at_once, device_and_dtype, has_own_memory, loading_place
 from .quiet import hush
-from .run import Stages
+from .runner.run import Stages
 from .varied import Varied
 
 if TYPE_CHECKING:

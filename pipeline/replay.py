@@ -10,7 +10,7 @@ from .plans import Plan, ReplayError
 
 if TYPE_CHECKING:
     from ..stages.shot import Shot
-    from .run import Stages
+    from .runner.run import Stages
 
 
 def loader(plan: Plan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | None:
@@ -39,7 +39,7 @@ def make(
     plan: Plan, stages: Stages, *, done: Collection[str] = (), **options: Any
 ) -> Iterator[Shot]:
     """Each wanted shot made again, but those that are `done`; `options` go to `run_shots`."""
-    from .run import run_shots
+    from .runner.run import run_shots
 
     for batch in plan.batches:
         asked = set(batch.wanted) - set(done)

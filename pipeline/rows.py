@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .listing import Name, Shots
 from .prompts import PromptFileError
-from .run import shot_seed
+from .runner.run import shot_seed
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings

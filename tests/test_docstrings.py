@@ -16,7 +16,7 @@ MODULES = (
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
     "visuals.pipeline.folders",
-    "visuals.pipeline.run",
+    "visuals.pipeline.runner.run",
     "visuals.pipeline.words",
     "visuals.stages.prompts.emphasis",
     "visuals.stages.classes",

@@ -14,7 +14,7 @@ from . import show
 
 if TYPE_CHECKING:
     from ..listing import Shots
-    from ..run import Stages, Summary
+    from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
     from .request import Job
 

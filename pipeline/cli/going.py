@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..exports.annotate import Annotations
     from ..listing import Shots
-    from ..run import Stages, Summary
+    from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
 
 
@@ -30,7 +30,7 @@ def carry_out(job: Job) -> None:
     from .. import inputs as sources
     from .. import wildcards
     from ..exports.annotate import require
-    from ..run import Stages
+    from ..runner.run import Stages
     from .job import shots_of
 
     options, settings, inputs, needs = job.options, job.settings, job.inputs, job.needs
@@ -156,7 +156,7 @@ def _go(
     stopper: Stopper,
 ) -> Summary:
     from .. import hosted
-    from ..run import Summary, fitted, run_shots
+    from ..runner.run import Summary, fitted, run_shots
 
     summary, run = Summary(), job.settings.run
     if not shots:
@@ -205,8 +205,8 @@ def _go(
 
 def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: int) -> Any:
     """What writes finished shots; a store takes many at once, each slowly."""
-    from ..batches import MOST_PIXELS, pixels
-    from ..threads import Behind
+    from ..runner.batching import MOST_PIXELS, pixels
+    from ..runner.io_threads import Behind
 
     how: dict[str, Any] = {"depth": depth, "weigh": pixels, "most": MOST_PIXELS}
     if folder.place != folder.path:

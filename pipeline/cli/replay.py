@@ -132,7 +132,7 @@ def _make(
     from ..compare import compare
     from ..images.write import Format
     from ..models import build_stages
-    from ..run import Stages
+    from ..runner.run import Stages
     from ..runs import folder as run_folder
     from ..runs.lock import RunLock
     from ..runs.object_store import is_url

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
     from ..exports.annotate import Annotations
-    from ..run import Summary
+    from ..runner.run import Summary
 
 _VERBS = {
     "load": "reading",

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..run import Progress
-from ..summary import Summary
+from ..runner.run import Progress
+from ..runner.summary import Summary
 from .actor_pool import BARREN, Crew, Finished, Lost, Tell
 from .ray_cluster import Pool
 from .ray_worker import Plan, Report

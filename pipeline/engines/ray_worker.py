@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..run import Stages, fitted
+from ..runner.run import Stages, fitted
+from ..runner.summary import Summary
 from ..runs.lock import HOLDER
 from ..runs.object_store import Store, StoreError, text
 from ..runs.shot_files import ShotFiles
-from ..summary import Summary
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -132,7 +132,7 @@ class Worker:
     def work(self, shots: Sequence[Shot]) -> Report:
         """The shots through the stages, their files written. Raises WriteError where the disk
         takes no more; all else is an outcome of its shot."""
-        from ..run import run_shots
+        from ..runner.run import run_shots
         from ..runs.folder import writing
 
         plan, summary = self._plan, Summary()
@@ -155,7 +155,7 @@ class Worker:
 
     def _read(self, shots: Sequence[Shot], summary: Summary) -> list[Shot]:
         """The shots with the pixels of their files."""
-        from ..threads import ahead
+        from ..runner.io_threads import ahead
 
         load = self._plan.start.load
         if load is None:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from ..images import read as image_reader
 from ..quiet import hush_lost_tasks
-from ..threads import ahead
+from ..runner.io_threads import ahead
 from . import run_yaml
 from .run_yaml import RunFolderError, WriteError
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from visuals.pipeline.run import Stages
+from visuals.pipeline.runner.run import Stages
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
 
 

@@ -25,7 +25,7 @@ from visuals.pipeline.engines.ray_cluster import (
     place,
 )
 from visuals.pipeline.engines.work_queue import DEATHS, Shares
-from visuals.pipeline.summary import MOST_ERRORS, Summary
+from visuals.pipeline.runner.summary import MOST_ERRORS, Summary
 
 
 def shares(count: int, batch_size: int) -> Shares:

@@ -18,7 +18,7 @@ from visuals.pipeline import inputs
 from visuals.pipeline.images import infotext_writer
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.images import write as image_writer
-from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import sorted_copies
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.regions import composite

@@ -10,7 +10,7 @@ from stand_ins import STAGES, find, prompted
 
 from visuals.pipeline import earlier, inputs
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.pipeline.words import UnknownClass, check_classes, unknown_words
 

@@ -19,7 +19,7 @@ from visuals.pipeline import low_memory
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.models import build_stages
-from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.stages.accel.offload import Turns
 from visuals.stages.shot import Prompted, Shot
 

@@ -12,7 +12,7 @@ from stand_ins import STAGES, prompted
 
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.report import overlay, write_report
-from visuals.pipeline.run import run_shots
+from visuals.pipeline.runner.run import run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
 
 KEYS = {

@@ -24,10 +24,10 @@ from visuals.pipeline.cli import main
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.ray_engine import run_on_ray
 from visuals.pipeline.engines.ray_worker import Plan
-from visuals.pipeline.run import Stages
+from visuals.pipeline.runner.run import Stages
+from visuals.pipeline.runner.summary import Summary
 from visuals.pipeline.runs.folder import RunFolder, WriteError, read_lines
 from visuals.pipeline.runs.lock import HOLDER, RunLock
-from visuals.pipeline.summary import Summary
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from stand_ins import STAGES, draw, find, prompted
 
-from visuals.pipeline.run import Stages, Summary, fitted, run_shots, shot_seed
+from visuals.pipeline.runner.run import Stages, Summary, fitted, run_shots, shot_seed
 from visuals.stages import batching
 from visuals.stages.shot import Shot
 

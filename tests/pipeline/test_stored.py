@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
-from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import remote_folder
 from visuals.pipeline.runs.folder import NAME, WriteError
 from visuals.pipeline.runs.lock import HOLDER, Locked

@@ -24,10 +24,10 @@ from visuals.benchmarks import crash_recovery
 from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.run import Stages, run_shots
+from visuals.pipeline.runner.io_threads import Behind
+from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
 from visuals.pipeline.runs.lock import RunLock
-from visuals.pipeline.threads import Behind
 
 FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from visuals.pipeline.threads import Behind, ahead
+from visuals.pipeline.runner.io_threads import Behind, ahead
 
 
 def test_ahead_keeps_the_order_and_is_no_farther_than_its_depth() -> None:

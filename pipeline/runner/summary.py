@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 MOST_ERRORS = 100
 """Messages of failed shots that a summary holds; the manifest has all."""

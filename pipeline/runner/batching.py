@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..stages.accel import cpu_parallel
+from ...stages.accel import cpu_parallel
 from .summary import Summary
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 MOST_PIXELS = 64_000_000
 """Of a batch's pictures: with it no more are taken, whatever the batch size."""

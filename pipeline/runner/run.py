@@ -17,16 +17,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..stages.accel import cpu_parallel
-from . import batches
-from .batches import MOST_PIXELS, Part, Try, bare, pixels
-from .meter import Meter
-from .meter import Progress as Progress
+from ...stages.accel import cpu_parallel
+from . import batching
+from .batching import MOST_PIXELS, Part, Try, bare, pixels
+from .io_threads import ahead
+from .progress import Meter
+from .progress import Progress as Progress
 from .summary import Summary as Summary
-from .threads import ahead
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 Stage = Callable[[Sequence["Shot"]], "list[Shot]"]
 BEFORE = ("load", "generate", "detect", "verify", "segment", "mask")
@@ -99,7 +99,7 @@ def run_shots(
 
     with (
         closing(_loaded(shots, stages, batch_size, summary)) as fresh,
-        closing(batches.each(fresh, again, batch_size, stages.at_once, stop)) as begun,
+        closing(batching.each(fresh, again, batch_size, stages.at_once, stop)) as begun,
         closing(_found(begun, stages, meter, counted)) as found,
     ):
         ahead_of_stage_3 = stages.at_once > 1 and stages.rerender is not None
@@ -135,7 +135,7 @@ def _found(
     def before(part: Part) -> Part:
         return part if part.alone else _before(part, stages, meter)
 
-    parts, batch = batches.parts(begun, stages.at_once), list[Try]()
+    parts, batch = batching.parts(begun, stages.at_once), list[Try]()
     with closing(cpu_parallel.stream(before, parts, stages.at_once)) as done:
         for part in done:
             if part.alone:

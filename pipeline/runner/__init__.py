@@ -1,0 +1,1 @@
+"""Sends shots through the stages; knows no files."""
