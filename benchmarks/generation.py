@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.inputs import prompted
+from ..pipeline.inputs.shots import prompted
 from ..pipeline.runner.run import Stages
 from ..samples import vocabulary
 from . import color_metrics

@@ -89,7 +89,7 @@ def write(folder: Path, pictures: Iterator[tuple[np.ndarray, str]]) -> None:
 
 def class_pictures(stages: Stages, folder: Path, count: int, seed: int) -> None:
     """What the base draws of each class, captioned by its prompt: these are to stay."""
-    from ..pipeline.inputs import prompted
+    from ..pipeline.inputs.shots import prompted
     from ..stages.shot import Prompted
 
     assert stages.generate

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import classes, drawing, hosted, inputs, loras, models, wildcards
+from . import classes, drawing, hosted, loras, models, wildcards
 from .devices import loading_place
+from .inputs import shots as inputs
 from .runner.run import Stages, run_shots
 
 if TYPE_CHECKING:

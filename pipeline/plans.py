@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import listing
 from .images import provenance
+from .inputs import resume
 from .runs import folder as run_folder
 from .runs import run_yaml
 
@@ -205,7 +205,7 @@ def _find(photo: Mapping[str, Any], places: Sequence[Path]) -> Path | None:
         files += sorted(place.iterdir()) if place.is_dir() and place != places[0] else []
         for file in files:
             try:
-                if listing.content(file)["sha256"] == photo["sha256"]:
+                if resume.content(file)["sha256"] == photo["sha256"]:
                     return file
             except OSError:
                 continue

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 def loader(plan: Plan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | None:
     """The first stage: reads the photos, which must hold what they held then; None for none."""
-    from . import earlier, inputs
+    from .inputs import previous_run
+    from .inputs import shots as inputs
 
     if not any(hasattr(shot.source, "path") for batch in plan.batches for shot in batch.shots):
         return None
-    found = earlier.finder(plan.masks) if plan.masks else None
+    found = previous_run.finder(plan.masks) if plan.masks else None
 
     def load(shots: Sequence[Shot]) -> list[Shot]:
         out = []

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .rows import changed
+from .inputs.prompt_rows import changed
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings

@@ -15,7 +15,7 @@ MODULES = (
     "visuals.benchmarks.caption_accuracy",
     "visuals.pipeline.classes",
     "visuals.pipeline.cli.sweep",
-    "visuals.pipeline.folders",
+    "visuals.pipeline.inputs.find_files",
     "visuals.pipeline.runner.run",
     "visuals.pipeline.words",
     "visuals.stages.prompts.emphasis",

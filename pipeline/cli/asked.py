@@ -25,7 +25,7 @@ def classes(
     from ...stages.classes import MERGED, SCENE
     from ..classes import resolve, texts, without_prompts
     from ..hosted import draws
-    from ..inputs import is_run_folder
+    from ..inputs.shots import is_run_folder
     from ..words import unknown_words
 
     given, theirs = rows.classes(options, settings)

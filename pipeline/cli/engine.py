@@ -13,7 +13,7 @@ import click
 from . import show
 
 if TYPE_CHECKING:
-    from ..listing import Shots
+    from ..inputs.resume import Shots
     from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
     from .request import Job

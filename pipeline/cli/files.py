@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
     from ..images.write import Format
-    from ..listing import Shots
-    from ..own_masks import OwnMasks
+    from ..inputs.resume import Shots
+    from ..inputs.user_masks import OwnMasks
     from ..runs.object_store import Store
 
 
@@ -53,7 +53,7 @@ def output(settings: Settings, options: dict[str, Any]) -> Format:
 
 def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | None:
     """The masks of --mask; they need the words for what is drawn: --class or --prompt."""
-    from ..own_masks import OwnMasks
+    from ..inputs.user_masks import OwnMasks
 
     if not options.get("mask"):
         return None
@@ -144,7 +144,7 @@ def plan(
 ) -> None:
     """--dry-run: what would be done with each shot, from the headers of its file."""
     from ..images.read import printable
-    from ..listing import remaining
+    from ..inputs.resume import remaining
     from ..runs import folder as run_folder
 
     where = place(out)
@@ -174,7 +174,7 @@ def _planned(
     shot: Shot, done: bool, stages: list[str], masks: OwnMasks | None, output: Format
 ) -> dict[str, Any]:
     from ..images import read as image_reader
-    from ..own_masks import MaskError
+    from ..inputs.user_masks import MaskError
 
     path = getattr(shot.source, "path", None)
     size, problem = None, ""

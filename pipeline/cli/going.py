@@ -18,7 +18,7 @@ from .stopping import Stopper, go_on_with
 if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..exports.annotate import Annotations
-    from ..listing import Shots
+    from ..inputs.resume import Shots
     from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def carry_out(job: Job) -> None:
     """Do the job, or what is left of it; exits 1 where nothing came out but failures or the disk
     takes no more, 130 where it was stopped."""
-    from .. import inputs as sources
     from .. import wildcards
     from ..exports.annotate import require
+    from ..inputs import shots as sources
     from ..runner.run import Stages
     from .job import shots_of
 
@@ -101,8 +101,8 @@ def _go_on(
     job: Job, folder: RunFolder, shots: Shots, needs: tuple[str, ...], start: Stages
 ) -> None:
     """The shots that `folder` does not hold yet, then what is said at the end."""
-    from .. import inputs as sources
-    from ..listing import remaining
+    from ..inputs import shots as sources
+    from ..inputs.resume import remaining
     from ..runs.folder import WriteError, read_lines, writing
     from .annotate import annotate_run
 

@@ -17,7 +17,7 @@ from .request import Job
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..listing import Shots
+    from ..inputs.resume import Shots
 
 _SETTING = {
     "seed": "run.seed",
@@ -108,13 +108,13 @@ def shots_of(
     settings: Settings,
 ) -> tuple[Shots, Any]:
     """The shots to work on, and what looks up the detections of an earlier run, if it is one."""
-    from .. import earlier
-    from .. import inputs as sources
+    from ..inputs import previous_run
+    from ..inputs import shots as sources
 
     edit, seed = options.get("edit") or "", settings.run.seed
     g = settings.generate
     if not inputs and options.get("rows"):
-        from ..rows import shots as of_rows
+        from ..inputs.prompt_rows import shots as of_rows
 
         return (
             of_rows(
@@ -144,7 +144,7 @@ def shots_of(
         folder = Path(inputs[0])
         shots = sources.from_run(folder, classes=classes, edit=edit, run_seed=seed)
         own = command == "enhance" and not classes and not options.get("mask")
-        finder = earlier.finder(folder) if own else None
+        finder = previous_run.finder(folder) if own else None
         if finder and not finder(shots[0].id):
             raise sources.InputError(
                 f"{folder} holds pictures in which nothing was looked for yet: "

@@ -23,13 +23,13 @@ def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 
 
 def _prompts(ctx: click.Context, option: click.Parameter, given: str | None) -> Any:
-    from ..prompts import TABLES, PromptFileError, has_arguments, read_prompts
+    from ..inputs.prompt_file import TABLES, PromptFileError, has_arguments, read_prompts
 
     if given is None:
         return ()
     try:
         if given.lower().endswith(TABLES) or has_arguments(given):
-            from ..tables import read_table
+            from ..inputs.prompt_table import read_table
 
             return read_table(given)
         return read_prompts(given)

@@ -32,7 +32,8 @@ def prompt(text: str | None, **options: Any) -> None:
 
     from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
     from ...configs.schema import load_settings
-    from .. import inputs, wildcards
+    from .. import wildcards
+    from ..inputs import shots as inputs
     from ..loras import folders as lora_folders
     from ..reading import read
     from ..words import unknown_words

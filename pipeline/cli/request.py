@@ -77,7 +77,7 @@ def job_of(record: dict[str, Any], folder: Path | Store, inputs: Sequence[str] =
     `inputs`: where its pictures lie now, in place of where they lay.
     """
     from ...configs.schema import SettingsError, check
-    from ..rows import Row
+    from ..inputs.prompt_rows import Row
     from ..runs.run_yaml import NAME, RunFolderError
 
     request = record.get("request") or {}

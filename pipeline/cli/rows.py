@@ -13,12 +13,12 @@ import click
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..rows import Row
+    from ..inputs.prompt_rows import Row
 
 
 def of(options: dict[str, Any], settings: Settings, *, needs_classes: bool) -> dict[str, Any]:
     """The options with `rows`, where their prompt file holds rows; raises PromptFileError."""
-    from ..tables import Table
+    from ..inputs.prompt_table import Table
 
     table = options.get("prompts", ())
     if not isinstance(table, Table):

@@ -123,12 +123,12 @@ def _hand_back(
 
 def _identified(shot: Shot) -> Shot:
     """With what tells the file's bytes from others', so that the line is known to be its."""
-    from .. import listing
+    from ..inputs import resume
 
     source: Any = shot.source
     if not hasattr(source, "path"):
         return shot
     try:
-        return replace(shot, source=replace(source, content=listing.content(source.path)))
+        return replace(shot, source=replace(source, content=resume.content(source.path)))
     except OSError:
         return shot

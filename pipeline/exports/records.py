@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import earlier
 from ..images import read as image_reader
+from ..inputs import previous_run
 from ..runs import folder as run_folder
 from .annotate import AnnotationError
 
@@ -127,7 +127,7 @@ def load(
         raise image_reader.PictureError(f"{path}: not a picture that can be read") from None
     found = [
         Instance(d.label, float(d.score), d.mask)
-        for d in (() if skipped else earlier.found_in(folder, line))
+        for d in (() if skipped else previous_run.found_in(folder, line))
         if d.mask is not None and d.mask.any()
     ]
     for instance in found:

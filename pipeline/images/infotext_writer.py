@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...configs.schema import merge
 from ...stages.prompts.lora_tags import parse
-from ..rows import nested
+from ..inputs.prompt_rows import nested
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot

@@ -87,7 +87,7 @@ def reason(line: Mapping[str, Any], choice: Choice) -> dict[str, str] | None:
 
 def masks(folder: Path, line: Mapping[str, Any]) -> list[np.ndarray]:
     """The mask of each instance of a line, bool (H, W); raises PictureError."""
-    from ..earlier import found_in
+    from ..inputs.previous_run import found_in
 
     return [d.mask for d in found_in(folder, line) if d.mask is not None]
 

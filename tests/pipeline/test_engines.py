@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
 from visuals.pipeline.engines.ray_cluster import (
     ClusterError,
@@ -25,11 +24,12 @@ from visuals.pipeline.engines.ray_cluster import (
     place,
 )
 from visuals.pipeline.engines.work_queue import DEATHS, Shares
+from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.summary import MOST_ERRORS, Summary
 
 
 def shares(count: int, batch_size: int) -> Shares:
-    return Shares(inputs.prompted(["mug"], count, prompt="x"), batch_size)
+    return Shares(shots.prompted(["mug"], count, prompt="x"), batch_size)
 
 
 def ids(shots: Any) -> list[str]:

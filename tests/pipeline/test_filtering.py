@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from visuals.configs.schema import Settings, check, load_settings, merge
 from visuals.pipeline import classes, models
 from visuals.pipeline.cli import main
-from visuals.pipeline.earlier import finder
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.inputs.previous_run import finder
 from visuals.pipeline.words import UnknownClass
 from visuals.stages.shot import Detection, FileInput, Shot
 

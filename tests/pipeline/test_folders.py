@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from visuals.pipeline import folders
+from visuals.pipeline.inputs import find_files
 
 
 def laid(root: Path, *names: str) -> None:
@@ -25,13 +25,13 @@ def test_find_goes_down_and_leaves_hidden_files_and_runs_out(tmp_path: Path) -> 
     for name in ("b.JPG", "a/c.png", ".hidden/d.png", "a/.e.png", "notes.txt", *run):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    found = [p.relative_to(tmp_path).as_posix() for p in folders.find(tmp_path)]
+    found = [p.relative_to(tmp_path).as_posix() for p in find_files.find(tmp_path)]
     assert found == ["a/c.png", "b.JPG"]
 
 
 def test_names_never_meet() -> None:
     paths = [Path(p) for p in ("r/x.png", "r/x.jpg", "r/X.webp", "r/s/x.png", "r/x_jpg.png")]
-    given = folders.names(paths, Path("r"))
+    given = find_files.names(paths, Path("r"))
     assert len({name.lower() for name in given.values()}) == len(paths)
     assert given[Path("r/s/x.png")] == "s/x"
 
@@ -39,7 +39,7 @@ def test_names_never_meet() -> None:
 def test_ids_leave_room_for_endings_and_can_be_written() -> None:
     long = "é" * 120  # 240 bytes
     odd = ["a\nb.png", f"{long}x.png", f"{long}y.png", os.fsdecode(b"c\xff.png"), "🥿.png"]
-    given = folders.names([Path("r") / name for name in odd], Path("r"))
+    given = find_files.names([Path("r") / name for name in odd], Path("r"))
     ids = list(given.values())
     assert ids[0] == "a_b" and ids[3] == "c_" and ids[4] == "🥿"
     assert len(set(ids)) == 5
@@ -52,7 +52,7 @@ def test_ids_do_not_take_the_names_of_files_that_a_run_writes() -> None:
     paths = [
         Path("r") / n for n in ("x.jpg", "x.blend.jpg", "x.control.png", "y.jpg", "y.png/z.jpg")
     ]
-    given = folders.names(paths, Path("r"))
+    given = find_files.names(paths, Path("r"))
     assert given[paths[1]] == "x.blend_jpg" and given[paths[2]] == "x.control_png"
     assert given[paths[4]] == "y.png_/z"
 
@@ -61,15 +61,15 @@ def test_ids_stay_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     laid(tmp_path, "a/x.png", "b/x.png")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    found = folders.expand(["../a/x.png", str(tmp_path / "b")])
+    found = find_files.expand(["../a/x.png", str(tmp_path / "b")])
     assert sorted(found.ids.values()) == ["a/x", "b/x"]
-    assert list(folders.expand(["../a"]).ids.values()) == ["x"]
+    assert list(find_files.expand(["../a"]).ids.values()) == ["x"]
 
 
 def test_a_file_named_twice_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid(tmp_path, "a/x.png", "a/y.png")
     monkeypatch.chdir(tmp_path)
-    found = folders.expand(["a", "a/x.png", "./a/../a/y.png"])
+    found = find_files.expand(["a", "a/x.png", "./a/../a/y.png"])
     assert len(found.ids) == 2
 
 
@@ -83,10 +83,10 @@ def test_links_inside_are_fine_those_that_lead_out_are_not_followed(tmp_path: Pa
     (root / "deep" / "loop").symlink_to(root)
     (root / "self.png").symlink_to(root / "self.png")
     outside: list[Path] = []
-    found = below(root, folders.find(root, outside))
+    found = below(root, find_files.find(root, outside))
     assert found == ["a.png", "deep/b.png", "same.png", "self.png"]
     assert sorted(below(root, outside)) == ["away", "out.png"]
-    globbed = folders.expand([f"{root}/**/*.png"])
+    globbed = find_files.expand([f"{root}/**/*.png"])
     assert sorted(globbed.ids.values()) == ["a", "deep/b", "same", "self"]
 
 
@@ -94,25 +94,29 @@ def test_globs_take_pictures_below_their_fixed_part(tmp_path: Path) -> None:
     laid(
         tmp_path, "p/a.jpg", "p/q/b.jpg", "p/q/c.png", "p/notes.txt", "p/.hid/d.jpg", "p/2024/e.jpg"
     )
-    assert sorted(folders.expand([f"{tmp_path}/p/**/*.jpg"]).ids.values()) == ["2024/e", "a", "q/b"]
-    assert sorted(folders.expand([f"{tmp_path}/p/20*"]).ids.values()) == ["2024/e"]
-    with pytest.raises(folders.InputError, match="no picture matches"):
-        folders.expand([f"{tmp_path}/p/*.tif"])
+    assert sorted(find_files.expand([f"{tmp_path}/p/**/*.jpg"]).ids.values()) == [
+        "2024/e",
+        "a",
+        "q/b",
+    ]
+    assert sorted(find_files.expand([f"{tmp_path}/p/20*"]).ids.values()) == ["2024/e"]
+    with pytest.raises(find_files.InputError, match="no picture matches"):
+        find_files.expand([f"{tmp_path}/p/*.tif"])
 
 
 def test_a_name_with_brackets_is_a_file_first(tmp_path: Path) -> None:
     laid(tmp_path, "a[1].png")
-    assert list(folders.expand([str(tmp_path / "a[1].png")]).ids.values()) == ["a[1]"]
+    assert list(find_files.expand([str(tmp_path / "a[1].png")]).ids.values()) == ["a[1]"]
 
 
 def test_a_list_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid(tmp_path, "a/x.png", "b/y.png", "b/z.png")
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_bytes("\ufeffa/x.png\r\n\r\nb\ngone.png\n".encode())
-    found = folders.expand(["@list.txt"])
+    found = find_files.expand(["@list.txt"])
     assert sorted(found.ids.values()) == ["a/x", "b/y", "b/z", "gone"]
-    with pytest.raises(folders.InputError, match="cannot read the list"):
-        folders.expand(["@none.txt"])
+    with pytest.raises(find_files.InputError, match="cannot read the list"):
+        find_files.expand(["@none.txt"])
     Path("empty.txt").write_text("\n")
-    with pytest.raises(folders.InputError, match="is empty"):
-        folders.expand(["@empty.txt"])
+    with pytest.raises(find_files.InputError, match="is empty"):
+        find_files.expand(["@empty.txt"])

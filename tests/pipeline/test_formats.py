@@ -14,10 +14,10 @@ from PIL import Image, ImageCms
 from stand_ins import STAGES, photo
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import inputs
 from visuals.pipeline.images import infotext_writer
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.images import write as image_writer
+from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import sorted_copies
 from visuals.pipeline.runs.folder import RunFolder
@@ -117,7 +117,7 @@ def test_a_16_bit_photo_goes_through_a_run_folder_as_16_bits(tmp_path: Path) -> 
     deep[2:6, 2:6, 0] = 60_000
     (tmp_path / "a.png").write_bytes(image_writer.png(deep, alpha=noise(8, 8, kind=np.uint16)))
     folder = RunFolder(tmp_path / "run", request={}, settings={})
-    stages = Stages(load=inputs.load, detect=STAGES.detect)
+    stages = Stages(load=shots.load, detect=STAGES.detect)
     for shot in run_shots([photo("a", str(tmp_path / "a.png"))], stages):
         folder.record(shot)
     name = folder.done["a"]["files"]["source"]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from stand_ins import STAGES, find, prompted
 
-from visuals.pipeline import earlier, inputs
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.inputs import previous_run
+from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.pipeline.words import UnknownClass, check_classes, unknown_words
@@ -67,7 +68,7 @@ def test_an_earlier_run_brings_its_masks(tmp_path: Path) -> None:
     assert inputs.is_run_folder([str(folder.path)])
     (shot,) = inputs.from_run(folder.path, edit="red")
     assert (shot.id, shot.edit, shot.classes) == ("a", "red", ("mug",))
-    (loaded,) = inputs.load([shot], earlier.finder(folder.path))
+    (loaded,) = inputs.load([shot], previous_run.finder(folder.path))
     (found,) = loaded.detections
     assert found.mask is not None and found.mask.sum() == 16 and found.label == "mug"
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from visuals.pipeline import earlier, inputs
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.inputs import previous_run
+from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -49,7 +50,7 @@ def test_masks_come_back_as_they_were(
     masks = data.draw(st.lists(arrays(bool, shape), min_size=1, max_size=5))
     path = tmp_path_factory.mktemp("run")
     recorded(path, shot_with(*masks))
-    found = earlier.finder(path)("a")
+    found = previous_run.finder(path)("a")
     assert len(found) == len(masks)
     for detection, mask in zip(found, masks, strict=True):
         assert detection.mask is not None and np.array_equal(detection.mask, mask)
@@ -64,7 +65,7 @@ def test_overlapping_products_keep_their_own_pixels(tmp_path: Path) -> None:
     assert union.sum() == 16 + 16 - 4
     # Both boxes are the whole picture: cut from the union, each would have all 28 pixels.
     assert [found["mask_area"] for found in line["detections"]] == [16, 16]
-    (shot,) = inputs.load(inputs.from_run(folder.path), earlier.finder(folder.path))
+    (shot,) = inputs.load(inputs.from_run(folder.path), previous_run.finder(folder.path))
     assert [d.mask.sum() for d in shot.detections if d.mask is not None] == [16, 16]
 
 
@@ -78,17 +79,17 @@ def test_one_product_has_no_second_file(tmp_path: Path) -> None:
 def test_a_shot_named_like_an_instance_keeps_its_mask(tmp_path: Path) -> None:
     first, second, third = square(0, 0), square(3, 3), square(4, 8)
     folder = recorded(tmp_path / "run", shot_with(first, second), shot_with(third, name="a.2"))
-    find = earlier.finder(folder.path)
+    find = previous_run.finder(folder.path)
     assert np.array_equal(find("a")[1].mask, second)
     assert np.array_equal(find("a.2")[0].mask, third)
 
 
 def test_an_instance_without_a_mask(tmp_path: Path) -> None:
     folder = recorded(tmp_path / "run", shot_with(None, square(0, 0)))
-    found = earlier.finder(folder.path)("a")
+    found = previous_run.finder(folder.path)("a")
     assert found[0].mask is None and np.array_equal(found[1].mask, square(0, 0))
     bare = replace(shot_with(square(0, 0)), detections=(Detection((0, 0, 2, 2), 0.5, "mug"),))
-    assert earlier.finder(recorded(tmp_path / "bare", bare).path)("a") == ()
+    assert previous_run.finder(recorded(tmp_path / "bare", bare).path)("a") == ()
 
 
 def test_an_older_run_folder_still_works(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_an_older_run_folder_still_works(tmp_path: Path) -> None:
         del found["mask"]
         found["box_xyxy"] = box
     (folder / NAME).write_text(json.dumps(line) + "\n")
-    found = earlier.finder(folder)("a")
+    found = previous_run.finder(folder)("a")
     assert np.array_equal(found[0].mask, left) and np.array_equal(found[1].mask, right)
 
 
@@ -111,6 +112,6 @@ def test_a_lost_mask_fails_its_shot_only(tmp_path: Path) -> None:
         shot_with(square(0, 0), square(4, 4), name="b"),
     ).path
     (folder / "instances" / "a.2.png").unlink()
-    shots = inputs.load(inputs.from_run(folder), earlier.finder(folder))
+    shots = inputs.load(inputs.from_run(folder), previous_run.finder(folder))
     assert [shot.status for shot in shots] == ["failed", "pending"]
     assert shots[0].failure is not None and "a.2.png: no such file" in shots[0].failure.message

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from visuals.pipeline import inputs, listing
-from visuals.pipeline.listing import remaining
+from visuals.pipeline.inputs import resume, shots
+from visuals.pipeline.inputs.resume import remaining
 
 
 def photos(folder: Path, **files: bytes) -> None:
@@ -25,14 +25,14 @@ def lines(folder: Path, **status: str) -> list[dict[str, Any]]:
             "id": name.id,
             "input": name.path,
             "status": status.get(name.id, "kept"),
-            "content": listing.content(str(name.path)),
+            "content": resume.content(str(name.path)),
         }
-        for name in inputs.photos([str(folder)], ["mug"]).names
+        for name in shots.photos([str(folder)], ["mug"]).names
     ]
 
 
-def left(folder: Path, done: list[dict[str, Any]], **options: Any) -> listing.Remaining:
-    return remaining(inputs.photos([str(folder)], ["mug"]), done, **options)
+def left(folder: Path, done: list[dict[str, Any]], **options: Any) -> resume.Remaining:
+    return remaining(shots.photos([str(folder)], ["mug"]), done, **options)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_name_that_went_to_another_picture_gets_a_number(folder: Path) -> None
     photos(folder, a=b"newcomer")
     some = left(folder, done)
     assert [shot.id for shot in some.shots] == ["a_2"] and not some.outdated
-    again = [*done, {**done[0], "id": "a_2", "content": listing.content(folder / "a.png")}]
+    again = [*done, {**done[0], "id": "a_2", "content": resume.content(folder / "a.png")}]
     again[-1]["input"] = str(folder / "a.png")
     assert not left(folder, again).shots
 
@@ -109,18 +109,18 @@ def test_an_earlier_versions_lines_go_by_path(folder: Path) -> None:
 
 def test_drawn_shots_go_by_id_and_more_can_be_asked_for() -> None:
     done = [{"id": f"mug-000{k}", "input": None, "status": "kept"} for k in (1, 3)]
-    some = remaining(inputs.prompted(["mug"], 5, prompt="a {class}"), done)
+    some = remaining(shots.prompted(["mug"], 5, prompt="a {class}"), done)
     assert [shot.id for shot in some.shots] == ["mug-0002", "mug-0004", "mug-0005"]
 
 
 def test_the_seed_goes_with_the_content(folder: Path) -> None:
-    before = {s.id: s.seed for s in inputs.load(list(inputs.photos([str(folder)], [])), run_seed=7)}
+    before = {s.id: s.seed for s in shots.load(list(shots.photos([str(folder)], [])), run_seed=7)}
     (folder / "a.png").rename(folder / "z.png")
-    after = {s.id: s.seed for s in inputs.load(list(inputs.photos([str(folder)], [])), run_seed=7)}
+    after = {s.id: s.seed for s in shots.load(list(shots.photos([str(folder)], [])), run_seed=7)}
     assert after["z"] == before["a"] and len(set(after.values())) == 3
 
 
 def test_no_plain_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(OSError, match="no plain file"):
-        listing.content(tmp_path / "pipe.png")
+        resume.content(tmp_path / "pipe.png")

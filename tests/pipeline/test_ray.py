@@ -19,11 +19,11 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.ray_engine import run_on_ray
 from visuals.pipeline.engines.ray_worker import Plan
+from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages
 from visuals.pipeline.runner.summary import Summary
 from visuals.pipeline.runs.folder import RunFolder, WriteError, read_lines
@@ -209,7 +209,7 @@ def run_of(
             finish(folder.append(line))
 
         run_on_ray(
-            inputs.photos([str(tmp_path / "photos")], ["mug"]),
+            shots.photos([str(tmp_path / "photos")], ["mug"]),
             plan,
             Pool(2, 0.5, 0.0),
             finish=append,
@@ -226,7 +226,7 @@ def test_a_picture_that_kills_its_worker_fails_alone(cluster: str, tmp_path: Pat
         import os
         import signal
 
-        from visuals.pipeline import inputs
+        from visuals.pipeline.inputs import shots as inputs
 
         if any(shot.id == "00003" for shot in shots):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -248,7 +248,7 @@ def test_a_folder_that_is_gone_stops_the_run(cluster: str, tmp_path: Path) -> No
         (tmp_path / "out" / HOLDER).write_text("another run")
 
     with pytest.raises(WriteError, match=r"is not the run's folder here .*expected a disk that"):
-        run_of(tmp_path, inputs.load, count=30, finish=unlock, batch_size=1)
+        run_of(tmp_path, shots.load, count=30, finish=unlock, batch_size=1)
     assert 0 < len(ids(tmp_path / "out")) < 30
 
 

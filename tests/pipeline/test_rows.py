@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from visuals.pipeline.cells import COLUMNS, SAME
 from visuals.pipeline.cli import main
-from visuals.pipeline.prompts import PromptFileError
-from visuals.pipeline.rows import Row, shots
-from visuals.pipeline.tables import read_table
+from visuals.pipeline.inputs.prompt_file import PromptFileError
+from visuals.pipeline.inputs.prompt_row import COLUMNS, SAME
+from visuals.pipeline.inputs.prompt_rows import Row, shots
+from visuals.pipeline.inputs.prompt_table import read_table
 
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
 

@@ -21,8 +21,8 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
+from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import remote_folder
 from visuals.pipeline.runs.folder import NAME, WriteError
@@ -340,7 +340,7 @@ def test_a_folder_that_was_taken_over_is_left_alone(
     change: Callable[[Store], None], shop: str
 ) -> None:
     store = Store(f"s3://{shop}/one")
-    one, two = run_shots(inputs.prompted(["mug"], 2, prompt="x"), Stages())
+    one, two = run_shots(shots.prompted(["mug"], 2, prompt="x"), Stages())
     with (
         pytest.raises(WriteError, match="removed, or taken over by another process, in mid-run"),
         remote_folder.opened(store, {"request": {}, "settings": {}}, beat=0.05) as folder,
@@ -361,7 +361,7 @@ def test_a_name_that_no_store_takes_fails_alone(shop: str) -> None:
     store = Store(f"s3://{shop}/one")
     import numpy as np
 
-    (shot,) = run_shots(inputs.prompted(["mug"], 1, prompt="x"), Stages())
+    (shot,) = run_shots(shots.prompted(["mug"], 1, prompt="x"), Stages())
     shot = replace(shot, id="/".join(["x" * 200] * 6), image=np.zeros((4, 4, 3), np.uint8))
     with remote_folder.opened(store, {"request": {}, "settings": {}}) as folder:
         line = folder.record(shot)

@@ -21,9 +21,9 @@ from click.testing import CliRunner
 from stand_ins import find
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline import inputs
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.runner.io_threads import Behind
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines

@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import inputs, reading, wildcards
+from visuals.pipeline import reading, wildcards
 from visuals.pipeline.cli import main
+from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.words import unknown_words
 from visuals.stages.prompts.dynamic_prompts import WildcardError
 

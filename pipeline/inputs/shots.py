@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import folders, listing
-from .folders import InputError as InputError
-from .images import read as image_reader
-from .images.write import EncodeError, Format
-from .listing import Name, Shots
-from .runner.run import shot_seed
-from .runs import folder as run_folder
+from ..images import read as image_reader
+from ..images.write import EncodeError, Format
+from ..runner.run import shot_seed
+from ..runs import folder as run_folder
+from . import find_files, resume
+from .find_files import InputError as InputError
+from .resume import Name, Shots
 
 if TYPE_CHECKING:
-    from ..stages.shot import Detection, Shot
+    from ...stages.shot import Detection, Shot
 
 
 def prompted(
@@ -37,7 +37,7 @@ def prompted(
 
     `prompts`, where given, take turns in place of `prompt`.
     """
-    from ..stages.shot import Prompted, Shot
+    from ...stages.shot import Prompted, Shot
 
     def make(name: Name) -> Shot:
         class_, number = name.rest
@@ -66,9 +66,9 @@ def photos(
 
     Links that lead out of their folder are left out and added to `outside`.
     """
-    from ..stages.shot import FileInput, Shot
+    from ...stages.shot import FileInput, Shot
 
-    found = folders.expand(inputs)
+    found = find_files.expand(inputs)
     if outside is not None:
         outside += found.outside
 
@@ -90,7 +90,7 @@ def from_run(
 
     What was found in them comes along (see earlier), so that `enhance` needs no stage 2.
     """
-    from ..stages.shot import FileInput, Shot
+    from ...stages.shot import FileInput, Shot
 
     names = []
     for line in run_folder.read_lines(folder):
@@ -150,10 +150,10 @@ def load(
 
 
 def _identified(shot: Shot, path: str, run_seed: int | None) -> Shot:
-    from ..stages.shot import FileInput
+    from ...stages.shot import FileInput
 
     try:
-        content = listing.content(path)
+        content = resume.content(path)
     except OSError:
         return shot  # reading the picture says why
     seed = shot.seed if run_seed is None else shot_seed(run_seed, str(content["sha256"]))

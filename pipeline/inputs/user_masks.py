@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import folders
-from .images import read as image_reader
+from ..images import read as image_reader
+from . import find_files
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
+    from ...stages.shot import Shot
 
 
 class MaskError(ValueError):
@@ -30,11 +30,11 @@ class OwnMasks:
         self.path, self.label = Path(path), label
         self._files: dict[str, Path] | None = None
         if self.path.is_dir():
-            found = folders.find(self.path)
+            found = find_files.find(self.path)
             if not found:
                 raise MaskError(f"{path} holds no mask: expected pictures with the photos' names")
             self._files = {}
-            for file, name in folders.names(found, self.path).items():
+            for file, name in find_files.names(found, self.path).items():
                 self._files.setdefault(name, file)
             for file in found:
                 self._files.setdefault(_stem(file.relative_to(self.path)), file)
@@ -68,7 +68,7 @@ class OwnMasks:
             _same(file, image_reader.header(file).size_wh, image_reader.header(photo).size_wh)
 
     def _masked(self, shot: Shot) -> Shot:
-        from ..stages.shot import Detection, Skip
+        from ...stages.shot import Detection, Skip
 
         file = self.file(shot)
         if file is None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .rows import OWN, Row, nested
+from .prompt_rows import OWN, Row, nested
 
 WORDS = ("prompt", "negative_prompt", "class", "edit", "seed", "count", "name", "lora")
 SAME = {
@@ -32,7 +32,7 @@ _LONGEST = 120
 @functools.lru_cache(maxsize=1)
 def _usual() -> dict[str, Any]:
     """Settings that a row's own are put over to check them."""
-    from ..configs.schema import raw
+    from ...configs.schema import raw
 
     return raw("mini")
 
@@ -120,8 +120,8 @@ class Cells:
         """Settings of the row, checked as those of --set are."""
         import yaml
 
-        from ..configs.schema import SettingsError, check, merge
-        from ..stages.diffusion import samplers
+        from ...configs.schema import SettingsError, check, merge
+        from ...stages.diffusion import samplers
 
         own: dict[str, Any] = {}
         for name in OWN:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from .listing import Name, Shots
-from .prompts import PromptFileError
-from .runner.run import shot_seed
+from ..runner.run import shot_seed
+from .prompt_file import PromptFileError
+from .resume import Name, Shots
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 GENERATE = (
     "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
@@ -67,7 +67,7 @@ def shots(
 
     Raises PromptFileError where two rows would have a picture of the same name.
     """
-    from ..stages.shot import Prompted, Shot
+    from ...stages.shot import Prompted, Shot
 
     def make(name: Name) -> Shot:
         row, class_, number = name.rest
@@ -119,7 +119,7 @@ def _pictures(row: Row, place: int, classes: Sequence[str]) -> list[tuple[str, t
 
 def changed(settings: Settings, own: Mapping[str, Any]) -> Settings:
     """The settings with those of a shot over them."""
-    from ..configs.schema import check, merge
+    from ...configs.schema import check, merge
 
     return check(merge(settings.model_dump(mode="json"), nested(own))) if own else settings
 

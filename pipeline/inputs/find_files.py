@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .images.read import ENDINGS
+from ..images.read import ENDINGS
 
 LONGEST = 200
 """Bytes of a file name in a run folder, so that endings fit into the 255 that are allowed."""

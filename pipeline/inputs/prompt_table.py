@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cells import COLUMNS, SAME, WORDS, Cells
-from .prompts import TABLES, PromptFileError, decoded
-from .rows import OWN, Row
+from .prompt_file import TABLES, PromptFileError, decoded
+from .prompt_row import COLUMNS, SAME, WORDS, Cells
+from .prompt_rows import OWN, Row
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _twice(keys: list[str]) -> str:
 
 
 def _unknown(key: str) -> str:
-    from ..configs.schema import nearest
+    from ...configs.schema import nearest
 
     section, dot, _ = key.partition(".")
     if dot and section in ("generate", "rerender", "refiner", "detect", "segment", "run", "mask"):

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .images import read as image_reader
-from .runs import folder as run_folder
+from ..images import read as image_reader
+from ..runs import folder as run_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..stages.shot import Detection
+    from ...stages.shot import Detection
 
 
 def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
@@ -34,7 +34,7 @@ def found_in(folder: Path, line: Mapping[str, Any]) -> tuple[Detection, ...]:
     An older run folder names only the union of a shot's masks: there each box gets the
     part of the union that lies in it.
     """
-    from ..stages.shot import Detection
+    from ...stages.shot import Detection
 
     union = line["files"].get("mask")
     if not union:

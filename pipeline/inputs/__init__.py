@@ -1,0 +1,1 @@
+"""Inputs of a run: files, prompt tables, previous runs, masks."""
