@@ -79,8 +79,8 @@ def again(generator: Any, settings: Settings) -> Any:
 def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
     from ..stages.diffusion.passes import Hires
     from ..stages.generate import Generator
-    from . import loras
     from .images import read as image_reader
+    from .prompts import loras
 
     g = settings.generate
     return Generator(

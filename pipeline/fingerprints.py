@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import drawing, loras, wildcards
+from . import drawing
+from .prompts import loras, wildcards
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings

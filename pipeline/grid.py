@@ -164,7 +164,7 @@ def draw(
     as it is made.
     """
     from ..stages.shot import Prompted, Shot
-    from . import wildcards
+    from .prompts import wildcards
     from .runner.run import run_shots
 
     out: list[Any] = [None] * len(cells)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.lora import search as lora_search
-from . import hosted, loras
+from . import hosted
+from .prompts import loras
 
 if TYPE_CHECKING:
     from ..configs.schema import Settings

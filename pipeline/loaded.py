@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import classes, drawing, hosted, loras, models, wildcards
+from . import drawing, hosted, models
 from .devices import loading_place
 from .inputs import shots as inputs
+from .prompts import loras, product_classes, wildcards
 from .runner.run import Stages, run_shots
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Models:
         settings, own = self._of(request)
         here = request.image is None and not hosted.draws(settings)
         reader = settings.generate.model if here else settings.detect.model
-        settings, names, _ = classes.resolve(
+        settings, names, _ = product_classes.resolve(
             settings, request.classes, known_words(reader), preset=self.preset
         )
         if not names:
@@ -134,7 +135,7 @@ class Models:
         changes = {name: value for name, value in changes.items() if value is not None}
         settings = load_settings(self.preset, {**self._overrides, **changes})
         if request.prompt is not None:
-            settings = classes.without_prompts(settings)
+            settings = product_classes.without_prompts(settings)
         return settings, self._given | set(changes)
 
     def _shots(self, request: Request, settings: Settings, names: Sequence[str]) -> Sequence[Shot]:
@@ -155,7 +156,7 @@ class Models:
         """The loaded models with the words and numbers of these settings."""
         built: Any = self._built
         device, dtype = loading_place(settings)
-        specs = classes.specs(settings)
+        specs = product_classes.specs(settings)
         verify = built.verify and _with(built.verify, classes=specs)
         threshold = settings.detect.box_threshold
         if hosted.draws(settings):

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..stages.accel.memory import keep_freed, loading
-from . import classes, drawing, hosted, loras, wildcards
+from . import drawing, hosted
 from .devices import at_once, device_and_dtype, has_own_memory, loading_place
+from .prompts import loras, product_classes, wildcards
 from .quiet import hush
 from .runner.run import Stages
 from .varied import Varied
@@ -83,7 +84,7 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
             parts["detect"] = Detector(
                 model,
                 processor,
-                classes=classes.specs(settings),
+                classes=product_classes.specs(settings),
                 box_threshold=d.box_threshold,
                 text_threshold=d.text_threshold,
                 nms_iou=d.nms_iou,
@@ -125,7 +126,7 @@ def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
     tell(f"loading {v.model}")
     return Verifier(
         *load.load_verifier(v.model, device=device),
-        classes=classes.specs(settings),
+        classes=product_classes.specs(settings),
         threshold=v.threshold,
         batch_size=v.batch_size,
     )

@@ -42,7 +42,7 @@ def _words(settings: Any) -> list[str]:
     from ..stages.diffusion import lora_adapters
     from ..stages.prompts import lora_tags
     from . import drawing
-    from .loras import folders as lora_folders
+    from .prompts.loras import folders as lora_folders
 
     def tags() -> None:
         own = [c.prompt or "" for c in settings.classes.values()]

@@ -23,10 +23,10 @@ def classes(
     from ...checkpoints.load import known_words
     from ...configs.schema import load_settings
     from ...stages.classes import MERGED, SCENE
-    from ..classes import resolve, texts, without_prompts
     from ..hosted import draws
     from ..inputs.shots import is_run_folder
-    from ..words import unknown_words
+    from ..prompts.product_classes import resolve, texts, without_prompts
+    from ..prompts.vocabulary import unknown_words
 
     given, theirs = rows.classes(options, settings)
     here = not inputs and not draws(settings)

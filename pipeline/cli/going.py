@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def carry_out(job: Job) -> None:
     """Do the job, or what is left of it; exits 1 where nothing came out but failures or the disk
     takes no more, 130 where it was stopped."""
-    from .. import wildcards
     from ..exports.annotate import require
     from ..inputs import shots as sources
+    from ..prompts import wildcards
     from ..runner.run import Stages
     from .job import shots_of
 
@@ -77,8 +77,9 @@ def carry_out(job: Job) -> None:
 def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
     """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong,
     or where the host of stage 1 cannot be asked."""
-    from .. import hosted, loras, reading
+    from .. import hosted
     from ..models import check_words
+    from ..prompts import explain, loras
 
     words = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
     if draws and hosted.draws(job.settings):
@@ -87,7 +88,7 @@ def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
             show.warn(said)
         draws = False  # the host has not got the LoRAs: their size is none of its pictures'
     check_words(job.settings, [*job.options.get("prompts", ()), *words])
-    for said in reading.notes(job.settings, set(words))[:5]:
+    for said in explain.notes(job.settings, set(words))[:5]:
         show.warn(said)
     if job.given is None:
         return job

@@ -69,7 +69,7 @@ def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
 
 def _folders(lora_dirs: tuple[str, ...], preset: str) -> list[str]:
     from ...configs.schema import load_settings
-    from ..loras import folders
+    from ..prompts.loras import folders
 
     return [*lora_dirs, *folders(load_settings(preset))]
 

@@ -10,7 +10,7 @@ from . import show
 from .options import apply, errors, parse_changes
 
 if TYPE_CHECKING:
-    from ..reading import Reading, Run
+    from ..prompts.explain import Reading, Run
 
 
 @click.command()
@@ -32,11 +32,11 @@ def prompt(text: str | None, **options: Any) -> None:
 
     from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
     from ...configs.schema import load_settings
-    from .. import wildcards
     from ..inputs import shots as inputs
-    from ..loras import folders as lora_folders
-    from ..reading import read
-    from ..words import unknown_words
+    from ..prompts import wildcards
+    from ..prompts.explain import read
+    from ..prompts.loras import folders as lora_folders
+    from ..prompts.vocabulary import unknown_words
 
     changes = parse_changes(options["changes"])
     if options["seed"] is not None:

@@ -63,7 +63,7 @@ def _with_classes(
     """The rows with their classes in the model's own words; adds what is wrong to `problems`."""
     from ...checkpoints.load import known_words
     from .. import hosted
-    from ..classes import resolve
+    from ..prompts.product_classes import resolve
 
     elsewhere = hosted.draws(settings)
     known = known_words(settings.detect.model if elsewhere else settings.generate.model)
@@ -85,8 +85,8 @@ def _with_classes(
 def _check_words(rows: Sequence[Row], settings: Settings, problems: list[tuple[int, str]]) -> None:
     """Adds to `problems` the LoRAs, choices and wildcards that are not there."""
     from ...stages.prompts import dynamic_prompts
-    from .. import wildcards
     from ..models import check_words
+    from ..prompts import wildcards
 
     check_words(settings)  # what is wrong with the settings is said of them
     known = wildcards.of(settings)

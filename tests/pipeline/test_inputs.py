@@ -11,9 +11,9 @@ from stand_ins import STAGES, find, prompted
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs import previous_run
 from visuals.pipeline.inputs import shots as inputs
+from visuals.pipeline.prompts.vocabulary import UnknownClass, check_classes, unknown_words
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
-from visuals.pipeline.words import UnknownClass, check_classes, unknown_words
 
 KNOWN = {
     "classes": ["sneaker", "mug"],

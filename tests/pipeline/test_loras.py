@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from visuals.checkpoints.catalog.names import resolve
 from visuals.configs.schema import given, load_settings
-from visuals.pipeline import loras
 from visuals.pipeline.cli import main
+from visuals.pipeline.prompts import loras
 
 LAYER = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import reading, wildcards
 from visuals.pipeline.cli import main
 from visuals.pipeline.inputs import shots as inputs
-from visuals.pipeline.words import unknown_words
+from visuals.pipeline.prompts import explain, wildcards
+from visuals.pipeline.prompts.vocabulary import unknown_words
 from visuals.stages.prompts.dynamic_prompts import WildcardError
 
 
@@ -102,7 +102,7 @@ def test_settings_are_checked_for_every_seed(folder: Path) -> None:
 
 def test_a_run_says_what_a1111_would_have_read_otherwise() -> None:
     changes = {"rerender.prompt": "[cat:dog:0.5]", "generate.negative_prompt": "a AND b"}
-    said = reading.notes(load_settings("mini", changes), ["{class} (x", "{class} (x", "fine"])
+    said = explain.notes(load_settings("mini", changes), ["{class} (x", "{class} (x", "fine"])
     assert len(said) == 3
     assert "never closed" in said[0] and "prompt editing" in said[1] and "AND" in said[2]
 

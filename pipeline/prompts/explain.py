@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..stages.diffusion import lora_adapters
-from ..stages.prompts import dynamic_prompts, emphasis, token_chunks
-from ..stages.prompts.lora_tags import LoraTag, parse
+from ...stages.diffusion import lora_adapters
+from ...stages.prompts import dynamic_prompts, emphasis, token_chunks
+from ...stages.prompts.lora_tags import LoraTag, parse
 from . import wildcards
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 
 @dataclass(frozen=True)

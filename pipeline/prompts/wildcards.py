@@ -13,11 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..stages.prompts import dynamic_prompts
+from ...stages.prompts import dynamic_prompts
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
-    from ..stages.shot import Shot
+    from ...configs.schema import Settings
+    from ...stages.shot import Shot
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 

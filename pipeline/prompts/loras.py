@@ -10,21 +10,21 @@ from collections.abc import Callable, Collection, Iterable
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.identify import base_family
-from ..checkpoints.lora import search as lora_search
-from ..stages.prompts import dynamic_prompts, lora_tags
+from ...checkpoints.identify import base_family
+from ...checkpoints.lora import search as lora_search
+from ...stages.prompts import dynamic_prompts, lora_tags
 from . import wildcards
 
 if TYPE_CHECKING:
-    from ..checkpoints.lora.file import LoraFile
-    from ..configs.schema import Settings
+    from ...checkpoints.lora.file import LoraFile
+    from ...configs.schema import Settings
 
 Tell = Callable[[str], None]
 
 
 def folders(settings: Settings) -> tuple[str, ...]:
     """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
-    from ..checkpoints.hub.pull import place
+    from ...checkpoints.hub.pull import place
 
     return tuple(place(folder) for folder in settings.generate.lora_dirs)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..configs.schema import nearest
+from ...configs.schema import nearest
 
 # Words that carry no content of their own; the text encoder has seen them in its captions.
 _SMALL = frozenset(("a", "an", "and", "of", "on", "in", "with", "the", "at", "by", "for", "to"))

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..configs.schema import Settings, check
-from ..stages.classes import MERGED, SCENE, ClassSpec
-from .words import check_classes, unknown_words
+from ...configs.schema import Settings, check
+from ...stages.classes import MERGED, SCENE, ClassSpec
+from .vocabulary import check_classes, unknown_words
 
 
 class ClassError(ValueError):

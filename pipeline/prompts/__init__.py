@@ -1,0 +1,1 @@
+"""Product classes, vocabulary, wildcards and LoRA tags of a request's prompts."""
