@@ -39,7 +39,7 @@ _WHERE = {
 if TYPE_CHECKING:
     from .configs.schema import Settings as Settings
     from .configs.schema import load_settings as load_settings
-    from .pipeline.models import build_stages as build_stages
+    from .pipeline.build.stages import build_stages as build_stages
     from .pipeline.runner.run import run_shots as run_shots
     from .pipeline.runs.folder import RunFolder as RunFolder
     from .stages.classes import ClassSpec as ClassSpec

@@ -104,7 +104,7 @@ def measure(
     """
     from ..configs.schema import load_settings
     from ..configs.train_file import check
-    from ..pipeline import models
+    from ..pipeline.build import stages as build_stages_module
     from ..training.train_lora import train_lora
 
     real = isinstance(photos, Path)
@@ -117,7 +117,7 @@ def measure(
         else lora_style_data.rendered(work / "photos", photos, size)
     )
     needs = {"generate", "detect", "segment"}
-    stages = models.build_stages(settings, needs, tell=tell)
+    stages = build_stages_module.build_stages(settings, needs, tell=tell)
     tell("pictures before, with the tag and without")
     texts = {"tagged": f"{look.tag}, a {{class}}", "plain": "a {class}"}
     before = {name: drawn(stages, text, count, seed) for name, text in texts.items()}
@@ -125,7 +125,7 @@ def measure(
     tell("class pictures, which are to stay")
     said = load_settings("mini", {"generate.cfg_scale": CLASS_GUIDANCE})
     lora_style_data.class_pictures(
-        models.build_stages(said, {"generate"}), work / "class", class_count, seed + 1
+        build_stages_module.build_stages(said, {"generate"}), work / "class", class_count, seed + 1
     )
     given = {
         **SETTINGS,
@@ -140,7 +140,7 @@ def measure(
     minutes = (time.process_time() - used) / 60 / 2
     tell("pictures after, with the tag and without")
     settings = load_settings("mini", {"generate.lora_dirs": [str(work / "out")]})
-    stages = models.build_stages(settings, needs, tell=tell)
+    stages = build_stages_module.build_stages(settings, needs, tell=tell)
     after = {
         name: drawn(stages, f"{text} <lora:{NAME}:{weight:g}>", count, seed)
         for name, text in texts.items()

@@ -44,7 +44,7 @@ def measure(
     """
     renderer()
     from ..checkpoints.catalog import names as catalog
-    from ..pipeline import models
+    from ..pipeline.build import stages as build_stages_module
     from . import cold_start, detection, folder_accuracy, generation, rerendering
 
     size, seed, prompt = settings.generate.width, 90_001, settings.generate.prompt
@@ -62,7 +62,7 @@ def measure(
         if "run" in only:
             take("run", cold_start.measure_run(preset))
     if "captions" in only:
-        from ..pipeline.captions import captioner
+        from ..pipeline.build.captioner import captioner
         from . import caption_accuracy
 
         tell(f"captions of {pictures} held-out renders")
@@ -74,7 +74,9 @@ def measure(
             tell(f"captions left out: {error}")
     if set(only) <= {"help", "run", "captions"}:
         return values, details
-    stages = models.build_stages(settings, {"generate", "detect", "segment"}, tell=tell)
+    stages = build_stages_module.build_stages(
+        settings, {"generate", "detect", "segment"}, tell=tell
+    )
     if "detection" in only:
         tell(f"detection and masks on {pictures} held-out renders")
         take("detection", detection.measure(stages, pictures, size))
@@ -96,16 +98,16 @@ def measure(
         take("look", generation.measure_look(stages, prompt, max(1, count // 5), size, seed + 50))
     if "rerender" in only:
         tell("re-rendering with the ControlNet on and off")
-        inpaint = models.inpaint_pipeline(settings, pipe.pipe)
+        inpaint = build_stages_module.inpaint_pipeline(settings, pipe.pipe)
         take(
             "rerender",
             rerendering.measure(
-                lambda **c: models.rerenderer(inpaint, settings, **c), 2 * count, size
+                lambda **c: build_stages_module.rerenderer(inpaint, settings, **c), 2 * count, size
             ),
         )
     if "folder" in only:
         tell("a folder of photos of many sizes")
-        inpaint = models.inpaint_pipeline(settings, pipe.pipe)
-        whole = replace(stages, rerender=models.rerenderer(inpaint, settings))
+        inpaint = build_stages_module.inpaint_pipeline(settings, pipe.pipe)
+        whole = replace(stages, rerender=build_stages_module.rerenderer(inpaint, settings))
         take("folder", folder_accuracy.measure(whole, pictures / 200, tell))
     return values, details

@@ -71,7 +71,7 @@ def device(asked: str = "auto") -> Device:
     import torch
 
     from ..configs.schema import load_settings
-    from .devices import device_and_dtype
+    from .build.devices import device_and_dtype
 
     name, dtype = device_and_dtype(load_settings("mini", {"run.device": asked}))
     if asked != "auto":
@@ -148,23 +148,23 @@ def cache() -> dict[str, Any]:
 
 def refs(settings: Settings) -> list[str]:
     """Every model that the settings name, each once."""
-    from . import controls, drawing
+    from .build import control_maps, text_to_image
 
     out = [settings.generate.model, settings.detect.model, settings.segment.model]
     for c in settings.leading:
-        out += [c.model, c.annotator or controls.ANNOTATORS.get(c.kind, "")]
+        out += [c.model, c.annotator or control_maps.ANNOTATORS.get(c.kind, "")]
     out += [settings.verify.model] if settings.verify else []
-    return list(dict.fromkeys(ref for ref in [*out, *drawing.refs(settings)] if ref))
+    return list(dict.fromkeys(ref for ref in [*out, *text_to_image.refs(settings)] if ref))
 
 
 def together(settings: Settings, gpu: bool) -> list[list[str]]:
     """The models that are in memory at a time with --low-memory: a GPU's, or a CPU's."""
-    from . import controls, drawing
+    from .build import control_maps, text_to_image
 
     refiner = [settings.refiner.model] if settings.refiner else []
-    base = [settings.generate.model, *(r for r in drawing.refs(settings) if r not in refiner)]
+    base = [settings.generate.model, *(r for r in text_to_image.refs(settings) if r not in refiner)]
     nets = [c.model for c in settings.leading]
-    maps = [c.annotator or controls.ANNOTATORS.get(c.kind, "") for c in settings.leading]
+    maps = [c.annotator or control_maps.ANNOTATORS.get(c.kind, "") for c in settings.leading]
     find = [settings.detect.model, settings.segment.model]
     find += [settings.verify.model] if settings.verify else []
     if gpu:
@@ -181,7 +181,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
     from ..checkpoints.catalog.names import UnknownCheckpoint, catalogue
     from ..checkpoints.hub import status as hub_status
     from ..configs.schema import SettingsError, load_settings
-    from .devices import has_own_memory
+    from .build.devices import has_own_memory
 
     try:
         settings = load_settings(preset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import hashes
+from .build import recorded_hashes
 from .images import read as image_reader
 from .images.infotext import parse
 from .plans import Batch, Plan, ReplayError, Wanted
@@ -29,10 +29,12 @@ def of_picture(path: Path, preset: str) -> Plan | None:
         )
     settings = load_settings(preset, said.settings)
     shot = Shot(path.stem, Prompted(said.prompt, said.negative_prompt, said.seed), ())
-    now = hashes.of(settings, [said.prompt])
-    same = hashes.MODEL in now and now[hashes.MODEL] == said.hashes.get(hashes.MODEL)
+    now = recorded_hashes.of(settings, [said.prompt])
+    same = recorded_hashes.MODEL in now and now[recorded_hashes.MODEL] == said.hashes.get(
+        recorded_hashes.MODEL
+    )
     model = f", not by {said.model}" if said.model and not same else ""
-    others = {k: v for k, v in said.hashes.items() if k != hashes.MODEL}
+    others = {k: v for k, v in said.hashes.items() if k != recorded_hashes.MODEL}
     return Plan(
         settings=settings.model_dump(mode="json"),
         needs=("generate",),
@@ -43,6 +45,6 @@ def of_picture(path: Path, preset: str) -> Plan | None:
         versions={},
         notes=(
             f"A1111's parameters alone: drawn by {settings.generate.model}{model}",
-            *hashes.differences(others, now),
+            *recorded_hashes.differences(others, now),
         ),
     )

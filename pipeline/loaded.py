@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import drawing, hosted, models
-from .devices import loading_place
+from .build import replicate, text_to_image
+from .build import stages as build_stages_module
+from .build.devices import loading_place
 from .inputs import shots as inputs
 from .prompts import loras, product_classes, wildcards
 from .runner.run import Stages, run_shots
@@ -78,7 +79,7 @@ class Models:
         self.preset, self._overrides, self._tell = preset, dict(overrides or {}), tell
         self._given = given(preset, self._overrides)
         self.settings = load_settings(preset, self._overrides)
-        self._built = models.build_stages(self.settings, _NEEDS, tell=tell, late=False)
+        self._built = build_stages_module.build_stages(self.settings, _NEEDS, tell=tell, late=False)
 
     def run(self, request: Request) -> Iterator[tuple[Shot, Settings]]:
         """Each shot of the request when it is finished, with the settings that made it.
@@ -89,7 +90,7 @@ class Models:
         from ..checkpoints.load import known_words
 
         settings, own = self._of(request)
-        here = request.image is None and not hosted.draws(settings)
+        here = request.image is None and not replicate.draws(settings)
         reader = settings.generate.model if here else settings.detect.model
         settings, names, _ = product_classes.resolve(
             settings, request.classes, known_words(reader), preset=self.preset
@@ -99,7 +100,7 @@ class Models:
         shots = self._shots(request, settings, names)
         known = wildcards.of(settings)
         prompts = list(dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots))
-        models.check_words(settings, prompts)
+        build_stages_module.check_words(settings, prompts)
         settings = loras.ready(settings, prompts, own, draws=here, tell=self._tell, warn=self._tell)
         read = functools.partial(inputs.load, run_seed=settings.run.seed)
 
@@ -159,11 +160,11 @@ class Models:
         specs = product_classes.specs(settings)
         verify = built.verify and _with(built.verify, classes=specs)
         threshold = settings.detect.box_threshold
-        if hosted.draws(settings):
-            generate = hosted.generator(settings)
+        if replicate.draws(settings):
+            generate = replicate.generator(settings)
         else:
             refiner = built.generate.passes.refiner
-            generate = drawing.generator(
+            generate = text_to_image.generator(
                 built.generate.pipe,
                 settings,
                 device=device,
@@ -176,7 +177,9 @@ class Models:
             generate=generate,
             detect=_with(built.detect, classes=specs, box_threshold=threshold),
             verify=verify,
-            rerender=models.rerenderer(built.rerender.pipe, settings, led=built.rerender.controls),
+            rerender=build_stages_module.rerenderer(
+                built.rerender.pipe, settings, led=built.rerender.controls
+            ),
         )
 
 

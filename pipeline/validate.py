@@ -41,7 +41,7 @@ def _samplers(values: dict[str, Any]) -> list[str]:
 def _words(settings: Any) -> list[str]:
     from ..stages.diffusion import lora_adapters
     from ..stages.prompts import lora_tags
-    from . import drawing
+    from .build import text_to_image
     from .prompts.loras import folders as lora_folders
 
     def tags() -> None:
@@ -50,14 +50,14 @@ def _words(settings: Any) -> list[str]:
             for tag in lora_tags.parse(text)[1]:
                 lora_adapters.find(tag.name, lora_folders(settings))
 
-    return [said for said in (_said(tags), _said(drawing.check, settings)) if said]
+    return [said for said in (_said(tags), _said(text_to_image.check, settings)) if said]
 
 
 def _models(settings: Any) -> list[str]:
     from ..checkpoints.catalog.names import resolve
     from ..checkpoints.formats import pickles
     from ..checkpoints.formats.pickle_cache import is_pickled
-    from . import drawing
+    from .build import text_to_image
 
     def usable(name: str) -> None:
         where = resolve(name)
@@ -65,7 +65,7 @@ def _models(settings: Any) -> list[str]:
             pickles.require(where, settings.run.allow_pickle)
 
     names = [settings.generate.model, settings.detect.model, settings.segment.model]
-    names += [c.model for c in settings.leading] + drawing.refs(settings)
+    names += [c.model for c in settings.leading] + text_to_image.refs(settings)
     return [said for said in (_said(usable, name) for name in dict.fromkeys(names)) if said]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from visuals.configs.schema import load_settings, presets
-from visuals.pipeline import drawing
+from visuals.pipeline.build import text_to_image
 
 # Two steps each; the refiner draws the second.
 SMALL = {
@@ -70,7 +70,7 @@ def test_a_preset_draws_offline(name: str, cache: Path, tmp_path: Path) -> None:
         pytest.skip(f"preset {name} takes minutes and up to 13 GiB of disk: set {SWITCH}=1")
     real = _helper()
     settings = load_settings(name)
-    wanted = [settings.generate.model, *drawing.refs(settings)]
+    wanted = [settings.generate.model, *text_to_image.refs(settings)]
     families = [real.FAMILIES[ref] for ref in wanted if ref in real.FAMILIES]
     needed = sum(real.GIBIBYTES[family] for family in families)
     if not Path("/proc/meminfo").exists() or _available() < needed:

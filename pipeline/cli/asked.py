@@ -23,7 +23,7 @@ def classes(
     from ...checkpoints.load import known_words
     from ...configs.schema import load_settings
     from ...stages.classes import MERGED, SCENE
-    from ..hosted import draws
+    from ..build.replicate import draws
     from ..inputs.shots import is_run_folder
     from ..prompts.product_classes import resolve, texts, without_prompts
     from ..prompts.vocabulary import unknown_words

@@ -56,7 +56,7 @@ def train(
     from ...benchmarks import lora_style, targets, training_cache
     from ...benchmarks.quality import MissingExtra, renderer
     from ...configs.schema import NULL
-    from ..quiet import hush
+    from ..build.library_logging import hush
     from . import show
 
     given = {k: None if v is NULL else v for k, v in options.parse_changes(changes).items()}

@@ -72,7 +72,7 @@ def caption(
     from ...training.captioning.caption_folder import caption_dataset
     from ...training.datasets.caption_edits import Edits
     from ...training.datasets.folder import read_dataset
-    from .. import captions
+    from ..build import captioner
     from . import dataset_show as show
 
     if no_model and overwrite:
@@ -88,7 +88,7 @@ def caption(
     describe = None
     if not no_model and (overwrite or not all(item.caption for item in found.items)):
         show.say(f"loading {settings.caption.model}", quiet=as_json)
-        describe = captions.captioner(settings)
+        describe = captioner.captioner(settings)
     elif not no_model:
         show.say("every picture has a caption; --no-model edits them", quiet=as_json)
         edits = Edits()
@@ -124,11 +124,11 @@ def _replacements(pairs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 def token_counter(settings: Settings, *, quiet: bool) -> CountTokens | None:
     """Counts tokens; None, with a warning, where the tokenizer cannot be had."""
     from ...checkpoints.load import CheckpointError
-    from .. import captions
+    from ..build import captioner
     from .show import warn
 
     try:
-        return captions.token_counter(settings)
+        return captioner.token_counter(settings)
     except CheckpointError as error:
         if not quiet:
             warn(f"tokens are not counted: {error}")

@@ -77,14 +77,14 @@ def carry_out(job: Job) -> None:
 def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
     """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong,
     or where the host of stage 1 cannot be asked."""
-    from .. import hosted
-    from ..models import check_words
+    from ..build import replicate
+    from ..build.stages import check_words
     from ..prompts import explain, loras
 
     words = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
-    if draws and hosted.draws(job.settings):
-        hosted.check(job.settings)
-        for said in hosted.notes(words):
+    if draws and replicate.draws(job.settings):
+        replicate.check(job.settings)
+        for said in replicate.notes(words):
             show.warn(said)
         draws = False  # the host has not got the LoRAs: their size is none of its pictures'
     check_words(job.settings, [*job.options.get("prompts", ()), *words])
@@ -156,7 +156,7 @@ def _go(
     file_away: Callable[[dict[str, Any]], None],
     stopper: Stopper,
 ) -> Summary:
-    from .. import hosted
+    from ..build import replicate
     from ..runner.run import Summary, fitted, run_shots
 
     summary, run = Summary(), job.settings.run
@@ -181,12 +181,12 @@ def _go(
             return summary
         stages = start
         if needs:
-            from ..models import build_stages
+            from ..build.stages import build_stages
 
             stages = build_stages(job.settings, needs, tell=bars.say)
             stages = replace(stages, load=start.load, mask=start.mask or stages.mask)
         stages = fitted(stages, folder.batch_sizes)
-        if not hosted.draws(job.settings):  # what runs at a host is canceled first
+        if not replicate.draws(job.settings):  # what runs at a host is canceled first
             stopper.folder = folder
         with loaded(), stopper, _behind(folder, finish, run.batch_size) as sink:
             for shot in run_shots(

@@ -91,10 +91,10 @@ def grid(
     """
     from .. import grid as grids
     from .. import grid_cells as files
+    from ..build.stages import build_stages, check_words
     from ..images import provenance
     from ..images.read import write
     from ..images.write import Format
-    from ..models import build_stages, check_words
     from ..sheet import sheet
     from . import show
 
@@ -154,8 +154,8 @@ def grid(
 def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
     """What writes each cell with how it was made."""
     from .. import grid as grids
-    from .. import hashes
-    from ..fingerprints import fingerprints
+    from ..build import recorded_hashes
+    from ..build.model_hashes import fingerprints
     from ..images import infotext_writer, provenance
     from ..runs import run_yaml
 
@@ -171,7 +171,7 @@ def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
                 "versions": run_yaml.versions(),
             }
             known.clear()
-            known[id(settings)] = made, hashes.of(settings, words)
+            known[id(settings)] = made, recorded_hashes.of(settings, words)
         made, short = known[id(settings)]
         text = infotext_writer.text(shot, made["settings"], short)
         beside = {

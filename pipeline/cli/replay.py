@@ -64,10 +64,11 @@ def _replay(
 ) -> None:
     """`place`: where `target` lies on a disk of this machine."""
     from ...configs.schema import check
-    from .. import hashes, hosted, plans
+    from .. import plans
+    from ..build import recorded_hashes, replicate
+    from ..build.model_hashes import fingerprints
+    from ..build.stages import check_words
     from ..compare import differences
-    from ..fingerprints import fingerprints
-    from ..models import check_words
 
     changes = parse_changes(options["changes"])
     asked = bool(changes) or options["seed"] is not None
@@ -88,13 +89,13 @@ def _replay(
     prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
     if {"generate", "rerender"} & set(plan.needs):
         check_words(settings, prompts)
-    if "generate" in plan.needs and hosted.draws(settings):
+    if "generate" in plan.needs and replicate.draws(settings):
         show.warn("stage 1 is drawn by the host once more, which may differ")
     checkpoints = fingerprints(settings, prompts)
     for said in [*plan.notes, *(() if asked else differences(plan, checkpoints))]:
         show.warn(f"{said}: pixels may differ")
     new = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
-    short = hashes.of(settings, prompts)
+    short = recorded_hashes.of(settings, prompts)
     compared = _make(plan, settings, new, checkpoints, short, target, quiet=options["as_json"])
     _say(compared, new, options["as_json"], changed=asked)
     if not asked and not all(one.equal for one in compared):
@@ -129,9 +130,9 @@ def _make(
     from dataclasses import replace
 
     from .. import replay as replays
+    from ..build.stages import build_stages
     from ..compare import compare
     from ..images.write import Format
-    from ..models import build_stages
     from ..runner.run import Stages
     from ..runs import folder as run_folder
     from ..runs.lock import RunLock

@@ -114,8 +114,8 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     With --fork a folder beside --out is taken where that one holds a run with other settings.
     Raises RunFolderError.
     """
-    from .. import hashes
-    from ..fingerprints import fingerprints
+    from ..build import recorded_hashes
+    from ..build.model_hashes import fingerprints
     from ..runs import folder as run_folder
     from ..runs import run_yaml
     from ..runs.lock import RunLock
@@ -139,7 +139,7 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
                 break
         if str(path) != str(files.place(out)):
             show.note(f"{out} holds a run with other settings: this one goes to {path}")
-    short = hashes.of(job.settings, job.options.get("prompts", ()))
+    short = recorded_hashes.of(job.settings, job.options.get("prompts", ()))
     parts |= {"output": output, "hashes": short}
     if not isinstance(path, Path):
         from ..runs import remote_folder

@@ -62,10 +62,10 @@ def _with_classes(
 ) -> list[Row]:
     """The rows with their classes in the model's own words; adds what is wrong to `problems`."""
     from ...checkpoints.load import known_words
-    from .. import hosted
+    from ..build import replicate
     from ..prompts.product_classes import resolve
 
-    elsewhere = hosted.draws(settings)
+    elsewhere = replicate.draws(settings)
     known = known_words(settings.detect.model if elsewhere else settings.generate.model)
     meant = {"": ""}
     usual, _ = classes({**options, "rows": rows}, settings)
@@ -85,7 +85,7 @@ def _with_classes(
 def _check_words(rows: Sequence[Row], settings: Settings, problems: list[tuple[int, str]]) -> None:
     """Adds to `problems` the LoRAs, choices and wildcards that are not there."""
     from ...stages.prompts import dynamic_prompts
-    from ..models import check_words
+    from ..build.stages import check_words
     from ..prompts import wildcards
 
     check_words(settings)  # what is wrong with the settings is said of them

@@ -20,8 +20,8 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 def show(inputs: Sequence[str], options: dict[str, Any]) -> None:
     """Print the table, or the object of --json; exits 1 where no picture could be read."""
+    from ..build.stages import build_stages
     from ..inputs import shots as sources
-    from ..models import build_stages
     from ..sweep import sweep
 
     inputs = files.named("filter", inputs, options)

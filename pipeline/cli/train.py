@@ -71,7 +71,7 @@ def train(
     main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
     try:
         from ...training.train_lora import train_lora
-        from ..quiet import hush
+        from ..build.library_logging import hush
 
         hush("transformers", "diffusers")
         with show.Bars(as_json or not main) as bars:

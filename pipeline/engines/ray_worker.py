@@ -111,8 +111,8 @@ class Worker:
         if not plan.needs:
             return
         from ...configs.schema import check
-        from ..fingerprints import fingerprints
-        from ..models import build_stages
+        from ..build.model_hashes import fingerprints
+        from ..build.stages import build_stages
 
         settings = check(dict(plan.settings))
         for name, mine in fingerprints(settings).items():

@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..build.library_logging import hush_lost_tasks
 from ..images import read as image_reader
-from ..quiet import hush_lost_tasks
 from ..runner.io_threads import ahead
 from . import run_yaml
 from .run_yaml import RunFolderError, WriteError

@@ -70,7 +70,7 @@ class GridOrder(Order):
 def check(order: GridOrder) -> Plan:
     """The plan; raises ValueError, in one line, for what the command would refuse."""
     from ...configs.schema import load_settings
-    from ..models import check_words
+    from ..build.stages import check_words
 
     if not order.presets:
         raise GridError("no preset: expected one or more; choose mini")

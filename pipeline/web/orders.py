@@ -88,7 +88,7 @@ def check(order: Order) -> None:
     """Raises ValueError, in one line, for settings or classes that the command would refuse."""
     from ...checkpoints.load import known_words
     from ...configs.schema import NULL, load_settings
-    from ..models import check_words
+    from ..build.stages import check_words
     from ..prompts.product_classes import resolve
 
     changes = {k: NULL if v is None else v for k, v in order.changes.items()}

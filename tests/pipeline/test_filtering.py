@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from visuals.configs.schema import Settings, check, load_settings, merge
-from visuals.pipeline import models
+from visuals.pipeline.build import stages as build_stages_module
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs.previous_run import finder
@@ -225,7 +225,9 @@ def inpaint(mini: Path) -> Any:
     settings = load_settings()
     from visuals.checkpoints import load
 
-    return models.inpaint_pipeline(settings, load.load_text_to_image(settings.generate.model))
+    return build_stages_module.inpaint_pipeline(
+        settings, load.load_text_to_image(settings.generate.model)
+    )
 
 
 def test_a_class_s_edit_and_prompt_serve_where_the_command_line_gives_none(inpaint: Any) -> None:
@@ -238,7 +240,7 @@ def test_a_class_s_edit_and_prompt_serve_where_the_command_line_gives_none(inpai
     def render(shot: Shot, changes: dict[str, Any], **spec: Any) -> bytes:
         base = settings_with(mug=spec) if spec else load_settings()
         values = merge(base.model_dump(mode="json"), {"rerender": {"steps": 3, **changes}})
-        (done,) = models.rerenderer(inpaint, check(values))([shot])
+        (done,) = build_stages_module.rerenderer(inpaint, check(values))([shot])
         assert done.result is not None, done.failure
         return done.result.tobytes()
 

@@ -15,10 +15,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from visuals.configs.schema import Settings, load_settings
-from visuals.pipeline import low_memory
+from visuals.pipeline.build import low_memory
+from visuals.pipeline.build.stages import build_stages
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.models import build_stages
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.stages.accel.offload import Turns
 from visuals.stages.shot import Prompted, Shot

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from visuals.pipeline.quiet import hush_lost_tasks
+from visuals.pipeline.build.library_logging import hush_lost_tasks
 
 
 def test_only_lost_tasks_of_aiohttp_are_hushed(caplog: pytest.LogCaptureFixture) -> None:

@@ -27,7 +27,7 @@ def test_the_reference_changed_the_scene_and_ours_keeps_it(tmp_path: Path) -> No
     """Its own photo, its own mask: it changed most of the scene, ours not one pixel."""
     from visuals.checkpoints import load
     from visuals.configs.schema import load_settings
-    from visuals.pipeline import models
+    from visuals.pipeline.build import stages as build_stages_module
     from visuals.stages.regions import composite
     from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -39,7 +39,9 @@ def test_the_reference_changed_the_scene_and_ours_keeps_it(tmp_path: Path) -> No
 
     settings = load_settings("mini", {"rerender.mask_blur": 4, "rerender.padding": 32})
     pipe = load.load_text_to_image(settings.generate.model)
-    stage = models.rerenderer(models.inpaint_pipeline(settings, pipe), settings)
+    stage = build_stages_module.rerenderer(
+        build_stages_module.inpaint_pipeline(settings, pipe), settings
+    )
     rows, columns = np.nonzero(mask)
     box = (float(columns.min()), float(rows.min()), columns.max() + 1.0, rows.max() + 1.0)
     shot = Shot(

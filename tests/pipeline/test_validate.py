@@ -12,7 +12,7 @@ from diffusers import ControlNetUnionModel
 from PIL import Image
 
 from visuals.configs.schema import SettingsError, load_settings, presets
-from visuals.pipeline import controls, drawing
+from visuals.pipeline.build import control_maps, text_to_image
 from visuals.pipeline.cli import main
 from visuals.stages.diffusion import samplers
 
@@ -105,13 +105,13 @@ def test_the_presets_are_what_their_names_say() -> None:
         fast = load_settings(name)
         assert fast.generate.steps <= 8 and fast.generate.base_loras
         assert fast.generate.sampler in samplers.NAMES
-    assert "madebyollin/sdxl-vae-fp16-fix" in drawing.refs(load_settings("sdxl"))
+    assert "madebyollin/sdxl-vae-fp16-fix" in text_to_image.refs(load_settings("sdxl"))
 
 
 def test_every_kind_of_map_has_a_mode_and_a_union_without_it_says_so() -> None:
     settings = load_settings("mini", {"rerender.controls": ["depth"]})
     kinds = type(settings.leading[0]).model_fields["kind"].annotation
-    assert set(controls.MODES) == set(kinds.__args__)  # type: ignore[union-attr]
+    assert set(control_maps.MODES) == set(kinds.__args__)  # type: ignore[union-attr]
 
     net = ControlNetUnionModel(
         block_out_channels=(16, 16),
@@ -124,12 +124,12 @@ def test_every_kind_of_map_has_a_mode_and_a_union_without_it_says_so() -> None:
         addition_time_embed_dim=8,
     )
     pipe = SimpleNamespace(controlnet=net)
-    controls.check_modes(pipe, settings)
+    control_maps.check_modes(pipe, settings)
     tiled = load_settings(
         "mini", {"controls.tile": {"kind": "tile", "model": "u"}, "rerender.controls": ["tile"]}
     )
-    with pytest.raises(controls.UnknownMode, match="u takes no tile map"):
-        controls.check_modes(pipe, tiled)
+    with pytest.raises(control_maps.UnknownMode, match="u takes no tile map"):
+        control_maps.check_modes(pipe, tiled)
 
 
 def test_options_of_stage_1_reach_the_pictures(mini: Path, tmp_path: Path) -> None:

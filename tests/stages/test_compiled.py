@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline import models
+from visuals.pipeline.build import stages as build_stages_module
 from visuals.stages.accel import compile
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -29,7 +29,9 @@ def test_compiled_blocks_draw_the_same(
     results = []
     for compile_ in (False, True):
         changes = {"rerender.steps": 4, "rerender.prompt": "a mug", "run.torch_compile": compile_}
-        stage = models.build_stages(load_settings("mini", changes), ("rerender",)).rerender
+        stage = build_stages_module.build_stages(
+            load_settings("mini", changes), ("rerender",)
+        ).rerender
         assert stage is not None
         (done,) = stage([shot])
         assert done.result is not None and done.failure is None

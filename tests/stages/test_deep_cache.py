@@ -11,7 +11,7 @@ import torch
 
 from visuals.checkpoints import load
 from visuals.configs.schema import load_settings
-from visuals.pipeline import models
+from visuals.pipeline.build import stages as build_stages_module
 from visuals.stages.accel import cpu_parallel
 from visuals.stages.accel.deep_cache import DeepCache
 from visuals.stages.diffusion.passes import Hires, Passes
@@ -100,7 +100,7 @@ def test_parts_side_by_side_have_caches_of_their_own(mini: Path) -> None:
     changes = {"cache_interval": 2, "steps": 7, "prompt": "a red mug"}
     overrides = {f"rerender.{name}": value for name, value in changes.items()}
     settings = load_settings("mini", overrides)
-    stage = models.build_stages(settings, ("rerender",)).rerender
+    stage = build_stages_module.build_stages(settings, ("rerender",)).rerender
     assert stage is not None
     with cores(1):
         alone = stage(shots)

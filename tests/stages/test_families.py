@@ -166,7 +166,7 @@ def test_another_kind_of_model_is_refused_with_the_kinds_that_are_loaded(tmp_pat
 
 def test_a_run_with_sam_3_loads_no_segmenter(folders: Any) -> None:
     from visuals.configs.schema import load_settings
-    from visuals.pipeline.models import build_stages
+    from visuals.pipeline.build.stages import build_stages
 
     settings = load_settings(
         "mini", {"detect.model": str(folders("sam3")), "segment.model": "not-there"}

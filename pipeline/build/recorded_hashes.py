@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoints.lora import search as lora_search
-from . import hosted
-from .prompts import loras
+from ...checkpoints.lora import search as lora_search
+from ..prompts import loras
+from . import replicate
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 MODEL = "model"
 
@@ -21,11 +21,11 @@ MODEL = "model"
 def of(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
     """The model's, as `model`, where it is one file (10 hex digits of its SHA-256), and those of
     the LoRAs that the settings' and other prompts name, as `lora:name` (see `short_hash`)."""
-    from ..checkpoints.catalog.names import resolve
+    from ...checkpoints.catalog.names import resolve
 
     out = {}
     file = Path(resolve(settings.generate.model))
-    if file.is_file() and not hosted.draws(settings):
+    if file.is_file() and not replicate.draws(settings):
         out[MODEL] = lora_search.sha256(file)[:10]
     try:
         files = loras.used(settings, prompts)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 Tell = Callable[[str], None]
 
 
 def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) -> Any:
     """The pipeline of `generate.model` with the VAE, LoRAs and IP-Adapter that it is to have."""
-    from ..checkpoints import load
+    from ...checkpoints import load
 
     g = settings.generate
     tell(f"loading {g.model}")
@@ -41,7 +41,7 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
             pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
         )
     if settings.run.torch_compile:
-        from ..stages.accel import compile
+        from ...stages.accel import compile
 
         compile.blocks(pipe.unet)
     return pipe
@@ -52,8 +52,8 @@ def generator(
 ) -> Any:
     """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for. `loaded`: that
     refiner's pipeline, where it is there already."""
-    from ..checkpoints import load
-    from ..stages.diffusion.passes import Refiner
+    from ...checkpoints import load
+    from ...stages.diffusion.passes import Refiner
 
     r = settings.refiner
     refiner = None
@@ -77,10 +77,10 @@ def again(generator: Any, settings: Settings) -> Any:
 
 
 def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
-    from ..stages.diffusion.passes import Hires
-    from ..stages.generate import Generator
-    from .images import read as image_reader
-    from .prompts import loras
+    from ...stages.diffusion.passes import Hires
+    from ...stages.generate import Generator
+    from ..images import read as image_reader
+    from ..prompts import loras
 
     g = settings.generate
     return Generator(
@@ -105,7 +105,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
 
 def references(settings: Settings) -> list[np.ndarray]:
     """The reference pictures of the IP-Adapter, uint8 (H, W, 3) each."""
-    from .images import read as image_reader
+    from ..images import read as image_reader
 
     adapter = settings.generate.ip_adapter
     return [image_reader.read(path).rgb for path in adapter.references] if adapter else []
@@ -113,7 +113,7 @@ def references(settings: Settings) -> list[np.ndarray]:
 
 def check(settings: Settings) -> None:
     """Raises ValueError for a picture that cannot be read, before anything is loaded."""
-    from .images import read as image_reader
+    from ..images import read as image_reader
 
     if settings.generate.init_image:
         image_reader.read(settings.generate.init_image)

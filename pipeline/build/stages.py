@@ -10,16 +10,16 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..stages.accel.memory import keep_freed, loading
-from . import drawing, hosted
+from ...stages.accel.memory import keep_freed, loading
+from ..prompts import loras, product_classes, wildcards
+from ..runner.run import Stages
+from . import replicate, text_to_image
 from .devices import at_once, device_and_dtype, has_own_memory, loading_place
-from .prompts import loras, product_classes, wildcards
-from .quiet import hush
-from .runner.run import Stages
-from .varied import Varied
+from .library_logging import hush
+from .per_shot_settings import Varied
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 Tell = Callable[[str], None]
 
@@ -37,7 +37,7 @@ def build_stages(
     With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
     false, in a CPU's memory. Without it this process keeps the memory that it frees on a CPU.
     """
-    from ..stages.accel.offload import Turns
+    from ...stages.accel.offload import Turns
     from . import low_memory
 
     device, _ = device_and_dtype(settings)
@@ -54,7 +54,7 @@ def build_stages(
 def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     import torch
 
-    from ..checkpoints import load
+    from ...checkpoints import load
 
     device, dtype = loading_place(settings)
     draws = {"generate", "rerender"} & set(needs)
@@ -62,19 +62,19 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     parts: dict[str, Any] = {}
     pipe = None
     with torch.inference_mode():
-        if "generate" in needs and hosted.draws(settings):
+        if "generate" in needs and replicate.draws(settings):
             parts["generate"] = Varied(
-                hosted.generator(settings, tell), settings, hosted.generator, "generate."
+                replicate.generator(settings, tell), settings, replicate.generator, "generate."
             )
         if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
-            pipe = drawing.text_to_image(settings, device=device, dtype=dtype, tell=tell)
+            pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, tell=tell)
         if "generate" in needs and "generate" not in parts:
-            first = drawing.generator(pipe, settings, device=device, dtype=dtype, tell=tell)
+            first = text_to_image.generator(pipe, settings, device=device, dtype=dtype, tell=tell)
             parts["generate"] = Varied(
-                first, settings, lambda own: drawing.again(first, own), "generate."
+                first, settings, lambda own: text_to_image.again(first, own), "generate."
             )
         if "detect" in needs:
-            from ..stages.detect import Detector
+            from ...stages.detect import Detector
 
             d = settings.detect
             tell(f"loading {d.model}")
@@ -94,7 +94,7 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
             )
             parts["verify"] = _verifier(settings, device, tell)
         if "segment" in needs:
-            from ..stages.segment import Segmenter
+            from ...stages.segment import Segmenter
 
             g = settings.segment
             model, processor = _segmenter(settings, parts.get("detect"), tell, device)
@@ -117,8 +117,8 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
 
 def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
     """The second look at each crop; None where the settings ask for none."""
-    from ..checkpoints import load
-    from ..stages.verify import Verifier
+    from ...checkpoints import load
+    from ...stages.verify import Verifier
 
     v = settings.verify
     if v is None:
@@ -134,7 +134,7 @@ def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
 
 def _masker(settings: Settings) -> Any:
     """The choice of masks; None where every option of it is the default."""
-    from ..stages.mask import Masker
+    from ...stages.mask import Masker
 
     m = settings.mask
     return None if m.is_default else Masker(**m.model_dump())
@@ -142,8 +142,8 @@ def _masker(settings: Settings) -> Any:
 
 def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tuple[Any, Any]:
     """(model, processor); (None, None) where a loaded detector masks what it finds."""
-    from ..checkpoints import load
-    from ..stages.detection.backends import gives_masks
+    from ...checkpoints import load
+    from ...stages.detection.backends import gives_masks
 
     if detector is not None and gives_masks(detector.model):
         return None, None
@@ -155,19 +155,19 @@ def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tu
 def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
     """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, and for a LoRA that
     does not fit, before anything is loaded, in the prompts of the settings and in these."""
-    from ..stages.diffusion import samplers
+    from ...stages.diffusion import samplers
 
     wildcards.check(settings)
     for name in (settings.generate.sampler, settings.rerender.sampler):
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
-    drawing.check(settings)
+    text_to_image.check(settings)
     loras.used(settings, prompts)
 
 
 def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     """The ControlNet inpainting pipeline that shares the components of a loaded `pipe`."""
-    from ..checkpoints import load
+    from ...checkpoints import load
 
     device, dtype = loading_place(settings)
     nets = [c.model for c in settings.leading]
@@ -180,7 +180,7 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
         allow_pickle=settings.run.allow_pickle,
     )
     if settings.run.torch_compile:
-        from ..stages.accel import compile
+        from ...stages.accel import compile
 
         compile.blocks(inpaint.unet, inpaint.controlnet)
     return inpaint
@@ -198,12 +198,12 @@ def rerenderer(
     `conditioning_scale` goes over the settings' own; 0 switches the ControlNets off. `led`: the
     `Controlled` of the settings, where they are loaded already.
     """
-    from ..stages.rerender import Rerenderer
-    from . import controls
+    from ...stages.rerender import Rerenderer
+    from . import control_maps
 
     r = settings.rerender
-    led = led or controls.build(settings, device=loading_place(settings)[0])
-    controls.check_modes(inpaint, settings)
+    led = led or control_maps.build(settings, device=loading_place(settings)[0])
+    control_maps.check_modes(inpaint, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
     values: dict[str, Any] = {
@@ -228,6 +228,6 @@ def rerenderer(
         "batch_size": r.batch_size,
         "lora_dirs": loras.folders(settings),
         "fuse_loras": settings.generate.fuse_loras,
-        "references": drawing.references(settings),
+        "references": text_to_image.references(settings),
     }
     return Rerenderer(inpaint, led, **values)

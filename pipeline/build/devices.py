@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 
@@ -72,7 +72,7 @@ def _there(device: str) -> str:
 def at_once(settings: Settings, device: str) -> int:
     """Parts of a batch that may go through stage 2 at the same time: on a CPU one a core, if there
     is memory for two."""
-    from ..stages.accel import cpu_parallel
+    from ...stages.accel import cpu_parallel
 
     sizes = (settings.run, settings.detect, settings.segment)
     least = min(section.batch_size for section in sizes)

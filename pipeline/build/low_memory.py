@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .runner.run import Stages
+from ..runner.run import Stages
 
 if TYPE_CHECKING:
-    from ..stages.accel.offload import Turns
-    from ..stages.shot import Shot
+    from ...stages.accel.offload import Turns
+    from ...stages.shot import Shot
 
 Tell = Callable[[str], None]
 Load = Callable[[Collection[str], Tell], Stages]
@@ -130,7 +130,7 @@ def late(load: Load, needs: Collection[str], tell: Tell) -> Stages:
 
 def give_back() -> None:
     """Let the system have what the models that went took."""
-    from ..stages.accel import memory
+    from ...stages.accel import memory
 
     memory.give_back()
     if sys.platform == "linux":

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .devices import device_and_dtype
-from .quiet import hush
+from .library_logging import hush
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
-    from ..training.captioning.blip import Captioner
-    from ..training.datasets.caption_edits import CountTokens
+    from ...configs.schema import Settings
+    from ...training.captioning.blip import Captioner
+    from ...training.datasets.caption_edits import CountTokens
 
 
 def captioner(settings: Settings) -> Captioner:
     """The BLIP of the settings, on the run's device."""
-    from ..checkpoints import load
-    from ..training.captioning.blip import Captioner
+    from ...checkpoints import load
+    from ...training.captioning.blip import Captioner
 
     c = settings.caption
     device, dtype = device_and_dtype(settings)
@@ -34,8 +34,8 @@ def captioner(settings: Settings) -> Captioner:
 
 def token_counter(settings: Settings) -> CountTokens:
     """Counts as the text encoder of `generate.model` does."""
-    from ..checkpoints import load
-    from ..training.datasets.caption_edits import token_counter
+    from ...checkpoints import load
+    from ...training.datasets.caption_edits import token_counter
 
     hush("transformers")
     return token_counter(load.load_tokenizer(settings.generate.model))

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..configs.replicate import SCHEDULERS, ReplicateSettings
+from ...configs.replicate import SCHEDULERS, ReplicateSettings
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 BASE_URL = "https://api.replicate.com"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -43,7 +43,7 @@ def check(settings: Settings) -> None:
 
 def notes(prompts: Iterable[str]) -> list[str]:
     """What to know of prompts that a host draws from."""
-    from ..stages.prompts.lora_tags import parse
+    from ...stages.prompts.lora_tags import parse
 
     names = dict.fromkeys(tag.name for text in prompts for tag in parse(text)[1])
     if not names:
@@ -57,8 +57,8 @@ def notes(prompts: Iterable[str]) -> list[str]:
 def generator(settings: Settings, tell: Any = lambda text: None) -> Any:
     """Stage 1 on the host of the settings; raises HostSettingsError, or Refused for a token that
     does not count."""
-    from ..stages.hosted.generate import HostedGenerator
-    from ..stages.hosted.replicate import Client
+    from ...stages.hosted.generate import HostedGenerator
+    from ...stages.hosted.replicate import Client
 
     check(settings)
     g, r = settings.generate, _replicate(settings)

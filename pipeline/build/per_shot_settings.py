@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .inputs.prompt_rows import changed
+from ..inputs.prompt_rows import changed
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
-    from ..stages.shot import Shot
+    from ...configs.schema import Settings
+    from ...stages.shot import Shot
 
 _KEPT = 16
 """Stages kept for sets of settings that come again; they hold no models of their own."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
-    from ..configs.sections import ControlSettings
-    from ..stages.diffusion.control_maps import Control
+    from ...configs.schema import Settings
+    from ...configs.sections import ControlSettings
+    from ...stages.diffusion.control_maps import Control
 
 ANNOTATORS = {
     "depth": "depth-anything/Depth-Anything-V2-Small-hf",
@@ -52,7 +52,7 @@ def check_modes(inpaint: Any, settings: Settings) -> None:
 
 def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
     """A `Controlled` for each ControlNet of the settings, in their order."""
-    from ..stages.diffusion.inpaint import Controlled
+    from ...stages.diffusion.inpaint import Controlled
 
     return [
         Controlled(
@@ -68,8 +68,8 @@ def build(settings: Settings, *, device: str = "cpu") -> list[Any]:
 
 def control(settings: ControlSettings, *, device: str = "cpu") -> Control:
     """What makes the maps of one ControlNet; loads its model, where it has one."""
-    from ..checkpoints import annotators
-    from ..stages.diffusion import control_maps
+    from ...checkpoints import annotators
+    from ...stages.diffusion import control_maps
 
     kind = settings.kind
     if kind == "canny":

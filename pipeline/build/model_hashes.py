@@ -7,11 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import drawing
-from .prompts import loras, wildcards
+from ..prompts import loras, wildcards
+from . import text_to_image
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 
 def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str, str]:
@@ -22,14 +22,14 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
     which a prompt names (`lora:name`) is over the whole file, that of a wildcard
     (`wildcard:name`) over its entries.
     """
-    from ..checkpoints.catalog.names import resolve
-    from ..checkpoints.hub.pull import identity
+    from ...checkpoints.catalog.names import resolve
+    from ...checkpoints.hub.pull import identity
 
     out = {}
     refs = [settings.generate.model, settings.detect.model, settings.segment.model]
     refs += [ref for c in settings.leading for ref in (c.model, c.annotator) if ref]
     refs += [settings.verify.model] if settings.verify else []
-    refs += drawing.refs(settings)
+    refs += text_to_image.refs(settings)
     for ref in refs:
         place = Path(resolve(ref))
         if not place.exists():

@@ -1,0 +1,1 @@
+"""Builds stages from settings."""
