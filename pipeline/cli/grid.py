@@ -95,7 +95,7 @@ def grid(
     from ..images import provenance
     from ..images.read import write
     from ..images.write import Format
-    from ..sheet import sheet
+    from ..reports.contact_sheet import sheet
     from . import show
 
     kind = _KINDS.get(Path(out).suffix.lower())

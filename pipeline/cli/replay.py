@@ -171,7 +171,7 @@ def _make(
 
 
 def _say(compared: list[Compared], place: Path, as_json: bool, *, changed: bool) -> None:
-    from ..report import write_report
+    from ..reports.html import write_report
     from ..runs.folder import NAME, to_json
 
     report = write_report(place)

@@ -112,7 +112,7 @@ class RunFolder:
 
     def report(self) -> str:
         """Write report.html into the folder; returns where it is."""
-        from ..report import write_report
+        from ..reports.html import write_report
 
         return str(write_report(self.path))
 

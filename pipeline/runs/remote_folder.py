@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..report import MOST, render
+from ..reports.html import MOST, render
 from . import folder as run_folder
 from . import run_yaml
 from .folder import NAME, RunFolder

@@ -131,7 +131,7 @@ def _said(own: Own | None) -> dict[str, Any]:
 
 def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:
     """Write the choice from the search `found` as a run folder; how many stay, by status."""
-    from ..report import write_report
+    from ..reports.html import write_report
 
     out.mkdir(parents=True)
     record = yaml.safe_load((found / "run.yaml").read_text(encoding="utf-8"))

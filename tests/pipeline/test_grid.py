@@ -14,7 +14,7 @@ from visuals.pipeline import grid
 from visuals.pipeline import grid_cells as cells
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.sheet import sheet
+from visuals.pipeline.reports.contact_sheet import sheet
 
 FEW = ("--set", "generate.steps=2")
 

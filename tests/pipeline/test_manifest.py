@@ -11,7 +11,7 @@ import pytest
 from stand_ins import STAGES, prompted
 
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.report import overlay, write_report
+from visuals.pipeline.reports.html import overlay, write_report
 from visuals.pipeline.runner.run import run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .images import read as image_reader
-from .runs import folder as run_folder
+from ..images import read as image_reader
+from ..runs import folder as run_folder
 
 MOST = 400
 """Shots drawn in one page, so that a browser still opens it; the manifest has all."""
