@@ -47,7 +47,7 @@ def list_() -> None:
 @errors
 def validate(file: str) -> None:
     """Say all that is wrong with a settings FILE, or a preset, a line each; exits 2 if anything."""
-    from ..validate import problems
+    from ..diagnostics.preset_check import problems
 
     found = problems(file)
     for line in found:

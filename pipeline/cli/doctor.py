@@ -17,7 +17,7 @@ def doctor(device: str | None, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from .. import doctor as doctors
+    from ..diagnostics import doctor as doctors
 
     found = doctors.report(device or "auto")
     if as_json:
@@ -29,7 +29,7 @@ def doctor(device: str | None, as_json: bool) -> None:
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    from ..doctor import EXTRAS
+    from ..diagnostics.doctor import EXTRAS
 
     on, memory, cache = found["device"], found["memory"], found["cache"]
     missing = {n: EXTRAS[n] for n, v in found["libraries"].items() if v is None and n in EXTRAS}

@@ -10,9 +10,9 @@ import torch
 from click.testing import CliRunner
 
 from visuals.configs.schema import presets
-from visuals.pipeline import doctor
 from visuals.pipeline.cli import main
-from visuals.pipeline.doctor import Device, need
+from visuals.pipeline.diagnostics import doctor
+from visuals.pipeline.diagnostics.doctor import Device, need
 
 
 def gpu(gib: float) -> Device:

@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from visuals.checkpoints import load, reference_configs
 from visuals.checkpoints.catalog.names import resolve
 from visuals.checkpoints.formats import pickle_cache
-from visuals.pipeline import doctor
 from visuals.pipeline.cli import main
+from visuals.pipeline.diagnostics import doctor
 
 FEW = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
 SMALL = ("--set", "generate.width=64", "--set", "generate.height=64")

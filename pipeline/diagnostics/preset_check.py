@@ -10,7 +10,7 @@ def problems(preset: str) -> list[str]:
 
     Looks at keys and values, samplers' names, models' names, LoRA tags and pictures.
     """
-    from ..configs.schema import Settings, SettingsError, load_settings, raw
+    from ...configs.schema import Settings, SettingsError, load_settings, raw
 
     try:
         values = raw(preset)
@@ -27,7 +27,7 @@ def problems(preset: str) -> list[str]:
 
 def _samplers(values: dict[str, Any]) -> list[str]:
     """Read before the values are checked, so that they are told with what else is wrong."""
-    from ..stages.diffusion import samplers
+    from ...stages.diffusion import samplers
 
     out = []
     for section in ("generate", "rerender"):
@@ -39,10 +39,10 @@ def _samplers(values: dict[str, Any]) -> list[str]:
 
 
 def _words(settings: Any) -> list[str]:
-    from ..stages.diffusion import lora_adapters
-    from ..stages.prompts import lora_tags
-    from .build import text_to_image
-    from .prompts.loras import folders as lora_folders
+    from ...stages.diffusion import lora_adapters
+    from ...stages.prompts import lora_tags
+    from ..build import text_to_image
+    from ..prompts.loras import folders as lora_folders
 
     def tags() -> None:
         own = [c.prompt or "" for c in settings.classes.values()]
@@ -54,10 +54,10 @@ def _words(settings: Any) -> list[str]:
 
 
 def _models(settings: Any) -> list[str]:
-    from ..checkpoints.catalog.names import resolve
-    from ..checkpoints.formats import pickles
-    from ..checkpoints.formats.pickle_cache import is_pickled
-    from .build import text_to_image
+    from ...checkpoints.catalog.names import resolve
+    from ...checkpoints.formats import pickles
+    from ...checkpoints.formats.pickle_cache import is_pickled
+    from ..build import text_to_image
 
     def usable(name: str) -> None:
         where = resolve(name)

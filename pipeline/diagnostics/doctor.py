@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 _GIB = 2**30
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy", "pillow")
@@ -70,8 +70,8 @@ def device(asked: str = "auto") -> Device:
     """The device that a run would take, and why; raises DeviceError for one that is not there."""
     import torch
 
-    from ..configs.schema import load_settings
-    from .build.devices import device_and_dtype
+    from ...configs.schema import load_settings
+    from ..build.devices import device_and_dtype
 
     name, dtype = device_and_dtype(load_settings("mini", {"run.device": asked}))
     if asked != "auto":
@@ -129,8 +129,8 @@ def cache() -> dict[str, Any]:
     """Where models lie and how much room there is, in GiB; which switches are set."""
     from huggingface_hub import constants, get_token
 
-    from ..checkpoints.hub import lockfile
-    from ..checkpoints.hub.cache import root
+    from ...checkpoints.hub import lockfile
+    from ...checkpoints.hub.cache import root
 
     place = root()
     there = next(p for p in (place, *place.parents) if p.exists())
@@ -148,7 +148,7 @@ def cache() -> dict[str, Any]:
 
 def refs(settings: Settings) -> list[str]:
     """Every model that the settings name, each once."""
-    from .build import control_maps, text_to_image
+    from ..build import control_maps, text_to_image
 
     out = [settings.generate.model, settings.detect.model, settings.segment.model]
     for c in settings.leading:
@@ -159,7 +159,7 @@ def refs(settings: Settings) -> list[str]:
 
 def together(settings: Settings, gpu: bool) -> list[list[str]]:
     """The models that are in memory at a time with --low-memory: a GPU's, or a CPU's."""
-    from .build import control_maps, text_to_image
+    from ..build import control_maps, text_to_image
 
     refiner = [settings.refiner.model] if settings.refiner else []
     base = [settings.generate.model, *(r for r in text_to_image.refs(settings) if r not in refiner)]
@@ -178,10 +178,10 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 
     In float32 (a CPU) models take twice what the catalogue advises, which is of float16.
     """
-    from ..checkpoints.catalog.names import UnknownCheckpoint, catalogue
-    from ..checkpoints.hub import status as hub_status
-    from ..configs.schema import SettingsError, load_settings
-    from .build.devices import has_own_memory
+    from ...checkpoints.catalog.names import UnknownCheckpoint, catalogue
+    from ...checkpoints.hub import status as hub_status
+    from ...configs.schema import SettingsError, load_settings
+    from ..build.devices import has_own_memory
 
     try:
         settings = load_settings(preset)
@@ -219,8 +219,8 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 
 def report(asked: str = "auto") -> dict[str, Any]:
     """Everything, as plain values."""
-    from .. import __version__
-    from ..configs.schema import presets
+    from ... import __version__
+    from ...configs.schema import presets
 
     on = device(asked)
     total, available = memory_gib()
