@@ -1,6 +1,6 @@
 """The Cog predictor: one prediction draws products, or takes a photo, and gives back what was kept.
 
-Knows Cog's types; all else is done by `visuals.pipeline.loaded`. The models are those of the
+Knows Cog's types; all else is done by `visuals.pipeline.jobs.model_server`. The models are those of the
 preset VISUALS_PRESET, loaded once. See docs/hosting.md.
 """
 
@@ -35,7 +35,7 @@ class Predictor(BasePredictor):
     def setup(self) -> None:
         """Load the models of VISUALS_PRESET (sd15 unless it is set)."""
         _importable()
-        from visuals.pipeline.loaded import Models
+        from visuals.pipeline.jobs.model_server import Models
 
         self.models = Models(os.environ.get("VISUALS_PRESET") or "sd15", tell=print)
         self.folder: Any = None
@@ -111,7 +111,7 @@ class Predictor(BasePredictor):
         """Yield each picture that was kept; the log says why others were not. Fails where none
         was."""
         from visuals.pipeline.images.write import Format
-        from visuals.pipeline.loaded import Request
+        from visuals.pipeline.jobs.model_server import Request
         from visuals.pipeline.runs.shot_files import ShotFiles
 
         if seed is None:

@@ -33,12 +33,13 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
     Re-rendered pictures are annotated where there are any, else the sources.
     """
     from ..exports import annotate as annotations
+    from ..jobs import dry_run
     from ..runs.object_store import is_url
-    from . import files, show
+    from . import show
 
     if is_url(run) and not options["out"]:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with files.on_disk(run) as place, show.Bars(as_json) as bars:
+    with dry_run.on_disk(run) as place, show.Bars(as_json) as bars:
         done = annotations.annotate(place, formats, progress=bars.update, **options)
     if as_json:
         record = {

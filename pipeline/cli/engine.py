@@ -14,9 +14,9 @@ from . import show
 
 if TYPE_CHECKING:
     from ..inputs.resume import Shots
+    from ..jobs.request import Job
     from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
-    from .request import Job
 
 OPTIONS = ("engine", "address", "workers", "gpus_per_worker", "cpus_per_worker")
 """Their names; a run may go on with others, so run.yaml does not keep them."""

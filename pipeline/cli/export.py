@@ -34,12 +34,13 @@ def export(
 ) -> None:
     """Write the pictures that RUN, a run folder, kept, with captions and masks."""
     from ..exports import training_set as exporting
+    from ..jobs import dry_run
     from ..runs.object_store import is_url
-    from . import files, show
+    from . import show
 
     if is_url(run) and not out:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with files.on_disk(run) as place, show.Bars(as_json) as bars:
+    with dry_run.on_disk(run) as place, show.Bars(as_json) as bars:
         done = exporting.export(
             place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )

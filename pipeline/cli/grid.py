@@ -14,8 +14,8 @@ from .options import apply, errors, on_a_disk, parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
-    from ..grid import Plan
-    from ..grid_cells import Cells
+    from ..jobs.grid import Plan
+    from ..jobs.grid_files import Cells
 
 
 _KINDS: dict[str, Literal["png", "jpeg", "webp"]] = {
@@ -89,12 +89,12 @@ def grid(
     Every value of one axis is drawn with every value of the others. The last axis that varies
     makes the columns, the others the rows.
     """
-    from .. import grid as grids
-    from .. import grid_cells as files
     from ..build.stages import build_stages, check_words
     from ..images import provenance
     from ..images.read import write
     from ..images.write import Format
+    from ..jobs import grid as grids
+    from ..jobs import grid_files as files
     from ..reports.contact_sheet import sheet
     from . import show
 
@@ -153,10 +153,10 @@ def grid(
 
 def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
     """What writes each cell with how it was made."""
-    from .. import grid as grids
     from ..build import recorded_hashes
     from ..build.model_hashes import fingerprints
     from ..images import infotext_writer, provenance
+    from ..jobs import grid as grids
     from ..runs import run_yaml
 
     known: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import files, show
+from ..jobs import dry_run
+from . import show
 from .options import apply, errors, on_a_disk, parse_changes
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..compare import Compared
-    from ..plans import Plan
+    from ..jobs.replay_compare import Compared
+    from ..jobs.replay_plan import Plan
 
 
 @click.command()
@@ -55,7 +56,7 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     are compared with the old ones: exit code 1 where they are not equal. With --set or --seed the
     pictures are others, and nothing but that is said.
     """
-    with files.on_disk(target) as place:
+    with dry_run.on_disk(target) as place:
         _replay(target, place, shots, out, options)
 
 
@@ -64,11 +65,11 @@ def _replay(
 ) -> None:
     """`place`: where `target` lies on a disk of this machine."""
     from ...configs.schema import check
-    from .. import plans
     from ..build import recorded_hashes, replicate
     from ..build.model_hashes import fingerprints
     from ..build.stages import check_words
-    from ..compare import differences
+    from ..jobs import replay_plan
+    from ..jobs.replay_compare import differences
 
     changes = parse_changes(options["changes"])
     asked = bool(changes) or options["seed"] is not None
@@ -79,12 +80,12 @@ def _replay(
     if options["allow_pickle"]:
         changes["run.allow_pickle"] = True
     if Path(place).is_dir():
-        plan = plans.of_run(Path(place), shots)
+        plan = replay_plan.of_run(Path(place), shots)
     elif shots:
         raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
     else:
         plan = _of_picture(Path(place), options["photos"], options["preset"])
-    plan = plans.changed(plan, changes, options["seed"])
+    plan = replay_plan.changed(plan, changes, options["seed"])
     settings = check(plan.settings)
     prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
     if {"generate", "rerender"} & set(plan.needs):
@@ -104,13 +105,13 @@ def _replay(
 
 def _of_picture(path: Path, photos: Sequence[Path], preset: str) -> Plan:
     """By its own record, else by A1111's parameters."""
-    from .. import infotext_plan, plans
     from ..images import provenance
+    from ..jobs import replay_infotext, replay_plan
 
     try:
-        return plans.of_picture(path, photos)
+        return replay_plan.of_picture(path, photos)
     except provenance.LineageError:
-        plan = infotext_plan.of_picture(path, preset)
+        plan = replay_infotext.of_picture(path, preset)
         if plan is None:
             raise
         return plan
@@ -129,10 +130,10 @@ def _make(
     """The wanted shots made into `place`, or what it does not hold yet, each compared."""
     from dataclasses import replace
 
-    from .. import replay as replays
     from ..build.stages import build_stages
-    from ..compare import compare
     from ..images.write import Format
+    from ..jobs import replay as replays
+    from ..jobs.replay_compare import compare
     from ..runner.run import Stages
     from ..runs import folder as run_folder
     from ..runs.lock import RunLock

@@ -24,14 +24,14 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     run.yaml. PHOTOS: where its photos lie now, if they moved. Without --engine ray it goes on
     in this process, wherever it began.
     """
+    from ..jobs import dry_run
+    from ..jobs.execute import carry_out
+    from ..jobs.request import absolute, job_of
     from ..runs import run_yaml
     from ..runs.object_store import is_url, read
-    from . import files
-    from .going import carry_out
-    from .request import absolute, job_of
 
     check(options)
-    place = files.place(folder if is_url(folder) else os.path.abspath(folder))
+    place = dry_run.place(folder if is_url(folder) else os.path.abspath(folder))
     record = read(place)
     if not record:
         raise run_yaml.RunFolderError(

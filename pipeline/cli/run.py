@@ -39,7 +39,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     pictures of each --class. What stage 2 does not find is skipped with its reason. Everything
     lands in a run folder.
     """
-    from .job import work
+    from ..jobs.request_options import work
 
     work("run", inputs, ("detect", "segment", "rerender"), options)
 
@@ -60,7 +60,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
 @errors
 def generate(**options: Any) -> None:
     """Draw pictures from prompts (stage 1 only)."""
-    from .job import work
+    from ..jobs.request_options import work
 
     work("generate", (), (), options)
 
@@ -84,7 +84,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 
         show(inputs, options)
         return
-    from .job import work
+    from ..jobs.request_options import work
 
     work("filter", inputs, ("detect", "segment"), options)
 
@@ -102,6 +102,6 @@ def enhance(inputs: tuple[str, ...], **options: Any) -> None:
 
     With --mask the masks are yours: white is re-rendered, and stage 2 is left out.
     """
-    from .job import work
+    from ..jobs.request_options import work
 
     work("enhance", inputs, ("detect", "segment", "rerender"), options)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import asked, files, job
+from ..jobs import dry_run, request_classes, request_options
 from .show import Bars
 
 if TYPE_CHECKING:
-    from ..sweep import Sweep
+    from ..jobs.threshold_sweep import Sweep
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -22,11 +22,13 @@ def show(inputs: Sequence[str], options: dict[str, Any]) -> None:
     """Print the table, or the object of --json; exits 1 where no picture could be read."""
     from ..build.stages import build_stages
     from ..inputs import shots as sources
-    from ..sweep import sweep
+    from ..jobs.threshold_sweep import sweep
 
-    inputs = files.named("filter", inputs, options)
-    settings, classes = asked.classes(inputs, options, job.settings_of(options))
-    shots, _ = job.shots_of("filter", inputs, classes, options, settings)
+    inputs = dry_run.named("filter", inputs, options)
+    settings, classes = request_classes.classes(
+        inputs, options, request_options.settings_of(options)
+    )
+    shots, _ = request_options.shots_of("filter", inputs, classes, options, settings)
     broken = sources.first_error(shots)
     if broken:
         raise sources.InputError(broken)
@@ -60,7 +62,7 @@ def _print(found: Sweep) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..sweep import THRESHOLDS
+    from ..jobs.threshold_sweep import THRESHOLDS
 
     width = None if sys.stdout.isatty() else 110  # a file takes the whole table
     console = Console(highlight=False, width=width)

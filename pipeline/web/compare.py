@@ -11,8 +11,8 @@ import gradio as gr
 from ...checkpoints import atomic_files as files
 from ...configs.schema import load_settings, presets
 from ...stages.diffusion.samplers import NAMES
-from .. import grid_cells as cells
-from ..grid import AXES, GridError
+from ..jobs import grid_files as cells
+from ..jobs.grid import AXES, GridError
 from . import grids, panels, sheets, shelf, verdicts, wording
 from .create import EVERY, QUICK
 from .grids import GridOrder

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..grid import GridError, Plan, ask
-from ..grid_cells import NAME
+from ..jobs.grid import GridError, Plan, ask
+from ..jobs.grid_files import NAME
 from .orders import Order, as_value
 
 SHEET = "grid.png"

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from .. import grid_cells as cells
+from ..jobs import grid_files as cells
 
 COMMAND = "command.txt"
 """Beside a grid: the command that drew it."""

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from visuals.pipeline import grid
-from visuals.pipeline import grid_cells as cells
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.jobs import grid
+from visuals.pipeline.jobs import grid_files as cells
 from visuals.pipeline.reports.contact_sheet import sheet
 
 FEW = ("--set", "generate.steps=2")

@@ -15,7 +15,7 @@ from replicate_stand_in import MODEL, TOKEN, Ending, Replicate
 from visuals.configs.schema import SettingsError
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.loaded import Models, Request, RequestError
+from visuals.pipeline.jobs.model_server import Models, Request, RequestError
 from visuals.stages.shot import Shot
 
 MUG = Path(__file__).parents[2] / "samples" / "photos" / "04-teal-mug.jpg"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...stages.accel.memory import loaded, loading
-from . import files, show
+from ..cli import show
+from ..cli.stopping import Stopper, go_on_with
+from . import dry_run
 from .request import Job, opened
-from .stopping import Stopper, go_on_with
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -31,12 +32,12 @@ def carry_out(job: Job) -> None:
     from ..inputs import shots as sources
     from ..prompts import wildcards
     from ..runner.run import Stages
-    from .job import shots_of
+    from .request_options import shots_of
 
     options, settings, inputs, needs = job.options, job.settings, job.inputs, job.needs
     require(options.get("annotate", ()))
-    masks = files.own_masks(options, job.classes)
-    output = files.output(settings, options)
+    masks = dry_run.own_masks(options, job.classes)
+    output = dry_run.output(settings, options)
     shots, found = shots_of(job.command, inputs, job.classes, options, settings)
     if masks is not None or (found is not None and job.command == "enhance"):
         needs = ("rerender",)
@@ -51,12 +52,12 @@ def carry_out(job: Job) -> None:
         settings = job.settings
     retry = bool(options.get("retry_failed"))
     if options.get("dry_run"):
-        out = files.out(job.command, job.classes, options)
+        out = dry_run.out(job.command, job.classes, options)
         as_json = options["as_json"]
-        files.plan(shots, needs, out, masks, output, as_json=as_json, retry_failed=retry)
+        dry_run.plan(shots, needs, out, masks, output, as_json=as_json, retry_failed=retry)
         return
     broken = sources.first_error(shots, output) if inputs else ""
-    if broken and files.is_plain(inputs):
+    if broken and dry_run.is_plain(inputs):
         raise sources.InputError(broken)
     if masks is not None and masks.single and len(shots) == 1:
         masks.check_size(shots[0])
@@ -102,13 +103,13 @@ def _go_on(
     job: Job, folder: RunFolder, shots: Shots, needs: tuple[str, ...], start: Stages
 ) -> None:
     """The shots that `folder` does not hold yet, then what is said at the end."""
+    from ..cli.annotate import annotate_run
     from ..inputs import shots as sources
     from ..inputs.resume import remaining
     from ..runs.folder import WriteError, read_lines, writing
-    from .annotate import annotate_run
 
     options = job.options
-    file_away = functools.partial(files.file_away, folder.path, options=options)
+    file_away = functools.partial(dry_run.file_away, folder.path, options=options)
     if options.get("batch_size") is not None:
         folder.forget_batch_sizes()
     stopper = Stopper()
@@ -172,7 +173,7 @@ def _go(
 
     with show.Bars(job.options["as_json"]) as bars:
         if needs and job.options.get("engine") == "ray":
-            from .engine import on_ray
+            from ..cli.engine import on_ray
 
             on_ray(
                 job, shots, needs, folder, start, finish, stopper,

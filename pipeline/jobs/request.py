@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import engine, files, rows, show
+from ..cli import engine, show
+from . import check_prompt_rows, dry_run
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -96,7 +97,9 @@ def job_of(record: dict[str, Any], folder: Path | Store, inputs: Sequence[str] =
         raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
     given = dict(request.get("options") or {}, out=str(folder), mask=request["mask"])
     given |= {"prompts": tuple(request["prompts"] or ()), "count": request["count"]}
-    given = rows.with_rows(given, [Row(**row) for row in request.get("rows") or ()], settings)
+    given = check_prompt_rows.with_rows(
+        given, [Row(**row) for row in request.get("rows") or ()], settings
+    )
     return Job(
         command=request["command"],
         inputs=tuple(inputs or request["inputs"]),
@@ -121,7 +124,7 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
     from ..runs.lock import RunLock
     from ..runs.object_store import read
 
-    out = files.out(job.command, job.classes, job.options)
+    out = dry_run.out(job.command, job.classes, job.options)
     words = [*job.options.get("prompts", ())]
     words += [row.edit or "" for row in job.options.get("rows", ())]
     parts: dict[str, Any] = {
@@ -129,15 +132,15 @@ def opened(job: Job, output: Format) -> Iterator[RunFolder]:
         "settings": job.settings.model_dump(mode="json"),
         "checkpoints": fingerprints(job.settings, [*words, job.options.get("edit") or ""]),
     }
-    path = files.place(out)
+    path = dry_run.place(out)
     if job.options.get("fork"):
         beside = (f"{out.rstrip('/')}-{number}" for number in itertools.count(2))
         for place in itertools.chain([out], beside):
-            path = files.place(place)
+            path = dry_run.place(place)
             old = read(path)
             if not old or not run_yaml.differences(old, run_folder.plain(parts)):
                 break
-        if str(path) != str(files.place(out)):
+        if str(path) != str(dry_run.place(out)):
             show.note(f"{out} holds a run with other settings: this one goes to {path}")
     short = recorded_hashes.of(job.settings, job.options.get("prompts", ()))
     parts |= {"output": output, "hashes": short}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .build import recorded_hashes
-from .images import read as image_reader
-from .images.infotext import parse
-from .plans import Batch, Plan, ReplayError, Wanted
+from ..build import recorded_hashes
+from ..images import read as image_reader
+from ..images.infotext import parse
+from .replay_plan import Batch, Plan, ReplayError, Wanted
 
 
 def of_picture(path: Path, preset: str) -> Plan | None:
@@ -15,8 +15,8 @@ def of_picture(path: Path, preset: str) -> Plan | None:
 
     Raises ReplayError for one that was painted over, InfotextError, SettingsError, PictureError.
     """
-    from ..configs.schema import load_settings
-    from ..stages.shot import Prompted, Shot
+    from ...configs.schema import load_settings
+    from ...stages.shot import Prompted, Shot
 
     text = image_reader.texts(path).get("parameters", "")
     if not text:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import asked, engine, files, rows, show
-from .options import parse_changes
+from ..cli import engine, show
+from ..cli.options import parse_changes
+from . import check_prompt_rows, dry_run, request_classes
 from .request import Job
 
 if TYPE_CHECKING:
@@ -81,19 +82,19 @@ def work(
     """Check the options and do the job; see `carry_out` for how it ends."""
     from ...configs.schema import given
     from ..exports.annotate import require
-    from .going import carry_out
+    from .execute import carry_out
 
     engine.check(options)
-    inputs = files.named(command, inputs, options)
+    inputs = dry_run.named(command, inputs, options)
     settings = settings_of(options)
     if options.get("prompts") and (inputs or options.get("prompt") is not None):
         other = "PHOTOS" if inputs else "--prompt"
         raise click.UsageError(f"--prompt-file with {other}: expected one of them")
-    options = rows.of(options, settings, needs_classes=bool(needs))
+    options = check_prompt_rows.of(options, settings, needs_classes=bool(needs))
     if inputs and options.get("init_image"):
         show.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
     require(options.get("annotate", ()))
-    settings, classes = asked.classes(inputs, options, settings)
+    settings, classes = request_classes.classes(inputs, options, settings)
     stages = tuple(needs) if inputs else ("generate", *needs)
     own = given(options["preset"], parse_changes(options.get("changes", ())))
     job = Job(command, tuple(inputs), stages, tuple(classes), settings, options, frozenset(own))
@@ -153,5 +154,5 @@ def shots_of(
         return shots, finder
     outside: list[Path] = []
     shots = sources.photos(inputs, classes, edit=edit, run_seed=seed, outside=outside)
-    files.say_outside(outside)
+    dry_run.say_outside(outside)
     return shots, None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import rows, show
+from ..cli import show
+from . import check_prompt_rows
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -28,7 +29,7 @@ def classes(
     from ..prompts.product_classes import resolve, texts, without_prompts
     from ..prompts.vocabulary import unknown_words
 
-    given, theirs = rows.classes(options, settings)
+    given, theirs = check_prompt_rows.classes(options, settings)
     here = not inputs and not draws(settings)
     reader = settings.generate.model if here else settings.detect.model
     known = known_words(reader)

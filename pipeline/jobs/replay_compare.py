@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .images import read as image_reader
-from .plans import Plan, Wanted
-from .runs import run_yaml
+from ..images import read as image_reader
+from ..runs import run_yaml
+from .replay_plan import Plan, Wanted
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..images.read import write
+from ..images.write import Format
 from .grid import GridError, Plan
-from .images.read import write
-from .images.write import Format
 
 NAME = "grid.json"
 LINES = "cells.jsonl"

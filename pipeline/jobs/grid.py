@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
-    from ..stages.shot import Shot
-    from .runner.run import Stages
+    from ...configs.schema import Settings
+    from ...stages.shot import Shot
+    from ..runner.run import Stages
 
 AXES = ("preset", "checkpoint", "prompt", "lora", "seed")
 """From what is loaded least often to what changes first; the last that varies makes columns."""
@@ -101,7 +101,7 @@ class Plan:
 
     def label(self, row: Mapping[str, Any]) -> str:
         """What is special about a row: the values of the axes that vary, a line each."""
-        from ..stages.prompts.lora_tags import parse
+        from ...stages.prompts.lora_tags import parse
 
         shown = {"seed": lambda v: f"seed {v}", "prompt": lambda v: parse(v)[0]}
         return "\n".join(
@@ -163,9 +163,9 @@ def draw(
     `settings_of(preset, checkpoint)`; cells of one pair are drawn together. `drawn` hears of each
     as it is made.
     """
-    from ..stages.shot import Prompted, Shot
-    from .prompts import wildcards
-    from .runner.run import run_shots
+    from ...stages.shot import Prompted, Shot
+    from ..prompts import wildcards
+    from ..runner.run import run_shots
 
     out: list[Any] = [None] * len(cells)
     by_model: dict[tuple[str, str | None], list[int]] = {}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..stages.detect import Detector
-    from ..stages.shot import Shot
+    from ...stages.detect import Detector
+    from ...stages.shot import Shot
 
 THRESHOLDS = tuple(k / 10 for k in range(1, 10))
 

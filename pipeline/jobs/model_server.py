@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .build import replicate, text_to_image
-from .build import stages as build_stages_module
-from .build.devices import loading_place
-from .inputs import shots as inputs
-from .prompts import loras, product_classes, wildcards
-from .runner.run import Stages, run_shots
+from ..build import replicate, text_to_image
+from ..build import stages as build_stages_module
+from ..build.devices import loading_place
+from ..inputs import shots as inputs
+from ..prompts import loras, product_classes, wildcards
+from ..runner.run import Stages, run_shots
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
-    from ..stages.shot import Shot
+    from ...configs.schema import Settings
+    from ...stages.shot import Shot
 
 _NEEDS = ("generate", "detect", "segment", "rerender")
 _BOTH = {"steps": "steps", "cfg_scale": "cfg_scale", "negative_prompt": "negative_prompt"}
@@ -74,7 +74,7 @@ class Models:
         *,
         tell: Tell = lambda text: None,
     ) -> None:
-        from ..configs.schema import given, load_settings
+        from ...configs.schema import given, load_settings
 
         self.preset, self._overrides, self._tell = preset, dict(overrides or {}), tell
         self._given = given(preset, self._overrides)
@@ -87,7 +87,7 @@ class Models:
         Raises RequestError and the other ValueErrors of settings, classes and prompts before
         anything is drawn.
         """
-        from ..checkpoints.load import known_words
+        from ...checkpoints.load import known_words
 
         settings, own = self._of(request)
         here = request.image is None and not replicate.draws(settings)
@@ -120,7 +120,7 @@ class Models:
 
     def _of(self, request: Request) -> tuple[Settings, set[str]]:
         """The preset's settings with what the request changes, and which those are."""
-        from ..configs.schema import load_settings
+        from ...configs.schema import load_settings
 
         changes: dict[str, Any] = {name: getattr(request, key) for key, name in _ONE.items()}
         for key, name in _BOTH.items():

@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .plans import Plan, ReplayError
+from .replay_plan import Plan, ReplayError
 
 if TYPE_CHECKING:
-    from ..stages.shot import Shot
-    from .runner.run import Stages
+    from ...stages.shot import Shot
+    from ..runner.run import Stages
 
 
 def loader(plan: Plan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | None:
     """The first stage: reads the photos, which must hold what they held then; None for none."""
-    from .inputs import previous_run
-    from .inputs import shots as inputs
+    from ..inputs import previous_run
+    from ..inputs import shots as inputs
 
     if not any(hasattr(shot.source, "path") for batch in plan.batches for shot in batch.shots):
         return None
@@ -40,7 +40,7 @@ def make(
     plan: Plan, stages: Stages, *, done: Collection[str] = (), **options: Any
 ) -> Iterator[Shot]:
     """Each wanted shot made again, but those that are `done`; `options` go to `run_shots`."""
-    from .runner.run import run_shots
+    from ..runner.run import run_shots
 
     for batch in plan.batches:
         asked = set(batch.wanted) - set(done)
