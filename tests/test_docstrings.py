@@ -14,7 +14,7 @@ MODULES = (
     "visuals.pipeline.exports.annotate",
     "visuals.benchmarks.caption_accuracy",
     "visuals.pipeline.prompts.product_classes",
-    "visuals.pipeline.cli.sweep",
+    "visuals.pipeline.cli.threshold_sweep",
     "visuals.pipeline.inputs.find_files",
     "visuals.pipeline.runner.run",
     "visuals.pipeline.prompts.vocabulary",

@@ -35,11 +35,11 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
     from ..exports import annotate as annotations
     from ..jobs import dry_run
     from ..runs.object_store import is_url
-    from . import show
+    from . import output
 
     if is_url(run) and not options["out"]:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with dry_run.on_disk(run) as place, show.Bars(as_json) as bars:
+    with dry_run.on_disk(run) as place, output.Bars(as_json) as bars:
         done = annotations.annotate(place, formats, progress=bars.update, **options)
     if as_json:
         record = {
@@ -51,7 +51,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
         }
         click.echo(json.dumps(record, ensure_ascii=False))
     else:
-        show.annotated(done)
+        output.annotated(done)
         click.echo(f"{done.pictures} pictures, {done.instances} instances", err=True)
     if done.errors and not done.pictures:
         raise SystemExit(1)
@@ -60,14 +60,14 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
 def annotate_run(folder: Path, formats: Sequence[str], *, quiet: bool) -> Annotations:
     """The annotations at the end of a run; what goes wrong is said and does not undo the run."""
     from ..exports import annotate as annotations
-    from . import show
+    from . import output
 
     try:
-        with show.Bars(quiet) as bars:
+        with output.Bars(quiet) as bars:
             return annotations.annotate(folder, formats, progress=bars.update)
     except annotations.NothingToAnnotate as error:
-        show.warn(f"no annotations: {error}")
+        output.warn(f"no annotations: {error}")
         return annotations.Annotations(files={})
     except annotations.AnnotationError as error:
-        show.warn(str(error))
+        output.warn(str(error))
         return annotations.Annotations(files={}, errors=[str(error)])

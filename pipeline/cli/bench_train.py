@@ -57,7 +57,7 @@ def train(
     from ...benchmarks.quality import MissingExtra, renderer
     from ...configs.schema import NULL
     from ..build.library_logging import hush
-    from . import show
+    from . import output
 
     given = {k: None if v is NULL else v for k, v in options.parse_changes(changes).items()}
     try:
@@ -67,7 +67,7 @@ def train(
     hush("transformers", "diffusers")
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as scratch, show.Bars(as_json) as progress:
+    with tempfile.TemporaryDirectory() as scratch, output.Bars(as_json) as progress:
         place = Path(work or scratch)
         # First: a run has the C library keep freed memory, by which a plain loop gains.
         if only in (None, "caches"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .bytes_bar import Bytes
+from .progress import Bytes
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.status import Status

@@ -70,7 +70,7 @@ def import_(
     """Turn a product catalogue (JSON, JSONL, CSV) and its pictures into an imagefolder."""
     from ...training.catalog_import.import_catalog import Shape, import_catalogue
     from ...training.catalog_import.product_catalog import read_catalogue
-    from . import dataset_show as show
+    from . import dataset_output as show
 
     products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
     with show.Bar("importing", quiet=as_json) as bar:
@@ -140,7 +140,7 @@ def check(
     from ...training.check_dataset import check_dataset
     from ...training.datasets.buckets import Buckets
     from ...training.datasets.folder import read_dataset
-    from . import dataset_show as show
+    from . import dataset_output as show
 
     size = _resolution(resolution)
     low = min(320, min(size) // bucket_reso_steps * bucket_reso_steps)

@@ -73,7 +73,7 @@ def caption(
     from ...training.datasets.caption_edits import Edits
     from ...training.datasets.folder import read_dataset
     from ..build import captioner
-    from . import dataset_show as show
+    from . import dataset_output as show
 
     if no_model and overwrite:
         raise click.UsageError("--no-model and --overwrite: expected one; --no-model edits anyway")
@@ -125,7 +125,7 @@ def token_counter(settings: Settings, *, quiet: bool) -> CountTokens | None:
     """Counts tokens; None, with a warning, where the tokenizer cannot be had."""
     from ...checkpoints.load import CheckpointError
     from ..build import captioner
-    from .show import warn
+    from .output import warn
 
     try:
         return captioner.token_counter(settings)

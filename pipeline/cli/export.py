@@ -36,11 +36,11 @@ def export(
     from ..exports import training_set as exporting
     from ..jobs import dry_run
     from ..runs.object_store import is_url
-    from . import show
+    from . import output
 
     if is_url(run) and not out:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with dry_run.on_disk(run) as place, show.Bars(as_json) as bars:
+    with dry_run.on_disk(run) as place, output.Bars(as_json) as bars:
         done = exporting.export(
             place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )
@@ -49,6 +49,6 @@ def export(
         click.echo(json.dumps(record, ensure_ascii=False))
         return
     for text in done.errors[:5]:
-        show.warn(f"left out: {text}")
+        output.warn(f"left out: {text}")
     click.echo(f"{done.pictures} pictures", err=True)
     click.echo(str(done.folder))

@@ -96,7 +96,7 @@ def grid(
     from ..jobs import grid as grids
     from ..jobs import grid_files as files
     from ..reports.contact_sheet import sheet
-    from . import show
+    from . import output
 
     kind = _KINDS.get(Path(out).suffix.lower())
     if kind is None:
@@ -130,7 +130,7 @@ def grid(
             check_words(
                 settings_of(preset, None), [weights.put(text) for text in plan.values["prompt"]]
             )
-    with show.Bars(as_json) as bars:
+    with output.Bars(as_json) as bars:
 
         def build(settings: Settings) -> Any:
             return build_stages(settings, ("generate",), tell=bars.say)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
+from . import output
 from .options import apply, errors
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
         try:
             records.append(_record(lora_search.read(path)))
         except BrokenLora as error:
-            show.warn(str(error))
+            output.warn(str(error))
     if as_json:
         click.echo(json.dumps(records, ensure_ascii=False))
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
+from . import output
 from .options import apply, errors, parse_changes
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def prompt(text: str | None, **options: Any) -> None:
     try:
         tokenizer = load_tokenizer(settings.generate.model)
     except CheckpointError as error:
-        show.warn(f"tokens are not counted: {error}")
+        output.warn(f"tokens are not counted: {error}")
         tokenizer = None
     names = [name.partition("=")[0] for name in options["classes"]] or ["{class}"]
     shots = inputs.prompted(names, options["count"], prompt=template, run_seed=settings.run.seed)
@@ -79,7 +79,7 @@ def prompt(text: str | None, **options: Any) -> None:
             click.echo(f"{'' if k == 0 else chr(10)}{shot.id}")
         _print(reading)
     for note in said:
-        show.warn(note)
+        output.warn(note)
 
 
 def _print(reading: Reading) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..jobs import dry_run
-from . import show
+from . import output as show
 from .options import apply, errors, on_a_disk, parse_changes
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from .engine import check, engine_options
 from .options import apply, errors
+from .ray_options import check, engine_options
 
 
 @click.command()

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from .engine import engine_options
 from .options import apply, errors
+from .ray_options import engine_options
 
 
 def _options(*names: str) -> Callable[[Any], Any]:
@@ -80,7 +80,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
             raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
         if options["engine"] == "ray":
             raise click.UsageError("--sweep with --engine ray: expected one of them")
-        from .sweep import show
+        from .threshold_sweep import show
 
         show(inputs, options)
         return

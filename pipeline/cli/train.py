@@ -51,7 +51,7 @@ def train(
     from ...configs.train_file import read_train_settings
     from ...training import launch
     from ...training.errors import CannotWrite, Diverged, Stopped
-    from . import show
+    from . import output
 
     given = {k: None if v is NULL else v for k, v in parse_changes(changes).items()}
     if allow_pickle:
@@ -62,7 +62,7 @@ def train(
     settings = read_train_settings(config, given)
     count = num_processes if num_processes > 1 else launch.asked_by_accelerate()
     if count is None:
-        show.warn(
+        output.warn(
             "accelerate launch started one process of several, and does not tell of how many; "
             "visuals train --num_processes 2 starts two"
         )
@@ -74,11 +74,11 @@ def train(
         from ..build.library_logging import hush
 
         hush("transformers", "diffusers")
-        with show.Bars(as_json or not main) as bars:
-            done = train_lora(settings, tell=bars.say, warn=show.warn, progress=bars.update)
+        with output.Bars(as_json or not main) as bars:
+            done = train_lora(settings, tell=bars.say, warn=output.warn, progress=bars.update)
     except Stopped as stopped:
         if main:
-            show.warn(f"stopped after step {stopped.step}, saved; the same with --resume goes on")
+            output.warn(f"stopped after step {stopped.step}, saved; the same with --resume goes on")
         raise SystemExit(130) from None
     except (CannotWrite, Diverged) as error:
         if main:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..cli import show
+from ..cli import output as show
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...stages.accel.memory import loaded, loading
-from ..cli import show
-from ..cli.stopping import Stopper, go_on_with
+from ..cli import output as show
+from ..cli.interrupt import Stopper, go_on_with
 from . import dry_run
 from .request import Job, opened
 
@@ -173,7 +173,7 @@ def _go(
 
     with show.Bars(job.options["as_json"]) as bars:
         if needs and job.options.get("engine") == "ray":
-            from ..cli.engine import on_ray
+            from ..cli.ray_options import on_ray
 
             on_ray(
                 job, shots, needs, folder, start, finish, stopper,

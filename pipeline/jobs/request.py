@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli import engine, show
+from ..cli import output as show
+from ..cli import ray_options
 from . import check_prompt_rows, dry_run
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _NOT_KEPT = (
     "prompts",
     "classes",
     "rows",
-    *engine.OPTIONS,
+    *ray_options.OPTIONS,
 )
 """Options that say nothing of the run, or that stand elsewhere in run.yaml."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..cli import show
+from ..cli import output
 from . import check_prompt_rows
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def classes(
     if theirs:
         names = resolve(before, given, known, preset=options["preset"])[1] if given else []
     for warning in warnings:
-        show.warn(warning)
+        output.warn(warning)
     if options.get("prompt") is not None:
         settings = without_prompts(settings)
     own = texts(settings)
@@ -54,7 +54,7 @@ def classes(
     usual = load_settings(options["preset"]).generate.prompt
     strange = unknown_words(text.replace("{class}", ""), known, usual)
     if strange:
-        show.warn(
+        output.warn(
             f"the models of preset {options['preset']!r} were not trained on: "
             f"{', '.join(strange)} (see words.json of {reader}; --preset sd15 knows more)"
         )

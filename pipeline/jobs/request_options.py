@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..cli import engine, show
+from ..cli import output, ray_options
 from ..cli.options import parse_changes
 from . import check_prompt_rows, dry_run, request_classes
 from .request import Job
@@ -65,7 +65,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
             # The edit needs a place to stand: "{edit} {class}" in the preset's own prompt.
             usual = load_settings(options["preset"])
             overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
-            show.warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
+            output.warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
     if options.get("negative_prompt") is not None:
         for section in ("generate", "rerender"):
             overrides[f"{section}.negative_prompt"] = options["negative_prompt"]
@@ -84,7 +84,7 @@ def work(
     from ..exports.annotate import require
     from .execute import carry_out
 
-    engine.check(options)
+    ray_options.check(options)
     inputs = dry_run.named(command, inputs, options)
     settings = settings_of(options)
     if options.get("prompts") and (inputs or options.get("prompt") is not None):
@@ -92,7 +92,7 @@ def work(
         raise click.UsageError(f"--prompt-file with {other}: expected one of them")
     options = check_prompt_rows.of(options, settings, needs_classes=bool(needs))
     if inputs and options.get("init_image"):
-        show.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
+        output.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
     require(options.get("annotate", ()))
     settings, classes = request_classes.classes(inputs, options, settings)
     stages = tuple(needs) if inputs else ("generate", *needs)

@@ -63,10 +63,10 @@ def serve() -> None:
 
 def run(words: list[str], tell: Callable[..., None]) -> tuple[int, str]:
     """(exit code, the last line on stderr) of `visuals WORDS`; `tell` hears of the progress."""
-    from ..cli import main, show
+    from ..cli import main, output
 
     out, err = io.StringIO(), io.StringIO()
-    show.LISTENERS[:] = [tell]
+    output.LISTENERS[:] = [tell]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main(words, prog_name="visuals")
@@ -79,7 +79,7 @@ def run(words: list[str], tell: Callable[..., None]) -> tuple[int, str]:
         code = 1
         err.write(f"visuals: {type(error).__name__}: {' '.join(str(error).split())}\n")
     finally:
-        show.LISTENERS.clear()
+        output.LISTENERS.clear()
     lines = [line for line in err.getvalue().splitlines() if line.startswith("visuals: ")]
     if code == STOPPED:  # what a training says of where it stopped
         return code, (lines or [""])[-1].removeprefix("visuals: warning: ")

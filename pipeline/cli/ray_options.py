@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
+from . import output
 
 if TYPE_CHECKING:
     from ..inputs.resume import Shots
@@ -83,7 +83,7 @@ def on_ray(
     finish: Callable[[dict[str, Any]], Any],
     stopper: Any,
     *,
-    bars: show.Bars,
+    bars: output.Bars,
     summary: Summary,
     smaller: Callable[[str, int], None],
 ) -> None:
@@ -104,7 +104,7 @@ def on_ray(
     with ray_cluster.connected(address, asked):
         import ray
 
-        pool = ray_cluster.fit(ray.nodes(), asked, run.device, show.warn)
+        pool = ray_cluster.fit(ray.nodes(), asked, run.device, output.warn)
         place, files = folder.place, copy(folder.files)
         if isinstance(place, Path):
             files.path = place = place.absolute()
@@ -135,5 +135,5 @@ def on_ray(
                 progress=bars.update,
                 smaller=smaller,
                 say=bars.say,
-                warn=show.warn,
+                warn=output.warn,
             )

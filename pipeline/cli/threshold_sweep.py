@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..jobs import dry_run, request_classes, request_options
-from .show import Bars
+from .output import Bars
 
 if TYPE_CHECKING:
     from ..jobs.threshold_sweep import Sweep

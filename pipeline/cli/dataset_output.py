@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import show
+from . import output
 
 if TYPE_CHECKING:
     from ...training.captioning.caption_folder import Captioned
@@ -32,7 +32,7 @@ class Bar:
 
     def __init__(self, text: str, *, quiet: bool = False) -> None:
         self.text = text
-        self._progress = show.progress(quiet=quiet)
+        self._progress = output.progress(quiet=quiet)
         self._task = self._progress.add_task(text, total=None)
 
     def __enter__(self) -> Bar:
@@ -47,7 +47,7 @@ class Bar:
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        for listener in show.LISTENERS:
+        for listener in output.LISTENERS:
             listener("stage", stage=self.text, done=done, total=total)
         self._progress.start()
         self._progress.update(self._task, completed=done, total=total)
