@@ -35,9 +35,9 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
     Pages and a JSON API (/docs) over the same commands; every run is a folder in --runs. Ctrl-C
     ends it.
     """
-    from ..web import app
+    from ..web import server
 
-    app.check_address(host, port, token)
+    server.check_address(host, port, token)
 
     def tell(address: str, number: int) -> None:
         shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address
@@ -49,4 +49,4 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
 
             webbrowser.open(url)
 
-    app.serve(runs, host, port, token=token, tell=tell)
+    server.serve(runs, host, port, token=token, tell=tell)

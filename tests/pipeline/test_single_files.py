@@ -126,7 +126,7 @@ def test_a_lora_that_does_not_fit_a_ckpt_is_refused_before_it_is_loaded(
 
 
 def test_a_training_upon_a_ckpt(mini: Path, ckpt: Path) -> None:
-    from visuals.pipeline.web import train_form
+    from visuals.pipeline.web.tabs.train import form
 
     photos = Path("photos")
     photos.mkdir()
@@ -149,7 +149,7 @@ def test_a_training_upon_a_ckpt(mini: Path, ckpt: Path) -> None:
     done("train", "look.yaml", "--allow-pickle")
     assert Path("look/look.safetensors").is_file()
     with pytest.raises(ValueError, match="no page asks for that"):
-        train_form.more_of(Path("runs"), "allow_pickle: true")
+        form.more_of(Path("runs"), "allow_pickle: true")
 
 
 def test_what_a_file_is_stands_in_its_info(ckpt: Path, mini: Path) -> None:

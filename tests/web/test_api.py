@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("gradio", reason="gradio is not installed")
 from starlette.testclient import TestClient
 
-from visuals.pipeline.web import api
-from visuals.pipeline.web.guard import Guard
-from visuals.pipeline.web.jobs import Desk
+from visuals.pipeline.web.access import Guard
+from visuals.pipeline.web.api import routes
+from visuals.pipeline.web.queue.job_queue import Desk
 
 TOKEN = {"Authorization": "Bearer a-long-secret"}
 
@@ -25,7 +25,7 @@ def desk(mini: Path, own_home: Path) -> Iterator[Desk]:
 
 
 def test_a_token_is_asked_for_and_limits_hold(desk: Desk) -> None:
-    app = Guard(api.app_of(desk), token="a-long-secret", most_bytes=2000)
+    app = Guard(routes.app_of(desk), token="a-long-secret", most_bytes=2000)
     client = TestClient(app, base_url="http://studio.example")
     assert client.get("/docs").status_code == 401
     assert client.get("/openapi.json", headers=TOKEN).status_code == 200
@@ -40,7 +40,7 @@ def test_a_token_is_asked_for_and_limits_hold(desk: Desk) -> None:
 
 
 def test_without_a_token_only_this_machine_is_answered(desk: Desk) -> None:
-    app = Guard(api.app_of(desk))
+    app = Guard(routes.app_of(desk))
     assert TestClient(app, base_url="http://evil.example").get("/api/runs").status_code == 403
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get("/api/runs").json() == {"runs": [], "jobs": []}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from visuals.pipeline.web import grids
-from visuals.pipeline.web.grids import GridOrder
+from visuals.pipeline.web.tabs.compare import grid_command
+from visuals.pipeline.web.tabs.compare.grid_command import GridOrder
 
 
 def test_an_order_is_the_command_of_its_plan() -> None:
@@ -26,7 +26,7 @@ def test_an_order_is_the_command_of_its_plan() -> None:
         "--preset", "mini", "--seeds", "7,8", "--columns", "lora", "--set", "generate.steps=2",
         "--cells", "runs/here", "--out", "runs/here/grid.png",
     ]  # fmt: skip
-    assert grids.summary(order.plan()) == "4 pictures: 2 LoRA weights × 2 seeds"
+    assert grid_command.summary(order.plan()) == "4 pictures: 2 LoRA weights × 2 seeds"
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_what_the_command_would_refuse_is_refused_before(
     order: GridOrder, said: str, mini: Path
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
-        grids.check(order)
+        grid_command.check(order)
 
 
 @pytest.mark.parametrize("text", ["a", "1-", "-1", "3,x", "4294967296", "0-9999"])
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="seed"):
-        grids.numbers(text)
+        grid_command.numbers(text)
 
 
 @pytest.mark.slow

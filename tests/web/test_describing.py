@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from visuals.pipeline.web import datasets, describing
-from visuals.pipeline.web.jobs import BusyError, Desk
+from visuals.pipeline.web.queue.job_queue import BusyError, Desk
+from visuals.pipeline.web.tabs.train import auto_caption, datasets
 
 ROOT = Path("runs")
 PHOTOS = Path(__file__).resolve().parents[2] / "samples" / "photos"
@@ -33,22 +33,22 @@ def sent(own_home: Path) -> list[str]:
 
 
 def test_photos_that_were_sent_are_a_data_set(sent: list[str]) -> None:
-    name, refused = describing.take(ROOT, sent)
+    name, refused = auto_caption.take(ROOT, sent)
     assert re.fullmatch(r"datasets/photos-[\w-]+", name)
     assert name in datasets.found(ROOT)
     assert len(datasets.read(ROOT, name).items) == 3
     assert len(refused) == 1 and "notes.txt: expected a picture" in refused[0]
-    assert describing.take(ROOT, sent[2:]) == ("", refused)
+    assert auto_caption.take(ROOT, sent[2:]) == ("", refused)
     assert datasets.found(ROOT) == [name, "sent"]
 
 
 def test_the_command_is_the_command_lines(sent: list[str]) -> None:
-    name, _ = describing.take(ROOT, sent)
-    wish = describing.order(ROOT, name, " ppzlook, ", "mini")
+    name, _ = auto_caption.take(ROOT, sent)
+    wish = auto_caption.order(ROOT, name, " ppzlook, ", "mini")
     assert wish.line() == f"visuals dataset caption {name} --preset mini --tag ppzlook"
     assert wish.to(ROOT / "x").line() == wish.line()
     with pytest.raises(ValueError, match="expected a folder in"):
-        describing.order(ROOT, "../elsewhere", "", "mini")
+        auto_caption.order(ROOT, "../elsewhere", "", "mini")
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def desk(mini: Path, sent: list[str]) -> Iterator[Desk]:
 
 @pytest.mark.slow
 def test_captions_are_written_and_those_there_are_kept(desk: Desk, sent: list[str]) -> None:
-    name, _ = describing.take(ROOT, sent)
+    name, _ = auto_caption.take(ROOT, sent)
     first = datasets.read(ROOT, name).items[0]
     first.path.with_suffix(".txt").write_text("ppzlook, my own words\n")
-    wish = describing.order(ROOT, name, "ppzlook", "mini")
-    job = describing.submit(desk, wish)
+    wish = auto_caption.order(ROOT, name, "ppzlook", "mini")
+    job = auto_caption.submit(desk, wish)
     with pytest.raises(BusyError, match="is being worked on"):
-        describing.submit(desk, wish)
+        auto_caption.submit(desk, wish)
     desk.wait(job, 300)
     assert job.status == "done", job.said
     assert job.stages == {"captioning": (2, 2)}

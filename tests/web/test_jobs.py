@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.web import orders
-from visuals.pipeline.web.jobs import Desk, Job
-from visuals.pipeline.web.orders import Order
+from visuals.pipeline.web.queue import commands
+from visuals.pipeline.web.queue.commands import Order
+from visuals.pipeline.web.queue.job_queue import Desk, Job
 
 FEW = {"generate.steps": 2, "rerender.steps": 2}
 
@@ -49,7 +49,7 @@ def test_an_order_is_typed_as_it_reads() -> None:
 )
 def test_what_the_command_would_refuse_is_refused_before(order: Order, mini: Path) -> None:
     with pytest.raises(ValueError):
-        orders.check(order)
+        commands.check(order)
 
 
 @pytest.mark.slow
@@ -79,5 +79,5 @@ def test_jobs_cancel_crash_and_go_on(desk: Desk) -> None:
     assert done.status == "done" and len(done.lines()) == 1 and done.share == 1
     result = CliRunner().invoke(main, done.order.words())
     assert result.exit_code == 0 and "done before" in result.output  # the same run goes on
-    again = orders.of_run(done.folder)
+    again = commands.of_run(done.folder)
     assert again.words() == done.order.words()[:-2]

@@ -13,8 +13,8 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 
 import hypothesis  # noqa: E402
 
-from visuals.pipeline.web import api  # noqa: E402
-from visuals.pipeline.web.jobs import Desk  # noqa: E402
+from visuals.pipeline.web.api import routes  # noqa: E402
+from visuals.pipeline.web.queue.job_queue import Desk  # noqa: E402
 
 
 class Still(Desk):
@@ -31,7 +31,7 @@ def schema(mini: Path, own_home: Path) -> Iterator[Any]:
     run.mkdir()
     (run / "run.yaml").write_text("{}")
     (run / "manifest.jsonl").write_text("")
-    yield schemathesis.openapi.from_asgi("/openapi.json", api.app_of(desk))
+    yield schemathesis.openapi.from_asgi("/openapi.json", routes.app_of(desk))
     desk.close()
 
 

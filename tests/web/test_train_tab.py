@@ -19,10 +19,13 @@ from PIL import Image
 
 from visuals.configs.schema import SettingsError
 from visuals.configs.train_file import check
-from visuals.pipeline.web import curve, datasets, orders, shelf, train_form, trainings, verdicts
-from visuals.pipeline.web.jobs import Desk, Job
-from visuals.pipeline.web.orders import Order
-from visuals.pipeline.web.train_form import Form
+from visuals.pipeline.web.files import lora_library
+from visuals.pipeline.web.queue import commands
+from visuals.pipeline.web.queue.commands import Order
+from visuals.pipeline.web.queue.job_queue import Desk, Job
+from visuals.pipeline.web.tabs.train import datasets, loss_chart, messages, training_files
+from visuals.pipeline.web.tabs.train import form as train_form
+from visuals.pipeline.web.tabs.train.form import Form
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
 from small_trainings import write_photos
@@ -73,11 +76,11 @@ def test_a_caption_is_kept_where_it_stands(look: Path) -> None:
 def test_the_form_is_the_file_and_back(look: Path) -> None:
     form = Form(name="new", prompts="a mug\na car", every=6, more="lr_scheduler: cosine")
     values = form.values(ROOT, "look", "ppzlook", 5)
-    settings = trainings.write(ROOT, values)
+    settings = training_files.write(ROOT, values)
     assert settings.output_dir == "loras/new" and settings.train_data_dir == "look"
     assert (settings.rank, settings.lora_alpha, settings.learning_rate) == (8, 4, 5e-4)
     assert settings.validation_epochs == 2  # of 3 steps each: every 6
-    read = trainings.read(ROOT, "new")
+    read = training_files.read(ROOT, "new")
     assert read is not None and read.tag == "ppzlook" and not read.loss and read.lora is None
     again = train_form.of_values(read.values, 5)
     assert again.values(ROOT, "look", "ppzlook", 5) == values
@@ -103,14 +106,14 @@ def test_the_form_is_the_file_and_back(look: Path) -> None:
 def test_mistakes_in_the_form_are_told(look: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         check(replace(Form(), **changes).values(ROOT, "look", "", 5))
-    assert not shelf.folder(ROOT).exists()
+    assert not lora_library.folder(ROOT).exists()
 
 
 def test_a_check_is_a_list_that_can_be_read(look: Path, mini: Path) -> None:
     (look / "03-red-wristwatch.txt").unlink()
     (look / "broken.png").write_bytes(b"no picture")
     settings = check(Form().values(ROOT, "look", "", 5))
-    html = verdicts.report(datasets.check(settings))
+    html = messages.report(datasets.check(settings))
     assert "3 broken" in html and "<b>no caption</b> 03-red-wristwatch.png" in html
     assert "broken.png: no picture" in html and "tag <b>ppzlook</b>" in html
     tokens = re.search(r"tokens, most <b>(\d+)", html)
@@ -118,20 +121,20 @@ def test_a_check_is_a_list_that_can_be_read(look: Path, mini: Path) -> None:
 
 
 def test_a_curve_is_drawn_of_what_there_is() -> None:
-    assert curve.svg([], []) == ""
-    html = curve.svg([(1, 0.4), (2, float("nan")), (3, 0.2)], [(0, 0.3), (3, 0.1)], 10)
+    assert loss_chart.svg([], []) == ""
+    html = loss_chart.svg([(1, 0.4), (2, float("nan")), (3, 0.2)], [(0, 0.3), (3, 0.1)], 10)
     assert html.count("<polyline") == 3 and "nan" not in html
     assert "held-out pictures 0.3000 → 0.1000" in html
-    assert len(curve.thinned([(k, 0.0) for k in range(5000)])) <= curve.MOST
+    assert len(loss_chart.thinned([(k, 0.0) for k in range(5000)])) <= loss_chart.MOST
 
 
 def test_a_lora_is_called_by_tag_and_name(look: Path) -> None:
-    trainings.write(ROOT, Form(name="new").values(ROOT, "look", "ppzlook", 5))
-    read = trainings.read(ROOT, "new")
+    training_files.write(ROOT, Form(name="new").values(ROOT, "look", "ppzlook", 5))
+    read = training_files.read(ROOT, "new")
     assert read is not None
-    prompt = verdicts.called_by(read, "{class}, on a table")
+    prompt = messages.called_by(read, "{class}, on a table")
     assert prompt == "ppzlook, {class}, on a table, <lora:new:1>"
-    assert verdicts.called_by(read, prompt) == prompt
+    assert messages.called_by(read, prompt) == prompt
 
 
 @pytest.fixture
@@ -152,20 +155,20 @@ def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: Desk) 
 
     def begun(steps: int, *, resume: bool) -> Job:
         form = Form(name="new", resolution="64", network_dim=2, max_train_steps=steps)
-        order = trainings.order(ROOT, "new", resume=resume)
-        trainings.write(ROOT, form.values(ROOT, "look", "ppzlook", 5))
+        order = training_files.order(ROOT, "new", resume=resume)
+        training_files.write(ROOT, form.values(ROOT, "look", "ppzlook", 5))
         return desk.submit(order, out=Path("loras/new"))
 
     before = drawn()
     job = begun(5000, resume=False)
     end = time.time() + 200
-    while not (now := trainings.read(ROOT, "new")) or len(now.loss) < 2:
+    while not (now := training_files.read(ROOT, "new")) or len(now.loss) < 2:
         assert time.time() < end and job.open, job.said
         time.sleep(0.1)
     assert desk.cancel("new") and job.open and job.stopping
     desk.wait(job, 60)
     assert job.status == "stopped" and "stopped after step" in job.said, job.said
-    now = trainings.read(ROOT, "new")
+    now = training_files.read(ROOT, "new")
     assert now is not None and now.checkpoints and now.lora is None
     step = now.checkpoints[-1]
     with pytest.raises(ValueError, match="holds a training already"):
@@ -173,13 +176,13 @@ def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: Desk) 
     job = begun(step + 1, resume=True)
     desk.wait(job, 200)
     assert job.status == "done", job.said
-    now = trainings.read(ROOT, "new")
+    now = training_files.read(ROOT, "new")
     assert now is not None and now.lora and [x for x, _ in now.loss] == list(range(1, step + 2))
-    assert shelf.own(ROOT) == {"new": now.lora}
+    assert lora_library.own(ROOT) == {"new": now.lora}
     assert (drawn() == before).all()
-    order = shelf.with_folders(ROOT, Order("generate", prompt="a mug, <lora:new:1>"))
+    order = lora_library.with_folders(ROOT, Order("generate", prompt="a mug, <lora:new:1>"))
     assert order.changes == {"generate.lora_dirs": ["loras", "mini/loras"]}
-    orders.check(order)  # it is found, and fits
+    commands.check(order)  # it is found, and fits
 
 
 @pytest.mark.slow
@@ -252,5 +255,5 @@ def test_a_lora_is_trained_in_the_page_and_used(
 def test_settings_errors_name_all(look: Path) -> None:
     form = Form(network_dim=5000, more="lr_scheduler: steep\nlora_dropout: 2")
     with pytest.raises(SettingsError) as caught:
-        trainings.write(ROOT, form.values(ROOT, "look", "", 5))
+        training_files.write(ROOT, form.values(ROOT, "look", "", 5))
     assert len(caught.value.problems) == 3

@@ -1,0 +1,1 @@
+"""Files of the studio: uploads, run folders, LoRA library."""

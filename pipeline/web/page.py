@@ -1,0 +1,75 @@
+"""The pages put together: one Gradio app of the tabs. Knows jobs and tabs, no models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .queue.job_queue import Desk
+from .tabs import create, runs
+from .tabs.compare import tab
+from .tabs.enhance import tab as enhance
+from .tabs.train import tab as train
+
+
+def look() -> dict[str, Any]:
+    """Theme and style; fonts of the system's own, so that nothing is fetched."""
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    theme = gr.themes.Default(
+        primary_hue="rose",
+        neutral_hue="stone",
+        radius_size="md",
+        font=sans,
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    ).set(
+        body_background_fill="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_200",
+        block_title_text_weight="600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        slider_color="*primary_600",
+    )
+    sheets = [Path(__file__).parent / name for name in ("studio.css", "learning.css")]
+    return {"theme": theme, "css": "\n".join(p.read_text(encoding="utf-8") for p in sheets)}
+
+
+def studio(desk: Desk) -> gr.Blocks:
+    """The page of all tabs over one desk."""
+    with gr.Blocks(title="visuals studio", analytics_enabled=False, fill_width=False) as blocks:
+        gr.HTML(
+            '<header class="top"><h1>visuals</h1><p>Product photos: generated, checked, '
+            're-rendered, the scene kept. <a href="docs">API</a></p></header>',
+            padding=False,
+        )
+        # Outside the tabs, whose contents are not there before they are opened.
+        grid = gr.BrowserState("", storage_key="visuals.compare")
+        training = gr.BrowserState("", storage_key="visuals.train")
+        states = enhance.kept_by_browser()
+        with gr.Tabs() as tabs:
+            with gr.Tab("Create", id="create"):
+                create.tab(blocks, desk)
+            with gr.Tab("Enhance", id="enhance"):
+                taken = enhance.tab(blocks, desk, *states)
+            with gr.Tab("Compare", id="compare") as compared:
+                tab.tab(blocks, compared, desk, grid)
+            with gr.Tab("Train", id="train") as trained:
+                prompt = _by_id(blocks, "create-prompt")
+                train.tab(blocks, trained, desk, training, tabs, prompt)
+            with gr.Tab("Runs", id="runs") as shown:
+                runs.tab(shown, desk, tabs, taken)
+    return blocks
+
+
+def _by_id(blocks: gr.Blocks, elem_id: str) -> Any:
+    """The component of that id."""
+    return next(b for b in blocks.blocks.values() if getattr(b, "elem_id", None) == elem_id)

@@ -1,0 +1,1 @@
+"""The studio's job queue and its worker process."""

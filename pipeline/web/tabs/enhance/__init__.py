@@ -1,0 +1,1 @@
+"""The Enhance tab: search, masks, re-renders."""

@@ -1,0 +1,181 @@
+"""The data sets that the tab Train works on: found, read, exported, checked, their captions kept.
+
+A data set is a folder in the studio's folder, the one that the runs lie in. Knows files; no
+models, no pages.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from .....configs.train_file import TrainSettings
+from .....training.captioning import caption_folder
+from .....training.check_dataset import Check, check_dataset
+from .....training.datasets import images as picture_files
+from .....training.datasets.caption_edits import CountTokens, Edits
+from .....training.datasets.folder import Dataset, DatasetError, read_dataset
+from ...files import lora_library, run_folders
+
+EXPORTED = "datasets"
+"""The folder beside the runs where exports go."""
+_NAME = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
+_REPEATS = re.compile(r"\d+_.*")
+_MOST = 2000
+
+
+def plain_name(text: str, what: str = "name") -> str:
+    """A name for a folder, a file and a LoRA's tag; raises DatasetError."""
+    name = (text or "").strip()
+    if not _NAME.fullmatch(name):
+        raise DatasetError(
+            f"{what} {name!r}: expected letters, digits, '_', '-' and '.', at most 64 of them"
+        )
+    return name
+
+
+def place(root: Path, text: str) -> Path:
+    """The folder that is meant, in the studio's; raises DatasetError for one that leads out."""
+    home = Path(os.path.abspath(root.parent))
+    meant = Path(os.path.normpath(home / os.path.expanduser((text or "").strip())))
+    if not (text or "").strip():
+        raise DatasetError("no data set: choose a folder, or make one of a run")
+    if meant == home or not meant.is_relative_to(home) or "\0" in text:
+        raise DatasetError(
+            f"{text}: expected a folder in {home}, where the studio is; link or copy it there, "
+            "or start visuals ui in the folder above it"
+        )
+    return root.parent / meant.relative_to(home)
+
+
+def found(root: Path) -> list[str]:
+    """Folders of the studio's that hold pictures, by name, those of `datasets/` first."""
+    home, skipped = root.parent, {root.resolve(), lora_library.folder(root).resolve()}
+    out = []
+    for seen, (here, below, names) in enumerate(os.walk(home)):
+        path = Path(here)
+        deep = len(path.relative_to(home).parts)
+        below[:] = sorted(
+            n
+            for n in below
+            if not n.startswith((".", "__"))
+            and n != "masks"
+            and (path / n).resolve() not in skipped
+        )
+        kohya = [n for n in below if _REPEATS.fullmatch(n)]
+        whole = "metadata.jsonl" in names or bool(kohya)
+        if path != home and (whole or any(picture_files.is_picture(Path(n)) for n in names)):
+            out.append(path.relative_to(home).as_posix())
+            below.clear()
+        if deep >= 3 or seen > _MOST:
+            below.clear()
+    return sorted(out, key=lambda name: (not name.startswith(f"{EXPORTED}/"), name))
+
+
+def read(root: Path, text: str) -> Dataset:
+    """The data set in a folder; raises DatasetError."""
+    return read_dataset(place(root, text))
+
+
+def export(root: Path, run: str, tag: str) -> tuple[str, list[str]]:
+    """Make a data set of what a run kept: its folder's name, and what was left out.
+
+    Raises NoRun, AnnotationError.
+    """
+    from ....exports import training_set as exporting
+
+    out = export_folder(root, run)
+    done = exporting.export(run_folders.folder(root, run), "kohya", out=out, tag=tag)
+    return done.folder.relative_to(root.parent).as_posix(), done.errors
+
+
+def export_folder(root: Path, run: str) -> Path:
+    """A folder for the export of a run that is not there yet."""
+    out, number = root.parent / EXPORTED / run, 2
+    while out.exists():
+        out, number = root.parent / EXPORTED / f"{run}-{number}", number + 1
+    return out
+
+
+def write(root: Path, text: str, captions: Mapping[str, str]) -> None:
+    """Keep captions by the pictures' names; raises DatasetError, OSError."""
+    caption_folder.write_captions(read(root, text), captions)
+
+
+def put_tag(root: Path, text: str, tag: str) -> int:
+    """Put the activation tag before every caption that lacks it; how many changed."""
+    if not tag.strip(" ,"):
+        raise DatasetError("no tag: expected a word that no caption has yet, as ppzlook")
+    done = caption_folder.caption_dataset(read(root, text), None, edits=Edits(tag=tag))
+    return len(done.changes)
+
+
+def line(command: str, root: Path, text: str, *words: str) -> str:
+    """`visuals dataset COMMAND` for a data set, as it is typed."""
+    return shlex.join(["visuals", "dataset", command, str(place(root, text)), *words])
+
+
+def export_line(root: Path, run: str, name: str, tag: str) -> str:
+    """`visuals export` as it was done, as it is typed."""
+    words = ["visuals", "export", str(root / run), "--out", str(root.parent / name)]
+    return shlex.join([*words, *(["--tag", tag] if tag else [])])
+
+
+def check(settings: TrainSettings) -> Check:
+    """What a training by these settings will make of its folder; raises ValueError."""
+    from .....training.loop.batches import buckets
+
+    s = settings
+    dataset = read_dataset(
+        s.train_data_dir,
+        caption_column=s.caption_column,
+        caption_extension=s.caption_extension,
+        repeats=s.repeats,
+    )
+    return check_dataset(
+        dataset,
+        buckets=buckets(s),
+        batch_size=s.train_batch_size,
+        gradient_accumulation_steps=s.gradient_accumulation_steps,
+        count_tokens=_counter(s.model),
+        max_token_length=s.max_token_length,
+    )
+
+
+@functools.lru_cache(4)
+def _counter(model: str) -> CountTokens | None:
+    """Counts as the model's first text encoder does; None where its tokenizer is not here."""
+    from .....checkpoints.catalog.names import resolve
+
+    file = Path(resolve(model)) / "tokenizer" / "tokenizer.json"
+    if not file.is_file():
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+@functools.lru_cache(512)
+def _thumbnail(path: Path, changed: float, side: int) -> str:
+    image = picture_files.read(path)
+    image.thumbnail((side, side))
+    held = io.BytesIO()
+    image.save(held, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode()
+
+
+def thumbnail(path: Path, side: int = 192) -> str | None:
+    """A small picture as a data: address; None where it cannot be read."""
+    try:
+        return _thumbnail(path, path.stat().st_mtime, side)
+    except (picture_files.FileProblem, OSError):
+        return None

@@ -1,0 +1,209 @@
+"""The settings of a training as a form: its values to settings, and a file's settings to values.
+
+Knows names and numbers; no models, no pages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .....configs.schema import load_settings, presets
+from .....configs.train_file import ALIASES, SettingsError
+from ...files import lora_library
+from . import datasets
+
+OWN = {
+    "model", "train_data_dir", "output_dir", "output_name", "trigger_phrase", "rank",
+    "lora_alpha", "learning_rate", "max_train_steps", "resolution", "train_batch_size", "seed",
+    "validation_prompts", "resume_from_checkpoint",
+}  # fmt: skip
+"""Settings that have a field, or a button, of their own."""
+_NOT_SHOWN = ("allow_pickle", "checkpointing_steps", "save_every_n_epochs", "validation_epochs")
+_PATHS = ("cache_dir", "class_data_dir")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields, as they are typed. `every`: steps from one look to the next; `more`: YAML."""
+
+    name: str = "look"
+    model: str = "mini/sd"
+    network_dim: float = 8
+    network_alpha: float = 4
+    learning_rate: str = "5e-4"
+    max_train_steps: float = 100
+    resolution: str = "128"
+    train_batch_size: float = 2
+    seed: float = 0
+    prompts: str = ""
+    every: float = 25
+    more: str = ""
+
+    def values(self, root: Path, data: str, tag: str, pictures: int) -> dict[str, Any]:
+        """Settings by the names of kohya and diffusers. `pictures`: how many an epoch shows.
+
+        Raises SettingsError, DatasetError.
+        """
+        name = datasets.plain_name(self.name, "name of the LoRA")
+        epochs = self._epochs(pictures)
+        settings = load_settings(_preset_of(self.model))
+        prompts = [line.strip() for line in self.prompts.splitlines() if line.strip()]
+        steps = _number(self.max_train_steps, "max_train_steps")
+        looks = {
+            "validation_prompts": prompts,
+            "validation_epochs": epochs,
+            "validation_weights": [0.0, 1.0],
+            "validation_inference_steps": min(20, settings.generate.steps),
+            "validation_cfg_scale": settings.generate.cfg_scale,
+        }
+        return {
+            "model": self.model.strip(),
+            "train_data_dir": str(datasets.place(root, data)),
+            "output_dir": str(lora_library.folder(root) / name),
+            "trigger_phrase": tag.strip(" ,"),
+            "network_dim": _number(self.network_dim, "network_dim"),
+            "network_alpha": float(self.network_alpha) if self.network_alpha else None,
+            "learning_rate": _rate(self.learning_rate),
+            "max_train_steps": steps,
+            "resolution": _resolution(self.resolution),
+            "train_batch_size": _number(self.train_batch_size, "train_batch_size"),
+            "seed": int(self.seed or 0),
+            "checkpointing_steps": max(1, min(200, steps // 4)),
+            "checkpoints_total_limit": 2,
+            "save_every_n_epochs": epochs,
+            **(looks if prompts else {}),
+            **more_of(root, self.more),
+        }
+
+    def _epochs(self, pictures: int) -> int:
+        """The epochs that come nearest to `every` steps."""
+        an_epoch = max(1, math.ceil(pictures / max(1, int(self.train_batch_size or 1))))
+        return max(1, round(int(self.every or 1) / an_epoch))
+
+
+def of_values(values: Mapping[str, Any], pictures: int) -> Form:
+    """The form that a training's file came from; what has no field goes to `more`."""
+    usual = Form()
+    known = {ALIASES.get(key, key): value for key, value in values.items()}
+    size = known.get("resolution", 512)
+    batch = int(known.get("train_batch_size", 1))
+    an_epoch = max(1, math.ceil(pictures / batch))
+    prompts = known.get("validation_prompts") or ()
+    prompts = (prompts,) if isinstance(prompts, str) else prompts
+    settings = load_settings(_preset_of(str(known.get("model", ""))))
+    made = {
+        "checkpoints_total_limit": 2,
+        "validation_weights": [0.0, 1.0],
+        "validation_inference_steps": min(20, settings.generate.steps),
+        "validation_cfg_scale": settings.generate.cfg_scale,
+    }
+    rest = {
+        key: value
+        for key, value in known.items()
+        if key not in OWN and key not in _NOT_SHOWN and made.get(key) != value
+    }
+    return Form(
+        name=str(known.get("output_name") or Path(str(known.get("output_dir", "look"))).name),
+        model=str(known.get("model", usual.model)),
+        network_dim=known.get("rank", 16),
+        network_alpha=known.get("lora_alpha") or known.get("rank", 16),
+        learning_rate=f"{float(known.get('learning_rate', 1e-4)):g}",
+        max_train_steps=known.get("max_train_steps") or usual.max_train_steps,
+        resolution=",".join(map(str, size)) if isinstance(size, (list, tuple)) else str(size),
+        train_batch_size=batch,
+        seed=known.get("seed", 0),
+        prompts="\n".join(map(str, prompts)),
+        every=int(known.get("save_every_n_epochs") or 1) * an_epoch,
+        more=yaml.safe_dump(rest, sort_keys=False, allow_unicode=True) if rest else "",
+    )
+
+
+def field_values(form: Form) -> list[Any]:
+    """The values in the order of the fields."""
+    return list(asdict(form).values())
+
+
+NAMES = tuple(field.name for field in fields(Form))
+
+
+def models() -> list[str]:
+    """The base models of the presets, each once."""
+    return list(dict.fromkeys(load_settings(name).generate.model for name in presets()))
+
+
+def usual(model: str) -> Form:
+    """What is usual for a base: the embedded one is small, SDXL is trained at 1024 pixels."""
+    settings = load_settings(_preset_of(model))
+    side = settings.generate.width
+    if side <= 128:
+        return Form(model=model)
+    return Form(
+        model=model,
+        network_dim=16,
+        network_alpha=8,
+        learning_rate="1e-4",
+        max_train_steps=1500,
+        resolution=str(side),
+        train_batch_size=1,
+        every=250,
+    )
+
+
+def more_of(root: Path, text: str) -> dict[str, Any]:
+    """Other settings, a line of YAML each; raises SettingsError for those that have a field."""
+    try:
+        values = yaml.safe_load(text or "") or {}
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise SettingsError([f"other settings: not YAML ({where})"]) from None
+    if not isinstance(values, dict):
+        raise SettingsError(["other settings: expected lines as in `lr_scheduler: cosine`"])
+    if values.get("allow_pickle"):
+        raise SettingsError(
+            ["allow_pickle: a pickle could run code, and no page asks for that; run visuals train"]
+        )
+    for key in values:
+        if ALIASES.get(str(key), str(key)) in OWN:
+            raise SettingsError([f"{key}: it has a field of its own; set it there"])
+    for key in _PATHS:
+        if values.get(key):
+            values[key] = str(datasets.place(root, str(values[key])))
+    return {str(key): value for key, value in values.items()}
+
+
+def _preset_of(model: str) -> str:
+    """The first preset that draws by this model, else one of SD 1.5's size."""
+    names = presets()
+    found = (name for name in names if load_settings(name).generate.model == model.strip())
+    return next(found, "sd15" if "sd15" in names else "mini")
+
+
+def _number(value: float | None, name: str) -> int:
+    if not value or value < 1:
+        raise SettingsError([f"{name} {value!r}: expected a whole number from 1 on; set {name}"])
+    return int(value)
+
+
+def _rate(text: str) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise SettingsError(
+            [f"learning_rate {text!r}: expected a number, as in 1e-4; set learning_rate"]
+        ) from None
+
+
+def _resolution(text: str) -> int | list[int]:
+    parts = str(text).lower().replace("x", ",").replace("×", ",").split(",")
+    if not 1 <= len(parts) <= 2 or not all(part.strip().isdigit() for part in parts):
+        raise SettingsError(
+            [f"resolution {text!r}: expected pixels, as in 512 or 768,512; set resolution"]
+        )
+    sides = [int(part) for part in parts]
+    return sides[0] if len(sides) == 1 else sides
