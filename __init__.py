@@ -26,14 +26,14 @@ _WHERE = {
     "Detector": ".stages.detect",
     "Verifier": ".stages.verify",
     "Segmenter": ".stages.segment",
-    "Masker": ".stages.masker",
-    "Canny": ".stages.condition",
+    "Masker": ".stages.mask",
+    "Canny": ".stages.diffusion.control_maps",
     "Rerenderer": ".stages.rerender",
     "Settings": ".configs.schema",
     "load_settings": ".configs.schema",
-    "build_stages": ".pipeline.models",
-    "run_shots": ".pipeline.run",
-    "RunFolder": ".pipeline.manifest",
+    "build_stages": ".pipeline.build.stages",
+    "run_shots": ".pipeline.runner.run",
+    "RunFolder": ".pipeline.runs.folder",
 }
 
 if TYPE_CHECKING:

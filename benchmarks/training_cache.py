@@ -93,7 +93,7 @@ def _photos(folder: Path, count: int, side: int) -> None:
 
     from ..training.datasets import images as dataset_images
 
-    there = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
+    there = sorted((Path(__file__).parents[1] / "samples" / "photos").glob("*.jpg"))
     lines = []
     for number in range(count):
         photo = there[number % len(there)]

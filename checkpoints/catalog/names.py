@@ -82,7 +82,7 @@ def find(ref: str | os.PathLike[str]) -> Entry | None:
 def mini_folder() -> Path:
     """Where the embedded models lie."""
     given = os.environ.get(MINI_SWITCH)
-    return Path(given) if given else Path(__file__).parent / "mini"
+    return Path(given) if given else Path(__file__).parents[1] / "mini"
 
 
 def looks_like_repository(text: str) -> bool:

@@ -154,10 +154,26 @@ def _places(folder: Path, formats: Sequence[str], out: str | Path | None) -> dic
 
 
 def _writer(name: str, place: Path, names: Sequence[str], polygons: bool) -> Writer:
-    """The format's class, named as its module is; only COCO has a choice of outlines."""
-    build = getattr(import_module(f".{name}", __name__), name.title())
-    writer: Writer = build(place, names, **({"polygons": polygons} if name == "coco" else {}))
-    return writer
+    """Return the writer of a format; only COCO has a choice of outlines."""
+    if name == "coco":
+        from .coco import Coco
+
+        return Coco(place, names, polygons=polygons)
+    if name == "masks":
+        from .mask_images import Masks
+
+        return Masks(place, names)
+    if name == "metadata":
+        from .imagefolder import Metadata
+
+        return Metadata(place, names)
+    if name == "voc":
+        from .pascal_voc import Voc
+
+        return Voc(place, names)
+    from .yolo import Yolo
+
+    return Yolo(place, names)
 
 
 def _remove(path: Path) -> None:

@@ -124,8 +124,8 @@ def read(path: str | Path) -> dict[str, Any]:
     except ValueError:
         pass
     raise LineageError(
-        f"{image_reader.printable(path)} does not say how it was made: expected a picture as visuals "
-        "wrote it, not saved again by another program"
+        f"{image_reader.printable(path)} does not say how it was made: expected a picture as "
+        "visuals wrote it, not saved again by another program"
     )
 
 

@@ -98,8 +98,8 @@ def read_dataset(
     subsets, layout = _subsets(root, repeats)
     if not any(pictures for _, pictures, _, _ in subsets):
         raise DatasetError(
-            f"{folder} holds no picture: expected {', '.join(dataset_images.ENDINGS)} in it or in folders "
-            "named like 6_name; name another folder"
+            f"{folder} holds no picture: expected {', '.join(dataset_images.ENDINGS)} in it or in "
+            "folders named like 6_name; name another folder"
         )
     endings = (caption_extension,) if caption_extension else ENDINGS
     captions = Captions(root, caption_column, endings)

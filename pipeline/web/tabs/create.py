@@ -33,7 +33,8 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
             classes = gr.Dropdown(
-                prompt_preview.classes("mini"), value=["mug"], multiselect=True, allow_custom_value=True,
+                prompt_preview.classes("mini"), value=["mug"],
+                multiselect=True, allow_custom_value=True,
                 label="Product classes", elem_id="create-classes",
             )  # fmt: skip
             prompt = gr.Textbox(

@@ -23,8 +23,8 @@ def component(elem_id: str) -> Any:
     """The component, hidden until it has a picture."""
     return gr.HTML(
         {},
-        html_template=(HERE / "slider.html").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "slider.js").read_text(encoding="utf-8"),
+        html_template=(HERE / "before_after.html").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "before_after.js").read_text(encoding="utf-8"),
         apply_default_css=False,
         padding=False,
         visible=False,

@@ -42,7 +42,8 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, desk: Desk, at: gr.BrowserState) -> No
                 list(PLANS), value=next(iter(PLANS)), label="Compare", elem_id="compare-plan"
             )
             classes = gr.Dropdown(
-                prompt_preview.classes("mini"), value=["mug"], multiselect=True, allow_custom_value=True,
+                prompt_preview.classes("mini"), value=["mug"],
+                multiselect=True, allow_custom_value=True,
                 label="Product classes", elem_id="compare-classes",
             )  # fmt: skip
             prompt = gr.Textbox(

@@ -23,8 +23,8 @@ def canvas(elem_id: str) -> Any:
     """The component; `input` is its event."""
     return gr.HTML(
         EMPTY,
-        html_template=(HERE / "painter.html").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "painter.js").read_text(encoding="utf-8"),
+        html_template=(HERE / "mask_canvas.html").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "mask_canvas.js").read_text(encoding="utf-8"),
         apply_default_css=False,
         padding=False,
         elem_id=elem_id,

@@ -142,7 +142,7 @@ def tab(
                 raise BusyError(f"{called} is being trained: stop it first, or take another name")
             order = training_files.order(root, called, resume=resuming)
             training_files.write(root, settings)
-            job = desk.submit(order, out=training_files.shelf.folder(root) / called)
+            job = desk.submit(order, out=training_files.lora_library.folder(root) / called)
         except (ValueError, OSError, BusyError) as error:
             return [messages.wrong(error), *[gr.skip()] * (1 + len(watched))]
         return ["", job.id, *look_at(desk, job.id, _NOTHING)]
