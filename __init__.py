@@ -26,7 +26,7 @@ _WHERE = {
     "Detector": ".stages.detect",
     "Verifier": ".stages.verify",
     "Segmenter": ".stages.segment",
-    "Masker": ".stages.mask",
+    "MaskFilter": ".stages.mask",
     "Canny": ".stages.diffusion.control_maps",
     "Rerenderer": ".stages.rerender",
     "Settings": ".configs.schema",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .stages.detect import Detector as Detector
     from .stages.diffusion.control_maps import Canny as Canny
     from .stages.generate import Generator as Generator
-    from .stages.mask import Masker as Masker
+    from .stages.mask import MaskFilter as MaskFilter
     from .stages.rerender import Rerenderer as Rerenderer
     from .stages.segment import Segmenter as Segmenter
     from .stages.shot import Detection as Detection

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..configs.errors import VisualsError
+
 if TYPE_CHECKING:
     from ..configs.schema import Settings
 
@@ -15,16 +17,16 @@ MEASURES = (
 )
 
 
-class MissingExtra(RuntimeError):
+class MissingExtraError(VisualsError):
     """The renderer's compiler is not installed; the message says how to install it."""
 
 
 def renderer() -> None:
-    """Raises MissingExtra where the held-out pictures cannot be drawn."""
+    """Raises MissingExtraError where the held-out pictures cannot be drawn."""
     try:
         import numba  # noqa: F401
     except ImportError:
-        raise MissingExtra(
+        raise MissingExtraError(
             "bench draws its held-out pictures and needs numba: pip install visuals[recipe]"
         ) from None
 
@@ -68,7 +70,7 @@ def measure(
         tell(f"captions of {pictures} held-out renders")
         try:
             take("captions", caption_accuracy.measure(captioner(settings), pictures, size))
-        except catalog.UnknownCheckpoint as error:
+        except catalog.UnknownCheckpointError as error:
             if set(only) == {"captions"}:
                 raise
             tell(f"captions left out: {error}")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bar:
+class Target:
     """`value` is compared with `bar` by `sign`: '>=', '<=' or '=='."""
 
     title: str
@@ -25,39 +25,41 @@ class Bar:
         ]
 
 
-BARS: Mapping[str, Bar] = {
-    "recall": Bar("detection: class present, found", ">=", 0.97),
-    "false_positives": Bar("detection: class absent, found all the same", "<=", 0.03),
-    "box_iou": Bar("mean box IoU of found products", ">=", 0.85),
-    "mask_iou": Bar("mean mask IoU of found products", ">=", 0.90),
-    "kept": Bar("generated pictures that stage 2 keeps as their class", ">=", 0.85),
-    "classified": Bar("generated pictures that the classifier calls their class", ">=", 0.85),
-    "colour_obeyed": Bar("colour words obeyed", ">=", 0.8),
-    "psnr": Bar("VAE reconstruction", ">=", 28.0, "dB"),
-    "worst_delta_e": Bar("VAE: mean dE2000 in the mask, worst colour word", "<=", 6.0),
-    "changed_outside": Bar("pixels changed outside the feathered mask", "==", 0),
-    "structure_gain": Bar("edge IoU in the mask, ControlNet on minus off", ">=", 0.15),
-    "look_gain": Bar("LoRA: share of the way to the studio look", ">=", 0.25),
-    "look_class_kept": Bar("LoRA: class kept", ">=", 0.85),
-    "folder_precision": Bar("a folder of photos: precision of the worst class", ">=", 0.95),
-    "folder_recall": Bar("a folder of photos: recall of the worst class", ">=", 0.95),
-    "folder_mask_iou": Bar("a folder of photos: mean mask IoU", ">=", 0.88),
-    "folder_changed_outside": Bar("a folder of photos: pixels changed outside", "==", 0),
-    "caption_class": Bar("captions: class named", ">=", 0.9),
-    "caption_colour": Bar("captions: colour named", ">=", 0.9),
-    "caption_scene": Bar("captions: scene named", ">=", 0.9),
-    "train_loss": Bar("a look trained: held-out loss, after / before", "<=", 0.9),
-    "train_look": Bar("a look trained: share of the way, with its tag", ">=", 0.25),
-    "train_loss_photos": Bar("photos learned: held-out loss, after / before", "<=", 0.95),
-    "train_look_photos": Bar("photos learned: share of the way, with their tag", ">=", 0.15),
-    "train_plain": Bar("a look trained: share of the way, or back, without the tag", "<=", 0.1),
-    "train_kept": Bar("a look trained: class found by stage 2", ">=", 0.9),
-    "train_minutes": Bar("a look trained: class pictures and training, two cores", "<=", 10, "min"),
-    "cache_times": Bar("cached steps: pictures a second, times as many", ">=", 2),
-    "cache_times_photos": Bar("cached steps: the same of photos of 1024 px", ">=", 2),
-    "run_seconds": Bar("visuals run, 4 pictures", "<=", 120.0, "s"),
-    "run_gib": Bar("visuals run, memory", "<=", 3.0, "GiB"),
-    "help_seconds": Bar("visuals --help, median of 5", "<=", 0.3, "s"),
+BARS: Mapping[str, Target] = {
+    "recall": Target("detection: class present, found", ">=", 0.97),
+    "false_positives": Target("detection: class absent, found all the same", "<=", 0.03),
+    "box_iou": Target("mean box IoU of found products", ">=", 0.85),
+    "mask_iou": Target("mean mask IoU of found products", ">=", 0.90),
+    "kept": Target("generated pictures that stage 2 keeps as their class", ">=", 0.85),
+    "classified": Target("generated pictures that the classifier calls their class", ">=", 0.85),
+    "colour_obeyed": Target("colour words obeyed", ">=", 0.8),
+    "psnr": Target("VAE reconstruction", ">=", 28.0, "dB"),
+    "worst_delta_e": Target("VAE: mean dE2000 in the mask, worst colour word", "<=", 6.0),
+    "changed_outside": Target("pixels changed outside the feathered mask", "==", 0),
+    "structure_gain": Target("edge IoU in the mask, ControlNet on minus off", ">=", 0.15),
+    "look_gain": Target("LoRA: share of the way to the studio look", ">=", 0.25),
+    "look_class_kept": Target("LoRA: class kept", ">=", 0.85),
+    "folder_precision": Target("a folder of photos: precision of the worst class", ">=", 0.95),
+    "folder_recall": Target("a folder of photos: recall of the worst class", ">=", 0.95),
+    "folder_mask_iou": Target("a folder of photos: mean mask IoU", ">=", 0.88),
+    "folder_changed_outside": Target("a folder of photos: pixels changed outside", "==", 0),
+    "caption_class": Target("captions: class named", ">=", 0.9),
+    "caption_colour": Target("captions: colour named", ">=", 0.9),
+    "caption_scene": Target("captions: scene named", ">=", 0.9),
+    "train_loss": Target("a look trained: held-out loss, after / before", "<=", 0.9),
+    "train_look": Target("a look trained: share of the way, with its tag", ">=", 0.25),
+    "train_loss_photos": Target("photos learned: held-out loss, after / before", "<=", 0.95),
+    "train_look_photos": Target("photos learned: share of the way, with their tag", ">=", 0.15),
+    "train_plain": Target("a look trained: share of the way, or back, without the tag", "<=", 0.1),
+    "train_kept": Target("a look trained: class found by stage 2", ">=", 0.9),
+    "train_minutes": Target(
+        "a look trained: class pictures and training, two cores", "<=", 10, "min"
+    ),
+    "cache_times": Target("cached steps: pictures a second, times as many", ">=", 2),
+    "cache_times_photos": Target("cached steps: the same of photos of 1024 px", ">=", 2),
+    "run_seconds": Target("visuals run, 4 pictures", "<=", 120.0, "s"),
+    "run_gib": Target("visuals run, memory", "<=", 3.0, "GiB"),
+    "help_seconds": Target("visuals --help, median of 5", "<=", 0.3, "s"),
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..configs.errors import UsageError, one_line
 from . import pipelines, reference_configs
 from .catalog.names import resolve
 from .formats import pickles
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UsageError):
     """A checkpoint that cannot be loaded; the message says got, expected, remedy."""
 
 
@@ -35,12 +36,12 @@ def found(ref: str | os.PathLike[str], load: Any) -> Any:
     local = Path(path).exists()
     try:
         return load(path, local)
-    except (model_classes.UnsupportedModel, pickles.PickleError):
+    except (model_classes.UnsupportedModelError, pickles.PickleError):
         raise
-    except pipelines.Unfit as error:
+    except pipelines.UnsuitableWeightsError as error:
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {error}") from None
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        what = " ".join(str(error).split())[:300]
+        what = one_line(error)[:300]
         remedy = (
             "the folder is incomplete; install the package anew or name another"
             if local
@@ -165,7 +166,7 @@ def load_controlnet_inpaint(
     try:
         leading = nets.values() if union else [nets[r] for r in controlnet_refs]
         return pipelines.inpainting(base, list(leading))
-    except pipelines.Unfit as error:
+    except pipelines.UnsuitableWeightsError as error:
         raise CheckpointError(f"{', '.join(map(str, nets))}: {error}") from None
 
 

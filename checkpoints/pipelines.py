@@ -11,7 +11,7 @@ from typing import Any
 
 from . import reference_configs, single_file
 from .hub.pull import variant_of
-from .single_file import Unfit as Unfit
+from .single_file import UnsuitableWeightsError as UnsuitableWeightsError
 
 FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 REFINER = "StableDiffusionXLImg2ImgPipeline"
@@ -27,25 +27,27 @@ def is_xl(pipe: Any) -> bool:
 def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
     """The pipeline that a folder's model_index.json names, or that a file holds.
 
-    `vae`: goes in the place of its own. Raises Unfit for another family's.
+    `vae`: goes in the place of its own. Raises UnsuitableWeightsError for another family's.
     """
     if Path(path).is_file() and family_of(Path(path)) == "sdxl-refiner":
-        raise Unfit("it is an SDXL refiner; set it as refiner.model")
+        raise UnsuitableWeightsError("it is an SDXL refiner; set it as refiner.model")
     pipe = _pipeline(path, local, dtype, **({} if vae is None else {"vae": vae}))
     name = type(pipe).__name__
     if name not in FAMILIES:
         what = "an SDXL refiner; set it as refiner.model" if name == REFINER else f"a {name}"
-        raise Unfit(f"it is {what}; expected one of {', '.join(FAMILIES)}")
+        raise UnsuitableWeightsError(f"it is {what}; expected one of {', '.join(FAMILIES)}")
     return pipe
 
 
 def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """An SDXL refiner's pipeline that shares the second text encoder and the VAE of its base."""
     if not is_xl(base):
-        raise Unfit("a refiner goes with an SDXL base, and generate.model is none")
+        raise UnsuitableWeightsError("a refiner goes with an SDXL base, and generate.model is none")
     pipe = _pipeline(path, local, dtype, text_encoder_2=base.text_encoder_2, vae=base.vae)
     if type(pipe).__name__ != REFINER:
-        raise Unfit(f"it is a {type(pipe).__name__}; expected an SDXL refiner ({REFINER})")
+        raise UnsuitableWeightsError(
+            f"it is a {type(pipe).__name__}; expected an SDXL refiner ({REFINER})"
+        )
     return pipe
 
 
@@ -79,21 +81,23 @@ def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
 def family_of(path: Path) -> str:
     """Which of "sd15", "sdxl" and "sdxl-refiner" a file holds, by its tensors' names alone.
 
-    Raises Unfit for a file that is no `.safetensors`, or another model's.
+    Raises UnsuitableWeightsError for a file that is no `.safetensors`, or another model's.
     """
     from safetensors import SafetensorError, safe_open
 
     if path.suffix.lower() != ".safetensors":
         ending = path.suffix or "a file without ending"
-        raise Unfit(f"{ending}: expected .safetensors, .ckpt, .pt or .pth")
+        raise UnsuitableWeightsError(f"{ending}: expected .safetensors, .ckpt, .pt or .pth")
     try:
         with safe_open(str(path), "pt") as file:
             names = set(file.keys())
             width = file.get_slice(_FIRST).get_shape()[1] if _FIRST in names else 0
     except SafetensorError as error:
-        raise Unfit(f"no safetensors file ({error}); fetch it anew") from None
+        raise UnsuitableWeightsError(f"no safetensors file ({error}); fetch it anew") from None
     if width == 9:
-        raise Unfit("an inpainting model; expected one that makes pictures from prompts")
+        raise UnsuitableWeightsError(
+            "an inpainting model; expected one that makes pictures from prompts"
+        )
 
     def holds(start: str) -> bool:
         return any(name.startswith(start) for name in names)
@@ -105,7 +109,9 @@ def family_of(path: Path) -> str:
     if width and holds("cond_stage_model.transformer."):
         return "sd15"
     kind = "a Stable Diffusion 2 model" if holds("cond_stage_model.model.") else "neither"
-    raise Unfit(f"expected the weights of Stable Diffusion 1.x or SDXL, got {kind}")
+    raise UnsuitableWeightsError(
+        f"expected the weights of Stable Diffusion 1.x or SDXL, got {kind}"
+    )
 
 
 def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[str, Any]]) -> Any:
@@ -121,7 +127,9 @@ def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[st
     config = AutoencoderKL.load_config(path, local_files_only=local)
     name = config.get("_class_name", "AutoencoderKL")
     if name not in ("AutoencoderKL", "AutoencoderTiny"):
-        raise Unfit(f"it is a {name}; expected an AutoencoderKL or an AutoencoderTiny")
+        raise UnsuitableWeightsError(
+            f"it is a {name}; expected an AutoencoderKL or an AutoencoderTiny"
+        )
     return getattr(diffusers, name).from_pretrained(
         path,
         torch_dtype=dtype,
@@ -178,13 +186,13 @@ def is_union(net: Any) -> bool:
 def inpainting(base: Any, nets: Sequence[Any]) -> Any:
     """The ControlNet inpainting pipeline of a base's family that shares the base's models.
 
-    A union ControlNet leads alone. Raises Unfit where it does not.
+    A union ControlNet leads alone. Raises UnsuitableWeightsError where it does not.
     """
     import diffusers
 
     union = any(is_union(net) for net in nets)
     if union and len(nets) > 1:
-        raise Unfit(
+        raise UnsuitableWeightsError(
             "a union ControlNet leads alone: name the same model for each of rerender.controls"
         )
     shared = {k: v for k, v in base.components.items() if k != "scheduler"}
@@ -195,7 +203,7 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
         zeros = base.config.get("force_zeros_for_empty_prompt", True)
         rest = {"force_zeros_for_empty_prompt": zeros}
     elif union:
-        raise Unfit("a union ControlNet is for SDXL, and generate.model is none")
+        raise UnsuitableWeightsError("a union ControlNet is for SDXL, and generate.model is none")
     pipe = getattr(diffusers, name)(
         **shared,
         scheduler=type(base.scheduler).from_config(base.scheduler.config),
@@ -209,7 +217,7 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
 def fuse(pipe: Any, path: str, local: bool, weight_name: str | None, scale: float) -> None:
     """Add a LoRA to the weights for good, as LCM's, Hyper-SD's or Lightning's is used."""
     if weight_name and not weight_name.endswith(".safetensors"):
-        raise Unfit(f"weight_name {weight_name!r}: expected a .safetensors file")
+        raise UnsuitableWeightsError(f"weight_name {weight_name!r}: expected a .safetensors file")
     file = Path(path)
     if file.is_file():
         path, weight_name = str(file.parent), file.name

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..configs.errors import UsageError, one_line
 from .formats import safetensors_header
 from .identify import model_kind
 
@@ -35,23 +36,27 @@ _LABELS = {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embe
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-class Unfit(ValueError):
+class UnsuitableWeightsError(UsageError):
     """A checkpoint that is not what was asked for; the message says got and expected."""
 
 
 def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
     """The AutoencoderKL of a file, with the configuration of the VAE whose place it takes.
 
-    A whole checkpoint gives its own VAE. Raises Unfit for another model.
+    A whole checkpoint gives its own VAE. Raises UnsuitableWeightsError for another model.
     """
     from diffusers import AutoencoderKL
 
     shapes = _shapes(path)
     starts = {"", *(f"{start}." for start in ("first_stage_model", "vae"))}
     if not any(f"{start}decoder.conv_in.weight" in shapes for start in starts):
-        raise Unfit(f"it is {_what(shapes)}; expected a VAE's weights (AutoencoderKL)")
+        raise UnsuitableWeightsError(
+            f"it is {_what(shapes)}; expected a VAE's weights (AutoencoderKL)"
+        )
     if config.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
-        raise Unfit("the model's own VAE is a tiny one, and a file goes in the place of a full one")
+        raise UnsuitableWeightsError(
+            "the model's own VAE is a tiny one, and a file goes in the place of a full one"
+        )
     renamed = "decoder.mid_block.resnets.0.conv1.weight" in shapes
     load = _by_folder if renamed else _by_file
     return load(AutoencoderKL, path, config, dtype, "VAE")
@@ -60,13 +65,13 @@ def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
 def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
     """The ControlNet, or the union of them, of a file, for the base whose `unet` it is to lead.
 
-    Raises Unfit for another model, and for one that was made for another base.
+    Raises UnsuitableWeightsError for another model, and for one that was made for another base.
     """
     from diffusers import ControlNetModel, ControlNetUnionModel
 
     shapes = _shapes(path)
     if _HINT not in shapes and not _HINTS & set(shapes):
-        raise Unfit(f"it is {_what(shapes)}; expected a ControlNet's weights")
+        raise UnsuitableWeightsError(f"it is {_what(shapes)}; expected a ControlNet's weights")
     widths = {s[-1] for name, s in shapes.items() if name.endswith("attn2.to_k.weight")}
     require_width(widths, unet)
     union = "task_embedding" in shapes
@@ -80,10 +85,10 @@ def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
 
 
 def require_width(got: set[int], unet: Any) -> None:
-    """Raises Unfit for a ControlNet that reads text features of another width than its base."""
+    """Raise UnsuitableWeightsError if a ControlNet reads text features of another width."""
     wanted = unet.config.cross_attention_dim
     if got - {wanted}:
-        raise Unfit(
+        raise UnsuitableWeightsError(
             f"it was made for another base: text features of {min(got - {wanted})}, and the "
             f"model's have {wanted}"
         )
@@ -91,11 +96,13 @@ def require_width(got: set[int], unet: Any) -> None:
 
 def _shapes(path: Path) -> Shapes:
     if path.suffix.lower() != ".safetensors":
-        raise Unfit(f"{path.suffix or 'a file without ending'}: expected .safetensors")
+        raise UnsuitableWeightsError(
+            f"{path.suffix or 'a file without ending'}: expected .safetensors"
+        )
     try:
         return safetensors_header.read(path).shapes
     except safetensors_header.HeaderError as error:
-        raise Unfit(str(error).removeprefix(f"{path}: ")) from None
+        raise UnsuitableWeightsError(str(error).removeprefix(f"{path}: ")) from None
 
 
 def _what(names: Shapes) -> str:
@@ -172,7 +179,7 @@ def _by_file(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what:
         if not lacking:
             model.load_state_dict(weights, strict=False, assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise Unfit(_misfit(what, error)) from error
+        raise UnsuitableWeightsError(_misfit(what, error)) from error
     _require_all(lacking, what)
     return model.to(dtype).eval()
 
@@ -192,7 +199,9 @@ def _controlnet_names(state: Mapping[str, Any], config: Mapping[str, Any]) -> di
 
 def _require_all(lacking: Sequence[str], what: str) -> None:
     if lacking:
-        raise Unfit(f"it lacks {len(lacking)} of a {what}'s weights, {lacking[0]} the first")
+        raise UnsuitableWeightsError(
+            f"it lacks {len(lacking)} of a {what}'s weights, {lacking[0]} the first"
+        )
 
 
 def _by_folder(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
@@ -209,7 +218,7 @@ def _by_folder(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, wha
                 output_loading_info=True,
             )
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            raise Unfit(_misfit(what, error)) from error
+            raise UnsuitableWeightsError(_misfit(what, error)) from error
     _require_all(sorted(report["missing_keys"]), what)
     return model
 
@@ -222,5 +231,5 @@ def _link(file: Path, place: Path) -> None:
 
 
 def _misfit(what: str, error: Exception) -> str:
-    said = " ".join(str(error).split())[:160]
+    said = one_line(error)[:160]
     return f"its weights do not fit the model's {what} ({said}); name one made for this base"

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from ..configs.errors import UsageError, one_line
 from .caption import CaptionSettings
 from .drawing import RefinerSettings
 from .finding import ClassSettings, MaskSettings, VerifySettings
@@ -32,7 +33,7 @@ NULL = object()
 """As the value of an override: set it to null. (None leaves a setting as it is.)"""
 
 
-class SettingsError(ValueError):
+class SettingsError(UsageError):
     """Settings that cannot be used. `problems`: one line each, got, expected, remedy."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -145,7 +146,7 @@ def _read(preset: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
+        where = one_line(error)
         raise SettingsError([f"{path}: not YAML ({where}); mend the file"]) from None
     if not isinstance(values, dict):
         raise SettingsError([f"{path}: expected sections (generate, detect, …) with settings"])

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ..configs.errors import one_line
 from .schema import SettingsError as SettingsError
 from .schema import nearest
 from .train import TrainSettings as TrainSettings
@@ -50,7 +51,7 @@ def read_train_settings(
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
+        where = one_line(error)
         raise SettingsError([f"{path}: not YAML ({where}); mend the file"]) from None
     if not isinstance(values, dict):
         raise SettingsError([f"{path}: expected settings, as in `rank: 16`, a line each"])

@@ -35,9 +35,9 @@ class Predictor(BasePredictor):
     def setup(self) -> None:
         """Load the models of VISUALS_PRESET (sd15 unless it is set)."""
         _importable()
-        from visuals.pipeline.jobs.model_server import Models
+        from visuals.pipeline.jobs.model_server import ModelServer
 
-        self.models = Models(os.environ.get("VISUALS_PRESET") or "sd15", tell=print)
+        self.models = ModelServer(os.environ.get("VISUALS_PRESET") or "sd15", tell=print)
         self.folder: Any = None
 
     def predict(
@@ -111,13 +111,13 @@ class Predictor(BasePredictor):
         """Yield each picture that was kept; the log says why others were not. Fails where none
         was."""
         from visuals.pipeline.images.write import Format
-        from visuals.pipeline.jobs.model_server import Request
+        from visuals.pipeline.jobs.model_server import ServerRequest
         from visuals.pipeline.runs.shot_files import ShotFiles
 
         if seed is None:
             seed = int.from_bytes(os.urandom(4), "big")
         print(f"seed {seed}")
-        request = Request(
+        request = ServerRequest(
             classes=[name.strip() for name in class_name.split(",") if name.strip()],
             image=None if image is None else str(image),
             prompt=prompt,

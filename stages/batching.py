@@ -8,10 +8,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from .accel import memory
-from .shared_lock import Crowd
+from .shared_lock import SharedExclusiveLock
 from .shot import Shot
 
-_CROWD = Crowd()
+_CROWD = SharedExclusiveLock()
 Work = Callable[[list[Shot]], list[Shot]]
 
 

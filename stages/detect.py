@@ -17,7 +17,7 @@ from .accel import cpu_parallel, offload
 from .accel.grounding_dino import deformable_attention, padding, text_fusion
 from .classes import ClassSpec, specs_of
 from .detection import backends, close_ups
-from .detection.backends import Answer
+from .detection.backends import RawDetections
 from .shot import Detection, Shot, Skip
 
 NARROWEST = 100
@@ -110,7 +110,7 @@ class Detector:
                 out.append(shot.skip(Skip("no_detection", _absent(best, least))))
         return out
 
-    def _ask(self, shots: list[Shot]) -> list[dict[str, Answer]]:
+    def _ask(self, shots: list[Shot]) -> list[dict[str, RawDetections]]:
         """The answers to every phrase of the shots' classes, once each, for each shot."""
         images = [s.image for s in shots]
         if any(image is None for image in images):
@@ -118,7 +118,7 @@ class Detector:
         specs = specs_of(shots[0].classes, self.classes)
         phrases = dict.fromkeys(p for s in specs for p in (*s.queries, *s.reject))
 
-        def answers(part: list[Any]) -> list[dict[str, Answer]]:
+        def answers(part: list[Any]) -> list[dict[str, RawDetections]]:
             return backends.ask_all(self.model, self.processor, part, list(phrases))
 
         offload.wake(self.model)
@@ -128,8 +128,8 @@ class Detector:
         return self._again(images, first, workers) if self.second_look else first
 
     def _again(
-        self, images: Sequence[Any], first: list[dict[str, Answer]], workers: int
-    ) -> list[dict[str, Answer]]:
+        self, images: Sequence[Any], first: list[dict[str, RawDetections]], workers: int
+    ) -> list[dict[str, RawDetections]]:
         views = close_ups.views(first)
         close = [
             c
@@ -140,13 +140,13 @@ class Detector:
         for k, one in enumerate(close):
             groups.setdefault(one.kind, []).append(k)
 
-        def answers(part: list[int]) -> list[Answer]:
+        def answers(part: list[int]) -> list[RawDetections]:
             shown, phrase = [close[k].image for k in part], close[part[0]].view.phrase
             return backends.ask(self.model, self.processor, shown, phrase)
 
         cuts = [cpu_parallel.cut(of, self.batch_size, workers) for of in groups.values()]
         parts = [part for cut in cuts for part in cut]
-        said: dict[int, Answer] = {}
+        said: dict[int, RawDetections] = {}
         for part, found in zip(parts, cpu_parallel.each(answers, parts, workers), strict=True):
             said |= zip(part, found, strict=True)
         each, looks = len(self.second_look), []
@@ -158,7 +158,7 @@ class Detector:
     def _pick(
         self,
         shot: Shot,
-        answers: Mapping[str, Answer],
+        answers: Mapping[str, RawDetections],
         least: Mapping[str, float],
         *,
         masks: bool = True,

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import batching
 from .diffusion import lora_adapters
-from .diffusion.decode import Decoded, NotANumber, decode
+from .diffusion.decode import Decoded, NotANumberError, decode
 from .diffusion.passes import Hires, Passes, Refiner
 from .prompts import embeddings
 from .prompts.lora_tags import parse
@@ -113,7 +113,7 @@ class Generator:
 def _outcome(shot: Shot, drawn: Decoded) -> Shot:
     """The shot with its picture, or with why there is none."""
     if drawn.error:
-        return shot.fail(NotANumber(drawn.error), "generate")
+        return shot.fail(NotANumberError(drawn.error), "generate")
     if drawn.flagged:
         return shot.skip(FLAGGED)
     done = replace(shot, image=drawn.pixels)

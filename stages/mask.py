@@ -20,7 +20,7 @@ from .shot import Detection, Shot, Skip
 MergeInvert = Literal["none", "merge", "merge_and_invert"]
 
 
-class Masker:
+class MaskFilter:
     """The options of ADetailer's mask group, with its defaults but for `dilate_erode`, here 0.
 
     Ratios: shares of the picture, 0..1, that a mask (not its box) may cover. `mask_k`: how many

@@ -21,7 +21,7 @@ from .diffusion.decode import Decoded
 from .diffusion.inpaint import Controlled, Inpainter
 from .prompts import embeddings
 from .prompts.dynamic_prompts import Wildcards
-from .prompts.instance_prompts import Wording
+from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
 from .regions.metrics import ended, measured
@@ -102,7 +102,7 @@ class Rerenderer:
             color_correction=color_correction,
             references=references,
         )
-        self.wording = Wording(
+        self.wording = InstancePrompts(
             prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
         )
         self.strength = strength

@@ -13,7 +13,7 @@ class Company:
     others = False
 
 
-class Crowd:
+class SharedExclusiveLock:
     """Those who work at the same time; a thread enters it once at a time."""
 
     def __init__(self) -> None:

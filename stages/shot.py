@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..configs.errors import one_line
+
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels; the end is exclusive."""
 Status = Literal["pending", "kept", "enhanced", "skipped", "failed"]
@@ -155,7 +157,7 @@ class Shot:
 
     def fail(self, error: BaseException, where: str) -> Shot:
         """The shot, ended by an error in stage `where`."""
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = one_line(error) or type(error).__name__
         return replace(self, status="failed", failure=Failure(type(error).__name__, message, where))
 
     def with_metrics(self, **numbers: float) -> Shot:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from ..configs.errors import RunError, UsageError, VisualsError
 
-class TrainingError(ValueError):
+
+class TrainingError(UsageError):
     """A training that cannot start or go on as it was asked for."""
 
 
-class Diverged(RuntimeError):
+class DivergedError(VisualsError):
     """The loss is no number any more; the last good checkpoint is kept."""
 
 
-class Stopped(Exception):
+class TrainingStopped(Exception):
     """A training that was asked to stop, and has saved itself. `step`: how far it came."""
 
     def __init__(self, step: int, checkpoint: Path | None) -> None:
@@ -22,15 +24,15 @@ class Stopped(Exception):
         self.step, self.checkpoint = step, checkpoint
 
 
-class CannotWrite(OSError):
+class TrainingWriteError(RunError):
     """No space, no right; the last whole checkpoint is kept."""
 
 
-def unwritten(error: OSError, place: Path, last: Path | None) -> CannotWrite:
+def unwritten(error: OSError, place: Path, last: Path | None) -> TrainingWriteError:
     """The sentence for a file that could not be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     what = "the disk is full" if full else (error.strerror or str(error))
-    return CannotWrite(
+    return TrainingWriteError(
         f"cannot write to {place} ({what}); {kept(last)}: make room, then {again(last)}"
     )
 

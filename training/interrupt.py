@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import Self
 
 
-class Wish:
+class StopRequest:
     """Within it, the first signal sets `made`; a second one raises KeyboardInterrupt. `code`: what
     to exit with, 0 where nobody asked.
 

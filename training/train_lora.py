@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import TrainingError
 from .loop import batches, checkpoint, checkpointing, class_images
 from .loop import log as training_log
-from .loop.session import Job, Progress
+from .loop.session import Progress, TrainingSession
 from .loop.session import Trained as Trained
 from .loop.trainer import Trainer
 from .lora import models as lora_models
@@ -36,7 +36,7 @@ def train_lora(
     `base`: a diffusers pipeline in place of `settings.model`; its UNet keeps the LoRA.
 
     Raises TrainingError, DatasetError, BucketError before anything is trained; Diverged, Stopped,
-    CannotWrite while it goes on, with the last checkpoint whole.
+    TrainingWriteError while it goes on, with the last checkpoint whole.
     """
     s = settings
     found = _place(s)
@@ -62,7 +62,7 @@ def train_lora(
         if found is not None:
             checkpointing.resume(trainer, checkpoint.read(found))
             tell(f"going on from {found.name}")
-        return Job(trainer, using).run(progress)
+        return TrainingSession(trainer, using).run(progress)
     finally:
         accelerator.end_training()
 

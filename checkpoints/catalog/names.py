@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...configs.errors import UsageError
+
 MINI_SWITCH = "VISUALS_MINI"
 """Development switch: a folder that stands in for checkpoints/mini."""
 
 
-class UnknownCheckpoint(ValueError):
+class UnknownCheckpointError(UsageError):
     """A reference that names nothing; the message says got, expected, remedy."""
 
 
@@ -93,7 +95,7 @@ def looks_like_repository(text: str) -> bool:
 def resolve(ref: str | os.PathLike[str]) -> str:
     """The folder, file or hub repository that a reference stands for.
 
-    Raises UnknownCheckpoint for a name that is none of these, with the nearest match.
+    Raises UnknownCheckpointError for a name that is none of these, with the nearest match.
     """
     text = os.fspath(ref)
     entry = find(text)
@@ -101,7 +103,7 @@ def resolve(ref: str | os.PathLike[str]) -> str:
         return entry.repository
     if entry and entry.path:
         if not Path(entry.path).exists():
-            raise UnknownCheckpoint(
+            raise UnknownCheckpointError(
                 f"{text}: {entry.path} is not there any more; name it anew: "
                 f"visuals checkpoints remove {text}, then add {text} PATH"
             )
@@ -109,7 +111,7 @@ def resolve(ref: str | os.PathLike[str]) -> str:
     if entry and entry.folder:
         path = mini_folder() / entry.folder
         if not path.is_dir():
-            raise UnknownCheckpoint(
+            raise UnknownCheckpointError(
                 f"{text}: no folder {entry.folder!r} among the embedded models in "
                 f"{mini_folder()}; install the package anew, or make them: "
                 "python -m visuals.checkpoints.recipe"
@@ -118,12 +120,14 @@ def resolve(ref: str | os.PathLike[str]) -> str:
     if Path(text).expanduser().exists():
         return str(Path(text).expanduser())
     if text.lower().endswith((".ckpt", ".pth", ".pt", ".safetensors")):
-        raise UnknownCheckpoint(f"no file {text!r}: expected a file of weights; check the path")
+        raise UnknownCheckpointError(
+            f"no file {text!r}: expected a file of weights; check the path"
+        )
     if looks_like_repository(text):
         return text
     near = difflib.get_close_matches(text, list(catalogue()), 1, 0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownCheckpoint(
+    raise UnknownCheckpointError(
         f"unknown model {text!r}{hint} (expected a folder, a hub repository owner/name, or a name "
         "that visuals checkpoints list shows)"
     )

@@ -11,16 +11,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import UsageError, one_line
 from .. import atomic_files
 from ..user_dirs import config_folder
-from .names import CATALOG, Entry, UnknownCheckpoint, entries, looks_like_repository
+from .names import CATALOG, Entry, UnknownCheckpointError, entries, looks_like_repository
 
 FILE = "checkpoints.yaml"
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class OwnCatalogueError(ValueError):
+class UserCatalogError(UsageError):
     """A name that cannot be added, or a file that cannot be read; got, expected, remedy."""
 
 
@@ -32,18 +33,18 @@ def read() -> dict[str, Entry]:
 def add(name: str, ref: str, *, kind: str, files: tuple[str, ...] = ()) -> Entry:
     """Write a name for a folder, a .safetensors file or a hub repository.
 
-    Raises OwnCatalogueError for a name that is taken or malformed, and for a pickle;
+    Raises UserCatalogError for a name that is taken or malformed, and for a pickle;
     UnknownCheckpoint for a reference that is none of these.
     """
     values = _values()
     if not _NAME.fullmatch(name):
-        raise OwnCatalogueError(
+        raise UserCatalogError(
             f"name {name!r}: expected letters, digits, '.', '_' and '-', as in my-sneakers"
         )
     if name in CATALOG:
-        raise OwnCatalogueError(f"{name!r} is a name of the catalogue; take another")
+        raise UserCatalogError(f"{name!r} is a name of the catalogue; take another")
     if name in values:
-        raise OwnCatalogueError(
+        raise UserCatalogError(
             f"{name!r} is taken; take another, or first: visuals checkpoints remove {name}"
         )
     path = Path(ref).expanduser()
@@ -51,11 +52,11 @@ def add(name: str, ref: str, *, kind: str, files: tuple[str, ...] = ()) -> Entry
     if path.exists():
         made["path"] = str(_usable(path))
     elif ref in CATALOG or ref in values:
-        raise OwnCatalogueError(f"{ref!r} is a name already; {name!r} would be a second one for it")
+        raise UserCatalogError(f"{ref!r} is a name already; {name!r} would be a second one for it")
     elif looks_like_repository(ref) and path.suffix.lower() not in (*PICKLES, ".safetensors"):
         made["repository"] = ref
     else:
-        raise UnknownCheckpoint(
+        raise UnknownCheckpointError(
             f"{ref!r}: no such folder or file (expected a folder, a .safetensors file or a hub "
             "repository owner/name)"
         )
@@ -77,14 +78,14 @@ def remove(name: str) -> bool:
 def _usable(path: Path) -> Path:
     path = path.resolve()
     if path.is_file() and path.suffix.lower() in PICKLES:
-        raise OwnCatalogueError(
+        raise UserCatalogError(
             f"{path.name} is a pickle, which could run code: expected .safetensors; one that is "
             "trusted is named by its path, with --allow-pickle"
         )
     if path.is_file() and path.suffix.lower() != ".safetensors":
-        raise OwnCatalogueError(f"{path.name}: expected a folder or a .safetensors file")
+        raise UserCatalogError(f"{path.name}: expected a folder or a .safetensors file")
     if path.is_dir() and not any(path.rglob("*.safetensors")):
-        raise OwnCatalogueError(f"{path}: no .safetensors file in this folder; check the path")
+        raise UserCatalogError(f"{path}: no .safetensors file in this folder; check the path")
     return path
 
 
@@ -104,8 +105,8 @@ def _values() -> dict[str, Mapping[str, Any]]:
                     f"{name}: " + (f"unknown key {min(unknown)!r}" if unknown else "no kind")
                 )
     except (yaml.YAMLError, ValueError, AttributeError, TypeError, OSError) as error:
-        what = " ".join(str(error).split())[:200]
-        raise OwnCatalogueError(f"{file}: {what}; correct the file or delete it") from None
+        what = one_line(error)[:200]
+        raise UserCatalogError(f"{file}: {what}; correct the file or delete it") from None
     return dict(values)
 
 

@@ -11,6 +11,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError, one_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,7 +30,7 @@ _LEFT_BY_TRAINERS = (
 `_Unread` takes its place."""
 
 
-class PickleError(ValueError):
+class PickleError(UsageError):
     """A pickle that is not read; the message says got, expected, remedy."""
 
 
@@ -85,7 +87,7 @@ def read(
     except (OSError, MemoryError):
         raise
     except Exception as error:  # whatever bytes can make an unpickler do
-        what = " ".join(str(error).split())[:160]
+        what = one_line(error)[:160]
         raise PickleError(
             f"{path}: not a file of plain weights ({what}); download it anew from its source"
         ) from error

@@ -11,17 +11,19 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...configs.errors import UsageError
+
 _LONGEST = 100_000_000
 """The format's own limit of a header, in bytes."""
 _SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i", "U8": "<B", "I8": "<b"}
 
 
-class HeaderError(ValueError):
+class HeaderError(UsageError):
     """A file that is no whole .safetensors file."""
 
 
 @dataclass(frozen=True)
-class Header:
+class SafetensorsHeader:
     """`shapes` and `dtypes` (F32, F16, BF16 …) by tensor name; `metadata`: strings by name."""
 
     path: Path
@@ -44,7 +46,7 @@ class Header:
         return out
 
 
-def read(path: str | os.PathLike[str]) -> Header:
+def read(path: str | os.PathLike[str]) -> SafetensorsHeader:
     """The header of a file. Raises HeaderError where it is torn or no safetensors file."""
     path = Path(path)
     try:
@@ -66,4 +68,4 @@ def read(path: str | os.PathLike[str]) -> Header:
     size = path.stat().st_size
     if size < end:
         raise HeaderError(f"{path}: {size} bytes, expected {end}: fetch the file anew")
-    return Header(path, shapes, dtypes, metadata, starts)
+    return SafetensorsHeader(path, shapes, dtypes, metadata, starts)

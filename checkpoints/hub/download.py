@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from ...configs.errors import RunError
 from ..catalog.user_names import PICKLES
 from . import cache as hub_cache
 from .errors import is_of_the_network, sentence
@@ -25,7 +26,7 @@ _WEIGHTS = re.compile(
 )
 
 
-class PullError(OSError):
+class PullError(RunError):
     """A model that could not be fetched; the message says got, expected, remedy."""
 
 

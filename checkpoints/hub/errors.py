@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from ...configs.errors import one_line
+
 
 def sentence(error: Exception, repository: str) -> str | None:
     """Got, expected, remedy; None for an error that is none of theirs (a bug)."""
@@ -78,4 +80,4 @@ def _file(error: Exception) -> str:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error)[:200] or type(error).__name__

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ...configs.errors import UsageError, one_line
 from .. import atomic_files
 
 NAME = "checkpoints.lock"
@@ -23,7 +24,7 @@ _HEAD = (
 )
 
 
-class LockError(ValueError):
+class LockError(UsageError):
     """A lock file that cannot be used; the message says got, expected, remedy."""
 
 
@@ -76,7 +77,7 @@ def read(path: Path | None = None) -> dict[str, Pin]:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         return {repository: _pin(value) for repository, value in values["models"].items()}
     except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        what = " ".join(str(error).split())[:200]
+        what = one_line(error)[:200]
         raise LockError(
             f"{path}: not a lock file that can be read ({what}); restore it, or delete it and pull"
         ) from None

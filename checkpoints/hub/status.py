@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog.names import Entry, UnknownCheckpoint, catalogue, find, resolve
+from ..catalog.names import Entry, UnknownCheckpointError, catalogue, find, resolve
 from ..identify import model_kind
 from . import cache as hub_cache
 from . import download as hub_download
@@ -92,7 +92,7 @@ def every(path: Path | None = None) -> list[Status]:
 
 
 def of(ref: str, path: Path | None = None) -> Status:
-    """The status of a name, or of a repository. Raises UnknownCheckpoint."""
+    """The status of a name, or of a repository. Raises UnknownCheckpointError."""
     entry = find(ref)
     if entry is None:
         where = resolve(ref)
@@ -114,12 +114,14 @@ def verify(
     status = of(ref, path)
     repository = status.entry.repository
     if repository is None:
-        raise UnknownCheckpoint(f"{ref} is {status.where}: it has no hashes to be compared with")
+        raise UnknownCheckpointError(
+            f"{ref} is {status.where}: it has no hashes to be compared with"
+        )
     if status.pinned:
         pin, by = Pin(status.commit or "", dict(status.files)), "pinned"
     else:
         if not status.folder:
-            raise UnknownCheckpoint(
+            raise UnknownCheckpointError(
                 f"{ref} is neither pinned nor in the cache; visuals checkpoints pull {ref}"
             )
         pin, by = _by_name(repository, status), "the cache names them"
@@ -132,7 +134,7 @@ def _status(name: str, entry: Entry, pins: dict[str, Pin]) -> Status:
     if entry.repository is None:
         try:
             place = Path(resolve(name))
-        except UnknownCheckpoint:
+        except UnknownCheckpointError:
             return Status(name, entry, "missing")
         kind = "embedded" if entry.folder else "local"
         return Status(name, entry, kind, place, _size(place))

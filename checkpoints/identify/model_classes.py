@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from ...configs.errors import UsageError
+
 Classes = Mapping[str, tuple[str, str]]
 """A checkpoint's model_type → the names of the model's and the processor's class."""
 
@@ -29,7 +31,7 @@ SEGMENTERS: Classes = {
 }
 
 
-class UnsupportedModel(ValueError):
+class UnsupportedModelError(UsageError):
     """A checkpoint of a kind that is not loaded here; the message names those that are."""
 
 
@@ -43,13 +45,13 @@ def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, A
         raise OSError(f"no config.json in {path}")
     found = config.get("model_type")
     if found not in classes:
-        raise UnsupportedModel(
+        raise UnsupportedModelError(
             f"{path} is no {role}: its config.json says model_type {found!r}; expected one of "
             f"{', '.join(classes)}"
         )
     model_class, processor_class = (getattr(transformers, name, None) for name in classes[found])
     if model_class is None or processor_class is None:
-        raise UnsupportedModel(
+        raise UnsupportedModelError(
             f"{path} is a {found}, unknown to the installed transformers "
             f"{transformers.__version__}; pip install -U transformers"
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import UsageError
 from ..formats import safetensors_header
 from ..identify.base_family import Base, of_width
 from . import metadata as lora_metadata
@@ -49,11 +50,11 @@ _OTHER = {
 _SGM = ("lora_unet_input_blocks_", "lora_unet_middle_block_", "lora_unet_output_blocks_")
 
 
-class BrokenLora(ValueError):
+class LoraFileError(UsageError):
     """A LoRA file that cannot be read or does not fit the model."""
 
 
-class WrongBase(ValueError):
+class WrongBaseError(UsageError):
     """A LoRA trained for another base than the model; the message says got, expected, remedy."""
 
 
@@ -85,20 +86,20 @@ class LoraFile:
         return name_of(self.path)
 
     def require_fit(self, base: Base, model: str) -> None:
-        """Raises WrongBase where `model`, of that base, is not what this LoRA was trained for."""
+        """Raise WrongBaseError unless this LoRA was trained for the base of `model`."""
         if not self.base.fits(base):
-            raise WrongBase(
+            raise WrongBaseError(
                 f"LoRA {self.name!r} was trained for {self.base}, but {model} is {base}: name "
                 f"another LoRA, or set generate.model to a checkpoint of {self.base}"
             )
 
 
 def read(path: str | os.PathLike[str]) -> LoraFile:
-    """What the file says. Raises BrokenLora where it is torn or of a format nobody reads here."""
+    """Read a LoRA file. Raises LoraFileError for a damaged file or an unknown format."""
     try:
         head = safetensors_header.read(path)
     except safetensors_header.HeaderError as error:
-        raise BrokenLora(f"cannot read LoRA {error}") from None
+        raise LoraFileError(f"cannot read LoRA {error}") from None
     downs = {m["module"]: name for name in head.shapes if (m := _DOWN.fullmatch(name))}
     form = _format(head, downs)
     places = {module: part_of(module) for module in downs}
@@ -134,7 +135,7 @@ def part_of(module: str) -> str | None:
     return next((p for start, p in _PREFIXES.items() if module.startswith(start)), None)
 
 
-def alpha_config(head: safetensors_header.Header) -> dict[str, dict[str, Any]]:
+def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[str, Any]]:
     """PEFT's configuration by part: of diffusers' metadata, or adapter_config.json beside it."""
     text = head.metadata.get("lora_adapter_metadata")
     beside = head.path.parent / "adapter_config.json"
@@ -148,20 +149,20 @@ def alpha_config(head: safetensors_header.Header) -> dict[str, dict[str, Any]]:
             values = json.loads(beside.read_text(encoding="utf-8"))
             out = dict.fromkeys(PARTS, values)
     except (ValueError, AttributeError) as error:
-        raise BrokenLora(f"cannot read LoRA {head.path}: its configuration: {error}") from None
+        raise LoraFileError(f"cannot read LoRA {head.path}: its configuration: {error}") from None
     return out
 
 
-def _format(head: safetensors_header.Header, downs: Mapping[str, str]) -> str:
+def _format(head: safetensors_header.SafetensorsHeader, downs: Mapping[str, str]) -> str:
     for name, mark in _OTHER.items():
         if any(re.search(mark, key) for key in head.shapes):
-            raise BrokenLora(
+            raise LoraFileError(
                 f"LoRA {head.path} is a {name} file: expected LoRA or LoCon in kohya's, diffusers' "
                 "or PEFT's format; convert it to LoRA"
             )
     if not downs or not any(part_of(m) for m in downs):
         keys = ", ".join(list(head.shapes)[:2]) or "none"
-        raise BrokenLora(
+        raise LoraFileError(
             f"{head.path} is no LoRA of Stable Diffusion (its keys: {keys} …): expected kohya's, "
             "diffusers' or PEFT's format"
         )
@@ -189,7 +190,7 @@ def _base(
 
 
 def _alphas(
-    head: safetensors_header.Header, shapes: Mapping[str, tuple[int, ...]]
+    head: safetensors_header.SafetensorsHeader, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[float, ...]:
     """Every alpha of the file, a missing one or 0 being the rank."""
     names = {m: f"{m}.alpha" for m in shapes if f"{m}.alpha" in head.shapes}

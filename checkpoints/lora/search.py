@@ -17,16 +17,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import UsageError
 from ..identify.base_family import Base
 from ..user_dirs import cache_folder
 from . import file as lora_file
-from .file import BrokenLora, LoraFile
+from .file import LoraFile, LoraFileError
 
 _VERSION = 1
 _MEMORY: dict[str, dict[str, Any]] = {}
 
 
-class LoraNotFound(ValueError):
+class LoraNotFoundError(UsageError):
     """No file of that name in the folders; the message names the nearest."""
 
 
@@ -42,7 +43,7 @@ def find(name: str, folders: Sequence[str | Path]) -> Path:
             return file
     known = {_name(file) for file in files}
     for file in files:
-        with contextlib.suppress(BrokenLora):
+        with contextlib.suppress(LoraFileError):
             own = read(file).output_name
             if own == name:
                 return file
@@ -51,7 +52,7 @@ def find(name: str, folders: Sequence[str | Path]) -> Path:
     hint = f"; did you mean {near[0]!r}?" if near else ""
     there = sorted(known)
     rest = f" and {len(there) - 12} more" if len(there) > 12 else ""
-    raise LoraNotFound(
+    raise LoraNotFoundError(
         f"no LoRA {name!r} in {', '.join(map(str, folders)) or 'any folder'}{hint} "
         f"(there: {', '.join(there[:12]) or 'none'}{rest}); set generate.lora_dirs or --lora-dir"
     )
@@ -74,7 +75,7 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
     try:
         entry = _entry(path)
     except OSError as error:
-        raise BrokenLora(f"cannot read LoRA {path}: {error.strerror}; check the path") from None
+        raise LoraFileError(f"cannot read LoRA {path}: {error.strerror}; check the path") from None
     if "lora" not in entry:
         entry["lora"] = asdict(lora_file.read(path)) | {"path": ""}
         _save()

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import one_line
 from ..formats import safetensors_header
-from .file import BrokenLora, LoraFile, alpha_config, part_of
+from .file import LoraFile, LoraFileError, alpha_config, part_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ _TEXT = re.compile(r"(text_encoder(?:_2)?\.)(?!text_model|text_projection)")
 def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     """Weights by the names that `pipe.load_lora_weights` takes, in the dtype of its UNet.
 
-    Raises BrokenLora.
+    Raises LoraFileError.
     """
     import torch
     from safetensors import SafetensorError
@@ -37,7 +38,7 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         raw = load_file(file.path)
         head = safetensors_header.read(file.path)
     except (SafetensorError, safetensors_header.HeaderError, OSError) as error:
-        raise BrokenLora(f"cannot read LoRA {file.path}: {error}; fetch the file anew") from None
+        raise LoraFileError(f"cannot read LoRA {file.path}: {error}; fetch the file anew") from None
     config = alpha_config(head)
     modules: dict[str, dict[str, str]] = {}
     for key in raw:
@@ -49,7 +50,9 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     out = {}
     for module, keys in modules.items():
         if "down" not in keys or "up" not in keys:
-            raise BrokenLora(f"cannot read LoRA {file.path}: {module} lacks a half; fetch it anew")
+            raise LoraFileError(
+                f"cannot read LoRA {file.path}: {module} lacks a half; fetch it anew"
+            )
         down, up = raw[keys["down"]].float(), raw[keys["up"]].float()
         scale = _scale(module, down.shape[0], raw.get(f"{module}.alpha"), config)
         if "mid" in keys:  # LyCORIS' Tucker form: one r × r kernel between the two
@@ -70,8 +73,8 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         try:
             out |= pipe.lora_state_dict(unet, unet_config=pipe.unet.config)[0]
         except (ValueError, KeyError, IndexError) as error:
-            what = " ".join(str(error).split())[:200]
-            raise BrokenLora(f"LoRA {file.path}: names of no known layout: {what}") from error
+            what = one_line(error)[:200]
+            raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error
     return out
 
 

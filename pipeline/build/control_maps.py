@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...configs.sections import ControlSettings
@@ -34,18 +36,18 @@ MODES = {
 documentation, api/pipelines/controlnet_union."""
 
 
-class UnknownMode(ValueError):
+class UnknownControlModeError(UsageError):
     """A kind of map that a union ControlNet does not take."""
 
 
 def check_modes(inpaint: Any, settings: Settings) -> None:
-    """Raises UnknownMode where a union ControlNet does not take a map that is to lead it."""
+    """Raise UnknownControlModeError for a map that a union ControlNet does not take."""
     config = getattr(inpaint.controlnet, "config", {})
     known = config.get("num_control_type")
     for c in settings.leading:
         if known is not None and MODES[c.kind] >= known:
             kinds = ", ".join(kind for kind, mode in MODES.items() if mode < known)
-            raise UnknownMode(
+            raise UnknownControlModeError(
                 f"{c.model} takes no {c.kind} map: expected one of {kinds}; set rerender.controls"
             )
 

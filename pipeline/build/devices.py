@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 
 
-class DeviceError(ValueError):
+class DeviceError(UsageError):
     """A device that is not there; the message says got, expected, remedy."""
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..runner.run import Stages
 
 if TYPE_CHECKING:
-    from ...stages.accel.offload import Turns
+    from ...stages.accel.offload import Offload
     from ...stages.shot import Shot
 
 Tell = Callable[[str], None]
@@ -34,7 +34,7 @@ _GROUPS = {
 """Parts of pipelines that a GPU's memory holds at a time; each other one is there alone."""
 
 
-def by_turns(stages: Stages, turns: Turns) -> Stages:
+def by_turns(stages: Stages, turns: Offload) -> Stages:
     """The stages, their models in main memory, from where each comes to the device of `turns` when
     it is called."""
     import torch
@@ -67,7 +67,7 @@ def _models(control: Any) -> list[Any]:
     return found
 
 
-class Late:
+class LateStage:
     """A stage whose models are there while it, or one of the same memory, is at work."""
 
     def __init__(self, shelf: _Shelf, name: str, batch_size: int) -> None:
@@ -123,7 +123,7 @@ def late(load: Load, needs: Collection[str], tell: Tell) -> Stages:
         for name in names if set(names) & set(needs) else ():
             stage = shelf.stage(name, tell)
             if stage is not None:
-                parts: dict[str, Any] = {name: Late(shelf, name, stage.batch_size)}
+                parts: dict[str, Any] = {name: LateStage(shelf, name, stage.batch_size)}
                 out = replace(out, **parts, mask=out.mask or shelf.mask)
     return out
 

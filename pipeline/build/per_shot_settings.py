@@ -17,7 +17,7 @@ _KEPT = 16
 """Stages kept for sets of settings that come again; they hold no models of their own."""
 
 
-class Varied:
+class PerShotSettings:
     """Stage 1 or 3 by `usual`, which was made of `settings`; shots whose own settings it reads go
     to one that `make` gives for settings. They share `batch_size`."""
 

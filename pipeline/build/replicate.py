@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ...configs.errors import UsageError
 from ...configs.replicate import SCHEDULERS, ReplicateSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ BASE_URL = "https://api.replicate.com"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class HostSettingsError(ValueError):
+class HostSettingsError(UsageError):
     """Settings or surroundings with which a host cannot draw; got, expected, remedy."""
 
 
@@ -58,12 +59,12 @@ def generator(settings: Settings, tell: Any = lambda text: None) -> Any:
     """Stage 1 on the host of the settings; raises HostSettingsError, or Refused for a token that
     does not count."""
     from ...stages.hosted.generate import HostedGenerator
-    from ...stages.hosted.replicate import Client
+    from ...stages.hosted.replicate import ReplicateClient
 
     check(settings)
     g, r = settings.generate, _replicate(settings)
     tell(f"asking {urlsplit(_base_url()).netloc}")
-    client = Client(_token(), base_url=_base_url(), timeout=r.timeout)
+    client = ReplicateClient(_token(), base_url=_base_url(), timeout=r.timeout)
     client.account()
     return HostedGenerator(
         client,

@@ -16,7 +16,7 @@ from ..runner.run import Stages
 from . import replicate, text_to_image
 from .devices import at_once, device_and_dtype, has_own_memory, loading_place
 from .library_logging import hush
-from .per_shot_settings import Varied
+from .per_shot_settings import PerShotSettings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -37,14 +37,14 @@ def build_stages(
     With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
     false, in a CPU's memory. Without it this process keeps the memory that it frees on a CPU.
     """
-    from ...stages.accel.offload import Turns
+    from ...stages.accel.offload import Offload
     from . import low_memory
 
     device, _ = device_and_dtype(settings)
     if not settings.run.low_memory and not has_own_memory(device):
         keep_freed()
     if settings.run.low_memory and has_own_memory(device):
-        return low_memory.by_turns(_loaded(settings, needs, tell), Turns(device))
+        return low_memory.by_turns(_loaded(settings, needs, tell), Offload(device))
     if settings.run.low_memory and late:
         return low_memory.late(lambda names, say: _loaded(settings, names, say), needs, tell)
     return _loaded(settings, needs, tell)
@@ -63,14 +63,14 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     pipe = None
     with torch.inference_mode():
         if "generate" in needs and replicate.draws(settings):
-            parts["generate"] = Varied(
+            parts["generate"] = PerShotSettings(
                 replicate.generator(settings, tell), settings, replicate.generator, "generate."
             )
         if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
             pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, tell=tell)
         if "generate" in needs and "generate" not in parts:
             first = text_to_image.generator(pipe, settings, device=device, dtype=dtype, tell=tell)
-            parts["generate"] = Varied(
+            parts["generate"] = PerShotSettings(
                 first, settings, lambda own: text_to_image.again(first, own), "generate."
             )
         if "detect" in needs:
@@ -105,7 +105,7 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
         if "rerender" in needs:
             tell(f"loading {', '.join(c.model for c in settings.leading)}")
             last = rerenderer(inpaint_pipeline(settings, pipe), settings)
-            parts["rerender"] = Varied(
+            parts["rerender"] = PerShotSettings(
                 last,
                 settings,
                 lambda own: rerenderer(last.pipe, own, led=last.controls),
@@ -134,10 +134,10 @@ def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
 
 def _masker(settings: Settings) -> Any:
     """The choice of masks; None where every option of it is the default."""
-    from ...stages.mask import Masker
+    from ...stages.mask import MaskFilter
 
     m = settings.mask
-    return None if m.is_default else Masker(**m.model_dump())
+    return None if m.is_default else MaskFilter(**m.model_dump())
 
 
 def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tuple[Any, Any]:

@@ -39,7 +39,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
 
     if is_url(run) and not options["out"]:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with dry_run.on_disk(run) as place, output.Bars(as_json) as bars:
+    with dry_run.on_disk(run) as place, output.StageProgress(as_json) as bars:
         done = annotations.annotate(place, formats, progress=bars.update, **options)
     if as_json:
         record = {
@@ -63,9 +63,9 @@ def annotate_run(folder: Path, formats: Sequence[str], *, quiet: bool) -> Annota
     from . import output
 
     try:
-        with output.Bars(quiet) as bars:
+        with output.StageProgress(quiet) as bars:
             return annotations.annotate(folder, formats, progress=bars.update)
-    except annotations.NothingToAnnotate as error:
+    except annotations.NothingToAnnotateError as error:
         output.warn(f"no annotations: {error}")
         return annotations.Annotations(files={})
     except annotations.AnnotationError as error:

@@ -40,7 +40,7 @@ def quality(
     from rich.console import Console
 
     from ...benchmarks import targets
-    from ...benchmarks.quality import MEASURES, MissingExtra, measure
+    from ...benchmarks.quality import MEASURES, MissingExtraError, measure
     from ...configs.schema import load_settings
 
     names = tuple(only.split(",")) if only else MEASURES
@@ -57,7 +57,7 @@ def quality(
             count=count,
             tell=lambda text: notes.print(f"[dim]{text}…[/]"),
         )
-    except MissingExtra as error:
+    except MissingExtraError as error:
         raise click.ClickException(str(error)) from None
     report: dict[str, Any] = {
         "preset": preset,

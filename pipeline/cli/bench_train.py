@@ -54,7 +54,7 @@ def train(
     from rich.console import Console
 
     from ...benchmarks import lora_style, targets, training_cache
-    from ...benchmarks.quality import MissingExtra, renderer
+    from ...benchmarks.quality import MissingExtraError, renderer
     from ...configs.schema import NULL
     from ..build.library_logging import hush
     from . import output
@@ -62,12 +62,12 @@ def train(
     given = {k: None if v is NULL else v for k, v in options.parse_changes(changes).items()}
     try:
         renderer()
-    except MissingExtra as error:
+    except MissingExtraError as error:
         raise click.ClickException(str(error)) from None
     hush("transformers", "diffusers")
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as scratch, output.Bars(as_json) as progress:
+    with tempfile.TemporaryDirectory() as scratch, output.StageProgress(as_json) as progress:
         place = Path(work or scratch)
         # First: a run has the C library keep freed memory, by which a plain loop gains.
         if only in (None, "caches"):

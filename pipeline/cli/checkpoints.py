@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .progress import Bytes
+from .progress import DownloadProgress
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.status import Status
@@ -103,7 +103,7 @@ def pull(
     failed = 0
     for name in todo:
         try:
-            with Bytes(name, as_json) as bar:
+            with DownloadProgress(name, as_json) as bar:
                 made = puller.pull(
                     name, path=path, update=update, variant=variant, say=bar.say, progress=bar.tick
                 )
@@ -137,7 +137,7 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
 
     found = []
     for name in names or hub_status.verifiable(lock):
-        with Bytes(name, as_json) as bar:
+        with DownloadProgress(name, as_json) as bar:
             found.append(hub_status.verify(name, lock, progress=bar.tick))
         if not as_json:
             click.echo(found[-1].text)

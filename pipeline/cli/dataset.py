@@ -73,7 +73,7 @@ def import_(
     from . import dataset_output as show
 
     products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
-    with show.Bar("importing", quiet=as_json) as bar:
+    with show.CountProgress("importing", quiet=as_json) as bar:
         report = import_catalogue(
             products,
             images,
@@ -159,7 +159,7 @@ def check(
         repeats=repeats,
     )
     count = token_counter(load_settings(preset), quiet=as_json)
-    with show.Bar("checking", quiet=as_json) as bar:
+    with show.CountProgress("checking", quiet=as_json) as bar:
         report = check_dataset(
             found,
             buckets=buckets,

@@ -70,15 +70,15 @@ def caption(
     """
     from ...configs.schema import load_settings
     from ...training.captioning.caption_folder import caption_dataset
-    from ...training.datasets.caption_edits import Edits
+    from ...training.datasets.caption_edits import CaptionEdits
     from ...training.datasets.folder import read_dataset
     from ..build import captioner
     from . import dataset_output as show
 
     if no_model and overwrite:
         raise click.UsageError("--no-model and --overwrite: expected one; --no-model edits anyway")
-    edits = Edits(tag=tag, prefix=prefix, suffix=suffix, replace=_replacements(replace))
-    if no_model and edits == Edits():
+    edits = CaptionEdits(tag=tag, prefix=prefix, suffix=suffix, replace=_replacements(replace))
+    if no_model and edits == CaptionEdits():
         raise click.UsageError("--no-model: expected --tag, --prefix, --suffix or --replace")
     changes = {"model": model, "num_beams": num_beams, "batch_size": batch_size}
     changes |= {"min_tokens": min_tokens, "max_tokens": max_tokens}
@@ -91,8 +91,8 @@ def caption(
         describe = captioner.captioner(settings)
     elif not no_model:
         show.say("every picture has a caption; --no-model edits them", quiet=as_json)
-        edits = Edits()
-    with show.Bar("captioning" if describe else "editing", quiet=as_json) as bar:
+        edits = CaptionEdits()
+    with show.CountProgress("captioning" if describe else "editing", quiet=as_json) as bar:
         done = caption_dataset(
             found,
             describe,

@@ -14,7 +14,7 @@ from . import output
 
 if TYPE_CHECKING:
     from ...training.captioning.caption_folder import Captioned
-    from ...training.catalog_import.import_catalog import Report
+    from ...training.catalog_import.import_catalog import ImportReport
     from ...training.catalog_import.product_catalog import Fields
     from ...training.check_dataset import Check
     from ...training.datasets.images import Problem
@@ -27,7 +27,7 @@ def say(text: str, *, quiet: bool = False) -> None:
         click.echo(f"visuals: {text}", err=True)
 
 
-class Bar:
+class CountProgress:
     """A progress bar on stderr from the first word on, with the remaining time; `quiet`: none."""
 
     def __init__(self, text: str, *, quiet: bool = False) -> None:
@@ -35,7 +35,7 @@ class Bar:
         self._progress = output.progress(quiet=quiet)
         self._task = self._progress.add_task(text, total=None)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> CountProgress:
         return self
 
     def __exit__(
@@ -53,7 +53,7 @@ class Bar:
         self._progress.update(self._task, completed=done, total=total)
 
 
-def imported(report: Report, fields: Fields, out: Path) -> None:
+def imported(report: ImportReport, fields: Fields, out: Path) -> None:
     """How many pictures came through, and what became of the others."""
     rows = [("products", report.products), ("pictures written", len(report.written))]
     rows += [(code.replace("_", " "), n) for code, n in report.counts().items()]

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ...configs.errors import one_line
+
 
 def errors(command: Callable[..., None]) -> Callable[..., None]:
     """Domain errors become one line on stderr: usage exit 2, the rest exit 1."""
@@ -24,14 +26,14 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
         except ValueError as error:
             if not type(error).__module__.startswith("visuals."):
                 raise
-            _end(" ".join(str(error).split()), 2)
+            _end(one_line(error), 2)
         except ImportError as error:
             name = (error.name or str(error)).split(".")[0]
             if name == "visuals":
                 raise
             _end(f"{name} is not installed; pip install 'visuals[{_extra(name)}]'", 1)
         except OSError as error:
-            _end(" ".join(str(error).split()), 1)
+            _end(one_line(error), 1)
 
     return guarded
 

@@ -40,7 +40,7 @@ def export(
 
     if is_url(run) and not out:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with dry_run.on_disk(run) as place, output.Bars(as_json) as bars:
+    with dry_run.on_disk(run) as place, output.StageProgress(as_json) as bars:
         done = exporting.export(
             place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )

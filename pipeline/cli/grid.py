@@ -14,8 +14,8 @@ from .options import apply, errors, on_a_disk, parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
-    from ..jobs.grid import Plan
-    from ..jobs.grid_files import Cells
+    from ..jobs.grid import GridPlan
+    from ..jobs.grid_files import GridWriter
 
 
 _KINDS: dict[str, Literal["png", "jpeg", "webp"]] = {
@@ -130,12 +130,12 @@ def grid(
             check_words(
                 settings_of(preset, None), [weights.put(text) for text in plan.values["prompt"]]
             )
-    with output.Bars(as_json) as bars:
+    with output.StageProgress(as_json) as bars:
 
         def build(settings: Settings) -> Any:
             return build_stages(settings, ("generate",), tell=bars.say)
 
-        kept = files.Cells(Path(cells_dir), plan) if cells_dir else None
+        kept = files.GridWriter(Path(cells_dir), plan) if cells_dir else None
         keep = _keeper(kept, plan) if kept else lambda n, s, of: None
         drawn = grids.draw(plan.cells, settings_of, build, bars.update, keep)
     picture = sheet(drawn, *files.headings(plan))
@@ -151,7 +151,7 @@ def grid(
         raise SystemExit(1)
 
 
-def _keeper(kept: Cells, plan: Plan) -> Callable[[int, Shot, Settings], None]:
+def _keeper(kept: GridWriter, plan: GridPlan) -> Callable[[int, Shot, Settings], None]:
     """What writes each cell with how it was made."""
     from ..build import recorded_hashes
     from ..build.model_hashes import fingerprints

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ...training.interrupt import Wish
+from ...training.interrupt import StopRequest
 
 if TYPE_CHECKING:
     from ..runs.folder import RunFolder
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SAID = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
 
 
-class Stopper(Wish):
+class InterruptHandler(StopRequest):
     """`with Stopper() as stop: …`: `stop()` is true after the first SIGINT or SIGTERM, which is
     answered on stderr; the second ends the process at once where `folder` is set, else it raises
     KeyboardInterrupt."""

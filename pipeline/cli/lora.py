@@ -47,13 +47,13 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
 def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
     """Print the LoRAs of the folders; one that cannot be read is named on stderr."""
     from ...checkpoints.lora import search as lora_search
-    from ...checkpoints.lora.file import BrokenLora
+    from ...checkpoints.lora.file import LoraFileError
 
     records = []
     for path in lora_search.files_in(_folders(lora_dirs, preset)):
         try:
             records.append(_record(lora_search.read(path)))
-        except BrokenLora as error:
+        except LoraFileError as error:
             output.warn(str(error))
     if as_json:
         click.echo(json.dumps(records, ensure_ascii=False))

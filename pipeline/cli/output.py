@@ -70,7 +70,7 @@ def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:
     )
 
 
-class Bars:
+class StageProgress:
     """A progress bar per stage, with rate and remaining time; `quiet` shows none.
 
     Nothing is drawn before there is something to tell, so that an error stays one line.
@@ -86,7 +86,7 @@ class Bars:
         self._loading: Any = None
         self._drawn = False
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> StageProgress:
         return self
 
     def _draw(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 
-class Bytes:
+class DownloadProgress:
     """Bytes, rate and remaining time of one model on stderr; `quiet` shows none."""
 
     def __init__(self, name: str, quiet: bool) -> None:
@@ -32,7 +32,7 @@ class Bytes:
         )
         self._task = self._progress.add_task(name, total=None, visible=False)
 
-    def __enter__(self) -> Bytes:
+    def __enter__(self) -> DownloadProgress:
         self._progress.start()
         return self
 

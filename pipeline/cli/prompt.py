@@ -10,7 +10,7 @@ from . import output
 from .options import apply, errors, parse_changes
 
 if TYPE_CHECKING:
-    from ..prompts.explain import Reading, Run
+    from ..prompts.explain import PromptExplanation, Run
 
 
 @click.command()
@@ -82,7 +82,7 @@ def prompt(text: str | None, **options: Any) -> None:
         output.warn(note)
 
 
-def _print(reading: Reading) -> None:
+def _print(reading: PromptExplanation) -> None:
     _line("prompt", reading.prompt)
     for choice, drawn in reading.picks:
         _line("drawn", f"{choice} → {drawn}")

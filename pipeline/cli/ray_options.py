@@ -13,7 +13,7 @@ import click
 from . import output
 
 if TYPE_CHECKING:
-    from ..inputs.resume import Shots
+    from ..inputs.resume import LazyShots
     from ..jobs.request import Job
     from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
@@ -76,21 +76,21 @@ def check(options: dict[str, Any]) -> None:
 
 def on_ray(
     job: Job,
-    shots: Shots,
+    shots: LazyShots,
     needs: tuple[str, ...],
     folder: RunFolder,
     start: Stages,
     finish: Callable[[dict[str, Any]], Any],
     stopper: Any,
     *,
-    bars: output.Bars,
+    bars: output.StageProgress,
     summary: Summary,
     smaller: Callable[[str, int], None],
 ) -> None:
     """The shots through the workers of a cluster, their lines to `finish`; see `run_on_ray`."""
     from ..engines import ray_cluster
     from ..engines.ray_engine import run_on_ray
-    from ..engines.ray_worker import Plan
+    from ..engines.ray_worker import WorkerSpec
     from ..runs.folder import WriteError
     from ..runs.lock import HOLDER
     from ..runs.object_store import text
@@ -111,7 +111,7 @@ def on_ray(
         holder = text(place, HOLDER)
         if holder is None:
             raise WriteError(f"{place}: its {HOLDER} was removed")
-        plan = Plan(
+        plan = WorkerSpec(
             settings=job.settings.model_dump(mode="json"),
             needs=needs,
             folder=place,

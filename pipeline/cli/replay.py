@@ -16,7 +16,7 @@ from .options import apply, errors, on_a_disk, parse_changes
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..jobs.replay_compare import Compared
-    from ..jobs.replay_plan import Plan
+    from ..jobs.replay_plan import ReplayPlan
 
 
 @click.command()
@@ -103,14 +103,14 @@ def _replay(
         raise SystemExit(1)
 
 
-def _of_picture(path: Path, photos: Sequence[Path], preset: str) -> Plan:
+def _of_picture(path: Path, photos: Sequence[Path], preset: str) -> ReplayPlan:
     """By its own record, else by A1111's parameters."""
     from ..images import provenance
     from ..jobs import replay_infotext, replay_plan
 
     try:
         return replay_plan.of_picture(path, photos)
-    except provenance.LineageError:
+    except provenance.ProvenanceError:
         plan = replay_infotext.of_picture(path, preset)
         if plan is None:
             raise
@@ -118,7 +118,7 @@ def _of_picture(path: Path, photos: Sequence[Path], preset: str) -> Plan:
 
 
 def _make(
-    plan: Plan,
+    plan: ReplayPlan,
     settings: Settings,
     place: Path,
     checkpoints: dict[str, str],
@@ -150,7 +150,7 @@ def _make(
         "masks_given": plan.masks is not None,
     }
     run_folder.make(place)
-    with RunLock(place), show.Bars(quiet) as bars:
+    with RunLock(place), show.StageProgress(quiet) as bars:
         folder = run_folder.RunFolder(
             place,
             request=request,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..jobs import dry_run, request_classes, request_options
-from .output import Bars
+from .output import StageProgress
 
 if TYPE_CHECKING:
     from ..jobs.threshold_sweep import Sweep
@@ -32,7 +32,7 @@ def show(inputs: Sequence[str], options: dict[str, Any]) -> None:
     broken = sources.first_error(shots)
     if broken:
         raise sources.InputError(broken)
-    with Bars(options["as_json"]) as bars:
+    with StageProgress(options["as_json"]) as bars:
         detector = build_stages(settings, ("detect",), tell=bars.say).detect
         assert detector is not None
         found = sweep(

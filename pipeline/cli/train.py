@@ -50,7 +50,7 @@ def train(
     from ...configs.schema import NULL
     from ...configs.train_file import read_train_settings
     from ...training import launch
-    from ...training.errors import CannotWrite, Diverged, Stopped
+    from ...training.errors import DivergedError, TrainingStopped, TrainingWriteError
     from . import output
 
     given = {k: None if v is NULL else v for k, v in parse_changes(changes).items()}
@@ -74,13 +74,13 @@ def train(
         from ..build.library_logging import hush
 
         hush("transformers", "diffusers")
-        with output.Bars(as_json or not main) as bars:
+        with output.StageProgress(as_json or not main) as bars:
             done = train_lora(settings, tell=bars.say, warn=output.warn, progress=bars.update)
-    except Stopped as stopped:
+    except TrainingStopped as stopped:
         if main:
             output.warn(f"stopped after step {stopped.step}, saved; the same with --resume goes on")
         raise SystemExit(130) from None
-    except (CannotWrite, Diverged) as error:
+    except (TrainingWriteError, DivergedError) as error:
         if main:
             click.echo(f"visuals: {error}", err=True)
         raise SystemExit(1) from None

@@ -178,7 +178,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 
     In float32 (a CPU) models take twice what the catalogue advises, which is of float16.
     """
-    from ...checkpoints.catalog.names import UnknownCheckpoint, catalogue
+    from ...checkpoints.catalog.names import UnknownCheckpointError, catalogue
     from ...checkpoints.hub import status as hub_status
     from ...configs.schema import SettingsError, load_settings
     from ..build.devices import has_own_memory
@@ -193,7 +193,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
     for ref in refs(settings):
         try:
             where = hub_status.of(ref).where
-        except (UnknownCheckpoint, ValueError):
+        except (UnknownCheckpointError, ValueError):
             where = "missing"
         if where in ("missing", "partial"):
             missing.append(ref)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...configs.errors import one_line
+
 
 def problems(preset: str) -> list[str]:
     """One line each: got, expected, remedy. Empty for a file that can be used.
@@ -74,5 +76,5 @@ def _said(check: Any, *arguments: Any) -> str:
     try:
         check(*arguments)
     except ValueError as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return ""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import one_line
 from .ray_cluster import ClusterError, EngineError, Pool
-from .ray_worker import Plan, Ready, Report, Worker
+from .ray_worker import RayWorker, Ready, WorkerReport, WorkerSpec
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -24,7 +25,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass
-class Member:
+class Actor:
     """A worker and what it has in hand; `loading` until its models are there."""
 
     actor: Any
@@ -38,7 +39,7 @@ class Member:
 class Finished:
     """A share that came back."""
 
-    report: Report
+    report: WorkerReport
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,18 @@ class Lost:
     why: str
 
 
-class Crew:
+class ActorPool:
     """At most `pool.workers` actors over one plan. `dismiss` ends them all, whatever they do."""
 
     def __init__(
-        self, plan: Plan, pool: Pool, *, say: Tell, warn: Tell, barren: int = BARREN
+        self, plan: WorkerSpec, pool: Pool, *, say: Tell, warn: Tell, barren: int = BARREN
     ) -> None:
         import ray
 
         self._ray, self._pool, self._say, self._warn = ray, pool, say, warn
         self._size = pool.workers or 1
         self._plan = ray.put(plan)
-        actors: Any = ray.remote(Worker)
+        actors: Any = ray.remote(RayWorker)
         self._hire = actors.options(
             num_cpus=pool.cpus,
             num_gpus=pool.gpus,
@@ -69,7 +70,7 @@ class Crew:
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        self._members: list[Member] = []
+        self._members: list[Actor] = []
         self._stillborn = self._barren = 0
         self._most_barren = barren
         self._told_versions = False
@@ -88,7 +89,7 @@ class Crew:
         """Hire until there are `wanted` workers, or as many as there may be."""
         for _ in range(min(wanted, self._size) - len(self._members)):
             actor = self._hire.remote(self._plan)
-            self._members.append(Member(actor, actor.load.remote()))
+            self._members.append(Actor(actor, actor.load.remote()))
 
     def hand_out(self, take: Callable[[bool], list[Shot]], suspect: Callable[..., bool]) -> None:
         """Give every worker that has room what `take` (whether it is idle) gives, in turns."""
@@ -136,7 +137,7 @@ class Crew:
         except errors.RayError as error:
             return _Died(_why(str(error)))
 
-    def _loaded(self, member: Member) -> list[Finished | Lost]:
+    def _loaded(self, member: Actor) -> list[Finished | Lost]:
         ref, member.loading = member.loading, None
         try:
             got = self._get(ref)
@@ -177,10 +178,10 @@ class Crew:
         self._size -= 1
         if self._size < 1:
             raise error
-        said = " ".join(str(error).split())
+        said = one_line(error)
         self._warn(f"going on with {self._size} workers: one did not start: {said}")
 
-    def _back(self, member: Member, ref: Any) -> list[Finished | Lost]:
+    def _back(self, member: Actor, ref: Any) -> list[Finished | Lost]:
         got = self._get(ref)
         if not isinstance(got, _Died):
             del member.hand[ref]
@@ -208,7 +209,7 @@ class Crew:
             )
         return [*happened, Lost(shots, f"on {host}: {got.why}")]
 
-    def _leave(self, member: Member) -> None:
+    def _leave(self, member: Actor) -> None:
         self._members.remove(member)
         self._ray.kill(member.actor)  # where it is out of reach only, it must not go on
 

@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...configs.errors import RunError, UsageError, one_line
+
 OBJECT_STORE = 100 * 2**20
 """Bytes of shared memory that a local cluster takes: no picture travels through it."""
 _HOW = "start one with `ray start --head` on its first machine, or give --address local"
 
 
-class EngineError(ValueError):
+class EngineError(UsageError):
     """Options that no cluster can satisfy; the message says got, expected, remedy."""
 
 
-class ClusterError(OSError):
+class ClusterError(RunError):
     """A cluster that does not answer or loses its workers; the message says what to do."""
 
 
@@ -76,7 +78,7 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
     try:
         ray.init(address=address, **how)
     except (Exception, SystemExit) as error:  # a head that is gone ends by SystemExit
-        said = " ".join(str(error).split())
+        said = one_line(error)
         if address == "local":
             raise ClusterError(f"Ray did not start here ({said}); try once more") from None
         if isinstance(error, ConnectionError) and address == "auto":

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import VisualsError
 from ..runner.run import Progress
 from ..runner.summary import Summary
-from .actor_pool import BARREN, Crew, Finished, Lost, Tell
+from .actor_pool import BARREN, ActorPool, Finished, Lost, Tell
 from .ray_cluster import Pool
-from .ray_worker import Plan, Report
-from .work_queue import DEATHS, Shares
+from .ray_worker import WorkerReport, WorkerSpec
+from .work_queue import DEATHS, WorkQueue
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 SLOW_START = 60.0
 
 
-class WorkerDied(RuntimeError):
+class WorkerDiedError(VisualsError):
     """A picture that was in hand each time that a worker died."""
 
 
 def run_on_ray(
     shots: Sequence[Shot],
-    plan: Plan,
+    plan: WorkerSpec,
     pool: Pool,
     *,
     batch_size: int,
@@ -55,10 +56,10 @@ def run_on_ray(
     """
     from ..runs.folder import sweep
 
-    shares = Shares(shots, batch_size)
+    shares = WorkQueue(shots, batch_size)
     began = time.perf_counter()
     say(f"starting {min(pool.workers or 1, shares.count)} workers on Ray")
-    crew = Crew(plan, pool, say=say, warn=warn, barren=barren)
+    crew = ActorPool(plan, pool, say=say, warn=warn, barren=barren)
     waits_since: float | None = time.monotonic()
     try:
         while crew.busy or (len(shares) and not stop()):
@@ -88,7 +89,7 @@ def run_on_ray(
 
 
 def _take(
-    report: Report,
+    report: WorkerReport,
     finish: Callable[[dict[str, Any]], Any],
     summary: Summary,
     smaller: Callable[[str, int], None] | None,
@@ -100,7 +101,7 @@ def _take(
 
 def _hand_back(
     event: Lost,
-    shares: Shares,
+    shares: WorkQueue,
     give_up: Callable[[Shot], dict[str, Any]],
     finish: Callable[[dict[str, Any]], Any],
     summary: Summary,
@@ -112,7 +113,7 @@ def _hand_back(
         them = "picture is" if again == 1 else "pictures are"
         warn(f"a worker died {event.why}; its {again} {them} tried again")
     for shot in lost:
-        why = WorkerDied(
+        why = WorkerDiedError(
             f"{DEATHS} workers died with this picture in hand, the last {event.why}; try it "
             "with --retry-failed on this machine alone, or leave it out"
         )

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import RunError, one_line
 from ..runner.run import Stages, fitted
 from ..runner.summary import Summary
 from ..runs.lock import HOLDER
-from ..runs.object_store import Store, StoreError, text
+from ..runs.object_store import ObjectStore, ObjectStoreError, text
 from ..runs.shot_files import ShotFiles
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ _PASSED_ON = ("VISUALS_", "HF_HUB_OFFLINE", "AWS_ENDPOINT_URL", "AWS_REGION", "A
 """What an environment variable begins with that means the same on every machine of a run."""
 
 
-class WorkerError(OSError):
+class WorkerError(RunError):
     """A machine that cannot take part in a run; the message says got, expected, remedy."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkerSpec:
     """What a worker needs to know; it travels to each one once.
 
     `settings`: as plain values; `files`: writes into `folder`, an absolute path
@@ -46,7 +47,7 @@ class Plan:
 
     settings: Mapping[str, Any]
     needs: tuple[str, ...]
-    folder: Path | Store
+    folder: Path | ObjectStore
     files: ShotFiles
     start: Stages
     holder: str
@@ -69,18 +70,18 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerReport:
     """What became of some shots: their lines, and counts."""
 
     lines: list[dict[str, Any]]
     summary: Summary
 
 
-class Worker:
+class RayWorker:
     """Holds the models of a run. `load` comes first; two threads may be in `work` at once: one
     reads or writes files while the other one has the models."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WorkerSpec) -> None:
         self._plan = plan
         self._stages = Stages()
         self._models = threading.Lock()
@@ -94,7 +95,7 @@ class Worker:
         try:
             self._load()
         except Exception as error:
-            said = " ".join(str(error).split())
+            said = one_line(error)
             if not isinstance(error, (OSError, ValueError)):
                 said = f"{type(error).__name__}: {said}"
             raise WorkerError(f"the worker on {host}: {said}") from None
@@ -129,7 +130,7 @@ class Worker:
             fitted(built, plan.batch_sizes), load=None, mask=plan.start.mask or built.mask
         )
 
-    def work(self, shots: Sequence[Shot]) -> Report:
+    def work(self, shots: Sequence[Shot]) -> WorkerReport:
         """The shots through the stages, their files written. Raises WriteError where the disk
         takes no more; all else is an outcome of its shot."""
         from ..runner.run import run_shots
@@ -151,11 +152,11 @@ class Worker:
             )
         with writing(plan.folder):
             self._check_folder()
-            return Report(list(map(plan.files.write, done)), summary)
+            return WorkerReport(list(map(plan.files.write, done)), summary)
 
     def _read(self, shots: Sequence[Shot], summary: Summary) -> list[Shot]:
         """The shots with the pixels of their files."""
-        from ..runner.io_threads import ahead
+        from ..runner.io_threads import prefetch
 
         load = self._plan.start.load
         if load is None:
@@ -170,7 +171,7 @@ class Worker:
             seconds = round(time.perf_counter() - began, 4)
             return replace(done, seconds={**done.seconds, "load": seconds})
 
-        read = list(ahead(shots, one, depth=len(shots)))
+        read = list(prefetch(shots, one, depth=len(shots)))
         summary.per_stage["load"] = sum(shot.seconds["load"] for shot in read)
         return read
 
@@ -179,7 +180,7 @@ class Worker:
         folder, why = self._plan.folder, f"another {HOLDER} lies in it"
         try:
             here = text(folder, HOLDER)
-        except StoreError:
+        except ObjectStoreError:
             raise
         except OSError as error:
             here, why = None, error.strerror or str(error)
@@ -187,7 +188,7 @@ class Worker:
             why = why if here is not None else os.strerror(errno.ENOENT)
         if here == self._plan.holder:
             return
-        if isinstance(folder, Store):
+        if isinstance(folder, ObjectStore):
             raise WorkerError(f"{folder} was removed or taken over in mid-run, or is another here")
         raise WorkerError(
             f"{folder} is not the run's folder here ({why}): expected a disk that "

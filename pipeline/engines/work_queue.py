@@ -19,7 +19,7 @@ DEATHS = 3
 """So many workers may die with a picture in hand before it counts as failed."""
 
 
-class Shares:
+class WorkQueue:
     """The shots of a run in shares of `batch_size`."""
 
     def __init__(self, shots: Sequence[Shot], batch_size: int) -> None:

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     from .records import AnnotatedPicture
 
@@ -26,11 +28,11 @@ FORMATS = {
 """What each format writes into the annotations folder: a file or a folder."""
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UsageError):
     """Annotations that cannot be written; the message says got, expected, remedy."""
 
 
-class NothingToAnnotate(AnnotationError):
+class NothingToAnnotateError(AnnotationError):
     """A run that kept no picture."""
 
 
@@ -103,7 +105,7 @@ def annotate(
     lines = records.lines(folder)
     chosen = records.choose(lines, include_skipped=include_skipped)
     if not chosen:
-        raise NothingToAnnotate(
+        raise NothingToAnnotateError(
             f"{folder} kept no picture: expected some to annotate; run it again"
             + ("" if include_skipped else ", or add --include-skipped")
         )
@@ -160,17 +162,17 @@ def _writer(name: str, place: Path, names: Sequence[str], polygons: bool) -> Wri
 
         return Coco(place, names, polygons=polygons)
     if name == "masks":
-        from .mask_images import Masks
+        from .mask_images import MaskImages
 
-        return Masks(place, names)
+        return MaskImages(place, names)
     if name == "metadata":
-        from .imagefolder import Metadata
+        from .imagefolder import ImageFolder
 
-        return Metadata(place, names)
+        return ImageFolder(place, names)
     if name == "voc":
-        from .pascal_voc import Voc
+        from .pascal_voc import PascalVoc
 
-        return Voc(place, names)
+        return PascalVoc(place, names)
     from .yolo import Yolo
 
     return Yolo(place, names)

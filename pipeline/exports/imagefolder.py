@@ -13,7 +13,7 @@ from ..images import read as image_reader
 from .records import AnnotatedPicture
 
 
-class Metadata:
+class ImageFolder:
     """A line a picture, with the same keys in every line; boxes are x, y, width, height."""
 
     def __init__(self, place: Path, names: Sequence[str]) -> None:

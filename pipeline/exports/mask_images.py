@@ -11,7 +11,7 @@ from ..images import read as image_reader
 from .records import AnnotatedPicture
 
 
-class Masks:
+class MaskImages:
     """A mask has the id of its picture as its name; those of instances are in the run folder."""
 
     def __init__(self, place: Path, names: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ _MOST = 254
 """A map has one byte a pixel; 0 is background and 255 is VOC's void."""
 
 
-class Voc:
+class PascalVoc:
     """VOCdevkit's folders: Annotations, JPEGImages, SegmentationObject, SegmentationClass."""
 
     def __init__(self, place: Path, names: Sequence[str]) -> None:

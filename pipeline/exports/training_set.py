@@ -18,7 +18,7 @@ import numpy as np
 
 from ..images import read as image_reader
 from . import records
-from .annotate import AnnotationError, NothingToAnnotate
+from .annotate import AnnotationError, NothingToAnnotateError
 
 if TYPE_CHECKING:
     from .records import AnnotatedPicture
@@ -58,7 +58,9 @@ def export(
     lines = records.lines(run)
     chosen = records.choose(lines, include_skipped=False)
     if not chosen:
-        raise NothingToAnnotate(f"{run} kept no picture: expected some to export; run it again")
+        raise NothingToAnnotateError(
+            f"{run} kept no picture: expected some to export; run it again"
+        )
     folder = run / "export" / format if out is None else Path(out)
     if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise AnnotationError(f"{folder} is there already: expected a new one; set --out")

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...configs.errors import UsageError
+
 _FACT = re.compile(r'\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d+)\s*x\s*(\d+)")
 _NEGATIVE = "Negative prompt:"
@@ -18,7 +20,7 @@ _UPSCALERS = ("latent", "lanczos")
 _HIRES = {"Hires upscale": "scale", "Denoising strength": "strength", "Hires steps": "steps"}
 
 
-class InfotextError(ValueError):
+class InfotextError(UsageError):
     """A text that is not A1111's; the message says got, expected, remedy."""
 
 

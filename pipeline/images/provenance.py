@@ -16,6 +16,8 @@ from xml.sax.saxutils import escape, unescape
 
 import numpy as np
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
@@ -34,7 +36,7 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 _RECORD = re.compile(r"<visuals:record>(.*?)</visuals:record>", re.DOTALL)
 
 
-class LineageError(ValueError):
+class ProvenanceError(UsageError):
     """A picture that does not say how it was made; the message says got, expected, remedy."""
 
 
@@ -123,7 +125,7 @@ def read(path: str | Path) -> dict[str, Any]:
             return values
     except ValueError:
         pass
-    raise LineageError(
+    raise ProvenanceError(
         f"{image_reader.printable(path)} does not say how it was made: expected a picture as "
         "visuals wrote it, not saved again by another program"
     )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...checkpoints.atomic_files import write as write
+from ...configs.errors import UsageError
 from . import color_profiles, sixteen_bit
 from .write import png as png
 
@@ -33,7 +34,7 @@ _TIFF_LAYOUT = (
 """Tags that say how a TIFF lies in its file, or that are kept elsewhere: no EXIF."""
 
 
-class PictureError(ValueError):
+class PictureError(UsageError):
     """A file that cannot be read as a picture; the message says got, expected, remedy."""
 
 
@@ -54,7 +55,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Header:
+class ImageHeader:
     """What a file says of itself before its pixels are decoded; the size is upright."""
 
     size_wh: tuple[int, int]
@@ -62,7 +63,7 @@ class Header:
     mode: str
 
 
-def header(path: str | Path) -> Header:
+def header(path: str | Path) -> ImageHeader:
     """Size and kind of a picture file, without its pixels; raises PictureError as `read`."""
     return _opened(Path(path), lambda image, head: _header(image))
 
@@ -138,13 +139,13 @@ def _check_size(size_wh: tuple[int, int], shown: str) -> None:
         )
 
 
-def _header(image: Any) -> Header:
+def _header(image: Any) -> ImageHeader:
     width, height = image.size
     # Pillow turns a TIFF's size itself, and to ask a PNG for EXIF it lacks decodes it all.
     asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
     if asked and _orientation(image) in (5, 6, 7, 8):
         width, height = height, width
-    return Header((width, height), image.format, image.mode)
+    return ImageHeader((width, height), image.format, image.mode)
 
 
 def _decoded(image: Any, head: bytes, path: Path) -> Picture:

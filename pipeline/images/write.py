@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...configs.errors import UsageError
 from . import sixteen_bit
 
 _LONGEST = {"png": 2**31 - 1, "jpeg": 65_535, "webp": 16_383}
@@ -20,7 +21,7 @@ _COMMENT, _EXIF_IFD, _HEAD = 0x9286, 0x8769, 33
 """EXIF's UserComment and the table that holds it; a PNG's signature and first chunk."""
 
 
-class EncodeError(ValueError):
+class EncodeError(UsageError):
     """Pixels that a format cannot hold; the message says got, expected, remedy."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...configs.errors import UsageError
 from ..images.read import ENDINGS
 
 LONGEST = 200
@@ -20,7 +21,7 @@ _WRITTEN = (".png", ".jpg", ".webp")
 _OURS = (".blend", ".control")
 
 
-class InputError(ValueError):
+class InputError(UsageError):
     """Nothing to work on; the message says got, expected, remedy."""
 
 

@@ -20,7 +20,7 @@ def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
 
     Raises PictureError, when called, for a mask file that is gone or broken.
     """
-    lines = run_folder.Done(folder / run_folder.NAME)
+    lines = run_folder.ManifestIndex(folder / run_folder.NAME)
 
     def find(id_: str) -> tuple[Detection, ...]:
         return found_in(folder, lines[id_]) if id_ in lines else ()

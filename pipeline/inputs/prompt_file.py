@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...configs.errors import UsageError
+
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 """Endings of the files that `tables` reads."""
 
 
-class PromptFileError(ValueError):
+class PromptFileError(UsageError):
     """A prompt file that cannot be used; the message says got, expected, remedy."""
 
 

@@ -144,7 +144,7 @@ class Cells:
             if own.get(name) not in (None, *samplers.NAMES):
                 try:
                     samplers.scheduler(own[name], {})
-                except samplers.UnknownSampler as error:
+                except samplers.UnknownSamplerError as error:
                     self.problems.append(str(error))
         if self.problems:
             return {}

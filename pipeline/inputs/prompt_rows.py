@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runner.run import shot_seed
 from .prompt_file import PromptFileError
-from .resume import Name, Shots
+from .resume import LazyShots, ShotName
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -62,14 +62,14 @@ def shots(
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
-) -> Shots:
+) -> LazyShots:
     """The shots of all rows, row by row; a row without a class is drawn for each of `classes`.
 
     Raises PromptFileError where two rows would have a picture of the same name.
     """
     from ...stages.shot import Prompted, Shot
 
-    def make(name: Name) -> Shot:
+    def make(name: ShotName) -> Shot:
         row, class_, number = name.rest
         text = row.text(prompt).replace("{class}", class_)
         negative = negative_prompt if row.negative_prompt is None else row.negative_prompt
@@ -83,7 +83,7 @@ def shots(
             settings={**said, **row.settings},
         )
 
-    names: list[Name] = []
+    names: list[ShotName] = []
     taken: dict[str, int] = {}
     problems = []
     for place, row in enumerate(rows, 1):
@@ -94,10 +94,10 @@ def shots(
                     f"line {row.line}: the name {id_!r} is that of line {other}; take another"
                 )
                 break
-            names.append(Name(id_, None, rest))
+            names.append(ShotName(id_, None, rest))
     if problems:
         raise PromptFileError("; ".join(problems))
-    return Shots(names, make)
+    return LazyShots(names, make)
 
 
 def _pictures(row: Row, place: int, classes: Sequence[str]) -> list[tuple[str, tuple[Any, ...]]]:

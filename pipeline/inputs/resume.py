@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 
-class Name(NamedTuple):
+class ShotName(NamedTuple):
     """A shot's id, its file (None: drawn), and what else its shot is made of."""
 
     id: str
@@ -26,19 +26,19 @@ class Name(NamedTuple):
     rest: Any = None
 
 
-class Shots(Sequence["Shot"]):
+class LazyShots(Sequence["Shot"]):
     """Shots, of which the names are held only."""
 
-    def __init__(self, names: Sequence[Name], make: Callable[[Name], Shot]) -> None:
+    def __init__(self, names: Sequence[ShotName], make: Callable[[ShotName], Shot]) -> None:
         self.names, self.make = names, make
 
     @overload
     def __getitem__(self, index: int) -> Shot: ...
     @overload
-    def __getitem__(self, index: slice) -> Shots: ...
-    def __getitem__(self, index: int | slice) -> Shot | Shots:
+    def __getitem__(self, index: slice) -> LazyShots: ...
+    def __getitem__(self, index: int | slice) -> Shot | LazyShots:
         if isinstance(index, slice):
-            return Shots(self.names[index], self.make)
+            return LazyShots(self.names[index], self.make)
         return self.make(self.names[index])
 
     def __len__(self) -> int:
@@ -47,9 +47,9 @@ class Shots(Sequence["Shot"]):
     def __iter__(self) -> Iterator[Shot]:
         return map(self.make, self.names)
 
-    def changed(self, change: Callable[[Shot], Shot]) -> Shots:
+    def changed(self, change: Callable[[Shot], Shot]) -> LazyShots:
         """The same names, each shot changed when it is made."""
-        return Shots(self.names, lambda name: change(self.make(name)))
+        return LazyShots(self.names, lambda name: change(self.make(name)))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Remaining:
     """`shots`: what is to be made; `outdated`: ids whose lines no longer hold, to be taken out
     of the manifest; `done`: how many of the shots asked for are there."""
 
-    shots: Shots
+    shots: LazyShots
     outdated: frozenset[str]
     done: int
 
@@ -79,7 +79,7 @@ def content(path: str | Path) -> dict[str, str | int]:
 
 
 def remaining(
-    shots: Shots, lines: Iterable[Mapping[str, Any]], *, retry_failed: bool = False
+    shots: LazyShots, lines: Iterable[Mapping[str, Any]], *, retry_failed: bool = False
 ) -> Remaining:
     """Which shots are to be made where the lines of a manifest are there.
 
@@ -112,7 +112,7 @@ def remaining(
         if id_ in known:
             outdated.add(id_)
     done = len(shots) - len(todo)
-    return Remaining(Shots(todo, shots.make), frozenset(outdated), done)
+    return Remaining(LazyShots(todo, shots.make), frozenset(outdated), done)
 
 
 class _Line(NamedTuple):
@@ -121,7 +121,7 @@ class _Line(NamedTuple):
     content: Mapping[str, Any] | None
 
 
-def _match(names: Sequence[Name], known: Mapping[str, _Line]) -> dict[int, str]:
+def _match(names: Sequence[ShotName], known: Mapping[str, _Line]) -> dict[int, str]:
     """By a name's place, the id of the line that has its picture."""
     by_path = {os.path.abspath(line.path): line for line in known.values() if line.path}
     matched: dict[int, str] = {}

@@ -17,7 +17,7 @@ from ..runner.run import shot_seed
 from ..runs import folder as run_folder
 from . import find_files, resume
 from .find_files import InputError as InputError
-from .resume import Name, Shots
+from .resume import LazyShots, ShotName
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -32,14 +32,14 @@ def prompted(
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
-) -> Shots:
+) -> LazyShots:
     """`count` shots of each class; `{class}` in the prompt becomes the class.
 
     `prompts`, where given, take turns in place of `prompt`.
     """
     from ...stages.shot import Prompted, Shot
 
-    def make(name: Name) -> Shot:
+    def make(name: ShotName) -> Shot:
         class_, number = name.rest
         text = prompts[(number - 1) % len(prompts)] if prompts else prompt
         text = text.replace("{class}", class_)
@@ -47,11 +47,13 @@ def prompted(
         return Shot(id=name.id, source=source, classes=(class_,), edit=edit)
 
     names = [
-        Name(f"{class_.replace(' ', '-').replace('/', '-')}-{number:04d}", None, (class_, number))
+        ShotName(
+            f"{class_.replace(' ', '-').replace('/', '-')}-{number:04d}", None, (class_, number)
+        )
         for class_ in classes
         for number in range(1, count + 1)
     ]
-    return Shots(names, make)
+    return LazyShots(names, make)
 
 
 def photos(
@@ -61,7 +63,7 @@ def photos(
     edit: str = "",
     run_seed: int = 0,
     outside: list[Path] | None = None,
-) -> Shots:
+) -> LazyShots:
     """A shot for each picture that `inputs` name: files, folders, globs, `@list.txt`.
 
     Links that lead out of their folder are left out and added to `outside`.
@@ -72,11 +74,11 @@ def photos(
     if outside is not None:
         outside += found.outside
 
-    def make(name: Name) -> Shot:
+    def make(name: ShotName) -> Shot:
         source = FileInput(str(name.path), shot_seed(run_seed, name.id))
         return Shot(id=name.id, source=source, classes=tuple(classes), edit=edit)
 
-    return Shots([Name(id_, str(path)) for path, id_ in found.ids.items()], make)
+    return LazyShots([ShotName(id_, str(path)) for path, id_ in found.ids.items()], make)
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
@@ -85,7 +87,7 @@ def is_run_folder(inputs: Sequence[str]) -> bool:
 
 def from_run(
     folder: Path, *, classes: Sequence[str] = (), edit: str = "", run_seed: int = 0
-) -> Shots:
+) -> LazyShots:
     """The shots of an earlier run that were not skipped and did not fail, as file shots.
 
     What was found in them comes along (see earlier), so that `enhance` needs no stage 2.
@@ -97,16 +99,16 @@ def from_run(
         if line["status"] in ("kept", "enhanced") and line["files"]["source"]:
             seed = shot_seed(run_seed, (line.get("content") or {}).get("sha256", line["id"]))
             rest = tuple(classes) or tuple(line["classes"]), edit or line.get("edit", ""), seed
-            names.append(Name(line["id"], str(folder / line["files"]["source"]), rest))
+            names.append(ShotName(line["id"], str(folder / line["files"]["source"]), rest))
     if not names:
         raise InputError(f"{folder} is a run that kept no picture: expected some; run it again")
 
-    def make(name: Name) -> Shot:
+    def make(name: ShotName) -> Shot:
         asked, words, seed = name.rest
         source = FileInput(str(name.path), seed)
         return Shot(id=name.id, source=source, classes=asked, edit=words)
 
-    return Shots(names, make)
+    return LazyShots(names, make)
 
 
 def load(

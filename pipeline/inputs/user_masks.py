@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...configs.errors import UsageError
 from ..images import read as image_reader
 from . import find_files
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 
-class MaskError(ValueError):
+class MaskError(UsageError):
     """A mask that does not fit its photo; the message says got, expected, remedy."""
 
 
-class OwnMasks:
+class UserMasks:
     """A stage that gives each open shot the mask of its name. `label`: the class in it."""
 
     def __init__(self, path: str | Path, label: str = "") -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
     from ..images.write import Format
-    from ..inputs.resume import Shots
-    from ..inputs.user_masks import OwnMasks
-    from ..runs.object_store import Store
+    from ..inputs.resume import LazyShots
+    from ..inputs.user_masks import UserMasks
+    from ..runs.object_store import ObjectStore
 
 
 def named(command: str, inputs: Sequence[str], options: dict[str, Any]) -> tuple[str, ...]:
@@ -51,9 +51,9 @@ def output(settings: Settings, options: dict[str, Any]) -> Format:
     return chosen
 
 
-def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | None:
+def own_masks(options: dict[str, Any], classes: Sequence[str]) -> UserMasks | None:
     """The masks of --mask; they need the words for what is drawn: --class or --prompt."""
-    from ..inputs.user_masks import OwnMasks
+    from ..inputs.user_masks import UserMasks
 
     if not options.get("mask"):
         return None
@@ -65,7 +65,7 @@ def own_masks(options: dict[str, Any], classes: Sequence[str]) -> OwnMasks | Non
         raise click.UsageError("--mask without words: expected --class or --prompt as well")
     if not classes and "{class}" in options["prompt"]:
         raise click.UsageError("--prompt holds {class}: expected --class beside it")
-    return OwnMasks(options["mask"], classes[0] if classes else "")
+    return UserMasks(options["mask"], classes[0] if classes else "")
 
 
 def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
@@ -89,12 +89,12 @@ def out(command: str, classes: Sequence[str], options: dict[str, Any]) -> str:
     return str(folder)
 
 
-def place(out: str) -> Path | Store:
+def place(out: str) -> Path | ObjectStore:
     """The folder that --out names; raises RunFolderError for a URL of no folder in a store, and
     ImportError where its library is not installed."""
-    from ..runs.object_store import Store, is_url
+    from ..runs.object_store import ObjectStore, is_url
 
-    return Store(out).ready() if is_url(out) else Path(out)
+    return ObjectStore(out).ready() if is_url(out) else Path(out)
 
 
 @contextlib.contextmanager
@@ -133,10 +133,10 @@ def file_away(folder: Path, line: dict[str, Any], options: dict[str, Any]) -> No
 
 
 def plan(
-    shots: Shots,
+    shots: LazyShots,
     needs: Collection[str],
     out: str,
-    masks: OwnMasks | None,
+    masks: UserMasks | None,
     output: Format,
     *,
     as_json: bool,
@@ -171,7 +171,7 @@ def plan(
 
 
 def _planned(
-    shot: Shot, done: bool, stages: list[str], masks: OwnMasks | None, output: Format
+    shot: Shot, done: bool, stages: list[str], masks: UserMasks | None, output: Format
 ) -> dict[str, Any]:
     from ..images import read as image_reader
     from ..inputs.user_masks import MaskError

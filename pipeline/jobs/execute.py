@@ -12,14 +12,14 @@ import click
 
 from ...stages.accel.memory import loaded, loading
 from ..cli import output as show
-from ..cli.interrupt import Stopper, go_on_with
+from ..cli.interrupt import InterruptHandler, go_on_with
 from . import dry_run
 from .request import Job, opened
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..exports.annotate import Annotations
-    from ..inputs.resume import Shots
+    from ..inputs.resume import LazyShots
     from ..runner.run import Stages, Summary
     from ..runs.folder import RunFolder
 
@@ -75,7 +75,7 @@ def carry_out(job: Job) -> None:
         _go_on(job, folder, shots, needs, start)
 
 
-def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
+def _worded(job: Job, shots: LazyShots, *, draws: bool) -> Job:
     """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong,
     or where the host of stage 1 cannot be asked."""
     from ..build import replicate
@@ -100,7 +100,7 @@ def _worded(job: Job, shots: Shots, *, draws: bool) -> Job:
 
 
 def _go_on(
-    job: Job, folder: RunFolder, shots: Shots, needs: tuple[str, ...], start: Stages
+    job: Job, folder: RunFolder, shots: LazyShots, needs: tuple[str, ...], start: Stages
 ) -> None:
     """The shots that `folder` does not hold yet, then what is said at the end."""
     from ..cli.annotate import annotate_run
@@ -112,7 +112,7 @@ def _go_on(
     file_away = functools.partial(dry_run.file_away, folder.path, options=options)
     if options.get("batch_size") is not None:
         folder.forget_batch_sizes()
-    stopper = Stopper()
+    stopper = InterruptHandler()
     try:
         retry = bool(options.get("retry_failed"))
         left = remaining(shots, read_lines(folder.path), retry_failed=retry)
@@ -150,12 +150,12 @@ def _go_on(
 
 def _go(
     job: Job,
-    shots: Shots,
+    shots: LazyShots,
     needs: tuple[str, ...],
     folder: RunFolder,
     start: Stages,
     file_away: Callable[[dict[str, Any]], None],
-    stopper: Stopper,
+    stopper: InterruptHandler,
 ) -> Summary:
     from ..build import replicate
     from ..runner.run import Summary, fitted, run_shots
@@ -171,7 +171,7 @@ def _go(
     def finish(line: dict[str, Any]) -> None:
         file_away(folder.append(line))
 
-    with show.Bars(job.options["as_json"]) as bars:
+    with show.StageProgress(job.options["as_json"]) as bars:
         if needs and job.options.get("engine") == "ray":
             from ..cli.ray_options import on_ray
 
@@ -208,14 +208,14 @@ def _go(
 def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: int) -> Any:
     """What writes finished shots; a store takes many at once, each slowly."""
     from ..runner.batching import MOST_PIXELS, pixels
-    from ..runner.io_threads import Behind
+    from ..runner.io_threads import BackgroundWriter
 
     how: dict[str, Any] = {"depth": depth, "weigh": pixels, "most": MOST_PIXELS}
     if folder.place != folder.path:
         from ..runs.remote_folder import WRITERS
 
         how |= {"depth": max(depth, 2 * WRITERS), "threads": WRITERS}
-    return Behind(folder.write, finish, **how)
+    return BackgroundWriter(folder.write, finish, **how)
 
 
 def _close(

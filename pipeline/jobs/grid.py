@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
@@ -22,7 +24,7 @@ MOST = 400
 """Pictures of one grid; more are a mistake, or a run."""
 
 
-class GridError(ValueError):
+class GridError(UsageError):
     """A grid that cannot be drawn; the message says got, expected, remedy."""
 
 
@@ -73,7 +75,7 @@ def parse_loras(given: Sequence[str]) -> tuple[Weights, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GridPlan:
     """The values of each axis, by AXES' names, and which makes the columns."""
 
     values: Mapping[str, tuple[Any, ...]]
@@ -111,13 +113,13 @@ class Plan:
         )
 
 
-def plan(values: Mapping[str, Sequence[Any]], columns: str | None = None) -> Plan:
+def plan(values: Mapping[str, Sequence[Any]], columns: str | None = None) -> GridPlan:
     """The plan of a grid; without `columns` the last axis that varies makes them."""
     if columns is not None and columns not in AXES:
         raise GridError(f"columns {columns!r}: expected one of {', '.join(AXES)}")
     varying = [name for name in AXES if len(values[name]) > 1]
     whole = {name: tuple(values[name]) for name in AXES}
-    return Plan(whole, columns or (varying[-1] if varying else "seed"))
+    return GridPlan(whole, columns or (varying[-1] if varying else "seed"))
 
 
 def ask(
@@ -129,7 +131,7 @@ def ask(
     presets: Sequence[str] = ("mini",),
     checkpoints: Sequence[str] = (),
     columns: str | None = None,
-) -> Plan:
+) -> GridPlan:
     """The plan of what was asked for in words; `classes` fill {class}. Raises GridError."""
     texts: list[str] = []
     for text in prompts:

@@ -14,16 +14,16 @@ from typing import Any
 
 from ..images.read import write
 from ..images.write import Format
-from .grid import GridError, Plan
+from .grid import GridError, GridPlan
 
 NAME = "grid.json"
 LINES = "cells.jsonl"
 
 
-class Cells:
+class GridWriter:
     """Writes the cells of one grid into a folder, which has none yet; raises GridError."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: GridPlan) -> None:
         if (folder / NAME).exists():
             raise GridError(f"{folder} holds a grid already: expected a new folder; set --cells")
         self.folder = folder
@@ -45,7 +45,7 @@ class Cells:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def headings(plan: Plan) -> tuple[list[str], list[str]]:
+def headings(plan: GridPlan) -> tuple[list[str], list[str]]:
     """What stands over each column and beside each row; "" where nothing varies."""
     heads = [plan.label({plan.columns: value}) for value in plan.values[plan.columns]]
     return heads, [plan.label(row) for row in plan.rows]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
 from ..build import replicate, text_to_image
 from ..build import stages as build_stages_module
 from ..build.devices import loading_place
@@ -35,12 +36,12 @@ _ONE = {
 Tell = Any
 
 
-class RequestError(ValueError):
+class RequestError(UsageError):
     """A request that cannot be done; the message says got, expected, remedy."""
 
 
 @dataclass(frozen=True)
-class Request:
+class ServerRequest:
     """What one call of a server asks for. `classes`: as --class; `image`: a picture file to work
     on, None: `count` pictures of each class are drawn. None leaves what the preset says; `steps`
     and `cfg_scale` are those of stages 1 and 3."""
@@ -61,7 +62,7 @@ class Request:
     retries: int | None = None
 
 
-class Models:
+class ModelServer:
     """The models of a preset with changes on top, loaded when it is made.
 
     `overrides`: dotted names, as `load_settings` takes them. One request at a time.
@@ -81,7 +82,7 @@ class Models:
         self.settings = load_settings(preset, self._overrides)
         self._built = build_stages_module.build_stages(self.settings, _NEEDS, tell=tell, late=False)
 
-    def run(self, request: Request) -> Iterator[tuple[Shot, Settings]]:
+    def run(self, request: ServerRequest) -> Iterator[tuple[Shot, Settings]]:
         """Each shot of the request when it is finished, with the settings that made it.
 
         Raises RequestError and the other ValueErrors of settings, classes and prompts before
@@ -118,7 +119,7 @@ class Models:
         ):
             yield shot, settings
 
-    def _of(self, request: Request) -> tuple[Settings, set[str]]:
+    def _of(self, request: ServerRequest) -> tuple[Settings, set[str]]:
         """The preset's settings with what the request changes, and which those are."""
         from ...configs.schema import load_settings
 
@@ -139,7 +140,9 @@ class Models:
             settings = product_classes.without_prompts(settings)
         return settings, self._given | set(changes)
 
-    def _shots(self, request: Request, settings: Settings, names: Sequence[str]) -> Sequence[Shot]:
+    def _shots(
+        self, request: ServerRequest, settings: Settings, names: Sequence[str]
+    ) -> Sequence[Shot]:
         if request.image is not None:
             seed = settings.run.seed
             return inputs.photos([request.image], names, edit=request.edit, run_seed=seed)

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .replay_plan import Plan, ReplayError
+from .replay_plan import ReplayError, ReplayPlan
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..runner.run import Stages
 
 
-def loader(plan: Plan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | None:
+def loader(plan: ReplayPlan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | None:
     """The first stage: reads the photos, which must hold what they held then; None for none."""
     from ..inputs import previous_run
     from ..inputs import shots as inputs
@@ -37,7 +37,7 @@ def loader(plan: Plan, output: Any) -> Callable[[Sequence[Shot]], list[Shot]] | 
 
 
 def make(
-    plan: Plan, stages: Stages, *, done: Collection[str] = (), **options: Any
+    plan: ReplayPlan, stages: Stages, *, done: Collection[str] = (), **options: Any
 ) -> Iterator[Shot]:
     """Each wanted shot made again, but those that are `done`; `options` go to `run_shots`."""
     from ..runner.run import run_shots

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..images import read as image_reader
 from ..runs import run_yaml
-from .replay_plan import Plan, Wanted
+from .replay_plan import ReplayPlan, Wanted
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def compare(wanted: Wanted, line: Mapping[str, Any], folder: Path) -> Compared:
     return Compared(wanted.id, status, line["status"], changed, largest)
 
 
-def differences(plan: Plan, checkpoints: Mapping[str, str]) -> list[str]:
+def differences(plan: ReplayPlan, checkpoints: Mapping[str, str]) -> list[str]:
     """What is not as it was then: models (`checkpoints`: of now) and libraries."""
     out = [
         f"{name} has other {'entries' if name.startswith('wildcard:') else 'weights'} than then"

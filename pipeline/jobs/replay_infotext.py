@@ -7,10 +7,10 @@ from pathlib import Path
 from ..build import recorded_hashes
 from ..images import read as image_reader
 from ..images.infotext import parse
-from .replay_plan import Batch, Plan, ReplayError, Wanted
+from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
 
 
-def of_picture(path: Path, preset: str) -> Plan | None:
+def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     """The plan for a picture by its parameters, with `preset`'s models; None where it has none.
 
     Raises ReplayError for one that was painted over, InfotextError, SettingsError, PictureError.
@@ -35,11 +35,11 @@ def of_picture(path: Path, preset: str) -> Plan | None:
     )
     model = f", not by {said.model}" if said.model and not same else ""
     others = {k: v for k, v in said.hashes.items() if k != recorded_hashes.MODEL}
-    return Plan(
+    return ReplayPlan(
         settings=settings.model_dump(mode="json"),
         needs=("generate",),
         wanted={shot.id: Wanted(shot.id, "", path)},
-        batches=(Batch((shot.id,), (shot,)),),
+        batches=(ReplayBatch((shot.id,), (shot,)),),
         masks=None,
         checkpoints={},
         versions={},

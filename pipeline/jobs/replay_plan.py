@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
 from ..images import provenance
 from ..inputs import resume
 from ..runs import folder as run_folder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 
-class ReplayError(ValueError):
+class ReplayError(UsageError):
     """What cannot be made again; the message says got, expected, remedy."""
 
 
@@ -35,7 +36,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ReplayBatch:
     """Bare shots as they went through the stages together; `wanted`: ids of those it is for, the
     others kept them company."""
 
@@ -44,7 +45,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """Everything that makes shots again. `masks`: the run folder whose masks were given, None where
     stage 2 found them; `checkpoints` and `versions`: of then; `notes`: what hinders an equal
     picture."""
@@ -52,14 +53,14 @@ class Plan:
     settings: Mapping[str, Any]
     needs: tuple[str, ...]
     wanted: Mapping[str, Wanted]
-    batches: tuple[Batch, ...]
+    batches: tuple[ReplayBatch, ...]
     masks: Path | None
     checkpoints: Mapping[str, str]
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
 
-def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
+def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
     """The plan for shots of a run folder, all that did not fail where none are named.
 
     Raises ReplayError for a name that is none of its shots, RunFolderError for no run folder.
@@ -71,7 +72,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
             f"{folder} does not say how it was made: expected a folder that `visuals run`, "
             "generate, filter or enhance wrote"
         )
-    lines = run_folder.Done(folder / run_folder.NAME)
+    lines = run_folder.ManifestIndex(folder / run_folder.NAME)
     unknown = [id_ for id_ in ids if id_ not in lines]
     if unknown:
         from ...configs.schema import nearest
@@ -99,9 +100,9 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
         lost |= absent - set(others)
         known = ((one, seed) for one, seed in group if one in lines or one in others)
         shots = (others.get(one) or _shot(lines[one], seed) for one, seed in known)
-        batches.append(Batch(tuple(own), tuple(shots)))
+        batches.append(ReplayBatch(tuple(own), tuple(shots)))
     notes = [f"{', '.join(sorted(lost))}: of their batch, but not in {folder}"] if lost else []
-    return Plan(
+    return ReplayPlan(
         settings=record["settings"],
         needs=tuple(request["needs"]),
         wanted=wanted,
@@ -113,7 +114,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> Plan:
     )
 
 
-def of_picture(path: Path, photos: Sequence[Path] = ()) -> Plan:
+def of_picture(path: Path, photos: Sequence[Path] = ()) -> ReplayPlan:
     """The plan for one picture file by its own record; `photos`: where the photos that it was made
     of may lie. One in its run's folder goes by that folder.
 
@@ -144,11 +145,11 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> Plan:
 
     # A picture may come from anyone: it cannot allow what its reader did not.
     settings = merge(said["settings"], {"run": {"allow_pickle": False}})
-    return Plan(
+    return ReplayPlan(
         settings=settings,
         needs=tuple(said["needs"]),
         wanted={said["id"]: Wanted(said["id"], "", path)},
-        batches=(Batch((said["id"],), tuple(shot for shot in batch if shot is not None)),),
+        batches=(ReplayBatch((said["id"],), tuple(shot for shot in batch if shot is not None)),),
         masks=None,
         checkpoints=said.get("checkpoints") or {},
         versions=said.get("versions") or {},
@@ -212,7 +213,7 @@ def _find(photo: Mapping[str, Any], places: Sequence[Path]) -> Path | None:
     return None
 
 
-def changed(plan: Plan, changes: Mapping[str, Any], seed: int | None) -> Plan:
+def changed(plan: ReplayPlan, changes: Mapping[str, Any], seed: int | None) -> ReplayPlan:
     """The plan with other settings, by dotted name, also over the shots' own; and other seeds:
     `seed` for its first shot, the next count up."""
     numbers = {id_: k for k, id_ in enumerate(plan.wanted)}
@@ -234,7 +235,7 @@ def changed(plan: Plan, changes: Mapping[str, Any], seed: int | None) -> Plan:
             place = place.setdefault(section, {})
         place[key] = None if value is NULL else value
     batches = tuple(
-        Batch(b.wanted, tuple(other(shot, shot.id in b.wanted) for shot in b.shots))
+        ReplayBatch(b.wanted, tuple(other(shot, shot.id in b.wanted) for shot in b.shots))
         for b in plan.batches
     )
     return replace(plan, settings=merge(plan.settings, nested), batches=batches)

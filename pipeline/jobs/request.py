@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ..images.write import Format
     from ..runs.folder import RunFolder
-    from ..runs.object_store import Store
+    from ..runs.object_store import ObjectStore
 
 _NOT_KEPT = (
     "out",
@@ -73,7 +73,7 @@ class Job:
         }
 
 
-def job_of(record: dict[str, Any], folder: Path | Store, inputs: Sequence[str] = ()) -> Job:
+def job_of(record: dict[str, Any], folder: Path | ObjectStore, inputs: Sequence[str] = ()) -> Job:
     """The job of a run.yaml, which a later command can carry out; raises RunFolderError.
 
     `inputs`: where its pictures lie now, in place of where they lay.

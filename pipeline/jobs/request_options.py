@@ -18,7 +18,7 @@ from .request import Job
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..inputs.resume import Shots
+    from ..inputs.resume import LazyShots
 
 _SETTING = {
     "seed": "run.seed",
@@ -107,7 +107,7 @@ def shots_of(
     classes: Sequence[str],
     options: dict[str, Any],
     settings: Settings,
-) -> tuple[Shots, Any]:
+) -> tuple[LazyShots, Any]:
     """The shots to work on, and what looks up the detections of an earlier run, if it is one."""
     from ..inputs import previous_run
     from ..inputs import shots as sources

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...stages.diffusion import lora_adapters
+from ...checkpoints.lora.search import LoraNotFoundError, find
 from ...stages.prompts import dynamic_prompts, emphasis, token_chunks
 from ...stages.prompts.lora_tags import LoraTag, parse
 from . import wildcards
@@ -27,7 +27,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PromptExplanation:
     """A prompt as it is drawn from. `picks`: each choice and what it gave; `chunks`: None without
     a tokenizer; `room`: tokens that a chunk holds; `notes`: what the user should know."""
 
@@ -74,15 +74,15 @@ def read(
     known: dynamic_prompts.Wildcards,
     tokenizer: Any = None,
     lora_dirs: Sequence[str] = (),
-) -> Reading:
+) -> PromptExplanation:
     """A template, drawn with a shot's own seed. Raises ValueError for one that cannot be drawn."""
     drawn = dynamic_prompts.draw(template, seed, known)
     text, tags = parse(drawn.text)
     notes = emphasis.notes(text)
     for tag in tags:
         try:
-            lora_adapters.find(tag.name, lora_dirs)
-        except lora_adapters.LoraNotFound as error:
+            find(tag.name, lora_dirs)
+        except LoraNotFoundError as error:
             notes.append(str(error))
     pieces = emphasis.parse(text)
     for piece in pieces:
@@ -93,7 +93,7 @@ def read(
         split = token_chunks.split(text, tokenizer)
         runs = tuple(_runs(chunk, tokenizer) for chunk in split)
         notes += _lengths(split, token_chunks.room(tokenizer), breaks=emphasis.BREAK in pieces)
-    return Reading(
+    return PromptExplanation(
         prompt=drawn.text,
         seed=seed,
         picks=tuple(drawn.picks),

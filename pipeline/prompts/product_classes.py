@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...configs.errors import UsageError
 from ...configs.schema import Settings, check
 from ...stages.classes import MERGED, SCENE, ClassSpec
 from .vocabulary import check_classes, unknown_words
 
 
-class ClassError(ValueError):
+class ClassError(UsageError):
     """A class that cannot be read; the message says got, expected, remedy."""
 
 
@@ -49,7 +50,7 @@ def resolve(
     without phrases is taken in the model's own words (`Shoe` → `sneaker`); phrases given replace
     the settings' own. "scene" and "merged" of the settings are no classes to look for: they stay,
     for the prompts of such masks.
-    Raises ClassError, or UnknownClass for a phrase that the model was not trained on.
+    Raises ClassError, or UnknownClassError for a phrase that the model was not trained on.
     """
     own = {_plain(name): spec for name, spec in settings.classes.items()}
     masks = {n: own[n].model_dump(mode="json") for n in (MERGED, SCENE) if n in own}

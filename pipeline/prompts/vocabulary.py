@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...configs.errors import UsageError
 from ...configs.schema import nearest
 
 # Words that carry no content of their own; the text encoder has seen them in its captions.
 _SMALL = frozenset(("a", "an", "and", "of", "on", "in", "with", "the", "at", "by", "for", "to"))
 
 
-class UnknownClass(ValueError):
+class UnknownClassError(UsageError):
     """A class that the preset's models were not trained on."""
 
 
@@ -33,7 +34,7 @@ def check_classes(
     preset: str,
     larger: str = "sd15",
 ) -> list[str]:
-    """The classes in the model's own words (`Shoe` → `sneaker`); raises UnknownClass.
+    """The classes in the model's own words (`Shoe` → `sneaker`); raises UnknownClassError.
 
     >>> check_classes(["Shoe"], {"classes": ["sneaker"], "synonyms": {"sneaker": ["shoe"]}},
     ...               preset="mini")
@@ -48,7 +49,7 @@ def check_classes(
     if unknown:
         hint = nearest(unknown[0], names) if len(unknown) == 1 else ""
         what = ", ".join(repr(name) for name in unknown)
-        raise UnknownClass(
+        raise UnknownClassError(
             f"preset {preset!r} does not know {what}{hint} (it knows "
             f"{', '.join(known['classes'])}; --preset {larger} knows the rest)"
         )

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
 from ...stages.prompts import dynamic_prompts
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _COMMENT = re.compile(r"(^|\s)#.*")
 
 
-class WildcardFileError(ValueError):
+class WildcardFileError(UsageError):
     """A wildcard folder or file that cannot be read; the message says got, expected, remedy."""
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(
+def prefetch(
     items: Iterable[T],
     work: Callable[[T], R],
     *,
@@ -113,7 +113,7 @@ class _Room:
         return not self._count or (self._count < things and self._weight + weight <= most)
 
 
-class Behind(Generic[T, R]):
+class BackgroundWriter(Generic[T, R]):
     """`prepare` of each thing that is `put`, in threads, then `finish` of each, in order, in one.
 
     At most `depth` wait, and no more than weigh `most` together: `put` blocks while it is full. The
@@ -164,7 +164,7 @@ class Behind(Generic[T, R]):
             finally:
                 self._room.give(weight)
 
-    def __enter__(self) -> Behind[T, R]:
+    def __enter__(self) -> BackgroundWriter[T, R]:
         return self
 
     def __exit__(

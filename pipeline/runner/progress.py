@@ -9,7 +9,7 @@ Progress = Callable[[str, int, int], None]
 """Called with stage name, shots done, shots expected in all (which may change)."""
 
 
-class Meter:
+class ProgressMeter:
     """Counts what each of the stages `names` did and tells `progress`; what is skipped shortens the
     rest. Several threads may count."""
 

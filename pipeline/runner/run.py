@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from ...stages.accel import cpu_parallel
 from . import batching
 from .batching import MOST_PIXELS, Part, Try, bare, pixels
-from .io_threads import ahead
-from .progress import Meter
+from .io_threads import prefetch
 from .progress import Progress as Progress
+from .progress import ProgressMeter
 from .summary import Summary as Summary
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def run_shots(
     """
     summary = summary if summary is not None else Summary()
     names = [name for name in (*BEFORE, "rerender") if getattr(stages, name) is not None]
-    meter = Meter(progress, names, len(shots) if isinstance(shots, Sized) else 0)
+    meter = ProgressMeter(progress, names, len(shots) if isinstance(shots, Sized) else 0)
     again: deque[Try] = deque()
     counted = functools.partial(summary.add, smaller=smaller)
     started, cpu = time.perf_counter(), time.process_time()
@@ -128,7 +128,10 @@ def run_shots(
 
 
 def _found(
-    begun: Iterable[list[Try]], stages: Stages, meter: Meter, counted: Callable[[Summary], None]
+    begun: Iterable[list[Try]],
+    stages: Stages,
+    meter: ProgressMeter,
+    counted: Callable[[Summary], None],
 ) -> Generator[list[Try], None, None]:
     """The batches through the stages before a refused picture is drawn again, whole, in order."""
 
@@ -147,7 +150,7 @@ def _found(
                 batch = []
 
 
-def _before(part: Part, stages: Stages, meter: Meter) -> Part:
+def _before(part: Part, stages: Stages, meter: ProgressMeter) -> Part:
     """A part through the stages of BEFORE."""
     shots, attempts = [shot for shot, _ in part.tries], [attempt for _, attempt in part.tries]
     meter.done("load", attempts.count(0))
@@ -173,7 +176,7 @@ def _loaded(
         seconds = round(time.perf_counter() - started, 4)
         return replace(done, seconds={**done.seconds, "load": seconds})
 
-    with closing(ahead(shots, one, depth=depth, weigh=pixels, most=MOST_PIXELS)) as ready:
+    with closing(prefetch(shots, one, depth=depth, weigh=pixels, most=MOST_PIXELS)) as ready:
         for shot in ready:
             spent = summary.per_stage.get("load", 0.0) + shot.seconds.get("load", 0.0)
             summary.per_stage["load"] = spent
@@ -184,7 +187,7 @@ def _through(
     name: str,
     batch: list[Shot],
     stages: Stages,
-    meter: Meter,
+    meter: ProgressMeter,
     summary: Summary,
 ) -> list[Shot]:
     stage: Stage | None = getattr(stages, name)

@@ -14,14 +14,15 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import one_line
 from ..images import read as image_reader
 from ..images.write import Format
 from . import jsonl, run_yaml
-from .jsonl import Done as Done
+from .jsonl import ManifestIndex as ManifestIndex
 from .jsonl import to_json as to_json
 from .lock import HOLDER
-from .object_store import Store
-from .run_yaml import OtherSettings as OtherSettings
+from .object_store import ObjectStore
+from .run_yaml import OtherSettingsError as OtherSettingsError
 from .run_yaml import RunFolderError as RunFolderError
 from .run_yaml import WriteError as WriteError
 from .shot_files import ShotFiles
@@ -43,7 +44,7 @@ class RunFolder:
     """A run's files. `record(shot)` is the sink of `run_shots`.
 
     Opening a folder that holds a run goes on with it: `done` has the shots whose lines are
-    there. Its request and settings must be the same, else OtherSettings names what differs.
+    there. Its request and settings must be the same, else OtherSettingsError names what differs.
     `hashes`: A1111's, for the pictures (see `hashes.of`).
     """
 
@@ -56,7 +57,7 @@ class RunFolder:
         checkpoints: Mapping[str, str] | None = None,
         output: Format | None = None,
         hashes: Mapping[str, str] | None = None,
-        into: Store | None = None,
+        into: ObjectStore | None = None,
     ) -> None:
         """`into`: where the files of the shots go instead; see stored."""
         self.path = Path(path)
@@ -80,13 +81,13 @@ class RunFolder:
             raise
         except OSError as error:
             raise unwritable(self.path, error) from None
-        self.done = Done(self.path / NAME)
+        self.done = ManifestIndex(self.path / NAME)
 
     def _start(self, record: dict[str, Any]) -> None:
         old = run_yaml.read(self.path)
         differ = run_yaml.differences(old, record) if old else []
         if differ and (self.path / NAME).is_file():
-            raise OtherSettings(
+            raise OtherSettingsError(
                 f"{self.place} holds a run with other settings ({'; '.join(differ)}); "
                 "repeat that run's options to go on with it, add --fork to begin a folder "
                 "beside it, or set --out to a new one"
@@ -101,7 +102,7 @@ class RunFolder:
         run_yaml.write(self.path, self._record)
 
     @property
-    def place(self) -> Path | Store:
+    def place(self) -> Path | ObjectStore:
         """Where the files of the shots go: `path`, or a folder in an object store."""
         return self._files.path
 
@@ -176,7 +177,7 @@ class RunFolder:
         kept = (to_json(line) + "\n" for line in read_lines(self.path) if line["id"] not in gone)
         with writing(self.path):
             image_reader.write(self.path / NAME, "".join(kept).encode())
-        self.done = Done(self.path / NAME)
+        self.done = ManifestIndex(self.path / NAME)
 
     def abandon(self) -> None:
         """For a process that ends at once: what is done is kept, and the lock is let go."""
@@ -210,14 +211,14 @@ def make(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path | Store) -> Iterator[None]:
+def writing(path: Path | ObjectStore) -> Iterator[None]:
     """What the disk refuses inside becomes a WriteError that names `path`."""
     try:
         yield
     except WriteError:
         raise
     except OSError as error:
-        why = error.strerror or " ".join(str(error).split())
+        why = error.strerror or one_line(error)
         raise WriteError(f"cannot write to {path}: {why}") from error
 
 

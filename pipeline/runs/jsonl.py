@@ -36,7 +36,7 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             offset += len(raw)
 
 
-class Done(Mapping[str, "dict[str, Any]"]):
+class ManifestIndex(Mapping[str, "dict[str, Any]"]):
     """Lines by their `id`. In memory are their places only: a line is read when it is asked for."""
 
     def __init__(self, path: Path) -> None:

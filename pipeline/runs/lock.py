@@ -20,15 +20,15 @@ from .run_yaml import RunFolderError
 LOCK, HOLDER = ".lock", ".lock.json"
 
 
-class Locked(RunFolderError):
+class RunLockedError(RunFolderError):
     """A run folder that another process writes to; the message says which."""
 
 
 class RunLock:
     """The right to write to `folder`, which must be there: `with RunLock(folder): …`.
 
-    Raises Locked where another process has it: on this machine while it lives, on another one
-    until it gave it back. What a dead process of this machine left is taken over.
+    Raises RunLockedError while another process holds the lock. The lock of a dead process of
+    this machine is taken over; one of another machine must be released there.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -43,14 +43,14 @@ class RunLock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise Locked(
+            raise RunLockedError(
                 f"{self.folder} is being written to by {said(self._holder())}; "
                 "wait until it ends, or set --out to another folder"
             ) from None
         holder = self._holder()
         if holder.get("host", socket.gethostname()) != socket.gethostname():
             self._lock.release()
-            raise Locked(
+            raise RunLockedError(
                 f"{self.folder} is held by {said(holder)}, which this machine cannot look for; "
                 f"where it has ended, delete {self.folder / HOLDER}"
             )

@@ -16,9 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...configs.errors import one_line
 from ..build.library_logging import hush_lost_tasks
 from ..images import read as image_reader
-from ..runner.io_threads import ahead
+from ..runner.io_threads import prefetch
 from . import run_yaml
 from .run_yaml import RunFolderError, WriteError
 
@@ -39,7 +40,7 @@ _CREDENTIALS = {
 T = TypeVar("T")
 
 
-class StoreError(WriteError):
+class ObjectStoreError(WriteError):
     """A store that refuses or does not answer; the message says what it said."""
 
 
@@ -52,7 +53,7 @@ def is_url(place: object) -> bool:
     return "://" in str(place)
 
 
-class Store:
+class ObjectStore:
     """The folder `url`: `s3://bucket/folder` or `gs://bucket/folder`.
 
     Several threads may use one; it travels to other processes as its URL. All methods but the
@@ -78,7 +79,7 @@ class Store:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_system": None}  # connections are a process's own
 
-    def ready(self) -> Store:
+    def ready(self) -> ObjectStore:
         """Itself; raises ImportError where the store's library is not installed."""
         if find_spec(MODULES[self.scheme]) is None:
             module = MODULES[self.scheme]
@@ -152,7 +153,7 @@ class Store:
 
     def fetch(self, names: Sequence[str], folder: Path, *, at_once: int = 16) -> None:
         """Copy objects to a local folder, under their names; one that is gone is left out."""
-        got = ahead(names, self.get, depth=at_once, threads=at_once)
+        got = prefetch(names, self.get, depth=at_once, threads=at_once)
         for name, data in zip(names, got, strict=True):
             if data is not None:
                 image_reader.write(inside(folder, name), data)
@@ -188,11 +189,11 @@ class Store:
         except Exception as error:  # its libraries raise what they like
             raise self._error(error) from error
 
-    def _error(self, error: BaseException) -> StoreError:
+    def _error(self, error: BaseException) -> ObjectStoreError:
         """What was said, and what may mend it."""
-        if isinstance(error, StoreError):
+        if isinstance(error, ObjectStoreError):
             return error
-        kind, said = type(error).__name__, " ".join(str(error).split())
+        kind, said = type(error).__name__, one_line(error)
         low = f"{kind} {said}".lower()
         if isinstance(error, FileNotFoundError):
             remedy = f"make the bucket {self.bucket} first, or name another"
@@ -206,26 +207,28 @@ class Store:
             )
         else:
             remedy = "check the store"
-        return StoreError(f"cannot use {self.url} ({said or kind}); {remedy}")
+        return ObjectStoreError(f"cannot use {self.url} ({said or kind}); {remedy}")
 
 
 def inside(folder: Path, name: str) -> Path:
     """The path of an object's name below `folder`; raises StoreError for one that leads out."""
     parts = name.split("/")
     if not all(parts) or ".." in parts or "." in parts:
-        raise StoreError(f"{name!r}: expected the name of a run's file; take it out of the store")
+        raise ObjectStoreError(
+            f"{name!r}: expected the name of a run's file; take it out of the store"
+        )
     return folder.joinpath(*parts)
 
 
-def keep(place: Path | Store, name: str, data: bytes) -> None:
+def keep(place: Path | ObjectStore, name: str, data: bytes) -> None:
     """Write a file of a run, whole or not at all, wherever the run's folder is."""
-    if isinstance(place, Store):
+    if isinstance(place, ObjectStore):
         place.put(name, data)
     else:
         image_reader.write(place / name, data)
 
 
-def read(place: Path | Store) -> dict[str, Any]:
+def read(place: Path | ObjectStore) -> dict[str, Any]:
     """The run.yaml of a run's folder, as `run_yaml.read`."""
     if isinstance(place, Path):
         return run_yaml.read(place)
@@ -233,9 +236,9 @@ def read(place: Path | Store) -> dict[str, Any]:
     return {} if data is None else run_yaml.parse(data, f"{place}/{run_yaml.NAME}")
 
 
-def text(place: Path | Store, name: str) -> str | None:
+def text(place: Path | ObjectStore, name: str) -> str | None:
     """A file of a run as text; None where it is not there."""
-    if isinstance(place, Store):
+    if isinstance(place, ObjectStore):
         data = place.get(name)
         return None if data is None else data.decode("utf-8")
     path = place / name

@@ -19,8 +19,8 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
 
-from .lock import HOLDER, Locked, said
-from .object_store import Store, StoreError
+from .lock import HOLDER, RunLockedError, said
+from .object_store import ObjectStore, ObjectStoreError
 
 BEAT = 20.0
 """Seconds between two signs of life."""
@@ -32,15 +32,15 @@ _SIGN = ".lock.{}"
 """The name of the object that a writer puts while it lives, by its token."""
 
 
-class StoreLock:
+class ObjectStoreLock:
     """The right to write to a store's folder: `with StoreLock(store) as lock: …`.
 
-    Raises Locked where another process has it: one of this machine while it lives, another
+    Raises RunLockedError where another process has it: one of this machine while it lives, another
     machine's until `stale` seconds after its last sign of life. `lost` says, later, that the
     folder was taken over or removed.
     """
 
-    def __init__(self, store: Store, *, beat: float = BEAT, stale: float = STALE) -> None:
+    def __init__(self, store: ObjectStore, *, beat: float = BEAT, stale: float = STALE) -> None:
         self.store, self.lost = store, False
         self._beat, self._stale = beat, stale
         token = secrets.token_hex(8)
@@ -62,7 +62,7 @@ class StoreLock:
         """What the lock's object says while it is ours."""
         return self._mine.decode()
 
-    def __enter__(self) -> StoreLock:
+    def __enter__(self) -> ObjectStoreLock:
         for _ in range(3):  # others may come and go at the same moment
             theirs = self.store.get(HOLDER)
             if theirs is None and self.store.create(HOLDER, self._mine):
@@ -75,7 +75,7 @@ class StoreLock:
                 if self.store.get(HOLDER) == theirs:  # else somebody was quicker
                     self.store.remove(HOLDER)
                     self.store.remove(_sign(theirs))
-        raise Locked(f"{self.store} is being opened by others; try once more")
+        raise RunLockedError(f"{self.store} is being opened by others; try once more")
 
     def _refuse_if_alive(self, theirs: bytes) -> None:
         holder = _read(theirs)
@@ -83,7 +83,7 @@ class StoreLock:
             return
         age = self._age(_sign(theirs))
         if age < self._stale:
-            raise Locked(
+            raise RunLockedError(
                 f"{self.store} is being written to by {said(holder)}, which gave a sign of life "
                 f"{age:.0f} s ago; wait until it ends (where it was killed, "
                 f"{self._stale - age:.0f} s), or set --out to another folder"
@@ -105,7 +105,7 @@ class StoreLock:
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat):
-            with contextlib.suppress(StoreError):  # what is written next says it
+            with contextlib.suppress(ObjectStoreError):  # what is written next says it
                 if self.store.get(HOLDER) != self._mine:
                     self.lost = True
                     return
@@ -117,7 +117,7 @@ class StoreLock:
             return
         self._ended.set()
         self._thread.join(_LAST)  # a sign on its way would stay
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(ObjectStoreError):
             self.store.remove(self._sign)
             if self.store.get(HOLDER) == self._mine:
                 self.store.remove(HOLDER)

@@ -21,8 +21,8 @@ from . import folder as run_folder
 from . import run_yaml
 from .folder import NAME, RunFolder
 from .lock import HOLDER
-from .object_store import Store, StoreError, read
-from .object_store_lock import BEAT, StoreLock
+from .object_store import ObjectStore, ObjectStoreError, read
+from .object_store_lock import BEAT, ObjectStoreLock
 from .run_yaml import WriteError
 
 EVERY = 5.0
@@ -33,10 +33,12 @@ WRITERS = 8
 """Threads that write pictures: a store answers slowly, but many at once."""
 
 
-class StoredRun(RunFolder):
+class RemoteRunFolder(RunFolder):
     """As RunFolder; `path` is the local folder. `safe`: how many pictures' lines the store has."""
 
-    def __init__(self, path: Path, *, into: Store, lock: StoreLock, **parts: Any) -> None:
+    def __init__(
+        self, path: Path, *, into: ObjectStore, lock: ObjectStoreLock, **parts: Any
+    ) -> None:
         self._store, self.lock = into, lock
         self._wait, self._put_at, self._put_lines = EVERY, time.monotonic(), -1
         for name in (run_yaml.NAME, NAME):
@@ -77,7 +79,7 @@ class StoredRun(RunFolder):
 
     def abandon(self) -> None:
         super().abandon()
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(ObjectStoreError):
             self.save()
         self.lock.release()
         shutil.rmtree(self.path, ignore_errors=True)
@@ -106,19 +108,21 @@ class StoredRun(RunFolder):
 
 
 @contextlib.contextmanager
-def opened(store: Store, parts: Mapping[str, Any], beat: float = BEAT) -> Iterator[StoredRun]:
+def opened(
+    store: ObjectStore, parts: Mapping[str, Any], beat: float = BEAT
+) -> Iterator[RemoteRunFolder]:
     """The run in the store's folder, new or gone on with, locked against a second writer (see
     StoreLock).
 
     At the end what was done is put, whatever ended it. Raises RunFolderError, StoreError.
     """
     made = tempfile.TemporaryDirectory(prefix="visuals-run-")
-    with made as local, StoreLock(store, beat=beat) as lock:
-        folder = StoredRun(Path(local), into=store, lock=lock, **parts)
+    with made as local, ObjectStoreLock(store, beat=beat) as lock:
+        folder = RemoteRunFolder(Path(local), into=store, lock=lock, **parts)
         try:
             yield folder
         except BaseException:
-            with contextlib.suppress(StoreError, OSError):
+            with contextlib.suppress(ObjectStoreError, OSError):
                 folder.save()
             raise
         folder.save()
@@ -130,7 +134,7 @@ def fetched(url: str) -> Iterator[Path]:
 
     Raises RunFolderError where there is no run.
     """
-    store = Store(url)
+    store = ObjectStore(url)
     if not read(store):
         raise run_yaml.RunFolderError(f"{url} is no run folder: expected {run_yaml.NAME} in it")
     with tempfile.TemporaryDirectory(prefix="visuals-run-") as local:

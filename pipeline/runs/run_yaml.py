@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import RunError, UsageError, one_line
 from ..images import read as image_reader
 
 NAME = "run.yaml"
@@ -33,15 +34,15 @@ _FREE = (
 _KINDS = ("lora:", "wildcard:")
 
 
-class RunFolderError(ValueError):
+class RunFolderError(UsageError):
     """A run folder that cannot be used; the message says got, expected, remedy."""
 
 
-class OtherSettings(RunFolderError):
+class OtherSettingsError(RunFolderError):
     """A folder that holds a run with other settings."""
 
 
-class WriteError(OSError):
+class WriteError(RunError):
     """A run folder that takes no more: full, read-only, removed. The message says why."""
 
 
@@ -58,7 +59,7 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
     try:
         record = yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
+        where = one_line(error)
         raise RunFolderError(f"{path}: not YAML ({where}); mend the file") from None
     if not isinstance(record, dict):
         raise RunFolderError(f"{path}: expected request and settings; set --out to a new folder")

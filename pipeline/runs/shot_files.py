@@ -18,7 +18,7 @@ import numpy as np
 from ..images import infotext_writer, provenance
 from ..images import read as image_reader
 from ..images.write import Format
-from .object_store import Store, keep
+from .object_store import ObjectStore, keep
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -32,7 +32,7 @@ class ShotFiles:
 
     def __init__(
         self,
-        path: Path | Store,
+        path: Path | ObjectStore,
         *,
         settings: Mapping[str, Any],
         made: Mapping[str, Any] | None = None,

@@ -30,7 +30,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Guard:
+class AccessGuard:
     """ASGI middleware. Without a token only names of this machine are answered to, so that no
     web page can reach in by a name of its own; a request from another site's page is refused.
     With one it is asked for: `Authorization: Bearer T`, or `?token=T` once, then a cookie.

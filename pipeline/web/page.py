@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from .queue.job_queue import Desk
+from .queue.job_queue import JobQueue
 from .tabs import create, runs
 from .tabs.compare import tab
 from .tabs.enhance import tab as enhance
@@ -43,7 +43,7 @@ def look() -> dict[str, Any]:
     return {"theme": theme, "css": "\n".join(p.read_text(encoding="utf-8") for p in sheets)}
 
 
-def studio(desk: Desk) -> gr.Blocks:
+def studio(desk: JobQueue) -> gr.Blocks:
     """The page of all tabs over one desk."""
     with gr.Blocks(title="visuals studio", analytics_enabled=False, fill_width=False) as blocks:
         gr.HTML(

@@ -7,14 +7,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from .access import Guard, is_loopback
+from ...configs.errors import UsageError
+from .access import AccessGuard, is_loopback
 from .files import uploads
-from .queue.job_queue import Desk
+from .queue.job_queue import JobQueue
 
 TOKEN_FROM = "VISUALS_TOKEN"
 
 
-class BindError(ValueError):
+class BindError(UsageError):
     """An address that cannot be served; the message says got, expected, remedy."""
 
 
@@ -40,7 +41,7 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def build(desk: Desk, *, token: str | None = None, most_bytes: int = uploads.MOST_BYTES) -> Any:
+def build(desk: JobQueue, *, token: str | None = None, most_bytes: int = uploads.MOST_BYTES) -> Any:
     """The ASGI app: the pages at /, the API at /api, its description at /docs."""
     quiet(desk.root)
     import gradio
@@ -62,7 +63,7 @@ def build(desk: Desk, *, token: str | None = None, most_bytes: int = uploads.MOS
         footer_links=[],
         **page.look(),
     )
-    return Guard(app, token=token, most_bytes=most_bytes + (1 << 20))
+    return AccessGuard(app, token=token, most_bytes=most_bytes + (1 << 20))
 
 
 def quiet(root: Path) -> None:
@@ -77,7 +78,7 @@ def serve(root: Path, host: str, port: int, *, token: str | None = None, tell: A
     import uvicorn
 
     check_address(host, port, token)
-    desk = Desk(root)
+    desk = JobQueue(root)
     desk.worker.start()
     try:
         config = uvicorn.Config(

@@ -14,12 +14,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+from ...configs.errors import VisualsError
+
 _PART = threading.local()
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class PartDropped(RuntimeError):
+class PartDroppedError(VisualsError):
     """Raised in a part that nobody waits for any more."""
 
 
@@ -103,7 +105,7 @@ def step() -> None:
     the run was stopped, so that nobody waits for what is not wanted any more."""
     over = getattr(_PART, "over", None)
     if over is not None and over.is_set():
-        raise PartDropped("another part of the batch failed, or the run was stopped")
+        raise PartDroppedError("another part of the batch failed, or the run was stopped")
 
 
 @functools.lru_cache(maxsize=1)

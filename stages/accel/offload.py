@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Turns:
+class Offload:
     """A device with room for one group of a run's models at a time.
 
     diffusers' own model offload is a chain a pipeline; here several pipelines share their models.
@@ -55,7 +55,7 @@ def _holds(models: list[Any], model: Any) -> bool:
     return any(model is other for other in models)
 
 
-def _turn(turns: Turns, group: str) -> Any:
+def _turn(turns: Offload, group: str) -> Any:
     """What accelerate calls before a module's forward, and diffusers before a VAE's encode and
     decode. `execution_device` is where a pipeline makes its noise."""
     import torch

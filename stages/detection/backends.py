@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...configs.errors import UsageError
 from ..accel import patching
 
 Seen = dict[str, Any]
 """What of some pictures is the same for every phrase that is asked of them."""
 
 
-class Answer(NamedTuple):
+class RawDetections(NamedTuple):
     """Each query's box, xyxy in pixels within the picture, float32 (n, 4), and score, 0..1 (n,).
 
     `mask`: of a model that masks too: the mask of query i, bool (H, W).
@@ -28,15 +29,17 @@ class Answer(NamedTuple):
     mask: Callable[[int], np.ndarray] | None = None
 
 
-class UnknownDetector(ValueError):
+class UnknownDetectorError(UsageError):
     """A model whose outputs are not known here."""
 
 
 def kind(model: Any) -> str:
-    """The model_type of a detector. Raises UnknownDetector for one that cannot be asked."""
+    """The model_type of a detector. Raises UnknownDetectorError for one that cannot be asked."""
     name = str(getattr(getattr(model, "config", None), "model_type", type(model).__name__))
     if name not in _ASK:
-        raise UnknownDetector(f"{name} is no known detector: expected one of {', '.join(_ASK)}")
+        raise UnknownDetectorError(
+            f"{name} is no known detector: expected one of {', '.join(_ASK)}"
+        )
     return name
 
 
@@ -54,14 +57,16 @@ def gives_masks(model: Any) -> bool:
     return kind(model) == "sam3"
 
 
-def ask(model: Any, processor: Any, images: Sequence[np.ndarray], phrase: str) -> list[Answer]:
+def ask(
+    model: Any, processor: Any, images: Sequence[np.ndarray], phrase: str
+) -> list[RawDetections]:
     """An answer for each picture; the pictures, uint8 (H, W, 3), are of one size or square."""
     return [one[phrase] for one in ask_all(model, processor, images, [phrase])]
 
 
 def ask_all(
     model: Any, processor: Any, images: Sequence[np.ndarray], phrases: Sequence[str]
-) -> list[dict[str, Answer]]:
+) -> list[dict[str, RawDetections]]:
     """For each picture its answers by phrase; the same, bit for bit, as one `ask` a phrase gives.
 
     A model whose picture features do not depend on the words makes them once, if it was told so
@@ -69,7 +74,7 @@ def ask_all(
     """
     import torch
 
-    out: list[dict[str, Answer]] = [{} for _ in images]
+    out: list[dict[str, RawDetections]] = [{} for _ in images]
     seen: Seen = {}
     _ASKING.known = {} if len(phrases) > 1 else None
     try:
@@ -113,7 +118,7 @@ def _remembered(backbone: Any) -> Callable[..., Any]:
 
 def _grounding(
     model: Any, processor: Any, images: Sequence[Any], phrase: str, seen: Seen
-) -> list[Answer]:
+) -> list[RawDetections]:
     text = [phrase.lower().rstrip(". ") + "."] * len(images)
     if not seen:
         inputs = processor(images=list(images), text=text, return_tensors="pt", **_LAYOUT)
@@ -127,14 +132,14 @@ def _grounding(
     centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
     boxes = np.concatenate([centre - half, centre + half], -1)
     return [
-        Answer(_within(b * _scale(image), image), s)
+        RawDetections(_within(b * _scale(image), image), s)
         for image, b, s in zip(images, boxes, scores, strict=True)
     ]
 
 
 def _owl(
     model: Any, processor: Any, images: Sequence[Any], phrase: str, seen: Seen
-) -> list[Answer]:
+) -> list[RawDetections]:
     # the prompt is CLIP's, as OWLv2 was trained with; its boxes relate to the picture padded to a
     # square, which the processor knows
     text = [[f"a photo of a {phrase.strip()}"]] * len(images)
@@ -147,7 +152,7 @@ def _owl(
 
 def _sam3(
     model: Any, processor: Any, images: Sequence[Any], phrase: str, seen: Seen
-) -> list[Answer]:
+) -> list[RawDetections]:
     # the processor has no truncation, and a longer text than the model's own breaks it
     words = processor.tokenizer(
         [phrase.strip()] * len(images),
@@ -188,12 +193,16 @@ def _resized(logits: Any, shape: tuple[int, int]) -> Callable[[int], np.ndarray]
     return mask
 
 
-def _processed(post_process: Callable[..., Any], out: Any, images: Sequence[Any]) -> list[Answer]:
+def _processed(
+    post_process: Callable[..., Any], out: Any, images: Sequence[Any]
+) -> list[RawDetections]:
     """Every query, by a processor's own post-processing: scores are above 0, so all pass."""
     sizes = [image.shape[:2] for image in images]
     found = post_process(out, threshold=-1.0, target_sizes=sizes)
     return [
-        Answer(_within(f["boxes"].float().cpu().numpy(), image), f["scores"].float().cpu().numpy())
+        RawDetections(
+            _within(f["boxes"].float().cpu().numpy(), image), f["scores"].float().cpu().numpy()
+        )
         for f, image in zip(found, images, strict=True)
     ]
 
@@ -208,7 +217,7 @@ def _within(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
     return out
 
 
-_ASK: dict[str, Callable[[Any, Any, Sequence[Any], str, Seen], list[Answer]]] = {
+_ASK: dict[str, Callable[[Any, Any, Sequence[Any], str, Seen], list[RawDetections]]] = {
     "grounding-dino": _grounding,
     "mm-grounding-dino": _grounding,
     "owlv2": _owl,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..regions.composite import square_box
-from .backends import Answer
+from .backends import RawDetections
 
 IN_DOUBT = 0.2, 0.85
 """Scores between which a box is looked at again: below nothing passes, above nothing is wrong."""
@@ -48,7 +48,7 @@ class CloseUp:
         return self.view.phrase, (1, 1) if square else (height, width)
 
 
-def views(answers: Sequence[Mapping[str, Answer]]) -> list[View]:
+def views(answers: Sequence[Mapping[str, RawDetections]]) -> list[View]:
     """The boxes in doubt of each picture's answers by phrase."""
     return [
         View(k, phrase, answer.boxes[of[0]], of)
@@ -69,7 +69,7 @@ def close_ups(image: np.ndarray, view: View, paddings: Sequence[float]) -> list[
     return out
 
 
-def look(view: View, said: Sequence[tuple[CloseUp, Answer]]) -> tuple[float, np.ndarray]:
+def look(view: View, said: Sequence[tuple[CloseUp, RawDetections]]) -> tuple[float, np.ndarray]:
     """Score, 0..1, and box of what the view's close-ups show at its place: the mean of the scores,
     the box of the last one, which is the closest, that shows it."""
     scores, box = [], view.box
@@ -83,8 +83,8 @@ def look(view: View, said: Sequence[tuple[CloseUp, Answer]]) -> tuple[float, np.
 
 
 def taken_in(
-    answers: Sequence[Mapping[str, Answer]], looks: Sequence[tuple[View, float, np.ndarray]]
-) -> list[dict[str, Answer]]:
+    answers: Sequence[Mapping[str, RawDetections]], looks: Sequence[tuple[View, float, np.ndarray]]
+) -> list[dict[str, RawDetections]]:
     """The answers with each view's queries at the mean of both looks, and at the new box."""
     out = [dict(found) for found in answers]
     for view, score, box in looks:
@@ -105,7 +105,7 @@ def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     return out
 
 
-def _groups(answer: Answer) -> list[np.ndarray]:
+def _groups(answer: RawDetections) -> list[np.ndarray]:
     """Queries that say the same thing, the best first, of each thing in doubt."""
     low, high = IN_DOUBT
     left = np.flatnonzero(answer.scores > low)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...configs.errors import VisualsError
 
-class NotANumber(FloatingPointError):
+
+class NotANumberError(VisualsError):
     """A model gave not-a-number; the message says which, and what to do."""
 
 
@@ -28,7 +30,7 @@ class Decoded:
     def pixels(self) -> np.ndarray:
         """uint8 (H, W, 3); raises NotANumber where there are none."""
         if self.error:
-            raise NotANumber(self.error)
+            raise NotANumberError(self.error)
         return np.rint(self.image * 255).clip(0, 255).astype(np.uint8)
 
 

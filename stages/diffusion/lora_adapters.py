@@ -18,11 +18,10 @@ from weakref import WeakKeyDictionary
 
 from ...checkpoints.identify import base_family
 from ...checkpoints.lora import search as lora_search
-from ...checkpoints.lora.file import PARTS, BrokenLora, LoraFile, WrongBase
-from ...checkpoints.lora.search import LoraNotFound, find
+from ...checkpoints.lora.file import PARTS, LoraFile, LoraFileError
+from ...checkpoints.lora.search import find
+from ...configs.errors import one_line
 from ..prompts.lora_tags import LoraTag
-
-__all__ = ["BrokenLora", "LoraNotFound", "WrongBase", "attach", "find"]
 
 
 @dataclass
@@ -49,7 +48,7 @@ def attach(
 
     A LoRA named twice has the sum of its weights. `fuse`: add them into the model's weights, as
     long as the tags stay the same: the first change takes them out again, for good.
-    Raises LoraNotFound, BrokenLora, WrongBase.
+    Raises LoraNotFoundError, LoraFileError, WrongBaseError.
     """
     state = _STATES.setdefault(pipe.unet, _State())
     weights: dict[str, tuple[float, float]] = {}
@@ -92,8 +91,8 @@ def _read(pipe: Any, file: LoraFile) -> str:
     except Exception as error:
         with contextlib.suppress(Exception):  # what was attached before it broke comes off again
             pipe.delete_adapters(adapter)
-        what = " ".join(str(error).split())[:200]
-        raise BrokenLora(
+        what = one_line(error)[:200]
+        raise LoraFileError(
             f"LoRA {file.path} does not fit the model: {what}; expected a LoRA of its base"
         ) from error
     there = sum(

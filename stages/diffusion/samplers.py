@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
+from ...configs.errors import UsageError
+
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
 _SIGMAS = ("Karras", "Exponential", "SGM Uniform")
 _UNIFORM = ("SGM Uniform",)
@@ -58,7 +60,7 @@ _PLAIN = {
 NAMES = tuple(sorted(_KINDS))
 
 
-class UnknownSampler(ValueError):
+class UnknownSamplerError(UsageError):
     """A sampler's name that is not known; the message names the nearest."""
 
 
@@ -67,7 +69,9 @@ def scheduler(name: str, config: Any) -> Any:
     if name not in _KINDS:
         near = difflib.get_close_matches(name, NAMES, 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UnknownSampler(f"unknown sampler {name!r}{hint} (expected one of {', '.join(NAMES)})")
+        raise UnknownSamplerError(
+            f"unknown sampler {name!r}{hint} (expected one of {', '.join(NAMES)})"
+        )
     import diffusers
 
     kind, changes = _KINDS[name]

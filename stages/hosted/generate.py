@@ -16,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from ...configs.errors import VisualsError
 from ..prompts import emphasis
 from ..prompts.lora_tags import parse
 from ..shot import Prompted, Shot, Skip
 from .http import HostError
-from .replicate import Client, Prediction
+from .replicate import Prediction, ReplicateClient
 
 MOST_PIXELS = 100_000_000
 _FLAGGED = re.compile(r"\bnsfw\b|safety (checker|filter|system)|\bflagged\b", re.IGNORECASE)
 
 
-class PredictionFailed(RuntimeError):
+class PredictionError(VisualsError):
     """A prediction that made no picture, in the model's own words."""
 
 
@@ -41,7 +42,7 @@ class HostedGenerator:
 
     def __init__(
         self,
-        client: Client,
+        client: ReplicateClient,
         version: str,
         *,
         names: Mapping[str, str | None],
@@ -114,9 +115,9 @@ class HostedGenerator:
             said = prediction.error or "no reason given"
             if _FLAGGED.search(said):
                 return shot.skip(Skip("flagged", f"the host flagged the picture ({said})"))
-            raise PredictionFailed(f"prediction {prediction.id} {prediction.status}: {said}")
+            raise PredictionError(f"prediction {prediction.id} {prediction.status}: {said}")
         if not prediction.output:
-            raise PredictionFailed(
+            raise PredictionError(
                 f"prediction {prediction.id} succeeded without a picture: expected addresses as "
                 "its output; is generate.version a model that makes pictures?"
             )

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ...configs.errors import RunError, one_line
+
 if TYPE_CHECKING:
     import requests
 
@@ -25,11 +27,11 @@ MOST_BYTES = 256 << 20
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 
-class HostError(OSError):
+class HostError(RunError):
     """What the host refused, or that it cannot be reached; the message says what to do."""
 
 
-class Stopped(HostError):
+class StoppedError(HostError):
     """Given up because the user asked for it."""
 
 
@@ -51,7 +53,7 @@ class Http:
         for attempt in range(ATTEMPTS):
             pause = FIRST_PAUSE * 2**attempt * random.uniform(1, 1.25)
             if stop.is_set():
-                raise Stopped("stopped")
+                raise StoppedError("stopped")
             try:
                 status, data, headers = self.asked(method, url, **more)
             except (
@@ -109,7 +111,7 @@ def _nobody(request: Any) -> Any:
 def rest(stop: threading.Event, seconds: float) -> None:
     """Wait; raises Stopped as soon as `stop` is set."""
     if stop.wait(seconds):
-        raise Stopped("stopped")
+        raise StoppedError("stopped")
 
 
 def _retry_after(headers: Mapping[str, str], usual: float) -> float:
@@ -145,4 +147,4 @@ def _short(error: BaseException) -> str:
         return "the connection was dropped in mid-answer"
     if isinstance(error, requests.ConnectionError):
         return "the connection was refused or dropped"
-    return " ".join(str(error).split())[:200]
+    return one_line(error)[:200]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from ...configs.errors import UsageError
 from .http import HostError, Http, place, rest
 
 FIRST_LOOK, LONGEST_LOOK = 0.5, 3.0
@@ -23,7 +24,7 @@ FIRST_LOOK, LONGEST_LOOK = 0.5, 3.0
 _ENDED = ("succeeded", "failed", "canceled", "aborted")
 
 
-class Refused(HostError, ValueError):
+class RefusedError(HostError, UsageError):
     """A request that is wrong however often it is made: token, model, inputs, money."""
 
 
@@ -43,7 +44,7 @@ class Prediction:
         return self.status in _ENDED
 
 
-class Client:
+class ReplicateClient:
     """One account at Replicate. `base_url`: of the API; `timeout`: seconds a prediction may take.
 
     Threads may share it. `stop`, an Event, ends every wait at once: Stopped is raised.
@@ -119,7 +120,7 @@ class Client:
         except ValueError:
             record = None
         if status >= 400:
-            raise Refused(_refusal(status, record, path))
+            raise RefusedError(_refusal(status, record, path))
         if not isinstance(record, dict):
             raise HostError(
                 f"{self._http.base_url}{path} answered with no JSON object: expected Replicate's "

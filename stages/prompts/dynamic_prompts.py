@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from ...configs.errors import UsageError
+
 Wildcards = Mapping[str, Sequence[str]]
 
 _NAME = re.compile(r"__((?:[^\W_]|\*)(?:[\w\-./* ]*?(?:[^\W_]|\*))?)__")
@@ -20,19 +22,19 @@ _HOW_MANY = re.compile(r"\s*(\d+)(?:-(\d+))?\$\$")
 _WEIGHT = re.compile(r"\s*(\d+(?:\.\d+)?)::")
 
 
-class WildcardError(ValueError):
+class WildcardError(UsageError):
     """A wildcard or a choice that cannot be drawn; the message says got, expected, remedy."""
 
 
 @dataclass
-class Drawn:
+class ChosenPrompt:
     """A template with its choices made. `picks`: what was asked and what was drawn, in order."""
 
     text: str
     picks: list[tuple[str, str]] = field(default_factory=list)
 
 
-def draw(template: str, seed: int | str, wildcards: Wildcards | None = None) -> Drawn:
+def draw(template: str, seed: int | str, wildcards: Wildcards | None = None) -> ChosenPrompt:
     """Make every choice of a template; a text without any comes back as it is.
 
     `{a|b}` is one of these, `{2$$a|b|c}` two different ones with ", " between, `{1-2$$ and $$a|b}`
@@ -44,7 +46,7 @@ def draw(template: str, seed: int | str, wildcards: Wildcards | None = None) -> 
     'blue oak chair'
     """
     drawer = _Drawer(random.Random(seed), wildcards or {})
-    return Drawn(drawer.text(template), drawer.picks)
+    return ChosenPrompt(drawer.text(template), drawer.picks)
 
 
 def check(template: str, wildcards: Wildcards | None = None) -> None:

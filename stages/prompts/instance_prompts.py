@@ -17,7 +17,7 @@ SKIP = "[SKIP]"
 
 
 @dataclass(frozen=True)
-class Wording:
+class InstancePrompts:
     """`prompts` and `edits` go by class, over `template`; [SEP] parts a prompt by instance.
 
     Choices (see `variants`) are made by an instance's seed: the shot's and the instance's number.

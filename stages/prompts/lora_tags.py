@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ...configs.errors import UsageError
+
 _TAG = re.compile(r"<lora:([^:>]+)((?::[^:>]*)*)>", re.IGNORECASE)
 
 
-class PromptError(ValueError):
+class PromptError(UsageError):
     """A prompt that cannot be read; the message says got, expected, remedy."""
 
 

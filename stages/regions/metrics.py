@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..diffusion.decode import Decoded, NotANumber
+from ..diffusion.decode import Decoded, NotANumberError
 from ..generate import FLAGGED
 from ..shot import Shot
 from . import composite
@@ -13,7 +13,7 @@ from . import composite
 def ended(shot: Shot, drawn: Decoded) -> Shot | None:
     """The shot, ended by what was drawn for it; None where that can be shown."""
     if drawn.error:
-        return shot.fail(NotANumber(drawn.error), "rerender")
+        return shot.fail(NotANumberError(drawn.error), "rerender")
     return shot.skip(FLAGGED) if drawn.flagged else None
 
 

@@ -12,7 +12,7 @@ from visuals.checkpoints.catalog import names as catalog
 
 
 def test_a_misspelt_name_gets_the_nearest() -> None:
-    with pytest.raises(catalog.UnknownCheckpoint, match="did you mean 'sam-vit-base'"):
+    with pytest.raises(catalog.UnknownCheckpointError, match="did you mean 'sam-vit-base'"):
         catalog.resolve("sam-vit-bse")
 
 

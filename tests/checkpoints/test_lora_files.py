@@ -154,14 +154,14 @@ def test_resolution_and_clip_skip(
 )
 def test_other_formats_are_refused_by_name(name: str, said: str, tmp_path: Path) -> None:
     path = put(tmp_path / "x.safetensors", {name: np.ones((4, 4), np.float32)})
-    with pytest.raises(lora_file.BrokenLora, match=said):
+    with pytest.raises(lora_file.LoraFileError, match=said):
         lora_file.read(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x10\0\0", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0[]"])
 def test_what_is_no_safetensors_file_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(data)
-    with pytest.raises(lora_file.BrokenLora, match=r"torn\.safetensors.*fetch the file anew"):
+    with pytest.raises(lora_file.LoraFileError, match=r"torn\.safetensors.*fetch the file anew"):
         lora_file.read(tmp_path / "torn.safetensors")
 
 
@@ -201,7 +201,7 @@ def test_a_lora_is_found_by_stem_folder_or_output_name(tmp_path: Path) -> None:
     assert lora_search.find("cup", both) == a  # the first folder's
     assert lora_search.find("ppzocketv2-000010", both) == a
     assert lora_search.find("look", both) == b
-    with pytest.raises(lora_search.LoraNotFound, match=r"did you mean 'ppzocketv2-000010'\?"):
+    with pytest.raises(lora_search.LoraNotFoundError, match=r"did you mean 'ppzocketv2-000010'\?"):
         lora_search.find("ppzocketv2-00001", both)
 
 
@@ -218,7 +218,7 @@ def test_headers_are_kept_until_the_file_changes(
     assert lora_search.read(path) == first  # from the cache: the file is nonsense by now
     assert lora_search.sha256(path) == whole
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    with pytest.raises(lora_file.BrokenLora):
+    with pytest.raises(lora_file.LoraFileError):
         lora_search.read(path)
     path.write_bytes(data)
     lora_search.cache_file().write_text("{torn")

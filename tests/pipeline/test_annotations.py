@@ -21,7 +21,12 @@ from pycocotools import coco
 from pycocotools import mask as rle
 
 from visuals.pipeline.exports import polygons
-from visuals.pipeline.exports.annotate import FORMATS, AnnotationError, NothingToAnnotate, annotate
+from visuals.pipeline.exports.annotate import (
+    FORMATS,
+    AnnotationError,
+    NothingToAnnotateError,
+    annotate,
+)
 from visuals.pipeline.exports.records import caption
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.runs.folder import RunFolder
@@ -419,7 +424,7 @@ def test_no_run_folder_and_nothing_kept(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="no format: expected one or more of coco"):
         annotate(tmp_path, [","])
     run = recorded(tmp_path / "run", shot("none", []).skip(Skip("no_detection", "x")))
-    with pytest.raises(NothingToAnnotate, match="add --include-skipped"):
+    with pytest.raises(NothingToAnnotateError, match="add --include-skipped"):
         annotate(run)
     assert annotate(run, include_skipped=True).pictures == 1
 

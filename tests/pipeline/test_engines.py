@@ -23,13 +23,13 @@ from visuals.pipeline.engines.ray_cluster import (
     fit,
     place,
 )
-from visuals.pipeline.engines.work_queue import DEATHS, Shares
+from visuals.pipeline.engines.work_queue import DEATHS, WorkQueue
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.summary import MOST_ERRORS, Summary
 
 
-def shares(count: int, batch_size: int) -> Shares:
-    return Shares(shots.prompted(["mug"], count, prompt="x"), batch_size)
+def shares(count: int, batch_size: int) -> WorkQueue:
+    return WorkQueue(shots.prompted(["mug"], count, prompt="x"), batch_size)
 
 
 def ids(shots: Any) -> list[str]:

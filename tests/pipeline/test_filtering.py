@@ -19,7 +19,7 @@ from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs.previous_run import finder
 from visuals.pipeline.prompts import product_classes
-from visuals.pipeline.prompts.vocabulary import UnknownClass
+from visuals.pipeline.prompts.vocabulary import UnknownClassError
 from visuals.stages.shot import Detection, FileInput, Shot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,7 +92,7 @@ def test_a_plain_class_leaves_the_settings_as_they_are() -> None:
 
 
 def test_phrases_must_be_known_and_strange_reject_phrases_are_warned_of() -> None:
-    with pytest.raises(UnknownClass, match="'trainers'"):
+    with pytest.raises(UnknownClassError, match="'trainers'"):
         product_classes.resolve(load_settings(), ["x=shoe|trainers"], KNOWN, preset="mini")
     own = settings_with(mug={"reject": ["vase", "shoe"]})
     known = {**KNOWN, "other": []}

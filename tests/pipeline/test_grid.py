@@ -111,7 +111,7 @@ def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
 def test_a_grid_is_read_while_it_is_drawn(tmp_path: Path) -> None:
     assert cells.read(tmp_path) is None
     asked = grid.ask(prompts=["a {class}"], classes=["mug", "car"], seeds=[1, 2])
-    kept = cells.Cells(tmp_path, asked)
+    kept = cells.GridWriter(tmp_path, asked)
     kept.put(2, np.full((8, 8, 3), 9, np.uint8))
     kept.put(3, "flagged")
     with (tmp_path / cells.LINES).open("a") as file:

@@ -11,7 +11,7 @@ from stand_ins import STAGES, find, prompted
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs import previous_run
 from visuals.pipeline.inputs import shots as inputs
-from visuals.pipeline.prompts.vocabulary import UnknownClass, check_classes, unknown_words
+from visuals.pipeline.prompts.vocabulary import UnknownClassError, check_classes, unknown_words
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
 
@@ -79,7 +79,7 @@ def test_classes_in_the_models_own_words() -> None:
 
 
 def test_an_unknown_class_names_the_nearest_those_known_and_the_preset_for_the_rest() -> None:
-    with pytest.raises(UnknownClass) as caught:
+    with pytest.raises(UnknownClassError) as caught:
         check_classes(["sneakr"], KNOWN, preset="mini")
     said = str(caught.value)
     assert "'sneakr'; did you mean 'sneaker'?" in said

@@ -15,7 +15,7 @@ from replicate_stand_in import MODEL, TOKEN, Ending, Replicate
 from visuals.configs.schema import SettingsError
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.jobs.model_server import Models, Request, RequestError
+from visuals.pipeline.jobs.model_server import ModelServer, RequestError, ServerRequest
 from visuals.stages.shot import Shot
 
 MUG = Path(__file__).parents[2] / "samples" / "photos" / "04-teal-mug.jpg"
@@ -23,12 +23,12 @@ EVERYTHING = {"detect.box_threshold": 0.0, "detect.text_threshold": 0.0, "mask.m
 
 
 @pytest.fixture(scope="module")
-def models(mini: Path) -> Models:
-    return Models("mini", EVERYTHING)
+def models(mini: Path) -> ModelServer:
+    return ModelServer("mini", EVERYTHING)
 
 
-def asked(models: Models, *classes: str, **given: Any) -> list[Shot]:
-    request = Request(classes or ("mug",), **{"steps": 2, "seed": 5, **given})
+def asked(models: ModelServer, *classes: str, **given: Any) -> list[Shot]:
+    request = ServerRequest(classes or ("mug",), **{"steps": 2, "seed": 5, **given})
     return [shot for shot, _ in models.run(request)]
 
 
@@ -44,7 +44,7 @@ def of_the_command(tmp_path: Path, *words: str) -> np.ndarray:
     return image_reader.read(path).rgb
 
 
-def test_a_request_draws_what_the_command_draws(models: Models, tmp_path: Path) -> None:
+def test_a_request_draws_what_the_command_draws(models: ModelServer, tmp_path: Path) -> None:
     (first,) = asked(models)
     assert first.status == "enhanced" and first.result is not None
     (other,) = asked(models, "car", prompt="a {class}, <lora:ppzmini:0.3>", strength=0.4, width=64)
@@ -55,7 +55,7 @@ def test_a_request_draws_what_the_command_draws(models: Models, tmp_path: Path) 
     assert np.array_equal(of_the_command(tmp_path, "--count", "1"), first.result)
 
 
-def test_a_photo_becomes_what_the_command_makes_of_it(models: Models, tmp_path: Path) -> None:
+def test_a_photo_becomes_what_the_command_makes_of_it(models: ModelServer, tmp_path: Path) -> None:
     (shot,) = asked(models, image=str(MUG), edit="{red|blue}", strength=0.5)
     assert shot.status == "enhanced" and shot.result is not None
     assert shot.edit in ("red", "blue")
@@ -63,14 +63,14 @@ def test_a_photo_becomes_what_the_command_makes_of_it(models: Models, tmp_path: 
     assert np.array_equal(of_the_command(tmp_path, *words), shot.result)
 
 
-def test_a_request_that_cannot_be_done_leaves_the_next_alone(models: Models) -> None:
+def test_a_request_that_cannot_be_done_leaves_the_next_alone(models: ModelServer) -> None:
     for given in ({"strength": 3.0}, {"width": 100}, {"prompt": "<lora:none:1>"}):
         with pytest.raises(ValueError):
             asked(models, **given)
     with pytest.raises(SettingsError, match=r"run\.seed -1"):
         asked(models, seed=-1)
     with pytest.raises(RequestError, match="no class"):
-        list(models.run(Request(())))
+        list(models.run(ServerRequest(())))
     (shot,) = asked(models, image=str(MUG), confidence=1.0)
     assert shot.status == "skipped" and shot.reason and shot.reason.code == "no_detection"
     (shot,) = asked(models)
@@ -87,7 +87,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
 
 def test_stage_1_may_be_elsewhere(mini: Path, host: Replicate) -> None:
     hosted = {"generate.backend": "replicate", "generate.version": MODEL}
-    models = Models("mini", EVERYTHING | hosted)
+    models = ModelServer("mini", EVERYTHING | hosted)
     (shot,) = asked(models, prompt="a {class}", negative_prompt="blur", cfg_scale=3.0)
     assert shot.status == "enhanced" and shot.image is not None
     assert np.array_equal(shot.image, image_reader.read(MUG).rgb)

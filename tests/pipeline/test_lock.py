@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from visuals.pipeline.runs.lock import HOLDER, Locked, RunLock
+from visuals.pipeline.runs.lock import HOLDER, RunLock, RunLockedError
 
 HOLD = """
 import sys, time
@@ -39,7 +39,7 @@ def test_it_says_who_holds_it_and_is_taken_over_from_the_dead(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
     said = rf"process {other.pid} on {socket.gethostname()} since 20"
-    with pytest.raises(Locked, match=said), RunLock(tmp_path):
+    with pytest.raises(RunLockedError, match=said), RunLock(tmp_path):
         raise AssertionError("two writers")
     other.kill()
     other.wait()
@@ -50,7 +50,7 @@ def test_it_says_who_holds_it_and_is_taken_over_from_the_dead(
 
 
 def test_two_in_one_process_are_two(tmp_path: Path) -> None:
-    with RunLock(tmp_path), pytest.raises(Locked, match=f"process {os.getpid()}"):
+    with RunLock(tmp_path), pytest.raises(RunLockedError, match=f"process {os.getpid()}"):
         RunLock(tmp_path).__enter__()
     with RunLock(tmp_path):
         pass
@@ -59,7 +59,9 @@ def test_two_in_one_process_are_two(tmp_path: Path) -> None:
 def test_another_machines_is_left_alone(tmp_path: Path) -> None:
     holder = {"pid": 1, "host": "elsewhere", "started": "2026-11-21T08:00:00+00:00"}
     (tmp_path / HOLDER).write_text(json.dumps(holder))
-    with pytest.raises(Locked, match=r"process 1 on elsewhere since .*delete .*\.lock\.json"):
+    with pytest.raises(
+        RunLockedError, match=r"process 1 on elsewhere since .*delete .*\.lock\.json"
+    ):
         RunLock(tmp_path).__enter__()
     (tmp_path / HOLDER).unlink()
     with RunLock(tmp_path):

@@ -20,7 +20,7 @@ from visuals.pipeline.build.stages import build_stages
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.runner.run import Stages, run_shots
-from visuals.stages.accel.offload import Turns
+from visuals.stages.accel.offload import Offload
 from visuals.stages.shot import Prompted, Shot
 
 ALL = ("generate", "detect", "segment", "rerender")
@@ -54,7 +54,7 @@ def all_equal(ours: list[np.ndarray], theirs: list[np.ndarray]) -> bool:
 
 
 @contextmanager
-def watched(turns: Turns, models: dict[str, Any]) -> Iterator[dict[str, set[str]]]:
+def watched(turns: Offload, models: dict[str, Any]) -> Iterator[dict[str, set[str]]]:
     """Which models are on the device when each is called, while it lasts."""
     seen: dict[str, set[str]] = {}
 
@@ -78,7 +78,7 @@ def test_only_the_models_at_work_are_on_the_device(mini: Path, clip: Path) -> No
     controls = {"rerender.controls": ["canny", "depth"]}
     usual = build_stages(settings(controls, clip), (*ALL, "verify"))
     before = results(usual)
-    turns = Turns("cpu")
+    turns = Offload("cpu")
     stages: Any = low_memory.by_turns(usual, turns)
     pipe, nets = stages.generate.pipe, stages.rerender.pipe.controlnet.nets
     models = {

@@ -22,7 +22,7 @@ from visuals.benchmarks import crash_recovery
 from visuals.pipeline.cli import main
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.ray_engine import run_on_ray
-from visuals.pipeline.engines.ray_worker import Plan
+from visuals.pipeline.engines.ray_worker import WorkerSpec
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages
 from visuals.pipeline.runner.summary import Summary
@@ -203,7 +203,7 @@ def run_of(
     with RunLock(out):
         folder = RunFolder(out, request={}, settings=settings)
         holder = (out / HOLDER).read_text()
-        plan = Plan(settings, (), out, folder.files, Stages(load=load), holder, device="cpu")
+        plan = WorkerSpec(settings, (), out, folder.files, Stages(load=load), holder, device="cpu")
 
         def append(line: dict[str, Any]) -> None:
             finish(folder.append(line))

@@ -26,9 +26,9 @@ from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import remote_folder
 from visuals.pipeline.runs.folder import NAME, WriteError
-from visuals.pipeline.runs.lock import HOLDER, Locked
-from visuals.pipeline.runs.object_store import Store, StoreError, inside
-from visuals.pipeline.runs.object_store_lock import StoreLock
+from visuals.pipeline.runs.lock import HOLDER, RunLockedError
+from visuals.pipeline.runs.object_store import ObjectStore, ObjectStoreError, inside
+from visuals.pipeline.runs.object_store_lock import ObjectStoreLock
 from visuals.pipeline.runs.run_yaml import RunFolderError
 
 moto = pytest.importorskip("moto.server", reason="moto is not installed: the dev extra has it")
@@ -98,15 +98,15 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = 
         time.sleep(0.02)
 
 
-def lines(store: Store) -> list[str]:
+def lines(store: ObjectStore) -> list[str]:
     return [line["id"] for line in store.lines(NAME)]
 
 
-def holds(store: Store, least: int) -> bool:
+def holds(store: ObjectStore, least: int) -> bool:
     return len(lines(store)) >= least
 
 
-def same(store: Store, whole: Path, count: int) -> None:
+def same(store: ObjectStore, whole: Path, count: int) -> None:
     """The run in the store is the one on disk: lines, files, pixels; nothing is left over."""
     with remote_folder.fetched(store.url) as folder:
         found = crash_recovery.compare(folder, whole)
@@ -127,7 +127,7 @@ def test_a_run_in_a_store_is_the_run_on_disk(photos: Path, shop: str, tmp_path: 
     said = json.loads(visuals("filter", str(photos), *FILTER, "--out", url, "--json").stdout)
     assert said["folder"] == url and said["report"] == f"{url}/report.html"
     assert said["kept"] == 6 and all(p.startswith(f"{url}/images/") for p in said["pictures"])
-    store = Store(url)
+    store = ObjectStore(url)
     same(store, whole, 6)
     page = store.get("report.html")
     assert page and page.count(b"<article") == 6 and page.count(b'alt="00000, source"') == 1
@@ -135,7 +135,7 @@ def test_a_run_in_a_store_is_the_run_on_disk(photos: Path, shop: str, tmp_path: 
     refused = visuals("filter", str(photos), *FILTER, "--seed", "5", "--out", url, code=2).stderr
     assert f"{url} holds a run with other settings (settings.run.seed: 0 → 5)" in refused
     forked = visuals("filter", str(photos), *FILTER, "--seed", "5", "--out", url, "--fork")
-    assert f"{url}-2/images" in forked.output and len(lines(Store(f"{url}-2"))) == 6
+    assert f"{url}-2/images" in forked.output and len(lines(ObjectStore(f"{url}-2"))) == 6
     done = visuals("filter", str(photos), *FILTER, "--out", url, "--dry-run").output
     assert "0 to do" in done
 
@@ -162,7 +162,7 @@ def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path
     visuals(*command, str(tmp_path / "whole"))
     visuals(*command, f"s3://{shop}/drawn")
     name = "images/mug-0001.png"
-    there = Store(f"s3://{shop}/drawn").get(name)
+    there = ObjectStore(f"s3://{shop}/drawn").get(name)
     assert there and there == (tmp_path / "whole" / name).read_bytes()
 
 
@@ -170,7 +170,7 @@ def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path
 def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> None:
     crash_recovery.photos(tmp_path / "photos", 40, 64)
     url, whole = f"s3://{shop}/killed", tmp_path / "whole"
-    store = Store(url)
+    store = ObjectStore(url)
     command = ["filter", str(tmp_path / "photos"), *FILTER]
     stood = 0
     for run in (["--out", url], None):
@@ -189,7 +189,7 @@ def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
     crash_recovery.photos(tmp_path / "photos", 60, 64)
-    store = Store(f"s3://{shop}/stopped")
+    store = ObjectStore(f"s3://{shop}/stopped")
     process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", store.url)
     wait_until(partial(holds, store, 3), process)
     for _ in range(2):
@@ -208,7 +208,7 @@ def test_a_store_that_is_gone_for_a_while(
 ) -> None:
     crash_recovery.photos(tmp_path / "photos", 60, 64)
     url = f"s3://{shop}/gone"
-    store = Store(url)
+    store = ObjectStore(url)
     process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", url)
     wait_until(partial(holds, store, 3), process)
     server.stop()
@@ -234,7 +234,7 @@ def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
     count = 24
     crash_recovery.photos(tmp_path / "photos", count, 64)
     url, whole = f"s3://{shop}/ray", tmp_path / "whole"
-    store = Store(url)
+    store = ObjectStore(url)
     command = ["filter", str(tmp_path / "photos"), *FILTER]
     process = started(
         *command, "--out", url, "--engine", "ray", "--workers", "1", "--cpus-per-worker", "1",
@@ -279,8 +279,10 @@ def test_wrong_credentials_are_said(shop: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
     monkeypatch.setattr(responses.ActionAuthenticatorMixin, "request_count", 0)
-    with pytest.raises(StoreError, match=r"expected the right to read, write and delete .*AWS_"):
-        Store(f"s3://{shop}/x").put("name", b"")
+    with pytest.raises(
+        ObjectStoreError, match=r"expected the right to read, write and delete .*AWS_"
+    ):
+        ObjectStore(f"s3://{shop}/x").put("name", b"")
 
 
 def test_a_store_without_its_library(tmp_path: Path, photos: Path) -> None:
@@ -301,35 +303,37 @@ def test_a_store_without_its_library(tmp_path: Path, photos: Path) -> None:
 
 def test_a_second_writer_is_kept_out(photos: Path, shop: str) -> None:
     url = f"s3://{shop}/one"
-    with StoreLock(Store(url)):
+    with ObjectStoreLock(ObjectStore(url)):
         said = visuals("filter", str(photos), *FILTER, "--out", url, code=2).stderr
     assert f"is being written to by process {os.getpid()} on" in said and said.count("\n") == 1
-    assert Store(url).names() == []
+    assert ObjectStore(url).names() == []
 
 
 def test_a_dead_writer_is_followed_when_its_lock_is_stale(shop: str) -> None:
-    store = Store(f"s3://{shop}/one")
+    store = ObjectStore(f"s3://{shop}/one")
     store.put(HOLDER, json.dumps({"pid": 1, "host": "other", "machine": "other"}).encode())
-    with pytest.raises(Locked, match=r"process 1 on other since \?, which gave a sign of life"):
-        StoreLock(store, stale=60).__enter__()
+    with pytest.raises(
+        RunLockedError, match=r"process 1 on other since \?, which gave a sign of life"
+    ):
+        ObjectStoreLock(store, stale=60).__enter__()
     time.sleep(2.1)  # the store's clock counts seconds
-    with StoreLock(store, stale=1) as lock:
+    with ObjectStoreLock(store, stale=1) as lock:
         assert store.get(HOLDER) == lock.holder.encode() and store.names() == [HOLDER]
     assert store.names() == []
 
 
 def test_a_writer_lives_while_it_gives_signs(shop: str) -> None:
-    store = Store(f"s3://{shop}/one")
-    with StoreLock(store, beat=0.2) as lock:
+    store = ObjectStore(f"s3://{shop}/one")
+    with ObjectStoreLock(store, beat=0.2) as lock:
         time.sleep(3.1)  # the store's clock counts seconds
         assert store.get(HOLDER) == lock.holder.encode() and not lock.lost
-        with pytest.raises(Locked, match=r"a sign of life [01] s ago"):
-            StoreLock(store, stale=2).__enter__()
+        with pytest.raises(RunLockedError, match=r"a sign of life [01] s ago"):
+            ObjectStoreLock(store, stale=2).__enter__()
     assert store.names() == []
 
 
 def test_of_two_that_take_a_lock_at_once_one_gets_it(shop: str) -> None:
-    store = Store(f"s3://{shop}/one")
+    store = ObjectStore(f"s3://{shop}/one")
     assert store.create(HOLDER, b"one") is True
     assert store.create(HOLDER, b"two") is False
     assert store.get(HOLDER) == b"one"
@@ -337,9 +341,9 @@ def test_of_two_that_take_a_lock_at_once_one_gets_it(shop: str) -> None:
 
 @pytest.mark.parametrize("change", [lambda s: s.remove(HOLDER), lambda s: s.put(HOLDER, b"{}")])
 def test_a_folder_that_was_taken_over_is_left_alone(
-    change: Callable[[Store], None], shop: str
+    change: Callable[[ObjectStore], None], shop: str
 ) -> None:
-    store = Store(f"s3://{shop}/one")
+    store = ObjectStore(f"s3://{shop}/one")
     one, two = run_shots(shots.prompted(["mug"], 2, prompt="x"), Stages())
     with (
         pytest.raises(WriteError, match="removed, or taken over by another process, in mid-run"),
@@ -358,7 +362,7 @@ def test_a_folder_that_was_taken_over_is_left_alone(
 
 
 def test_a_name_that_no_store_takes_fails_alone(shop: str) -> None:
-    store = Store(f"s3://{shop}/one")
+    store = ObjectStore(f"s3://{shop}/one")
     import numpy as np
 
     (shot,) = run_shots(shots.prompted(["mug"], 1, prompt="x"), Stages())
@@ -370,7 +374,7 @@ def test_a_name_that_no_store_takes_fails_alone(shop: str) -> None:
 
 @pytest.mark.parametrize("name", ["ein Käse/50 % (2).png", "a#b?c*[d].png", "ü&+;=@.png"])
 def test_odd_names_come_back(name: str, shop: str, tmp_path: Path) -> None:
-    store = Store(f"s3://{shop}/o d/d")
+    store = ObjectStore(f"s3://{shop}/o d/d")
     store.put(name, b"1")
     assert store.names() == [name] and store.get(name) == b"1"
     store.fetch([name, "not there"], tmp_path)
@@ -381,7 +385,7 @@ def test_odd_names_come_back(name: str, shop: str, tmp_path: Path) -> None:
 
 
 def test_a_store_travels_to_other_processes_as_its_name(shop: str) -> None:
-    store = Store(f"s3://{shop}/one/")
+    store = ObjectStore(f"s3://{shop}/one/")
     store.put("x", b"1")
     again = pickle.loads(pickle.dumps(store))
     assert again.url == store.url == f"s3://{shop}/one" and again.get("x") == b"1"
@@ -389,7 +393,7 @@ def test_a_store_travels_to_other_processes_as_its_name(shop: str) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x"])
 def test_names_that_lead_out_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="expected the name of a run's file"):
+    with pytest.raises(ObjectStoreError, match="expected the name of a run's file"):
         inside(tmp_path, name)
     with pytest.raises(RunFolderError):
-        Store(name)
+        ObjectStore(name)

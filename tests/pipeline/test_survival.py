@@ -24,7 +24,7 @@ from visuals.benchmarks import crash_recovery
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs import shots as inputs
-from visuals.pipeline.runner.io_threads import Behind
+from visuals.pipeline.runner.io_threads import BackgroundWriter
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
 from visuals.pipeline.runs.lock import RunLock
@@ -368,7 +368,7 @@ def test_memory_does_not_grow_with_the_pictures(many: Path, tmp_path: Path) -> N
     tracemalloc.start()
     try:
         stages = Stages(load=inputs.load, detect=find)
-        with Behind(folder.write, folder.append, depth=4) as sink:
+        with BackgroundWriter(folder.write, folder.append, depth=4) as sink:
             for number, shot in enumerate(run_shots(shots, stages, batch_size=4)):
                 sink.put(shot)
                 if number in (200, 799):

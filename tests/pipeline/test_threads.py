@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from visuals.pipeline.runner.io_threads import Behind, ahead
+from visuals.pipeline.runner.io_threads import BackgroundWriter, prefetch
 
 
 def test_ahead_keeps_the_order_and_is_no_farther_than_its_depth() -> None:
@@ -19,7 +19,7 @@ def test_ahead_keeps_the_order_and_is_no_farther_than_its_depth() -> None:
         return number
 
     most = 0
-    for taken, number in enumerate(ahead(range(30), work, depth=4)):
+    for taken, number in enumerate(prefetch(range(30), work, depth=4)):
         assert taken == number
         time.sleep(0.001)
         most = max(most, len(begun) - taken)
@@ -33,7 +33,7 @@ def test_ahead_begins_nothing_while_what_is_done_weighs_too_much() -> None:
         begun.append(number)
         return number
 
-    for taken, _ in enumerate(ahead(range(12), work, depth=10, weigh=lambda done: 5, most=9)):
+    for taken, _ in enumerate(prefetch(range(12), work, depth=10, weigh=lambda done: 5, most=9)):
         time.sleep(0.01)
         assert len(begun) - taken <= 4  # two of weight, one too many, and the one handed over
     assert len(begun) == 12
@@ -47,7 +47,7 @@ def test_ahead_raises_where_its_turn_is_and_ends() -> None:
 
     seen = []
     with pytest.raises(ValueError, match="two"):
-        for number in ahead(range(9), work, depth=3):
+        for number in prefetch(range(9), work, depth=3):
             seen.append(number)
     assert seen == [0, 1]
 
@@ -59,7 +59,7 @@ def test_behind_finishes_all_in_order() -> None:
         time.sleep(0.003 * (number % 3))
         return number
 
-    with Behind(prepare, done.append, depth=3, threads=3) as sink:
+    with BackgroundWriter(prepare, done.append, depth=3, threads=3) as sink:
         for number in range(20):
             sink.put(number)
     assert done == list(range(20))
@@ -70,7 +70,7 @@ def test_behind_waits_while_it_is_full() -> None:
     put: list[int] = []
 
     def hand_over() -> None:
-        with Behind(lambda x: gate.wait(10), lambda x: None, depth=2) as sink:
+        with BackgroundWriter(lambda x: gate.wait(10), lambda x: None, depth=2) as sink:
             for number in range(5):
                 sink.put(number)
                 put.append(number)
@@ -89,7 +89,7 @@ def test_behind_waits_while_what_waits_weighs_too_much() -> None:
     put: list[int] = []
 
     def hand_over() -> None:
-        with Behind(
+        with BackgroundWriter(
             lambda x: gate.wait(10), lambda x: None, depth=9, weigh=lambda x: x, most=8
         ) as sink:
             for number in (3, 5, 1, 20, 2):
@@ -120,7 +120,7 @@ def test_behind_ends_at_the_first_error(where: str) -> None:
     put = 0
     with (
         pytest.raises(OSError, match="disk full"),
-        Behind(bad if where == "prepare" else int, finish, depth=2) as sink,
+        BackgroundWriter(bad if where == "prepare" else int, finish, depth=2) as sink,
     ):
         for number in range(1000):
             sink.put(number)
@@ -137,7 +137,7 @@ def test_behind_drops_what_waits_when_it_is_stopped_at_once() -> None:
         gate.wait(10)
         return number
 
-    with pytest.raises(KeyboardInterrupt), Behind(prepare, done.append, depth=50) as sink:
+    with pytest.raises(KeyboardInterrupt), BackgroundWriter(prepare, done.append, depth=50) as sink:
         for number in range(50):
             sink.put(number)
         raise KeyboardInterrupt

@@ -128,7 +128,7 @@ def test_every_kind_of_map_has_a_mode_and_a_union_without_it_says_so() -> None:
     tiled = load_settings(
         "mini", {"controls.tile": {"kind": "tile", "model": "u"}, "rerender.controls": ["tile"]}
     )
-    with pytest.raises(control_maps.UnknownMode, match="u takes no tile map"):
+    with pytest.raises(control_maps.UnknownControlModeError, match="u takes no tile map"):
         control_maps.check_modes(pipe, tiled)
 
 

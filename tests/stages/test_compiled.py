@@ -46,5 +46,5 @@ def test_without_a_compiler_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(compile.NoCompiler, match=r"needs a C\+\+ compiler"):
+    with pytest.raises(compile.NoCompilerError, match=r"needs a C\+\+ compiler"):
         compile.blocks(torch.nn.Linear(2, 2))

@@ -201,7 +201,7 @@ def test_a_part_that_fails_is_told_the_others_end_and_the_cores_come_back() -> N
                 going.set()
                 cpu_parallel.step()
                 time.sleep(0.001)
-        except cpu_parallel.PartDropped:
+        except cpu_parallel.PartDroppedError:
             dropped.set()
             raise
 
@@ -237,7 +237,7 @@ def test_a_stream_keeps_its_order_takes_what_it_needs_and_ends_where_it_is_left(
                 while True:
                     cpu_parallel.step()
                     time.sleep(0.001)
-            except cpu_parallel.PartDropped:
+            except cpu_parallel.PartDroppedError:
                 ended.set()
                 raise
         return part, torch.get_num_threads()

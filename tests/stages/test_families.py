@@ -155,12 +155,12 @@ def test_a_decoder_that_says_yes_everywhere_fills_the_box(folders: Any, name: st
 def test_another_kind_of_model_is_refused_with_the_kinds_that_are_loaded(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "yolos"}))
     with pytest.raises(
-        model_classes.UnsupportedModel, match="'yolos'; expected one of grounding-dino"
+        model_classes.UnsupportedModelError, match="'yolos'; expected one of grounding-dino"
     ):
         load.load_detector(tmp_path)
-    with pytest.raises(model_classes.UnsupportedModel, match=r"no segmenter.*sam2"):
+    with pytest.raises(model_classes.UnsupportedModelError, match=r"no segmenter.*sam2"):
         load.load_segmenter(tmp_path)
-    with pytest.raises(backends.UnknownDetector, match="is no known detector"):
+    with pytest.raises(backends.UnknownDetectorError, match="is no known detector"):
         Detector(object(), object())
 
 

@@ -19,7 +19,7 @@ from visuals.configs.replicate import InputNames
 from visuals.stages.hosted import http, replicate
 from visuals.stages.hosted.generate import HostedGenerator, picture
 from visuals.stages.hosted.http import HostError
-from visuals.stages.hosted.replicate import Client, Refused
+from visuals.stages.hosted.replicate import RefusedError, ReplicateClient
 from visuals.stages.shot import FileInput, Prompted, Shot
 
 PHOTO = Path(__file__).parents[2] / "samples" / "photos" / "04-teal-mug.jpg"
@@ -49,7 +49,9 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
 
 def generator(host: Replicate, **more: Any) -> HostedGenerator:
     given = {"names": InputNames().model_dump(), "values": {"width": 512, "num_outputs": 1}}
-    client = Client(more.pop("token", TOKEN), base_url=host.url, timeout=more.pop("timeout", 60))
+    client = ReplicateClient(
+        more.pop("token", TOKEN), base_url=host.url, timeout=more.pop("timeout", 60)
+    )
     return HostedGenerator(client, more.pop("version", MODEL), **{**given, **more})
 
 
@@ -260,6 +262,6 @@ def test_pictures_come_as_rgb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_account_is_asked(host: Replicate) -> None:
-    assert Client(TOKEN, base_url=host.url).account() == "tester"
-    with pytest.raises(Refused, match="does not know the token"):
-        Client("r8_wrong", base_url=host.url).account()
+    assert ReplicateClient(TOKEN, base_url=host.url).account() == "tester"
+    with pytest.raises(RefusedError, match="does not know the token"):
+        ReplicateClient("r8_wrong", base_url=host.url).account()

@@ -230,7 +230,9 @@ def test_a_lora_of_another_base_is_refused_by_the_loaded_model(tmp_path: Path) -
     sd15, sdxl = tiny.pipeline("sd15"), tiny.pipeline("sdxl")
     changes = {"unet": tiny.deltas(sdxl, conv=False, seed=1, every=9)["unet"]}
     tiny.write(changes, tmp_path / "big.safetensors", "kohya", "sdxl")
-    with pytest.raises(lora_adapters.WrongBase, match=r"'big' was trained for SDXL.*the model is"):
+    with pytest.raises(
+        lora_adapters.WrongBaseError, match=r"'big' was trained for SDXL.*the model is"
+    ):
         lora_adapters.attach(sd15, [LoraTag("big")], [tmp_path])
     assert not hasattr(sd15.unet, "peft_config")
 

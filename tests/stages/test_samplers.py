@@ -99,5 +99,7 @@ def test_the_noise_schedule_is_the_models_own(pipe: Any) -> None:
     [("dpm++ 2m karras", "DPM++ 2M Karras"), ("Euler A", "Euler a"), ("UniPc", "UniPC")],
 )
 def test_a_wrong_name_is_refused_with_the_nearest(wrong: str, near: str) -> None:
-    with pytest.raises(samplers.UnknownSampler, match=f"did you mean '{near}'".replace("+", r"\+")):
+    with pytest.raises(
+        samplers.UnknownSamplerError, match=f"did you mean '{near}'".replace("+", r"\+")
+    ):
         samplers.scheduler(wrong, {})

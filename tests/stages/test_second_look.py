@@ -11,13 +11,13 @@ from visuals.checkpoints import load
 from visuals.samples import studio
 from visuals.stages.detect import Detector
 from visuals.stages.detection import close_ups
-from visuals.stages.detection.backends import Answer
+from visuals.stages.detection.backends import RawDetections
 from visuals.stages.shot import FileInput, Shot
 
 
-def answer(*found: tuple[list[float], float]) -> Answer:
+def answer(*found: tuple[list[float], float]) -> RawDetections:
     boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
-    return Answer(boxes, np.array([score for _, score in found], np.float32))
+    return RawDetections(boxes, np.array([score for _, score in found], np.float32))
 
 
 def test_each_thing_in_doubt_is_one_view() -> None:
@@ -38,7 +38,7 @@ def test_a_look_is_the_mean_of_its_close_ups_and_brings_the_closest_box() -> Non
     image = np.zeros((200, 300, 3), np.uint8)
     view = close_ups.View(0, "mug", np.array([100, 80, 140, 120], np.float32), np.array([0]))
 
-    def ask(close: np.ndarray) -> Answer:
+    def ask(close: np.ndarray) -> RawDetections:
         side = close.shape[0]
         inset = (side - 44) / 2  # a box of 44 px in the middle, and another elsewhere
         middle = [inset, inset, side - inset, side - inset]

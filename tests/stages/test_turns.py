@@ -13,7 +13,7 @@ import torch
 
 from visuals.checkpoints import load
 from visuals.stages.accel import controlnet_reuse
-from visuals.stages.accel.offload import Turns, wake
+from visuals.stages.accel.offload import Offload, wake
 from visuals.stages.diffusion import control_maps
 from visuals.stages.diffusion.inpaint import Controlled
 from visuals.stages.diffusion.passes import Hires, Refiner
@@ -71,7 +71,7 @@ class Stages:
             references=[red],
         )
 
-    def take_turns(self, turns: Turns) -> None:
+    def take_turns(self, turns: Offload) -> None:
         for pipe in (self.pipe, self.inpaint):
             for name, part in pipe.components.items():
                 if isinstance(part, torch.nn.Module):
@@ -95,7 +95,7 @@ class Stages:
 def test_pipelines_that_share_models_draw_the_same_by_turns(xl: Path) -> None:
     stages = Stages(xl)
     before = stages()
-    turns = Turns("cpu")
+    turns = Offload("cpu")
     stages.take_turns(turns)
     asked: list[str] = []
     for name, net in (("base", stages.pipe.unet), ("refiner", stages.refiner.unet)):
@@ -113,7 +113,7 @@ def test_pipelines_that_share_models_draw_the_same_by_turns(xl: Path) -> None:
 
 def test_what_spares_work_is_taken_off_and_the_hooks_stay(xl: Path) -> None:
     stages = Stages(xl)
-    turns = Turns("cpu")
+    turns = Offload("cpu")
     stages.take_turns(turns)
     net = stages.inpaint.controlnet
     hooked = net.forward
@@ -125,7 +125,7 @@ def test_what_spares_work_is_taken_off_and_the_hooks_stay(xl: Path) -> None:
 
 
 def test_a_model_is_woken_before_it_is_asked_where_it_is() -> None:
-    turns = Turns("cpu")
+    turns = Offload("cpu")
     one, two, free = (torch.nn.Linear(2, 2) for _ in range(3))
     turns.add("one", one)
     turns.add("two", two)

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from visuals.training.captioning.caption_folder import caption_dataset
-from visuals.training.datasets.caption_edits import Edits
+from visuals.training.datasets.caption_edits import CaptionEdits
 from visuals.training.datasets.folder import DatasetError, read_dataset
 
-TAG = Edits(tag="new")
+TAG = CaptionEdits(tag="new")
 
 
 def folder(place: Path, **captions: str | None) -> Path:
@@ -99,7 +99,7 @@ def test_a_caption_in_two_places_stays_one(tmp_path: Path) -> None:
 
 def test_edits_without_a_model_and_a_preview_that_writes_nothing(tmp_path: Path) -> None:
     place = folder(tmp_path, a="a cup", b="a lamp", c=None)
-    edits = Edits(tag="new", replace=(("cup", "mug"),))
+    edits = CaptionEdits(tag="new", replace=(("cup", "mug"),))
     before = texts(place)
     shown = caption_dataset(read_dataset(place), None, edits=edits, preview=1)
     assert [(c.before, c.after) for c in shown.changes] == [("a cup", "new, a mug")]

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visuals.training.catalog_import.import_catalog import ImportFailed, Shape, import_catalogue
-from visuals.training.catalog_import.product_catalog import CatalogueError, Fields, read_catalogue
+from visuals.training.catalog_import.import_catalog import (
+    CatalogImportError,
+    Shape,
+    import_catalogue,
+)
+from visuals.training.catalog_import.product_catalog import CatalogError, Fields, read_catalogue
 from visuals.training.datasets.perceptual_hash import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +67,7 @@ def test_fields_are_named_by_options(tmp_path: Path) -> None:
     names = {"sku": "code", "image": "media.main", "text": "words"}
     (product,), _ = read_catalogue(tmp_path / "c.json", **names)
     assert (product.sku, product.images, product.text) == ("7", ("a.png",), "a mug")
-    with pytest.raises(CatalogueError, match="no record has a field 'word'; did you mean 'words'"):
+    with pytest.raises(CatalogError, match="no record has a field 'word'; did you mean 'words'"):
         read_catalogue(tmp_path / "c.json", text="word")
 
 
@@ -83,7 +87,7 @@ def test_catalogues_that_cannot_be_read(
     tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(CatalogueError, match=said):
+    with pytest.raises(CatalogError, match=said):
         read_catalogue(tmp_path / name)
 
 
@@ -140,14 +144,14 @@ def test_an_import_replaces_nothing_unasked(tmp_path: Path) -> None:
     one, _ = read_catalogue(tmp_path / "d.csv")
     out = tmp_path / "out"
     import_catalogue(both, photos, out, shape=SMALL)
-    with pytest.raises(ImportFailed, match="earlier import"):
+    with pytest.raises(CatalogImportError, match="earlier import"):
         import_catalogue(one, photos, out, shape=SMALL)
     import_catalogue(one, photos, out, shape=SMALL, overwrite=True)
     assert [p.name for p in sorted((out / "images").iterdir())] == ["B.jpg"]
-    with pytest.raises(ImportFailed, match="not empty"):
+    with pytest.raises(CatalogImportError, match="not empty"):
         import_catalogue(one, photos, photos, shape=SMALL, overwrite=True)
     (photos / "b.png").unlink()
-    with pytest.raises(ImportFailed, match="not one picture of 1 products"):
+    with pytest.raises(CatalogImportError, match="not one picture of 1 products"):
         import_catalogue(one, photos, tmp_path / "new", shape=SMALL)
 
 

@@ -15,7 +15,12 @@ from safetensors.torch import load_file
 from small_trainings import small, write_photos
 
 from visuals.configs.train_file import TrainSettings
-from visuals.training.errors import CannotWrite, Diverged, Stopped, TrainingError
+from visuals.training.errors import (
+    DivergedError,
+    TrainingError,
+    TrainingStopped,
+    TrainingWriteError,
+)
 from visuals.training.loop import checkpoint
 from visuals.training.train_lora import Trained, train_lora
 
@@ -50,14 +55,14 @@ def whole(data: Path, mini: Path, tmp_path_factory: pytest.TempPathFactory) -> T
     return train_lora(small(data, tmp_path_factory.mktemp("whole"), **CHANCY))
 
 
-def interrupted(settings: TrainSettings, step: int) -> Stopped:
+def interrupted(settings: TrainSettings, step: int) -> TrainingStopped:
     """Train until Ctrl-C is pressed while `step` is on its way."""
 
     def press(stage: str, done: int, total: int) -> None:
         if stage == "train" and done == step - 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(TrainingStopped) as stopped:
         train_lora(settings, progress=press)
     return stopped.value
 
@@ -136,11 +141,13 @@ def test_a_rate_may_be_lowered(data: Path, mini: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops(data: Path, mini: Path, tmp_path: Path) -> None:
     wrong = small(data, tmp_path / "early", learning_rate=1e30, checkpointing_steps=None)
     with pytest.raises(
-        Diverged, match=r"no checkpoint was written yet: lower .*, then start again"
+        DivergedError, match=r"no checkpoint was written yet: lower .*, then start again"
     ):
         train_lora(wrong)
     settings = small(data, tmp_path, learning_rate=1e30, checkpointing_steps=1)
-    with pytest.raises(Diverged, match=r"not a number at step 2; checkpoint-1 is kept: lower lea"):
+    with pytest.raises(
+        DivergedError, match=r"not a number at step 2; checkpoint-1 is kept: lower lea"
+    ):
         train_lora(settings)
     assert checkpoint.read(tmp_path / "checkpoint-1").step == 1
     assert not (tmp_path / "look.safetensors").exists()
@@ -154,7 +161,9 @@ def test_a_full_disk_keeps_what_was_whole(data: Path, mini: Path, tmp_path: Path
     held = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(CannotWrite, match=r"disk is full\); checkpoint-2 is kept: make room"):
+        with pytest.raises(
+            TrainingWriteError, match=r"disk is full\); checkpoint-2 is kept: make room"
+        ):
             train_lora(
                 small(
                     data,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from visuals.training.lora import network as lora_network
-from visuals.training.lora.fast_linear import ThinLinear, _Thin
+from visuals.training.lora.fast_linear import FastLoraLinear, _Thin
 
 SHAPES = [(5, 6), (2, 3, 6), (2, 2, 3, 6)]
 
@@ -56,7 +56,7 @@ def plain(model: Model) -> Model:
     """The same weights in peft's own layers."""
     other = copy.deepcopy(model)
     for module in other.modules():
-        if isinstance(module, ThinLinear):
+        if isinstance(module, FastLoraLinear):
             module.__class__ = peft.tuners.lora.Linear
     return other
 
@@ -134,9 +134,9 @@ def base_weight(model: Model) -> torch.Tensor:
 
 
 STATES: dict[str, Callable[[Model], Any]] = {
-    "merged": lambda m: [x.merge() for x in m.modules() if isinstance(x, ThinLinear)],
+    "merged": lambda m: [x.merge() for x in m.modules() if isinstance(x, FastLoraLinear)],
     "disabled": lambda m: [
-        x.enable_adapters(False) for x in m.modules() if isinstance(x, ThinLinear)
+        x.enable_adapters(False) for x in m.modules() if isinstance(x, FastLoraLinear)
     ],
     "half": lambda m: m.to(torch.bfloat16),
     "base learns": lambda m: base_weight(m).requires_grad_(),

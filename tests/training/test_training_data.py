@@ -24,7 +24,7 @@ def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos")
 
 
-def read(folder: Path, **changes: Any) -> batches.Data:
+def read(folder: Path, **changes: Any) -> batches.TrainingSet:
     return batches.read(small(folder, folder.parent / "out", **changes))
 
 
@@ -88,7 +88,7 @@ def test_steps_are_the_methods_own() -> None:
 
     fit = Buckets().fit((768, 768))
     one = Example(Path("a.png"), "a", "t", 6, (768, 768), fit, "0")
-    found = batches.Data([replace(one, name=str(k)) for k in range(65)], [], "")
+    found = batches.TrainingSet([replace(one, name=str(k)) for k in range(65)], [], "")
     settings = small(Path("a"), Path("b"))
     assert found.steps_per_epoch(settings, 2) == 195
     assert len(found.batches(settings, 2, 0)) == 195
@@ -151,12 +151,13 @@ def test_masks_reach_the_loss_mirrored_with_their_picture(photos: Path, mini: Pa
 
 
 def test_long_captions_are_read_in_chunks(photos: Path, mini: Path) -> None:
-    from visuals.training.loop.encoders import Words
+    from visuals.training.loop.encoders import PromptEncoder
 
     base = lora_models.load(small(photos, photos.parent / "out"), torch.device("cpu"))
     long = ", ".join(["a red mug on a table"] * 20)
     one, three = (
-        Words(base.tokenizers, base.text_encoders, None, max_token_length=n) for n in (75, 225)
+        PromptEncoder(base.tokenizers, base.text_encoders, None, max_token_length=n)
+        for n in (75, 225)
     )
     (tok,) = base.tokenizers
     assert one(["a red mug"])["hidden"].shape[1] == 77
@@ -167,7 +168,7 @@ def test_long_captions_are_read_in_chunks(photos: Path, mini: Path) -> None:
     words = tok(long, add_special_tokens=False).input_ids
     assert [i for part in ids for i in part[1:76]][: len(words)] == words[:225]
     assert ids[0] == tok(long, truncation=True, max_length=77).input_ids
-    skipped = Words(base.tokenizers, base.text_encoders, None, clip_skip=1)
+    skipped = PromptEncoder(base.tokenizers, base.text_encoders, None, clip_skip=1)
     assert torch.allclose(skipped(["a mug"])["hidden"], one(["a mug"])["hidden"], atol=1e-6)
 
 

@@ -10,22 +10,22 @@ import pytest
 pytest.importorskip("gradio", reason="gradio is not installed")
 from starlette.testclient import TestClient
 
-from visuals.pipeline.web.access import Guard
+from visuals.pipeline.web.access import AccessGuard
 from visuals.pipeline.web.api import routes
-from visuals.pipeline.web.queue.job_queue import Desk
+from visuals.pipeline.web.queue.job_queue import JobQueue
 
 TOKEN = {"Authorization": "Bearer a-long-secret"}
 
 
 @pytest.fixture
-def desk(mini: Path, own_home: Path) -> Iterator[Desk]:
-    desk = Desk("runs")
+def desk(mini: Path, own_home: Path) -> Iterator[JobQueue]:
+    desk = JobQueue("runs")
     yield desk
     desk.close()
 
 
-def test_a_token_is_asked_for_and_limits_hold(desk: Desk) -> None:
-    app = Guard(routes.app_of(desk), token="a-long-secret", most_bytes=2000)
+def test_a_token_is_asked_for_and_limits_hold(desk: JobQueue) -> None:
+    app = AccessGuard(routes.app_of(desk), token="a-long-secret", most_bytes=2000)
     client = TestClient(app, base_url="http://studio.example")
     assert client.get("/docs").status_code == 401
     assert client.get("/openapi.json", headers=TOKEN).status_code == 200
@@ -39,8 +39,8 @@ def test_a_token_is_asked_for_and_limits_hold(desk: Desk) -> None:
     assert client.get("/api/runs/nothing", headers=TOKEN).status_code == 404
 
 
-def test_without_a_token_only_this_machine_is_answered(desk: Desk) -> None:
-    app = Guard(routes.app_of(desk))
+def test_without_a_token_only_this_machine_is_answered(desk: JobQueue) -> None:
+    app = AccessGuard(routes.app_of(desk))
     assert TestClient(app, base_url="http://evil.example").get("/api/runs").status_code == 403
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get("/api/runs").json() == {"runs": [], "jobs": []}

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 
 from visuals.pipeline.web.tabs.compare import grid_command
-from visuals.pipeline.web.tabs.compare.grid_command import GridOrder
+from visuals.pipeline.web.tabs.compare.grid_command import GridCommand
 
 
 def test_an_order_is_the_command_of_its_plan() -> None:
-    order = GridOrder(
+    order = GridCommand(
         classes=("mug",), prompts=("a {class}",), loras=("look:0,1",), seeds=(7, 8),
         columns="lora", changes={"generate.steps": 2},
     ).to("runs/here")  # fmt: skip
-    assert isinstance(order, GridOrder)
+    assert isinstance(order, GridCommand)
     assert shlex.split(order.line()) == [
         "visuals", "grid", "--class", "mug", "--prompt", "a {class}", "--lora", "look:0,1",
         "--preset", "mini", "--seeds", "7,8", "--columns", "lora", "--set", "generate.steps=2",
@@ -32,16 +32,16 @@ def test_an_order_is_the_command_of_its_plan() -> None:
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (GridOrder(prompts=("a {class}",)), "no --class"),
-        (GridOrder(prompts=("a mug",), loras=("nobody:1",)), "nobody"),
-        (GridOrder(prompts=("a mug",), loras=("ppzmini:x",)), "expected NAME:WEIGHT"),
-        (GridOrder(prompts=("a mug",), presets=("nope",)), "unknown preset 'nope'"),
-        (GridOrder(prompts=("a mug",), seeds=tuple(range(401))), "at most 400"),
-        (GridOrder(prompts=("a mug",), seeds=()), "no seed"),
+        (GridCommand(prompts=("a {class}",)), "no --class"),
+        (GridCommand(prompts=("a mug",), loras=("nobody:1",)), "nobody"),
+        (GridCommand(prompts=("a mug",), loras=("ppzmini:x",)), "expected NAME:WEIGHT"),
+        (GridCommand(prompts=("a mug",), presets=("nope",)), "unknown preset 'nope'"),
+        (GridCommand(prompts=("a mug",), seeds=tuple(range(401))), "at most 400"),
+        (GridCommand(prompts=("a mug",), seeds=()), "no seed"),
     ],
 )
 def test_what_the_command_would_refuse_is_refused_before(
-    order: GridOrder, said: str, mini: Path
+    order: GridCommand, said: str, mini: Path
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         grid_command.check(order)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from visuals.pipeline.web.queue.job_queue import BusyError, Desk
+from visuals.pipeline.web.queue.job_queue import BusyError, JobQueue
 from visuals.pipeline.web.tabs.train import auto_caption, datasets
 
 ROOT = Path("runs")
@@ -52,14 +52,14 @@ def test_the_command_is_the_command_lines(sent: list[str]) -> None:
 
 
 @pytest.fixture
-def desk(mini: Path, sent: list[str]) -> Iterator[Desk]:
-    desk = Desk(ROOT)
+def desk(mini: Path, sent: list[str]) -> Iterator[JobQueue]:
+    desk = JobQueue(ROOT)
     yield desk
     desk.close()
 
 
 @pytest.mark.slow
-def test_captions_are_written_and_those_there_are_kept(desk: Desk, sent: list[str]) -> None:
+def test_captions_are_written_and_those_there_are_kept(desk: JobQueue, sent: list[str]) -> None:
     name, _ = auto_caption.take(ROOT, sent)
     first = datasets.read(ROOT, name).items[0]
     first.path.with_suffix(".txt").write_text("ppzlook, my own words\n")

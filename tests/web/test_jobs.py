@@ -12,15 +12,15 @@ from click.testing import CliRunner
 
 from visuals.pipeline.cli import main
 from visuals.pipeline.web.queue import commands
-from visuals.pipeline.web.queue.commands import Order
-from visuals.pipeline.web.queue.job_queue import Desk, Job
+from visuals.pipeline.web.queue.commands import Command
+from visuals.pipeline.web.queue.job_queue import JobQueue, QueuedJob
 
 FEW = {"generate.steps": 2, "rerender.steps": 2}
 
 
 @pytest.fixture
-def desk(mini: Path, own_home: Path) -> Iterator[Desk]:
-    desk = Desk("runs")
+def desk(mini: Path, own_home: Path) -> Iterator[JobQueue]:
+    desk = JobQueue("runs")
     yield desk
     desk.close()
 
@@ -33,7 +33,9 @@ def until(true: Callable[[], object], seconds: float = 200) -> None:
 
 
 def test_an_order_is_typed_as_it_reads() -> None:
-    order = Order("run", classes=("mug",), edit='"odd" text', changes={"generate.sampler": "DDIM"})
+    order = Command(
+        "run", classes=("mug",), edit='"odd" text', changes={"generate.sampler": "DDIM"}
+    )
     words = shlex.split(order.line())
     assert words == ["visuals", *order.words()]
     assert words[-2:] == ["--set", "generate.sampler=DDIM"]
@@ -42,21 +44,21 @@ def test_an_order_is_typed_as_it_reads() -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        Order("run", classes=("mug",), preset="nope"),
-        Order("run", classes=("mug",), strength=1.4),
-        Order("run", classes=("mug",), prompt="x <lora:nowhere:1>"),
+        Command("run", classes=("mug",), preset="nope"),
+        Command("run", classes=("mug",), strength=1.4),
+        Command("run", classes=("mug",), prompt="x <lora:nowhere:1>"),
     ],
 )
-def test_what_the_command_would_refuse_is_refused_before(order: Order, mini: Path) -> None:
+def test_what_the_command_would_refuse_is_refused_before(order: Command, mini: Path) -> None:
     with pytest.raises(ValueError):
         commands.check(order)
 
 
 @pytest.mark.slow
-def test_jobs_cancel_crash_and_go_on(desk: Desk) -> None:
-    def started(count: int, steps: int) -> Job:
+def test_jobs_cancel_crash_and_go_on(desk: JobQueue) -> None:
+    def started(count: int, steps: int) -> QueuedJob:
         changes = {"generate.steps": steps, "rerender.steps": 2}
-        return desk.submit(Order("run", classes=("mug",), count=count, changes=changes))
+        return desk.submit(Command("run", classes=("mug",), count=count, changes=changes))
 
     long = started(4, 1000)
     until(lambda: long.steps)
@@ -72,7 +74,7 @@ def test_jobs_cancel_crash_and_go_on(desk: Desk) -> None:
     desk.wait(crashed, 30)
     assert crashed.status == "crashed" and "SIGKILL" in crashed.said
 
-    failed = desk.submit(Order("run", classes=("mug",), preset="nope"))
+    failed = desk.submit(Command("run", classes=("mug",), preset="nope"))
     done = started(1, 2)
     desk.wait(done, 200)
     assert failed.status == "failed" and "unknown preset 'nope'" in failed.said

@@ -14,10 +14,10 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 import hypothesis  # noqa: E402
 
 from visuals.pipeline.web.api import routes  # noqa: E402
-from visuals.pipeline.web.queue.job_queue import Desk  # noqa: E402
+from visuals.pipeline.web.queue.job_queue import JobQueue  # noqa: E402
 
 
-class Still(Desk):
+class Still(JobQueue):
     """A desk whose jobs wait: here only the doors are tried."""
 
     def _work(self) -> None:

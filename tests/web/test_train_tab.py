@@ -21,8 +21,8 @@ from visuals.configs.schema import SettingsError
 from visuals.configs.train_file import check
 from visuals.pipeline.web.files import lora_library
 from visuals.pipeline.web.queue import commands
-from visuals.pipeline.web.queue.commands import Order
-from visuals.pipeline.web.queue.job_queue import Desk, Job
+from visuals.pipeline.web.queue.commands import Command
+from visuals.pipeline.web.queue.job_queue import JobQueue, QueuedJob
 from visuals.pipeline.web.tabs.train import datasets, loss_chart, messages, training_files
 from visuals.pipeline.web.tabs.train import form as train_form
 from visuals.pipeline.web.tabs.train.form import Form
@@ -138,22 +138,22 @@ def test_a_lora_is_called_by_tag_and_name(look: Path) -> None:
 
 
 @pytest.fixture
-def desk(mini: Path, look: Path) -> Iterator[Desk]:
-    desk = Desk(ROOT)
+def desk(mini: Path, look: Path) -> Iterator[JobQueue]:
+    desk = JobQueue(ROOT)
     yield desk
     desk.close()
 
 
 @pytest.mark.slow
-def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: Desk) -> None:
+def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: JobQueue) -> None:
     def drawn() -> np.ndarray:
         changes = {"generate.steps": 2}
-        job = desk.submit(Order("generate", classes=("mug",), count=1, seed=3, changes=changes))
+        job = desk.submit(Command("generate", classes=("mug",), count=1, seed=3, changes=changes))
         desk.wait(job, 200)
         assert job.status == "done", job.said
         return np.asarray(Image.open(job.folder / job.lines()[0]["files"]["source"]))
 
-    def begun(steps: int, *, resume: bool) -> Job:
+    def begun(steps: int, *, resume: bool) -> QueuedJob:
         form = Form(name="new", resolution="64", network_dim=2, max_train_steps=steps)
         order = training_files.order(ROOT, "new", resume=resume)
         training_files.write(ROOT, form.values(ROOT, "look", "ppzlook", 5))
@@ -180,7 +180,7 @@ def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: Desk) 
     assert now is not None and now.lora and [x for x, _ in now.loss] == list(range(1, step + 2))
     assert lora_library.own(ROOT) == {"new": now.lora}
     assert (drawn() == before).all()
-    order = lora_library.with_folders(ROOT, Order("generate", prompt="a mug, <lora:new:1>"))
+    order = lora_library.with_folders(ROOT, Command("generate", prompt="a mug, <lora:new:1>"))
     assert order.changes == {"generate.lora_dirs": ["loras", "mini/loras"]}
     commands.check(order)  # it is found, and fits
 

@@ -85,7 +85,7 @@ def test_a_picture_that_claims_too_much_and_what_is_none(root: Path) -> None:
 
 @pytest.mark.parametrize("id_", ["..", ".studio", "a/b", "", "a\\b", "nothing"])
 def test_no_run_outside_is_read(root: Path, id_: str) -> None:
-    with pytest.raises(run_folders.NoRun):
+    with pytest.raises(run_folders.RunNotFoundError):
         run_folders.folder(root, id_)
 
 
@@ -95,6 +95,6 @@ def test_no_file_outside_is_read(root: Path) -> None:
     (root.parent / "secret").write_text("x")
     (root / "r" / "link.txt").symlink_to(root.parent / "secret")
     for name in ("../../secret", "link.txt", "/etc/passwd", "a\x00"):
-        with pytest.raises(run_folders.NoRun):
+        with pytest.raises(run_folders.RunNotFoundError):
             run_folders.file(root, "r", name)
     assert run_folders.file(root, "r", "run.yaml").name == "run.yaml"

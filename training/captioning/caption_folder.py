@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
-from ..datasets.caption_edits import Edits
+from ..datasets.caption_edits import CaptionEdits
 from ..datasets.captions import ENDINGS
 from ..datasets.folder import Dataset, DatasetError, Item
 from ..datasets.images import Problem
@@ -50,7 +50,7 @@ def caption_dataset(
     dataset: Dataset,
     describe: Describe | None,
     *,
-    edits: Edits,
+    edits: CaptionEdits,
     format: Format | None = None,
     overwrite: bool = False,
     column: str = "text",

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...configs.errors import UsageError
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
 from ..datasets.images import Problem
 from ..datasets.perceptual_hash import NEAR, Fingerprint, first_like
-from .locate_images import Finder
+from .locate_images import ImageLocator
 from .product_catalog import Product
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ REPORT = "import.json"
 IMAGES = "images"
 
 
-class ImportFailed(ValueError):
+class CatalogImportError(UsageError):
     """Nothing could be imported; the message says why and what to do."""
 
 
@@ -46,7 +47,7 @@ class Shape:
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What became of a catalogue. `problems` by code: missing, outside, unreadable, too_small,
     duplicate, no_image, no_text."""
 
@@ -82,22 +83,22 @@ def import_catalogue(
     shape: Shape | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> ImportReport:
     """Write `out/images/<sku>.jpg` …, `out/metadata.jsonl` (`file_name`, `text`, `sku`) and
     `out/import.json`.
 
-    `overwrite`: replace an earlier import there. Raises ImportFailed where no picture comes
+    `overwrite`: replace an earlier import there. Raises CatalogImportError where no picture comes
     through, or the folder holds something else.
     """
     shape = shape or Shape()
     if not images.is_dir():
-        raise ImportFailed(f"no folder {str(images)!r}: expected the pictures; set --images")
+        raise CatalogImportError(f"no folder {str(images)!r}: expected the pictures; set --images")
     old = _earlier(out, overwrite)
-    report = Report(len(products))
+    report = ImportReport(len(products))
     names = _Names()
     rows: list[imagefolder.Row] = []
     seen: list[tuple[str, Fingerprint]] = []
-    look = Finder(images)
+    look = ImageLocator(images)
     try:
         for number, product in enumerate(products, 1):
             progress(number - 1, len(products))
@@ -121,7 +122,7 @@ def import_catalogue(
     progress(len(products), len(products))
     if not rows:
         said = f": {report.problems[0].message}" if report.problems else ""
-        raise ImportFailed(
+        raise CatalogImportError(
             f"not one picture of {len(products)} products could be imported{said}; "
             "check --images and --field-image"
         )
@@ -137,9 +138,9 @@ def _earlier(out: Path, overwrite: bool) -> list[str]:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return []
     if not (out / REPORT).is_file():
-        raise ImportFailed(f"{out} is not empty: expected a new folder; set --out")
+        raise CatalogImportError(f"{out} is not empty: expected a new folder; set --out")
     if not overwrite:
-        raise ImportFailed(
+        raise CatalogImportError(
             f"{out} holds an earlier import, and captions perhaps: expected a new folder; set "
             "--out, or --overwrite to import anew"
         )
@@ -149,11 +150,11 @@ def _earlier(out: Path, overwrite: bool) -> list[str]:
         return []
 
 
-def _note(report: Report, code: str, product: Product, what: str) -> None:
+def _note(report: ImportReport, code: str, product: Product, what: str) -> None:
     report.problems.append(Problem(code, product.sku, f"{product.sku}: {what}"))
 
 
-def _sources(product: Product, look: Finder, report: Report) -> Iterator[Path]:
+def _sources(product: Product, look: ImageLocator, report: ImportReport) -> Iterator[Path]:
     names = product.images or (product.sku,)  # pictures are often named by the SKU alone
     for name in names:
         try:
@@ -170,7 +171,7 @@ def _sources(product: Product, look: Finder, report: Report) -> Iterator[Path]:
             _note(report, "no_image", product, "names no picture, and none is named by its SKU")
 
 
-def _good(source: Path, product: Product, shape: Shape, report: Report) -> Image.Image | None:
+def _good(source: Path, product: Product, shape: Shape, report: ImportReport) -> Image.Image | None:
     """The upright picture, small enough; None where it was told why not."""
     try:
         image = dataset_images.read(source)
@@ -197,7 +198,7 @@ def _is_new(
     product: Product,
     shape: Shape,
     seen: list[tuple[str, Fingerprint]],
-    report: Report,
+    report: ImportReport,
 ) -> bool:
     """Whether a picture is wanted: no copy of one of `seen`, to which it is added."""
     print_ = Fingerprint.of(image)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..datasets import images as dataset_images
 
 
-class Finder:
+class ImageLocator:
     """Finds a catalogue's pictures: by their path, without regard to case or ending, or by name
     anywhere below the folder where only one file has it."""
 

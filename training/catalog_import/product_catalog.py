@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ...configs.errors import UsageError
+
 LIKELY = {
     "sku": ("sku", "product_sku", "variant sku", "product_id", "productid", "item_id", "article")
     + ("asin", "handle", "id"),
@@ -25,7 +27,7 @@ LIKELY = {
 """What the fields are mostly called; earlier names first, case and `_ -` ignored."""
 
 
-class CatalogueError(ValueError):
+class CatalogError(UsageError):
     """A catalogue that cannot be read; the message says got, expected, remedy."""
 
 
@@ -63,7 +65,7 @@ def read_catalogue(
     path = Path(path)
     records = _records(path)
     if not records:
-        raise CatalogueError(f"{path}: no record; expected a product at least")
+        raise CatalogError(f"{path}: no record; expected a product at least")
     known = list(dict.fromkeys(key for record in records for key in record))
     fields = Fields(
         _field("sku", sku, known, records),
@@ -71,7 +73,7 @@ def read_catalogue(
         _field("text", text, known, records),
     )
     if not fields.image:
-        raise CatalogueError(
+        raise CatalogError(
             f"{path}: none of its fields ({', '.join(known)}) seems to name pictures: "
             "say which one does; set --field-image"
         )
@@ -89,33 +91,33 @@ def read_catalogue(
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
     if not path.is_file():
-        raise CatalogueError(f"no file {str(path)!r}: expected a catalogue; check the path")
+        raise CatalogError(f"no file {str(path)!r}: expected a catalogue; check the path")
     kind = path.suffix.lower()
     if kind not in (".json", ".jsonl", ".ndjson", ".csv", ".tsv"):
-        raise CatalogueError(
+        raise CatalogError(
             f"{path}: ending {kind!r}; expected .json, .jsonl or .csv; save it as one of these"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise CatalogueError(f"{path}: not UTF-8; save it as UTF-8") from None
+        raise CatalogError(f"{path}: not UTF-8; save it as UTF-8") from None
     if kind in (".csv", ".tsv"):
         try:
             return _table(text, kind)
         except csv.Error as error:
-            raise CatalogueError(f"{path}: not a table ({error}); mend it") from None
+            raise CatalogError(f"{path}: not a table ({error}); mend it") from None
     try:
         if kind == ".json":
             found = json.loads(text)
         else:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
     except json.JSONDecodeError as error:
-        raise CatalogueError(
+        raise CatalogError(
             f"{path}: not JSON (line {error.lineno}: {error.msg}); mend it"
         ) from None
     found = _list_in(found)
     if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
-        raise CatalogueError(
+        raise CatalogError(
             f"{path}: expected a list of objects, one a product (or an object that holds such a "
             "list, or one object a SKU); export it so"
         )
@@ -154,7 +156,7 @@ def _field(
             return given
         near = get_close_matches(given, list(known), 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise CatalogueError(
+        raise CatalogError(
             f"no record has a field {given!r}{hint} (fields: {', '.join(known)}); "
             f"set --field-{what}"
         )

@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from ...configs.errors import UsageError
+
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 
-class BucketError(ValueError):
+class BucketError(UsageError):
     """Bucket settings that cannot be; the message says got, expected, remedy."""
 
 

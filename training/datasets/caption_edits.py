@@ -11,7 +11,7 @@ CountTokens = Callable[[str], int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edits:
+class CaptionEdits:
     """What becomes of a caption, in this order: `replace` (old, new), `prefix` and `suffix`, the
     `tag` in front. What is there already is not put there twice, so edits may be repeated."""
 

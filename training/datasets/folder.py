@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...configs.errors import UsageError
 from . import images as dataset_images
 from .captions import ENDINGS, Captions
 from .images import Problem
@@ -24,7 +25,7 @@ _MASK_SUFFIX = "-masklabel"  # OneTrainer's name of a mask beside its picture
 _REPEATS = re.compile(r"(\d+)_(.*)")
 
 
-class DatasetError(ValueError):
+class DatasetError(UsageError):
     """A folder that is no data set; the message says got, expected, remedy."""
 
 

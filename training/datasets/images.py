@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...checkpoints.atomic_files import write as write
+from ...configs.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,7 +26,7 @@ _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 
 
-class FileProblem(ValueError):
+class FileProblem(UsageError):
     """A file that is no readable picture; the message says got, expected, remedy."""
 
 
@@ -62,7 +63,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise FileProblem(f"{path}: no such file; check the path") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        what = " ".join(str(error).split()) or type(error).__name__
+        what = one_line(error) or type(error).__name__
         raise FileProblem(f"{path}: damaged ({what}); copy the file again") from None
 
 

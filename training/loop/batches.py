@@ -15,18 +15,18 @@ from ..datasets.buckets import Buckets, steps_per_epoch
 from ..datasets.examples import Example, examples, split
 from ..datasets.folder import read_dataset
 from ..errors import TrainingError
-from .encoders import Latents, Words
+from .encoders import LatentEncoder, PromptEncoder
 from .feature_cache import Cache
 
 if TYPE_CHECKING:
     import torch
 
     from ...configs.train_file import TrainSettings
-    from ..lora.models import Models
+    from ..lora.models import TrainingModels
 
 
 @dataclass
-class Data:
+class TrainingSet:
     """`learned` and `held_out` pictures; `problems`: a sentence each."""
 
     learned: list[Example]
@@ -71,7 +71,7 @@ def buckets(settings: TrainSettings) -> Buckets:
     )
 
 
-def read(settings: TrainSettings) -> Data:
+def read(settings: TrainSettings) -> TrainingSet:
     """Read and check the data set; raises DatasetError, BucketError."""
     s = settings
     sizes = buckets(s)
@@ -81,7 +81,7 @@ def read(settings: TrainSettings) -> Data:
     learned, held_out = split(found, s.validation_split, s.seed)
     if s.with_prior_preservation:
         learned += _class_pictures(s, sizes, learned, wrong)
-    return Data(learned, held_out, s.trigger_phrase or dataset.tag, wrong)
+    return TrainingSet(learned, held_out, s.trigger_phrase or dataset.tag, wrong)
 
 
 def _class_pictures(
@@ -106,20 +106,20 @@ def _class_pictures(
 class Loader:
     """Batches of examples as what the UNet takes; caches where that changes nothing."""
 
-    def __init__(self, settings: TrainSettings, models: Models, data: Data) -> None:
+    def __init__(self, settings: TrainSettings, models: TrainingModels, data: TrainingSet) -> None:
         s = self.settings = settings
         self.models, self.data = models, data
         folder = Path(s.cache_dir or Path(s.output_dir) / "cache")
         keep = s.cache_latents if s.cache_latents is not None else not s.color_jitter
         on_disk = s.cache_latents_to_disk
-        self.latents = Latents(
+        self.latents = LatentEncoder(
             models.vae,
             Cache(folder / "latents" if on_disk else None) if keep or on_disk else None,
             batch_size=s.vae_batch_size,
         )
         fixed = not s.trains_text_encoder and not s.shuffle_caption
         keep = fixed if s.cache_text_encoder_outputs is None else s.cache_text_encoder_outputs
-        self.words = Words(
+        self.words = PromptEncoder(
             models.tokenizers,
             models.text_encoders,
             Cache(folder / "text" if on_disk else None) if keep else None,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import one_line
 from ..datasets import images as dataset_images
 from ..errors import TrainingError
 from ..lora import save as lora_save
@@ -41,7 +42,7 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 @dataclass(frozen=True)
-class Saved:
+class TrainingCheckpoint:
     """A checkpoint as it was read. `tensors`: what `state.pt` holds."""
 
     path: Path
@@ -121,22 +122,24 @@ def find(folder: Path, wanted: str) -> Path | None:
     )
 
 
-def read(path: Path) -> Saved:
+def read(path: Path) -> TrainingCheckpoint:
     """Read a checkpoint to the CPU; raises TrainingError where it is damaged."""
     import torch
 
     try:
         about = json.loads((path / "state.json").read_text(encoding="utf-8"))
         tensors = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
-        return Saved(path, int(about["step"]), about, tensors)
+        return TrainingCheckpoint(path, int(about["step"]), about, tensors)
     except Exception as error:
-        what = " ".join(str(error).split())[:120]
+        what = one_line(error)[:120]
         raise TrainingError(
             f"{path} cannot be read ({what}); delete it and resume from the one before"
         ) from None
 
 
-def compare(saved: Saved, settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+def compare(
+    saved: TrainingCheckpoint, settings: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
     """Raises TrainingError where settings or data set are not what they were."""
     before = saved.about["settings"]
     changed = [

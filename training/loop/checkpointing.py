@@ -15,7 +15,7 @@ _RATES = ("lr", "initial_lr", "betas", "eps", "weight_decay")
 
 
 def save(trainer: Trainer) -> None:
-    """Write a checkpoint of this step, by the first process; raises CannotWrite."""
+    """Write a checkpoint of this step, by the first process; raises TrainingWriteError."""
     accelerator = trainer.accelerator
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
@@ -47,7 +47,7 @@ def about(trainer: Trainer) -> dict[str, Any]:
     return {"settings": {**settings, "batch": trainer.size}, "data": trainer.data.identity}
 
 
-def resume(trainer: Trainer, saved: checkpoint.Saved) -> None:
+def resume(trainer: Trainer, saved: checkpoint.TrainingCheckpoint) -> None:
     """Take up weights, optimizer, average, loss scale and step of a checkpoint.
 
     Raises TrainingError where data or settings are not what they were.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHUNK = 75
 
 
-class Latents:
+class LatentEncoder:
     """Encodes pictures. `cache`: None encodes at each call."""
 
     def __init__(self, vae: Any, cache: Cache | None, *, batch_size: int = 1) -> None:
@@ -92,7 +92,7 @@ class Latents:
         return found.float()
 
 
-class Words:
+class PromptEncoder:
     """Encodes captions: by one text encoder, or by SDXL's two. `cache`: only where they stay as
     they are; `clip_skip`: kohya's count, SDXL always takes the last but one layer."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     import torch
 
     from ...configs.train_file import TrainSettings
 
 
-class OptimizerError(ValueError):
+class OptimizerError(UsageError):
     """An optimizer that cannot be had here; the message says what to do."""
 
 

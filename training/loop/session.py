@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import images as dataset_images
-from ..errors import CannotWrite, unwritten
+from ..errors import TrainingWriteError, unwritten
 from ..lora import file_metadata
 from ..lora import save as lora_save
 from . import log as training_log
@@ -39,7 +39,7 @@ class Trained:
     problems: list[str] = field(default_factory=list)
 
 
-class Job:
+class TrainingSession:
     """One training, told to its files as it goes on. `using`: a tracker's name, or None."""
 
     def __init__(self, trainer: Trainer, using: str | None) -> None:
@@ -74,7 +74,7 @@ class Job:
                 progress=lambda step, total: progress("train", step, total),
             )
             return self._finish()
-        except CannotWrite:
+        except TrainingWriteError:
             raise
         except OSError as error:
             raise unwritten(error, self.folder, trainer.last) from None

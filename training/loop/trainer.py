@@ -12,22 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import sampling
-from ..errors import Diverged, Stopped, again, kept
-from ..interrupt import Wish
+from ..errors import DivergedError, TrainingStopped, again, kept
+from ..interrupt import StopRequest
 from . import checkpoint, checkpointing, optimizers
 from .loss import each, snr_weights
 
 if TYPE_CHECKING:
     from ...configs.train_file import TrainSettings
-    from ..lora.models import Models
-    from .batches import Data, Loader
+    from ..lora.models import TrainingModels
+    from .batches import Loader, TrainingSet
 
 
 class Trainer:
     """One training over one `accelerate.Accelerator`. `step`: optimizer steps done."""
 
     def __init__(
-        self, settings: TrainSettings, accelerator: Any, models: Models, data: Data, loader: Loader
+        self,
+        settings: TrainSettings,
+        accelerator: Any,
+        models: TrainingModels,
+        data: TrainingSet,
+        loader: Loader,
     ) -> None:
         s = self.settings = settings
         self.accelerator, self.models, self.data, self.loader = accelerator, models, data, loader
@@ -52,7 +57,7 @@ class Trainer:
             self.wrapped += loader.words.encoders
         self.step = 0
         self.folder = Path(s.output_dir)
-        self._wish = Wish()
+        self._wish = StopRequest()
 
     def _ema(self) -> Any:
         if not self.settings.use_ema:
@@ -71,7 +76,7 @@ class Trainer:
         """Train to the end. `told(step=, epoch=, loss=, lr=)`; `end_of_epoch(number)` from 1 on;
         `progress(step, total)` when all of the step is saved.
 
-        Raises Stopped after Ctrl-C or SIGTERM, when the step is done and saved; Diverged.
+        Raises TrainingStopped after Ctrl-C or SIGTERM, when the step is done and saved; Diverged.
         """
         with self._wish:
             while self.step < self.total:
@@ -93,7 +98,7 @@ class Trainer:
                     if self.step == self.total:
                         return
                     if stop:
-                        raise Stopped(self.step, self.last)
+                        raise TrainingStopped(self.step, self.last)
 
     def _rates(self) -> dict[str, float]:
         """The rates of the step that is done; the schedule moves on to the next."""
@@ -168,7 +173,7 @@ class Trainer:
             lower = ["adam_weight_decay"]
         if s.mixed_precision == "fp16":
             lower.append("or set mixed_precision: bf16")
-        raise Diverged(
+        raise DivergedError(
             f"{what} is not a number at step {self.step + 1}; {kept(self.last)}: lower "
             f"{' '.join(lower)}, then {again(self.last)}"
         )

@@ -18,7 +18,7 @@ from .loss import each
 if TYPE_CHECKING:
     from ...configs.train_file import TrainSettings
     from ..datasets.examples import Example
-    from ..lora.models import Models
+    from ..lora.models import TrainingModels
     from .batches import Loader
 
 TIMES = (0.125, 0.375, 0.625, 0.875)
@@ -26,7 +26,7 @@ TIMES = (0.125, 0.375, 0.625, 0.875)
 
 
 def held_out_loss(
-    models: Models, loader: Loader, held_out: Sequence[Example], accelerator: Any
+    models: TrainingModels, loader: Loader, held_out: Sequence[Example], accelerator: Any
 ) -> float:
     """Mean squared error over the pictures at fixed times with fixed noise; no weights."""
     import torch
@@ -48,7 +48,7 @@ def held_out_loss(
 
 def draw(
     settings: TrainSettings,
-    models: Models,
+    models: TrainingModels,
     loader: Loader,
     accelerator: Any,
     folder: Path,
@@ -92,7 +92,7 @@ def draw(
 
 
 @contextlib.contextmanager
-def _still(models: Models, loader: Loader) -> Iterator[None]:
+def _still(models: TrainingModels, loader: Loader) -> Iterator[None]:
     """Within, nothing learns, and the text encoders are bare of their wrappers: one process looks,
     and a wrapper would wait for the others."""
     models.train(False)
@@ -103,7 +103,7 @@ def _still(models: Models, loader: Loader) -> Iterator[None]:
         loader.words.encoders = wrapped
 
 
-def _said(prompts: Sequence[str], models: Models, loader: Loader) -> dict[str, Any]:
+def _said(prompts: Sequence[str], models: TrainingModels, loader: Loader) -> dict[str, Any]:
     """The prompts as the pipeline takes them, read as captions are: clip skip, chunks."""
     if models.is_xl:
         return {"prompt": list(prompts)}

@@ -17,7 +17,7 @@ _WHOLE = ({torch.float32}, {torch.float64})
 """Precisions of input, W and LoRA; half ones are cast as peft does."""
 
 
-class ThinLinear(Linear):  # type: ignore[misc]
+class FastLoraLinear(Linear):  # type: ignore[misc]
     """peft's `Linear`; leaves to it whatever is not one plain LoRA of one precision."""
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Models:
+class TrainingModels:
     """`unet`, `text_encoders`: with a LoRA where they learn, bare of any wrapper."""
 
     pipe: Any
@@ -76,7 +76,7 @@ class Models:
             model.train(mode)
 
 
-def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
+def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingModels:
     """Read the base model, or take the pipeline `base`, and attach LoRAs by the settings."""
     import torch
     from diffusers import DDPMScheduler
@@ -100,7 +100,7 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> Models:
     change = {"prediction_type": s.prediction_type} if s.prediction_type else {}
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config, **change)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **change)
-    models = Models(
+    models = TrainingModels(
         pipe, pipe.unet, encoders, tokenizers, pipe.vae, scheduler, s.trains_text_encoder
     )  # fmt: skip
     lora_network.attach(

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,7 +22,7 @@ _CONV = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 _TEXT = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
 
 
-class NetworkError(ValueError):
+class NetworkError(UsageError):
     """A LoRA that does not fit the model; the message says got, expected, remedy."""
 
 
@@ -85,7 +87,7 @@ def attach(
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
 
-    from .fast_linear import ThinLinear
+    from .fast_linear import FastLoraLinear
 
     names = targets(model, conv=conv_dim is not None, only=only)
     wide = [name for name, is_wide in names.items() if is_wide]
@@ -97,7 +99,7 @@ def attach(
         rank_pattern=dict.fromkeys(wide, conv_dim) if conv_dim else {},
         alpha_pattern=dict.fromkeys(wide, conv_alpha or float(conv_dim)) if conv_dim else {},
     )
-    config._register_custom_module({torch.nn.Linear: ThinLinear})
+    config._register_custom_module({torch.nn.Linear: FastLoraLinear})
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

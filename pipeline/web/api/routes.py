@@ -16,12 +16,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.background import BackgroundTask
 
 from .... import __version__
+from ....configs.errors import one_line
 from ....configs.schema import presets
 from ..files import run_folders, uploads
 from ..queue import commands
-from ..queue.commands import Order
-from ..queue.job_queue import BusyError, Desk, Job
-from .schema import Name, RunRequest, Share, State, Text
+from ..queue.commands import Command
+from ..queue.job_queue import BusyError, JobQueue, QueuedJob
+from .schema import JobState, Name, RunRequest, Share, Text
 
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
 Photos = Annotated[list[UploadFile], File(description="Pictures, or zip archives of them.")]
@@ -34,18 +35,18 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def state(root: Path, id_: str, job: Job | None, refused: tuple[str, ...] = ()) -> State:
-    """What there is to say of a run by its id; raises NoRun."""
+def state(root: Path, id_: str, job: QueuedJob | None, refused: tuple[str, ...] = ()) -> JobState:
+    """What there is to say of a run by its id; raises RunNotFoundError."""
     try:
         run = run_folders.read(root, id_)
         counts, lines = dict(run.counts), list(run.lines)
-    except run_folders.NoRun:
+    except run_folders.RunNotFoundError:
         if job is None:
             raise
         counts, lines = {}, []
     if job is None:
-        return State(id=id_, status="done", counts=counts, shots=lines)
-    return State(
+        return JobState(id=id_, status="done", counts=counts, shots=lines)
+    return JobState(
         id=id_,
         status=job.status,
         command=job.order.line(),
@@ -58,12 +59,12 @@ def state(root: Path, id_: str, job: Job | None, refused: tuple[str, ...] = ()) 
     )
 
 
-def routes(desk: Desk) -> APIRouter:
+def routes(desk: JobQueue) -> APIRouter:
     """The API over one desk."""
     api = APIRouter(prefix="/api", responses=ERRORS)
     root = desk.root
 
-    def take(order: Order, wait: float, refused: tuple[str, ...] = ()) -> JSONResponse:
+    def take(order: Command, wait: float, refused: tuple[str, ...] = ()) -> JSONResponse:
         if order.preset not in presets():
             raise HTTPException(422, f"unknown preset {order.preset!r} ({', '.join(presets())})")
         try:
@@ -72,7 +73,7 @@ def routes(desk: Desk) -> APIRouter:
         except BusyError as error:
             raise HTTPException(429, str(error)) from None
         except ValueError as error:
-            raise HTTPException(422, " ".join(str(error).split())) from None
+            raise HTTPException(422, one_line(error)) from None
         if wait:
             desk.wait(job, wait)
         said = state(root, job.id, job, refused)
@@ -93,14 +94,14 @@ def routes(desk: Desk) -> APIRouter:
             raise HTTPException(422, said)
         return upload
 
-    answers: dict[int | str, dict[str, Any]] = {202: {"model": State}, 200: {"model": State}}
+    answers: dict[int | str, dict[str, Any]] = {202: {"model": JobState}, 200: {"model": JobState}}
 
-    @api.post("/run", status_code=202, response_model=State, responses=answers)
+    @api.post("/run", status_code=202, response_model=JobState, responses=answers)
     def run(request: RunRequest, wait: Seconds = 0) -> Any:
         """Draw, check and re-render product pictures."""
         return take(request.order(), wait)
 
-    @api.post("/filter", status_code=202, response_model=State, responses=answers)
+    @api.post("/filter", status_code=202, response_model=JobState, responses=answers)
     def filter_(
         photos: Photos,
         classes: Classes,
@@ -109,10 +110,10 @@ def routes(desk: Desk) -> APIRouter:
         wait: Seconds = 0,
     ) -> Any:
         """Find and mask the products in photos; those without are skipped with the reason."""
-        order = Order("filter", classes=tuple(classes), confidence=confidence, preset=preset)
+        order = Command("filter", classes=tuple(classes), confidence=confidence, preset=preset)
         return _with(received(photos), order, take, wait)
 
-    @api.post("/enhance", status_code=202, response_model=State, responses=answers)
+    @api.post("/enhance", status_code=202, response_model=JobState, responses=answers)
     def enhance(
         photos: Photos,
         classes: Classes,
@@ -127,7 +128,7 @@ def routes(desk: Desk) -> APIRouter:
         wait: Seconds = 0,
     ) -> Any:
         """Re-render the products of photos; not one pixel changes outside their masks."""
-        order = Order(
+        order = Command(
             "enhance",
             classes=tuple(classes),
             edit=edit,
@@ -146,16 +147,16 @@ def routes(desk: Desk) -> APIRouter:
         """The runs of the folder, newest first, and the jobs that are not done."""
         return {"runs": run_folders.ids(root), "jobs": [job.id for job in desk if job.open]}
 
-    @api.get("/runs/{id}", response_model=State)
-    def one_run(id: str, wait: Seconds = 0) -> State:
+    @api.get("/runs/{id}", response_model=JobState)
+    def one_run(id: str, wait: Seconds = 0) -> JobState:
         """A run: its job's progress, and the manifest's line of each finished picture."""
         job = desk.get(id)
         if job is not None and wait:
             desk.wait(job, wait)
         return _found(lambda: state(root, id, job))
 
-    @api.post("/runs/{id}/cancel", response_model=State)
-    def cancel(id: str) -> State:
+    @api.post("/runs/{id}/cancel", response_model=JobState)
+    def cancel(id: str) -> JobState:
         """End a job at once; what it made stays."""
         desk.cancel(id)
         return _found(lambda: state(root, id, desk.get(id)))
@@ -187,7 +188,7 @@ def routes(desk: Desk) -> APIRouter:
 
 
 def _with(
-    upload: uploads.Upload, order: Order, take: Callable[..., JSONResponse], wait: float
+    upload: uploads.Upload, order: Command, take: Callable[..., JSONResponse], wait: float
 ) -> JSONResponse:
     from dataclasses import replace
 
@@ -195,13 +196,13 @@ def _with(
 
 
 def _found(work: Callable[[], Any]) -> Any:
-    """`work`'s value; NoRun is 404, any other error of ours 422."""
+    """`work`'s value; RunNotFoundError is 404, any other error of ours 422."""
     try:
         return work()
-    except run_folders.NoRun as error:
+    except run_folders.RunNotFoundError as error:
         raise HTTPException(404, str(error)) from None
     except ValueError as error:
-        raise HTTPException(422, " ".join(str(error).split())) from None
+        raise HTTPException(422, one_line(error)) from None
 
 
 def _cache(root: Path) -> Path:
@@ -210,7 +211,7 @@ def _cache(root: Path) -> Path:
     return path
 
 
-def add(app: FastAPI, desk: Desk) -> None:
+def add(app: FastAPI, desk: JobQueue) -> None:
     """The API and its page (/docs, without anything from elsewhere) on an app."""
     app.include_router(routes(desk))
 
@@ -221,7 +222,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/")))
 
 
-def app_of(desk: Desk) -> FastAPI:
+def app_of(desk: JobQueue) -> FastAPI:
     """An app with the API alone; its OpenAPI description is at /openapi.json."""
     app = FastAPI(
         title="visuals",

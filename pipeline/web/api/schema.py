@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..queue.commands import Order
+from ..queue.commands import Command
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -33,7 +33,7 @@ class RunRequest(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     preset: Name = "mini"
 
-    def order(self) -> Order:
+    def order(self) -> Command:
         changes = {
             "generate.steps": self.steps,
             "rerender.steps": self.steps,
@@ -42,7 +42,7 @@ class RunRequest(BaseModel):
             "generate.width": self.width,
             "generate.height": self.height,
         }
-        return Order(
+        return Command(
             "run",
             classes=tuple(self.classes),
             count=self.count,
@@ -57,7 +57,7 @@ class RunRequest(BaseModel):
         )
 
 
-class State(BaseModel):
+class JobState(BaseModel):
     """A job or a run, and its pictures so far. `refused`: files that were left out, and why."""
 
     id: str

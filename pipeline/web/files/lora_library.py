@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ..queue.commands import Order
+from ..queue.commands import Command
 from ..widgets import prompt_preview
 
 NAME = "loras"
@@ -44,7 +44,7 @@ def dirs_for(root: Path, wanted: Iterable[str], preset: str) -> tuple[str, ...]:
     return ()
 
 
-def with_folders(root: Path, order: Order) -> Order:
+def with_folders(root: Path, order: Command) -> Command:
     """The order, with the folder of the LoRAs trained here where its prompt names one of them."""
     from ....configs.schema import load_settings
     from ....stages.prompts.lora_tags import PromptError, parse

@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ....configs.errors import UsageError
 from ...runs import folder as run_folder
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
 OUTCOMES = ("enhanced", "kept", "skipped", "failed")
 
 
-class NoRun(ValueError):
+class RunNotFoundError(UsageError):
     """A run or a file of it that is not there; the message says so."""
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSummary:
     """A run folder with its manifest's lines, the last of each shot."""
 
     folder: Path
@@ -73,22 +74,22 @@ def ids(root: Path) -> list[str]:
 
 
 def folder(root: Path, id_: str) -> Path:
-    """The folder of a run by its id; raises NoRun, also for a name that is a path."""
+    """The folder of a run by its id; raises RunNotFoundError, also for a name that is a path."""
     path = root / id_
     if not _ID.fullmatch(id_) or not (path / "run.yaml").is_file():
-        raise NoRun(f"no run {id_!r} here")
+        raise RunNotFoundError(f"no run {id_!r} here")
     return path
 
 
-def read(root: Path, id_: str) -> Run:
-    """A run with its lines; raises NoRun, RunFolderError."""
+def read(root: Path, id_: str) -> RunSummary:
+    """A run with its lines; raises RunNotFoundError, RunFolderError."""
     path = folder(root, id_)
     lines = {line["id"]: line for line in run_folder.read_lines(path)}
-    return Run(path, tuple(lines.values()))
+    return RunSummary(path, tuple(lines.values()))
 
 
 def file(root: Path, id_: str, name: str) -> Path:
-    """A file of a run; raises NoRun for one that is not in its folder, links included."""
+    """A file of a run; raises RunNotFoundError for one that is not in its folder, links included."""
     base = folder(root, id_)
     try:
         path = (base / name).resolve()
@@ -96,7 +97,7 @@ def file(root: Path, id_: str, name: str) -> Path:
     except (OSError, ValueError):
         inside = False
     if not inside or any(part.startswith(".") for part in Path(name).parts):
-        raise NoRun(f"no file {name!r} in run {id_!r}")
+        raise RunNotFoundError(f"no file {name!r} in run {id_!r}")
     return path
 
 

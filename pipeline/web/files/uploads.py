@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from ....configs.errors import one_line
 from ...images.read import ENDINGS, PictureError, header, printable
 
 MOST_BYTES = 100 << 20
@@ -121,7 +122,7 @@ def _unpack(path: Path, given: str, upload: Upload) -> None:
                 with archive.open(entry) as file:
                     _take(file, entry.filename, upload, min(MOST_BYTES, left))
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
-        what = " ".join(str(error).split()) or type(error).__name__
+        what = one_line(error) or type(error).__name__
         upload.refused.append(f"{_shown(given)}: not a zip that can be read ({what})")
     except Exception as error:  # zlib.error, lzma.LZMAError and other decoders' own
         upload.refused.append(f"{_shown(given)}: damaged ({type(error).__name__}); pack it again")

@@ -16,16 +16,18 @@ from typing import Any, ClassVar
 
 import yaml
 
+from ....configs.errors import UsageError
+
 _PLAIN = re.compile(r"[A-Za-z][\w+./ -]*")
 _YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "none"}
 
 
-class OrderError(ValueError):
+class CommandError(UsageError):
     """An order that cannot be carried out; the message says got, expected, remedy."""
 
 
 @dataclass(frozen=True)
-class Order:
+class Command:
     """A call of `run`, `generate`, `filter` or `enhance`; None leaves an option out.
 
     `changes`: settings by dotted names, as after `--set`; `out`: the run folder.
@@ -49,7 +51,7 @@ class Order:
     """Whether a cancelled command is given the time to save what it has in hand."""
     when_stopped: ClassVar[str] = "stopped; the command below goes on where it stopped"
 
-    def to(self, out: str | Path) -> Order:
+    def to(self, out: str | Path) -> Command:
         """The order with its run folder."""
         return replace(self, out=str(out))
 
@@ -78,13 +80,13 @@ class Order:
     def line(self) -> str:
         """The command as it is typed into a shell.
 
-        >>> Order("run", classes=("mug",), edit="red clay").line()
+        >>> Command("run", classes=("mug",), edit="red clay").line()
         "visuals run --class mug --edit 'red clay' --preset mini"
         """
         return shlex.join(["visuals", *self.words()])
 
 
-def check(order: Order) -> None:
+def check(order: Command) -> None:
     """Raises ValueError, in one line, for settings or classes that the command would refuse."""
     from ....checkpoints.load import known_words
     from ....configs.schema import NULL, load_settings
@@ -102,10 +104,10 @@ def check(order: Order) -> None:
         check_words(settings)
 
 
-def of_run(folder: Path) -> Order:
+def of_run(folder: Path) -> Command:
     """The order that a run folder was made by, without its `out`.
 
-    Raises OrderError where run.yaml is not there or is of another program.
+    Raises CommandError where run.yaml is not there or is of another program.
     """
     from ....configs.schema import load_settings
 
@@ -115,7 +117,7 @@ def of_run(folder: Path) -> Order:
         usual = load_settings(request["preset"]).model_dump(mode="json")
         changes = dict(_changed(usual, settings))
         prompts = request.get("prompts")
-        return Order(
+        return Command(
             command=request["command"],
             inputs=tuple(request["inputs"]),
             classes=tuple(request["classes"]),
@@ -126,7 +128,7 @@ def of_run(folder: Path) -> Order:
             changes=changes if not prompts else {**changes, "generate.prompt": prompts[0]},
         )
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise OrderError(
+        raise CommandError(
             f"{folder.name}: its run.yaml cannot be read ({type(error).__name__}); "
             "expected the folder of a run"
         ) from None

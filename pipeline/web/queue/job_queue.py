@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ....configs.errors import VisualsError
 from ...runs import folder as run_folder
-from .commands import Order
-from .worker_process import Worker
+from .commands import Command
+from .worker_process import WorkerProcess
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
 OPEN = ("queued", "running")
@@ -27,17 +28,17 @@ SAVING = 30.0
 """Seconds that a gentle job has to save itself when the server ends."""
 
 
-class BusyError(RuntimeError):
+class BusyError(VisualsError):
     """Too many jobs wait; the message says how many."""
 
 
 @dataclass
-class Job:
+class QueuedJob:
     """One order on its way. `stages`: (done, of) by stage; `spent`: seconds by stage; `said`: an
     error, or warnings."""
 
     id: str
-    order: Order
+    order: Command
     folder: Path
     status: Status = "queued"
     stages: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -106,22 +107,22 @@ class Job:
             self.heard = now
 
 
-class Desk:
+class JobQueue:
     """Takes orders and has them done. `root`: the folder of the runs, made where it is missing."""
 
     def __init__(self, root: str | Path, *, most_waiting: int = 50) -> None:
         self.root = Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
         self.most_waiting = most_waiting
-        self.worker = Worker()
-        self._jobs: dict[str, Job] = {}
+        self.worker = WorkerProcess()
+        self._jobs: dict[str, QueuedJob] = {}
         self._change = threading.Condition()
-        self._current: Job | None = None
+        self._current: QueuedJob | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True, name="studio")
         self._thread.start()
 
-    def submit(self, order: Order, *, out: Path | None = None) -> Job:
+    def submit(self, order: Command, *, out: Path | None = None) -> QueuedJob:
         """Queue an order; its run folder is `out`, or a new one below `root`. Raises BusyError,
         also where a job is at work in `out`."""
         with self._change:
@@ -131,14 +132,14 @@ class Desk:
             if waiting >= self.most_waiting:
                 raise BusyError(f"{waiting} jobs wait already: try again when some are done")
             folder = out or self._new_folder(order)
-            job = Job(folder.name, order.to(folder), folder)
+            job = QueuedJob(folder.name, order.to(folder), folder)
             self._jobs[job.id] = job
             for old in [j.id for j in self._jobs.values() if not j.open][:-KEPT]:
                 del self._jobs[old]
             self._change.notify_all()
         return job
 
-    def _new_folder(self, order: Order) -> Path:
+    def _new_folder(self, order: Command) -> Path:
         """A name by time and class that no run and no waiting job has."""
         words = order.classes[:2] or (order.command,)
         plain = "-".join("".join(c if c.isalnum() else "-" for c in w) for w in words)[:60]
@@ -148,13 +149,13 @@ class Desk:
             name, number = f"{base}-{number}", number + 1
         return self.root / name
 
-    def get(self, id_: str | None) -> Job | None:
+    def get(self, id_: str | None) -> QueuedJob | None:
         return self._jobs.get(id_ or "")
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[QueuedJob]:
         return iter(list(self._jobs.values()))
 
-    def ahead(self, job: Job) -> int:
+    def ahead(self, job: QueuedJob) -> int:
         """Jobs that are done before a queued one."""
         jobs = [j for j in self if j.open]
         return jobs.index(job) if job in jobs else 0
@@ -178,7 +179,7 @@ class Desk:
                 self.worker.stop()
         return True
 
-    def wait(self, job: Job, seconds: float | None = None) -> Job:
+    def wait(self, job: QueuedJob, seconds: float | None = None) -> QueuedJob:
         """Return when the job has ended, or the time is up."""
         with self._change:
             self._change.wait_for(
@@ -218,7 +219,7 @@ class Desk:
                 self._current = None
                 self._change.notify_all()
 
-    def _finish(self, job: Job, end: dict[str, Any] | None) -> None:
+    def _finish(self, job: QueuedJob, end: dict[str, Any] | None) -> None:
         job.ended, job.saying = job.ended or time.time(), ""
         if job.status == "stopped":
             return

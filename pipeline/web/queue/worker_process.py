@@ -19,7 +19,7 @@ GRACE = 4.0
 """Seconds that a cancelled command has to end by itself before its process is killed."""
 
 
-class Worker:
+class WorkerProcess:
     """One process of `worker.py`. `do` is called by one thread, `stop` by any."""
 
     def __init__(self) -> None:

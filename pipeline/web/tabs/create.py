@@ -10,8 +10,8 @@ from ....configs.schema import load_settings, presets
 from ....stages.diffusion.samplers import NAMES
 from ..files import lora_library, run_folders
 from ..queue import commands
-from ..queue.commands import Order
-from ..queue.job_queue import Desk, Job
+from ..queue.commands import Command
+from ..queue.job_queue import JobQueue, QueuedJob
 from ..widgets import before_after as slider
 from ..widgets import components, gallery, prompt_preview
 from ..widgets.messages import told
@@ -24,7 +24,7 @@ EVERY = 0.8
 """Seconds between two looks at a job."""
 
 
-def tab(blocks: gr.Blocks, desk: Desk) -> None:
+def tab(blocks: gr.Blocks, desk: JobQueue) -> None:
     """Lay the tab out and wire it."""
     usual = load_settings("mini")
     job_id = gr.BrowserState("", storage_key="visuals.create")
@@ -126,7 +126,7 @@ def tab(blocks: gr.Blocks, desk: Desk) -> None:
 
     def picked(id_: str, event: gr.SelectData) -> Any:
         job = desk.get(id_)
-        run = run_folders.Run(job.folder, tuple(job.lines())) if job else None
+        run = run_folders.RunSummary(job.folder, tuple(job.lines())) if job else None
         return slider.of(run, event.index) if run else gr.skip()
 
     def changed_preset(name: str) -> list[Any]:
@@ -175,10 +175,10 @@ def order_of(
     strength: float,
     refiner: str,
     noise: float,
-) -> Order:
+) -> Command:
     """The form's values as an order that names only what differs from the preset."""
     if not classes:
-        raise commands.OrderError("no product class: choose or type one")
+        raise commands.CommandError("no product class: choose or type one")
     usual = load_settings(preset)
     g, r = usual.generate, usual.rerender
     changes: dict[str, Any] = {
@@ -196,7 +196,7 @@ def order_of(
     if int(steps) == g.steps:
         changes.pop("rerender.steps", None)
     changes |= _refined(refiner, float(noise), usual.refiner)
-    return Order(
+    return Command(
         "run",
         classes=tuple(classes),
         count=max(1, min(1000, int(count or 1))),
@@ -222,7 +222,7 @@ def _refined(model: str, noise: float, usual: Any) -> dict[str, Any]:
     return changes
 
 
-def look_at(job: Job | None, desk: Desk, before: tuple[str, int]) -> list[Any]:
+def look_at(job: QueuedJob | None, desk: JobQueue, before: tuple[str, int]) -> list[Any]:
     """What the page shows of a job: progress, pictures where there are new ones, command, cancel
     button, timer, what is shown now."""
     if job is None:
@@ -232,7 +232,7 @@ def look_at(job: Job | None, desk: Desk, before: tuple[str, int]) -> list[Any]:
     now = job.id, len(lines)
     pictures = pair = gr.skip()
     if now != before:
-        run = run_folders.Run(job.folder, tuple(lines))
+        run = run_folders.RunSummary(job.folder, tuple(lines))
         pictures = gallery.holding(gallery.of(run))
         pair = gr.skip() if before[1] > 0 and before[0] == job.id else slider.of(run)
     return [

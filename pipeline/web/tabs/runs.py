@@ -10,7 +10,7 @@ import gradio as gr
 
 from ..files import run_folders
 from ..queue import commands
-from ..queue.job_queue import Desk
+from ..queue.job_queue import JobQueue
 from ..widgets import before_after as slider
 from ..widgets import components, gallery
 from ..widgets.messages import told
@@ -20,7 +20,7 @@ MOST = 200
 """Pictures shown at a time; the zip has all."""
 
 
-def tab(shown: gr.Tab, desk: Desk, tabs: gr.Tabs, taken: list[Any]) -> None:
+def tab(shown: gr.Tab, desk: JobQueue, tabs: gr.Tabs, taken: list[Any]) -> None:
     """Lay the tab out and wire it. `taken`: where "Send to Enhance" puts a run, its classes and
     a message."""
     root = desk.root

@@ -32,7 +32,7 @@ def component(elem_id: str) -> Any:
     )
 
 
-def of(run: run_folders.Run, index: int | None = None, lines: Any = None) -> Any:
+def of(run: run_folders.RunSummary, index: int | None = None, lines: Any = None) -> Any:
     """The shot of that number among `gallery.shown`, else the first that was re-rendered, before
     and after; alone where there is no re-render of it."""
     lines = gallery.shown(run, lines)
@@ -44,7 +44,7 @@ def of(run: run_folders.Run, index: int | None = None, lines: Any = None) -> Any
     return gr.HTML(value=_value(run, lines[index]), visible=True)
 
 
-def _value(run: run_folders.Run, line: Mapping[str, Any]) -> dict[str, str]:
+def _value(run: run_folders.RunSummary, line: Mapping[str, Any]) -> dict[str, str]:
     """Addresses of the pictures, and what they show, in words."""
     files, alt = line["files"], components.caption(dict(line))
     result, source = files["result"], files["source"]
@@ -58,5 +58,5 @@ def _value(run: run_folders.Run, line: Mapping[str, Any]) -> dict[str, str]:
     return {"after": shown, "alt": alt}
 
 
-def _address(run: run_folders.Run, name: str) -> str:
+def _address(run: run_folders.RunSummary, name: str) -> str:
     return f"api/runs/{quote(run.id)}/files/{quote(name)}"

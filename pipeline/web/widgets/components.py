@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...images import read as image_reader
-from ..queue.job_queue import Desk, Job
+from ..queue.job_queue import JobQueue, QueuedJob
 
 VERBS = {
     "load": "Reading",
@@ -36,7 +36,7 @@ COLOURS = ((255, 64, 129), (41, 182, 246), (255, 179, 0), (102, 187, 106), (171,
 """Of the instances, in turn."""
 
 
-def progress(job: Job | None, desk: Desk) -> str:
+def progress(job: QueuedJob | None, desk: JobQueue) -> str:
     """A job's state as HTML: a bar a stage, the remaining time, what went wrong."""
     if job is None:
         return ""
@@ -66,7 +66,7 @@ def progress(job: Job | None, desk: Desk) -> str:
     )
 
 
-def _left(job: Job, stage: str) -> str:
+def _left(job: QueuedJob, stage: str) -> str:
     seconds = job.left(stage) if job.status == "running" else None
     return f" · {duration(seconds)}" if seconds else ""
 

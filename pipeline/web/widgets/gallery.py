@@ -12,7 +12,7 @@ from . import components
 
 
 def shown(
-    run: run_folders.Run, lines: Sequence[dict[str, Any]] | None = None
+    run: run_folders.RunSummary, lines: Sequence[dict[str, Any]] | None = None
 ) -> list[dict[str, Any]]:
     """The lines of the shots whose picture lies below the studio's folder."""
     root = run.folder.parent.resolve()
@@ -24,7 +24,7 @@ def shown(
 
 
 def of(
-    run: run_folders.Run, lines: Sequence[dict[str, Any]] | None = None
+    run: run_folders.RunSummary, lines: Sequence[dict[str, Any]] | None = None
 ) -> list[tuple[str, str]]:
     """(picture, caption) of the shots that have one."""
     return [(str(run.shown(line)), components.caption(line)) for line in shown(run, lines)]

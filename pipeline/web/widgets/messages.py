@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from ....configs.errors import one_line
 from ..queue.job_queue import BusyError
 from . import components
 
@@ -22,7 +23,7 @@ def told(work: Callable[..., list[Any]], outputs: list[Any]) -> Callable[..., li
         try:
             return work(*values)
         except (ValueError, BusyError) as error:
-            said = components.refused([" ".join(str(error).split())])
+            said = components.refused([one_line(error)])
             return [said, *[gr.skip()] * (len(outputs) - 1)]
 
     return tried

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ....jobs.grid import GridError, Plan, ask
+from ....jobs.grid import GridError, GridPlan, ask
 from ....jobs.grid_files import NAME
-from ...queue.commands import Order, as_value
+from ...queue.commands import Command, as_value
 
 SHEET = "grid.png"
 
 
 @dataclass(frozen=True)
-class GridOrder(Order):
+class GridCommand(Command):
     """A call of `visuals grid`; `out` is the folder of the cells and of the sheet."""
 
     command: str = "grid"
@@ -51,7 +51,7 @@ class GridOrder(Order):
             words += ["--cells", self.out, "--out", str(Path(self.out) / SHEET)]
         return words
 
-    def plan(self) -> Plan:
+    def plan(self) -> GridPlan:
         """Which pictures it makes; raises GridError, SettingsError."""
         from .....configs.schema import load_settings
 
@@ -67,7 +67,7 @@ class GridOrder(Order):
         )
 
 
-def check(order: GridOrder) -> Plan:
+def check(order: GridCommand) -> GridPlan:
     """The plan; raises ValueError, in one line, for what the command would refuse."""
     from .....configs.schema import load_settings
     from ....build.stages import check_words
@@ -110,7 +110,7 @@ def lora_lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-def summary(plan: Plan) -> str:
+def summary(plan: GridPlan) -> str:
     """How many pictures, and of what.
 
     >>> summary(ask(prompts=["a mug"], loras=["look:0,1"], seeds=[1, 2]))

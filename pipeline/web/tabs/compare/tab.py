@@ -14,12 +14,12 @@ from .....stages.diffusion.samplers import NAMES
 from ....jobs import grid_files as cells
 from ....jobs.grid import AXES, GridError
 from ...files import lora_library
-from ...queue.job_queue import BusyError, Desk
+from ...queue.job_queue import BusyError, JobQueue
 from ...widgets import components, prompt_preview
 from ..create import EVERY, QUICK
 from ..train import messages
 from . import grid_command, grid_table
-from .grid_command import GridOrder
+from .grid_command import GridCommand
 
 PLANS = {
     "Base and fine-tuned": ("mini",),
@@ -29,7 +29,7 @@ PLANS = {
 """Ready-made questions, with the presets that they are asked of."""
 
 
-def tab(blocks: gr.Blocks, shown: gr.Tab, desk: Desk, at: gr.BrowserState) -> None:
+def tab(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue, at: gr.BrowserState) -> None:
     """Lay the tab out and wire it. `at`: the id of the grid that is shown."""
     root = desk.root
     before = gr.State(("", -1, False))
@@ -111,7 +111,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, desk: Desk, at: gr.BrowserState) -> No
     ]  # fmt: skip
     watched = [progress, table, sheet, command, cancel, timer, before]
 
-    def asked(*values: Any) -> GridOrder:
+    def asked(*values: Any) -> GridCommand:
         return order_of(root, *values)
 
     def counted(*values: Any) -> str:
@@ -184,7 +184,7 @@ def order_of(
     cfg: str,
     sampler: str,
     negative: str,
-) -> GridOrder:
+) -> GridCommand:
     """The form's values as an order; raises GridError."""
     lines = grid_command.lora_lines(loras or "")
     asked = {
@@ -196,7 +196,7 @@ def order_of(
     prompts = tuple(line.strip() for line in (prompt or "").splitlines() if line.strip())
     names = [line.partition(":")[0].strip() for line in lines]
     preset = (chosen or ["mini"])[0]
-    return GridOrder(
+    return GridCommand(
         classes=tuple(classes) if any("{class}" in text for text in prompts) else (),
         prompts=prompts,
         presets=tuple(chosen or ()),
@@ -220,7 +220,7 @@ def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None
         raise GridError(f"{name} {text!r}: expected a number, or nothing") from None
 
 
-def look_at(desk: Desk, id_: str, before: tuple[str, int, bool]) -> list[Any]:
+def look_at(desk: JobQueue, id_: str, before: tuple[str, int, bool]) -> list[Any]:
     """What the page shows of a grid: progress, cells, sheet, command, cancel button, timer, and
     what is shown now."""
     job = desk.get(id_)

@@ -12,18 +12,18 @@ import gradio as gr
 from .....configs.schema import load_settings
 from ...files import run_folders
 from ...queue import commands
-from ...queue.commands import Order
-from ...queue.job_queue import Desk
+from ...queue.commands import Command
+from ...queue.job_queue import JobQueue
 from ...widgets import before_after, components, gallery
 from . import selection
 from . import session as search
-from .search_view import Finder, Nothing
+from .search_view import NothingSelectedError, SearchView
 
 
-class Maker:
+class ResultsView:
     """The job side of the tab over one desk."""
 
-    def __init__(self, desk: Desk, finder: Finder) -> None:
+    def __init__(self, desk: JobQueue, finder: SearchView) -> None:
         self.desk, self.finder = desk, finder
 
     def watch(self, id_: str, before: tuple[str, int], session: dict[str, Any]) -> list[Any]:
@@ -47,7 +47,7 @@ class Maker:
                 fresh = True
             found = self.finder.photos(session)
         elif now != before and not searching:
-            after = self.outcome(run_folders.Run(job.folder, tuple(lines)))
+            after = self.outcome(run_folders.RunSummary(job.folder, tuple(lines)))
             found = self.finder.photos(session) if fresh else found
         if fresh and found[0] is not skip:
             words = self.finder.words(session)
@@ -65,11 +65,11 @@ class Maker:
         """The id of a job that re-renders what the session chose. Raises ValueError."""
         out, counts = self.finder.select(session)
         if not counts["kept"]:
-            raise Nothing("nothing is left to re-render: lower the threshold")
+            raise NothingSelectedError("nothing is left to re-render: lower the threshold")
         preset = commands.of_run(out).preset
         usual, said = load_settings(preset).rerender, search.said(session)
         strength = float(said["strength"])
-        order = Order(
+        order = Command(
             "enhance",
             (str(out),),
             edit=(said["edit"] or "").strip(),
@@ -83,7 +83,7 @@ class Maker:
         return self.desk.submit(order).id
 
     @staticmethod
-    def outcome(run: run_folders.Run, index: int | None = None) -> list[Any]:
+    def outcome(run: run_folders.RunSummary, index: int | None = None) -> list[Any]:
         """Slider, results and control map of the shot of that number, else of the first result."""
         lines = gallery.shown(run)
         if index is None:
@@ -101,7 +101,9 @@ class Maker:
         job = self.desk.get(id_)
         if job is None:
             return [gr.skip(), gr.skip()]
-        pair, _, control = self.outcome(run_folders.Run(job.folder, tuple(job.lines())), index)
+        pair, _, control = self.outcome(
+            run_folders.RunSummary(job.folder, tuple(job.lines())), index
+        )
         return [pair, control]
 
 

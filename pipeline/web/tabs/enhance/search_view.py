@@ -13,10 +13,11 @@ from typing import Any
 
 import gradio as gr
 
+from .....configs.errors import UsageError
 from ...files import run_folders, uploads
 from ...queue import commands
-from ...queue.commands import Order
-from ...queue.job_queue import Desk
+from ...queue.commands import Command
+from ...queue.job_queue import JobQueue
 from ...widgets import components, gallery
 from . import mask_canvas, mask_strokes, selection
 from . import session as search
@@ -26,23 +27,23 @@ MOST = 200
 ALL = "all instances"
 
 
-class Nothing(ValueError):
+class NothingSelectedError(UsageError):
     """Nothing to do; the message says what to do first."""
 
 
-class Finder:
+class SearchView:
     """The search side of the tab over one desk."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: JobQueue) -> None:
         self.desk, self.root = desk, desk.root
 
     def order(
         self, paths: list[str], names: list[str], preset: str, run: str
-    ) -> tuple[Order | None, str, list[str]]:
+    ) -> tuple[Command | None, str, list[str]]:
         """(the search, its name, refused files) in photos or in a run that was sent here; no
         order where every file was refused. Raises ValueError."""
         if not names:
-            raise Nothing("nothing to look for: choose or type a class")
+            raise NothingSelectedError("nothing to look for: choose or type a class")
         refused: list[str] = []
         if paths:
             upload = uploads.receive(self.root, [(Path(p).name, Path(p)) for p in paths])
@@ -53,8 +54,8 @@ class Finder:
         elif run:
             inputs, name = str(run_folders.folder(self.root, run)), f"{run}-{uuid.uuid4().hex[:6]}"
         else:
-            raise Nothing("no photos: drop some first")
-        order = Order("filter", (inputs,), tuple(names), preset=preset)
+            raise NothingSelectedError("no photos: drop some first")
+        order = Command("filter", (inputs,), tuple(names), preset=preset)
         order = replace(order, changes=selection.search_settings())
         commands.check(order)
         return order, name, refused
@@ -114,7 +115,7 @@ class Finder:
         return [gr.Dropdown(choices=options, value=whose), said["edit"], said["strength"],
                 said["prompt"]]  # fmt: skip
 
-    def at_threshold(self, session: dict[str, Any]) -> Order | None:
+    def at_threshold(self, session: dict[str, Any]) -> Command | None:
         """The search as a `filter` at the threshold that was chosen."""
         job = self.desk.get(session["found"])
         if job is None:
@@ -171,7 +172,7 @@ class Finder:
         """The choice written as a run folder of its own, and how many stay, by status."""
         folder = search.place(self.root, session)
         if folder is None:
-            raise Nothing("nothing was looked for yet: drop photos and press Find")
+            raise NothingSelectedError("nothing was looked for yet: drop photos and press Find")
         out = self.root / f"{session['found'][:15]}-chosen-{uuid.uuid4().hex[:4]}"
         return out, selection.select(folder, out, search.choice(folder, session))
 

@@ -107,7 +107,7 @@ def _name(text: str) -> str:
 
 def source(folder: Path, line: dict[str, Any]) -> np.ndarray | None:
     """The photo of a line, uint8 (H, W, 3)."""
-    return components.read(run_folders.Run(folder, ()).shown(line))
+    return components.read(run_folders.RunSummary(folder, ()).shown(line))
 
 
 def view(folder: Path, line: dict[str, Any], made: selection.Choice, longest: int) -> Any:

@@ -10,15 +10,15 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import load_settings, presets
-from ...queue.job_queue import Desk
+from ...queue.job_queue import JobQueue
 from ...widgets import before_after as slider
 from ...widgets import components, prompt_preview
 from ...widgets.messages import told
 from ..create import EVERY, QUICK
 from . import mask_canvas, selection
 from . import session as search
-from .results_view import Maker, seen
-from .search_view import ALL, Finder
+from .results_view import ResultsView, seen
+from .search_view import ALL, SearchView
 
 
 def kept_by_browser() -> tuple[Any, Any]:
@@ -30,7 +30,7 @@ def kept_by_browser() -> tuple[Any, Any]:
     )
 
 
-def tab(blocks: gr.Blocks, desk: Desk, session: Any, job_id: Any) -> list[Any]:
+def tab(blocks: gr.Blocks, desk: JobQueue, session: Any, job_id: Any) -> list[Any]:
     """Lay the tab out and wire it; returns the components that take a run: its id, its classes,
     what is said of it."""
     usual = load_settings("mini")
@@ -116,8 +116,8 @@ def tab(blocks: gr.Blocks, desk: Desk, session: Any, job_id: Any) -> list[Any]:
                 buttons=["copy"], elem_classes="command", elem_id="enhance-command",
             )  # fmt: skip
 
-    finder = Finder(desk)
-    maker = Maker(desk, finder)
+    finder = SearchView(desk)
+    maker = ResultsView(desk, finder)
     found = [facts, thumbs, photo, ticks]
     words: list[Any] = [whose, edit, strength, prompt]
     watched = [

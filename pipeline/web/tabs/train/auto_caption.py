@@ -14,15 +14,15 @@ import gradio as gr
 
 from .....configs.schema import presets
 from ...files import uploads
-from ...queue.commands import Order
-from ...queue.job_queue import BusyError, Desk, Job
+from ...queue.commands import Command
+from ...queue.job_queue import BusyError, JobQueue, QueuedJob
 from ...widgets import components
 from ..create import EVERY, QUICK
 from . import datasets, messages
 
 
 @dataclass(frozen=True)
-class CaptionOrder(Order):
+class CaptionCommand(Command):
     """A call of `visuals dataset caption`. `folder`: the data set; `out`, which is not said, names
     the job."""
 
@@ -38,14 +38,16 @@ class CaptionOrder(Order):
         return [*words, "--overwrite"] if self.overwrite else words
 
 
-def order(root: Path, text: str, tag: str, preset: str, *, overwrite: bool = False) -> CaptionOrder:
+def order(
+    root: Path, text: str, tag: str, preset: str, *, overwrite: bool = False
+) -> CaptionCommand:
     """The command that captions a data set; raises DatasetError, OSError."""
     folder = datasets.read(root, text).folder
     tag = " ".join(tag.split()).strip(" ,")
-    return CaptionOrder(folder=str(folder), tag=tag, preset=preset, overwrite=overwrite)
+    return CaptionCommand(folder=str(folder), tag=tag, preset=preset, overwrite=overwrite)
 
 
-def submit(desk: Desk, wish: CaptionOrder) -> Job:
+def submit(desk: JobQueue, wish: CaptionCommand) -> QueuedJob:
     """Queue it, one at a time a data set; raises BusyError."""
     name = "captions-" + "-".join(Path(wish.folder).parts[-2:])
     return desk.submit(wish, out=desk.root / ".studio" / name)
@@ -65,7 +67,7 @@ def take(root: Path, files: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def section(
-    desk: Desk, data: gr.Dropdown, tag: gr.Textbox, said: gr.HTML, command: gr.Textbox
+    desk: JobQueue, data: gr.Dropdown, tag: gr.Textbox, said: gr.HTML, command: gr.Textbox
 ) -> Callable[[Callable[..., list[Any]], list[Any], list[Any]], None]:
     """Lay it out and wire it. Returns `when_done(do, inputs, outputs)`, which is to be called with
     what shows the captions anew."""

@@ -10,7 +10,7 @@ import gradio as gr
 
 from .....training.datasets.folder import Dataset, Item
 from ...files import run_folders
-from ...queue.job_queue import Desk
+from ...queue.job_queue import JobQueue
 from ...widgets import components
 from ..create import QUICK
 from . import auto_caption, datasets, messages
@@ -28,7 +28,7 @@ class Parts:
     pictures: gr.State
 
 
-def section(blocks: gr.Blocks, shown: gr.Tab, desk: Desk) -> Parts:
+def section(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue) -> Parts:
     """Lay the data set out and wire it."""
     root = desk.root
     pictures, page, names = gr.State(0), gr.State(0), gr.State([])

@@ -19,7 +19,7 @@ from .....configs.train_file import TrainSettings
 from .....training.captioning import caption_folder
 from .....training.check_dataset import Check, check_dataset
 from .....training.datasets import images as picture_files
-from .....training.datasets.caption_edits import CountTokens, Edits
+from .....training.datasets.caption_edits import CaptionEdits, CountTokens
 from .....training.datasets.folder import Dataset, DatasetError, read_dataset
 from ...files import lora_library, run_folders
 
@@ -86,7 +86,7 @@ def read(root: Path, text: str) -> Dataset:
 def export(root: Path, run: str, tag: str) -> tuple[str, list[str]]:
     """Make a data set of what a run kept: its folder's name, and what was left out.
 
-    Raises NoRun, AnnotationError.
+    Raises RunNotFoundError, AnnotationError.
     """
     from ....exports import training_set as exporting
 
@@ -112,7 +112,7 @@ def put_tag(root: Path, text: str, tag: str) -> int:
     """Put the activation tag before every caption that lacks it; how many changed."""
     if not tag.strip(" ,"):
         raise DatasetError("no tag: expected a word that no caption has yet, as ppzlook")
-    done = caption_folder.caption_dataset(read(root, text), None, edits=Edits(tag=tag))
+    done = caption_folder.caption_dataset(read(root, text), None, edits=CaptionEdits(tag=tag))
     return len(done.changes)
 
 

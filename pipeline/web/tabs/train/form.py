@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from .....configs.errors import one_line
 from .....configs.schema import load_settings, presets
 from .....configs.train_file import ALIASES, SettingsError
 from ...files import lora_library
@@ -160,7 +161,7 @@ def more_of(root: Path, text: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text or "") or {}
     except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
+        where = one_line(error)
         raise SettingsError([f"other settings: not YAML ({where})"]) from None
     if not isinstance(values, dict):
         raise SettingsError(["other settings: expected lines as in `lr_scheduler: cosine`"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from .....configs.errors import one_line
 from .....training.check_dataset import Check
 from . import training_files
 
@@ -64,4 +65,4 @@ def rested(training: training_files.Training) -> str:
 
 def wrong(error: Exception) -> str:
     """An error in one line, as HTML."""
-    return f'<p class="preview bad" role="alert">{escape(" ".join(str(error).split()))}</p>'
+    return f'<p class="preview bad" role="alert">{escape(one_line(error))}</p>'

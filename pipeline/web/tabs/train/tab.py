@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...queue.job_queue import BusyError, Desk
+from ...queue.job_queue import BusyError, JobQueue
 from ...widgets import components
 from ..create import EVERY, QUICK
 from . import caption_editor, datasets, loss_chart, messages, training_files
@@ -21,7 +21,7 @@ _NOTHING = ("", 0, 0, 0, False)
 def tab(
     blocks: gr.Blocks,
     shown: gr.Tab,
-    desk: Desk,
+    desk: JobQueue,
     at: gr.BrowserState,
     tabs: gr.Tabs,
     prompt: Any,
@@ -191,7 +191,7 @@ def tab(
     send.click(to_create, [at, prompt], [tabs, prompt], **QUICK)
 
 
-def look_at(desk: Desk, name: str, before: tuple[Any, ...]) -> list[Any]:
+def look_at(desk: JobQueue, name: str, before: tuple[Any, ...]) -> list[Any]:
     """What the page shows of a training: progress, curve, pictures, command, the four buttons,
     timer, and what is shown now."""
     training = training_files.read(desk.root, name) if name else None
@@ -205,7 +205,7 @@ def look_at(desk: Desk, name: str, before: tuple[Any, ...]) -> list[Any]:
         training.lora is not None,
     )  # fmt: skip
     same = now == tuple(before)
-    order = training_files.TrainOrder(config=str(training_files.config_of(desk.root, name)))
+    order = training_files.TrainCommand(config=str(training_files.config_of(desk.root, name)))
     stopping = working and job is not None and job.stopping
     return [
         components.progress(job, desk) if job else messages.rested(training),

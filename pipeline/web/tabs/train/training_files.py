@@ -20,7 +20,7 @@ from .....training.datasets import images as dataset_images
 from .....training.errors import TrainingError
 from .....training.loop import checkpoint
 from ...files import lora_library
-from ...queue.commands import Order
+from ...queue.commands import Command
 from . import datasets
 
 _SAMPLE = re.compile(r"(.*)-(\d{6})-(\d{2,})-([\d.e-]+)\.png")
@@ -28,7 +28,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class TrainOrder(Order):
+class TrainCommand(Command):
     """A call of `visuals train`. `config`: the YAML file; `out`, which is not said: its folder."""
 
     command: str = "train"
@@ -96,7 +96,7 @@ def write(root: Path, values: Mapping[str, Any]) -> TrainSettings:
     return settings
 
 
-def order(root: Path, name: str, *, resume: bool) -> TrainOrder:
+def order(root: Path, name: str, *, resume: bool) -> TrainCommand:
     """The command of a training; raises TrainingError where it is to begin upon another one, or to
     go on from nothing."""
     folder = lora_library.folder(root) / name
@@ -109,7 +109,7 @@ def order(root: Path, name: str, *, resume: bool) -> TrainOrder:
         )
     if resume and not there:
         raise TrainingError(f"{folder} holds no checkpoint yet: expected one to go on from; Start")
-    return TrainOrder(config=str(config_of(root, name)), resume=resume)
+    return TrainCommand(config=str(config_of(root, name)), resume=resume)
 
 
 def read(root: Path, name: str) -> Training | None:
