@@ -6,12 +6,10 @@ random-weight one of `stages/tiny.py`, which has the same formats and can only b
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,6 +19,8 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 # Ray reads these once a process; with a token of the tests' own none is left in a home folder.
 os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
 
+from helpers import tiny  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 TRAINED = ROOT / "checkpoints" / "mini"
 
@@ -29,15 +29,6 @@ def trained() -> bool:
     """Whether the embedded weights are there, all of them."""
     parts = ("sd", "controlnet-canny", "grounding-dino", "sam")
     return all(list((TRAINED / part).rglob("*.safetensors")) for part in parts)
-
-
-def _tiny() -> Any:
-    """tests/stages/tiny.py, by its path: the name `stages` is also that of the source folder."""
-    spec = importlib.util.spec_from_file_location("tiny", ROOT / "tests" / "stages" / "tiny.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +57,7 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield TRAINED
         return
     folder = tmp_path_factory.mktemp("mini")
-    _tiny().write(folder)
+    tiny.write(folder)
     before = os.environ.get("VISUALS_MINI")
     os.environ["VISUALS_MINI"] = str(folder)
     yield folder
@@ -80,7 +71,7 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a CLIP of random weights."""
     folder = tmp_path_factory.mktemp("clip")
-    _tiny().write_clip(folder)
+    tiny.write_clip(folder)
     return folder
 
 
@@ -88,5 +79,5 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a BLIP of random weights."""
     folder = tmp_path_factory.mktemp("blip")
-    _tiny().write_blip(folder)
+    tiny.write_blip(folder)
     return folder

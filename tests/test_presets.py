@@ -3,7 +3,6 @@ printed (pytest -s). Slow; where memory is short a preset is skipped with a sent
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import resource
 import shutil
@@ -12,9 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers import real_configs
 
 from visuals.configs.schema import load_settings, presets
 from visuals.pipeline.build import text_to_image
@@ -33,15 +32,6 @@ SMALL = {
 LONG = ("sdxl-refined", "sdxl-fast", "roads")
 """Those of SDXL's weights again, which CI leaves out."""
 SWITCH = "VISUALS_EVERY_PRESET"
-
-
-def _helper() -> Any:
-    path = Path(__file__).parent / "real_configs.py"
-    spec = importlib.util.spec_from_file_location("real_configs", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _available() -> float:
@@ -68,17 +58,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_preset_draws_offline(name: str, cache: Path, tmp_path: Path) -> None:
     if name in LONG and not os.environ.get(SWITCH):
         pytest.skip(f"preset {name} takes minutes and up to 13 GiB of disk: set {SWITCH}=1")
-    real = _helper()
     settings = load_settings(name)
     wanted = [settings.generate.model, *text_to_image.refs(settings)]
-    families = [real.FAMILIES[ref] for ref in wanted if ref in real.FAMILIES]
-    needed = sum(real.GIBIBYTES[family] for family in families)
+    families = [real_configs.FAMILIES[ref] for ref in wanted if ref in real_configs.FAMILIES]
+    needed = sum(real_configs.GIBIBYTES[family] for family in families)
     if not Path("/proc/meminfo").exists() or _available() < needed:
         pytest.skip(f"preset {name} takes {needed} GiB in bfloat16, and fewer are free")
     names = {lora.model: lora.weight_name for lora in settings.generate.base_loras}
     began = time.perf_counter()
     missing = [ref for ref in wanted if not _there(cache, ref)]
-    real.write(cache, missing, {k: v for k, v in names.items() if v})
+    real_configs.write(cache, missing, {k: v for k, v in names.items() if v})
     wrote = time.perf_counter() - began
     size, change = SMALL[name]
     command = [
@@ -124,7 +113,7 @@ def test_low_memory_takes_less_for_a_large_picture(cache: Path, tmp_path: Path) 
         pytest.skip("6 GiB are needed, and fewer are free")
     name = load_settings("sd15").generate.model
     if not _there(cache, name):
-        _helper().write(cache, [name], {})
+        real_configs.write(cache, [name], {})
     place = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     peaks = []
     for low in ([], ["--low-memory"]):

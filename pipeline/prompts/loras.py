@@ -40,7 +40,8 @@ def texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
 def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
     """The files that the tags of the settings' and other prompts mean, by name, in order.
 
-    Raises LoraNotFoundError, LoraFileError, and WrongBaseError for one that does not fit `generate.model`.
+    Raises LoraNotFoundError, LoraFileError, and WrongBaseError where a LoRA does not fit
+    `generate.model`.
     """
     places = folders(settings)
     found = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import a1111_files
 import pytest
+from helpers import a1111_files
 
 from visuals.checkpoints import reference_configs
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from stand_ins import find
+from helpers.stand_ins import find
 
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline.cli import main
@@ -245,7 +245,7 @@ def test_a_second_ctrl_c_stops_at_once(threads: str, tmp_path: Path) -> None:
 LIMITED = """
 import resource, sys
 from visuals.pipeline.cli import main
-import visuals.pipeline.run as run
+import visuals.pipeline.runner.run as run
 real = run.run_shots
 def limited(*args, **kwargs):
     for number, shot in enumerate(real(*args, **kwargs)):

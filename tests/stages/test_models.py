@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
+from visuals.checkpoints.lora.file import LoraFileError
+from visuals.checkpoints.lora.search import LoraNotFoundError
 from visuals.stages.detect import Detector
 from visuals.stages.diffusion import control_maps, lora_adapters
 from visuals.stages.diffusion.inpaint import Controlled
@@ -71,14 +73,14 @@ def test_a_lora_is_w_plus_scale_times_b_a_and_comes_off(pipe: Any) -> None:
 
 
 def test_an_unknown_lora_names_those_that_are_there(pipe: Any) -> None:
-    with pytest.raises(lora_adapters.LoraNotFoundError, match="ppzmini"):
+    with pytest.raises(LoraNotFoundError, match="ppzmini"):
         lora_adapters.attach(pipe, [LoraTag("nope")], [catalog.resolve("mini/loras")])
 
 
 def test_a_broken_lora_is_named_and_leaves_the_model_as_it_was(pipe: Any, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00\x00")
     for _ in range(2):
-        with pytest.raises(lora_adapters.LoraFileError, match=r"torn\.safetensors"):
+        with pytest.raises(LoraFileError, match=r"torn\.safetensors"):
             lora_adapters.attach(pipe, [LoraTag("torn")], [tmp_path])
 
 

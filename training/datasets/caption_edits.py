@@ -23,9 +23,9 @@ class CaptionEdits:
     def __call__(self, caption: str) -> str:
         """The edited caption, on one line.
 
-        >>> Edits(tag="ppzocketv2", replace=(("cup", "mug"),))("a cup of coffee")
+        >>> CaptionEdits(tag="ppzocketv2", replace=(("cup", "mug"),))("a cup of coffee")
         'ppzocketv2, a mug of coffee'
-        >>> Edits(prefix="a photo of", suffix="studio photography")("a red shoe")
+        >>> CaptionEdits(prefix="a photo of", suffix="studio photography")("a red shoe")
         'a photo of a red shoe, studio photography'
         """
         text = " ".join(caption.split())

@@ -89,7 +89,7 @@ def read(root: Path, id_: str) -> RunSummary:
 
 
 def file(root: Path, id_: str, name: str) -> Path:
-    """A file of a run; raises RunNotFoundError for one that is not in its folder, links included."""
+    """A file of a run; raises RunNotFoundError for one outside its folder, links included."""
     base = folder(root, id_)
     try:
         path = (base / name).resolve()

@@ -4,7 +4,7 @@ Reads one JSON list of words a line from stdin, runs it as `visuals WORDS` and w
 happens as JSON lines to stdout: `say`, `stage`, `step`, `end`. The models that a command loaded
 stay loaded for the next. A crash, or a kill, ends this process and not the server.
 
-    python -m visuals.pipeline.web.worker
+    python -m visuals.pipeline.web.queue.worker
 """
 
 from __future__ import annotations

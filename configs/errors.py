@@ -1,0 +1,35 @@
+"""The errors of visuals: one base, and whether the request or the run is at fault."""
+
+from __future__ import annotations
+
+
+class VisualsError(Exception):
+    """Base of every error that visuals raises on purpose; its message is meant for users."""
+
+    exit_code = 1
+
+
+class UsageError(VisualsError, ValueError):
+    """The request cannot be carried out: a setting, prompt, file or name in it is wrong."""
+
+    exit_code = 2
+
+
+class RunError(VisualsError, OSError):
+    """The request is valid, but a disk, host, library or device failed while it ran."""
+
+
+class MissingDependencyError(RunError):
+    """An optional library is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed; pip install 'visuals[{extra}]'")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error with line breaks and runs of blanks folded into one blank.
+
+    >>> one_line(ValueError("got 3,\\n  expected 4"))
+    'got 3, expected 4'
+    """
+    return " ".join(str(error).split())

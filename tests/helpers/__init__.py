@@ -1,0 +1,1 @@
+"""Stand-in servers, small models and odd files that several tests share."""

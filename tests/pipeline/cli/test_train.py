@@ -1,0 +1,114 @@
+"""`visuals train` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from helpers.small_trainings import small, write_photos
+from PIL import Image
+
+from visuals.pipeline.cli import main
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A file of settings; output_dir is `out` beside it."""
+    photos = write_photos(tmp_path / "photos")
+    settings = small(
+        photos,
+        tmp_path / "out",
+        max_train_steps=None,
+        num_train_epochs=2,
+        validation_split=0.2,
+        validation_prompts=["ppzlook, a red mug"],
+        validation_weights=[0, 1],
+        validation_inference_steps=2,
+    )
+    values = settings.model_dump(mode="json", exclude_defaults=True)
+    path = tmp_path / "look.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def visuals(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in args])
+
+
+def test_a_training_end_to_end(config: Path, mini: Path) -> None:
+    result = visuals("train", config, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    out = config.parent / "out"
+    assert (told["pictures"], told["epochs"], told["steps"]) == (4, 2, 4)
+    for name in ("look.safetensors", "look-000001.safetensors", "pytorch_lora_weights.safetensors",
+                 "log.jsonl", "loss.png", "train.yaml", "checkpoint-4/state.json"):  # fmt: skip
+        assert (out / name).is_file(), name
+    assert told["lora"] == str(out / "look.safetensors")
+    with Image.open(told["grid"]) as grid:
+        assert grid.size == (60 + 2 * 64, 20 + 2 * 64)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows if "loss" in r] == [1, 2, 3, 4]
+    assert [r["step"] for r in rows if "val_loss" in r] == [0, 2, 4]
+    used = visuals(
+        "generate", "--class", "mug", "--count", 1, "--prompt", "a {class} <lora:look:1>",
+        "--set", f"generate.lora_dirs=[{out}]", "--set", "generate.steps=2", "--out", "run",
+    )  # fmt: skip
+    assert used.exit_code == 0, used.output
+    twice = visuals("train", config)
+    assert twice.exit_code == 2
+    assert "holds a training already (checkpoint-4)" in twice.stderr
+    more = visuals("train", config, "--resume", "--set", "num_train_epochs=3", "--json")
+    assert more.exit_code == 0 and json.loads(more.stdout)["steps"] == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("rnk=4", "unknown setting 'rnk'; did you mean 'rank'?"),
+        ("resolution=100", "resolution 100: expected a multiple of 8"),
+        ("train_data_dir=nowhere", "no folder 'nowhere'"),
+        ("model=mini/sdx", "unknown model 'mini/sdx'; did you mean 'mini/sd'?"),
+        ("optimizer_type=Prodigy", "needs prodigyopt, which is not installed"),
+        ("optimizer_type=AdamW8bit", "needs an NVIDIA GPU"),
+        ("mixed_precision=fp16", "mixed_precision 'fp16' needs a GPU"),
+        ("report_to=wandb", "report_to 'wandb': wandb is not installed: pip install wandb"),
+        ("target_modules=to_z", "target_modules 'to_z': no such layer"),
+        ("masked_loss=true", "masked_loss, and no picture has a mask"),
+    ],
+)
+def test_mistakes_are_one_line(config: Path, mini: Path, change: str, told: str) -> None:
+    import importlib.util
+
+    library = {"Prodigy": "prodigyopt", "wandb": "wandb"}.get(change.partition("=")[2])
+    if library and importlib.util.find_spec(library):
+        pytest.skip(f"{library} is installed")
+    result = visuals("train", config, "--set", change)
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+    assert "Traceback" not in result.output
+    assert not (config.parent / "out" / "look.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer_type": "Adafactor", "gradient_checkpointing": True, "text_encoder_lr": 1e-4},
+        {"color_jitter": True, "mixed_precision": "bf16", "lr_scheduler": "polynomial"},
+        {"prediction_type": "epsilon", "clip_skip": 2, "max_token_length": 150},
+        {"mixed_precision": "bf16", "clip_skip": 2, "text_encoder_lr": 1e-4,
+         "validation_prompts": ["ppzlook, a mug"], "validation_inference_steps": 1},
+    ],
+    ids=lambda c: next(iter(c)),
+)  # fmt: skip
+def test_other_ways_to_train(config: Path, mini: Path, changes: dict[str, object]) -> None:
+    sets = [part for k, v in changes.items() for part in ("--set", f"{k}={json.dumps(v)}")]
+    result = visuals(
+        "train", config, "--set", "max_train_steps=2", "--set", "validation_prompts=[]", *sets,
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["loss"] > 0

@@ -1,0 +1,92 @@
+"""What a run starts from, and the words that its models know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.stand_ins import STAGES, find, prompted
+
+from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.inputs import previous_run
+from visuals.pipeline.inputs import shots as inputs
+from visuals.pipeline.prompts.vocabulary import UnknownClassError, check_classes, unknown_words
+from visuals.pipeline.runner.run import Stages, run_shots
+from visuals.pipeline.runs.folder import RunFolder
+
+KNOWN = {
+    "classes": ["sneaker", "mug"],
+    "synonyms": {"sneaker": ["shoe"], "mug": ["cup"]},
+    "colours": ["red"],
+    "materials": ["leather"],
+    "scenes": ["wooden table"],
+    "other": ["studio photography"],
+}
+
+
+def test_prompts_carry_class_and_a_seed_of_their_own() -> None:
+    shots = inputs.prompted(["mug", "sneaker"], 2, prompt="a {class}, x", run_seed=5)
+    assert [s.id for s in shots] == ["mug-0001", "mug-0002", "sneaker-0001", "sneaker-0002"]
+    assert shots[2].source.prompt == "a sneaker, x"  # type: ignore[union-attr]
+    more = inputs.prompted(["sneaker"], 9, prompt="other", run_seed=5)
+    assert more[0].seed == shots[2].seed and len({s.seed for s in more}) == 9
+
+
+def test_photos_keep_their_folders(tmp_path: Path) -> None:
+    for name in ("a/x.png", "b/x.png", "b/x.jpg"):
+        image_reader.write(tmp_path / name, b"x")
+    shots = inputs.photos([str(tmp_path)], ["mug"])
+    assert sorted(s.id for s in shots) == ["a/x", "b/x_jpg", "b/x_png"]
+    both = inputs.photos([str(tmp_path / "a"), str(tmp_path / "b")], ["mug"])
+    assert len({s.id for s in both}) == 3
+
+
+def test_nothing_to_work_on_is_said(tmp_path: Path) -> None:
+    with pytest.raises(inputs.InputError, match="holds no picture"):
+        inputs.photos([str(tmp_path)], ["mug"])
+    with pytest.raises(inputs.InputError, match="no file or folder"):
+        inputs.photos([str(tmp_path / "none")], ["mug"])
+
+
+def test_a_broken_file_fails_alone(tmp_path: Path) -> None:
+    image = np.full((8, 8, 3), 200, np.uint8)
+    image_reader.write(tmp_path / "good.png", image_reader.png(image))
+    image_reader.write(tmp_path / "bad.png", b"no picture")
+    shots = inputs.photos([str(tmp_path)], ["mug"])
+    out = {s.id: s for s in run_shots(shots, Stages(load=inputs.load, detect=find))}
+    assert out["good"].status == "kept" and out["bad"].status == "failed"
+    assert inputs.first_error(shots) == ""
+    assert "bad.png" in inputs.first_error([s for s in shots if s.id == "bad"])
+
+
+def test_an_earlier_run_brings_its_masks(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", request={}, settings={})
+    stages = Stages(generate=STAGES.generate, detect=STAGES.detect)
+    for shot in run_shots([prompted("a", 2), prompted("b", 1)], stages):
+        folder.record(shot)
+    assert inputs.is_run_folder([str(folder.path)])
+    (shot,) = inputs.from_run(folder.path, edit="red")
+    assert (shot.id, shot.edit, shot.classes) == ("a", "red", ("mug",))
+    (loaded,) = inputs.load([shot], previous_run.finder(folder.path))
+    (found,) = loaded.detections
+    assert found.mask is not None and found.mask.sum() == 16 and found.label == "mug"
+
+
+def test_classes_in_the_models_own_words() -> None:
+    assert check_classes(["Shoe", "sneaker", "CUP "], KNOWN, preset="mini") == ["sneaker", "mug"]
+    assert check_classes(["toaster"], None, preset="sd15") == ["toaster"]
+
+
+def test_an_unknown_class_names_the_nearest_those_known_and_the_preset_for_the_rest() -> None:
+    with pytest.raises(UnknownClassError) as caught:
+        check_classes(["sneakr"], KNOWN, preset="mini")
+    said = str(caught.value)
+    assert "'sneakr'; did you mean 'sneaker'?" in said
+    assert "sneaker, mug" in said and "--preset sd15" in said
+
+
+def test_unknown_words_of_a_prompt() -> None:
+    text = "((red:1.2)) leather shoe on a wooden table, neon jungle <lora:zzz:1> tag, BREAK 8k"
+    assert unknown_words(text, KNOWN, "tag, {class}") == ["neon", "jungle", "8k"]
+    assert unknown_words(text, None) == []

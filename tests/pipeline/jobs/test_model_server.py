@@ -1,0 +1,96 @@
+"""Models loaded once answer requests as the commands do, whatever was asked before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from helpers.replicate_stand_in import MODEL, TOKEN, Ending, Replicate
+
+from visuals.configs.schema import SettingsError
+from visuals.pipeline.cli import main
+from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.jobs.model_server import ModelServer, RequestError, ServerRequest
+from visuals.stages.shot import Shot
+
+MUG = Path(__file__).parents[3] / "samples" / "photos" / "04-teal-mug.jpg"
+EVERYTHING = {"detect.box_threshold": 0.0, "detect.text_threshold": 0.0, "mask.mask_k": 1}
+
+
+@pytest.fixture(scope="module")
+def models(mini: Path) -> ModelServer:
+    return ModelServer("mini", EVERYTHING)
+
+
+def asked(models: ModelServer, *classes: str, **given: Any) -> list[Shot]:
+    request = ServerRequest(classes or ("mug",), **{"steps": 2, "seed": 5, **given})
+    return [shot for shot, _ in models.run(request)]
+
+
+def of_the_command(tmp_path: Path, *words: str) -> np.ndarray:
+    given = ["--set", "generate.steps=2", "--set", "rerender.steps=2", "--seed", "5"]
+    given += [word for k, v in EVERYTHING.items() for word in ("--set", f"{k}={v}")]
+    out = tmp_path / "o"
+    result = CliRunner().invoke(
+        main, ["run", *words, "--class", "mug", *given, "--out", str(out), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    (path,) = json.loads(result.stdout)["pictures"]
+    return image_reader.read(path).rgb
+
+
+def test_a_request_draws_what_the_command_draws(models: ModelServer, tmp_path: Path) -> None:
+    (first,) = asked(models)
+    assert first.status == "enhanced" and first.result is not None
+    (other,) = asked(models, "car", prompt="a {class}, <lora:ppzmini:0.3>", strength=0.4, width=64)
+    assert other.image is not None and other.image.shape == (128, 64, 3)
+    assert other.source.prompt == "a car, <lora:ppzmini:0.3>"  # type: ignore[union-attr]
+    (again,) = asked(models)
+    assert again.result is not None and np.array_equal(again.result, first.result)
+    assert np.array_equal(of_the_command(tmp_path, "--count", "1"), first.result)
+
+
+def test_a_photo_becomes_what_the_command_makes_of_it(models: ModelServer, tmp_path: Path) -> None:
+    (shot,) = asked(models, image=str(MUG), edit="{red|blue}", strength=0.5)
+    assert shot.status == "enhanced" and shot.result is not None
+    assert shot.edit in ("red", "blue")
+    words = (str(MUG), "--edit", "{red|blue}", "--strength", "0.5")
+    assert np.array_equal(of_the_command(tmp_path, *words), shot.result)
+
+
+def test_a_request_that_cannot_be_done_leaves_the_next_alone(models: ModelServer) -> None:
+    for given in ({"strength": 3.0}, {"width": 100}, {"prompt": "<lora:none:1>"}):
+        with pytest.raises(ValueError):
+            asked(models, **given)
+    with pytest.raises(SettingsError, match=r"run\.seed -1"):
+        asked(models, seed=-1)
+    with pytest.raises(RequestError, match="no class"):
+        list(models.run(ServerRequest(())))
+    (shot,) = asked(models, image=str(MUG), confidence=1.0)
+    assert shot.status == "skipped" and shot.reason and shot.reason.code == "no_detection"
+    (shot,) = asked(models)
+    assert shot.status == "enhanced"
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
+    with Replicate(lambda inputs: Ending(data=[MUG.read_bytes()])) as running:
+        monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
+        monkeypatch.setenv("REPLICATE_API_BASE_URL", running.url)
+        yield running
+
+
+def test_stage_1_may_be_elsewhere(mini: Path, host: Replicate) -> None:
+    hosted = {"generate.backend": "replicate", "generate.version": MODEL}
+    models = ModelServer("mini", EVERYTHING | hosted)
+    (shot,) = asked(models, prompt="a {class}", negative_prompt="blur", cfg_scale=3.0)
+    assert shot.status == "enhanced" and shot.image is not None
+    assert np.array_equal(shot.image, image_reader.read(MUG).rgb)
+    (sent,) = host.sent()
+    assert (sent["prompt"], sent["negative_prompt"], sent["guidance_scale"]) == ("a mug", "blur", 3)
+    assert sent["num_inference_steps"] == 2 and sent["seed"] == shot.seed

@@ -1,0 +1,129 @@
+"""The run folder: what a line says, torn lines, going on, and files that agree with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.stand_ins import STAGES, prompted
+
+from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.reports.html import overlay, write_report
+from visuals.pipeline.runner.run import run_shots
+from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
+
+KEYS = {
+    "id", "input", "content", "prompt", "negative_prompt", "seed", "prediction", "classes", "edit",
+    "prompts", "settings", "batch", "status", "reason", "notes", "detections", "files", "metrics",
+    "seconds", "error",
+}  # fmt: skip
+
+
+def made(folder: Path, **settings: Any) -> RunFolder:
+    return RunFolder(folder, request={"classes": ("mug",), "count": 3}, settings=settings)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = made(tmp_path / "run", a=1)
+    shots = [prompted("a/even", 2), prompted("odd", 1), prompted("bad", 13)]
+    for shot in run_shots(shots, STAGES, batch_size=1):
+        folder.record(shot)
+    return folder
+
+
+def test_lines_hold_what_the_design_says(run: RunFolder) -> None:
+    lines = {line["id"]: line for line in read_lines(run.path)}
+    assert all(set(line) == KEYS for line in lines.values())
+    even = lines["a/even"]
+    assert (even["status"], even["prompt"], even["input"]) == ("enhanced", "a mug", None)
+    assert even["detections"] == [
+        {
+            "label": "mug",
+            "score": 0.9,
+            "box_xyxy": [2.0, 2.0, 6.0, 6.0],
+            "mask_area": 16,
+            "mask_score": 0.95,
+            "verify_score": None,
+            "mask": "masks/a/even.png",
+        }
+    ]
+    assert even["metrics"]["changed_outside"] == 0
+    assert lines["odd"]["reason"]["code"] == "no_detection"
+    assert lines["bad"]["error"]["where"] == "generate" and lines["bad"]["status"] == "failed"
+
+
+def test_files_agree_where_blend_is_zero(run: RunFolder) -> None:
+    files = run.done["a/even"]["files"]
+    source, result, blend = (
+        image_reader.read(run.path / files[k]).rgb for k in ("source", "result", "blend")
+    )
+    mask = image_reader.read(run.path / files["mask"]).rgb[..., 0]
+    assert set(np.unique(mask)) == {0, 255} and (mask > 0).sum() == 16
+    outside = blend[..., 0] == 0
+    assert np.array_equal(source[outside], result[outside])
+    assert not np.array_equal(source, result)
+    assert not list(run.path.rglob("*.part"))
+
+
+def test_it_moves_and_goes_on(run: RunFolder, tmp_path: Path) -> None:
+    moved = run.path.rename(tmp_path / "elsewhere")
+    assert set(made(moved, a=1).done) == {"a/even", "odd", "bad"}
+    with pytest.raises(RunFolderError, match=r"settings\.a"):
+        made(moved, a=2)
+
+
+def test_a_torn_last_line_is_dropped_and_overwritten(run: RunFolder) -> None:
+    with (run.path / NAME).open("ab") as file:
+        file.write(b'{"id": "torn", "sta')
+    again = made(run.path, a=1)
+    assert "torn" not in again.done
+    (shot,) = run_shots([prompted("later", 2)], STAGES)
+    again.record(shot)
+    assert [line["id"] for line in read_lines(run.path)][-1] == "later"
+
+
+def test_a_broken_line_in_the_middle_is_said(run: RunFolder) -> None:
+    path = run.path / NAME
+    path.write_text("not json\n" + path.read_text())
+    with pytest.raises(RunFolderError, match="line 1: not JSON"):
+        list(read_lines(run.path))
+
+
+def test_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(RunFolderError, match="is a file"):
+        made(tmp_path / "x")
+
+
+def test_numbers_that_json_lacks_become_null(run: RunFolder) -> None:
+    (shot,) = run_shots([prompted("nan", 2)], STAGES)
+    run.record(shot.with_metrics(edge_iou=float("nan"), big=np.float32(2)))
+    raw = (run.path / NAME).read_text().splitlines()[-1]
+    assert json.loads(raw)["metrics"] == {"changed_outside": 0, "edge_iou": None, "big": 2.0}
+
+
+def test_report_stands_alone(run: RunFolder) -> None:
+    page = write_report(run.path, title="<mugs & more>").read_text()
+    assert "&lt;mugs &amp; more&gt;" in page and "<mugs" not in page
+    assert page.count("data:image/") == 5  # source ×2, found, result, its source
+    assert 'src="http' not in page and "url(" not in page and "<script" not in page
+    for said in ("no 'mug' above 0.35; best 0.22", "out of paint", "edges kept 0.80", "a/even"):
+        assert said.replace("'", "&#x27;") in page
+
+
+def test_report_of_an_empty_run(tmp_path: Path) -> None:
+    assert "No picture" in write_report(made(tmp_path / "r").path).read_text()
+
+
+def test_overlay_dims_what_is_not_the_product() -> None:
+    image = np.full((16, 16, 3), 100, np.uint8)
+    mask = np.zeros_like(image)
+    mask[4:12, 4:12] = 255
+    out = overlay(image, mask, [])
+    assert out.shape == (384, 384, 3)
+    assert (out[0, 0] == 45).all() and out[192, 192, 0] > 100
+    assert (image == 100).all()

@@ -1,0 +1,48 @@
+"""For everyone: no serious finding of axe-core, and a page as narrow as a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers.browsing import find, make, says, tab
+
+pytestmark = pytest.mark.slow
+TABS = ("Create", "Enhance", "Compare", "Train", "Runs")
+
+
+def serious(page: Any) -> list[str]:
+    """What axe-core finds that keeps people out: rule and element."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_tab_keeps_anyone_out(visit: Callable[..., Any], scheme: str, width: int) -> None:
+    page = visit(width, color_scheme=scheme)
+    for name in ("Settings", "LoRAs"):
+        page.get_by_role("button", name=name).click()
+    made = width == 1280 and scheme == "light"
+    if made:  # with pictures, boxes and results on it, once
+        make(page, steps=2)
+        says(page, "#create-progress", "Done")
+        find(page, "04-teal-mug.jpg")
+        page.get_by_role("button", name="Erase").click()
+        page.locator("#enhance-go").click()
+        says(page, "#enhance-slider", "04-teal-mug")
+    for name in TABS:
+        tab(page, name)
+        page.get_by_role("tabpanel").filter(visible=True).first.wait_for()
+        if name == "Runs":
+            says(page, "#runs-facts", "")
+        assert serious(page) == [], f"{name}, {scheme}, {width}"
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} is {wide} pixels wide"

@@ -1,0 +1,112 @@
+"""The tabs Create and Runs in headless Chromium, over a real server: jobs made, watched, ended."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.browsing import PATIENCE, choose, command, expect, make, run_of, says, tab
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_sneaker_is_made_kept_compared_and_taken_away(
+    page: Any, place: Path, tmp_path: Path, mini_is_trained: bool
+) -> None:
+    if not mini_is_trained:
+        pytest.skip("the embedded models are not trained yet")
+    make(page, steps=12, name="sneaker")
+    says(page, "#create-progress", "enhanced 1")
+    says(page, "#create-progress", "pixels changed outside the masks 0")
+    expect(page.locator("#create-gallery img")).to_have_count(1, timeout=PATIENCE)
+    line = command(page, "#create-command", "visuals run --class sneaker --count 1")
+    manifest = run_of(place, line) / "manifest.jsonl"
+    assert [json.loads(text)["status"] for text in manifest.open()] == ["enhanced"]
+
+    both = page.locator("#create-slider .both")
+    expect(both).to_be_visible(timeout=PATIENCE)
+    both.scroll_into_view_if_needed()
+    box = both.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], middle[1], steps=5)
+    page.mouse.up()
+    at = both.evaluate("element => parseInt(element.style.getPropertyValue('--at'))")
+    assert 80 <= at <= 100
+    loaded = "element => [...element.querySelectorAll('img')].map(i => i.naturalWidth)"
+    assert both.evaluate(loaded) == [128, 128]
+
+    tab(page, "Runs")
+    choose(page, "#runs-run", run_of(place, line).name)
+    command(page, "#runs-command", "visuals run --class sneaker")
+    choose(page, "#runs-outcome", "skipped")
+    says(page, "#runs-facts", "No such picture")
+    choose(page, "#runs-outcome", "enhanced")
+    says(page, "#runs-facts", "enhanced 1")
+    page.locator("#runs-gallery button").first.click()
+    says(page, "#runs-slider", "sneaker-0001 · enhanced")
+    with page.expect_download() as download:
+        page.locator("#runs-zip").click()
+    download.value.save_as(tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        names = {name.split("/", 1)[1] for name in archive.namelist()}
+        assert archive.testzip() is None
+    wanted = {"manifest.jsonl", "run.yaml", "report.html", "images/sneaker-0001.png"}
+    assert wanted <= names and any("coco" in name for name in names)
+
+
+def test_cancel_in_mid_run_is_at_once_and_the_next_job_runs(page: Any) -> None:
+    make(page, count=8, steps=100)
+    says(page, "#create-progress", "step")
+    page.locator("#create-cancel").click()
+    says(page, "#create-progress", "Stopped", 15_000)
+    make(page, steps=2)
+    says(page, "#create-progress", "Done")
+
+
+def test_a_reload_in_mid_run_loses_nothing(page: Any) -> None:
+    make(page, count=8, steps=100)
+    line = command(page, "#create-command", "--count 8")
+    page.reload()
+    says(page, "#create-progress", "Generating")
+    assert command(page, "#create-command", "visuals run") == line
+    page.locator("#create-cancel").click()
+    says(page, "#create-progress", "Stopped")
+
+
+def test_two_visitors_do_not_mix(visit: Callable[..., Any], place: Path) -> None:
+    first, second = visit(), visit()
+    make(first, count=1, steps=2)
+    make(second, count=2, steps=2)
+    says(second, "#create-progress", "Done")
+    says(first, "#create-progress", "Done")
+    lines = [
+        command(page, "#create-command", f"--count {n}") for page, n in ((first, 1), (second, 2))
+    ]
+    folders = [run_of(place, line) for line in lines]
+    assert [(f / "manifest.jsonl").read_text().count("\n") for f in folders] == [1, 2]
+
+
+def test_a_crash_says_so_and_the_next_job_runs(page: Any, process: Any) -> None:
+    psutil = pytest.importorskip("psutil")
+    make(page, count=4, steps=100)
+    says(page, "#create-progress", "step")
+    for child in psutil.Process(process.pid).children():
+        child.kill()
+    says(page, "#create-progress", "Crashed")
+    says(page, "#create-progress", "what was finished is kept")
+    make(page, steps=2)
+    says(page, "#create-progress", "Done")
+
+
+def test_what_cannot_be_made_is_said(page: Any) -> None:
+    page.locator("#create-prompt textarea").fill("a {class} <lora:nowhere:1>")
+    says(page, "#create-preview", "nowhere")
+    page.locator("#create-make").click()
+    says(page, "#create-answer", "nowhere")
+    expect(page.locator("#create-cancel")).to_be_disabled()

@@ -1,0 +1,138 @@
+"""Models that take turns: pipelines that share theirs draw what they draw without, LoRAs, refiner,
+reference pictures and another VAE included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import tiny_xl
+
+from visuals.checkpoints import load
+from visuals.stages.accel import controlnet_reuse
+from visuals.stages.accel.offload import Offload, wake
+from visuals.stages.diffusion import control_maps
+from visuals.stages.diffusion.inpaint import Controlled
+from visuals.stages.diffusion.passes import Hires, Refiner
+from visuals.stages.generate import Generator
+from visuals.stages.rerender import Rerenderer
+from visuals.stages.shot import Detection, FileInput, Prompted, Shot
+
+SMALL: dict[str, Any] = {"steps": 3, "width": 64, "height": 64, "sampler": "Euler"}
+
+
+@pytest.fixture(scope="module")
+def xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("xl")
+    tiny_xl.write(folder)
+    base = load.load_text_to_image(folder / "base")
+    tiny_xl.write_ip_adapter(folder / "adapter", base.unet)
+    return folder
+
+
+class Stages:
+    """Stage 1 with hires fix, refiner and reference, and stage 3, over one SDXL."""
+
+    def __init__(self, xl: Path) -> None:
+        red = np.full((40, 50, 3), (250, 20, 20), np.uint8)
+        with torch.inference_mode():
+            self.pipe = load.load_text_to_image(xl / "base")
+            self.refiner = load.load_refiner(xl / "refiner", self.pipe)
+            load.attach_ip_adapter(
+                self.pipe,
+                xl / "adapter",
+                subfolder="models",
+                weight_name="ip-adapter.safetensors",
+                scale=1.0,
+            )
+            self.inpaint = load.load_controlnet_inpaint("", [xl / "controlnet"], base=self.pipe)
+        self.generate = Generator(
+            self.pipe,
+            hires=Hires(1.5, "lanczos", 0.5, 2),
+            refiner=Refiner(self.refiner, 0.6),
+            references=[red],
+            **SMALL,
+        )
+        self.rerender = Rerenderer(
+            self.inpaint,
+            [Controlled(control_maps.Canny(60, 140))],
+            prompt_template="blue {class}",
+            steps=3,
+            size_wh=(64, 64),
+            sampler="Euler",
+            references=[red],
+        )
+
+    def take_turns(self, turns: Offload) -> None:
+        for pipe in (self.pipe, self.inpaint):
+            for name, part in pipe.components.items():
+                if isinstance(part, torch.nn.Module):
+                    turns.add("drawing" if name in ("unet", "controlnet") else name, part)
+        turns.add("refiner", self.refiner.unet)
+
+    def __call__(self) -> list[np.ndarray]:
+        image = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
+        mask = np.zeros((96, 96), bool)
+        mask[30:70, 30:70] = True
+        found = (Detection((30, 30, 70, 70), 0.9, "mug", mask),)
+        photo = Shot("p", FileInput("p.png", 5), ("mug",), image=image, detections=found)
+        source = Prompted("red mug", "", 1)
+        drawn, again = self.generate([Shot(id="s", source=source, classes=("mug",))]) + (
+            self.rerender([photo])
+        )
+        assert drawn.image is not None and again.result is not None, (drawn, again)
+        return [drawn.image, again.result]
+
+
+def test_pipelines_that_share_models_draw_the_same_by_turns(xl: Path) -> None:
+    stages = Stages(xl)
+    before = stages()
+    turns = Offload("cpu")
+    stages.take_turns(turns)
+    asked: list[str] = []
+    for name, net in (("base", stages.pipe.unet), ("refiner", stages.refiner.unet)):
+
+        def hook(module: Any, args: Any, name: str = name, net: Any = net) -> None:
+            assert net in turns.there and stages.pipe.vae not in turns.there
+            asked.append(name)
+
+        net.conv_in.register_forward_pre_hook(hook)
+    after = stages()
+    assert "base" in asked and "refiner" in asked
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert turns.there == [stages.pipe.vae], "the last one stays until another comes"
+
+
+def test_what_spares_work_is_taken_off_and_the_hooks_stay(xl: Path) -> None:
+    stages = Stages(xl)
+    turns = Offload("cpu")
+    stages.take_turns(turns)
+    net = stages.inpaint.controlnet
+    hooked = net.forward
+    with controlnet_reuse.steps(stages.inpaint):
+        assert net.forward is not hooked
+    assert net.forward is hooked
+    stages()
+    assert net.forward is hooked and net._hf_hook.execution_device == "cpu"
+
+
+def test_a_model_is_woken_before_it_is_asked_where_it_is() -> None:
+    turns = Offload("cpu")
+    one, two, free = (torch.nn.Linear(2, 2) for _ in range(3))
+    turns.add("one", one)
+    turns.add("two", two)
+    turns.add("other", one)  # keeps its group
+    wake(two, free, None)
+    assert turns.there == [two]
+    one(torch.zeros(1, 2))
+    assert turns.there == [one]
+
+    class Annotator:
+        def __init__(self, model: torch.nn.Module) -> None:
+            self.model, self.size = model, 64
+
+    wake(Annotator(two))
+    assert turns.there == [two]
