@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from .finding import Section
+from .base import Section
 
 
 class CaptionSettings(Section):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .finding import Section
+from .base import Section
 
 _VERSION = re.compile(r"[\w.-]+/[\w.-]+(:[0-9a-f]{64})?|[0-9a-f]{64}")
 

@@ -14,19 +14,19 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from ..configs.errors import UsageError, one_line
+from .base import Section
 from .caption import CaptionSettings
-from .drawing import RefinerSettings
-from .finding import ClassSettings, MaskSettings, VerifySettings
-from .finding import Section as _Section
-from .sections import (
-    ControlSettings,
+from .detect import (
+    ClassSettings,
     DetectSettings,
-    GenerateSettings,
-    RerenderSettings,
-    RunSettings,
+    MaskSettings,
     SegmentSettings,
+    VerifySettings,
 )
+from .errors import UsageError, one_line
+from .generate import GenerateSettings, RefinerSettings
+from .rerender import ControlSettings, RerenderSettings
+from .run import RunSettings
 
 HERE = Path(__file__).parent
 NULL = object()
@@ -41,7 +41,7 @@ class SettingsError(UsageError):
         self.problems = problems
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of a run, a section per stage."""
 
     generate: GenerateSettings

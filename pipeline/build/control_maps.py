@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import UsageError
 
 if TYPE_CHECKING:
+    from ...configs.rerender import ControlSettings
     from ...configs.schema import Settings
-    from ...configs.sections import ControlSettings
     from ...stages.diffusion.control_maps import Control
 
 ANNOTATORS = {

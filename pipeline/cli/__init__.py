@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ... import __version__
+from ...configs.version import VERSION
 
 # name: (module, attribute, one line of help)
 _COMMANDS = {
@@ -86,7 +86,7 @@ class _Lazy(click.Group):
 
 
 @click.group("visuals", cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="visuals")
+@click.version_option(VERSION, prog_name="visuals")
 def main() -> None:
     """Product photos by diffusion: generated, checked, re-rendered, the scene kept.
 

@@ -219,13 +219,13 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 
 def report(asked: str = "auto") -> dict[str, Any]:
     """Everything, as plain values."""
-    from ... import __version__
     from ...configs.schema import presets
+    from ...configs.version import VERSION
 
     on = device(asked)
     total, available = memory_gib()
     return {
-        "visuals": __version__,
+        "visuals": VERSION,
         "python": platform.python_version(),
         "system": platform.platform(),
         "device": asdict(on),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import __version__
+from ...configs.version import VERSION
 from ..images import read as image_reader
 from .polygons import edges
 from .records import AnnotatedPicture, Instance
@@ -67,7 +67,7 @@ class Coco:
         record = {
             "info": {
                 "description": "annotations of a run",
-                "contributor": f"visuals {__version__}",
+                "contributor": f"visuals {VERSION}",
             },
             "licenses": [],
             "categories": categories,

@@ -95,6 +95,6 @@ def _quoted(value: Any) -> str:
 
 
 def _version() -> str:
-    from ... import __version__
+    from ...configs.version import VERSION
 
-    return f"visuals {__version__}"
+    return f"visuals {VERSION}"

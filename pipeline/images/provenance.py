@@ -103,10 +103,10 @@ def xmp(shot: Shot, said: str = "") -> bytes:
 
 def packet(kind: str, said: str = "") -> bytes:
     """An XMP packet with a digital source type of IPTC's and, where one is given, a record."""
-    from ... import __version__
+    from ...configs.version import VERSION
 
     inner = f"\n<visuals:record>{escape(said)}</visuals:record>" if said else ""
-    tool = escape(f"visuals {__version__}")
+    tool = escape(f"visuals {VERSION}")
     return _PACKET.format(type=_TYPES + kind, tool=tool, record=inner).encode()
 
 

@@ -135,9 +135,9 @@ def versions() -> dict[str, str]:
     """Versions of what makes the pictures."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from ... import __version__
+    from ...configs.version import VERSION
 
-    out = {"visuals": __version__, "python": platform.python_version()}
+    out = {"visuals": VERSION, "python": platform.python_version()}
     for name in ("torch", "diffusers", "transformers", "peft", "numpy"):
         try:
             out[name] = version(name)

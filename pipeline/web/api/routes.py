@@ -15,9 +15,9 @@ from fastapi import APIRouter, FastAPI, File, Form, HTTPException, Query, Reques
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.background import BackgroundTask
 
-from .... import __version__
 from ....configs.errors import one_line
 from ....configs.schema import presets
+from ....configs.version import VERSION
 from ..files import run_folders, uploads
 from ..queue import commands
 from ..queue.commands import Command
@@ -226,7 +226,7 @@ def app_of(desk: JobQueue) -> FastAPI:
     """An app with the API alone; its OpenAPI description is at /openapi.json."""
     app = FastAPI(
         title="visuals",
-        version=__version__,
+        version=VERSION,
         description="Product photos: generated, checked, re-rendered, the scene kept bit for bit.",
         docs_url=None,
         redoc_url=None,

@@ -1,28 +1,14 @@
-"""The settings of stage 2 beside the models': classes, the second look, the choice of masks.
-
-Knows no models, no stages, no command line. `schema` joins them to the settings of a run.
-"""
+"""Settings of stage 2: classes, detector, verification, segmenter, choice of masks."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from .base import Section
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-class Section(BaseModel):
-    """Settings that belong together: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class ClassSettings(Section):
@@ -37,12 +23,35 @@ class ClassSettings(Section):
     edit: str = ""
 
 
+class DetectSettings(Section):
+    """Stage 2, where. Thresholds and overlaps are shares, 0 to 1. `cross_class_iou`: where boxes of
+    two classes overlap by so much the better one stays; none: both do. `second_look`: boxes in
+    doubt are looked at again in close-ups, padded by these shares of their longer side."""
+
+    model: str
+    box_threshold: float = Field(0.35, ge=0, le=1)
+    text_threshold: float = Field(0.25, ge=0, le=1)
+    nms_iou: float = Field(0.5, ge=0, le=1)
+    cross_class_iou: float | None = Field(0.8, gt=0, le=1)
+    second_look: tuple[Annotated[float, Field(ge=0, le=4)], ...] = ()
+    batch_size: int = Field(8, ge=1)
+
+
 class VerifySettings(Section):
     """A second look at each crop, by a CLIP. `threshold`: the least share, 0 to 1, of the class
     against its reject phrases and the other classes."""
 
     model: str = "openai/clip-vit-base-patch32"
     threshold: float = Field(0.5, ge=0, le=1)
+    batch_size: int = Field(8, ge=1)
+
+
+class SegmentSettings(Section):
+    """Stage 2, which pixels. `crop_padding`: show each box alone, in the square round it padded by
+    this share of its longer side; none: whole pictures."""
+
+    model: str
+    crop_padding: float | None = Field(None, ge=0, le=4)
     batch_size: int = Field(8, ge=1)
 
 

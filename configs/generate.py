@@ -1,0 +1,85 @@
+"""Settings of stage 1: model, prompt, sampler, hires fix, refiner, IP-Adapter, fused LoRAs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from .base import Section
+from .replicate import ReplicateSettings, check_host
+
+
+class HiresSettings(Section):
+    """A1111's hires fix. `strength`: how much is drawn over, 0 to 1; `steps`: how many are run,
+    none: as many as before."""
+
+    scale: float = Field(2.0, gt=1, le=4)
+    upscaler: Literal["latent", "lanczos"] = "latent"
+    strength: float = Field(0.7, ge=0.05, le=1)
+    steps: int | None = Field(None, ge=1, le=150)
+
+
+class RefinerSettings(Section):
+    """SDXL's refiner, which draws the last steps. `high_noise_frac`: the share of the steps, 0 to
+    1, before it."""
+
+    model: str
+    high_noise_frac: float = Field(0.8, gt=0, lt=1)
+
+
+class IPAdapterSettings(Section):
+    """Pictures that say what to draw, beside the prompt. `references`: files; none: it is not
+    loaded. `scale`: 0 to 1, how much they say."""
+
+    model: str = "h94/IP-Adapter"
+    subfolder: str = "models"
+    weight_name: str = Field("ip-adapter_sd15.safetensors", pattern=r"\.safetensors$")
+    scale: float = Field(0.6, ge=0, le=1)
+    references: tuple[str, ...] = ()
+
+
+class BaseLoraSettings(Section):
+    """A LoRA that is added to the model's weights for good, in stage 1 and stage 3, as those that
+    make few steps do (LCM, Hyper-SD, Lightning). `model`: a repository, a folder or a file."""
+
+    model: str
+    weight_name: str | None = Field(None, pattern=r"\.safetensors$")
+    scale: float = Field(1.0, ge=-2, le=2)
+
+
+class GenerateSettings(Section):
+    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `vae`: in the place of the
+    model's own; `init_image`: a picture to begin from, drawn over at `prompt_strength`, 0 to 1;
+    `fuse_loras`: add LoRAs into the weights, faster where all prompts have the same ones;
+    `cache_interval`: DeepCache's, 1 is off, 2 draws the UNet's inner blocks in every second step;
+    `backend`: where it is drawn; `version`: the model there."""
+
+    model: str
+    backend: Literal["local", "replicate"] = "local"
+    version: str | None = None
+    replicate: ReplicateSettings | None = None
+    vae: str | None = None
+    base_loras: tuple[BaseLoraSettings, ...] = ()
+    lora_dirs: tuple[str, ...] = ()
+    wildcard_dirs: tuple[str, ...] = ()
+    fuse_loras: bool = False
+    prompt: str = "{class}, studio photography, product photography"
+    negative_prompt: str = ""
+    steps: int = Field(30, ge=1, le=1000)
+    cfg_scale: float = Field(7.0, ge=0, le=50)
+    sampler: str = "DPM++ 2M Karras"
+    cache_interval: int = Field(1, ge=1, le=10)
+    clip_skip: int | None = Field(None, ge=1, le=12)
+    width: int = Field(512, ge=64, le=4096, multiple_of=8)
+    height: int = Field(512, ge=64, le=4096, multiple_of=8)
+    init_image: str | None = None
+    prompt_strength: float = Field(0.8, gt=0, le=1)
+    hires: HiresSettings | None = None
+    ip_adapter: IPAdapterSettings | None = None
+    batch_size: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _a_host_is_told_its_model(self) -> GenerateSettings:
+        check_host(self.backend, self.version)
+        return self

@@ -1,0 +1,3 @@
+"""The version of visuals, which setup.cfg reads too."""
+
+VERSION = "0.1.0"
