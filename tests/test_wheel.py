@@ -56,12 +56,13 @@ def test_every_module_of_the_tree_ships(names: list[str]) -> None:
 
 
 def test_data_ships_and_nothing_of_the_workshop(names: list[str]) -> None:
-    expected = {"visuals/checkpoints/catalog.yaml"}
-    expected |= {f"visuals/{p.relative_to(ROOT)}" for p in (ROOT / "configs").glob("*.yaml")}
-    for folder in ("checkpoints/mini", "samples/photos"):
-        found = (ROOT / folder).rglob("*")
-        expected |= {f"visuals/{p.relative_to(ROOT)}" for p in found if p.is_file()}
-    expected.add("visuals/checkpoints/known/bpe_simple_vocab_16e6.txt.gz")
+    data = (".yaml", ".css", ".html", ".js", ".j2", ".json", ".gz", ".safetensors", ".jpg")
+    expected = {
+        f"visuals/{path.relative_to(ROOT)}"
+        for part in PARTS
+        for path in (ROOT / part).rglob("*")
+        if path.suffix in data
+    }
     assert expected <= set(names)
     for name in names:
         assert not name.startswith(("visuals/tests/", "visuals/docs/", "visuals/.")), name
