@@ -1,0 +1,282 @@
+"""Structure of the package: imports point down the layers, without cycles, in small folders.
+
+Reads the source only. Imports within functions and under `TYPE_CHECKING` count like all others.
+`KNOWN` lists the violations that remain; one that was mended must be removed from it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import combinations, takewhile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOP = (
+    "benchmarks",
+    "checkpoints",
+    "configs",
+    "hosting",
+    "pipeline",
+    "samples",
+    "stages",
+    "training",
+)
+
+# From top to bottom: a module imports from its own layer and from those below.
+LAYERS = (
+    "visuals.__main__",
+    "visuals",  # the public names
+    "hosting",
+    "pipeline.cli",
+    "pipeline.web",
+    "checkpoints.recipe",
+    "benchmarks",
+    "pipeline.diagnostics",
+    "pipeline.jobs",
+    "pipeline.engines",
+    "pipeline.exports",
+    "pipeline.reports",
+    "pipeline.build",
+    "pipeline.inputs",
+    "pipeline.prompts",
+    "pipeline.runs",
+    "pipeline.runner",
+    "training",
+    "pipeline.images",
+    "stages",
+    "checkpoints",
+    "configs",
+    "samples",
+    "pipeline",  # its __init__ alone
+)
+IMPORTERS_OF_SAMPLES = {"benchmarks", "checkpoints.recipe", "samples"}
+
+MOST_MODULES = 14  # of a folder; the command line has a file a command
+MOST_LINES = 350
+
+# File names that may recur: the same role in sibling packages.
+PARTS_OF_COMMANDS = (
+    "configs",
+    "pipeline.diagnostics",
+    "pipeline.exports",
+    "pipeline.inputs",
+    "pipeline.jobs",
+    "pipeline.runner",
+)
+SAME_ROLE: tuple[set[str], ...] = (
+    *({"pipeline.cli", part} for part in PARTS_OF_COMMANDS),
+    {"configs", "pipeline.build", "stages", "stages.hosted", "stages.diffusion"},  # of one stage
+    {"configs", "pipeline.runner"},  # the run and its settings
+    {"pipeline.exports", "training.datasets"},  # writer and reader of one format
+    {"pipeline.web.tabs.compare", "pipeline.web.tabs.enhance", "pipeline.web.tabs.train"},
+)
+ANYWHERE = {"__init__", "__main__", "errors"}
+
+KNOWN: dict[str, set[str]] = {
+    "module cycle": {
+        "checkpoints.catalog.names ↔ checkpoints.catalog.user_names",
+        "pipeline.cli.ray_options ↔ pipeline.jobs.request",
+        "pipeline.exports.annotate ↔ pipeline.exports.coco ↔ pipeline.exports.imagefolder ↔ pipeline.exports.mask_images ↔ pipeline.exports.pascal_voc ↔ pipeline.exports.records ↔ pipeline.exports.yolo",  # noqa: E501
+        "pipeline.jobs.execute ↔ pipeline.jobs.request_options",
+        "pipeline.reports.html ↔ pipeline.runs.folder",
+        "training.loop.checkpointing ↔ training.loop.trainer",
+    },
+    "folder cycle": {
+        "build ↔ images ↔ inputs ↔ reports ↔ runs",
+        "cli ↔ jobs ↔ web",
+        "stages.diffusion ↔ stages.generate ↔ stages.regions",
+        "training.loop ↔ training.lora",
+        "web.files ↔ web.widgets",
+    },
+    "layer": {
+        "pipeline.images.infotext_writer → pipeline.inputs.prompt_rows",
+        "pipeline.jobs.dry_run → pipeline.cli.output",
+        "pipeline.jobs.execute → pipeline.cli.annotate",
+        "pipeline.jobs.execute → pipeline.cli.interrupt",
+        "pipeline.jobs.execute → pipeline.cli.output",
+        "pipeline.jobs.execute → pipeline.cli.ray_options",
+        "pipeline.jobs.request → pipeline.cli.output",
+        "pipeline.jobs.request → pipeline.cli.ray_options",
+        "pipeline.jobs.request_classes → pipeline.cli.output",
+        "pipeline.jobs.request_options → pipeline.cli.options",
+        "pipeline.jobs.request_options → pipeline.cli.output",
+        "pipeline.jobs.request_options → pipeline.cli.ray_options",
+        "pipeline.runs.folder → pipeline.reports.html",
+        "pipeline.runs.object_store → pipeline.build.library_logging",
+        "pipeline.runs.remote_folder → pipeline.reports.html",
+        "pipeline.web.queue.worker → pipeline.cli",
+        "pipeline.web.queue.worker → pipeline.cli.output",
+    },
+    "folder size": {
+        "benchmarks",
+        "checkpoints/recipe",
+    },
+    "file name": {
+        "batching: pipeline.runner, stages",
+        "blip: checkpoints.recipe, training.captioning",
+        "folder: pipeline.runs, training.datasets",
+        "interrupt: pipeline.cli, training",
+        "lora: checkpoints.recipe, pipeline.cli",
+        "messages: pipeline.web.tabs.train, pipeline.web.widgets",
+        "progress: checkpoints.recipe, pipeline.cli",
+        "progress: checkpoints.recipe, pipeline.runner",
+        "schema: configs, pipeline.web.api",
+        "session: pipeline.web.tabs.enhance, training.loop",
+        "vocabulary: pipeline.prompts, samples",
+    },
+    "length": {
+        "samples.products",
+    },
+}
+
+
+def module_name(path: Path) -> str:
+    """The dotted name, without the package's: `stages.shot`; the root is `visuals`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if len(parts) == 1:
+        return "visuals" if parts[0] == "__init__" else f"visuals.{parts[0]}"
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def folder(name: str) -> str:
+    """The dotted name of the folder that holds a module."""
+    return name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+
+
+MODULES = {
+    module_name(path): path
+    for path in sorted(
+        [*ROOT.glob("__*__.py"), *(path for top in TOP for path in (ROOT / top).rglob("*.py"))]
+    )
+}
+
+
+def imported(name: str, path: Path) -> set[str]:
+    """The modules of the package that a module imports by name, wherever in its source."""
+    package = path.relative_to(ROOT).parent.parts
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.removeprefix("visuals.") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = (node.module or "").split(".") if node.module else []
+            if node.level:
+                base = [*package[: len(package) - node.level + 1], *base]
+            elif base[0] == "visuals":
+                base = base[1:]
+            else:
+                continue
+            for alias in node.names:
+                longest = ".".join([*base, alias.name])
+                names.add(longest if longest in MODULES else ".".join(base) or "visuals")
+    return names & set(MODULES) - {name}
+
+
+IMPORTS = {name: imported(name, path) for name, path in MODULES.items()}
+
+
+def layer(name: str) -> str:
+    """The entry of LAYERS that holds a module."""
+    holders = [entry for entry in LAYERS if name == entry or name.startswith(f"{entry}.")]
+    return max(holders, key=len)
+
+
+def cycles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
+    """The groups of nodes that reach each other."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        found, waiting = set(), list(graph[start])
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found.add(node)
+                waiting += graph.get(node, ())
+        reached[start] = found
+    done: set[str] = set()
+    for node in graph:
+        group = {other for other in reached[node] if node in reached.get(other, ())}
+        if group and node not in done:
+            done |= group
+            yield sorted(group)
+
+
+def folder_graphs() -> dict[str, dict[str, set[str]]]:
+    """By folder: how its modules and sub-folders, each taken as a whole, import each other.
+
+    The folders of `pipeline` are taken for siblings of the top ones, as in LAYERS.
+    """
+    graphs: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name, others in IMPORTS.items():
+        for other in others:
+            source, target = (n.removeprefix("pipeline.").split(".") for n in (name, other))
+            pairs = zip(source, target, strict=False)
+            common = [part for part, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+            start, end = (".".join(parts[: len(common) + 1]) for parts in (source, target))
+            graphs[".".join(common)][start].add(end)
+    return graphs
+
+
+def check(rule: str, violations: Iterable[str]) -> None:
+    """Compare violations with the known ones of this rule: neither more nor fewer."""
+    found = set(violations)
+    new, mended = sorted(found - KNOWN[rule]), sorted(KNOWN[rule] - found)
+    assert not new, f"{rule}: {len(new)} new:\n" + "\n".join(new)
+    assert not mended, f"{rule}: mended, remove from KNOWN:\n" + "\n".join(mended)
+
+
+def test_every_module_has_a_layer_and_imports_are_seen() -> None:
+    assert all(layer(name) for name in MODULES)
+    assert IMPORTS["stages.detect"] >= {"stages.shot"}
+    assert len(MODULES) > 200 and sum(map(len, IMPORTS.values())) > 500
+
+
+def test_imports_of_modules_make_no_cycle() -> None:
+    check("module cycle", (" ↔ ".join(group) for group in cycles(IMPORTS)))
+
+
+def test_imports_of_folders_make_no_cycle() -> None:
+    groups = [group for graph in folder_graphs().values() for group in cycles(graph)]
+    folders = {folder(name).removeprefix("pipeline.") for name in MODULES}
+    check("folder cycle", (" ↔ ".join(group) for group in groups if folders & set(group)))
+
+
+def test_imports_point_down_the_layers() -> None:
+    edges = [(name, other) for name, others in IMPORTS.items() for other in others]
+    upward = [
+        f"{name} → {other}"
+        for name, other in edges
+        if LAYERS.index(layer(name)) > LAYERS.index(layer(other))
+        or (layer(other) == "samples" and layer(name) not in IMPORTERS_OF_SAMPLES)
+    ]
+    check("layer", upward)
+
+
+def test_folders_are_small() -> None:
+    sizes: dict[str, int] = defaultdict(int)
+    for path in MODULES.values():
+        sizes[path.parent.relative_to(ROOT).as_posix()] += path.name != "__init__.py"
+    sizes.pop("pipeline/cli")
+    check("folder size", (name for name, size in sizes.items() if size > MOST_MODULES))
+
+
+def test_file_names_are_used_once() -> None:
+    by_name = defaultdict(list)
+    for name, path in MODULES.items():
+        if path.stem not in ANYWHERE:
+            by_name[path.stem].append(folder(name))
+    check(
+        "file name",
+        (
+            f"{stem}: {first}, {second}"
+            for stem, folders in by_name.items()
+            for first, second in combinations(sorted(folders), 2)
+            if not any({first, second} <= role for role in SAME_ROLE)
+        ),
+    )
+
+
+def test_modules_are_short() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    check("length", (name for name, lines in lengths.items() if lines > MOST_LINES))
