@@ -46,6 +46,7 @@ def measure(
     """
     renderer()
     from ..checkpoints.catalog import names as catalog
+    from ..checkpoints.catalog.entry import UnknownCheckpointError
     from ..pipeline.build import stages as build_stages_module
     from . import cold_start, detection, folder_accuracy, generation, rerendering
 
@@ -70,7 +71,7 @@ def measure(
         tell(f"captions of {pictures} held-out renders")
         try:
             take("captions", caption_accuracy.measure(captioner(settings), pictures, size))
-        except catalog.UnknownCheckpointError as error:
+        except UnknownCheckpointError as error:
             if set(only) == {"captions"}:
                 raise
             tell(f"captions left out: {error}")

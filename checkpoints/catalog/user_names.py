@@ -1,86 +1,102 @@
-"""The user's own names of models, in a file of the user's configuration folder.
+"""The user's own model names, kept in checkpoints.yaml of the user's configuration folder.
 
-Knows no network. The file has the fields of catalog.yaml: it can be edited by hand.
+The file has the fields of catalog.yaml and can be edited by hand. Knows no network.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError, one_line
 from .. import atomic_files
 from ..user_dirs import config_folder
-from .names import CATALOG, Entry, UnknownCheckpointError, entries, looks_like_repository
+from ..formats.pickles import UNSAFE_SUFFIXES
+from .entry import (
+    Entry,
+    UnknownCheckpointError,
+    looks_like_repository,
+    parse_entries,
+    shipped_entries,
+)
 
 FILE = "checkpoints.yaml"
-PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class UserCatalogError(UsageError):
-    """A name that cannot be added, or a file that cannot be read; got, expected, remedy."""
+    """A name that cannot be added, or a names file that cannot be read."""
 
 
 def read() -> dict[str, Entry]:
-    """The user's names; none where there is no file."""
-    return entries(_values())
+    """Return the user's entries by name; empty where there is no file."""
+    return parse_entries(_read_values())
 
 
 def add(name: str, ref: str, *, kind: str, files: tuple[str, ...] = ()) -> Entry:
-    """Write a name for a folder, a .safetensors file or a hub repository.
+    """Name a folder, a .safetensors file or a hub repository, and write the name to the file.
 
-    Raises UserCatalogError for a name that is taken or malformed, and for a pickle;
-    UnknownCheckpoint for a reference that is none of these.
+    Args:
+        name: Letters, digits, ".", "_" and "-".
+        ref: The folder, the .safetensors file or the repository, "owner/name".
+        kind: What loads it, as in `Entry`.
+        files: Shell patterns of the wanted files.
+
+    Raises:
+        UserCatalogError: The name is taken or malformed, or `ref` is a pickle.
+        UnknownCheckpointError: `ref` is no folder, file or repository.
     """
-    values = _values()
+    values = _read_values()
     if not _NAME.fullmatch(name):
         raise UserCatalogError(
             f"name {name!r}: expected letters, digits, '.', '_' and '-', as in my-sneakers"
         )
-    if name in CATALOG:
-        raise UserCatalogError(f"{name!r} is a name of the catalogue; take another")
+    if name in shipped_entries():
+        raise UserCatalogError(f"{name!r} is a name of the catalogue; choose another")
     if name in values:
         raise UserCatalogError(
-            f"{name!r} is taken; take another, or first: visuals checkpoints remove {name}"
+            f"{name!r} is taken; choose another, or first: visuals checkpoints remove {name}"
         )
     path = Path(ref).expanduser()
-    made: dict[str, Any] = {"kind": kind}
+    fields: dict[str, Any] = {"kind": kind}
     if path.exists():
-        made["path"] = str(_usable(path))
-    elif ref in CATALOG or ref in values:
-        raise UserCatalogError(f"{ref!r} is a name already; {name!r} would be a second one for it")
-    elif looks_like_repository(ref) and path.suffix.lower() not in (*PICKLES, ".safetensors"):
-        made["repository"] = ref
+        fields["path"] = str(_require_safetensors(path))
+    elif ref in shipped_entries() or ref in values:
+        raise UserCatalogError(f"{ref!r} is a name already: use it in place of {name!r}")
+    elif looks_like_repository(ref) and path.suffix.lower() not in (
+        *UNSAFE_SUFFIXES,
+        ".safetensors",
+    ):
+        fields["repository"] = ref
     else:
         raise UnknownCheckpointError(
             f"{ref!r}: no such folder or file (expected a folder, a .safetensors file or a hub "
             "repository owner/name)"
         )
     if files:
-        made["files"] = list(files)
-    _write({**values, name: made})
-    return entries({name: made})[name]
+        fields["files"] = list(files)
+    _write({**values, name: fields})
+    return parse_entries({name: fields})[name]
 
 
 def remove(name: str) -> bool:
-    """Take a name out; whether it was there. The files it stood for stay."""
-    values = _values()
+    """Remove a name and return whether it existed. Its files stay."""
+    values = _read_values()
     if name not in values:
         return False
     _write({key: value for key, value in values.items() if key != name})
     return True
 
 
-def _usable(path: Path) -> Path:
+def _require_safetensors(path: Path) -> Path:
     path = path.resolve()
-    if path.is_file() and path.suffix.lower() in PICKLES:
+    if path.is_file() and path.suffix.lower() in UNSAFE_SUFFIXES:
         raise UserCatalogError(
-            f"{path.name} is a pickle, which could run code: expected .safetensors; one that is "
-            "trusted is named by its path, with --allow-pickle"
+            f"{path.name} is a pickle, which could run code: expected .safetensors; to use one "
+            "that you trust, give its path where a model is named, with --allow-pickle"
         )
     if path.is_file() and path.suffix.lower() != ".safetensors":
         raise UserCatalogError(f"{path.name}: expected a folder or a .safetensors file")
@@ -89,13 +105,13 @@ def _usable(path: Path) -> Path:
     return path
 
 
-def _values() -> dict[str, Mapping[str, Any]]:
+def _read_values() -> dict[str, Mapping[str, Any]]:
     import yaml
 
     file = config_folder() / FILE
     if not file.is_file():
         return {}
-    known = {field.name for field in fields(Entry)}
+    known = {field.name for field in dataclasses.fields(Entry)}
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         for name, entry in values.items():

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
 SUFFIXES = (".ckpt", ".pth", ".pt")
+"""Pickles of weights that are read where that is allowed."""
+UNSAFE_SUFFIXES = (*SUFFIXES, ".bin", ".pkl", ".pickle")
+"""Pickles that are never fetched from the hub."""
 _LEFT_BY_TRAINERS = (
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
     "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...configs.errors import RunError
-from ..catalog.user_names import PICKLES
+from ..formats.pickles import UNSAFE_SUFFIXES
 from . import cache as hub_cache
 from .errors import is_of_the_network, sentence
 from .lockfile import Pin, PinnedFile, pinned, pinned_file
@@ -38,7 +38,7 @@ def listing(repository: str, revision: str | None = None) -> Pin:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=30)
         files = {}
         for found in info.siblings or []:
-            if found.rfilename.endswith(KEPT + PICKLES):
+            if found.rfilename.endswith(KEPT + UNSAFE_SUFFIXES):
                 lfs = found.lfs.sha256 if found.lfs else None
                 files[found.rfilename] = pinned_file(
                     found.rfilename, found.size, lfs, None if lfs else found.blob_id
@@ -59,7 +59,7 @@ def select(found: Pin, patterns: Sequence[str] = (), variant: str | None = None)
     kept = [n for n in names if n.endswith(KEPT)]
     weights = [n for n in kept if n.endswith(".safetensors")]
     chosen = _of_variant(weights, variant)
-    pickled = [n for n in names if n.endswith(PICKLES)]
+    pickled = [n for n in names if n.endswith(UNSAFE_SUFFIXES)]
     having = {_folder(n) for n in chosen}
     lost = [n for n in pickled if not chosen or (pipeline and _folder(n) not in having)]
     if lost:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..catalog.names import CATALOG, Entry, catalogue, find, resolve
+from ..catalog.entry import Entry, shipped_entries
+from ..catalog.names import catalogue, find, resolve
 from . import cache as hub_cache
 from . import download as hub_download
 from . import lockfile
@@ -144,7 +145,7 @@ def identity(ref: str | os.PathLike[str]) -> str:
 
 def names_of(repository: str) -> list[str]:
     """The catalogue's names for a repository."""
-    return [name for name, entry in CATALOG.items() if entry.repository == repository]
+    return [name for name, entry in shipped_entries().items() if entry.repository == repository]
 
 
 def _learn(

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog.names import Entry, UnknownCheckpointError, catalogue, find, resolve
+from ..catalog.entry import Entry, UnknownCheckpointError
+from ..catalog.names import catalogue, find, resolve
 from ..identify import model_kind
 from . import cache as hub_cache
 from . import download as hub_download

@@ -178,7 +178,8 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 
     In float32 (a CPU) models take twice what the catalogue advises, which is of float16.
     """
-    from ...checkpoints.catalog.names import UnknownCheckpointError, catalogue
+    from ...checkpoints.catalog.entry import UnknownCheckpointError
+    from ...checkpoints.catalog.names import catalogue
     from ...checkpoints.hub import status as hub_status
     from ...configs.schema import SettingsError, load_settings
     from ..build.devices import has_own_memory

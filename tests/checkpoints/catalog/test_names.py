@@ -9,10 +9,11 @@ import pytest
 
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
+from visuals.checkpoints.catalog.entry import UnknownCheckpointError, shipped_entries
 
 
 def test_a_misspelt_name_gets_the_nearest() -> None:
-    with pytest.raises(catalog.UnknownCheckpointError, match="did you mean 'sam-vit-base'"):
+    with pytest.raises(UnknownCheckpointError, match="did you mean 'sam-vit-base'"):
         catalog.resolve("sam-vit-bse")
 
 
@@ -39,13 +40,13 @@ def test_a_damaged_file_of_weights_is_a_sentence(tmp_path: Path, mini: Path) -> 
 
 
 def test_every_entry_is_one_place_and_says_what_it_is() -> None:
-    for name, entry in catalog.CATALOG.items():
+    for name, entry in shipped_entries().items():
         places = [entry.folder, entry.repository, entry.path]
         assert sum(place is not None for place in places) == 1, name
         assert entry.kind and (entry.repository is None or entry.repository.count("/") == 1), name
-    kinds = {entry.kind for entry in catalog.CATALOG.values()}
+    kinds = {entry.kind for entry in shipped_entries().values()}
     assert {"text-to-image", "vae", "controlnet", "lora", "detector", "segmenter"} <= kinds
-    assert catalog.CATALOG["sdxl"].needs == "8 GiB of GPU memory, float16"
+    assert shipped_entries()["sdxl"].needs == "8 GiB of GPU memory, float16"
 
 
 def test_the_embedded_models_say_which_words_they_know(mini: Path) -> None:

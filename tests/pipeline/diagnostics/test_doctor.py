@@ -99,14 +99,15 @@ def test_the_command_says_it_all_without_a_model_or_the_network(mini: Path) -> N
 
 
 def test_every_model_of_the_presets_is_in_the_catalogue() -> None:
-    from visuals.checkpoints.catalog.names import CATALOG
+    from visuals.checkpoints.catalog.entry import shipped_entries
     from visuals.configs.schema import load_settings
 
-    known = {entry.repository for entry in CATALOG.values()} | set(CATALOG)
+    shipped = shipped_entries()
+    known = {entry.repository for entry in shipped.values()} | set(shipped)
     for preset in presets():
         assert set(doctor.refs(load_settings(preset))) <= known, preset
     lora = load_settings("sdxl-fast").generate.base_loras[0]
-    assert CATALOG["lightning-sdxl"].files == (lora.weight_name,)
+    assert shipped["lightning-sdxl"].files == (lora.weight_name,)
 
 
 @pytest.mark.parametrize(
