@@ -76,7 +76,6 @@ ANYWHERE = {"__init__", "__main__", "errors"}
 
 KNOWN: dict[str, set[str]] = {
     "module cycle": {
-        "checkpoints.catalog.names ↔ checkpoints.catalog.user_names",
         "pipeline.cli.ray_options ↔ pipeline.jobs.request",
         "pipeline.exports.annotate ↔ pipeline.exports.coco ↔ pipeline.exports.imagefolder ↔ pipeline.exports.mask_images ↔ pipeline.exports.pascal_voc ↔ pipeline.exports.records ↔ pipeline.exports.yolo",  # noqa: E501
         "pipeline.jobs.execute ↔ pipeline.jobs.request_options",

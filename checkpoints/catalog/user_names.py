@@ -13,8 +13,8 @@ from typing import Any
 
 from ...configs.errors import UsageError, one_line
 from .. import atomic_files
-from ..user_dirs import config_folder
 from ..formats.pickles import UNSAFE_SUFFIXES
+from ..user_dirs import config_folder
 from .entry import (
     Entry,
     UnknownCheckpointError,
