@@ -12,17 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, takewhile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TOP = (
-    "benchmarks",
-    "checkpoints",
-    "configs",
-    "hosting",
-    "pipeline",
-    "samples",
-    "stages",
-    "training",
-)
+from helpers import source
 
 # From top to bottom: a module imports from its own layer and from those below.
 LAYERS = (
@@ -131,12 +121,10 @@ KNOWN: dict[str, set[str]] = {
 }
 
 
-def module_name(path: Path) -> str:
-    """The dotted name, without the package's: `stages.shot`; the root is `visuals`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    if len(parts) == 1:
-        return "visuals" if parts[0] == "__init__" else f"visuals.{parts[0]}"
-    return ".".join(part for part in parts if part != "__init__")
+MODULES = {
+    name.removeprefix("visuals.") if path.parent != source.ROOT else name: path
+    for name, path in source.modules("hosting").items()
+}
 
 
 def folder(name: str) -> str:
@@ -144,17 +132,9 @@ def folder(name: str) -> str:
     return name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
 
 
-MODULES = {
-    module_name(path): path
-    for path in sorted(
-        [*ROOT.glob("__*__.py"), *(path for top in TOP for path in (ROOT / top).rglob("*.py"))]
-    )
-}
-
-
 def imported(name: str, path: Path) -> set[str]:
     """The modules of the package that a module imports by name, wherever in its source."""
-    package = path.relative_to(ROOT).parent.parts
+    package = path.relative_to(source.ROOT).parent.parts
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -255,7 +235,7 @@ def test_imports_point_down_the_layers() -> None:
 def test_folders_are_small() -> None:
     sizes: dict[str, int] = defaultdict(int)
     for path in MODULES.values():
-        sizes[path.parent.relative_to(ROOT).as_posix()] += path.name != "__init__.py"
+        sizes[path.parent.relative_to(source.ROOT).as_posix()] += path.name != "__init__.py"
     sizes.pop("pipeline/cli")
     check("folder size", (name for name, size in sizes.items() if size > MOST_MODULES))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
+from helpers import source
 
-ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("benchmarks", "checkpoints", "configs", "pipeline", "samples", "stages", "training")
+ROOT = source.ROOT
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def test_one_name_and_its_metadata(names: list[str]) -> None:
 
 def test_every_module_of_the_tree_ships(names: list[str]) -> None:
     expected = {"visuals/__init__.py", "visuals/__main__.py", "visuals/py.typed"}
-    for part in PARTS:
+    for part in source.FOLDERS:
         expected |= {f"visuals/{p.relative_to(ROOT)}" for p in (ROOT / part).rglob("*.py")}
     assert {n for n in names if n.endswith(".py")} == {n for n in expected if n.endswith(".py")}
     assert expected <= set(names)
@@ -59,7 +58,7 @@ def test_data_ships_and_nothing_of_the_workshop(names: list[str]) -> None:
     data = (".yaml", ".css", ".html", ".js", ".j2", ".json", ".gz", ".safetensors", ".jpg")
     expected = {
         f"visuals/{path.relative_to(ROOT)}"
-        for part in PARTS
+        for part in source.FOLDERS
         for path in (ROOT / part).rglob("*")
         if path.suffix in data
     }

@@ -31,7 +31,7 @@ def prefetch(
     """`work` of each item, in order; at most `depth` are worked on before they are asked for, and
     none is begun while what is done weighs more than `most`.
 
-    >>> list(ahead([1, 2, 3], lambda x: x * x, depth=2))
+    >>> list(prefetch([1, 2, 3], lambda x: x * x, depth=2))
     [1, 4, 9]
     """
     waiting: deque[Future[R]] = deque()
