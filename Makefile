@@ -1,8 +1,9 @@
 # make run    a virtual environment, the installation, and four product photos
-# make test   the test extras and the whole suite
+# make test   the test extras and the whole suite, in WORKERS processes (2)
 # make check  format, lint, types, and what the wheel holds
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 export PYTHONUNBUFFERED := 1
 
@@ -12,7 +13,8 @@ run: .venv/.installed
 	$(BIN)/visuals run --class sneaker --count 4
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

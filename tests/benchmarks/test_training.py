@@ -53,6 +53,7 @@ def test_a_look_from_photos_to_numbers(tmp_path: Path, mini: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_cached_steps_take_less(tmp_path: Path, mini: Path) -> None:
     told = training_cache.measure("mini/sd", tmp_path, size=64, side=256, batch=4, rounds=5)
     assert told["times"] > 1.2, told

@@ -50,6 +50,7 @@ def refused(*arguments: str, code: int = 2) -> str:
     return lines[0]
 
 
+@pytest.mark.alone
 def test_help_comes_within_300_ms() -> None:
     def seconds() -> float:
         start = time.perf_counter()

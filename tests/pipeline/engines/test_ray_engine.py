@@ -31,6 +31,7 @@ from visuals.pipeline.runs.lock import HOLDER, RunLock
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(
         find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
     ),
