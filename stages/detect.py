@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import batching
-from .accel import cpu_parallel, offload
-from .accel.grounding_dino import deformable_attention, padding, text_fusion
+from .accel import cpu_parallel, grounding_dino, offload
 from .classes import ClassSpec, specs_of
 from .detection import backends, close_ups
 from .detection.backends import RawDetections
@@ -31,7 +30,8 @@ class Detector:
     threshold goes over the first. Boxes of one class that overlap by more than `nms_iou` count
     once; a box is dropped where a reject phrase of its class has a better one with that overlap;
     where boxes of two classes overlap by `cross_class_iou` the better one stays (None: both do).
-    `second_look`: see `second_look.look`; none: boxes in doubt are not looked at again.
+    `second_look`: see `close_ups.look`; none: boxes in doubt are not looked at again.
+    `accelerate`: false runs the library's own code, without `stages.accel`'s patches.
     """
 
     def __init__(
@@ -46,11 +46,12 @@ class Detector:
         cross_class_iou: float | None = 0.8,
         second_look: Sequence[float] = (),
         batch_size: int = 8,
+        accelerate: bool = True,
     ) -> None:
-        deformable_attention.hasten(model)
-        padding.hasten(model)
-        text_fusion.hasten(model)
-        backends.look_once(model)
+        if accelerate:
+            grounding_dino.apply(model)
+        else:
+            grounding_dino.remove(model)
         self.model, self.processor = model, processor
         self.classes = dict(classes or {})
         self.box_threshold = box_threshold

@@ -90,6 +90,7 @@ class Rerenderer:
         fuse_loras: bool = False,
         wildcards: Wildcards | None = None,
         references: Sequence[np.ndarray] = (),
+        accelerate: bool = True,
     ) -> None:
         self.inpainter = Inpainter(
             pipe,
@@ -101,6 +102,7 @@ class Rerenderer:
             clip_skip=clip_skip,
             color_correction=color_correction,
             references=references,
+            accelerate=accelerate,
         )
         self.wording = InstancePrompts(
             prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}

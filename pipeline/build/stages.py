@@ -59,6 +59,10 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     device, dtype = loading_place(settings)
     draws = {"generate", "rerender"} & set(needs)
     hush("transformers", *(["diffusers"] if draws else []))
+    for name in ("generate", "rerender"):
+        interval = getattr(settings, name).cache_interval
+        if name in needs and interval > 1 and not settings.run.accelerate:
+            tell(f"{name}.cache_interval {interval} is not used: run.accelerate is off")
     parts: dict[str, Any] = {}
     pipe = None
     with torch.inference_mode():
@@ -91,6 +95,7 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
                 cross_class_iou=d.cross_class_iou,
                 second_look=d.second_look,
                 batch_size=d.batch_size,
+                accelerate=settings.run.accelerate,
             )
             parts["verify"] = _verifier(settings, device, tell)
         if "segment" in needs:
@@ -229,5 +234,6 @@ def rerenderer(
         "lora_dirs": loras.folders(settings),
         "fuse_loras": settings.generate.fuse_loras,
         "references": text_to_image.references(settings),
+        "accelerate": settings.run.accelerate,
     }
     return Rerenderer(inpaint, led, **values)

@@ -99,7 +99,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
         hires=Hires(**g.hires.model_dump()) if g.hires else None,
         refiner=refiner,
         references=references(settings),
-        cache_interval=g.cache_interval,
+        cache_interval=g.cache_interval if settings.run.accelerate else 1,
     )
 
 

@@ -1,39 +1,37 @@
-"""What a ControlNet inpainting pipeline of diffusers computes again though it stays the same, or
-though nobody asks for it: the hint's embedding and the words' keys and values in each step, a
-ControlNet whose turn is over, the masked picture's latents. The pictures are the same.
+"""Skips redundant work in ControlNet inpainting: caches hint embeddings and the prompt's keys and
+values, skips ControlNets outside their guidance range and latents that the UNet does not read.
 
-Knows diffusers' pipelines; no shots, no files.
+The pictures stay the same. Works on the pipelines of diffusers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from . import compile, cpu_parallel, patching
+from . import compile, patching, signatures
+from .patching import Forward
 
-_HELD = 16
-"""Inputs whose outcome a module keeps; several calls may be at work at once."""
-
-
-def lean(pipe: Any, scheduler: Any) -> Any:
-    """A pipeline over the same models for one call at a time, with a scheduler of its own; several
-    may be at work at once. It leaves out the masked picture's latents where the UNet has no
-    channels for them."""
-    own = copy.copy(pipe)
-    own.scheduler = copy.deepcopy(scheduler)
-    if pipe.unet.config.in_channels == 4:
-        own.prepare_mask_latents = _without_masked_image(pipe)
-    return own
+_CACHED_INPUTS = 16
+"""Inputs whose output a module keeps; several threads may call it at the same time."""
 
 
-def _without_masked_image(pipe: Any) -> Callable[..., Any]:
+def skip_masked_latents(pipe: Any) -> None:
+    """Let a pipeline leave out the latents of the masked picture where its UNet has no channels
+    for them. `pipe` is a shallow copy (copy.copy) that nobody else uses."""
+    prepare = pipe.prepare_mask_latents
+    if pipe.unet.config.in_channels == 4 and patching.fits(
+        prepare, signatures.PREPARE_MASK_LATENTS
+    ):
+        pipe.prepare_mask_latents = _without_masked_image(pipe)
+
+
+def _without_masked_image(pipe: Any) -> Forward:
     from diffusers import AutoencoderKL
     from diffusers.utils.torch_utils import randn_tensor
 
-    whole = pipe.prepare_mask_latents
+    original = pipe.prepare_mask_latents
     scale, channels = pipe.vae_scale_factor, pipe.vae.config.latent_channels
 
     def prepare(
@@ -47,63 +45,65 @@ def _without_masked_image(pipe: Any) -> Callable[..., Any]:
         generator: Any,
         *rest: Any,
     ) -> Any:
-        if isinstance(pipe.vae, AutoencoderKL):  # as much noise as is drawn to encode it
+        if isinstance(pipe.vae, AutoencoderKL):  # draw as much noise as encoding would have drawn
             for one in generator if isinstance(generator, list) else [generator]:
                 count = 1 if isinstance(generator, list) else len(masked_image)
                 shape = (count, channels, height // scale, width // scale)
                 randn_tensor(shape, generator=one, device=device, dtype=dtype)
-        # SDXL's takes none for an answer, SD's what is already encoded.
+        # SDXL's pipeline accepts None here, SD's accepts latents that are encoded already.
         none = None if hasattr(pipe, "text_encoder_2") else mask.new_zeros(len(mask), 4, 1, 1)
-        return whole(mask, none, batch_size, height, width, dtype, device, generator, *rest)
+        return original(mask, none, batch_size, height, width, dtype, device, generator, *rest)
 
     return prepare
 
 
 @contextlib.contextmanager
-def steps(pipe: Any) -> Iterator[None]:
-    """While it lasts, each hint is embedded once and each call's words once become keys and values,
-    and a ControlNet whose scale is 0 (before its `control_guidance_start`, after its end) is not
-    called."""
-    nets = list(dict.fromkeys(getattr(pipe.controlnet, "nets", [pipe.controlnet])))
-    changed = [(net, _when_asked(net)) for net in nets]
+def reuse(pipe: Any) -> Iterator[None]:
+    """Within the block each hint is embedded once, each call's prompt becomes keys and values once,
+    and a ControlNet whose scale is 0 (outside its guidance range) is not called. Models with other
+    signatures are left alone."""
+    if not signatures.known(pipe):
+        yield
+        return
+    nets = signatures.controlnets(pipe)
+    replacements = [(net, _skipped_at_scale_0(net)) for net in nets]
     constant = [net.controlnet_cond_embedding for net in nets]
     for model in (pipe.unet, *nets):
-        fixed = [name for name, module in model.named_modules() if compile.is_compiled(module)]
+        compiled = [name for name, module in model.named_modules() if compile.is_compiled(module)]
         for name, module in model.named_modules():
-            inside = any(name.startswith(f"{block}.") for block in fixed)  # all of it is one call
-            if name.endswith("attn2") and not inside:  # the one that reads the words
+            inside = any(name.startswith(f"{block}.") for block in compiled)  # one call, as a whole
+            if name.endswith("attn2") and not inside:  # cross-attention to the prompt
                 constant += [module.to_k, module.to_v]
-    changed += [(module, _once(module)) for module in constant]
-    with patching.forwards(changed):
+    replacements += [(module, _cached(module)) for module in constant]
+    with patching.replaced_forwards(replacements):
         yield
 
 
-def _once(module: Any) -> Callable[[Any], Any]:
-    whole = module.forward
-    known: dict[int, tuple[Any, Any]] = {}
+def _cached(module: Any) -> Forward:
+    original = module.forward
+    cache: dict[int, tuple[Any, Any]] = {}
 
     def forward(x: Any, *args: Any, **options: Any) -> Any:
-        found = known.get(id(x))
-        if found is None:
-            # With the input itself: no other can have its id meanwhile.
-            found = known[id(x)] = x, whole(x, *args, **options)
-            for old in list(known)[:-_HELD]:
-                known.pop(old, None)
-        return found[1]
+        entry = cache.get(id(x))
+        if entry is None:
+            # Holding the input itself keeps its id from being given to another tensor.
+            entry = cache[id(x)] = x, original(x, *args, **options)
+            for old in list(cache)[:-_CACHED_INPUTS]:
+                cache.pop(old, None)
+        return entry[1]
 
     return forward
 
 
-def _when_asked(net: Any) -> Callable[..., Any]:
-    whole = net.forward
+def _skipped_at_scale_0(net: Any) -> Forward:
+    original = net.forward
 
     def forward(sample: Any, *args: Any, conditioning_scale: Any = 1.0, **options: Any) -> Any:
-        cpu_parallel.step()
         scales = (
             conditioning_scale if isinstance(conditioning_scale, list) else [conditioning_scale]
         )
         if any(scales) or options.get("return_dict", True):
-            return whole(sample, *args, conditioning_scale=conditioning_scale, **options)
+            return original(sample, *args, conditioning_scale=conditioning_scale, **options)
         nothing = sample.new_zeros(1)
         return [nothing] * len(net.controlnet_down_blocks), nothing
 

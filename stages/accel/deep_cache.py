@@ -1,83 +1,84 @@
-"""DeepCache: the inner blocks of a UNet, and ControlNets, in every n-th step alone.
+"""DeepCache: runs the inner blocks of a UNet, and its ControlNets, in every n-th step only.
 
 Features far from a UNet's ends change little from step to step; in the steps between, its outermost
-blocks draw on with what the inner ones last said (Ma et al., arXiv 2312.00858, uniform interval,
-branch 0). ControlNets, whose map stays the same, rest in these steps too. The picture changes a
-little. Knows diffusers' UNets and ControlNets; no pipelines' steps, no files.
+blocks reuse the last output of the inner ones (Ma et al., arXiv 2312.00858, uniform interval,
+branch 0). ControlNets, whose map stays the same, are skipped in these steps too. The picture
+changes a little. Works on the UNets and ControlNets of diffusers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from . import patching
-
-Forward = Callable[..., Any]
+from . import patching, signatures
+from .patching import Forward
 
 
 class DeepCache:
-    """`interval`: 1 leaves nothing out; n computes the inner blocks in steps 0, n, 2n …
+    """Caches inner features between the steps of a pipeline.
 
-    Several threads may draw with the same models at once: each has a cache of its own.
+    Several threads may draw with the same models at once: each has its own cache.
+
+    Args:
+        interval: 1 caches nothing; n computes the inner blocks in steps 0, n, 2n …
     """
 
     def __init__(self, interval: int = 1) -> None:
         self.interval = interval
-        self._of = threading.local()
+        self._thread = threading.local()
 
     def begin(self) -> None:
         """To be called by a thread before each call of a pipeline: its next step is step 0."""
-        self._of.step, self._of.due, self._of.kept = -1, True, {}
+        self._thread.step, self._thread.due, self._thread.cache = -1, True, {}
 
     @contextlib.contextmanager
     def over(self, pipe: Any) -> Iterator[None]:
-        """While it lasts, the UNet of `pipe`, and its ControlNets where it has some, rest between.
-        Begins for the thread that enters."""
+        """Within the block, the UNet of `pipe`, and its ControlNets where it has some, use the
+        cache. Includes `begin` for the thread that enters. Models with other signatures than those
+        known are left alone."""
         self.begin()
-        if self.interval == 1:
+        if self.interval == 1 or not signatures.known(pipe):
             yield
             return
-        unet = pipe.unet
+        unet, nets = pipe.unet, signatures.controlnets(pipe)
         inner = [*unet.down_blocks[1:], unet.mid_block, *unet.up_blocks[:-1]]
-        net = getattr(pipe, "controlnet", None)
-        nets = [] if net is None else list(dict.fromkeys(getattr(net, "nets", [net])))
-        changed = [(unet, self._counted(unet.forward))]
-        changed += [(m, self._resting(m, m.forward)) for m in inner if m is not None]
-        changed += [(m, self._led(m, m.forward)) for m in nets]
+        replacements = [(unet, self._counting(unet.forward))]
+        replacements += [(m, self._cached_block(m, m.forward)) for m in inner if m is not None]
+        replacements += [(m, self._cached_controlnet(m, m.forward)) for m in nets]
         try:
-            with patching.forwards(changed):
+            with patching.replaced_forwards(replacements):
                 yield
         finally:
-            self._of = threading.local()  # what was kept may go
+            self._thread = threading.local()  # frees what is cached
 
-    def _counted(self, whole: Forward) -> Forward:
+    def _counting(self, original: Forward) -> Forward:
         def forward(*args: Any, **options: Any) -> Any:
-            of = self._of
-            of.step += 1
-            of.due = of.step % self.interval == 0
-            return whole(*args, **options)
+            thread = self._thread
+            thread.step += 1
+            thread.due = thread.step % self.interval == 0
+            return original(*args, **options)
 
         return forward
 
-    def _resting(self, module: Any, whole: Forward) -> Forward:
+    def _cached_block(self, module: Any, original: Forward) -> Forward:
         def forward(*args: Any, **options: Any) -> Any:
-            of = self._of
-            if of.due:
-                of.kept[module] = whole(*args, **options)
-            return of.kept[module]
+            thread = self._thread
+            if thread.due:
+                thread.cache[module] = original(*args, **options)
+            return thread.cache[module]
 
         return forward
 
-    def _led(self, net: Any, whole: Forward) -> Forward:
+    def _cached_controlnet(self, net: Any, original: Forward) -> Forward:
         """A ControlNet is called before the UNet of its step."""
 
         def forward(*args: Any, **options: Any) -> Any:
-            of = self._of
-            if (of.step + 1) % self.interval == 0 or net not in of.kept:
-                of.kept[net] = whole(*args, **options)
-            return of.kept[net]
+            thread = self._thread
+            if (thread.step + 1) % self.interval == 0 or net not in thread.cache:
+                thread.cache[net] = original(*args, **options)
+            return thread.cache[net]
 
         return forward

@@ -1,35 +1,93 @@
-"""Modules whose `forward` is another one, for a while or for good. Knows nothing of what they
-compute."""
+"""Replaces `forward` of library modules, for the time of a block or until removed.
+
+Every patch names the signatures it was written for. A module whose `forward` takes other parameters
+keeps the library's own code, and a warning says so once.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+Forward = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A replacement of `forward` for modules of a library.
+
+    Args:
+        classes: names of the classes whose modules are patched.
+        parameters: the parameters of their `forward`, without self, that `make` relies on.
+        make: from a module to its new `forward`.
+    """
+
+    classes: tuple[str, ...]
+    parameters: tuple[str, ...]
+    make: Callable[[Any], Forward]
+
+
+def install(model: Any, patches: Sequence[Patch]) -> None:
+    """Patch the modules of a model by the name of their class, until `remove`.
+
+    Modules whose `forward` is replaced already, and those with another signature, keep theirs.
+    """
+    by_class = {name: patch for patch in patches for name in patch.classes}
+    for module in _modules(model):
+        patch = by_class.get(type(module).__name__)
+        if patch and "forward" not in vars(module) and fits(type(module).forward, patch.parameters):
+            forward = patch.make(module)
+            forward.__dict__["accelerated"] = True
+            module.forward = forward
+
+
+def remove(model: Any) -> None:
+    """Give every module that `install` patched its class's own `forward` back."""
+    for module in _modules(model):
+        if getattr(vars(module).get("forward"), "accelerated", False):
+            del module.forward
+
+
+def _modules(model: Any) -> Sequence[Any]:
+    return list(getattr(model, "modules", tuple)())  # a detector of another library may have none
+
+
+def fits(function: Forward, parameters: Sequence[str]) -> bool:
+    """Whether a method of a class, or a bound one, has exactly these parameters beside self. The
+    first time that it does not, a warning names it."""
+    found = [name for name in inspect.signature(function).parameters if name != "self"]
+    if found == list(parameters):
+        return True
+    _warn(function.__qualname__, ", ".join(found), ", ".join(parameters))
+    return False
+
+
+@functools.cache
+def _warn(name: str, found: str, expected: str) -> None:
+    logging.getLogger(__name__).warning(
+        "visuals: warning: %s takes (%s), expected (%s): left as the library has it, not "
+        "accelerated; run.accelerate=false hides this warning",
+        name, found, expected,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
-def forwards(changed: Sequence[tuple[Any, Callable[..., Any]]]) -> Iterator[None]:
-    """While it lasts, each module calls what stands beside it; then its own again, or what was put
-    there before, such as by accelerate."""
-    before = [vars(module).get("forward") for module, _ in changed]
-    for module, forward in changed:
+def replaced_forwards(replacements: Sequence[tuple[Any, Forward]]) -> Iterator[None]:
+    """Within the block each module calls the function beside it. Afterwards it has what it had
+    before, its class's own `forward` or an earlier replacement, such as accelerate's."""
+    before = [vars(module).get("forward") for module, _ in replacements]
+    for module, forward in replacements:
         module.forward = forward
     try:
         yield
     finally:
-        for (module, _), own in zip(changed, before, strict=True):
-            if own is None:
+        for (module, _), earlier in zip(replacements, before, strict=True):
+            if earlier is None:
                 vars(module).pop("forward", None)
             else:
-                module.forward = own
-
-
-def for_good(model: Any, makers: Mapping[str, Callable[[Any], Callable[..., Any]]]) -> None:
-    """Each module of a model whose class has a maker by its name calls what that makes of it; one
-    whose `forward` was replaced already keeps it."""
-    modules = getattr(model, "modules", tuple)  # a model of another library may have none
-    for module in modules():
-        made = makers.get(type(module).__name__)
-        if made and "forward" not in vars(module):
-            module.forward = made(module)
+                module.forward = earlier

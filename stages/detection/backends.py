@@ -5,14 +5,14 @@ Knows the outputs of Grounding DINO, MM-Grounding-DINO, OWLv2 and SAM 3; no thre
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...configs.errors import UsageError
-from ..accel import patching
+from ..accel.grounding_dino import backbone_cache
 
 Seen = dict[str, Any]
 """What of some pictures is the same for every phrase that is asked of them."""
@@ -69,51 +69,19 @@ def ask_all(
 ) -> list[dict[str, RawDetections]]:
     """For each picture its answers by phrase; the same, bit for bit, as one `ask` a phrase gives.
 
-    A model whose picture features do not depend on the words makes them once, if it was told so
-    by `look_once`.
+    A Grounding DINO that `accel.grounding_dino.apply` patched runs its backbone once.
     """
     import torch
 
     out: list[dict[str, RawDetections]] = [{} for _ in images]
     seen: Seen = {}
-    _ASKING.known = {} if len(phrases) > 1 else None
-    try:
-        with torch.inference_mode():
-            for phrase in phrases:
-                answers = _ASK[kind(model)](model, processor, images, phrase, seen)
-                for one, answer in zip(out, answers, strict=True):
-                    one[phrase] = answer
-    finally:
-        _ASKING.known = None
+    cache = backbone_cache.shared() if len(phrases) > 1 else contextlib.nullcontext()
+    with torch.inference_mode(), cache:
+        for phrase in phrases:
+            answers = _ASK[kind(model)](model, processor, images, phrase, seen)
+            for one, answer in zip(out, answers, strict=True):
+                one[phrase] = answer
     return out
-
-
-def look_once(model: Any) -> None:
-    """From now on a Grounding DINO runs its backbone once for the same pixels of an `ask_all`.
-    Twice does no more than once."""
-    patching.for_good(model, dict.fromkeys(_BACKBONES, _remembered))
-
-
-_BACKBONES = ("GroundingDinoConvModel", "MMGroundingDinoConvModel")
-_ASKING = threading.local()
-"""`known`: of the `ask_all` in this thread, the features by the pixels' id; None outside of it."""
-
-
-def _remembered(backbone: Any) -> Callable[..., Any]:
-    whole = backbone.forward
-
-    def forward(pixel_values: Any, pixel_mask: Any) -> Any:
-        known = getattr(_ASKING, "known", None)
-        if known is None:
-            return whole(pixel_values, pixel_mask)
-        found = known.get(id(pixel_values))
-        if found is None:
-            # With the pixels themselves: nothing else can have their id meanwhile.
-            found = known[id(pixel_values)] = pixel_values, whole(pixel_values, pixel_mask)
-        features, positions = found[1]
-        return list(features), list(positions)  # the model appends to them
-
-    return forward
 
 
 def _grounding(

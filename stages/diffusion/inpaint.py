@@ -7,13 +7,14 @@ files.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..accel import controlnet_reuse
+from ..accel import controlnet_reuse, cpu_parallel
 from ..accel.deep_cache import DeepCache
 from ..prompts import embeddings
 from ..prompts.lora_tags import parse
@@ -38,7 +39,8 @@ class Controlled:
 class Inpainter:
     """`pipe`: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
     union ControlNet for all. `references`: pictures for its IP-Adapter. `cache_interval`: see
-    `deep_cache`. `color_correction`: take the model's tint off."""
+    `deep_cache`. `color_correction`: take the model's tint off. `accelerate`: false runs the
+    library's own code, without `stages.accel`'s patches."""
 
     def __init__(
         self,
@@ -52,12 +54,14 @@ class Inpainter:
         clip_skip: int | None = None,
         color_correction: bool = False,
         references: Sequence[np.ndarray] = (),
+        accelerate: bool = True,
     ) -> None:
         from PIL import Image
 
         self.pipe, self.controls = pipe, tuple(controls)
+        self.accelerate = accelerate
         self.scheduler = scheduler(sampler, pipe.scheduler.config)
-        self.cache = DeepCache(cache_interval)
+        self.cache = DeepCache(cache_interval if accelerate else 1)
         self.clip_skip = clip_skip
         self.color_correction = color_correction
         self.union = hasattr(pipe.controlnet, "config") and (
@@ -75,6 +79,7 @@ class Inpainter:
             "control_guidance_start": each("guidance_start"),
             "control_guidance_end": each("guidance_end"),
             "output_type": "latent",
+            "callback_on_step_end": _stop_if_dropped,
         }
         if self.union:
             self.options["control_mode"] = each("mode")
@@ -84,8 +89,17 @@ class Inpainter:
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
         """While it lasts, calls do once what stays the same; several threads may call at once."""
-        with self.cache.over(self.pipe), controlnet_reuse.steps(self.pipe):
+        reuse = controlnet_reuse.reuse(self.pipe) if self.accelerate else contextlib.nullcontext()
+        with self.cache.over(self.pipe), reuse:
             yield
+
+    def _own_pipe(self) -> Any:
+        """A pipeline over the same models for one call: several may be at work at once."""
+        pipe = copy.copy(self.pipe)
+        pipe.scheduler = copy.deepcopy(self.scheduler)
+        if self.accelerate:
+            controlnet_reuse.skip_masked_latents(pipe)
+        return pipe
 
     def __call__(
         self,
@@ -109,7 +123,7 @@ class Inpainter:
         height, width = images[0].shape[:2]
         self.cache.begin()
         with torch.inference_mode():
-            latents = controlnet_reuse.lean(self.pipe, self.scheduler)(
+            latents = self._own_pipe()(
                 **embeddings.encode(
                     self.pipe,
                     [parse(prompt)[0] for prompt, _ in words],
@@ -132,6 +146,14 @@ class Inpainter:
                 for d, i, m in zip(drawn, images, masks, strict=True)
             ]
         return drawn, maps[0]
+
+
+def _stop_if_dropped(
+    pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]
+) -> dict[str, Any]:
+    """diffusers calls it after each step: ends the call where nobody waits for it any more."""
+    cpu_parallel.step()
+    return tensors
 
 
 def _untinted(drawn: Decoded, image: np.ndarray, mask: np.ndarray) -> Decoded:

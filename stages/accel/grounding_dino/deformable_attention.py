@@ -1,37 +1,25 @@
 """Deformable attention of Grounding DINO on a CPU: the same sums, by one gather.
 
-transformers samples each level of the features apart, keeps each sample and adds them up in the
-end; here each sample is a weighted sum of rows, which torch's embedding_bag makes at once. Knows
-transformers' module and its weights' names; no pictures.
+transformers samples each level of the features separately, keeps every sample and adds them up at
+the end. Here each sample is a weighted sum of rows, which torch's embedding_bag computes at once;
+outputs differ by rounding (1e-6). Works on the modules of transformers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .. import patching
+from ..patching import Forward, Patch
 
-_MODULES = (
-    "GroundingDinoMultiscaleDeformableAttention",
-    "MMGroundingDinoMultiscaleDeformableAttention",
-)
-
-
-_AT_ONCE = 300_000
+_MOST_SAMPLES = 300_000
 """Samples that are gathered together: their places and shares fit into a core's cache."""
 
 
-def hasten(model: Any) -> None:
-    """Every deformable attention of a detector that is on a CPU, in float32 and not in training,
-    gives its outputs by `_attend`; they differ by rounding (1e-6). Twice does no more than once."""
-    patching.for_good(model, dict.fromkeys(_MODULES, _forward))
-
-
-def _forward(module: Any) -> Callable[..., tuple[Any, Any]]:
+def _forward(module: Any) -> Forward:
+    """`_attend` in float32 inference on a CPU, else the library's own."""
     import torch
 
-    whole = module.forward
+    original = module.forward
 
     def forward(hidden_states: Any, *args: Any, **options: Any) -> tuple[Any, Any]:
         if (
@@ -41,7 +29,7 @@ def _forward(module: Any) -> Callable[..., tuple[Any, Any]]:
             or torch.is_grad_enabled()
             or options.get("output_attentions")
         ):
-            out: tuple[Any, Any] = whole(hidden_states, *args, **options)
+            out: tuple[Any, Any] = original(hidden_states, *args, **options)
             return out
         return _attend(module, hidden_states, **options), None
 
@@ -76,7 +64,7 @@ def _attend(
     weights = _projected(module.attention_weights, columns).view(batch, heads, -1, queries)
     weights = weights.softmax(2).view(batch, heads, levels, points, queries)
     value = value.view(batch, -1, heads, value.shape[-1] // heads)
-    size = max(1, _AT_ONCE // (heads * levels * 4 * points * queries))
+    size = max(1, _MOST_SAMPLES // (heads * levels * 4 * points * queries))
     summed = [
         _sums(value[k], spatial_shapes_list, moved[k], weights[k], reference_points[k])
         for k in (slice(first, first + size) for first in range(0, batch, size))
@@ -156,3 +144,24 @@ def _table(value: Any, shapes: Any) -> tuple[Any, list[int]]:
         level[:, 1:-1, 1:-1] = value[:, start:end].reshape(-1, height, width, *value.shape[2:])
         start = end
     return out, begins
+
+
+PATCH = Patch(
+    (
+        "GroundingDinoMultiscaleDeformableAttention",
+        "MMGroundingDinoMultiscaleDeformableAttention",
+    ),
+    (
+        "hidden_states",
+        "attention_mask",
+        "encoder_hidden_states",
+        "encoder_attention_mask",
+        "position_embeddings",
+        "reference_points",
+        "spatial_shapes",
+        "spatial_shapes_list",
+        "level_start_index",
+        "output_attentions",
+    ),
+    _forward,
+)

@@ -1,31 +1,22 @@
 """Grounding DINO's fusion of picture and words, without projections of the whole picture.
 
-A phrase has a handful of words, a picture thousands of places. (V Wq)(T Wk)ᵀ, P (T Wv) Wo and
-Pᵀ (V Wv) of transformers are V (T Wk Wqᵀ)ᵀ, P (T Wv Wo) and (Pᵀ V) Wv, in which words alone are
-projected. Knows transformers' module and its weights' names; no pictures.
+A phrase has a handful of words, a picture thousands of places. What transformers computes as
+(V Wq)(T Wk)ᵀ, P (T Wv) Wo and Pᵀ (V Wv) equals V (T Wk Wqᵀ)ᵀ, P (T Wv Wo) and (Pᵀ V) Wv, in which
+only words are projected; outputs differ by rounding (1e-6). Works on the modules of transformers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .. import patching
-
-_MODULES = ("GroundingDinoBiMultiHeadAttention", "MMGroundingDinoBiMultiHeadAttention")
+from ..patching import Forward, Patch
 
 
-def hasten(model: Any) -> None:
-    """Every fusion of a detector that is in float32 and not in training gives its outputs by
-    `_attend`, where the phrase has fewer words than pay; they differ by rounding (1e-6). Twice does
-    no more than once."""
-    patching.for_good(model, dict.fromkeys(_MODULES, _forward))
-
-
-def _forward(module: Any) -> Callable[..., Any]:
+def _forward(module: Any) -> Forward:
+    """`_attend` in float32 inference with few words, else the library's own."""
     import torch
 
-    whole = module.forward
+    original = module.forward
 
     def forward(
         vision_features: Any,
@@ -36,7 +27,7 @@ def _forward(module: Any) -> Callable[..., Any]:
         masks = vision_attention_mask, text_attention_mask
         many = text_features.shape[1] * module.num_heads >= module.embed_dim
         if many or torch.is_grad_enabled() or vision_features.dtype != torch.float32:
-            return whole(vision_features, text_features, *masks)
+            return original(vision_features, text_features, *masks)
         return _attend(module, vision_features, text_features, *masks)
 
     return forward
@@ -80,3 +71,10 @@ def _attend(module: Any, vision: Any, text: Any, no_place: Any, no_word: Any) ->
     to_places = torch.baddbmm(out.bias, rows, given.flatten(1, 2))
     weights = of_words.transpose(2, 3).flatten(0, 1), of_places.flatten(0, 1)
     return (to_places, weights[0]), (to_words, weights[1])
+
+
+PATCH = Patch(
+    ("GroundingDinoBiMultiHeadAttention", "MMGroundingDinoBiMultiHeadAttention"),
+    ("vision_features", "text_features", "vision_attention_mask", "text_attention_mask"),
+    _forward,
+)

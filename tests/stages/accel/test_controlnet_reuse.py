@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import torch
 from helpers.inpaint_calls import asked, calls, cores, noise
 
 from visuals.checkpoints import load
-from visuals.stages.accel import controlnet_reuse, cpu_parallel
+from visuals.stages.accel import controlnet_reuse, cpu_parallel, patching
+from visuals.stages.accel.grounding_dino import backbone_cache
 from visuals.stages.detect import Detector
 from visuals.stages.detection import backends
 from visuals.stages.diffusion import samplers
@@ -29,6 +31,13 @@ from visuals.stages.shot import Detection, FileInput, Shot
 @pytest.fixture(scope="module")
 def inpaint(mini: Path) -> Any:
     return load.load_controlnet_inpaint("mini/sd", ["mini/controlnet-canny"])
+
+
+def lean_copy(pipe: Any, plan: Any) -> Any:
+    copied = copy.copy(pipe)
+    copied.scheduler = copy.deepcopy(plan)
+    controlnet_reuse.skip_masked_latents(copied)
+    return copied
 
 
 @contextmanager
@@ -55,11 +64,11 @@ def test_a_lean_pipeline_draws_what_the_whole_one_draws(inpaint: Any, sampler: s
             whole = inpaint(**asked(3)).images
         words = next(m for n, m in inpaint.unet.named_modules() if n.endswith("attn2"))
         with (
-            controlnet_reuse.steps(inpaint),
+            controlnet_reuse.reuse(inpaint),
             calls(inpaint.vae.encoder) as encoded,
             counted(words.to_k) as keys,
         ):
-            lean = controlnet_reuse.lean(inpaint, plan)(**asked(3)).images
+            lean = lean_copy(inpaint, plan)(**asked(3)).images
     assert torch.equal(lean, whole)
     assert len(encoded) == 2, "the picture of each, and no masked one"
     assert len(keys) == 1
@@ -74,11 +83,11 @@ def test_a_hint_is_embedded_once_and_a_controlnet_rests_after_its_end(inpaint: A
         with samplers.using(inpaint, plan):
             whole = inpaint(**asked(5, **options)).images
         with (
-            controlnet_reuse.steps(inpaint),
+            controlnet_reuse.reuse(inpaint),
             calls(net.controlnet_cond_embedding.conv_in) as hints,
             calls(net.conv_in) as steps,
         ):
-            lean = controlnet_reuse.lean(inpaint, plan)(**asked(5, **options)).images
+            lean = lean_copy(inpaint, plan)(**asked(5, **options)).images
     assert torch.allclose(lean, whole, atol=1e-5)
     assert len(hints) == 1
     assert len(steps) == 2, "4 steps, 2 of them led"
@@ -89,7 +98,7 @@ def test_a_detector_looks_at_its_pictures_once_and_scores_as_ever(mini: Path) ->
     model, processor = load.load_detector("mini/grounding-dino")
     images, phrases = [noise(1, 96), noise(2, 96)], ["mug", "sneaker", "car"]
     whole = [backends.ask(model, processor, images, phrase) for phrase in phrases]
-    backends.look_once(model)
+    patching.install(model, [backbone_cache.PATCH])
     with calls(model.model.backbone.conv_encoder) as looks:
         once = backends.ask_all(model, processor, images, phrases)
         assert len(looks) == 1

@@ -112,7 +112,7 @@ def test_what_spares_work_is_taken_off_and_the_hooks_stay(xl: Path) -> None:
     stages.take_turns(turns)
     net = stages.inpaint.controlnet
     hooked = net.forward
-    with controlnet_reuse.steps(stages.inpaint):
+    with controlnet_reuse.reuse(stages.inpaint):
         assert net.forward is not hooked
     assert net.forward is hooked
     stages()

@@ -11,6 +11,7 @@ import torch
 from helpers.grounding_parts import part
 
 from visuals.checkpoints import load
+from visuals.stages.accel import patching
 from visuals.stages.accel.grounding_dino import deformable_attention
 from visuals.stages.detection import backends
 
@@ -48,7 +49,7 @@ def test_the_sums_are_the_same(kind: str, coordinates: int) -> None:
     states = options.pop("hidden_states")
     with torch.inference_mode():
         whole, _ = made(states, **options)
-        deformable_attention.hasten(made)
+        patching.install(made, [deformable_attention.PATCH])
         gathered, _ = made(states, **options)
     assert whole.std() > 0.1
     torch.testing.assert_close(gathered, whole, rtol=1e-4, atol=1e-5)
@@ -58,8 +59,8 @@ def test_training_and_attention_weights_are_left_to_the_library() -> None:
     made = module("grounding")
     options = asked(2)
     states = options.pop("hidden_states")
-    deformable_attention.hasten(made)
-    deformable_attention.hasten(made)
+    patching.install(made, [deformable_attention.PATCH])
+    patching.install(made, [deformable_attention.PATCH])
     out, _ = made(states, **options)
     out.sum().backward()
     assert made.sampling_offsets.weight.grad.abs().sum() > 0
@@ -72,7 +73,7 @@ def test_a_detector_finds_the_same_boxes(mini: Path) -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (90, 120, 3), np.uint8) for _ in range(2)]
     whole = backends.ask(model, processor, images, "mug")
-    deformable_attention.hasten(model)
+    patching.install(model, [deformable_attention.PATCH])
     for one, other in zip(whole, backends.ask(model, processor, images, "mug"), strict=True):
         np.testing.assert_allclose(other.scores, one.scores, atol=1e-5)
         np.testing.assert_allclose(other.boxes, one.boxes, atol=1e-2)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from visuals.checkpoints import load
+from visuals.stages.accel import patching
 from visuals.stages.accel.grounding_dino import padding
 from visuals.stages.detection import backends
 
@@ -20,8 +21,8 @@ def pictures(*shapes: tuple[int, int]) -> list[np.ndarray]:
 def test_scores_and_boxes_are_the_same_bit_for_bit(mini: Path) -> None:
     plain, processor = load.load_detector("mini/grounding-dino")
     lean, _ = load.load_detector("mini/grounding-dino")
-    padding.hasten(lean)
-    padding.hasten(lean)
+    patching.install(lean, padding.PATCHES)
+    patching.install(lean, padding.PATCHES)
     for images in (pictures((64, 96), (64, 96), (64, 96)), pictures((50, 50))):
         for phrase in ("mug", "wrist watch"):
             old, new = (backends.ask(m, processor, images, phrase) for m in (plain, lean))
@@ -34,7 +35,7 @@ def test_scores_and_boxes_are_the_same_bit_for_bit(mini: Path) -> None:
 def test_pictures_that_are_padded_keep_their_own_positions(mini: Path) -> None:
     plain, processor = load.load_detector("mini/grounding-dino")
     lean, _ = load.load_detector("mini/grounding-dino")
-    padding.hasten(lean)
+    patching.install(lean, padding.PATCHES)
     inputs = processor(images=pictures((64, 96), (96, 64)), text=["mug."] * 2, return_tensors="pt")
     assert not inputs["pixel_mask"].all()
     with torch.inference_mode():
@@ -48,6 +49,6 @@ def test_pictures_that_are_padded_keep_their_own_positions(mini: Path) -> None:
 
 def test_training_is_left_to_the_library(mini: Path) -> None:
     lean, processor = load.load_detector("mini/grounding-dino")
-    padding.hasten(lean)
+    patching.install(lean, padding.PATCHES)
     inputs = processor(images=pictures((64, 64)), text=["mug."], return_tensors="pt")
     assert lean(**inputs).logits.shape[-1] == lean.config.max_text_len

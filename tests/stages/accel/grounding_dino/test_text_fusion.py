@@ -11,6 +11,7 @@ import torch
 from helpers.grounding_parts import part
 
 from visuals.checkpoints import load
+from visuals.stages.accel import patching
 from visuals.stages.accel.grounding_dino import text_fusion
 from visuals.stages.detection import backends
 
@@ -42,7 +43,7 @@ def test_both_directions_are_the_same(kind: str, masked: bool) -> None:
         whole = made(**options)
         projected: list[int] = []
         made.vision_proj.register_forward_hook(lambda *_: projected.append(1))
-        text_fusion.hasten(made)
+        patching.install(made, [text_fusion.PATCH])
         lean = made(**options)
     assert not projected, "the picture was projected all the same"
     for ours, theirs in zip(lean, whole, strict=True):
@@ -55,7 +56,7 @@ def test_many_words_and_training_are_left_to_the_library() -> None:
     made = module("grounding")
     projected: list[int] = []
     made.vision_proj.register_forward_hook(lambda *_: projected.append(1))
-    text_fusion.hasten(made)
+    patching.install(made, [text_fusion.PATCH])
     with torch.inference_mode():
         made(**asked(made.embed_dim // made.num_heads, False))
     assert len(projected) == 1
@@ -66,8 +67,8 @@ def test_many_words_and_training_are_left_to_the_library() -> None:
 def test_a_detector_scores_as_ever(mini: Path) -> None:
     plain, processor = load.load_detector("mini/grounding-dino")
     lean, _ = load.load_detector("mini/grounding-dino")
-    text_fusion.hasten(lean)
-    text_fusion.hasten(lean)
+    patching.install(lean, [text_fusion.PATCH])
+    patching.install(lean, [text_fusion.PATCH])
     rng = np.random.default_rng(5)
     images = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(3)]
     for phrase in ("mug", "wrist watch"):
