@@ -16,7 +16,7 @@ from . import pipelines, reference_configs
 from .catalog.names import resolve
 from .formats import pickles
 from .formats.pickle_cache import as_safetensors
-from .hub.pull import place
+from .hub.pull import ensure_local
 from .identify import model_classes
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ class CheckpointError(UsageError):
 
 def found(ref: str | os.PathLike[str], load: Any) -> Any:
     """What `load(path, local_files_only)` gives; failures become one sentence. A pinned model
-    is loaded from its verified files (see `pull.place`)."""
+    is loaded from its verified files (see `pull.ensure_local`)."""
     from safetensors import SafetensorError
 
-    path = place(ref)
+    path = ensure_local(ref)
     local = Path(path).exists()
     try:
         return load(path, local)
@@ -250,7 +250,9 @@ def pair(
 
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The words.json beside or in a checkpoint's folder; None for models that know all words."""
-    path = Path(resolve(ref))  # no place(): what is asked is only of embedded and local folders
+    path = Path(
+        resolve(ref)
+    )  # not ensure_local(): what is asked is only of embedded and local folders
     for folder in (path, path.parent):
         file = folder / "words.json"
         if file.is_file():

@@ -1,129 +1,129 @@
-"""Where the files of the hub lie on this machine, and whether they are what they should be.
+"""Looks into the Hugging Face cache: which files of a pin are there, and whether they are intact.
 
-The ordinary cache of Hugging Face (HF_HOME): blobs by their hash, a folder of links for each
-commit. Knows no network.
+huggingface_hub writes the cache and knows its layout; this module only reads it, deletes damaged
+files and whole repositories, and remembers which files it has hashed. Knows no network.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .. import atomic_files
+from .. import atomic_files, hashing
+from ..hashing import ReportBytes
 from ..user_dirs import cache_folder
 from .lockfile import Pin, PinnedFile
 
-Tick = Callable[[int], None]
-"""Called with the bytes read or fetched since the last call."""
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo, CachedRevisionInfo
 
 
 def root() -> Path:
-    """The folder of the cache."""
+    """Return the folder of the Hugging Face cache."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
-def repository_folder(repository: str) -> Path:
-    """A repository's folder in the cache."""
-    return root() / ("models--" + repository.replace("/", "--"))
+def cached_file(repository: str, commit: str, name: str) -> Path | None:
+    """Return the path of a repository's file at a commit; None where it is not cached."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, name, cache_dir=root(), revision=commit)
+    return Path(found) if isinstance(found, str) else None
 
 
-def snapshot(repository: str, commit: str) -> Path:
-    """The folder that holds a repository's files at a commit, under their own names."""
-    return repository_folder(repository) / "snapshots" / commit
+def snapshot_folder(repository: str, pin: Pin) -> Path | None:
+    """Return the folder that holds the files of a pin; None where none of them is cached."""
+    for name in pin.files:
+        if found := cached_file(repository, pin.commit, name):
+            return found.parents[name.count("/")]
+    return None
 
 
-def blob(repository: str, file: PinnedFile) -> Path:
-    """Where the content of a file lies, once, for all commits that hold it."""
-    return repository_folder(repository) / "blobs" / file.etag
+def newest_revision(repository: str) -> CachedRevisionInfo | None:
+    """Return the cached revision of main, else the one downloaded last; None where none is."""
+    cached = _repository(repository)
+    if cached is None or not cached.revisions:
+        return None
+    return max(cached.revisions, key=lambda found: ("main" in found.refs, found.last_modified))
 
 
-def head(repository: str) -> str | None:
-    """The commit that main was when it was last fetched, by whichever program."""
-    file = repository_folder(repository) / "refs" / "main"
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+def cached_hashes(repository: str) -> set[str]:
+    """Return the hashes of all cached files of a repository, of whichever commit."""
+    cached = _repository(repository)
+    revisions = cached.revisions if cached else ()
+    return {file.blob_path.name for revision in revisions for file in revision.files}
 
 
-def set_head(repository: str, commit: str) -> None:
-    """Note main's commit, as every program that reads this cache expects it."""
-    if head(repository) != commit:
-        atomic_files.write(repository_folder(repository) / "refs" / "main", commit.encode())
+def delete(repository: str) -> int:
+    """Delete a repository from the cache and return the freed bytes."""
+    from huggingface_hub import scan_cache_dir
+
+    cached = _repository(repository)
+    if cached is None:
+        return 0
+    commits = (revision.commit_hash for revision in cached.revisions)
+    plan = scan_cache_dir(root()).delete_revisions(*commits)
+    plan.execute()
+    return plan.expected_freed_size
 
 
-def link(repository: str, commit: str, name: str, file: PinnedFile) -> Path:
-    """Put a blob under its own name in the commit's folder: a link, a copy where links fail."""
-    source, place = blob(repository, file), snapshot(repository, commit) / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.unlink(missing_ok=True)
-    try:
-        place.symlink_to(os.path.relpath(source, place.parent))
-    except OSError:  # Windows without developer mode, some network drives
-        shutil.copyfile(source, place)
-    return place
-
-
-def hash_of(path: Path, like: PinnedFile, tick: Tick = lambda n: None) -> str:
-    """The hash of a file, of the kind that `like` has, read anew."""
-    digest = hashlib.sha256() if like.sha256 else hashlib.sha1(usedforsecurity=False)
-    if not like.sha256:  # git's name of a blob
-        digest.update(b"blob %d\0" % path.stat().st_size)
-    with path.open("rb") as stream:
-        while chunk := stream.read(4 << 20):
-            digest.update(chunk)
-            tick(len(chunk))
-    return digest.hexdigest()
-
-
-def is_as_pinned(
-    path: Path, file: PinnedFile, *, anew: bool = False, tick: Tick = lambda n: None
+def is_intact(
+    path: Path | None,
+    file: PinnedFile,
+    *,
+    rehash: bool = False,
+    report: ReportBytes = lambda count: None,
 ) -> bool:
-    """Whether a file has the pinned size and hash. The hash is read once for each state of a file
-    (size, time of change) and remembered; `anew` reads it in any case."""
+    """Return whether a file exists with its pinned size and hash.
+
+    Args:
+        path: The file; None for one that is not cached.
+        file: Its pinned size and hash.
+        rehash: Hash the file again even if it has not changed since it was last hashed (by size
+            and modification time).
+        report: Called with the number of bytes read since the last call.
+    """
+    if path is None:
+        return False
     try:
         real = path.resolve(strict=True)
-        state = real.stat()
+        status = real.stat()
     except OSError:
         return False
-    if state.st_size != file.size:
+    if status.st_size != file.size:
         return False
-    key, now = str(real), [state.st_size, state.st_mtime_ns]
-    known = {} if anew else _remembered().get(key, {})
-    if known.get("state") == now and known.get("hash") == file.etag:
+    key, state = str(real), [status.st_size, status.st_mtime_ns]
+    known = {} if rehash else _hashed_files().get(key, {})
+    if known.get("state") == state and known.get("hash") == file.etag:
         return True
-    good = hash_of(real, file, tick) == file.etag
-    if good:
-        note(real, file)
-    else:
-        _remember(key, None)
-    return good
+    compute = hashing.sha256 if file.sha256 else hashing.git_blob_sha1
+    intact = compute(real, report=report) == file.etag
+    _remember(key, {"state": state, "hash": file.etag} if intact else None)
+    return intact
 
 
-def note(path: Path, file: PinnedFile) -> None:
-    """Remember that a file, as it is now, has the pinned hash."""
-    real = path.resolve()
-    state = real.stat()
-    _remember(str(real), {"state": [state.st_size, state.st_mtime_ns], "hash": file.etag})
-
-
-def lacking(
-    repository: str, pin: Pin, *, anew: bool = False, tick: Tick = lambda n: None
+def damaged_files(
+    repository: str,
+    pin: Pin,
+    *,
+    rehash: bool = False,
+    report: ReportBytes = lambda count: None,
 ) -> list[str]:
-    """The files of a pin that are not here, or are not what they should be."""
-    folder = snapshot(repository, pin.commit)
+    """Return the names of a pin's files that are missing or not as pinned; see `is_intact`."""
     return [
         name
         for name, file in pin.files.items()
-        if not is_as_pinned(folder / name, file, anew=anew, tick=tick)
+        if not is_intact(
+            cached_file(repository, pin.commit, name), file, rehash=rehash, report=report
+        )
     ]
 
 
 def discard(path: Path) -> None:
-    """Delete a file of the cache, and what it links to within the cache."""
+    """Delete a cached file and the content that it links to."""
     real = path.resolve()
     path.unlink(missing_ok=True)
     if real.is_relative_to(root().resolve()):
@@ -131,20 +131,20 @@ def discard(path: Path) -> None:
         _remember(str(real), None)
 
 
-def delete(repository: str) -> int:
-    """Delete all that the cache holds of a repository; the bytes that this freed."""
-    folder = repository_folder(repository)
-    freed = sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir())
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    return freed
+def _repository(repository: str) -> CachedRepoInfo | None:
+    from huggingface_hub import scan_cache_dir
+
+    if not root().is_dir():
+        return None
+    repositories = scan_cache_dir(root()).repos
+    return next((found for found in repositories if found.repo_id == repository), None)
 
 
 def _memory() -> Path:
     return cache_folder() / "hashes.json"
 
 
-def _remembered() -> dict[str, dict[str, object]]:
+def _hashed_files() -> dict[str, dict[str, object]]:
     try:
         values = json.loads(_memory().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -153,7 +153,7 @@ def _remembered() -> dict[str, dict[str, object]]:
 
 
 def _remember(key: str, value: dict[str, object] | None) -> None:
-    values = _remembered()
+    values = _hashed_files()
     if value is None and key not in values:
         return
     values.pop(key, None)
@@ -161,5 +161,5 @@ def _remember(key: str, value: dict[str, object] | None) -> None:
         values[key] = value
     try:
         atomic_files.write(_memory(), json.dumps(values).encode())
-    except OSError:  # a home that cannot be written: the hash is read again next time
+    except OSError:  # the home folder cannot be written: hash the file again next time
         pass

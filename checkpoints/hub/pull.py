@@ -1,14 +1,13 @@
-"""Fetches models into the cache, pins them, verifies them; finds the folder that a load reads.
+"""Downloads models, pins them in the lock file, and finds the verified folder to load.
 
-Joins the catalogue, the lock, the cache and the hub. Prints nothing.
+Joins the catalogue, the lock file, the cache and the hub. Prints nothing.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,20 +16,20 @@ from ..catalog.names import catalogue, find, resolve
 from . import cache as hub_cache
 from . import download as hub_download
 from . import lockfile
-from .download import PullError
+from .errors import PullError
 from .lockfile import Pin
 
-SPARE = 64 << 20
-"""Bytes of disk left free beside a download."""
+SPARE_BYTES = 64 << 20
+"""Bytes of disk to leave free beside a download."""
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
-"""Called with (bytes since the last call, bytes in all)."""
+"""Called with (bytes since the last call, bytes in total)."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull has done. `folder`: the model's files under their names; `fetched`: bytes."""
+    """Result of a pull. `folder`: the model's files by their names; `fetched`: bytes."""
 
     repository: str
     folder: Path
@@ -38,9 +37,13 @@ class Pulled:
     fetched: int
 
 
-def wanted(ref: str | os.PathLike[str]) -> tuple[str, Entry]:
-    """The repository and the entry of a name or a repository id. Raises PullError for a folder or
-    a file, UnknownCheckpoint for what is neither."""
+def repository_of(ref: str | os.PathLike[str]) -> tuple[str, Entry]:
+    """Return the repository and the catalogue entry of a name or a repository.
+
+    Raises:
+        PullError: The reference is a folder or file.
+        UnknownCheckpointError: It is neither of them nor a repository.
+    """
     text = os.fspath(ref)
     entry = find(text)
     if entry and not entry.repository:
@@ -49,22 +52,18 @@ def wanted(ref: str | os.PathLike[str]) -> tuple[str, Entry]:
     repository = resolve(text)
     if entry is None and Path(repository).exists():
         raise PullError(f"{text} is on this machine: there is nothing to pull")
-    if entry is None:  # by its id: as the catalogue has it, where one name has it
-        of_it = [e for e in catalogue().values() if e.repository == repository]
-        entry = of_it[0] if len(of_it) == 1 else Entry("model", repository=repository)
+    if entry is None:  # a repository: with its catalogue entry if it has exactly one
+        entries = [e for e in catalogue().values() if e.repository == repository]
+        entry = entries[0] if len(entries) == 1 else Entry("model", repository=repository)
     return repository, entry
 
 
-def part(pin: Pin, entry: Entry) -> Pin:
-    """Those files of a pin that an entry wants: two names may share a repository."""
+def files_of_entry(pin: Pin, entry: Entry) -> Pin:
+    """Return the files of a pin that an entry wants: two names may share a repository."""
     if not entry.files:
         return pin
-    files = {
-        name: file
-        for name, file in pin.files.items()
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in entry.files)
-    }
-    return Pin(pin.commit, files)
+    names = [name for name in pin.files if hub_download.matches(name, entry.files)]
+    return Pin(pin.commit, {name: pin.files[name] for name in names})
 
 
 def pull(
@@ -74,59 +73,68 @@ def pull(
     update: bool = False,
     variant: str | None = None,
     say: Say = lambda text: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Pulled:
-    """Fetch a model at its pinned commit and verify it; the first pull pins it.
+    """Download a model at its pinned commit and verify it; the first pull pins it.
 
-    `path`: the lock file; `update`: pin the commit that main is now; `variant`: over the
-    catalogue's, "none" for the plain weights. Raises PullError, LockError, UnknownCheckpoint.
+    Args:
+        ref: A name of the catalogue or a repository.
+        path: The lock file; None for the default one.
+        update: Pin the current commit of main.
+        variant: Weights to use in place of the catalogue's, such as "fp16"; "none" for the plain
+            ones.
+        say: Called with messages for the user.
+        progress: Called while the hashes of the downloaded files are computed.
+
+    Raises:
+        PullError: The download or the verification failed.
+        LockError: The lock file cannot be read.
+        UnknownCheckpointError: The reference names nothing.
     """
-    repository, entry = wanted(ref)
+    repository, entry = repository_of(ref)
     path = path or lockfile.default_path()
-    pins = lockfile.read(path)
-    old = pins.get(repository)
-    pin = part(old, entry) if old and not update and variant is None else None
+    old = lockfile.read(path).get(repository)
+    pin = files_of_entry(old, entry) if old and not update and variant is None else None
     if pin is None or not pin.files:
-        pin = _learn(repository, entry, old, update, variant)
-        files = {**old.files, **pin.files} if old and old.commit == pin.commit else pin.files
-        lockfile.write({**lockfile.read(path), repository: Pin(pin.commit, files)}, path)
+        pin, others = _learn(repository, entry, old, update, variant)
+        pins = {**lockfile.read(path), repository: Pin(pin.commit, {**others, **pin.files})}
+        lockfile.write(pins, path)
         say(f"pinned {repository} at {pin.commit[:12]} in {path}")
     else:
-        _say_if_moved(repository, pin, say)
-    return _fetch(repository, pin, say, progress)
+        _say_if_outdated(repository, pin, say)
+    return _download_missing(repository, pin, say, progress)
 
 
-def place(ref: str | os.PathLike[str]) -> str:
-    """What to load for a reference: of a pinned model the folder of its verified files, whatever
-    of them is missing fetched first; else the folder, file or repository that it stands for.
+def ensure_local(ref: str | os.PathLike[str]) -> str:
+    """Return what to load for a reference: its folder or file, or else its hub repository.
 
-    Raises UnknownCheckpoint, LockError, and PullError where a file has changed or is not to be had.
+    For a pinned model it is the folder of its verified files; missing ones are downloaded first.
+
+    Raises:
+        PullError: A file has changed since it was pulled, or cannot be downloaded.
+        LockError: The lock file cannot be read.
+        UnknownCheckpointError: The reference names nothing.
     """
     where = resolve(ref)
     if Path(where).exists():
         return where
     pin = lockfile.read().get(where)
-    if pin is None:
-        return where
     entry = find(ref)
-    pin = part(pin, entry) if entry else pin
-    if not pin.files:
+    pin = files_of_entry(pin, entry) if pin and entry else pin
+    if pin is None or not pin.files:
         return where
-    folder = hub_cache.snapshot(where, pin.commit)
-    lacking = hub_cache.lacking(where, pin)
-    changed = [name for name in lacking if (folder / name).exists()]
+    damaged = hub_cache.damaged_files(where, pin)
+    changed = [name for name in damaged if hub_cache.cached_file(where, pin.commit, name)]
     if changed:
         raise PullError(
-            f"{ref}: {changed[0]} is not as pinned, it has changed since it was pulled, and is "
-            f"not loaded; fetch it anew: visuals checkpoints pull {ref}"
+            f"{ref}: {changed[0]} is not as pinned: it has changed since it was pulled, and is "
+            f"not loaded; download it again: visuals checkpoints pull {ref}"
         )
-    if lacking:
-        _fetch(where, pin)
-    return str(folder)
+    return str(_download_missing(where, pin).folder)
 
 
 def variant_of(path: str | os.PathLike[str]) -> str | None:
-    """'fp16' for a folder that holds a part of its weights as *.fp16.safetensors only."""
+    """Return "fp16" for a folder that holds some weights as *.fp16.safetensors only."""
     folder = Path(path)
     if not folder.is_dir():
         return None
@@ -137,109 +145,103 @@ def variant_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def identity(ref: str | os.PathLike[str]) -> str:
-    """A repository with the commit that it is pinned to, 'owner/name@commit'."""
+    """Return the repository with its pinned commit, "owner/name@commit"."""
     repository = resolve(ref)
     pin = lockfile.read().get(repository)
     return f"{repository}@{pin.commit}" if pin else repository
 
 
 def names_of(repository: str) -> list[str]:
-    """The catalogue's names for a repository."""
+    """Return the catalogue's names for a repository."""
     return [name for name, entry in shipped_entries().items() if entry.repository == repository]
 
 
 def _learn(
     repository: str, entry: Entry, old: Pin | None, update: bool, variant: str | None
-) -> Pin:
-    """What the hub has, as the entry wants it; at the old commit, but for an update."""
-    commit = old.commit if old and not update else None
-    found = hub_download.listing(repository, commit)
-    if commit is None:
-        hub_cache.set_head(repository, found.commit)
+) -> tuple[Pin, dict[str, lockfile.PinnedFile]]:
+    """Ask the hub for the files that the entry wants, at the old commit except for an update.
+
+    Returns them, and the files at the same commit that other names of the repository pinned.
+    """
+    listed = hub_download.list_files(repository, old.commit if old and not update else None)
     chosen = None if variant == "none" else variant or entry.variant
     try:
-        pin = hub_download.select(found, entry.files, chosen)
+        pin = hub_download.select_files(listed, entry.files, chosen)
     except ValueError as error:
         raise PullError(f"{repository} {error}") from None
     if chosen and variant and not any(f".{variant}" in name for name in pin.files):
-        raise PullError(f"{repository} has no weights of variant {variant!r}; leave --variant out")
-    return pin
+        raise PullError(f"{repository} has no weights of variant {variant!r}; omit --variant")
+    if old is None:
+        return pin, {}
+    if listed.commit == old.commit:
+        return pin, dict(old.files)
+    superseded = files_of_entry(old, entry).files
+    others = {n: listed.files[n] for n in old.files if n in listed.files and n not in superseded}
+    return pin, others
 
 
-def _say_if_moved(repository: str, pin: Pin, say: Say) -> None:
-    """A remark where main has moved on; none where the hub cannot be asked."""
+def _say_if_outdated(repository: str, pin: Pin, say: Say) -> None:
+    """Mention that main has a newer commit; stay silent where the hub cannot be reached."""
     from huggingface_hub import HfApi
 
     try:
         now = HfApi().model_info(repository, timeout=5).sha
-    except Exception:  # a remark only: the pinned files say themselves what is wrong
+    except Exception:  # only a remark: a download that fails raises its own error
         return
     if now and now != pin.commit:
         say(
-            f"{repository} has moved on to {now[:12]}; the pinned {pin.commit[:12]} is taken "
+            f"{repository} has moved on to {now[:12]}; the pinned {pin.commit[:12]} is used "
             "(--update pins the new one)"
         )
 
 
-def _fetch(
+def _download_missing(
     repository: str,
     pin: Pin,
     say: Say = lambda text: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Pulled:
-    """Fetch and verify what is missing of a pin. Raises PullError."""
-    missing = hub_cache.lacking(repository, pin)
-    todo = sum(_rest(repository, pin, name) for name in missing)
-    _room(repository, todo, say)
-    total = sum(pin.files[name].size for name in missing)
-    for name in _settings_first(missing):
-        hub_cache.discard(hub_cache.snapshot(repository, pin.commit) / name)
-        hub_download.fetch(
-            repository, pin.commit, name, pin.files[name], lambda n: progress(n, total)
+    """Download and verify the files of a pin that are missing or damaged. Raises PullError."""
+    missing = hub_cache.damaged_files(repository, pin)
+    size = 0
+    if missing:
+        cached = hub_cache.cached_hashes(repository)
+        files = [pin.files[name] for name in missing]
+        total = sum(file.size for file in files)
+        size = sum(
+            file.size
+            for name, file in zip(missing, files, strict=True)
+            if file.etag not in cached or hub_cache.cached_file(repository, pin.commit, name)
         )
-    return Pulled(repository, hub_cache.snapshot(repository, pin.commit), pin, todo)
+        _require_space(repository, size, say)
+        hub_download.download(repository, pin, missing, report=lambda count: progress(count, total))
+    folder = hub_cache.snapshot_folder(repository, pin)
+    assert folder is not None
+    return Pulled(repository, folder, pin, size)
 
 
-def _settings_first(names: Sequence[str]) -> list[str]:
-    """Small files first: what is refused is refused before a large download."""
-    return sorted(names, key=lambda name: name.endswith(".safetensors"))
-
-
-def _rest(repository: str, pin: Pin, name: str) -> int:
-    """The bytes of a file that are still to be fetched."""
-    file = pin.files[name]
-    if hub_cache.is_as_pinned(hub_cache.blob(repository, file), file):
-        return 0
-    begun = hub_download.partial(repository, file)
-    return max(0, file.size - (begun.stat().st_size if begun.is_file() else 0))
-
-
-def _room(repository: str, todo: int, say: Say) -> None:
-    """Raises PullError where the disk has no room for so many bytes."""
-    if not todo:
+def _require_space(repository: str, size: int, say: Say) -> None:
+    """Raise PullError where the disk has no room for `size` bytes."""
+    if not size:
         return
     folder = hub_cache.root()
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if free < todo + SPARE:
+    if free < size + SPARE_BYTES:
         raise PullError(
-            f"{repository}: {gib(todo)} to fetch, but {folder} has {gib(free)} free; free some "
-            "space, or set HF_HOME to another disk"
+            f"{repository}: {format_bytes(size)} to fetch, but {folder} has {format_bytes(free)} "
+            "free; free some space, or set HF_HOME to another disk"
         )
-    say(f"{repository}: {gib(todo)} to fetch into {folder} ({gib(free)} free)")
+    say(f"{repository}: {format_bytes(size)} to fetch into {folder} ({format_bytes(free)} free)")
 
 
-def gib(size: int) -> str:
-    """Bytes for a reader.
+def format_bytes(size: int) -> str:
+    """Format a number of bytes for a reader.
 
-    >>> gib(1536 << 20), gib(300), gib(5 << 20)
+    >>> format_bytes(1536 << 20), format_bytes(300), format_bytes(5 << 20)
     ('1.50 GiB', '300 B', '5.0 MiB')
     """
-    for unit, bytes_of_it, digits in (
-        ("GiB", 1 << 30, 2),
-        ("MiB", 1 << 20, 1),
-        ("KiB", 1 << 10, 0),
-    ):
-        if size >= bytes_of_it:
-            return f"{size / bytes_of_it:.{digits}f} {unit}"
+    for unit, scale, digits in (("GiB", 1 << 30, 2), ("MiB", 1 << 20, 1), ("KiB", 1 << 10, 0)):
+        if size >= scale:
+            return f"{size / scale:.{digits}f} {unit}"
     return f"{size} B"

@@ -1,11 +1,10 @@
-"""What is known of each model and where it is: embedded, local, cached, in part, missing.
+"""Shows where each model is: embedded, local, cached, partial or missing; verifies cached files.
 
-Knows the catalogue, the lock and the cache; no network.
+Knows the catalogue, the lock file and the cache; no network.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,8 +24,19 @@ _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Status:
-    """A model and where it is. `where`: embedded, local, cached, partial, missing; `size`: bytes
-    on disk; `lacking`: pinned files that are not there, or have another size."""
+    """A model and where it is.
+
+    Args:
+        name: Its name or repository.
+        entry: Its catalogue entry.
+        where: "embedded", "local", "cached", "partial" or "missing".
+        folder: The folder or file that would be loaded.
+        size: Bytes on disk.
+        commit: The pinned commit, else the cached one.
+        pinned: Whether the lock file pins it.
+        lacking: Pinned files that are missing or of another size.
+        files: The pinned files by name.
+    """
 
     name: str
     entry: Entry
@@ -41,12 +51,11 @@ class Status:
     @property
     def page(self) -> str | None:
         """The model's page on the hub."""
-        return (
-            f"{hub_download.endpoint()}/{self.entry.repository}" if self.entry.repository else None
-        )
+        repository = self.entry.repository
+        return f"{hub_download.endpoint()}/{repository}" if repository else None
 
     def as_dict(self, *, files: bool = False) -> dict[str, Any]:
-        """The fields for JSON; with `files` each pinned file's size and hash."""
+        """Return the fields for JSON; with `files` the size and hash of each pinned file."""
         values = {"name": self.name, **asdict(self.entry), "page": self.page, "where": self.where}
         values |= {"folder": str(self.folder) if self.folder else None, "size": self.size}
         values |= {"commit": self.commit, "pinned": self.pinned, "lacking": self.lacking}
@@ -57,7 +66,8 @@ class Status:
 
 @dataclass(frozen=True)
 class Verified:
-    """What re-reading a model's files has shown. `bad`: files that are missing or differ."""
+    """Result of hashing a model's files. `bad`: missing or differing files; `by`: what was
+    compared with, "pinned" or "the cache names them"."""
 
     name: str
     files: int
@@ -71,63 +81,76 @@ class Verified:
             return f"{self.name}: {self.files} files, all as {self.by}"
         rest = f" and {len(self.bad) - 1} more" if len(self.bad) > 1 else ""
         return (
-            f"{self.name}: {self.bad[0]}{rest} missing or not as {self.by}; fetch anew: "
+            f"{self.name}: {self.bad[0]}{rest} missing or not as {self.by}; download again: "
             f"visuals checkpoints pull {self.name}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields for JSON."""
+        """Return the fields for JSON."""
         return {**asdict(self), "ok": not self.bad}
 
 
-def every(path: Path | None = None) -> list[Status]:
-    """All names of the catalogue, the user's own, and what else the lock file pins."""
+def list_all(path: Path | None = None) -> list[Status]:
+    """Return the status of all names, and of other repositories that the lock file pins."""
     pins = lockfile.read(path)
     names = catalogue()
     known = {entry.repository for entry in names.values()}
-    out = [_status(name, entry, pins) for name, entry in names.items()]
-    for repository in pins:
-        if repository not in known:
-            out.append(_status(repository, Entry("model", repository=repository), pins))
-    return out
+    names |= {r: Entry("model", repository=r) for r in pins if r not in known}
+    return [_status(name, entry, pins) for name, entry in names.items()]
 
 
-def of(ref: str, path: Path | None = None) -> Status:
-    """The status of a name, or of a repository. Raises UnknownCheckpointError."""
+def look_up(ref: str, path: Path | None = None) -> Status:
+    """Return the status of a name or repository. Raises UnknownCheckpointError."""
     entry = find(ref)
     if entry is None:
         where = resolve(ref)
-        local = Path(where).exists()
-        entry = Entry(model_kind.guess(where), path=where) if local else pull.wanted(ref)[1]
+        is_local = Path(where).exists()
+        entry = (
+            Entry(model_kind.guess(where), path=where) if is_local else pull.repository_of(ref)[1]
+        )
     return _status(ref, entry, lockfile.read(path))
 
 
 def verifiable(path: Path | None = None) -> list[str]:
-    """The names of which something is pinned or in the cache, each repository's files once."""
-    return [s.name for s in every(path) if s.entry.repository and (s.pinned or s.where == "cached")]
+    """Return the names of models that are pinned or cached."""
+    return [
+        found.name
+        for found in list_all(path)
+        if found.entry.repository and (found.pinned or found.where == "cached")
+    ]
 
 
 def verify(
-    ref: str, path: Path | None = None, *, progress: Callable[[int, int], None] = lambda d, t: None
+    ref: str,
+    path: Path | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> Verified:
-    """Read a model's files again and compare them with the pinned hashes; of a model that is not
-    pinned with the hashes that the cache names its files by."""
-    status = of(ref, path)
+    """Hash a model's files again and compare them with the pinned hashes.
+
+    Files of a model that is not pinned are compared with the hashes by which the cache names them.
+
+    Args:
+        ref: A name or repository.
+        path: The lock file; None for the default one.
+        progress: Called with (bytes since the last call, bytes in total).
+    """
+    status = look_up(ref, path)
     repository = status.entry.repository
     if repository is None:
-        raise UnknownCheckpointError(
-            f"{ref} is {status.where}: it has no hashes to be compared with"
-        )
+        raise UnknownCheckpointError(f"{ref} is {status.where}: there are no hashes to compare")
     if status.pinned:
         pin, by = Pin(status.commit or "", dict(status.files)), "pinned"
+    elif status.folder:
+        pin, by = _pin_from_cache(repository), "the cache names them"
     else:
-        if not status.folder:
-            raise UnknownCheckpointError(
-                f"{ref} is neither pinned nor in the cache; visuals checkpoints pull {ref}"
-            )
-        pin, by = _by_name(repository, status), "the cache names them"
+        raise UnknownCheckpointError(
+            f"{ref} is neither pinned nor in the cache; visuals checkpoints pull {ref}"
+        )
     total = pin.size
-    bad = hub_cache.lacking(repository, pin, anew=True, tick=lambda n: progress(n, total))
+    bad = hub_cache.damaged_files(
+        repository, pin, rehash=True, report=lambda count: progress(count, total)
+    )
     return Verified(ref, len(pin.files), tuple(bad), by)
 
 
@@ -137,61 +160,49 @@ def _status(name: str, entry: Entry, pins: dict[str, Pin]) -> Status:
             place = Path(resolve(name))
         except UnknownCheckpointError:
             return Status(name, entry, "missing")
-        kind = "embedded" if entry.folder else "local"
-        return Status(name, entry, kind, place, _size(place))
+        return Status(name, entry, "embedded" if entry.folder else "local", place, _size(place))
     pin = pins.get(entry.repository)
-    pin = pull.part(pin, entry) if pin else None
+    pin = pull.files_of_entry(pin, entry) if pin else None
     if pin is None or not pin.files:
-        return _unpinned(name, entry, entry.repository)
-    folder = hub_cache.snapshot(entry.repository, pin.commit)
-    sizes = {n: _length(folder / n) for n in pin.files}
-    lacking = tuple(n for n, file in pin.files.items() if sizes[n] != file.size)
-    begun = sum(_length(hub_download.partial(entry.repository, pin.files[n])) or 0 for n in lacking)
-    size = begun + sum(sizes[n] or 0 for n in pin.files if n not in lacking)
+        return _unpinned_status(name, entry, entry.repository)
+    paths = {n: hub_cache.cached_file(entry.repository, pin.commit, n) for n in pin.files}
+    sizes = {n: found.stat().st_size for n, found in paths.items() if found}
+    lacking = tuple(n for n, file in pin.files.items() if sizes.get(n) != file.size)
+    size = sum(sizes[n] for n in pin.files if n not in lacking)
     where = "cached" if not lacking else "partial" if size else "missing"
-    there = folder if where != "missing" else None
+    folder = hub_cache.snapshot_folder(entry.repository, pin) if where != "missing" else None
     files = tuple(sorted(pin.files.items()))
-    return Status(name, entry, where, there, size, pin.commit, True, lacking, files)
+    return Status(name, entry, where, folder, size, pin.commit, True, lacking, files)
 
 
-def _unpinned(name: str, entry: Entry, repository: str) -> Status:
-    """What other programs, or an earlier load, have left in the cache."""
-    commit = hub_cache.head(repository)
-    folder = hub_cache.snapshot(repository, commit) if commit else None
-    if folder is None or not folder.is_dir():
+def _unpinned_status(name: str, entry: Entry, repository: str) -> Status:
+    """Return the status by what other programs, or an earlier load, left in the cache."""
+    revision = hub_cache.newest_revision(repository)
+    if revision is None:
         return Status(name, entry, "missing")
-    weights = [p for p in folder.rglob("*.safetensors") if p.exists()]
-    wanted = [p for p in weights if not entry.files or _is_of(p, folder, entry)]
-    if not wanted:
+    names = (f.file_path.relative_to(revision.snapshot_path).as_posix() for f in revision.files)
+    weights = [n for n in names if n.endswith(".safetensors")]
+    if not any(not entry.files or hub_download.matches(n, entry.files) for n in weights):
         return Status(name, entry, "missing")
-    return Status(name, entry, "cached", folder, _size(folder), commit)
+    folder, size = revision.snapshot_path, revision.size_on_disk
+    return Status(name, entry, "cached", folder, size, revision.commit_hash)
 
 
-def _is_of(path: Path, folder: Path, entry: Entry) -> bool:
-    name = path.relative_to(folder).as_posix()
-    return bool(pull.part(Pin("", {name: PinnedFile(0)}), entry).files)
-
-
-def _by_name(repository: str, status: Status) -> Pin:
-    """A pin made of the names of the blobs, which are hashes: SHA-256 or git's SHA-1."""
+def _pin_from_cache(repository: str) -> Pin:
+    """Build a pin from the cache's names of file contents: SHA-256 or git's SHA-1."""
+    revision = hub_cache.newest_revision(repository)
+    assert revision is not None
     files = {}
-    assert status.folder is not None
-    for path in sorted(status.folder.rglob("*")):
-        real = path.resolve()
-        if not real.is_file() or not _HASH.fullmatch(real.name):
-            continue
-        size, text = real.stat().st_size, real.name
-        name = path.relative_to(status.folder).as_posix()
-        long = len(text) == 64
-        files[name] = PinnedFile(size, text if long else None, None if long else text)
-    return Pin(status.commit or "", files)
-
-
-def _length(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+    for file in sorted(revision.files, key=lambda file: file.file_path):
+        digest = file.blob_path.name
+        if _HASH.fullmatch(digest):
+            name = file.file_path.relative_to(revision.snapshot_path).as_posix()
+            hashes = (digest, None) if len(digest) == 64 else (None, digest)
+            files[name] = PinnedFile(file.size_on_disk, *hashes)
+    return Pin(revision.commit_hash, files)
 
 
 def _size(place: Path) -> int:
     if place.is_file():
         return place.stat().st_size
-    return sum(os.stat(p).st_size for p in place.rglob("*") if p.is_file())
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError
+from .. import hashing
 from ..identify.base_family import Base
 from ..user_dirs import cache_folder
 from . import file as lora_file
@@ -89,11 +89,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     entry = _entry(path)
     if "sha256" not in entry:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
-        entry["sha256"] = digest.hexdigest()
+        entry["sha256"] = hashing.sha256(path)
         _save()
     return str(entry["sha256"])
 
@@ -106,12 +102,9 @@ def short_hash(path: str | os.PathLike[str]) -> str:
         return written[:12]
     entry = _entry(Path(path))
     if "tensors_sha256" not in entry:
-        digest = hashlib.sha256()
         with Path(path).open("rb") as file:
-            file.seek(8 + int.from_bytes(file.read(8), "little"))
-            while part := file.read(1 << 20):
-                digest.update(part)
-        entry["tensors_sha256"] = digest.hexdigest()
+            start = 8 + int.from_bytes(file.read(8), "little")
+        entry["tensors_sha256"] = hashing.sha256(path, start=start)
         _save()
     return str(entry["tensors_sha256"])[:12]
 

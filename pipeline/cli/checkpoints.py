@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .progress import DownloadProgress
+from .progress import VerificationProgress
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.status import Status
@@ -39,7 +39,7 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
     """Show all names: where each model is, and its size on disk."""
     from ...checkpoints.hub import status as hub_status
 
-    found = [s for s in hub_status.every(lock) if not cached or s.where != "missing"]
+    found = [s for s in hub_status.list_all(lock) if not cached or s.where != "missing"]
     kinds = sorted({s.entry.kind for s in found})
     if kind and kind not in kinds:
         raise click.UsageError(f"--kind {kind!r}: expected one of {', '.join(kinds)}")
@@ -50,13 +50,13 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
     from rich.console import Console
     from rich.table import Table
 
-    from ...checkpoints.hub.pull import gib
+    from ...checkpoints.hub.pull import format_bytes
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("name", "kind", "where", "on disk", "pinned", "licence"):
         table.add_column(title, justify="right" if title == "on disk" else "left", no_wrap=True)
     for s in found:
-        size = gib(s.size) if s.size else ""
+        size = format_bytes(s.size) if s.size else ""
         pinned = (s.commit or "")[:7] if s.pinned else ""
         table.add_row(
             s.name, s.entry.kind, s.where, size, pinned, s.entry.licence or "see its page"
@@ -73,7 +73,7 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
     """Show all that is known of a model: NAME, or a repository owner/name."""
     from ...checkpoints.hub import status as hub_status
 
-    found = hub_status.of(name, lock)
+    found = hub_status.look_up(name, lock)
     if as_json:
         click.echo(json.dumps(found.as_dict(files=True), ensure_ascii=False))
         return
@@ -103,9 +103,14 @@ def pull(
     failed = 0
     for name in todo:
         try:
-            with DownloadProgress(name, as_json) as bar:
+            with VerificationProgress(name, as_json) as bar:
                 made = puller.pull(
-                    name, path=path, update=update, variant=variant, say=bar.say, progress=bar.tick
+                    name,
+                    path=path,
+                    update=update,
+                    variant=variant,
+                    say=bar.say,
+                    progress=bar.advance,
                 )
         except puller.PullError as error:  # one that fails does not stop the others
             failed += 1
@@ -117,8 +122,12 @@ def pull(
             | {"folder": str(made.folder), "size": made.pin.size, "fetched": made.fetched}
         )
         if not as_json:
-            what = puller.gib(made.pin.size)
-            verb = f"fetched {puller.gib(made.fetched)}" if made.fetched else "was here already"
+            what = puller.format_bytes(made.pin.size)
+            verb = (
+                f"fetched {puller.format_bytes(made.fetched)}"
+                if made.fetched
+                else "was here already"
+            )
             click.echo(f"{name}: {verb}; {len(made.pin.files)} files, {what}, all as pinned")
     if as_json:
         click.echo(json.dumps({"pulled": done}, ensure_ascii=False))
@@ -137,8 +146,8 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
 
     found = []
     for name in names or hub_status.verifiable(lock):
-        with DownloadProgress(name, as_json) as bar:
-            found.append(hub_status.verify(name, lock, progress=bar.tick))
+        with VerificationProgress(name, as_json) as bar:
+            found.append(hub_status.verify(name, lock, progress=bar.advance))
         if not as_json:
             click.echo(found[-1].text)
     if as_json:
@@ -177,7 +186,7 @@ def remove(name: str, files: bool) -> None:
     from ...checkpoints.catalog import names as catalog
     from ...checkpoints.catalog import user_names
     from ...checkpoints.hub import cache as hub_cache
-    from ...checkpoints.hub.pull import gib, names_of
+    from ...checkpoints.hub.pull import format_bytes, names_of
 
     entry = catalog.find(name)
     repository = entry.repository if entry else catalog.resolve(name)
@@ -195,7 +204,9 @@ def remove(name: str, files: bool) -> None:
         others = [n for n in names_of(repository) if n != name]
         also = f" (also {', '.join(others)})" if others else ""
         click.echo(
-            f"{repository}{also}: {gib(freed)} freed" if freed else f"{repository}: not cached"
+            f"{repository}{also}: {format_bytes(freed)} freed"
+            if freed
+            else f"{repository}: not cached"
         )
     elif files:
         where = entry.path if entry and entry.path else "this package"
@@ -203,7 +214,7 @@ def remove(name: str, files: bool) -> None:
 
 
 def _lines(s: Status) -> list[tuple[str, str]]:
-    from ...checkpoints.hub.pull import gib
+    from ...checkpoints.hub.pull import format_bytes
 
     e = s.entry
     lines = [
@@ -217,7 +228,7 @@ def _lines(s: Status) -> list[tuple[str, str]]:
         ("wanted", ", ".join(e.files) + (f" ({e.variant})" if e.variant else "")),
         ("where", s.where),
         ("folder", str(s.folder or "")),
-        ("on disk", gib(s.size) if s.size else ""),
+        ("on disk", format_bytes(s.size) if s.size else ""),
         ("commit", f"{s.commit} ({'pinned' if s.pinned else 'not pinned'})" if s.commit else ""),
     ]
     lines += [("lacking", name) for name in s.lacking]

@@ -1,12 +1,15 @@
-"""The progress of a download or a check of files, on stderr. Knows rich, no models."""
+"""Progress bars on stderr. Knows rich, no models."""
 
 from __future__ import annotations
 
 import sys
 
 
-class DownloadProgress:
-    """Bytes, rate and remaining time of one model on stderr; `quiet` shows none."""
+class VerificationProgress:
+    """Bytes, rate and remaining time of hashing the files of one model; `quiet` shows nothing.
+
+    The bar starts with the first bytes, so that the bars of a download may come before it.
+    """
 
     def __init__(self, name: str, quiet: bool) -> None:
         from rich.console import Console
@@ -32,16 +35,18 @@ class DownloadProgress:
         )
         self._task = self._progress.add_task(name, total=None, visible=False)
 
-    def __enter__(self) -> DownloadProgress:
-        self._progress.start()
+    def __enter__(self) -> VerificationProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def say(self, text: str) -> None:
+        """Print a line above the bar."""
         if not self._quiet:
             self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def tick(self, done: int, total: int) -> None:
-        self._progress.update(self._task, advance=done, total=total, visible=True)
+    def advance(self, count: int, total: int) -> None:
+        """Count `count` more bytes of `total`."""
+        self._progress.start()  # no-op once it runs
+        self._progress.update(self._task, advance=count, total=total, visible=True)

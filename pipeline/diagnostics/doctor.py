@@ -193,7 +193,7 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
     by_repository = {e.repository: e for e in catalogue().values() if e.repository}
     for ref in refs(settings):
         try:
-            where = hub_status.of(ref).where
+            where = hub_status.look_up(ref).where
         except (UnknownCheckpointError, ValueError):
             where = "missing"
         if where in ("missing", "partial"):

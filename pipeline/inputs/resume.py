@@ -7,12 +7,13 @@ that changed is not. Reads no picture.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from ...checkpoints import hashing
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -66,13 +67,9 @@ def content(path: str | Path) -> dict[str, str | int]:
     """What tells a file's bytes from others'; raises OSError, also for what is no plain file."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no plain file")
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        stat = os.fstat(file.fileno())
-        while block := file.read(1 << 20):
-            digest.update(block)
+    stat = os.stat(path)
     return {
-        "sha256": digest.hexdigest(),
+        "sha256": hashing.sha256(path),
         "bytes": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
     }

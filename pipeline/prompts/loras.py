@@ -24,9 +24,9 @@ Tell = Callable[[str], None]
 
 def folders(settings: Settings) -> tuple[str, ...]:
     """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
-    from ...checkpoints.hub.pull import place
+    from ...checkpoints.hub.pull import ensure_local
 
-    return tuple(place(folder) for folder in settings.generate.lora_dirs)
+    return tuple(ensure_local(folder) for folder in settings.generate.lora_dirs)
 
 
 def texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:

@@ -248,6 +248,6 @@ def test_the_kind_of_a_file_is_known_by_its_names(a1111: Any, base: Path, tmp_pa
     }
     for kind, file in files.items():
         assert model_kind.guess(str(file)) == kind
-        assert hub_status.of(str(file)).entry.kind == kind
+        assert hub_status.look_up(str(file)).entry.kind == kind
     assert model_kind.of_names(a1111.controlnet(net)) == "controlnet"
     assert model_kind.of_names(a1111.vae(pipe.vae.state_dict())) == "vae"

@@ -1,5 +1,5 @@
-"""A small server on loopback that speaks the part of the Hugging Face hub's HTTP API that a
-download needs, with the faults of networks and hubs on demand."""
+"""A local stand-in of the Hugging Face hub: the HTTP API that huggingface_hub's `model_info` and
+`snapshot_download` use, with faults of networks and hubs on demand."""
 
 from __future__ import annotations
 
@@ -99,8 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.of.requests.append((self.command, path, self.headers.get("Range") or ""))
         if self.of.status:
             return self._refuse(self.of.status)
+        tree = False
         if path.startswith("/api/models/"):
-            name, _, revision = path[len("/api/models/") :].partition("/revision/")
+            name, kind, revision = path[len("/api/models/") :].partition("/tree/")
+            tree = bool(kind)
+            if not tree:
+                name, _, revision = name.partition("/revision/")
         else:
             name, _, rest = path.lstrip("/").partition("/resolve/")
             revision, _, file = rest.partition("/")
@@ -111,6 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
         if commit not in repository.commits:
             return self._refuse(404, "RevisionNotFound")
         files = repository.commits[commit]
+        if tree:
+            return self._send(
+                json.dumps(_tree(repository, files)).encode(),
+                body,
+                {"Content-Type": "application/json"},
+            )
         if path.startswith("/api/"):
             text = json.dumps({"id": name, "sha": commit, "siblings": _siblings(repository, files)})
             return self._send(text.encode(), body, {"Content-Type": "application/json"})
@@ -129,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(wanted.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             data = data[start:]
-        cut = self.of.cut if self.of.cuts and len(data) > (self.of.cut or 0) else None
+        cut = self.of.cut if body and self.of.cuts and len(data) > (self.of.cut or 0) else None
         if cut is not None:
             self.of.cuts -= 1
         self._send(data, body, headers, 206 if wanted else 200, cut)
@@ -178,5 +188,19 @@ def _siblings(repository: Repository, files: dict[str, bytes]) -> list[dict[str,
         if _is_large(name):
             sha = hashlib.sha256(data).hexdigest()
             entry["lfs"] = {"size": size, "sha256": sha, "pointerSize": 134}
+        out.append(entry)
+    return out
+
+
+def _tree(repository: Repository, files: dict[str, bytes]) -> list[dict[str, Any]]:
+    """The files as the API's tree lists them, under other names than the siblings."""
+    out = []
+    for found in _siblings(repository, files):
+        lfs = found.get("lfs")
+        entry = {"type": "file", "path": found["rfilename"], "size": found["size"]}
+        entry["oid"] = found["blobId"]
+        if lfs:
+            size, pointer = lfs["size"], lfs["pointerSize"]
+            entry["lfs"] = {"oid": lfs["sha256"], "size": size, "pointerSize": pointer}
         out.append(entry)
     return out

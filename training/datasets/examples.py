@@ -5,7 +5,6 @@ What is wrong with a picture is a sentence and the picture is left out. Knows no
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...checkpoints.hashing import sha256
 from . import images as dataset_images
 from .buckets import Buckets, Fit
 from .folder import Dataset, DatasetError
@@ -93,7 +93,7 @@ def examples(
             mask_digest = ""
             if masks and item.mask:
                 dataset_images.read(item.mask)
-                mask_digest = _digest(item.mask)
+                mask_digest = sha256(item.mask)
         except dataset_images.FileProblem as error:
             wrong.append(f"left out: {error}")
             continue
@@ -105,7 +105,7 @@ def examples(
                 repeats=item.repeats,
                 size_wh=image.size,
                 fit=buckets.fit(image.size),
-                digest=_digest(item.path),
+                digest=sha256(item.path),
                 mask=item.mask if masks else None,
                 mask_digest=mask_digest,
                 weight=weight,
@@ -160,10 +160,6 @@ def _jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = kind(image).enhance(float(rng.uniform(0.9, 1.1)))
     return image
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
