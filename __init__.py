@@ -31,15 +31,31 @@ _WHERE = {
     "Rerenderer": ".stages.rerender",
     "Settings": ".configs.schema",
     "load_settings": ".configs.schema",
+    "RunRequest": ".pipeline.jobs.request",
+    "EngineOptions": ".pipeline.jobs.request",
+    "RunResult": ".pipeline.jobs.execute",
+    "Reporter": ".pipeline.jobs.reporter",
+    "run": ".pipeline.jobs.execute:execute",
+    "VisualsError": ".configs.errors",
+    "UsageError": ".configs.errors",
+    "RunError": ".configs.errors",
     "build_stages": ".pipeline.build.stages",
     "run_shots": ".pipeline.runner.run",
     "RunFolder": ".pipeline.runs.folder",
 }
 
 if TYPE_CHECKING:
+    from .configs.errors import RunError as RunError
+    from .configs.errors import UsageError as UsageError
+    from .configs.errors import VisualsError as VisualsError
     from .configs.schema import Settings as Settings
     from .configs.schema import load_settings as load_settings
     from .pipeline.build.stages import build_stages as build_stages
+    from .pipeline.jobs.execute import RunResult as RunResult
+    from .pipeline.jobs.execute import execute as run  # noqa: F401
+    from .pipeline.jobs.reporter import Reporter as Reporter
+    from .pipeline.jobs.request import EngineOptions as EngineOptions
+    from .pipeline.jobs.request import RunRequest as RunRequest
     from .pipeline.runner.run import run_shots as run_shots
     from .pipeline.runs.folder import RunFolder as RunFolder
     from .stages.classes import ClassSpec as ClassSpec
@@ -65,7 +81,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'visuals' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_WHERE[name], __name__), name)
+    module, _, attribute = _WHERE[name].partition(":")
+    return getattr(import_module(module, __name__), attribute or name)
 
 
 def __dir__() -> list[str]:

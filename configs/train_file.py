@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ..configs.errors import one_line
+from .errors import one_line
 from .schema import SettingsError as SettingsError
 from .schema import nearest
 from .train import TrainSettings as TrainSettings

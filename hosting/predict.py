@@ -37,7 +37,7 @@ class Predictor(BasePredictor):
         _importable()
         from visuals.pipeline.jobs.model_server import ModelServer
 
-        self.models = ModelServer(os.environ.get("VISUALS_PRESET") or "sd15", tell=print)
+        self.models = ModelServer(os.environ.get("VISUALS_PRESET") or "sd15", report=print)
         self.folder: Any = None
 
     def predict(
@@ -111,15 +111,15 @@ class Predictor(BasePredictor):
         """Yield each picture that was kept; the log says why others were not. Fails where none
         was."""
         from visuals.pipeline.images.write import Format
-        from visuals.pipeline.jobs.model_server import ServerRequest
+        from visuals.pipeline.jobs.request import RunRequest
         from visuals.pipeline.runs.shot_files import ShotFiles
 
         if seed is None:
             seed = int.from_bytes(os.urandom(4), "big")
         print(f"seed {seed}")
-        request = ServerRequest(
+        request = RunRequest(
             classes=[name.strip() for name in class_name.split(",") if name.strip()],
-            image=None if image is None else str(image),
+            inputs=[] if image is None else [str(image)],
             prompt=prompt,
             negative_prompt=negative_prompt,
             edit=edit,

@@ -53,6 +53,7 @@ PARTS_OF_COMMANDS = (
     "pipeline.exports",
     "pipeline.inputs",
     "pipeline.jobs",
+    "pipeline.jobs.replays",
     "pipeline.runner",
 )
 SAME_ROLE: tuple[set[str], ...] = (
@@ -66,32 +67,19 @@ ANYWHERE = {"__init__", "__main__", "errors"}
 
 KNOWN: dict[str, set[str]] = {
     "module cycle": {
-        "pipeline.cli.ray_options ↔ pipeline.jobs.request",
         "pipeline.exports.annotate ↔ pipeline.exports.coco ↔ pipeline.exports.imagefolder ↔ pipeline.exports.mask_images ↔ pipeline.exports.pascal_voc ↔ pipeline.exports.records ↔ pipeline.exports.yolo",  # noqa: E501
-        "pipeline.jobs.execute ↔ pipeline.jobs.request_options",
         "pipeline.reports.html ↔ pipeline.runs.folder",
         "training.loop.checkpointing ↔ training.loop.trainer",
     },
     "folder cycle": {
         "build ↔ images ↔ inputs ↔ reports ↔ runs",
-        "cli ↔ jobs ↔ web",
+        "cli ↔ web",
         "stages.diffusion ↔ stages.generate ↔ stages.regions",
         "training.loop ↔ training.lora",
         "web.files ↔ web.widgets",
     },
     "layer": {
         "pipeline.images.infotext_writer → pipeline.inputs.prompt_rows",
-        "pipeline.jobs.dry_run → pipeline.cli.output",
-        "pipeline.jobs.execute → pipeline.cli.annotate",
-        "pipeline.jobs.execute → pipeline.cli.interrupt",
-        "pipeline.jobs.execute → pipeline.cli.output",
-        "pipeline.jobs.execute → pipeline.cli.ray_options",
-        "pipeline.jobs.request → pipeline.cli.output",
-        "pipeline.jobs.request → pipeline.cli.ray_options",
-        "pipeline.jobs.request_classes → pipeline.cli.output",
-        "pipeline.jobs.request_options → pipeline.cli.options",
-        "pipeline.jobs.request_options → pipeline.cli.output",
-        "pipeline.jobs.request_options → pipeline.cli.ray_options",
         "pipeline.runs.folder → pipeline.reports.html",
         "pipeline.runs.object_store → pipeline.build.library_logging",
         "pipeline.runs.remote_folder → pipeline.reports.html",

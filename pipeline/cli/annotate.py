@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +10,7 @@ import click
 from .options import apply, errors, on_a_disk
 
 if TYPE_CHECKING:
-    from ..exports.annotate import Annotations
+    pass
 
 
 @click.command()
@@ -33,13 +31,13 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
     Re-rendered pictures are annotated where there are any, else the sources.
     """
     from ..exports import annotate as annotations
-    from ..jobs import dry_run
+    from ..runs.locate import on_disk
     from ..runs.object_store import is_url
     from . import output
 
     if is_url(run) and not options["out"]:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with dry_run.on_disk(run) as place, output.StageProgress(as_json) as bars:
+    with on_disk(run, output.note) as place, output.StageProgress(as_json) as bars:
         done = annotations.annotate(place, formats, progress=bars.update, **options)
     if as_json:
         record = {
@@ -55,19 +53,3 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
         click.echo(f"{done.pictures} pictures, {done.instances} instances", err=True)
     if done.errors and not done.pictures:
         raise SystemExit(1)
-
-
-def annotate_run(folder: Path, formats: Sequence[str], *, quiet: bool) -> Annotations:
-    """The annotations at the end of a run; what goes wrong is said and does not undo the run."""
-    from ..exports import annotate as annotations
-    from . import output
-
-    try:
-        with output.StageProgress(quiet) as bars:
-            return annotations.annotate(folder, formats, progress=bars.update)
-    except annotations.NothingToAnnotateError as error:
-        output.warn(f"no annotations: {error}")
-        return annotations.Annotations(files={})
-    except annotations.AnnotationError as error:
-        output.warn(str(error))
-        return annotations.Annotations(files={}, errors=[str(error)])

@@ -50,7 +50,7 @@ def quality(
     notes = Console(stderr=True)
     try:
         values, details = measure(
-            load_settings(preset, options.parse_changes(changes)),
+            load_settings(preset, options.parse_overrides(changes)),
             preset=preset,
             only=names,
             pictures=pictures,
@@ -148,7 +148,7 @@ def speed(
     from ...configs.schema import load_settings
 
     notes = Console(stderr=True)
-    settings = load_settings(preset, options.parse_changes(changes))
+    settings = load_settings(preset, options.parse_overrides(changes))
     found = []
     for name in (only,) if only else ("filter", "run"):
         with tempfile.TemporaryDirectory() as work:

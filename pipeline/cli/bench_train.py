@@ -59,7 +59,7 @@ def train(
     from ..build.library_logging import hush
     from . import output
 
-    given = {k: None if v is NULL else v for k, v in options.parse_changes(changes).items()}
+    given = {k: None if v is NULL else v for k, v in options.parse_overrides(changes).items()}
     try:
         renderer()
     except MissingExtraError as error:

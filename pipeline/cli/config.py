@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import apply, errors, parse_changes
+from .options import apply, errors, parse_overrides
 
 
 @click.group()
@@ -25,7 +25,7 @@ def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
 
     from ...configs.schema import load_settings
 
-    values: dict[str, Any] = load_settings(preset, parse_changes(changes)).model_dump(mode="json")
+    values: dict[str, Any] = load_settings(preset, parse_overrides(changes)).model_dump(mode="json")
     if as_json:
         click.echo(json.dumps(values))
     else:

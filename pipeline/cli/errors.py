@@ -1,4 +1,4 @@
-"""The errors that become one line. Knows click only: nothing heavy is imported here."""
+"""Turns the errors of visuals into one line and an exit code. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,49 +9,44 @@ from typing import Any
 
 import click
 
-from ...configs.errors import one_line
+from ...configs.errors import VisualsError, one_line
+
+_EXTRAS = {
+    "numba": "recipe",
+    "scipy": "recipe",
+    "controlnet_aux": "aux",
+    "pycocotools": "annotate",
+    "ray": "ray",
+    "s3fs": "s3",
+    "gcsfs": "gcs",
+    "gradio": "ui",
+    "fastapi": "ui",
+    "uvicorn": "ui",
+}
+"""Modules that an extra installs."""
 
 
 def errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Domain errors become one line on stderr: usage exit 2, the rest exit 1."""
+    """Print errors of visuals in one line; exit 2 for a usage error, 1 for others.
+
+    Other exceptions are defects, and keep their traceback.
+    """
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
         except KeyboardInterrupt:
             _end("stopped", 130)
-        except ValueError as error:
-            if not type(error).__module__.startswith("visuals."):
+        except VisualsError as error:
+            _end(one_line(error), error.exit_code)
+        except ModuleNotFoundError as error:
+            name = (error.name or "").split(".")[0]
+            if name not in _EXTRAS:
                 raise
-            _end(one_line(error), 2)
-        except ImportError as error:
-            name = (error.name or str(error)).split(".")[0]
-            if name == "visuals":
-                raise
-            _end(f"{name} is not installed; pip install 'visuals[{_extra(name)}]'", 1)
-        except OSError as error:
-            _end(one_line(error), 1)
+            _end(f"{name} is not installed; pip install 'visuals[{_EXTRAS[name]}]'", 1)
 
     return guarded
-
-
-def _extra(module: str) -> str:
-    extras = {
-        "numba": "recipe",
-        "scipy": "recipe",
-        "controlnet_aux": "aux",
-        "pycocotools": "annotate",
-        "ray": "ray",
-        "s3fs": "s3",
-        "gcsfs": "gcs",
-        "gradio": "ui",
-        "fastapi": "ui",
-        "uvicorn": "ui",
-    }
-    return extras.get(module, "dev")
 
 
 def _end(message: str, code: int) -> None:

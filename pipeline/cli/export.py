@@ -34,13 +34,13 @@ def export(
 ) -> None:
     """Write the pictures that RUN, a run folder, kept, with captions and masks."""
     from ..exports import training_set as exporting
-    from ..jobs import dry_run
+    from ..runs.locate import on_disk
     from ..runs.object_store import is_url
     from . import output
 
     if is_url(run) and not out:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with dry_run.on_disk(run) as place, output.StageProgress(as_json) as bars:
+    with on_disk(run, output.note) as place, output.StageProgress(as_json) as bars:
         done = exporting.export(
             place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from .options import apply, errors, on_a_disk, parse_changes
+from .options import apply, errors, on_a_disk, parse_overrides
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -103,7 +103,7 @@ def grid(
         raise click.UsageError(f"--out {out}: expected a name that ends in {', '.join(_KINDS)}")
     asked = {"run.device": device, "run.low_memory": low_memory}
     asked["run.allow_pickle"] = allow_pickle
-    overrides = {**parse_changes(changes), **{k: v for k, v in asked.items() if v}}
+    overrides = {**parse_overrides(changes), **{k: v for k, v in asked.items() if v}}
     usual = presets or ("mini",)
 
     def settings_of(preset: str, checkpoint: str | None) -> Settings:

@@ -42,6 +42,7 @@ def leave(folder: RunFolder, code: int) -> NoReturn:
     An exception would wait for the threads that have the models.
     """
     from ...checkpoints.atomic_files import drop_unfinished
+    from ..runs.locate import resume_hint
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # a store that hangs must not hold the third
@@ -51,12 +52,5 @@ def leave(folder: RunFolder, code: int) -> NoReturn:
         drop_unfinished()
     if sys.stderr.isatty():
         os.write(2, b"\x1b[?25h\n")  # the bars hide the cursor
-    os.write(2, f"visuals: warning: stopped; {go_on_with(folder)}\n".encode(errors="replace"))
+    os.write(2, f"visuals: warning: stopped; {resume_hint(folder)}\n".encode(errors="replace"))
     os._exit(code)
-
-
-def go_on_with(folder: RunFolder) -> str:
-    """How to go on with a run, and what it has."""
-    done = folder.safe
-    pictures = "1 picture is" if done == 1 else f"{done} pictures are"
-    return f"visuals resume {folder.place} goes on: {pictures} done and kept"

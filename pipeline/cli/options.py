@@ -22,21 +22,6 @@ def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
         raise click.BadParameter(str(error), ctx, option) from None
 
 
-def _prompts(ctx: click.Context, option: click.Parameter, given: str | None) -> Any:
-    from ..inputs.prompt_file import TABLES, PromptFileError, has_arguments, read_prompts
-
-    if given is None:
-        return ()
-    try:
-        if given.lower().endswith(TABLES) or has_arguments(given):
-            from ..inputs.prompt_table import read_table
-
-            return read_table(given)
-        return read_prompts(given)
-    except PromptFileError as error:
-        raise click.BadParameter(str(error), ctx, option) from None
-
-
 def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
     """The value of an --out that cannot be in an object store."""
     if given is not None and "://" in given:
@@ -52,18 +37,15 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="NAME[=PHRASE|…]",
         help="Product class, with what to look for in its place; may be repeated.",
     ),
-    "count": click.option(
-        "--count", type=click.IntRange(1), default=4, show_default=True, help="Pictures a class."
-    ),
+    "count": click.option("--count", type=click.IntRange(1), help="Pictures a class. Default: 4."),
     "prompt": click.option(
         "--prompt", metavar="TEXT", help="Prompt; {class} becomes the class. Default: the preset's."
     ),
     "prompt_file": click.option(
         "--prompt-file",
         "--prompts",
-        "prompts",
+        "prompt_file",
         metavar="FILE",
-        callback=_prompts,
         help="Prompts, one a line, that the pictures take in turn; or a .csv, .jsonl of rows.",
     ),
     "annotate": click.option(
@@ -102,10 +84,10 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="A picture that says what to draw (IP-Adapter); may be repeated.",
     ),
     "strength": click.option("--strength", type=float, help="How much stage 3 repaints, 0 to 1."),
-    "box_threshold": click.option(
+    "confidence": click.option(
         "--confidence",
         "--box-threshold",
-        "box_threshold",
+        "confidence",
         type=float,
         help="Least score of a detection, 0 to 1.",
     ),
@@ -227,8 +209,12 @@ def apply(*names: str) -> Callable[[Any], Any]:
     return decorate
 
 
-def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
-    """`("run.seed=7",)` → `{"run.seed": 7}`; values are YAML."""
+def parse_overrides(changes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings of `--set` by dotted name; values are YAML.
+
+    >>> parse_overrides(("run.seed=7",))
+    {'run.seed': 7}
+    """
     import yaml
 
     from ...configs.schema import NULL
@@ -239,8 +225,8 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.UsageError(f"--set {change!r}: expected KEY=VALUE, as in run.seed=7")
         try:
-            read = yaml.safe_load(value)
+            parsed = yaml.safe_load(value)
         except yaml.YAMLError:
             raise click.UsageError(f"--set {change!r}: the value is no YAML; quote it") from None
-        out[key.strip()] = NULL if read is None else read
+        out[key.strip()] = NULL if parsed is None else parsed
     return out

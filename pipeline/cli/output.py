@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ..jobs.reporter import Reporter
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
     from ..exports.annotate import Annotations
     from ..runner.run import Summary
+    from ..runs.folder import RunFolder
 
 _VERBS = {
     "load": "reading",
@@ -100,6 +104,10 @@ class StageProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bars off the terminal."""
         if self._drawn:
             self._progress.stop()
 
@@ -181,3 +189,49 @@ def annotated(written: Annotations) -> None:
         warn(f"not annotated: {text}")
     if len(written.errors) > 5:
         warn(f"and {len(written.errors) - 5} more not annotated: see --json")
+
+
+class TerminalReporter(Reporter):
+    """Prints messages and progress bars on stderr, and answers Ctrl-C while shots run.
+
+    Args:
+        quiet: show no progress bars, as with --json.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        from .interrupt import InterruptHandler
+
+        self.quiet = quiet
+        self.stop = InterruptHandler()
+        self._bars = StageProgress(quiet)
+
+    def __enter__(self) -> TerminalReporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the progress bars off the terminal; later progress shows new ones."""
+        self._bars.close()
+
+    def note(self, text: str) -> None:
+        note(text)
+
+    def warn(self, text: str) -> None:
+        warn(text)
+
+    def status(self, text: str) -> None:
+        self._bars.say(text)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self._bars.update(stage, done, total)
+
+    @contextlib.contextmanager
+    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
+        from ...stages.accel.memory import loaded
+
+        if may_abandon:
+            self.stop.folder = folder
+        with loaded(), self.stop:
+            yield

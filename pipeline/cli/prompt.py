@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
-from .options import apply, errors, parse_changes
+from .options import apply, errors, parse_overrides
 
 if TYPE_CHECKING:
     from ..prompts.explain import PromptExplanation, Run
@@ -38,7 +38,7 @@ def prompt(text: str | None, **options: Any) -> None:
     from ..prompts.loras import folders as lora_folders
     from ..prompts.vocabulary import unknown_words
 
-    changes = parse_changes(options["changes"])
+    changes = parse_overrides(options["changes"])
     if options["seed"] is not None:
         changes["run.seed"] = options["seed"]
     settings = load_settings(options["preset"], changes)

@@ -1,14 +1,15 @@
-"""`visuals resume`: a run folder gone on with, as its run.yaml says."""
+"""`visuals resume`: continues a run as its run.yaml describes it."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from .options import apply, errors
-from .ray_options import check, engine_options
+from .ray_options import ENGINE_OPTIONS, engine_options
 
 
 @click.command()
@@ -24,41 +25,37 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     run.yaml. PHOTOS: where its photos lie now, if they moved. Without --engine ray it goes on
     in this process, wherever it began.
     """
-    from ..jobs import dry_run
-    from ..jobs.execute import carry_out
-    from ..jobs.request import absolute, job_of
+    from ...configs.schema import check, merge
+    from ..jobs.request import EngineOptions
+    from ..jobs.resolve import absolute, check_engine, recorded_request
     from ..runs import run_yaml
+    from ..runs.locate import run_place
     from ..runs.object_store import is_url, read
+    from .execute import finish
+    from .output import TerminalReporter
 
-    check(options)
-    place = dry_run.place(folder if is_url(folder) else os.path.abspath(folder))
+    engine = EngineOptions(**{k: options[k] for k in ENGINE_OPTIONS if options[k] is not None})
+    check_engine(engine)
+    place = run_place(folder if is_url(folder) else os.path.abspath(folder))
     record = read(place)
     if not record:
         raise run_yaml.RunFolderError(
             f"{folder} is no run folder: expected {run_yaml.NAME} in it; "
             "name the folder that `visuals run` wrote"
         )
-    job = job_of(record, place, [absolute(given) for given in inputs])
-    if options["batch_size"] is None:
-        del options["batch_size"]
-        job.options.pop("batch_size", None)
-    else:
-        sections = ("generate", "detect", "segment", "rerender", "run")
-        sizes = {name: {"batch_size": options["batch_size"]} for name in sections}
-        job = _with(job, sizes)
-    if options.pop("low_memory"):
-        job = _with(job, {"run": {"low_memory": True}})
-    job.options.update(options)
+    resolved = recorded_request(record, place, [absolute(name) for name in inputs])
+    size = options["batch_size"]
+    changes: dict[str, Any] = {"run": {"low_memory": True}} if options["low_memory"] else {}
+    if size is not None:
+        for section in ("generate", "detect", "segment", "rerender", "run"):
+            changes.setdefault(section, {})["batch_size"] = size
+    request = resolved.request.model_copy(
+        update={"engine": engine, "retry_failed": options["retry_failed"], "batch_size": size}
+    )
+    values = merge(resolved.settings.model_dump(mode="json"), changes)
     began = record.get("began_in")
     if began and os.path.isdir(began):
         os.chdir(began)  # relative paths in lists and settings mean what they meant
-    carry_out(job)
-
-
-def _with(job: Any, changes: dict[str, Any]) -> Any:
-    from dataclasses import replace
-
-    from ...configs.schema import check, merge
-
-    values = merge(job.settings.model_dump(mode="json"), changes)
-    return replace(job, settings=check(values))
+    with TerminalReporter(options["as_json"]) as reporter:
+        resolved = replace(resolved, request=request, settings=check(values))
+        finish(resolved, reporter, dry=options["dry_run"])

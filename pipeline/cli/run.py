@@ -1,19 +1,13 @@
-"""`visuals run`, `generate`, `filter`, `enhance`: arguments to one job each."""
+"""`visuals run`, `generate`, `filter`, `enhance`: each makes one request of its options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from .options import apply, errors
 from .ray_options import engine_options
-
-
-def _options(*names: str) -> Callable[[Any], Any]:
-    return apply(*names)
-
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
 _BEGIN = ("init_image", "prompt_strength", "reference")
@@ -26,9 +20,9 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
 
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
-@_options(
+@apply(
     "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir", "edit",
-    "strength", "control", "box_threshold", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
+    "strength", "control", "confidence", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @engine_options
 @errors
@@ -39,13 +33,13 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     pictures of each --class. What stage 2 does not find is skipped with its reason. Everything
     lands in a run folder.
     """
-    from ..jobs.request_options import work
+    from .execute import execute
 
-    work("run", inputs, ("detect", "segment", "rerender"), options)
+    execute("run", inputs, options)
 
 
 @click.command()
-@_options(
+@apply(
     "classes",
     "count",
     "prompt",
@@ -60,14 +54,14 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
 @errors
 def generate(**options: Any) -> None:
     """Draw pictures from prompts (stage 1 only)."""
-    from ..jobs.request_options import work
+    from .execute import execute
 
-    work("generate", (), (), options)
+    execute("generate", (), options)
 
 
 @click.command("filter")
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
-@_options("classes", "box_threshold", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
+@apply("classes", "confidence", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
 @engine_options
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
@@ -75,25 +69,26 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 
     PHOTOS: files, folders, quoted patterns, @list.txt, or a run folder.
     """
-    if sweep:
-        if options["annotate"]:
-            raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
-        if options["engine"] == "ray":
-            raise click.UsageError("--sweep with --engine ray: expected one of them")
-        from .threshold_sweep import show
+    if not sweep:
+        from .execute import execute
 
-        show(inputs, options)
+        execute("filter", inputs, options)
         return
-    from ..jobs.request_options import work
+    if options["annotate"]:
+        raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
+    if options["engine"] == "ray":
+        raise click.UsageError("--sweep with --engine ray: expected one of them")
+    from .execute import request_of
+    from .threshold_sweep import show
 
-    work("filter", inputs, ("detect", "segment"), options)
+    show(request_of("filter", inputs, options), as_json=options["as_json"])
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
-@_options(
+@apply(
     "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir", "control",
-    "box_threshold", *_MASKS, "annotate", *_FILES, *_COMMON,
+    "confidence", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @engine_options
 @errors
@@ -102,6 +97,6 @@ def enhance(inputs: tuple[str, ...], **options: Any) -> None:
 
     With --mask the masks are yours: white is re-rendered, and stage 2 is left out.
     """
-    from ..jobs.request_options import work
+    from .execute import execute
 
-    work("enhance", inputs, ("detect", "segment", "rerender"), options)
+    execute("enhance", inputs, options)

@@ -5,44 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..jobs import dry_run, request_classes, request_options
-from .output import StageProgress
+from .output import TerminalReporter
 
 if TYPE_CHECKING:
+    from ..jobs.request import RunRequest
     from ..jobs.threshold_sweep import Sweep
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def show(inputs: Sequence[str], options: dict[str, Any]) -> None:
-    """Print the table, or the object of --json; exits 1 where no picture could be read."""
-    from ..build.stages import build_stages
-    from ..inputs import shots as sources
-    from ..jobs.threshold_sweep import sweep
+def show(request: RunRequest, *, as_json: bool) -> None:
+    """Print the table, or a JSON object; raises InputError where no picture can be read."""
+    from ..jobs.threshold_sweep import run_sweep
 
-    inputs = dry_run.named("filter", inputs, options)
-    settings, classes = request_classes.classes(
-        inputs, options, request_options.settings_of(options)
-    )
-    shots, _ = request_options.shots_of("filter", inputs, classes, options, settings)
-    broken = sources.first_error(shots)
-    if broken:
-        raise sources.InputError(broken)
-    with StageProgress(options["as_json"]) as bars:
-        detector = build_stages(settings, ("detect",), tell=bars.say).detect
-        assert detector is not None
-        found = sweep(
-            shots,
-            sources.load,
-            detector,  # type: ignore[arg-type]
-            batch_size=settings.run.batch_size,
-            progress=bars.update,
-        )
-    if options["as_json"]:
+    with TerminalReporter(as_json) as reporter:
+        found = run_sweep(request, reporter)
+    if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
         _print(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import apply, errors, parse_changes
+from .options import apply, errors, parse_overrides
 
 if TYPE_CHECKING:
     from ...training.train_lora import Trained
@@ -53,7 +53,7 @@ def train(
     from ...training.errors import DivergedError, TrainingStopped, TrainingWriteError
     from . import output
 
-    given = {k: None if v is NULL else v for k, v in parse_changes(changes).items()}
+    given = {k: None if v is NULL else v for k, v in parse_overrides(changes).items()}
     if allow_pickle:
         given["allow_pickle"] = True
         changes = (*changes, "allow_pickle=true")

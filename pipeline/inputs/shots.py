@@ -6,6 +6,7 @@ Knows no models.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,11 @@ def photos(
         return Shot(id=name.id, source=source, classes=tuple(classes), edit=edit)
 
     return LazyShots([ShotName(id_, str(path)) for path, id_ in found.ids.items()], make)
+
+
+def are_files(inputs: Sequence[str]) -> bool:
+    """Return whether every input names one file, so that a broken one is the user's to mend."""
+    return all(os.path.lexists(name) and not os.path.isdir(name) for name in inputs)
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:

@@ -1,249 +1,302 @@
-"""A job carried out: shots through the stages into their folder, stopped or ended in one line."""
+"""Executes a run request: plan the shots, check, open the run folder, run the shots."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from ...stages.accel.memory import loaded, loading
-from ..cli import output as show
-from ..cli.interrupt import InterruptHandler, go_on_with
-from . import dry_run
-from .request import Job, opened
+from ..runs.locate import new_folder, resume_hint, run_place
+from .plan import ShotPlan, check, plan_shots
+from .reporter import Reporter
+from .request import RunRequest
+from .resolve import ResolvedRequest, resolve
 
 if TYPE_CHECKING:
-    from ...stages.shot import Shot
     from ..exports.annotate import Annotations
-    from ..inputs.resume import LazyShots
-    from ..runner.run import Stages, Summary
+    from ..runner.summary import Summary
     from ..runs.folder import RunFolder
+    from ..runs.object_store import ObjectStore
 
 
-@loading()
-def carry_out(job: Job) -> None:
-    """Do the job, or what is left of it; exits 1 where nothing came out but failures or the disk
-    takes no more, 130 where it was stopped."""
-    from ..exports.annotate import require
-    from ..inputs import shots as sources
-    from ..prompts import wildcards
-    from ..runner.run import Stages
-    from .request_options import shots_of
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a request.
 
-    options, settings, inputs, needs = job.options, job.settings, job.inputs, job.needs
-    require(options.get("annotate", ()))
-    masks = dry_run.own_masks(options, job.classes)
-    output = dry_run.output(settings, options)
-    shots, found = shots_of(job.command, inputs, job.classes, options, settings)
-    if masks is not None or (found is not None and job.command == "enhance"):
-        needs = ("rerender",)
-        if not settings.mask.is_default:
-            theirs = options.get("mask") or inputs[0]
-            show.warn(f"{theirs} holds the masks: mask options change nothing here")
-    known, own = wildcards.of(settings), not inputs or sources.is_run_folder(inputs)
-    if own:
-        shots = shots.changed(lambda shot: wildcards.drawn([shot], known)[0])
-    if "generate" in needs or "rerender" in needs:
-        job = _worded(job, shots, draws="generate" in needs)
-        settings = job.settings
-    retry = bool(options.get("retry_failed"))
-    if options.get("dry_run"):
-        out = dry_run.out(job.command, job.classes, options)
-        as_json = options["as_json"]
-        dry_run.plan(shots, needs, out, masks, output, as_json=as_json, retry_failed=retry)
+    Args:
+        folder: the run folder, or the folder of an object store.
+        summary: counts of kept, skipped and failed shots, and times.
+        report: where the HTML report is; empty for a run that was stopped.
+        annotations: the annotations that were asked for.
+        stopped: whether the run was stopped before its end.
+        resume_hint: the command that resumes it.
+    """
+
+    folder: Path | ObjectStore
+    summary: Summary
+    report: str = ""
+    annotations: Annotations | None = None
+    stopped: bool = False
+    resume_hint: str = ""
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the manifest: a record for each finished shot."""
+        from ..runs.folder import NAME, read_lines
+
+        if isinstance(self.folder, Path):
+            yield from read_lines(self.folder)
+        else:
+            yield from self.folder.lines(NAME)
+
+    @property
+    def pictures(self) -> list[str]:
+        """Paths of the pictures that were kept."""
+        return [
+            f"{self.folder}/{record['files']['result'] or record['files']['source']}"
+            for record in self.records()
+            if record["status"] in ("kept", "enhanced")
+        ]
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing came out but failures."""
+        written = self.annotations
+        unwritten = written is not None and bool(written.errors) and not written.files
+        return unwritten or 0 < self.summary.total == self.summary.failed
+
+
+def execute(
+    request: RunRequest | ResolvedRequest,
+    reporter: Reporter | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """Execute a request, or the rest of it where its run folder exists.
+
+    Args:
+        request: the request, or one that was resolved before.
+        reporter: receives warnings and progress.
+        stop: is asked before each batch; once it is true, the run ends with what is finished.
+
+    Raises:
+        UsageError: the request cannot be carried out; nothing was written.
+        RunError: the disk, a host or a cluster failed; finished shots are kept.
+    """
+    reporter = reporter or Reporter()
+    resolved = request if isinstance(request, ResolvedRequest) else resolve(request, reporter)
+    plan = check(plan_shots(resolved, reporter), reporter)
+    with open_run(plan, reporter) as folder:
+        return run_plan(plan, folder, reporter, stop)
+
+
+def run_folder_name(resolved: ResolvedRequest) -> str:
+    """Return the run folder of a request: its `out`, else a new one in runs/."""
+    request = resolved.request
+    if request.out:
+        return str(run_place(request.out))
+    return new_folder(resolved.classes[:2] or [request.command])
+
+
+@contextlib.contextmanager
+def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
+    """Yield the run folder of a plan, new or resumed, locked against a second writer.
+
+    With `fork` a folder beside `out` is taken where that one holds a run with other settings.
+
+    Raises:
+        RunFolderError: the folder holds something else.
+        WriteError: it cannot be written to.
+    """
+    from ..build import recorded_hashes
+    from ..build.model_hashes import fingerprints
+    from ..runs import folder as run_folder
+    from ..runs import run_yaml
+    from ..runs.lock import RunLock
+    from ..runs.object_store import read
+
+    resolved = plan.resolved
+    request, settings = resolved.request, resolved.settings
+    edits = [row.edit or "" for row in resolved.rows]
+    parts: dict[str, Any] = {
+        "request": resolved.record(),
+        "settings": settings.model_dump(mode="json"),
+        "checkpoints": fingerprints(settings, [*resolved.prompts, *edits, request.edit]),
+    }
+    out = run_folder_name(resolved)
+    place = run_place(out)
+    if request.fork:
+        beside = (f"{out.rstrip('/')}-{number}" for number in itertools.count(2))
+        for name in itertools.chain([out], beside):
+            place = run_place(name)
+            old = read(place)
+            if not old or not run_yaml.differences(old, run_folder.plain(parts)):
+                break
+        if str(place) != str(run_place(out)):
+            reporter.note(f"{out} holds a run with other settings: this one goes to {place}")
+    parts |= {"output": plan.output, "hashes": recorded_hashes.of(settings, resolved.prompts)}
+    if not isinstance(place, Path):
+        from ..runs import remote_folder
+
+        with remote_folder.opened(place, parts) as folder:
+            yield folder
         return
-    broken = sources.first_error(shots, output) if inputs else ""
-    if broken and dry_run.is_plain(inputs):
-        raise sources.InputError(broken)
-    if masks is not None and masks.single and len(shots) == 1:
-        masks.check_size(shots[0])
-    if broken:
-        needs, masks = (), None
-    seed = None if own else settings.run.seed
-    read = functools.partial(sources.load, found=found, output=output, run_seed=seed)
-
-    def load(part: Sequence[Shot]) -> list[Shot]:
-        # A photo's seed, by which its choices are made, is known when it is read.
-        return read(part) if own else wildcards.drawn(read(part), known)
-
-    start = Stages(load=load if inputs else None, mask=masks)
-    with opened(job, output) as folder:
-        _go_on(job, folder, shots, needs, start)
+    run_folder.make(place)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(RunLock(place))
+            run_folder.sweep(place)
+        except OSError as error:
+            raise run_folder.unwritable(place, error) from None
+        yield run_folder.RunFolder(place, **parts)
 
 
-def _worded(job: Job, shots: LazyShots, *, draws: bool) -> Job:
-    """The job with what its LoRAs recommend; raises where prompts, samplers or LoRAs are wrong,
-    or where the host of stage 1 cannot be asked."""
-    from ..build import replicate
-    from ..build.stages import check_words
-    from ..prompts import explain, loras
-
-    words = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
-    if draws and replicate.draws(job.settings):
-        replicate.check(job.settings)
-        for said in replicate.notes(words):
-            show.warn(said)
-        draws = False  # the host has not got the LoRAs: their size is none of its pictures'
-    check_words(job.settings, [*job.options.get("prompts", ()), *words])
-    for said in explain.notes(job.settings, set(words))[:5]:
-        show.warn(said)
-    if job.given is None:
-        return job
-    settings = loras.ready(
-        job.settings, list(words), job.given, draws=draws, tell=show.say, warn=show.warn
-    )
-    return replace(job, settings=settings)
-
-
-def _go_on(
-    job: Job, folder: RunFolder, shots: LazyShots, needs: tuple[str, ...], start: Stages
-) -> None:
-    """The shots that `folder` does not hold yet, then what is said at the end."""
-    from ..cli.annotate import annotate_run
-    from ..inputs import shots as sources
+def run_plan(
+    plan: ShotPlan, folder: RunFolder, reporter: Reporter, stop: Callable[[], bool]
+) -> RunResult:
+    """Run the shots that `folder` does not hold yet, then write annotations and report."""
+    from ..inputs import shots as inputs
     from ..inputs.resume import remaining
+    from ..runner.run import Summary
     from ..runs.folder import WriteError, read_lines, writing
 
-    options = job.options
-    file_away = functools.partial(dry_run.file_away, folder.path, options=options)
-    if options.get("batch_size") is not None:
+    request = plan.resolved.request
+    file_away = functools.partial(_file_away, folder.path, request, reporter)
+    if request.batch_size is not None:
         folder.forget_batch_sizes()
-    stopper = InterruptHandler()
+    summary, stopped = Summary(), False
     try:
-        retry = bool(options.get("retry_failed"))
-        left = remaining(shots, read_lines(folder.path), retry_failed=retry)
+        left = remaining(plan.shots, read_lines(folder.path), retry_failed=request.retry_failed)
         folder.forget(left.outdated)
-        if left.done and needs and job.inputs and sources.first_error(left.shots):
-            needs = ()  # what is left are broken files: no model is needed to say so
-        if options.get("copy_skipped") or options.get("sort_by_class"):
+        if left.done and plan.needs and request.inputs and inputs.first_error(left.shots):
+            plan = replace(plan, needs=())  # only broken files are left
+        if request.copy_skipped or request.sort_by_class:
             for line in read_lines(folder.path):
                 file_away(line)
-        summary = _go(job, left.shots, needs, folder, start, file_away, stopper)
+        try:
+            if left.shots:
+                _run_shots(
+                    replace(plan, shots=left.shots), folder, summary, reporter, stop, file_away
+                )
+        except KeyboardInterrupt:
+            stopped = True
         summary.resumed = left.done
-        folder.save()
-        if stopper.code:
-            raise KeyboardInterrupt
-        formats, quiet = options.get("annotate", ()), options["as_json"]
-        with writing(folder.path):
-            written = annotate_run(folder.path, formats, quiet=quiet) if formats else None
-            _close(folder, summary, written, as_json=quiet)
-    except KeyboardInterrupt:
-        with contextlib.suppress(WriteError):
+        with contextlib.suppress(WriteError) if stopped else contextlib.nullcontext():
             folder.save()
-        show.warn(f"stopped; {go_on_with(folder)}")
-        raise SystemExit(stopper.code or 130) from None
+        if stopped or stop():
+            return RunResult(folder.place, summary, stopped=True, resume_hint=resume_hint(folder))
+        with writing(folder.path):
+            annotations = _annotate(folder.path, request.annotate, reporter)
+            return RunResult(
+                folder.place,
+                summary,
+                report=folder.report(),
+                annotations=annotations,
+                resume_hint=resume_hint(folder),
+            )
     except WriteError as error:
         with contextlib.suppress(WriteError):
             folder.save()
         if not folder.there:
-            how = f"put it back and visuals resume {folder.place} goes on, or repeat the command"
-            raise WriteError(f"{error}; {how}") from None
-        raise WriteError(f"{error}; once that is mended, {go_on_with(folder)}") from None
-    unwritten = written is not None and written.errors and not written.files
-    if unwritten or (summary.total and summary.failed == summary.total):
-        raise SystemExit(1)
+            raise WriteError(
+                f"{error}; put it back and run visuals resume {folder.place}, or repeat the command"
+            ) from None
+        raise WriteError(f"{error}; once that is mended, {resume_hint(folder)}") from None
 
 
-def _go(
-    job: Job,
-    shots: LazyShots,
-    needs: tuple[str, ...],
+def _run_shots(
+    plan: ShotPlan,
     folder: RunFolder,
-    start: Stages,
+    summary: Summary,
+    reporter: Reporter,
+    stop: Callable[[], bool],
     file_away: Callable[[dict[str, Any]], None],
-    stopper: InterruptHandler,
-) -> Summary:
+) -> None:
     from ..build import replicate
-    from ..runner.run import Summary, fitted, run_shots
+    from ..runner.run import fitted, run_shots
 
-    summary, run = Summary(), job.settings.run
-    if not shots:
-        return summary
+    settings = plan.resolved.settings
+    run = settings.run
 
     def smaller(stage: str, size: int) -> None:
-        show.warn(f"{stage}: out of memory; going on with {size} at a time")
+        reporter.warn(f"{stage}: out of memory; going on with {size} at a time")
         folder.note_batch_size(stage, size)
 
     def finish(line: dict[str, Any]) -> None:
         file_away(folder.append(line))
 
-    with show.StageProgress(job.options["as_json"]) as bars:
-        if needs and job.options.get("engine") == "ray":
-            from ..cli.ray_options import on_ray
+    if plan.needs and plan.resolved.request.engine.engine == "ray":
+        from .execute_ray import run_on_cluster
 
-            on_ray(
-                job, shots, needs, folder, start, finish, stopper,
-                bars=bars, summary=summary, smaller=smaller,
-            )  # fmt: skip
-            return summary
-        stages = start
-        if needs:
-            from ..build.stages import build_stages
+        run_on_cluster(plan, folder, summary, reporter, stop, finish=finish, smaller=smaller)
+        return
+    stages = plan.start
+    if plan.needs:
+        from ..build.stages import build_stages
 
-            stages = build_stages(job.settings, needs, tell=bars.say)
-            stages = replace(stages, load=start.load, mask=start.mask or stages.mask)
-        stages = fitted(stages, folder.batch_sizes)
-        if not replicate.draws(job.settings):  # what runs at a host is canceled first
-            stopper.folder = folder
-        with loaded(), stopper, _behind(folder, finish, run.batch_size) as sink:
-            for shot in run_shots(
-                shots,
-                stages,
-                run_seed=run.seed,
-                retries=run.retries,
-                batch_size=run.batch_size,
-                progress=bars.update,
-                summary=summary,
-                stop=stopper,
-                smaller=smaller,
-            ):
-                sink.put(shot)
-    return summary
+        built = build_stages(settings, plan.needs, tell=reporter.status)
+        stages = replace(built, load=stages.load, mask=stages.mask or built.mask)
+    stages = fitted(stages, folder.batch_sizes)
+    hosted = replicate.draws(settings)  # predictions are canceled before the process ends
+    with reporter.running(folder, may_abandon=not hosted), _writer(folder, finish, run) as sink:
+        for shot in run_shots(
+            plan.shots,
+            stages,
+            run_seed=run.seed,
+            retries=run.retries,
+            batch_size=run.batch_size,
+            progress=reporter.progress,
+            summary=summary,
+            stop=stop,
+            smaller=smaller,
+        ):
+            sink.put(shot)
 
 
-def _behind(folder: RunFolder, finish: Callable[[dict[str, Any]], None], depth: int) -> Any:
-    """What writes finished shots; a store takes many at once, each slowly."""
+def _writer(folder: RunFolder, finish: Callable[[dict[str, Any]], None], run: Any) -> Any:
+    """Return what writes finished shots in the background; a store takes many at once."""
     from ..runner.batching import MOST_PIXELS, pixels
     from ..runner.io_threads import BackgroundWriter
 
-    how: dict[str, Any] = {"depth": depth, "weigh": pixels, "most": MOST_PIXELS}
+    options: dict[str, Any] = {"depth": run.batch_size, "weigh": pixels, "most": MOST_PIXELS}
     if folder.place != folder.path:
         from ..runs.remote_folder import WRITERS
 
-        how |= {"depth": max(depth, 2 * WRITERS), "threads": WRITERS}
-    return BackgroundWriter(folder.write, finish, **how)
+        options |= {"depth": max(run.batch_size, 2 * WRITERS), "threads": WRITERS}
+    return BackgroundWriter(folder.write, finish, **options)
 
 
-def _close(
-    folder: RunFolder, summary: Summary, written: Annotations | None, *, as_json: bool
-) -> None:
-    from ..runs.folder import NAME, read_lines, to_json
+def _file_away(folder: Path, request: RunRequest, reporter: Reporter, line: dict[str, Any]) -> None:
+    """Copy a finished shot to skipped/ or sorted/; a copy that fails does not end the run."""
+    from ..runs import sorted_copies
 
-    report = folder.report()
-    if as_json:
-        paths = [
-            f"{folder.place}/{line['files']['result'] or line['files']['source']}"
-            for line in read_lines(folder.path)
-            if line["status"] in ("kept", "enhanced")
-        ]
-        record = {
-            "folder": str(folder.place),
-            "report": str(report),
-            "manifest": f"{folder.place}/{NAME}",
-            "pictures": paths,
-            **summary.as_dict(),
-        }
-        if written is not None:
-            record["annotations"] = {k: str(path) for k, path in written.files.items()}
-            record["annotation_errors"] = written.errors
-        click.echo(to_json(record))
-    else:
-        show.closing(summary)
-        click.echo(f"pictures  {folder.place}/images")
-        if written is not None:
-            show.annotated(written)
-        click.echo(f"report    {report}")
+    try:
+        if request.copy_skipped:
+            sorted_copies.copy_skipped(folder, line)
+        if request.sort_by_class:
+            sorted_copies.sort_by_class(folder, line)
+    except OSError as error:
+        reporter.warn(f"{line['id']}: not copied ({error.strerror})")
+
+
+def _annotate(folder: Path, formats: Sequence[str], reporter: Reporter) -> Annotations | None:
+    """Write annotations at the end of a run; their errors do not undo the run."""
+    from ..exports.annotate import (
+        AnnotationError,
+        Annotations,
+        NothingToAnnotateError,
+        annotate,
+    )
+
+    if not formats:
+        return None
+    try:
+        return annotate(folder, formats, progress=reporter.progress)
+    except NothingToAnnotateError as error:
+        reporter.warn(f"no annotations: {error}")
+        return Annotations(files={})
+    except AnnotationError as error:
+        reporter.warn(str(error))
+        return Annotations(files={}, errors=[str(error)])

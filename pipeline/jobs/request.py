@@ -1,174 +1,343 @@
-"""What a run was asked for, as its run.yaml keeps it; and the folder that it goes to."""
+"""The request for a run: what the command line, the API, the studio and the library ask for."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from ..cli import output as show
-from ..cli import ray_options
-from . import check_prompt_rows, dry_run
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-if TYPE_CHECKING:
-    from ...configs.schema import Settings
-    from ..images.write import Format
-    from ..runs.folder import RunFolder
-    from ..runs.object_store import ObjectStore
+from ...configs.errors import UsageError
+from ...configs.schema import NULL, Settings, load_settings
 
-_NOT_KEPT = (
-    "out",
-    "changes",
-    "dry_run",
-    "as_json",
-    "fork",
-    "retry_failed",
-    "prompts",
-    "classes",
-    "rows",
-    *ray_options.OPTIONS,
-)
-"""Options that say nothing of the run, or that stand elsewhere in run.yaml."""
+Name = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Command = Literal["run", "generate", "filter", "enhance"]
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "run": ("detect", "segment", "rerender"),
+    "generate": (),
+    "filter": ("detect", "segment"),
+    "enhance": ("detect", "segment", "rerender"),
+}
+"""The stages of each command; without input files `generate` comes before them."""
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "seed": ("run.seed",),
+    "retries": ("run.retries",),
+    "batch_size": (
+        "run.batch_size",
+        "generate.batch_size",
+        "detect.batch_size",
+        "segment.batch_size",
+        "rerender.batch_size",
+    ),
+    "device": ("run.device",),
+    "low_memory": ("run.low_memory",),
+    "allow_pickle": ("run.allow_pickle",),
+    "format": ("run.format",),
+    "quality": ("run.quality",),
+    "negative_prompt": ("generate.negative_prompt", "rerender.negative_prompt"),
+    "steps": ("generate.steps", "rerender.steps"),
+    "cfg_scale": ("generate.cfg_scale", "rerender.cfg_scale"),
+    "sampler": ("generate.sampler",),
+    "width": ("generate.width",),
+    "height": ("generate.height",),
+    "init_image": ("generate.init_image",),
+    "prompt_strength": ("generate.prompt_strength",),
+    "references": ("generate.ip_adapter.references",),
+    "strength": ("rerender.strength",),
+    "controls": ("rerender.controls",),
+    "confidence": ("detect.box_threshold",),
+    "mask_min_ratio": ("mask.mask_min_ratio",),
+    "mask_max_ratio": ("mask.mask_max_ratio",),
+    "mask_k": ("mask.mask_k",),
+    "sort": ("mask.sort",),
+    "dilate": ("mask.dilate_erode",),
+}
+"""Fields of a request by the settings that they set."""
+
+_OPTIONS = {
+    "classes": "--class",
+    "controls": "--control",
+    "references": "--reference",
+    "lora_dirs": "--lora-dir",
+}
+"""Options whose names differ from their fields."""
+_WITHOUT_OPTION = ("steps", "cfg_scale", "sampler", "width", "height")
+"""Fields that the command line sets by `--set`."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One `run`, `generate`, `filter` or `enhance`, its words and settings put together.
+class RequestError(UsageError):
+    """A request that cannot be carried out; the message says got, expected, what to do."""
 
-    `given`: the dotted names of settings that the user set; None where the settings are final.
+
+class EngineOptions(BaseModel):
+    """Where a run is computed: in this process, or on a Ray cluster.
+
+    Args:
+        engine: `local` or `ray`.
+        address: Ray's address: local, auto, HOST:6379, ray://HOST:10001; None: RAY_ADDRESS,
+            else local.
+        workers: processes with models in them; None: as many as fit.
+        gpus_per_worker: 0.5 puts two workers on a GPU; None: 1 where there are GPUs.
+        cpus_per_worker: CPUs and threads of a worker; None: up to 4.
     """
 
-    command: str
-    inputs: tuple[str, ...]
-    needs: tuple[str, ...]
-    classes: tuple[str, ...]
-    settings: Settings
-    options: dict[str, Any]
-    given: frozenset[str] | None = None
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def record(self) -> dict[str, Any]:
-        """The request for run.yaml: `visuals resume` needs no more than this and the settings."""
-        options = self.options
-        mask = options.get("mask")
-        lines = [row.plain() for row in options.get("rows", ())]
-        words: dict[str, Any] = {
-            "prompts": None if lines else list(options.get("prompts", ())) or None
-        }
-        words |= {"rows": lines} if lines else {}
-        return {
-            "command": self.command,
-            "needs": list(self.needs),
-            "inputs": [absolute(given) for given in self.inputs],
-            "preset": options["preset"],
-            "classes": list(self.classes),
-            "count": options.get("count"),
-            "edit": options.get("edit") or "",
-            **words,
-            "mask": mask and os.path.abspath(mask),
-            "options": {k: v for k, v in options.items() if k not in _NOT_KEPT and _is_plain(v)},
-        }
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+    workers: int | None = Field(None, ge=1)
+    gpus_per_worker: float | None = Field(None, ge=0, allow_inf_nan=False)
+    cpus_per_worker: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _ray_options_need_ray(self) -> EngineOptions:
+        if self.engine == "local":
+            for name in ("address", "workers", "gpus_per_worker", "cpus_per_worker"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"--{_dashed(name)} needs Ray: add --engine ray")
+        return self
 
 
-def job_of(record: dict[str, Any], folder: Path | ObjectStore, inputs: Sequence[str] = ()) -> Job:
-    """The job of a run.yaml, which a later command can carry out; raises RunFolderError.
+class RunRequest(BaseModel):
+    """A request to generate, filter or enhance product pictures.
 
-    `inputs`: where its pictures lie now, in place of where they lay.
+    It is frozen, refuses unknown fields, and prints its equal command:
+
+    >>> print(RunRequest(classes=["mug"], edit="red clay", count=2))
+    visuals run --class mug --count 2 --edit 'red clay'
+
+    None leaves what the preset sets.
+
+    Args:
+        command: `run` (all stages), `generate` (stage 1), `filter` (stage 2) or `enhance`
+            (stages 2 and 3).
+        inputs: photos: files, folders, glob patterns, `@list.txt`, or one run folder. Empty:
+            stage 1 draws pictures.
+        classes: product classes, each NAME or NAME=PHRASE|PHRASE.
+        count: pictures of each class; None: 4, or 1 a row of a prompt table.
+        prompt: prompt of stages 1 and 3; `{class}` becomes the class.
+        prompt_file: text file of prompts, one a line, or a .csv, .tsv or .jsonl table.
+        negative_prompt: what to avoid, in stages 1 and 3.
+        edit: what the product should become in stage 3, as in "red leather".
+        mask: mask file, or folder of masks by name (white is re-rendered), in place of stage 2.
+        annotate: annotation formats to write at the end: coco, yolo, voc, masks, metadata.
+        copy_skipped: copy skipped originals to skipped/REASON/.
+        sort_by_class: copy kept pictures to sorted/CLASS/ too.
+        preset: name of a preset, or path of a .yaml file of settings.
+        overrides: settings by dotted name, {"rerender.padding": 16}; they win over the preset.
+        out: run folder, a path or an s3:// or gs:// URL; None: a new one in runs/.
+        fork: where `out` holds a run with other settings, write to a new folder beside it.
+        retry_failed: try shots again that failed before.
+        seed: seed of the run, 0 to 2³²-1.
+        retries: seeds to try again with where stage 2 refuses a generated picture.
+        batch_size: pictures that a stage takes at once.
+        device: auto, cpu, cuda, cuda:1, mps.
+        low_memory: keep only the models at work in memory; slower.
+        allow_pickle: read weights from .ckpt, .pt and .pth files.
+        format: png, jpeg or webp; png keeps every pixel.
+        quality: of jpeg and webp, 1 to 100.
+        steps: sampling steps of stages 1 and 3.
+        cfg_scale: classifier-free guidance of stages 1 and 3.
+        sampler: sampler of stage 1, by A1111's name.
+        width: of generated pictures in pixels, a multiple of 8.
+        height: as `width`.
+        init_image: picture that stage 1 starts from.
+        prompt_strength: share of `init_image` that is drawn over, 0 to 1.
+        references: pictures for IP-Adapter.
+        lora_dirs: folders in which `<lora:name:1>` is looked up, before the preset's.
+        strength: denoising strength of stage 3, 0 to 1.
+        controls: what holds the shape in stage 3: canny, depth, ….
+        confidence: least score of a detection, 0 to 1.
+        mask_min_ratio: least share of the picture that a mask covers, 0 to 1.
+        mask_max_ratio: largest share of the picture that a mask covers, 0 to 1.
+        mask_k: keep only so many of the largest masks; 0: all.
+        sort: order of masks: none, left-to-right, center-to-edge, area.
+        dilate: pixels by which masks grow; negative: shrink.
+        invert: keep the products and re-render the scene.
+        engine: where the run is computed.
     """
-    from ...configs.schema import SettingsError, check
-    from ..inputs.prompt_rows import Row
-    from ..runs.run_yaml import NAME, RunFolderError
 
-    request = record.get("request") or {}
-    if request.get("command") == "replay":
-        raise RunFolderError(
-            f"{folder} is a replay: to go on with it, repeat its command with --out {folder}"
-        )
-    if "needs" not in request:
-        raise RunFolderError(
-            f"{folder}/{NAME} does not say how the run goes on: it was begun by the library or an "
-            f"earlier version; repeat its command with --out {folder}"
-        )
-    try:
-        settings = check(record["settings"])
-    except SettingsError as error:
-        raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
-    given = dict(request.get("options") or {}, out=str(folder), mask=request["mask"])
-    given |= {"prompts": tuple(request["prompts"] or ()), "count": request["count"]}
-    given = check_prompt_rows.with_rows(
-        given, [Row(**row) for row in request.get("rows") or ()], settings
-    )
-    return Job(
-        command=request["command"],
-        inputs=tuple(inputs or request["inputs"]),
-        needs=tuple(request["needs"]),
-        classes=tuple(request["classes"]),
-        settings=settings,
-        options=given,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
+    command: Command = "run"
+    inputs: tuple[Name, ...] = ()
+    classes: tuple[Name, ...] = ()
+    count: int | None = Field(None, ge=1)
+    prompt: str | None = None
+    prompt_file: str | None = None
+    negative_prompt: str | None = None
+    edit: str = ""
+    mask: str | None = None
+    annotate: tuple[Name, ...] = ()
+    copy_skipped: bool = False
+    sort_by_class: bool = False
+    preset: Name = "mini"
+    overrides: Mapping[str, Any] = Field(default_factory=dict)
+    out: str | None = None
+    fork: bool = False
+    retry_failed: bool = False
+    seed: int | None = Field(None, ge=0, lt=2**32)
+    retries: int | None = Field(None, ge=0)
+    batch_size: int | None = Field(None, ge=1)
+    device: str | None = None
+    low_memory: bool | None = None
+    allow_pickle: bool | None = None
+    format: Literal["png", "jpeg", "webp"] | None = None
+    quality: int | None = Field(None, ge=1, le=100)
+    steps: int | None = Field(None, ge=1, le=1000)
+    cfg_scale: float | None = Field(None, ge=0, le=50)
+    sampler: str | None = None
+    width: int | None = Field(None, ge=64, le=4096, multiple_of=8)
+    height: int | None = Field(None, ge=64, le=4096, multiple_of=8)
+    init_image: str | None = None
+    prompt_strength: float | None = Field(None, gt=0, le=1)
+    references: tuple[Name, ...] = ()
+    lora_dirs: tuple[Name, ...] = ()
+    strength: float | None = Field(None, gt=0, le=1)
+    controls: tuple[Name, ...] = ()
+    confidence: Share | None = None
+    mask_min_ratio: Share | None = None
+    mask_max_ratio: Share | None = None
+    mask_k: int | None = Field(None, ge=0)
+    sort: Literal["none", "left-to-right", "center-to-edge", "area"] | None = None
+    dilate: int | None = None
+    invert: bool = False
+    engine: EngineOptions = Field(default_factory=EngineOptions)  # type: ignore[arg-type]
 
-@contextlib.contextmanager
-def opened(job: Job, output: Format) -> Iterator[RunFolder]:
-    """The folder to write to, new or gone on with, locked against a second writer.
-
-    With --fork a folder beside --out is taken where that one holds a run with other settings.
-    Raises RunFolderError.
-    """
-    from ..build import recorded_hashes
-    from ..build.model_hashes import fingerprints
-    from ..runs import folder as run_folder
-    from ..runs import run_yaml
-    from ..runs.lock import RunLock
-    from ..runs.object_store import read
-
-    out = dry_run.out(job.command, job.classes, job.options)
-    words = [*job.options.get("prompts", ())]
-    words += [row.edit or "" for row in job.options.get("rows", ())]
-    parts: dict[str, Any] = {
-        "request": job.record(),
-        "settings": job.settings.model_dump(mode="json"),
-        "checkpoints": fingerprints(job.settings, [*words, job.options.get("edit") or ""]),
-    }
-    path = dry_run.place(out)
-    if job.options.get("fork"):
-        beside = (f"{out.rstrip('/')}-{number}" for number in itertools.count(2))
-        for place in itertools.chain([out], beside):
-            path = dry_run.place(place)
-            old = read(path)
-            if not old or not run_yaml.differences(old, run_folder.plain(parts)):
-                break
-        if str(path) != str(dry_run.place(out)):
-            show.note(f"{out} holds a run with other settings: this one goes to {path}")
-    short = recorded_hashes.of(job.settings, job.options.get("prompts", ()))
-    parts |= {"output": output, "hashes": short}
-    if not isinstance(path, Path):
-        from ..runs import remote_folder
-
-        with remote_folder.opened(path, parts) as folder:
-            yield folder
-        return
-    run_folder.make(path)
-    with contextlib.ExitStack() as stack:
+    def __init__(self, /, **values: Any) -> None:
         try:
-            stack.enter_context(RunLock(path))
-            run_folder.sweep(path)
-        except OSError as error:
-            raise run_folder.unwritable(path, error) from None
-        yield run_folder.RunFolder(path, **parts)
+            super().__init__(**values)
+        except ValidationError as error:
+            raise RequestError("; ".join(map(_problem, error.errors()))) from None
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> RunRequest:
+        if not self.inputs and self.command in ("filter", "enhance"):
+            raise ValueError(
+                "no PHOTOS: expected files, folders, a quoted pattern, @list.txt or --from-file"
+            )
+        for name in self.inputs:
+            if re.match(r"(s3|gs|https?)://", name):
+                raise ValueError(f"{name}: expected photos on a disk; copy them here first")
+        if self.prompt_file is not None and (self.inputs or self.prompt is not None):
+            other = "PHOTOS" if self.inputs else "--prompt"
+            raise ValueError(f"--prompt-file with {other}: expected one of them")
+        if self.out and "://" in self.out:
+            for name in ("annotate", "copy_skipped", "sort_by_class"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"--{_dashed(name)} with --out {self.out}: expected a folder on a disk; "
+                        "leave it out here (`visuals annotate` reads a run in a store)"
+                    )
+        return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stages that the request goes through."""
+        return NEEDS[self.command] if self.inputs else ("generate", *NEEDS[self.command])
+
+    def words(self) -> list[str]:
+        """Return the words of the equal command, without `visuals` itself."""
+        words = [self.command, *self.inputs]
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        given |= {name: getattr(self.engine, name) for name in EngineOptions.model_fields}
+        overrides = {
+            key: given[name]
+            for name in _WITHOUT_OPTION
+            if given[name] is not None
+            for key in SETTINGS[name]
+        }
+        for name, value in given.items():
+            default = (type(self).model_fields | EngineOptions.model_fields)[name].default
+            if name in ("command", "inputs", "overrides", *_WITHOUT_OPTION) or value == default:
+                continue
+            option = _OPTIONS.get(name, f"--{_dashed(name)}")
+            if value is True:
+                words.append(option)
+            elif isinstance(value, tuple):
+                words += [word for one in value for word in (option, one)]
+            elif value is not False and not isinstance(value, BaseModel):
+                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+        for key, value in {**overrides, **self.overrides}.items():
+            words += ["--set", f"{key}={yaml_value(value)}"]
+        return words
+
+    def __str__(self) -> str:
+        """The equal command, as it is typed into a shell."""
+        return shlex.join(["visuals", *self.words()])
+
+    def setting_overrides(self) -> dict[str, Any]:
+        """Return the settings that the request sets, by dotted name, but for its prompts."""
+        out = {key: NULL if value is None else value for key, value in self.overrides.items()}
+        for name, keys in SETTINGS.items():
+            value = getattr(self, name)
+            if value is not None and value != ():
+                out |= dict.fromkeys(keys, list(value) if isinstance(value, tuple) else value)
+        if self.invert:
+            out["mask.merge_invert"] = "merge_and_invert"
+        return out
 
 
-def absolute(given: str) -> str:
-    """An input that means the same in another working folder."""
-    if given.startswith("@") and not os.path.lexists(given):
-        return f"@{os.path.abspath(given[1:])}"
-    return str(Path(given).absolute())
+def request_settings(
+    request: RunRequest,
+    warn: Callable[[str], None] = lambda text: None,
+    *,
+    base: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of a request: its preset with its overrides and options on top.
+
+    Args:
+        request: the request.
+        warn: is called with a sentence where the prompt leaves no place for the edit.
+        base: settings by dotted name between the preset and the request.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range.
+    """
+    preset, low = request.preset, dict(base or {})
+    overrides = {**low, **request.setting_overrides()}
+    if request.prompt is not None:
+        overrides["generate.prompt"] = overrides["rerender.prompt"] = request.prompt
+        if request.edit and "{class}" not in request.prompt and "{edit}" not in request.prompt:
+            usual = load_settings(preset, low)
+            overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
+            warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
+    settings = load_settings(preset, overrides)
+    if request.lora_dirs:
+        overrides["generate.lora_dirs"] = [*request.lora_dirs, *settings.generate.lora_dirs]
+        settings = load_settings(preset, overrides)
+    return settings
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (str, int, float, bool))
+_PLAIN = re.compile(r"[A-Za-z][\w+./ -]*")
+_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "none"}
+
+
+def yaml_value(value: Any) -> str:
+    """Return a value as `--set` reads it back: plain words as they are, the rest as JSON."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _problem(error: Any) -> str:
+    """One of pydantic's errors as a sentence."""
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown field {name!r}: expected one of {', '.join(RunRequest.model_fields)}"
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{name} {error['input']!r}: {message.replace('input should', 'should')}"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...stages.detect import Detector
     from ...stages.shot import Shot
+    from .reporter import Reporter
+    from .request import RunRequest
 
 THRESHOLDS = tuple(k / 10 for k in range(1, 10))
 
@@ -100,3 +102,24 @@ def sweep(
             out.add(shot, detector)
         progress("detect", min(start + batch_size, len(shots)), len(shots))
     return out
+
+
+def run_sweep(request: RunRequest, reporter: Reporter) -> Sweep:
+    """Score the photos of a `filter` request once, and count what each threshold would pass.
+
+    Raises:
+        InputError: no photo can be read.
+    """
+    from ..build.stages import build_stages
+    from ..inputs import shots as inputs
+    from .plan import shots_of
+    from .resolve import resolve
+
+    resolved = resolve(request, reporter)
+    shots, _ = shots_of(resolved, reporter)
+    broken = inputs.first_error(shots)
+    if broken:
+        raise inputs.InputError(broken)
+    detector: Any = build_stages(resolved.settings, ("detect",), tell=reporter.status).detect
+    size = resolved.settings.run.batch_size
+    return sweep(shots, inputs.load, detector, batch_size=size, progress=reporter.progress)

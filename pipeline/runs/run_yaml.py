@@ -22,6 +22,7 @@ _FREE = (
     "request.needs",
     "request.options",
     "request.preset",
+    "request.version",
     "settings.run.low_memory",
     "settings.caption",
     "settings.run.retries",

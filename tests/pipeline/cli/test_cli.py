@@ -91,8 +91,11 @@ def test_an_unknown_class_names_nearest_known_and_the_other_preset() -> None:
         (["run", "--class", "mug", "--preset", "minni"], ["'minni'; did you mean 'mini'", "sd15"]),
         (["run", "--class", "mug", "--set", "run.sed=1"], ["'run.sed'; did you mean 'seed'"]),
         (["run", "--class", "mug", "--set", "run.seed"], ["KEY=VALUE"]),
-        (["run", "--class", "mug", "--strength", "1.4"], ["rerender.strength 1.4", "set rerender"]),
-        (["run", "--class", "mug", "--seed", "-1"], ["run.seed -1"]),
+        (
+            ["run", "--class", "mug", "--strength", "1.4"],
+            ["strength 1.4", "less than or equal to 1"],
+        ),
+        (["run", "--class", "mug", "--seed", "-1"], ["seed -1"]),
         (["run", "nowhere", "--class", "mug"], ["no file or folder 'nowhere'", "check the path"]),
         (["run", "--class", "mug", "--prompt", "{class} <lora:zz:1>"], ["no LoRA 'zz'", "ppzmini"]),
         (["run", "--class", "mug", "--set", "generate.sampler=Eulr"], ["'Eulr'; did you mean 'E"]),

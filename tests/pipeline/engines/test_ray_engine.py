@@ -80,7 +80,7 @@ def kill_a_worker() -> bool:
 
 def _is_a_worker(process: psutil.Process) -> bool:
     try:
-        return process.cmdline()[:1] in (["ray::Worker"], ["ray::Worker.work"])
+        return process.cmdline()[:1] in (["ray::RayWorker"], ["ray::RayWorker.work"])
     except psutil.Error:
         return False
 

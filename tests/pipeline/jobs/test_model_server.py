@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 from helpers.replicate_stand_in import MODEL, TOKEN, Ending, Replicate
 
-from visuals.configs.schema import SettingsError
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.jobs.model_server import ModelServer, RequestError, ServerRequest
+from visuals.pipeline.jobs.model_server import ModelServer
+from visuals.pipeline.jobs.request import RequestError, RunRequest
 from visuals.stages.shot import Shot
 
 MUG = Path(__file__).parents[3] / "samples" / "photos" / "04-teal-mug.jpg"
@@ -28,7 +28,8 @@ def models(mini: Path) -> ModelServer:
 
 
 def asked(models: ModelServer, *classes: str, **given: Any) -> list[Shot]:
-    request = ServerRequest(classes or ("mug",), **{"steps": 2, "seed": 5, **given})
+    values = {"classes": classes or ("mug",), "steps": 2, "seed": 5, "count": 1, **given}
+    request = RunRequest(**values)
     return [shot for shot, _ in models.run(request)]
 
 
@@ -56,7 +57,7 @@ def test_a_request_draws_what_the_command_draws(models: ModelServer, tmp_path: P
 
 
 def test_a_photo_becomes_what_the_command_makes_of_it(models: ModelServer, tmp_path: Path) -> None:
-    (shot,) = asked(models, image=str(MUG), edit="{red|blue}", strength=0.5)
+    (shot,) = asked(models, inputs=[str(MUG)], edit="{red|blue}", strength=0.5)
     assert shot.status == "enhanced" and shot.result is not None
     assert shot.edit in ("red", "blue")
     words = (str(MUG), "--edit", "{red|blue}", "--strength", "0.5")
@@ -67,11 +68,11 @@ def test_a_request_that_cannot_be_done_leaves_the_next_alone(models: ModelServer
     for given in ({"strength": 3.0}, {"width": 100}, {"prompt": "<lora:none:1>"}):
         with pytest.raises(ValueError):
             asked(models, **given)
-    with pytest.raises(SettingsError, match=r"run\.seed -1"):
+    with pytest.raises(RequestError, match="seed -1"):
         asked(models, seed=-1)
-    with pytest.raises(RequestError, match="no class"):
-        list(models.run(ServerRequest(())))
-    (shot,) = asked(models, image=str(MUG), confidence=1.0)
+    with pytest.raises(RequestError, match="no --class"):
+        list(models.run(RunRequest(classes=())))
+    (shot,) = asked(models, inputs=[str(MUG)], confidence=1.0)
     assert shot.status == "skipped" and shot.reason and shot.reason.code == "no_detection"
     (shot,) = asked(models)
     assert shot.status == "enhanced"

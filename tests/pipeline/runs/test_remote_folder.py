@@ -242,7 +242,7 @@ def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     wait_until(partial(holds, store, 5), process)
     for child in psutil.Process(process.pid).children(recursive=True):
-        if child.cmdline()[:1] in (["ray::Worker"], ["ray::Worker.work"]):
+        if child.cmdline()[:1] in (["ray::RayWorker"], ["ray::RayWorker.work"]):
             child.kill()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0 and said.count("a worker died on") == 1, said

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...configs.errors import UsageError
-from ..images import provenance
-from ..inputs import resume
-from ..runs import folder as run_folder
-from ..runs import run_yaml
+from ....configs.errors import UsageError
+from ...images import provenance
+from ...inputs import resume
+from ...runs import folder as run_folder
+from ...runs import run_yaml
 
 if TYPE_CHECKING:
-    from ...stages.shot import Shot
+    from ....stages.shot import Shot
 
 
 class ReplayError(UsageError):
@@ -75,7 +75,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
     lines = run_folder.ManifestIndex(folder / run_folder.NAME)
     unknown = [id_ for id_ in ids if id_ not in lines]
     if unknown:
-        from ...configs.schema import nearest
+        from ....configs.schema import nearest
 
         raise ReplayError(
             f"{folder} has no shot {unknown[0]!r}{nearest(unknown[0], list(lines))}; "
@@ -141,7 +141,7 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> ReplayPlan:
             "say where it lies: --photos FOLDER"
         )
     lost = [one["id"] for one, shot in zip(said["batch"], batch, strict=True) if shot is None]
-    from ...configs.schema import merge
+    from ....configs.schema import merge
 
     # A picture may come from anyone: it cannot allow what its reader did not.
     settings = merge(said["settings"], {"run": {"allow_pickle": False}})
@@ -159,7 +159,7 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> ReplayPlan:
 
 def _shot(line: Mapping[str, Any], seed: int) -> Shot:
     """The shot of a manifest line as it began, with the seed of that attempt."""
-    from ...stages.shot import FileInput, Prompted, Shot
+    from ....stages.shot import FileInput, Prompted, Shot
 
     begins: Any
     if line["input"] is None:
@@ -225,7 +225,7 @@ def changed(plan: ReplayPlan, changes: Mapping[str, Any], seed: int | None) -> R
             source = replace(source, seed=(seed + numbers[shot.id]) % 2**32)
         return replace(shot, settings=own, source=source)
 
-    from ...configs.schema import NULL, merge
+    from ....configs.schema import NULL, merge
 
     nested: dict[str, Any] = {}
     for name, value in changes.items():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..build import recorded_hashes
-from ..images import read as image_reader
-from ..images.infotext import parse
+from ...build import recorded_hashes
+from ...images import read as image_reader
+from ...images.infotext import parse
 from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
 
 
@@ -15,8 +15,8 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
 
     Raises ReplayError for one that was painted over, InfotextError, SettingsError, PictureError.
     """
-    from ...configs.schema import load_settings
-    from ...stages.shot import Prompted, Shot
+    from ....configs.schema import load_settings
+    from ....stages.shot import Prompted, Shot
 
     text = image_reader.texts(path).get("parameters", "")
     if not text:

@@ -1,0 +1,107 @@
+"""Executes requests of the command line: prints progress and results, sets the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import output
+from .options import parse_overrides
+from .ray_options import ENGINE_OPTIONS
+
+if TYPE_CHECKING:
+    from ..jobs.execute import RunResult
+    from ..jobs.request import RunRequest
+    from ..jobs.resolve import ResolvedRequest
+
+
+def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> RunRequest:
+    """Return the request of a command's options, which bear the names of its fields."""
+    from ...configs.schema import NULL
+    from ..jobs.request import EngineOptions, RunRequest
+
+    fields = {k: v for k, v in options.items() if v is not None and v != ()}
+    engine = {name: fields.pop(name) for name in ENGINE_OPTIONS if name in fields}
+    lists = [f"@{path}" for path in fields.pop("from_file", ())]
+    for name in ("as_json", "dry_run"):
+        fields.pop(name, None)
+    if "changes" in fields:
+        parsed = parse_overrides(fields.pop("changes"))
+        fields["overrides"] = {k: None if v is NULL else v for k, v in parsed.items()}
+    return RunRequest(
+        command=command, inputs=(*inputs, *lists), engine=EngineOptions(**engine), **fields
+    )
+
+
+def execute(command: str, inputs: Sequence[str], options: dict[str, Any]) -> None:
+    """Execute a command's request, or show what it would do with --dry-run."""
+    from ..jobs.resolve import resolve
+
+    request = request_of(command, inputs, options)
+    with output.TerminalReporter(options["as_json"]) as reporter:
+        resolved = resolve(request, reporter)
+        finish(resolved, reporter, dry=options["dry_run"])
+
+
+def finish(
+    resolved: ResolvedRequest, reporter: output.TerminalReporter, *, dry: bool = False
+) -> None:
+    """Execute a resolved request; exit 1 for nothing but failures, 130 where it was stopped."""
+    from ...stages.accel.memory import loading
+    from ..jobs.dry_run import dry_run
+    from ..jobs.execute import execute as execute_request
+
+    if dry:
+        _print_dry_run(dry_run(resolved, reporter), as_json=reporter.quiet)
+        return
+    with loading():
+        result = execute_request(resolved, reporter, reporter.stop)
+    reporter.close()
+    if result.stopped:
+        output.warn(f"stopped; {result.resume_hint}")
+        raise SystemExit(reporter.stop.code or 130)
+    _print_result(result, as_json=reporter.quiet)
+    if result.failed:
+        raise SystemExit(1)
+
+
+def _print_result(result: RunResult, *, as_json: bool) -> None:
+    from ..runs.folder import NAME, to_json
+
+    written = result.annotations
+    if as_json:
+        record = {
+            "folder": str(result.folder),
+            "report": result.report,
+            "manifest": f"{result.folder}/{NAME}",
+            "pictures": result.pictures,
+            **result.summary.as_dict(),
+        }
+        if written is not None:
+            record["annotations"] = {k: str(path) for k, path in written.files.items()}
+            record["annotation_errors"] = written.errors
+        click.echo(to_json(record))
+        return
+    output.closing(result.summary)
+    click.echo(f"pictures  {result.folder}/images")
+    if written is not None:
+        output.annotated(written)
+    click.echo(f"report    {result.report}")
+
+
+def _print_dry_run(dry: Any, *, as_json: bool) -> None:
+    from ..images.read import printable
+    from ..runs.folder import to_json
+
+    if as_json:
+        click.echo(to_json({"folder": dry.folder, "stages": dry.stages, "shots": dry.shots}))
+        return
+    for shot in dry.shots:
+        size = "×".join(map(str, shot["size_wh"])) if shot["size_wh"] else "-"
+        outcome = shot["problem"] or ", ".join(shot["stages"]) or "nothing: done before"
+        click.echo(f"{printable(shot['id'])}\t{size}\t{printable(outcome)}")
+    bad = sum(bool(shot["problem"]) for shot in dry.shots)
+    work = sum(bool(shot["stages"]) for shot in dry.shots)
+    click.echo(f"{work} to do, {bad} that would fail or be skipped; into {dry.folder}", err=True)

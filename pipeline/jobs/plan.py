@@ -1,0 +1,189 @@
+"""Plans the shots of a resolved request and checks them, before any model is loaded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .reporter import Reporter
+from .request import RequestError
+from .resolve import ResolvedRequest
+
+if TYPE_CHECKING:
+    from ...stages.shot import Shot
+    from ..images.write import Format
+    from ..inputs.resume import LazyShots
+    from ..inputs.user_masks import UserMasks
+    from ..runner.run import Stages
+
+DEFAULT_COUNT = 4
+"""Pictures of each class where a request names no count."""
+
+
+@dataclass(frozen=True)
+class ShotPlan:
+    """The shots of a request and what they go through.
+
+    Args:
+        resolved: the request with its settings.
+        shots: the shots, made when they are asked for.
+        needs: the stages to go through, less those whose results exist.
+        masks: masks of the user in place of stage 2.
+        output: format of the pictures.
+        start: the stages that come before models: reading files, user masks.
+    """
+
+    resolved: ResolvedRequest
+    shots: LazyShots
+    needs: tuple[str, ...]
+    masks: UserMasks | None
+    output: Format
+    start: Stages
+
+
+def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
+    """Find the inputs of a request and plan a shot for each; no pixel is read yet."""
+    from ..images.write import Format
+    from ..inputs import shots as inputs
+    from ..prompts import wildcards
+    from ..runner.run import Stages
+
+    request, settings, needs = resolved.request, resolved.settings, resolved.needs
+    masks = _user_masks(resolved)
+    output = Format(settings.run.format, settings.run.quality)
+    if not output.exact:
+        reporter.note(
+            f"{output.name} encodes every pixel anew: that no pixel outside the mask changes "
+            "holds for png only"
+        )
+    elif request.quality is not None:
+        reporter.warn("--quality is for --format jpeg and webp; png keeps every pixel")
+    shots, detections = shots_of(resolved, reporter)
+    if masks is not None or (detections is not None and request.command == "enhance"):
+        needs = ("rerender",)
+        if not settings.mask.is_default:
+            origin = request.mask or request.inputs[0]
+            reporter.warn(f"{origin} holds the masks: mask options change nothing here")
+    choices = wildcards.of(settings)
+    seeded = not request.inputs or inputs.is_run_folder(request.inputs)
+    if seeded:
+        shots = shots.changed(lambda shot: wildcards.drawn([shot], choices)[0])
+    seed = None if seeded else settings.run.seed
+    read = functools.partial(inputs.load, found=detections, output=output, run_seed=seed)
+
+    def load(part: Sequence[Shot]) -> list[Shot]:
+        # A photo's seed, by which its prompt variants are chosen, is known once it is read.
+        return read(part) if seeded else wildcards.drawn(read(part), choices)
+
+    start = Stages(load=load if request.inputs else None, mask=masks)
+    return ShotPlan(resolved, shots, needs, masks, output, start)
+
+
+def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, Any]:
+    """Return the shots of a request, and a lookup of the detections of an earlier run."""
+    from ..inputs import previous_run
+    from ..inputs import shots as inputs
+    from ..inputs.prompt_rows import shots as shots_of_rows
+
+    request, settings, classes = resolved.request, resolved.settings, resolved.classes
+    edit, seed, generate = request.edit, settings.run.seed, settings.generate
+    words: dict[str, Any] = {
+        "prompt": generate.prompt,
+        "negative_prompt": generate.negative_prompt,
+        "edit": edit,
+        "run_seed": seed,
+    }
+    if not request.inputs and resolved.rows:
+        return shots_of_rows(resolved.rows, classes, **words), None
+    if not request.inputs:
+        count = request.count or DEFAULT_COUNT
+        return inputs.prompted(classes, count, prompts=resolved.prompts, **words), None
+    if inputs.is_run_folder(request.inputs):
+        folder = Path(request.inputs[0])
+        shots = inputs.from_run(folder, classes=classes, edit=edit, run_seed=seed)
+        reuse = request.command == "enhance" and not classes and not request.mask
+        detections = previous_run.finder(folder) if reuse else None
+        if detections and not detections(shots[0].id):
+            raise inputs.InputError(
+                f"{folder} holds pictures in which nothing was looked for yet: "
+                "add --class, or run `visuals filter` on it first"
+            )
+        return shots, detections
+    outside: list[Path] = []
+    shots = inputs.photos(request.inputs, classes, edit=edit, run_seed=seed, outside=outside)
+    if outside:
+        more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
+        reporter.warn(f"links out of the folder are not followed: {outside[0]}{more}")
+    return shots, None
+
+
+def _user_masks(resolved: ResolvedRequest) -> UserMasks | None:
+    """The masks of a request's `mask`; they need a class or a prompt to say what to draw."""
+    from ..inputs.user_masks import UserMasks
+
+    request, classes = resolved.request, resolved.classes
+    if not request.mask:
+        return None
+    if len(classes) > 1:
+        raise RequestError(
+            f"--mask with {len(classes)} classes: expected one --class, whose masks they are"
+        )
+    if not classes and not request.prompt:
+        raise RequestError("--mask without words: expected --class or --prompt as well")
+    if not classes and "{class}" in (request.prompt or ""):
+        raise RequestError("--prompt holds {class}: expected --class beside it")
+    return UserMasks(request.mask, classes[0] if classes else "")
+
+
+def check(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
+    """Check prompts and files; return the plan with what its LoRAs recommend.
+
+    Raises:
+        UsageError: prompts, samplers, LoRAs, masks or the only input files are wrong.
+    """
+    from ..inputs import shots as inputs
+
+    if "generate" in plan.needs or "rerender" in plan.needs:
+        plan = check_prompts(plan, reporter)
+    request, masks, shots = plan.resolved.request, plan.masks, plan.shots
+    broken = inputs.first_error(shots, plan.output) if request.inputs else ""
+    if broken and inputs.are_files(request.inputs):
+        raise inputs.InputError(broken)
+    if masks is not None and masks.single and len(shots) == 1:
+        masks.check_size(shots[0])
+    if broken:  # no file can be read: no model is needed to report that
+        plan = replace(plan, needs=(), masks=None, start=replace(plan.start, mask=None))
+    return plan
+
+
+def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
+    """Check the prompts of a plan; return it with the settings that its LoRAs recommend."""
+    from ..build import replicate
+    from ..build.stages import check_words
+    from ..prompts import explain, loras
+
+    resolved, draws = plan.resolved, "generate" in plan.needs
+    settings = resolved.settings
+    prompts = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in plan.shots)
+    if draws and replicate.draws(settings):
+        replicate.check(settings)
+        for note in replicate.notes(prompts):
+            reporter.warn(note)
+        draws = False  # local LoRAs do not size the host's pictures
+    check_words(settings, [*resolved.prompts, *prompts])
+    for note in explain.notes(settings, set(prompts))[:5]:
+        reporter.warn(note)
+    if resolved.given is None:
+        return plan
+    settings = loras.ready(
+        settings,
+        list(prompts),
+        resolved.given,
+        draws=draws,
+        tell=reporter.note,
+        warn=reporter.warn,
+    )
+    return replace(plan, resolved=replace(resolved, settings=settings))

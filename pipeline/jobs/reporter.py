@@ -1,0 +1,40 @@
+"""The interface through which a job reports its progress; knows no terminal and no page."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..runs.folder import RunFolder
+
+
+class Reporter:
+    """Receives what happens while a job runs. This base class ignores all of it.
+
+    The command line prints it, the studio's worker sends it to the page.
+    """
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, such as where a run is written."""
+
+    def warn(self, text: str) -> None:
+        """Something that was ignored or may surprise, such as an unknown word in a prompt."""
+
+    def status(self, text: str) -> None:
+        """What is being waited for before the first picture, such as a model that loads."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """`done` of `total` pictures have gone through `stage`."""
+
+    def running(
+        self, folder: RunFolder, *, may_abandon: bool
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Return a context that is open while shots go through the stages into `folder`.
+
+        Args:
+            folder: the run folder that is written to.
+            may_abandon: whether the process may be ended in mid-picture without harm; False
+                while workers of a cluster or predictions of a host have to be canceled first.
+        """
+        return contextlib.nullcontext()

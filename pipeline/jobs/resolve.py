@@ -1,0 +1,229 @@
+"""Resolves a request: its settings, classes and prompts, checked before any model is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .reporter import Reporter
+from .request import EngineOptions, RequestError, RunRequest, request_settings
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+    from ..inputs.prompt_rows import Row
+    from ..runs.object_store import ObjectStore
+
+VERSION = 2
+"""Version of the request in run.yaml; version 1, of the first release, is read too."""
+
+_RECORDED = ("annotate", "copy_skipped", "sort_by_class", "prompt", "negative_prompt")
+"""Fields of a request that run.yaml keeps beside the ones that settings hold."""
+
+
+@dataclass(frozen=True)
+class ResolvedRequest:
+    """A request whose words have been put together with its settings.
+
+    Args:
+        request: what was asked for.
+        settings: all settings of the run.
+        classes: names of the classes to generate or look for, in the model's own words.
+        needs: the stages to go through.
+        prompts: prompts of stage 1 that take turns; with `rows`, their texts.
+        rows: rows of a prompt table, with words and settings of their own.
+        given: dotted names of the settings that the user set, which a LoRA's recommendation does
+            not replace; None where the settings are final, as of a resumed run.
+    """
+
+    request: RunRequest
+    settings: Settings
+    classes: tuple[str, ...]
+    needs: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    given: frozenset[str] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the request of run.yaml: with the settings beside it, all that resuming needs."""
+        request = self.request
+        words: dict[str, Any] = {"prompts": None if self.rows else list(self.prompts) or None}
+        if self.rows:
+            words["rows"] = [row.plain() for row in self.rows]
+        options = request.model_dump(mode="json", include=set(_RECORDED), exclude_defaults=True)
+        return {
+            "version": VERSION,
+            "command": request.command,
+            "needs": list(self.needs),
+            "inputs": [absolute(name) for name in request.inputs],
+            "preset": request.preset,
+            "classes": list(self.classes),
+            "count": request.count,
+            "edit": request.edit,
+            **words,
+            "mask": request.mask and os.path.abspath(request.mask),
+            "options": options,
+        }
+
+
+def resolve(
+    request: RunRequest,
+    reporter: Reporter | None = None,
+    *,
+    base: Mapping[str, Any] | None = None,
+) -> ResolvedRequest:
+    """Resolve a request.
+
+    Args:
+        request: the request.
+        reporter: receives its warnings.
+        base: settings by dotted name between the preset and the request, as a server's own.
+
+    Raises:
+        VisualsError: settings, classes, prompts or the engine's options are wrong.
+    """
+    from ...configs.schema import given
+    from ..exports.annotate import require
+    from .check_prompt_rows import read_prompt_file
+
+    reporter = reporter or Reporter()
+    check_engine(request.engine)
+    settings = request_settings(request, reporter.warn, base=base)
+    prompts, rows = read_prompt_file(request, settings)
+    if request.inputs and request.init_image:
+        reporter.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
+    require(request.annotate)
+    settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
+    own = given(request.preset, {**(base or {}), **request.setting_overrides()})
+    return ResolvedRequest(
+        request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own)
+    )
+
+
+def resolve_classes(
+    request: RunRequest,
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    prompts: Sequence[str] = (),
+    rows: Sequence[Row] = (),
+) -> tuple[Settings, list[str]]:
+    """Return the settings with the classes in them, and the classes' names.
+
+    Classes and prompts are checked against the vocabulary of the model that reads them.
+    """
+    from ...checkpoints.load import known_words
+    from ...configs.schema import load_settings
+    from ...stages.classes import MERGED, SCENE
+    from ..build.replicate import draws
+    from ..inputs.shots import is_run_folder
+    from ..prompts.product_classes import resolve, texts, without_prompts
+    from ..prompts.vocabulary import unknown_words
+    from .check_prompt_rows import default_classes
+
+    named = default_classes(rows, request.classes, settings)
+    of_rows = list(dict.fromkeys(row.class_ for row in rows if row.class_))
+    local = not request.inputs and not draws(settings)
+    reader = settings.generate.model if local else settings.detect.model
+    known = known_words(reader)
+    earlier = is_run_folder(request.inputs)
+    unneeded = earlier or request.mask or rows
+    if not named and not unneeded and not set(settings.classes) - {MERGED, SCENE}:
+        known_names = f" ({', '.join(known['classes'])})" if known else ""
+        raise RequestError(f"no --class: expected the product to look for{known_names}")
+    before, preset = settings, request.preset
+    settings, names, warnings = resolve(
+        settings, [*named, *of_rows], known, preset=preset, fallback=not earlier
+    )
+    if of_rows:
+        names = resolve(before, named, known, preset=preset)[1] if named else []
+    for warning in warnings:
+        reporter.warn(warning)
+    if request.prompt is not None:
+        settings = without_prompts(settings)
+    words = (request.prompt, *prompts, request.edit, *texts(settings))
+    text = " ".join(filter(None, words)).replace("{class}", "")
+    unknown = unknown_words(text, known, load_settings(preset).generate.prompt)
+    if unknown:
+        reporter.warn(
+            f"the models of preset {preset!r} were not trained on: {', '.join(unknown)} "
+            f"(see words.json of {reader}; --preset sd15 knows more)"
+        )
+    return settings, names
+
+
+def check_engine(engine: EngineOptions) -> None:
+    """Raise EngineError for a bad address, MissingDependencyError where Ray is not installed."""
+    if engine.engine == "local":
+        return
+    from importlib.util import find_spec
+
+    from ...configs.errors import MissingDependencyError
+    from ..engines.ray_cluster import place
+
+    place(engine.address)
+    if find_spec("ray") is None:
+        raise MissingDependencyError("ray", "ray")
+
+
+def recorded_request(
+    record: Mapping[str, Any], folder: Path | ObjectStore, inputs: Sequence[str] = ()
+) -> ResolvedRequest:
+    """Return the request of a run.yaml, to be resumed.
+
+    Args:
+        record: the values of run.yaml, of this version or the one before.
+        folder: the run folder.
+        inputs: where its photos are now, if they moved.
+
+    Raises:
+        RunFolderError: the record holds no request that can be resumed.
+    """
+    from ...configs.schema import SettingsError, check
+    from ..inputs.prompt_rows import Row
+    from ..runs.run_yaml import NAME, RunFolderError
+    from .check_prompt_rows import row_prompts
+
+    request = record.get("request") or {}
+    if request.get("command") == "replay":
+        raise RunFolderError(
+            f"{folder} is a replay: to go on with it, repeat its command with --out {folder}"
+        )
+    if "needs" not in request:
+        raise RunFolderError(
+            f"{folder}/{NAME} does not say how the run goes on: it was begun by the library or an "
+            f"earlier version; repeat its command with --out {folder}"
+        )
+    try:
+        settings = check(record["settings"])
+    except SettingsError as error:
+        raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
+    options = request.get("options") or {}
+    rows = tuple(Row(**row) for row in request.get("rows") or ())
+    return ResolvedRequest(
+        RunRequest(
+            command=request["command"],
+            inputs=tuple(inputs or request["inputs"]),
+            classes=tuple(request["classes"]),
+            count=request["count"],
+            edit=request.get("edit") or "",
+            preset=request["preset"],
+            mask=request["mask"],
+            out=str(folder),
+            **{key: options[key] for key in _RECORDED if options.get(key) is not None},
+        ),
+        settings,
+        tuple(request["classes"]),
+        tuple(request["needs"]),
+        row_prompts(rows, settings) if rows else tuple(request["prompts"] or ()),
+        rows,
+    )
+
+
+def absolute(name: str) -> str:
+    """Return an input that means the same in another working folder."""
+    if name.startswith("@") and not os.path.lexists(name):
+        return f"@{os.path.abspath(name[1:])}"
+    return str(Path(name).absolute())
