@@ -1,6 +1,6 @@
-"""How what makes control maps is loaded: depth, semantic segmentation, and controlnet-aux's nets.
+"""Loads the models that make control maps: depth, semantic segmentation, controlnet-aux.
 
-Knows no stages and no settings; `load` is for the other models.
+Knows no stages and no settings; `load` has the other models.
 """
 
 from __future__ import annotations
@@ -8,24 +8,27 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .load import CheckpointError, found, pair
+from .load import CheckpointError, load_or_explain, load_pair
+from .loaded_models import keepable
 
 
+@keepable
 def load_depth(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
-    """(model, processor) of a depth estimator (DPT, Depth Anything …), in float32."""
+    """Load (model, processor) of a depth estimator (DPT, Depth Anything …), in float32."""
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    model, processor = pair(ref, AutoModelForDepthEstimation, AutoImageProcessor)
+    model, processor = load_pair(ref, AutoModelForDepthEstimation, AutoImageProcessor)
     return model.to(device).eval(), processor
 
 
+@keepable
 def load_semantic(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any, Any]:
-    """(model, processor, palette uint8 (classes, 3)) of a semantic segmenter for ADE20K."""
+    """Load (model, processor, palette uint8 (classes, 3)) of a semantic segmenter for ADE20K."""
     import numpy as np
     from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
-    aux = _aux("seg")
-    model, processor = pair(ref, AutoModelForSemanticSegmentation, AutoImageProcessor)
+    aux = _import_aux("seg")
+    model, processor = load_pair(ref, AutoModelForSemanticSegmentation, AutoImageProcessor)
     palette = np.array(aux.util.ade_palette(), np.uint8)
     return model.to(device).eval(), processor, palette
 
@@ -36,20 +39,21 @@ ANNOTATORS = {
     "lineart": "LineartDetector",
     "normal": "NormalBaeDetector",
 }
-"""The class of controlnet-aux that makes each kind of map."""
+"""Control → the class of controlnet-aux that makes its map."""
 
 
+@keepable
 def load_annotator(kind: str, ref: str | os.PathLike[str], *, device: str = "cpu") -> Any:
-    """The preprocessor of controlnet-aux for a kind of control map."""
-    aux = _aux(kind)
+    """Load the preprocessor of controlnet-aux for a control such as "hed"."""
+    aux = _import_aux(kind)
 
     def load(path: str, local: bool) -> Any:
         return getattr(aux, ANNOTATORS[kind]).from_pretrained(path)
 
-    return found(ref, load).to(device)
+    return load_or_explain(ref, load).to(device)
 
 
-def _aux(kind: str) -> Any:
+def _import_aux(kind: str) -> Any:
     try:
         import controlnet_aux
         import controlnet_aux.util

@@ -1,15 +1,16 @@
-"""How each kind of model is loaded: the same code for embedded, local and hub checkpoints.
+"""Loads each kind of model, with the same code for embedded, local and hub checkpoints.
 
-Knows no stages and no settings. Safetensors only, but for pickles where a caller allows them.
+Reads safetensors, and pickles only where the caller allows them. Within an active `LoadedModels`
+(see `loaded_models`) most loaders keep what they loaded last. Knows no stages and no settings.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..configs.errors import UsageError, one_line
 from . import pipelines, reference_configs
@@ -18,18 +19,23 @@ from .formats import pickles
 from .formats.pickle_cache import as_safetensors
 from .hub.pull import ensure_local
 from .identify import model_classes
+from .loaded_models import keepable
 
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
+
 
 class CheckpointError(UsageError):
-    """A checkpoint that cannot be loaded; the message says got, expected, remedy."""
+    """A checkpoint cannot be loaded."""
 
 
-def found(ref: str | os.PathLike[str], load: Any) -> Any:
-    """What `load(path, local_files_only)` gives; failures become one sentence. A pinned model
-    is loaded from its verified files (see `pull.ensure_local`)."""
+def load_or_explain(ref: str | os.PathLike[str], load: Callable[[str, bool], T]) -> T:
+    """Return `load(path, local_files_only)`; raise its failures as a CheckpointError.
+
+    The path of a pinned model is the folder of its verified files (see `pull.ensure_local`).
+    """
     from safetensors import SafetensorError
 
     path = ensure_local(ref)
@@ -40,16 +46,17 @@ def found(ref: str | os.PathLike[str], load: Any) -> Any:
         raise
     except pipelines.UnsuitableWeightsError as error:
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {error}") from None
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         what = one_line(error)[:300]
         remedy = (
-            "the folder is incomplete; install the package anew or name another"
+            "the folder is incomplete; reinstall the package or name another model"
             if local
-            else "check the name, or say what hinders: visuals checkpoints pull " + os.fspath(ref)
+            else f"check the name, or see why: visuals checkpoints pull {os.fspath(ref)}"
         )
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {what}; {remedy}") from error
 
 
+@keepable
 def load_text_to_image(
     ref: str | os.PathLike[str],
     *,
@@ -58,45 +65,53 @@ def load_text_to_image(
     vae: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
 ) -> Any:
-    """A diffusers StableDiffusionPipeline or StableDiffusionXLPipeline, in evaluation mode, on
-    `device`. `vae`: one that replaces its own. Both may be single files: `.safetensors`, or with
-    `allow_pickle` `.ckpt`, `.pt` and `.pth`."""
+    """Load a StableDiffusionPipeline or StableDiffusionXLPipeline of diffusers.
+
+    Args:
+        ref: A name, folder, repository or single file: `.safetensors`, or with `allow_pickle`
+            `.ckpt`, `.pt` and `.pth`.
+        device: Where to load it.
+        dtype: Of its weights; None for float32.
+        vae: A VAE to use in place of the model's own, given like `ref`.
+        allow_pickle: Whether pickles may be read.
+    """
     import torch
 
     dtype = dtype or torch.float32
 
-    def file(path: str) -> str:
+    def readable(path: str) -> str:
         return as_safetensors(path, allowed=allow_pickle)
 
-    def own() -> Any:
-        return found(ref, lambda p, here: pipelines.vae_config(file(p), here))
+    def own_vae_config() -> Any:
+        return load_or_explain(ref, lambda p, here: pipelines.vae_config(readable(p), here))
 
     def load_vae(path: str, local: bool) -> Any:
-        return pipelines.autoencoder(file(path), local, dtype, own)
+        return pipelines.autoencoder(readable(path), local, dtype, own_vae_config)
 
-    other = None if vae is None else found(vae, load_vae)
+    other = None if vae is None else load_or_explain(vae, load_vae)
     load = pipelines.text_to_image
-    pipe = found(ref, lambda p, here: load(file(p), here, dtype, other)).to(device)
+    pipe = load_or_explain(ref, lambda p, here: load(readable(p), here, dtype, other)).to(device)
     pipelines.lay_out(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
-    """The tokenizer of a text-to-image checkpoint, without its models; of a file CLIP's."""
+    """Load the tokenizer of a text-to-image checkpoint alone; for a single file, CLIP's."""
     from transformers import CLIPTokenizer
 
     def load(path: str, local: bool) -> Any:
         if Path(path).is_file():
             return reference_configs.load_tokenizer()
         words = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
-        if len(words) < 256:  # transformers 5 makes one of no words where it finds no file
-            raise OSError("no tokenizer there")
+        if len(words) < 256:  # transformers 5 returns an empty one where it finds no file
+            raise OSError("it has no tokenizer")
         return words
 
-    return found(ref, load)
+    return load_or_explain(ref, load)
 
 
+@keepable
 def load_refiner(
     ref: str | os.PathLike[str],
     base: Any,
@@ -105,14 +120,22 @@ def load_refiner(
     dtype: torch.dtype | None = None,
     allow_pickle: bool = False,
 ) -> Any:
-    """A StableDiffusionXLImg2ImgPipeline that shares what it can with its SDXL base."""
+    """Load a StableDiffusionXLImg2ImgPipeline that shares the text encoder and VAE of `base`.
+
+    Args:
+        ref: The refiner, as in `load_text_to_image`.
+        base: The pipeline of the SDXL base.
+        device: Where to load it.
+        dtype: Of its weights; None for float32.
+        allow_pickle: Whether pickles may be read.
+    """
     import torch
 
     def load(path: str, local: bool) -> Any:
         file = as_safetensors(path, allowed=allow_pickle)
         return pipelines.refiner(file, local, dtype or torch.float32, base)
 
-    pipe = found(ref, load).to(device)
+    pipe = load_or_explain(ref, load).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -120,23 +143,39 @@ def load_refiner(
 def fuse_lora(
     pipe: Any, ref: str | os.PathLike[str], *, weight_name: str | None = None, scale: float = 1.0
 ) -> None:
-    """Add a LoRA to a pipeline's weights for good."""
-    found(ref, lambda p, here: pipelines.fuse(pipe, p, here, weight_name, scale))
+    """Merge a LoRA into a pipeline's weights, which cannot be undone.
+
+    Args:
+        pipe: The pipeline.
+        ref: A name, folder, repository or `.safetensors` file.
+        weight_name: The file in a folder or repository.
+        scale: Weight of the LoRA.
+    """
+    load_or_explain(ref, lambda p, here: pipelines.fuse(pipe, p, here, weight_name, scale))
 
 
 def attach_ip_adapter(
     pipe: Any, ref: str | os.PathLike[str], *, subfolder: str, weight_name: str, scale: float
 ) -> None:
-    """Attach an IP-Adapter: from now on the pipeline's UNet needs reference pictures."""
+    """Attach an IP-Adapter to a pipeline, whose UNet then needs reference images.
+
+    Args:
+        pipe: The pipeline.
+        ref: A name, folder or repository.
+        subfolder: Folder of the adapter in it.
+        weight_name: File of the adapter in that folder.
+        scale: Weight of the reference image.
+    """
 
     def load(path: str, local: bool) -> None:
         pipelines.ip_adapter(
             pipe, path, local, subfolder=subfolder, weight_name=weight_name, scale=scale
         )
 
-    found(ref, load)
+    load_or_explain(ref, load)
 
 
+@keepable
 def load_controlnet_inpaint(
     ref: str | os.PathLike[str],
     controlnet_refs: Sequence[str | os.PathLike[str]],
@@ -146,9 +185,16 @@ def load_controlnet_inpaint(
     base: Any = None,
     allow_pickle: bool = False,
 ) -> Any:
-    """The ControlNet inpainting pipeline of the family of `ref`, SD 1.x or SDXL; with a union
-    ControlNet, named once or for each control, the one for such. With `base` it shares that
-    pipeline's models. Single files as in `load_text_to_image`."""
+    """Load the ControlNet inpainting pipeline of the family of `ref`, SD 1.x or SDXL.
+
+    Args:
+        ref: The text-to-image model, as in `load_text_to_image`.
+        controlnet_refs: A ControlNet for each control; a union ControlNet once or for each.
+        device: Where to load them.
+        dtype: Of the weights; None for float32.
+        base: A loaded pipeline of `ref` whose models are shared; None to load it.
+        allow_pickle: Whether pickles may be read.
+    """
     import torch
 
     kind = dtype or torch.float32
@@ -159,7 +205,7 @@ def load_controlnet_inpaint(
         file = as_safetensors(path, allowed=allow_pickle)
         return pipelines.controlnet(file, local, kind, base)
 
-    nets = {r: found(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
+    nets = {r: load_or_explain(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
     for net in nets.values():
         pipelines.lay_out(net)
     union = any(pipelines.is_union(net) for net in nets.values())
@@ -170,33 +216,37 @@ def load_controlnet_inpaint(
         raise CheckpointError(f"{', '.join(map(str, nets))}: {error}") from None
 
 
+@keepable
 def load_detector(
     ref: str | os.PathLike[str], *, device: str = "cpu", allow_pickle: bool = False
 ) -> tuple[Any, Any]:
-    """(model, processor) of a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3, in float32.
+    """Load (model, processor) of a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3, in float32.
 
-    `ref` may be an original groundingdino_*.pth, which is read only with `allow_pickle`.
+    With `allow_pickle`, `ref` may be an original groundingdino_*.pth.
     """
     from .formats import grounding_dino_pth
 
-    return _family(
+    return _load_model_class(
         ref, model_classes.DETECTORS, "detector", grounding_dino_pth.load, device, allow_pickle
     )
 
 
+@keepable
 def load_segmenter(
     ref: str | os.PathLike[str], *, device: str = "cpu", allow_pickle: bool = False
 ) -> tuple[Any, Any]:
-    """(model, processor) of a SAM, SAM-HQ, SAM 2 or SAM 3 (by boxes), in float32.
+    """Load (model, processor) of a SAM, SAM-HQ, SAM 2 or SAM 3 (by boxes), in float32.
 
-    `ref` may be an original sam_vit_*.pth, which is read only with `allow_pickle`.
+    With `allow_pickle`, `ref` may be an original sam_vit_*.pth.
     """
     from .formats import sam_pth
 
-    return _family(ref, model_classes.SEGMENTERS, "segmenter", sam_pth.load, device, allow_pickle)
+    return _load_model_class(
+        ref, model_classes.SEGMENTERS, "segmenter", sam_pth.load, device, allow_pickle
+    )
 
 
-def _family(
+def _load_model_class(
     ref: str | os.PathLike[str],
     classes: model_classes.Classes,
     role: str,
@@ -210,32 +260,33 @@ def _family(
             return loaded
         return model_classes.load(path, classes, role, local=local)
 
-    model, processor = found(ref, load)
+    model, processor = load_or_explain(ref, load)
     return model.to(device).eval(), processor
 
 
+@keepable
 def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
-    """(model, processor) of a CLIP, in float32."""
+    """Load (model, processor) of a CLIP, in float32."""
     from transformers import CLIPModel, CLIPProcessor
 
-    model, processor = pair(ref, CLIPModel, CLIPProcessor)
+    model, processor = load_pair(ref, CLIPModel, CLIPProcessor)
     return model.to(device).eval(), processor
 
 
 def load_captioner(
     ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> tuple[Any, Any]:
-    """(model, processor) of a BLIP that writes captions."""
+    """Load (model, processor) of a BLIP that writes captions."""
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
-    model, processor = pair(ref, BlipForConditionalGeneration, BlipProcessor, dtype)
+    model, processor = load_pair(ref, BlipForConditionalGeneration, BlipProcessor, dtype)
     return model.to(device).eval(), processor
 
 
-def pair(
+def load_pair(
     ref: str | os.PathLike[str], model: Any, processor: Any, dtype: torch.dtype | None = None
 ) -> tuple[Any, Any]:
-    """(model, processor) of these classes of transformers; float32, where no dtype is given."""
+    """Load (model, processor) by two classes of transformers; in float32 if no dtype is given."""
     import torch
 
     def load(path: str, local: bool) -> tuple[Any, Any]:
@@ -244,15 +295,13 @@ def pair(
         )
         return loaded, processor.from_pretrained(path, local_files_only=local)
 
-    both: tuple[Any, Any] = found(ref, load)
+    both: tuple[Any, Any] = load_or_explain(ref, load)
     return both
 
 
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The words.json beside or in a checkpoint's folder; None for models that know all words."""
-    path = Path(
-        resolve(ref)
-    )  # not ensure_local(): what is asked is only of embedded and local folders
+    """Read words.json in or beside a checkpoint's folder; None for models of open vocabulary."""
+    path = Path(resolve(ref))  # no download: only embedded and local models have it
     for folder in (path, path.parent):
         file = folder / "words.json"
         if file.is_file():
