@@ -67,7 +67,8 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     for key, value in raw.items():
         if "lora_magnitude_vector" in key:  # DoRA in diffusers' names, which it reads itself
             out[_renamed(key).replace(".default.", ".")] = value.float()
-    out = {key: value.to(pipe.unet.dtype).contiguous() for key, value in out.items()}
+    dtype = pipe.unet.dtype  # once: it walks all modules of the model
+    out = {key: value.to(dtype).contiguous() for key, value in out.items()}
     unet = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
     if unet:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
         try:
