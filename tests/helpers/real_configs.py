@@ -1,13 +1,15 @@
 """Random weights in the published configurations of SD 1.5 and SDXL, in a cache folder laid out as
 the Hugging Face hub does: what the presets name loads from it, offline, at its real size.
 
-Weights are bfloat16, cut from one pool of random numbers: written as fast as the disk takes them.
+Weights are bfloat16. Of each, the first rows are random and the others zeros, which are holes in
+the file: gigabytes are read, and few are written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,6 @@ def _component(folder: Path, config: dict[str, Any]) -> None:
     import diffusers
     import torch
     import transformers
-    from safetensors.torch import save_file
 
     with torch.device("meta"):
         if "architectures" in config:
@@ -71,24 +72,31 @@ def _component(folder: Path, config: dict[str, Any]) -> None:
         else:
             model = getattr(diffusers, config["_class_name"]).from_config(config)
             name = "diffusion_pytorch_model.safetensors"
-    save_file(dict(_filled(model)), folder / name, metadata={"format": "pt"})
+    _save({name: tuple(value.shape) for name, value in model.state_dict().items()}, folder / name)
 
 
-def _filled(model: Any) -> Iterator[tuple[str, Any]]:
-    """A value for each parameter: norms are ones, biases zeros, the rest noise of variance
-    1 / (4 · inputs)."""
+def _save(shapes: dict[str, tuple[int, ...]], path: Path) -> None:
+    """A safetensors file of these tensors: norms are ones, biases zeros; of the rest the first
+    quarter of a million numbers are noise of variance 1 / (4 · inputs)."""
     import torch
 
-    noise = torch.Generator().manual_seed(0)
-    pool = torch.randn(1 << 22, generator=noise).to(torch.bfloat16)
-    for name, value in model.state_dict().items():
-        if value.ndim < 2:
-            fill = torch.ones if name.endswith("weight") else torch.zeros
-            yield name, fill(value.shape, dtype=torch.bfloat16)
-            continue
-        scale = 0.5 * value[0].numel() ** -0.5
-        repeats = -(-value.numel() // len(pool))
-        yield name, (pool.repeat(repeats)[: value.numel()] * scale).view(value.shape)
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    pool = torch.randn(1 << 18, generator=torch.Generator().manual_seed(0))
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name, shape in shapes.items():
+            if len(shape) < 2:
+                values = torch.full(shape, float(name.endswith("weight")))
+            else:
+                values = pool[: math.prod(shape)] * 0.5 * math.prod(shape[1:]) ** -0.5
+            file.seek(8 + len(text) + header[name]["data_offsets"][0])
+            file.write(values.to(torch.bfloat16).view(torch.uint8).numpy().tobytes())
+        file.truncate(8 + len(text) + end)
 
 
 def _lora(path: Path, rank: int = 4) -> None:
