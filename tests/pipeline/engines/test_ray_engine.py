@@ -31,7 +31,6 @@ from visuals.pipeline.runs.lock import HOLDER, RunLock
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(
         find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
     ),
