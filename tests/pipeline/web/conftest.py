@@ -44,15 +44,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def process(browser: Any, place: Path, mini: Path) -> Iterator[Any]:
+def process(
+    browser: Any, place: Path, mini: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     """`visuals ui`, started as a user would."""
+    cache = str(tmp_path_factory.mktemp("cache"))
     process = subprocess.Popen(
         [sys.executable, "-m", "visuals", "ui", "--no-browser", "--port", "0"],
         cwd=place,
         stdout=subprocess.PIPE,
         stderr=(place / "stderr.txt").open("w"),
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(place)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(place), "XDG_CACHE_HOME": cache},
     )
     yield process
     process.send_signal(signal.SIGINT)
