@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,25 +26,13 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAINED = ROOT / "checkpoints" / "mini"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share a browser or a fixture of their module in one process."""
+    """Start the files with the most slow tests first where pytest-xdist shares out files."""
     if not hasattr(config, "workerinput"):
         return
-    for item in items:
-        fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-        if "browser" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif any(each.scope == "module" for found in fixtures.values() for each in found):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
-    items.sort(key=_order)
-
-
-def _order(item: pytest.Item) -> int:
-    """The browser's tests first, then the slow ones: a long one at the end keeps the others."""
-    if "browser" in item.fixturenames:  # type: ignore[attr-defined]
-        return 0
-    return 1 if item.get_closest_marker("slow") else 2
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda path: -slow[path])
+    items.sort(key=lambda item: files.index(item.path))
 
 
 def trained() -> bool:
