@@ -26,6 +26,26 @@ class MissingDependencyError(RunError):
         super().__init__(f"{module} is not installed; pip install 'visuals[{extra}]'")
 
 
+class RunFolderError(UsageError):
+    """A run folder cannot be used as asked: it is missing, broken, locked or another run's."""
+
+
+class OtherSettingsError(RunFolderError):
+    """A run folder holds a run with other settings."""
+
+
+class AnnotationError(UsageError):
+    """Annotations or a training set cannot be written as asked."""
+
+
+class NothingToAnnotateError(AnnotationError):
+    """The run kept no picture."""
+
+
+class WriteError(RunError):
+    """A run folder cannot be written to: the disk is full or read-only, or the folder is gone."""
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of an error with line breaks and runs of blanks folded into one blank.
 

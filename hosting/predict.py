@@ -142,14 +142,14 @@ class Predictor(BasePredictor):
             files = ShotFiles(
                 FilePath(self.folder), settings=settings.model_dump(mode="json"), output=output
             )
-            line = files.write(shot)
-            if line["status"] in ("kept", "enhanced"):
+            record = files.write(shot)
+            if record.kept:
                 kept += 1
-                print(f"{line['id']}: {line['status']}, seed {line['seed']}")
-                yield Path(f"{self.folder}/{line['files']['result'] or line['files']['source']}")
+                print(f"{record.id}: {record.status}, seed {record.seed}")
+                yield Path(f"{self.folder}/{record.files.picture}")
                 continue
-            why = (line["error"] or line["reason"])["message"]
-            reasons.append(f"{line['id']} {line['status']}: {why}")
+            reason = record.error or record.reason
+            reasons.append(f"{record.id} {record.status}: {reason.message if reason else ''}")
             print(reasons[-1])
         if not kept:
             raise ValueError(f"no picture was kept: {'; '.join(reasons)}")

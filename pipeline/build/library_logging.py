@@ -16,18 +16,3 @@ def hush(*libraries: str) -> None:
         said.disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
-
-
-def hush_lost_tasks() -> None:
-    """Where a store goes away in the middle of a request, asyncio prints the traceback of aiohttp's
-    task that wrote it; the request has raised the same error."""
-    logger = logging.getLogger("asyncio")
-    if not any(isinstance(one, _LostTask) for one in logger.filters):
-        logger.addFilter(_LostTask())
-
-
-class _LostTask(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        kind = record.exc_info[0] if record.exc_info else None
-        theirs = kind is not None and kind.__module__.startswith("aiohttp")
-        return not (theirs and "never retrieved" in record.getMessage())

@@ -22,6 +22,7 @@ from .work_queue import DEATHS, WorkQueue
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
+    from ..runs.manifest import ManifestRecord
 
 SLOW_START = 60.0
 
@@ -36,8 +37,8 @@ def run_on_ray(
     pool: Pool,
     *,
     batch_size: int,
-    finish: Callable[[dict[str, Any]], Any],
-    give_up: Callable[[Shot], dict[str, Any]],
+    finish: Callable[[ManifestRecord], Any],
+    give_up: Callable[[Shot], ManifestRecord],
     summary: Summary,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
@@ -90,20 +91,20 @@ def run_on_ray(
 
 def _take(
     report: WorkerReport,
-    finish: Callable[[dict[str, Any]], Any],
+    finish: Callable[[ManifestRecord], Any],
     summary: Summary,
     smaller: Callable[[str, int], None] | None,
 ) -> None:
-    for line in report.lines:
-        finish(line)
+    for record in report.records:
+        finish(record)
     summary.add(report.summary, smaller)
 
 
 def _hand_back(
     event: Lost,
     shares: WorkQueue,
-    give_up: Callable[[Shot], dict[str, Any]],
-    finish: Callable[[dict[str, Any]], Any],
+    give_up: Callable[[Shot], ManifestRecord],
+    finish: Callable[[ManifestRecord], Any],
     summary: Summary,
     warn: Tell,
 ) -> None:

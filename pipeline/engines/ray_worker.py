@@ -20,6 +20,7 @@ from ...configs.errors import RunError, one_line
 from ..runner.run import Stages, fitted
 from ..runner.summary import Summary
 from ..runs.lock import HOLDER
+from ..runs.manifest import ManifestRecord
 from ..runs.object_store import ObjectStore, ObjectStoreError, text
 from ..runs.shot_files import ShotFiles
 
@@ -71,9 +72,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What became of some shots: their lines, and counts."""
+    """What became of some shots: their records, and counts."""
 
-    lines: list[dict[str, Any]]
+    records: list[ManifestRecord]
     summary: Summary
 
 

@@ -1,19 +1,19 @@
-"""COCO instances: one JSON file, masks as RLE or polygons. Knows no run folder.
+"""COCO instances: one JSON file, masks as RLE or polygons.
 
 `file_name` is relative to the run folder, which is the image root for any COCO reader.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...checkpoints import atomic_files
 from ...configs.version import VERSION
-from ..images import read as image_reader
+from ..runs.jsonl import to_json
 from .polygons import edges
 from .records import AnnotatedPicture, Instance
 
@@ -21,8 +21,8 @@ from .records import AnnotatedPicture, Instance
 class Coco:
     """Collects images and annotations; `close` writes the file."""
 
-    def __init__(self, place: Path, names: Sequence[str], *, polygons: bool = False) -> None:
-        self.place, self.polygons = place, polygons
+    def __init__(self, path: Path, names: Sequence[str], *, polygons: bool = False) -> None:
+        self.path, self.polygons = path, polygons
         self.numbers = {name: k for k, name in enumerate(names, 1)}
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
@@ -74,11 +74,11 @@ class Coco:
             "images": self.images,
             "annotations": self.annotations,
         }
-        image_reader.write(self.place, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        atomic_files.write(self.path, f"{to_json(record)}\n".encode())
 
 
 def rle(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run lengths, column by column, of a bool (H, W) mask."""
+    """Return COCO's compressed run lengths of a bool (H, W) mask."""
     from pycocotools import mask as masks
 
     coded = masks.encode(np.asfortranarray(mask, np.uint8))

@@ -1,28 +1,28 @@
-"""A 🤗 imagefolder: pictures and `metadata.jsonl` with captions and boxes. Knows no run folder.
+"""Hugging Face imagefolder: pictures, and `metadata.jsonl` with captions and boxes.
 
-Loads by `datasets.load_dataset("imagefolder", data_dir=…)`.
+It is loaded by `datasets.load_dataset("imagefolder", data_dir=…)`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..images import read as image_reader
+from ...checkpoints import atomic_files
+from ..runs.jsonl import to_json
 from .records import AnnotatedPicture
 
 
 class ImageFolder:
     """A line a picture, with the same keys in every line; boxes are x, y, width, height."""
 
-    def __init__(self, place: Path, names: Sequence[str]) -> None:
-        self.place = place
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
         self.rows: list[str] = []
 
     def add(self, picture: AnnotatedPicture) -> None:
         name = f"images/{picture.name}"
-        picture.place(self.place / name)
+        picture.link(self.folder / name)
         row = {
             "file_name": name,
             "text": picture.text,
@@ -31,7 +31,7 @@ class ImageFolder:
                 "categories": [found.label for found in picture.instances],
             },
         }
-        self.rows.append(json.dumps(row, ensure_ascii=False) + "\n")
+        self.rows.append(to_json(row) + "\n")
 
     def close(self) -> None:
-        image_reader.write(self.place / "metadata.jsonl", "".join(self.rows).encode())
+        atomic_files.write(self.folder / "metadata.jsonl", "".join(self.rows).encode())

@@ -1,27 +1,23 @@
-"""Plain masks: a grey PNG a picture, 255 on any product, 0 elsewhere. Knows no run folder."""
+"""Mask images: a grey PNG a picture, 255 on any product, 0 elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ..images import read as image_reader
+from ...checkpoints import atomic_files
+from ..images.write import png
 from .records import AnnotatedPicture
 
 
 class MaskImages:
-    """A mask has the id of its picture as its name; those of instances are in the run folder."""
+    """A mask is named by its picture's id. Masks of instances are in the run folder."""
 
-    def __init__(self, place: Path, names: Sequence[str]) -> None:
-        self.place = place
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
 
     def add(self, picture: AnnotatedPicture) -> None:
-        union = np.zeros((picture.height, picture.width), np.uint8)
-        for instance in picture.instances:
-            union[instance.mask] = 255
-        image_reader.write(self.place / f"{picture.id}.png", image_reader.png(union))
+        atomic_files.write(self.folder / f"{picture.id}.png", png(picture.mask))
 
     def close(self) -> None:
-        self.place.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file a picture, and the two segmentation maps. Knows no run folder."""
+"""Pascal VOC: an XML file a picture, and two segmentation maps."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ..images import read as image_reader
-from .annotate import AnnotationError
+from ...checkpoints import atomic_files
+from ...configs.errors import AnnotationError
 from .records import AnnotatedPicture, Instance
 
-_MOST = 254
+_MAX_NUMBER = 254
 """A map has one byte a pixel; 0 is background and 255 is VOC's void."""
 
 
 class PascalVoc:
     """VOCdevkit's folders: Annotations, JPEGImages, SegmentationObject, SegmentationClass."""
 
-    def __init__(self, place: Path, names: Sequence[str]) -> None:
-        if len(names) > _MOST:
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        if len(names) > _MAX_NUMBER:
             raise AnnotationError(
-                f"{len(names)} classes: VOC maps hold at most {_MOST}; use --format coco"
+                f"{len(names)} classes: VOC maps hold at most {_MAX_NUMBER}; use --format coco"
             )
-        self.place = place
+        self.folder = folder
         self.numbers = {name: k for k, name in enumerate(names, 1)}
         self.ids: list[str] = []
 
     def add(self, picture: AnnotatedPicture) -> None:
         self.ids.append(picture.id)
-        picture.place(self.place / "JPEGImages" / picture.name)
+        picture.link(self.folder / "JPEGImages" / picture.name)
         tree = _tree(picture)
         ElementTree.indent(tree)
         text = ElementTree.tostring(tree, encoding="utf-8", xml_declaration=True)
-        image_reader.write(self.place / "Annotations" / f"{picture.id}.xml", text + b"\n")
+        atomic_files.write(self.folder / "Annotations" / f"{picture.id}.xml", text + b"\n")
         shape = picture.height, picture.width
         objects, classes = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        numbered = list(enumerate(picture.instances[:_MOST], 1))
-        # A pixel holds one number: where masks overlap the smaller stays in sight.
+        numbered = list(enumerate(picture.instances[:_MAX_NUMBER], 1))
+        # A pixel holds one number: where masks overlap the smaller is on top.
         for number, instance in sorted(numbered, key=lambda pair: -pair[1].area):
             objects[instance.mask] = number
             classes[instance.mask] = self.numbers[instance.label]
         for kind, numbers in (("SegmentationObject", objects), ("SegmentationClass", classes)):
-            image_reader.write(self.place / kind / f"{picture.id}.png", _palette_png(numbers))
+            atomic_files.write(self.folder / kind / f"{picture.id}.png", _palette_png(numbers))
 
     def close(self) -> None:
         text = "".join(f"{id_}\n" for id_ in self.ids).encode()
         for kind in ("Main", "Segmentation"):
-            image_reader.write(self.place / "ImageSets" / kind / "trainval.txt", text)
+            atomic_files.write(self.folder / "ImageSets" / kind / "trainval.txt", text)
         labels = "".join(f"{name}\n" for name in ("background", *self.numbers))
-        image_reader.write(self.place / "labels.txt", labels.encode())
+        atomic_files.write(self.folder / "labels.txt", labels.encode())
 
 
 def _tree(picture: AnnotatedPicture) -> ElementTree.Element:
@@ -69,7 +69,7 @@ def _tree(picture: AnnotatedPicture) -> ElementTree.Element:
 
 
 def _put_object(root: ElementTree.Element, instance: Instance, picture: AnnotatedPicture) -> None:
-    """An object; its box counts pixels from 1 and holds its last ones, as VOC has it."""
+    """Add an object. Its box counts pixels from 1 and includes its last ones, as in VOC."""
     x0, y0, x1, y1 = instance.box_xyxy
     at_edge = x0 == 0 or y0 == 0 or x1 == picture.width or y1 == picture.height
     item = _put(root, "object")
@@ -89,7 +89,7 @@ def _put(parent: ElementTree.Element, name: str, value: object = None) -> Elemen
 
 
 def _palette_png(numbers: np.ndarray) -> bytes:
-    """Palette PNG of uint8 (H, W) numbers, in VOC's colours."""
+    """Return a palette PNG of uint8 (H, W) numbers, in VOC's colors."""
     from PIL import Image
 
     image = Image.fromarray(numbers, "L")
@@ -100,7 +100,7 @@ def _palette_png(numbers: np.ndarray) -> bytes:
 
 
 def _palette() -> np.ndarray:
-    """uint8 (256, 3): the bits of the number, three by three, from the highest bit down.
+    """Return VOC's colors, uint8 (256, 3): the bits of a number, three by three, from the top.
 
     As VOCcode/VOClabelcolormap.m of the VOC2012 devkit.
     """

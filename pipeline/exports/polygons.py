@@ -1,7 +1,7 @@
-"""Masks to polygons that give the masks back, pixel by pixel, holes and parts too.
+"""Polygons of masks, exact to the pixel, holes and separate parts included.
 
-Knows arrays only. A polygon has no holes of its own: each hole is joined to its ring by a
-bridge of no width, as Ultralytics joins the parts of COCO polygons.
+A polygon has no holes: each hole is joined to its ring by a bridge of no width, as Ultralytics
+joins the parts of COCO polygons.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def edges(mask: np.ndarray) -> list[np.ndarray]:
-    """Outlines along the edges of the pixels, one for each part: int (N, 2), x and y.
+    """Return outlines along the edges of pixels, one for each part: int (N, 2), x and y.
 
     `mask`: bool (H, W). The corner of the first pixel is (0, 0), as COCO counts.
     """
@@ -25,7 +25,7 @@ def edges(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def centres(mask: np.ndarray) -> np.ndarray:
-    """One outline through the centres of the border pixels, float (N, 2), N at least 3.
+    """Return one outline through the centres of border pixels, float (N, 2), N at least 3.
 
     `mask`: bool (H, W), not empty. Parts are joined by bridges one pixel wide, since a line of
     a YOLO file is one polygon. Filled by cv2.fillPoly, as Ultralytics does, it gives the mask
@@ -43,7 +43,7 @@ def centres(mask: np.ndarray) -> np.ndarray:
 
 
 def _window(mask: np.ndarray) -> tuple[int, int, np.ndarray]:
-    """Top, left and the part of the mask that is not empty, as uint8."""
+    """Return top, left, and the mask cropped to what is not empty, as uint8."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         raise ValueError("an empty mask has no outline: expected at least one pixel")
@@ -52,7 +52,7 @@ def _window(mask: np.ndarray) -> tuple[int, int, np.ndarray]:
 
 
 def _rings(grid: np.ndarray) -> list[np.ndarray]:
-    """Closed paths in steps of one, int (N, 2), one for each part, its holes joined to it."""
+    """Return closed paths in steps of one, int (N, 2), one for each part with its holes."""
     import cv2
 
     found, tree = cv2.findContours(grid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -70,7 +70,7 @@ def _rings(grid: np.ndarray) -> list[np.ndarray]:
 
 
 def _bridged(ring: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """Each hole, from the top, joined straight up to what lies above it: ring or earlier hole."""
+    """Join each hole, from the top, straight up to the ring or hole above it."""
     for hole in sorted(holes, key=lambda path: int(path[:, 1].min())):
         j = int(hole[:, 1].argmin())
         x, y = hole[j]
@@ -81,28 +81,28 @@ def _bridged(ring: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
 
 
 def _with_inner_corners(ring: np.ndarray) -> np.ndarray:
-    """The path of a grid of twice the size with the inner corners that contours cut.
+    """Insert the inner corners that contours cut, in a path of a grid of twice the size.
 
     A corner of a pixel is at an even place of that grid.
     """
     after = np.roll(ring, -1, 0)
     cut = np.flatnonzero((ring != after).all(axis=1))
-    here, there = ring[cut], after[cut]
-    first = np.stack([here[:, 0], there[:, 1]], axis=1)
-    second = np.stack([there[:, 0], here[:, 1]], axis=1)
+    start, end = ring[cut], after[cut]
+    first = np.stack([start[:, 0], end[:, 1]], axis=1)
+    second = np.stack([end[:, 0], start[:, 1]], axis=1)
     corners = np.where((first % 2 == 0).all(axis=1)[:, None], first, second)
     return np.insert(ring, cut + 1, corners, axis=0)
 
 
 def _corners(points: np.ndarray) -> np.ndarray:
-    """The points at which a path turns, int (N, 2); a path of one point keeps it."""
+    """Return the points at which a path turns, int (N, 2); a single point stays."""
     before, after = points - np.roll(points, 1, 0), np.roll(points, -1, 0) - points
     turns = (before != after).any(axis=1)
     return points[turns] if turns.any() else points[:1]
 
 
 def _nearest(a: np.ndarray, b: np.ndarray, most: int = 256) -> tuple[int, int]:
-    """Indices of points of two paths that lie near each other; long paths are thinned out."""
+    """Return indices of near points of two paths; long paths are thinned out."""
     i, j = (np.unique(np.linspace(0, len(p) - 1, most).astype(int)) for p in (a, b))
     gaps = ((a[i][:, None] - b[j][None]) ** 2).sum(axis=2)
     k, m = np.unravel_index(gaps.argmin(), gaps.shape)

@@ -1,34 +1,27 @@
-"""The pictures that a run kept, as the data set of a training: captions, masks.
-
-Knows the run folder through `annotations.records`; no models and no terminal.
-"""
+"""Training sets from the kept pictures of a run: pictures, captions, masks."""
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..images import read as image_reader
+from ...checkpoints import atomic_files
+from ...configs.errors import AnnotationError, NothingToAnnotateError
+from ..images.write import png
+from ..runs.jsonl import to_json
 from . import records
-from .annotate import AnnotationError, NothingToAnnotateError
-
-if TYPE_CHECKING:
-    from .records import AnnotatedPicture
+from .records import AnnotatedPicture
+from .writer import require_new, write_pictures
 
 FORMATS = ("imagefolder", "kohya")
 
 
 @dataclass
 class Exported:
-    """A data set that was written; `errors` name the pictures left out."""
+    """A training set that was written; `errors` name the pictures left out."""
 
     folder: Path
     pictures: int = 0
@@ -45,81 +38,71 @@ def export(
     name: str = "",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Exported:
-    """Write the kept pictures of a run as a data set.
+    """Write the kept pictures of a run as a training set. Masks are grey, 255 on any product.
 
-    `kohya`: `<repeats>_<name>/` with pictures and `.txt` captions, `masks/<repeats>_<name>/`.
-    `imagefolder`: `metadata.jsonl` (`file_name`, `text`, `mask_file_name`), `images/`, `masks/`.
-    `tag`: goes before each caption; `name`: by default the tag, else the run's classes.
-    Masks are L, 255 on any product. Raises AnnotationError; in `out` nothing is replaced.
+    Args:
+        run: the run folder.
+        format: `kohya`: `<repeats>_<name>/` with pictures and `.txt` captions, and
+            `masks/<repeats>_<name>/`; `imagefolder`: `metadata.jsonl` (`file_name`, `text`,
+            `mask_file_name`), `images/` and `masks/`.
+        out: a new folder to write to; by default `export/<format>` of the run, which is replaced.
+        tag: activation tag before each caption.
+        repeats: how often kohya's scripts repeat a picture in an epoch.
+        name: name of kohya's folder; by default the tag, else the run's classes.
+        progress: called with "annotate", the pictures done and their number.
+
+    Raises:
+        AnnotationError: the format is unknown, `out` is not empty, or no picture can be read.
     """
     run = Path(run)
     if format not in FORMATS:
         raise AnnotationError(f"unknown format {format!r} (expected {', '.join(FORMATS)})")
-    lines = records.lines(run)
-    chosen = records.choose(lines, include_skipped=False)
+    manifest = records.read_run(run)
+    chosen = records.choose(manifest)
     if not chosen:
         raise NothingToAnnotateError(
             f"{run} kept no picture: expected some to export; run it again"
         )
     folder = run / "export" / format if out is None else Path(out)
-    if out is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise AnnotationError(f"{folder} is there already: expected a new one; set --out")
-    part = folder.with_name(f".{folder.name}.part")
-    called = _plain(name or tag or " ".join(records.class_names(lines)))
-    place = f"{repeats}_{called}" if format == "kohya" else "images"
-    done, rows = Exported(folder), []
-    edits = records.class_edits(run)
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        for number, line in enumerate(chosen, 1):
-            try:
-                picture = records.load(run, line, edits)
-            except image_reader.PictureError as error:
-                done.errors.append(f"{line['id']}: {error}")
-            else:
-                rows.append(_write(part, place, picture, tag, sidecar=format == "kohya"))
-                done.pictures += 1
-            if progress:
-                progress("annotate", number, len(chosen))
-        if not rows:
-            raise AnnotationError(f"{run}: no picture could be read ({done.errors[0]})")
-        if format == "imagefolder":
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            image_reader.write(part / "metadata.jsonl", text.encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-    except OSError as error:
-        raise AnnotationError(
-            f"cannot write to {folder} ({error.strerror}); set --out to a folder of yours"
-        ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return done
+    if out is not None:
+        require_new(folder)
+    subfolder = "images"
+    if format == "kohya":
+        words = name or tag or " ".join(records.class_names(manifest))
+        subfolder = f"{repeats}_{_folder_name(words)}"
+    writer = partial(_TrainingSet, subfolder=subfolder, tag=tag, sidecars=format == "kohya")
+    written = write_pictures(run, chosen, {folder: writer}, progress=progress, allow_none=False)
+    return Exported(folder, written.pictures, written.errors)
 
 
-def _write(
-    folder: Path, place: str, picture: AnnotatedPicture, tag: str, *, sidecar: bool
-) -> dict[str, str | None]:
-    """One picture with its mask, if any, and caption; its line of `metadata.jsonl`."""
-    from PIL import Image
+class _TrainingSet:
+    """Writes pictures, masks, and captions as sidecars or in `metadata.jsonl`."""
 
-    text = picture.text
-    if tag and tag not in (part.strip() for part in text.split(",")):
-        text = f"{tag}, {text}"
-    file_name = f"{place}/{picture.name}"
-    picture.place(folder / file_name)
-    mask_name = None
-    if picture.instances:
-        mask_name = f"masks/{place}/{picture.id}.png" if sidecar else f"masks/{picture.id}.png"
-        mask = np.any([found.mask for found in picture.instances], axis=0)
-        held = io.BytesIO()
-        Image.fromarray(mask.astype(np.uint8) * 255).save(held, "PNG")
-        image_reader.write(folder / mask_name, held.getvalue())
-    if sidecar:
-        image_reader.write((folder / file_name).with_suffix(".txt"), f"{text}\n".encode())
-    return {"file_name": file_name, "text": text, "mask_file_name": mask_name}
+    def __init__(self, folder: Path, *, subfolder: str, tag: str, sidecars: bool) -> None:
+        self.folder, self.subfolder, self.tag, self.sidecars = folder, subfolder, tag, sidecars
+        self.rows: list[str] = []
+
+    def add(self, picture: AnnotatedPicture) -> None:
+        text = picture.text
+        if self.tag and self.tag not in (part.strip() for part in text.split(",")):
+            text = f"{self.tag}, {text}"
+        file_name, mask_name = f"{self.subfolder}/{picture.name}", None
+        picture.link(self.folder / file_name)
+        if picture.instances:
+            masks = f"masks/{self.subfolder}" if self.sidecars else "masks"
+            mask_name = f"{masks}/{picture.id}.png"
+            atomic_files.write(self.folder / mask_name, png(picture.mask))
+        if self.sidecars:
+            sidecar = (self.folder / file_name).with_suffix(".txt")
+            atomic_files.write(sidecar, f"{text}\n".encode())
+        row = {"file_name": file_name, "text": text, "mask_file_name": mask_name}
+        self.rows.append(to_json(row) + "\n")
+
+    def close(self) -> None:
+        if not self.sidecars:
+            atomic_files.write(self.folder / "metadata.jsonl", "".join(self.rows).encode())
 
 
-def _plain(name: str) -> str:
-    """A name for a folder on any disk."""
-    return re.sub(r"[^\w .-]+", "", name).strip(" .") or "pictures"
+def _folder_name(words: str) -> str:
+    """Return a folder name that any disk takes."""
+    return re.sub(r"[^\w .-]+", "", words).strip(" .") or "pictures"

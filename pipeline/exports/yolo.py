@@ -1,4 +1,4 @@
-"""YOLO segmentation as Ultralytics reads it: data.yaml, images/, labels/. Knows no run folder."""
+"""YOLO segmentation, as Ultralytics reads it: data.yaml, images/, labels/."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from pathlib import Path
 
 import yaml
 
-from ..images import read as image_reader
+from ...checkpoints import atomic_files
 from .polygons import centres
 from .records import AnnotatedPicture
 
 
 class Yolo:
-    """A .txt a picture: one line an instance, its class and a polygon in 0..1."""
+    """Writes a .txt a picture: one line an instance, its class and a polygon in 0..1."""
 
-    def __init__(self, place: Path, names: Sequence[str]) -> None:
-        self.place = place
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
         self.numbers = {name: k for k, name in enumerate(names)}
 
     def add(self, picture: AnnotatedPicture) -> None:
         name = _name(picture.name)
-        picture.place(self.place / "images" / name)
+        picture.link(self.folder / "images" / name)
         size = picture.width, picture.height
         rows = []
         for instance in picture.instances:
             points = (centres(instance.mask) / size).ravel()
             outline = " ".join(f"{value:.6f}" for value in points)
             rows.append(f"{self.numbers[instance.label]} {outline}\n")
-        label = self.place / "labels" / f"{name[: -len(picture.path.suffix)]}.txt"
-        image_reader.write(label, "".join(rows).encode())
+        label = self.folder / "labels" / f"{name[: -len(picture.path.suffix)]}.txt"
+        atomic_files.write(label, "".join(rows).encode())
 
     def close(self) -> None:
-        """data.yaml without `path`: readers then take the folder it lies in."""
+        """Write data.yaml without `path`, so that readers take its own folder."""
         record = {
             "train": "images",
             "val": "images",
@@ -41,9 +41,9 @@ class Yolo:
         text = "# val is train: split it as you need it.\n" + yaml.safe_dump(
             record, sort_keys=False, allow_unicode=True
         )
-        image_reader.write(self.place / "data.yaml", text.encode())
+        atomic_files.write(self.folder / "data.yaml", text.encode())
 
 
 def _name(name: str) -> str:
-    """A picture's name; readers find labels by the last folder "images", so no other is one."""
+    """Rename subfolders called images: readers find labels by the last folder of that name."""
     return "/".join(f"{part}_" if part == "images" else part for part in name.split("/"))

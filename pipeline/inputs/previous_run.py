@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..images import read as image_reader
-from ..runs import folder as run_folder
+from ..runs.manifest import NAME, DetectionRecord, ManifestIndex, ManifestRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,50 +20,47 @@ def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
 
     Raises PictureError, when called, for a mask file that is gone or broken.
     """
-    lines = run_folder.ManifestIndex(folder / run_folder.NAME)
+    records = ManifestIndex(folder / NAME)
 
     def find(id_: str) -> tuple[Detection, ...]:
-        return found_in(folder, lines[id_]) if id_ in lines else ()
+        return found_in(folder, records[id_]) if id_ in records else ()
 
     return find
 
 
-def found_in(folder: Path, line: Mapping[str, Any]) -> tuple[Detection, ...]:
-    """The detections of a manifest line, with their masks; () where it has no mask.
+def found_in(folder: Path, record: ManifestRecord) -> tuple[Detection, ...]:
+    """Return the detections of a manifest record with their masks; () where it has no mask.
 
     An older run folder names only the union of a shot's masks: there each box gets the
     part of the union that lies in it.
     """
     from ...stages.shot import Detection
 
-    union = line["files"].get("mask")
+    union = record.files.mask
     if not union:
         return ()
 
-    def mask(detection: Mapping[str, Any]) -> np.ndarray | None:
-        name = detection.get("mask", "")
-        if name:
-            return _read_mask(folder, name)
-        if name is None:
+    def mask(found: DetectionRecord) -> np.ndarray | None:
+        if found.mask:
+            return _read_mask(folder, found.mask)
+        if found.mask is None:
             return None
         whole = _read_mask(folder, union)
-        if len(line["detections"]) == 1:
-            return whole
-        return _inside(whole, detection["box_xyxy"])
+        return whole if len(record.detections) == 1 else _inside(whole, found.box_xyxy)
 
     return tuple(
         Detection(
-            box_xyxy=tuple(d["box_xyxy"]),
-            score=d["score"],
-            label=d["label"],
-            mask=mask(d),
-            mask_score=d["mask_score"],
-            verify_score=d.get("verify_score"),
-            prompt=d.get("prompt") or "",
-            edit=d.get("edit") or "",
-            strength=d.get("strength"),
+            box_xyxy=found.box_xyxy,
+            score=found.score,
+            label=found.label,
+            mask=mask(found),
+            mask_score=found.mask_score,
+            verify_score=found.verify_score,
+            prompt=found.prompt,
+            edit=found.edit,
+            strength=found.strength,
         )
-        for d in line["detections"]
+        for found in record.detections
     )
 
 

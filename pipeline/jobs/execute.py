@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..exports.annotate import Annotations
     from ..runner.summary import Summary
     from ..runs.folder import RunFolder
+    from ..runs.manifest import ManifestRecord
     from ..runs.object_store import ObjectStore
 
 
@@ -43,23 +44,19 @@ class RunResult:
     stopped: bool = False
     resume_hint: str = ""
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[ManifestRecord]:
         """Yield the manifest: a record for each finished shot."""
-        from ..runs.folder import NAME, read_lines
+        from ..runs.manifest import NAME, ManifestRecord, read_records
 
         if isinstance(self.folder, Path):
-            yield from read_lines(self.folder)
+            yield from read_records(self.folder)
         else:
-            yield from self.folder.lines(NAME)
+            yield from map(ManifestRecord.from_dict, self.folder.lines(NAME))
 
     @property
     def pictures(self) -> list[str]:
         """Paths of the pictures that were kept."""
-        return [
-            f"{self.folder}/{record['files']['result'] or record['files']['source']}"
-            for record in self.records()
-            if record["status"] in ("kept", "enhanced")
-        ]
+        return [f"{self.folder}/{one.files.picture}" for one in self.records() if one.kept]
 
     @property
     def failed(self) -> bool:
@@ -159,8 +156,9 @@ def run_plan(
     """Run the shots that `folder` does not hold yet, then write annotations and report."""
     from ..inputs import shots as inputs
     from ..inputs.resume import remaining
+    from ..reports.html import write_run_report
     from ..runner.run import Summary
-    from ..runs.folder import WriteError, read_lines, writing
+    from ..runs.folder import WriteError, read_lines, read_records, writing
 
     request = plan.resolved.request
     file_away = functools.partial(_file_away, folder.path, request, reporter)
@@ -173,8 +171,8 @@ def run_plan(
         if left.done and plan.needs and request.inputs and inputs.first_error(left.shots):
             plan = replace(plan, needs=())  # only broken files are left
         if request.copy_skipped or request.sort_by_class:
-            for line in read_lines(folder.path):
-                file_away(line)
+            for record in read_records(folder.path):
+                file_away(record)
         try:
             if left.shots:
                 _run_shots(
@@ -192,7 +190,7 @@ def run_plan(
             return RunResult(
                 folder.place,
                 summary,
-                report=folder.report(),
+                report=write_run_report(folder),
                 annotations=annotations,
                 resume_hint=resume_hint(folder),
             )
@@ -212,7 +210,7 @@ def _run_shots(
     summary: Summary,
     reporter: Reporter,
     stop: Callable[[], bool],
-    file_away: Callable[[dict[str, Any]], None],
+    file_away: Callable[[ManifestRecord], None],
 ) -> None:
     from ..build import replicate
     from ..runner.run import fitted, run_shots
@@ -224,8 +222,8 @@ def _run_shots(
         reporter.warn(f"{stage}: out of memory; going on with {size} at a time")
         folder.note_batch_size(stage, size)
 
-    def finish(line: dict[str, Any]) -> None:
-        file_away(folder.append(line))
+    def finish(record: ManifestRecord) -> None:
+        file_away(folder.append(record))
 
     if plan.needs and plan.resolved.request.engine.engine == "ray":
         from .execute_ray import run_on_cluster
@@ -255,7 +253,7 @@ def _run_shots(
             sink.put(shot)
 
 
-def _writer(folder: RunFolder, finish: Callable[[dict[str, Any]], None], run: Any) -> Any:
+def _writer(folder: RunFolder, finish: Callable[[ManifestRecord], None], run: Any) -> Any:
     """Return what writes finished shots in the background; a store takes many at once."""
     from ..runner.batching import MOST_PIXELS, pixels
     from ..runner.io_threads import BackgroundWriter
@@ -268,17 +266,19 @@ def _writer(folder: RunFolder, finish: Callable[[dict[str, Any]], None], run: An
     return BackgroundWriter(folder.write, finish, **options)
 
 
-def _file_away(folder: Path, request: RunRequest, reporter: Reporter, line: dict[str, Any]) -> None:
+def _file_away(
+    folder: Path, request: RunRequest, reporter: Reporter, record: ManifestRecord
+) -> None:
     """Copy a finished shot to skipped/ or sorted/; a copy that fails does not end the run."""
     from ..runs import sorted_copies
 
     try:
         if request.copy_skipped:
-            sorted_copies.copy_skipped(folder, line)
+            sorted_copies.copy_skipped(folder, record)
         if request.sort_by_class:
-            sorted_copies.sort_by_class(folder, line)
+            sorted_copies.sort_by_class(folder, record)
     except OSError as error:
-        reporter.warn(f"{line['id']}: not copied ({error.strerror})")
+        reporter.warn(f"{record.id}: not copied ({error.strerror})")
 
 
 def _annotate(folder: Path, formats: Sequence[str], reporter: Reporter) -> Annotations | None:

@@ -12,6 +12,7 @@ from .reporter import Reporter
 if TYPE_CHECKING:
     from ..runner.summary import Summary
     from ..runs.folder import RunFolder
+    from ..runs.manifest import ManifestRecord
     from .plan import ShotPlan
 
 
@@ -22,7 +23,7 @@ def run_on_cluster(
     reporter: Reporter,
     stop: Callable[[], bool],
     *,
-    finish: Callable[[dict[str, Any]], Any],
+    finish: Callable[[ManifestRecord], Any],
     smaller: Callable[[str, int], None],
 ) -> None:
     """Send the shots through the workers of a cluster; see `run_on_ray`.
@@ -33,7 +34,7 @@ def run_on_cluster(
         summary: is counted up.
         reporter: receives warnings and progress.
         stop: is asked before more is handed out.
-        finish: receives the manifest line of each finished shot.
+        finish: receives the manifest record of each finished shot.
         smaller: receives stage and batch size where a batch was too large for the memory.
     """
     from ..engines import ray_cluster

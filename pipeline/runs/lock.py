@@ -1,7 +1,7 @@
-"""One writer a run folder: a lock that ends with its process, and says who holds it.
+"""The lock of a run folder on a disk: one writing process at a time.
 
-The lock itself is the system's (flock), so that a killed process leaves none behind; beside it
-stands who took it, for the message, and for disks that other machines share. Knows no runs.
+The lock is the system's (flock), so that a killed process leaves none behind. A file beside it
+names its holder, for the error message and for disks that machines share.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..images import read as image_reader
-from .run_yaml import RunFolderError
+from ...checkpoints import atomic_files
+from ...configs.errors import RunFolderError
 
 LOCK, HOLDER = ".lock", ".lock.json"
 
 
 class RunLockedError(RunFolderError):
-    """A run folder that another process writes to; the message says which."""
+    """Another process writes to the run folder; the message names it."""
 
 
 class RunLock:
-    """The right to write to `folder`, which must be there: `with RunLock(folder): …`.
+    """The lock on `folder`, which must exist: `with RunLock(folder): …`.
 
-    Raises RunLockedError while another process holds the lock. The lock of a dead process of
-    this machine is taken over; one of another machine must be released there.
+    The lock of a dead process of this machine is taken over; one of another machine must be
+    released there.
+
+    Raises:
+        RunLockedError: another process holds the lock.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -44,14 +47,14 @@ class RunLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise RunLockedError(
-                f"{self.folder} is being written to by {said(self._holder())}; "
+                f"{self.folder} is being written to by {describe(self._holder())}; "
                 "wait until it ends, or set --out to another folder"
             ) from None
         holder = self._holder()
         if holder.get("host", socket.gethostname()) != socket.gethostname():
             self._lock.release()
             raise RunLockedError(
-                f"{self.folder} is held by {said(holder)}, which this machine cannot look for; "
+                f"{self.folder} is held by {describe(holder)}, which this machine cannot look for; "
                 f"where it has ended, delete {self.folder / HOLDER}"
             )
         mine = {
@@ -60,7 +63,7 @@ class RunLock:
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         try:
-            image_reader.write(self.folder / HOLDER, json.dumps(mine).encode())
+            atomic_files.write(self.folder / HOLDER, json.dumps(mine).encode())
         except BaseException:
             self._lock.release()
             raise
@@ -75,7 +78,7 @@ class RunLock:
         try:
             (self.folder / HOLDER).unlink(missing_ok=True)
         except OSError:
-            pass  # a disk that became read-only: the next one takes it over
+            pass  # the disk became read-only: the next process takes the lock over
         self._lock.release()
 
     def _holder(self) -> dict[str, Any]:
@@ -86,8 +89,8 @@ class RunLock:
         return holder if isinstance(holder, dict) else {}
 
 
-def said(holder: dict[str, Any]) -> str:
-    """Who holds a lock, for a message."""
+def describe(holder: dict[str, Any]) -> str:
+    """Return the name of a lock's holder for a message."""
     if not holder:
         return "another process"
     return "process {pid} on {host} since {started}".format(

@@ -1,14 +1,13 @@
-"""A folder in an object store (S3, Google Cloud Storage): whole objects in and out, by name.
+"""Folders in an object store (S3, Google Cloud Storage): objects written and read by name.
 
-An object is put whole or not at all, so nothing is written beside and renamed. Who may read and
-write there, and where it is, is what the store's own library finds in the environment and in the
-user's files. Knows no runs, no terminal.
+Objects are written atomically. Addresses and credentials are those that the store's library
+finds in the environment and in the user's files.
 """
 
 from __future__ import annotations
 
 import errno
-import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
@@ -16,20 +15,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...configs.errors import one_line
-from ..build.library_logging import hush_lost_tasks
-from ..images import read as image_reader
+from ...checkpoints import atomic_files
+from ...configs.errors import (
+    MissingDependencyError,
+    RunFolderError,
+    VisualsError,
+    WriteError,
+    one_line,
+)
 from ..runner.io_threads import prefetch
-from . import run_yaml
-from .run_yaml import RunFolderError, WriteError
+from . import jsonl, run_yaml
 
 MODULES = {"s3": "s3fs", "gs": "gcsfs"}
-"""By the start of a URL, the library that speaks to the store."""
-LONGEST = 1024
-"""Bytes that a store allows for a name."""
+"""The library of each store, by the scheme of its URLs."""
+_EXTRAS = {"s3": "s3", "gs": "gcs"}
+MAX_KEY_BYTES = 1024
+"""Longest name that a store allows."""
 _OPTIONS: dict[str, dict[str, Any]] = {
-    # botocore's attempts are multiplied by s3fs's five: a store that is down for ten seconds is
-    # waited for, one that is gone is said.
+    # botocore's attempts are multiplied by s3fs's five: enough for a store that is down for ten
+    # seconds, without long waits for one that is gone.
     "s3": {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 3}}},
     "gs": {},
 }
@@ -41,11 +45,11 @@ T = TypeVar("T")
 
 
 class ObjectStoreError(WriteError):
-    """A store that refuses or does not answer; the message says what it said."""
+    """The store refuses or does not answer; the message quotes it."""
 
 
 def is_url(place: object) -> bool:
-    """Whether a folder is named by a URL.
+    """Return whether a folder is named by a URL.
 
     >>> is_url("s3://bucket/shop"), is_url("runs/shop")
     (True, False)
@@ -54,14 +58,16 @@ def is_url(place: object) -> bool:
 
 
 class ObjectStore:
-    """The folder `url`: `s3://bucket/folder` or `gs://bucket/folder`.
+    """The folder `url`: `s3://bucket/folder` or `gs://bucket/folder`. Thread-safe; pickled by URL.
 
-    Several threads may use one; it travels to other processes as its URL. All methods but the
-    first raise StoreError, and ImportError where the store's library is not installed.
+    Connects at the first call of a method. The methods raise ObjectStoreError, and
+    MissingDependencyError where the store's library is not installed.
+
+    Raises:
+        RunFolderError: the URL is not of this form.
     """
 
     def __init__(self, url: str) -> None:
-        """Asks nobody; raises RunFolderError for another URL."""
         scheme, _, rest = url.partition("://")
         bucket, _, folder = rest.strip("/").partition("/")
         if scheme not in MODULES or not bucket or not folder.strip("/"):
@@ -77,13 +83,13 @@ class ObjectStore:
         return self.url
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_system": None}  # connections are a process's own
+        return {**self.__dict__, "_system": None}  # connections cannot be pickled
 
     def ready(self) -> ObjectStore:
-        """Itself; raises ImportError where the store's library is not installed."""
-        if find_spec(MODULES[self.scheme]) is None:
-            module = MODULES[self.scheme]
-            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+        """Return itself; raises MissingDependencyError without the store's library."""
+        module = MODULES[self.scheme]
+        if find_spec(module) is None:
+            raise MissingDependencyError(module, _EXTRAS[self.scheme])
         return self
 
     @property
@@ -94,80 +100,81 @@ class ObjectStore:
     @property
     def _fs(self) -> Any:
         if self._system is None:
+            self.ready()
             import_module(MODULES[self.scheme])
             import fsspec
 
-            hush_lost_tasks()
+            _hide_lost_tasks()
             options = _OPTIONS[self.scheme]
             self._system = fsspec.filesystem(self.scheme, use_listings_cache=False, **options)
         return self._system
 
     def put(self, name: str, data: bytes) -> None:
-        """Write an object; raises OSError (ENAMETOOLONG) for a name that no store takes."""
-        self._tried(lambda: self._fs.pipe_file(self._key(name), data))
+        """Write an object; raises OSError (ENAMETOOLONG) for a name longer than stores allow."""
+        self._call(lambda: self._fs.pipe_file(self._key(name), data))
 
     def put_file(self, name: str, path: Path) -> None:
         """Write a local file as an object."""
-        self._tried(lambda: self._fs.put_file(str(path), self._key(name)))
+        self._call(lambda: self._fs.put_file(str(path), self._key(name)))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write an object that must not be there yet; False where it is."""
+        """Write an object where there is none of that name; returns whether it did."""
 
-        def made() -> bool:
+        def write() -> bool:
             try:
                 self._fs.pipe_file(self._key(name), data, mode="create")
             except FileExistsError:
                 return False
             except Exception as error:
-                said = f"{error} {getattr(error, 'code', '')}"
-                if "PreconditionFailed" in said or "412" in said or "Conflict" in said:
+                text = f"{error} {getattr(error, 'code', '')}"
+                if "PreconditionFailed" in text or "412" in text or "Conflict" in text:
                     return False
-                if "NotImplemented" not in said and "not implemented" not in said:
+                if "NotImplemented" not in text and "not implemented" not in text:
                     raise
                 self._fs.pipe_file(self._key(name), data)
             return True
 
-        return self._tried(made)
+        return self._call(write)
 
     def get(self, name: str) -> bytes | None:
-        """An object's bytes; None where it is not there."""
-        return self._there(lambda: self._fs.cat_file(self._key(name)))
+        """Return the bytes of an object; None where there is none."""
+        return self._find(lambda: self._fs.cat_file(self._key(name)))
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The whole lines of a JSON Lines object."""
+        """Yield the values of each whole line of a JSON Lines object."""
         for line in (self.get(name) or b"").split(b"\n")[:-1]:
-            yield json.loads(line)
+            yield jsonl.parse(line, f"{self}/{name}")
 
     def modified(self, name: str) -> datetime | None:
-        """When an object was put, by the store's clock; None where it is not there."""
-        return self._there(lambda: self._fs.modified(self._key(name)))
+        """Return when an object was written, by the store's clock; None where there is none."""
+        return self._find(lambda: self._fs.modified(self._key(name)))
 
     def remove(self, name: str) -> None:
-        """Take an object away, if it is there."""
-        self._there(lambda: self._fs.rm_file(self._key(name)))
+        """Remove an object, if there is one."""
+        self._find(lambda: self._fs.rm_file(self._key(name)))
 
     def names(self) -> list[str]:
-        """The names of all objects, sorted."""
-        found = self._tried(lambda: self._fs.find(self._root))
+        """Return the names of all objects, sorted."""
+        found = self._call(lambda: self._fs.find(self._root))
         return sorted(path[len(self._root) + 1 :] for path in found)
 
-    def fetch(self, names: Sequence[str], folder: Path, *, at_once: int = 16) -> None:
-        """Copy objects to a local folder, under their names; one that is gone is left out."""
-        got = prefetch(names, self.get, depth=at_once, threads=at_once)
-        for name, data in zip(names, got, strict=True):
+    def fetch(self, names: Sequence[str], folder: Path, *, threads: int = 16) -> None:
+        """Copy objects to a local folder, under their names; missing ones are left out."""
+        contents = prefetch(names, self.get, depth=threads, threads=threads)
+        for name, data in zip(names, contents, strict=True):
             if data is not None:
-                image_reader.write(inside(folder, name), data)
+                atomic_files.write(inside(folder, name), data)
 
     def _key(self, name: str) -> str:
         key = f"{self._root}/{name}"
-        if len(key.encode()) - len(self.bucket) > LONGEST:
-            raise OSError(errno.ENAMETOOLONG, f"{self.scheme}://{key}: over {LONGEST} bytes")
+        if len(key.encode()) - len(self.bucket) > MAX_KEY_BYTES:
+            raise OSError(errno.ENAMETOOLONG, f"{self.scheme}://{key}: over {MAX_KEY_BYTES} bytes")
         return key
 
-    def _there(self, call: Callable[[], T]) -> T | None:
-        """What `call` says of an object; None where the object, not the bucket, is missing."""
+    def _find(self, call: Callable[[], T]) -> T | None:
+        """Return what `call` returns; None where the object, not the bucket, is missing."""
 
-        def asked() -> T | None:
+        def find() -> T | None:
             try:
                 return call()
             except FileNotFoundError as error:
@@ -175,26 +182,24 @@ class ObjectStore:
                     raise
                 return None
 
-        return self._tried(asked)
+        return self._call(find)
 
-    def _tried(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T]) -> T:
         try:
             return call()
-        except ImportError:
+        except VisualsError:
             raise
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise
             raise self._error(error) from error
-        except Exception as error:  # its libraries raise what they like
+        except Exception as error:  # its libraries raise all kinds
             raise self._error(error) from error
 
     def _error(self, error: BaseException) -> ObjectStoreError:
-        """What was said, and what may mend it."""
-        if isinstance(error, ObjectStoreError):
-            return error
-        kind, said = type(error).__name__, one_line(error)
-        low = f"{kind} {said}".lower()
+        """Return the error with what may help."""
+        kind, message = type(error).__name__, one_line(error)
+        low = f"{kind} {message}".lower()
         if isinstance(error, FileNotFoundError):
             remedy = f"make the bucket {self.bucket} first, or name another"
         elif "endpoint" in low or "connect" in low or "timeout" in low or "timed out" in low:
@@ -207,11 +212,11 @@ class ObjectStore:
             )
         else:
             remedy = "check the store"
-        return ObjectStoreError(f"cannot use {self.url} ({said or kind}); {remedy}")
+        return ObjectStoreError(f"cannot use {self.url} ({message or kind}); {remedy}")
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of an object's name below `folder`; raises StoreError for one that leads out."""
+    """Return the path of an object below `folder`; raises ObjectStoreError for one outside."""
     parts = name.split("/")
     if not all(parts) or ".." in parts or "." in parts:
         raise ObjectStoreError(
@@ -221,15 +226,15 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def keep(place: Path | ObjectStore, name: str, data: bytes) -> None:
-    """Write a file of a run, whole or not at all, wherever the run's folder is."""
+    """Write a file of a run atomically, on the disk or in the store."""
     if isinstance(place, ObjectStore):
         place.put(name, data)
     else:
-        image_reader.write(place / name, data)
+        atomic_files.write(place / name, data)
 
 
 def read(place: Path | ObjectStore) -> dict[str, Any]:
-    """The run.yaml of a run's folder, as `run_yaml.read`."""
+    """Return the record of a run folder, as `run_yaml.read` does."""
     if isinstance(place, Path):
         return run_yaml.read(place)
     data = place.get(run_yaml.NAME)
@@ -237,9 +242,23 @@ def read(place: Path | ObjectStore) -> dict[str, Any]:
 
 
 def text(place: Path | ObjectStore, name: str) -> str | None:
-    """A file of a run as text; None where it is not there."""
+    """Return a text file of a run; None where there is none."""
     if isinstance(place, ObjectStore):
         data = place.get(name)
         return None if data is None else data.decode("utf-8")
     path = place / name
     return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+class _LostTaskFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if record.exc_info else None
+        of_aiohttp = kind is not None and kind.__module__.startswith("aiohttp")
+        return not (of_aiohttp and "never retrieved" in record.getMessage())
+
+
+def _hide_lost_tasks() -> None:
+    """Hide asyncio's traceback of a request that failed; the call has raised the same error."""
+    logger = logging.getLogger("asyncio")
+    if not any(isinstance(one, _LostTaskFilter) for one in logger.filters):
+        logger.addFilter(_LostTaskFilter())

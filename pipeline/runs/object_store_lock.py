@@ -1,9 +1,9 @@
-"""One writer a run folder in an object store: an object that says who, and one that they live.
+"""The lock of a run folder in an object store: one writing process at a time.
 
-Such a store has no locks. The lock is an object that only one can create and nobody writes again:
-a writer that put it anew could bring back one that was just taken over. Signs of life are puts of
-another object; its time of change, by the store's clock, tells a writer that lives from one that
-was killed. Knows no runs.
+Stores have no locks. The lock is an object that only one process can create, and that nobody
+overwrites: a late write could bring back a lock that was just taken over. Signs of life are
+writes of a second object; its time of change, by the store's clock, tells whether the holder
+still runs.
 """
 
 from __future__ import annotations
@@ -19,25 +19,32 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
 
-from .lock import HOLDER, RunLockedError, said
+from .lock import HOLDER, RunLockedError, describe
 from .object_store import ObjectStore, ObjectStoreError
 
 BEAT = 20.0
 """Seconds between two signs of life."""
 STALE = 90.0
-"""So many seconds without one, and the writer is taken for dead."""
+"""Seconds without a sign of life after which the holder is taken for dead."""
 _LAST = 5.0
-"""Seconds that a sign of life on its way is waited for at the end."""
+"""Seconds to wait at the end for a sign of life that is being written."""
 _SIGN = ".lock.{}"
-"""The name of the object that a writer puts while it lives, by its token."""
+"""The name of the object that a holder writes as its sign of life, by its token."""
 
 
 class ObjectStoreLock:
-    """The right to write to a store's folder: `with StoreLock(store) as lock: …`.
+    """The lock on a store's folder: `with ObjectStoreLock(store) as lock: …`.
 
-    Raises RunLockedError where another process has it: one of this machine while it lives, another
-    machine's until `stale` seconds after its last sign of life. `lost` says, later, that the
-    folder was taken over or removed.
+    A process of this machine holds it while it runs; one of another machine until `stale` seconds
+    after its last sign of life. `lost` becomes true when the folder is taken over or removed.
+
+    Args:
+        store: the folder in the store.
+        beat: seconds between two signs of life.
+        stale: seconds without one after which the lock is taken over.
+
+    Raises:
+        RunLockedError: another process holds the lock.
     """
 
     def __init__(self, store: ObjectStore, *, beat: float = BEAT, stale: float = STALE) -> None:
@@ -59,39 +66,39 @@ class ObjectStoreLock:
 
     @property
     def holder(self) -> str:
-        """What the lock's object says while it is ours."""
+        """The contents of the lock object while this process holds it."""
         return self._mine.decode()
 
     def __enter__(self) -> ObjectStoreLock:
-        for _ in range(3):  # others may come and go at the same moment
-            theirs = self.store.get(HOLDER)
-            if theirs is None and self.store.create(HOLDER, self._mine):
+        for _ in range(3):  # other processes may take and release it at the same moment
+            current = self.store.get(HOLDER)
+            if current is None and self.store.create(HOLDER, self._mine):
                 if self.store.get(HOLDER) != self._mine:
                     continue
                 self._thread.start()
                 return self
-            if theirs is not None:
-                self._refuse_if_alive(theirs)
-                if self.store.get(HOLDER) == theirs:  # else somebody was quicker
+            if current is not None:
+                self._refuse_if_alive(current)
+                if self.store.get(HOLDER) == current:  # else another process was quicker
                     self.store.remove(HOLDER)
-                    self.store.remove(_sign(theirs))
-        raise RunLockedError(f"{self.store} is being opened by others; try once more")
+                    self.store.remove(_sign(current))
+        raise RunLockedError(f"{self.store} is being opened by other processes; try again")
 
-    def _refuse_if_alive(self, theirs: bytes) -> None:
-        holder = _read(theirs)
+    def _refuse_if_alive(self, current: bytes) -> None:
+        holder = _read(current)
         if holder.get("machine") == _machine() != "" and not _lives(holder.get("pid")):
             return
-        age = self._age(_sign(theirs))
+        age = self._age(_sign(current))
         if age < self._stale:
             raise RunLockedError(
-                f"{self.store} is being written to by {said(holder)}, which gave a sign of life "
-                f"{age:.0f} s ago; wait until it ends (where it was killed, "
-                f"{self._stale - age:.0f} s), or set --out to another folder"
+                f"{self.store} is being written to by {describe(holder)}, "
+                f"which gave a sign of life {age:.0f} s ago; wait until it ends (where it was "
+                f"killed, {self._stale - age:.0f} s), or set --out to another folder"
             )
 
     def _age(self, sign: str) -> float:
-        """Seconds since the last sign of life, by the store's own clock; without end where the
-        lock is gone meanwhile."""
+        """Return the seconds since the last sign of life, by the store's clock; infinity where
+        the lock is gone."""
         probe = _SIGN.format(secrets.token_hex(8))
         self.store.put(probe, b"")
         try:
@@ -105,18 +112,18 @@ class ObjectStoreLock:
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat):
-            with contextlib.suppress(ObjectStoreError):  # what is written next says it
+            with contextlib.suppress(ObjectStoreError):  # the next write reports it
                 if self.store.get(HOLDER) != self._mine:
                     self.lost = True
                     return
                 self.store.put(self._sign, b"")
 
     def release(self) -> None:
-        """Let others in. A store that does not answer lets them in when the lock is stale."""
+        """Release the lock. Where the store does not answer, it ends by becoming stale."""
         if self._ended.is_set():
             return
         self._ended.set()
-        self._thread.join(_LAST)  # a sign on its way would stay
+        self._thread.join(_LAST)  # a sign of life written later would stay
         with contextlib.suppress(ObjectStoreError):
             self.store.remove(self._sign)
             if self.store.get(HOLDER) == self._mine:
@@ -132,7 +139,7 @@ class ObjectStoreLock:
 
 
 def _sign(holder: bytes) -> str:
-    """The name of the signs of life of the writer of a lock's object."""
+    """Return the name of the sign of life that belongs to a lock object."""
     token = str(_read(holder).get("token", ""))
     return _SIGN.format(token if token.isalnum() else "unknown")
 
@@ -146,8 +153,10 @@ def _read(data: bytes) -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """What tells this machine, and on it this room of process numbers, from others; "" where
-    that cannot be known: containers share names."""
+    """Return an id of this boot and process namespace; "" where the system has none.
+
+    Host names do not do: containers share them.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"

@@ -1,7 +1,7 @@
-"""run.yaml: what a run was asked for, so that it can be gone on with; and what differs.
+"""run.yaml, the record of a run: read, written, and compared with another.
 
-Holds the request, the settings, hashes of the models, versions, and the batch sizes that fitted
-into memory. Knows no shots, no models, no terminal.
+It holds the request, the settings, hashes of the models, versions, and the batch sizes that fitted
+into memory.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...configs.errors import RunError, UsageError, one_line
-from ..images import read as image_reader
+from ...checkpoints import atomic_files
+from ...configs.errors import RunFolderError as RunFolderError
+from ...configs.errors import one_line
 
 NAME = "run.yaml"
 _FREE = (
@@ -30,53 +31,44 @@ _FREE = (
     "began_in",
     "versions",
 )
-"""What may change between a run and its continuation without changing a picture."""
+"""Keys that may change when a run is resumed, since no picture depends on them."""
 
 _KINDS = ("lora:", "wildcard:")
 
 
-class RunFolderError(UsageError):
-    """A run folder that cannot be used; the message says got, expected, remedy."""
-
-
-class OtherSettingsError(RunFolderError):
-    """A folder that holds a run with other settings."""
-
-
-class WriteError(RunError):
-    """A run folder that takes no more: full, read-only, removed. The message says why."""
-
-
 def read(folder: Path) -> dict[str, Any]:
-    """The record of a run folder; {} where there is none. Raises RunFolderError."""
+    """Return the record of a run folder, {} where there is none. Raises RunFolderError."""
     path = folder / NAME
     return parse(path.read_bytes(), path) if path.is_file() else {}
 
 
 def parse(data: bytes, path: object) -> dict[str, Any]:
-    """The record in the bytes of the run.yaml at `path`; raises RunFolderError."""
+    """Return the record in the bytes of a run.yaml, which errors call `path`.
+
+    Raises:
+        RunFolderError: it is not YAML, or has no keys.
+    """
     import yaml
 
     try:
         record = yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = one_line(error)
-        raise RunFolderError(f"{path}: not YAML ({where}); mend the file") from None
+        raise RunFolderError(f"{path}: not YAML ({one_line(error)}); mend the file") from None
     if not isinstance(record, dict):
         raise RunFolderError(f"{path}: expected request and settings; set --out to a new folder")
     return record
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the record, whole or not at all."""
+    """Write the record atomically."""
     import yaml
 
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
-    image_reader.write(folder / NAME, text.encode())
+    atomic_files.write(folder / NAME, text.encode())
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two records so that pictures would: `"key: was → is"` each.
+    """Return the differences that would change pictures, each as `"key: was → is"`.
 
     >>> differences({"settings": {"a": 1, "b": 2}}, {"settings": {"a": 1, "b": 3}})
     ['settings.b: 2 → 3']
@@ -102,7 +94,7 @@ def _differ(old: Any, new: Any, path: str = "") -> list[str]:
 
 
 def _complete(settings: Any) -> Any:
-    """Settings of an older version with what came to be since, so that it does not differ."""
+    """Fill in settings that an older version did not have, at their defaults."""
     from ...configs.schema import SettingsError, check
 
     try:
@@ -112,7 +104,7 @@ def _complete(settings: Any) -> Any:
 
 
 def _used(settings: Any) -> Any:
-    """Settings without the controls that lead nothing."""
+    """Drop control maps that `rerender.controls` does not name."""
     try:
         named = set(settings["rerender"]["controls"])
         controls = {k: v for k, v in settings["controls"].items() if k in named}
@@ -122,7 +114,7 @@ def _used(settings: Any) -> Any:
 
 
 def _known(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The fingerprints that an older version took too: by name, or by kind (`lora:`)."""
+    """Keep the hashes that an older version took too: by name, or by kind (`lora:`)."""
     kinds = {name.partition(":")[0] for name in old if name.startswith(_KINDS)}
     return {k: v for k, v in new.items() if k in old or k.partition(":")[0] in kinds}
 
@@ -133,7 +125,7 @@ def _short(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what makes the pictures."""
+    """Return the versions of visuals, Python and the libraries that make the pictures."""
     from importlib.metadata import PackageNotFoundError, version
 
     from ...configs.version import VERSION

@@ -1,7 +1,6 @@
-"""Copies beside the run's own folders: skipped originals by reason, kept pictures by class.
+"""Sorted copies in a run folder: skipped originals by reason, kept pictures by class.
 
-Reads manifest lines; what is there already is left alone, so that a run that goes on can file
-again what it did before. Knows no shots, no models.
+Existing copies are left alone, so that a resumed run can repeat the call.
 """
 
 from __future__ import annotations
@@ -9,43 +8,44 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ...checkpoints.atomic_files import beside
+from .manifest import ManifestRecord
 
 
-def copy_skipped(folder: Path, line: Mapping[str, Any]) -> Path | None:
-    """The original of a skipped shot, byte for byte, to `skipped/<reason>/<id><its ending>`.
+def copy_skipped(folder: Path, record: ManifestRecord) -> Path | None:
+    """Copy the original of a skipped shot, byte for byte, to `skipped/<reason>/<id><suffix>`.
 
-    A drawn picture is copied from `sources/`. None where the shot was not skipped.
+    The original of a drawn picture lies in `sources/`. Returns None for a shot not skipped.
     """
-    if line["status"] != "skipped" or not line["reason"]:
+    if record.status != "skipped" or not record.reason:
         return None
-    if line["input"]:
-        original = Path(line["input"])
-    elif line["files"]["source"]:
-        original = folder / line["files"]["source"]
+    if record.input:
+        original = Path(record.input)
+    elif record.files.source:
+        original = folder / record.files.source
     else:
         return None
-    target = folder / "skipped" / line["reason"]["code"] / f"{line['id']}{original.suffix}"
-    return _copied(original, target)
+    target = folder / "skipped" / record.reason.code / f"{record.id}{original.suffix}"
+    return _copy(original, target)
 
 
-def sort_by_class(folder: Path, line: Mapping[str, Any]) -> list[Path]:
-    """A kept shot's picture under `sorted/<class>/` for each class found in it, linked where the
-    disk can, else copied."""
-    name = line["files"]["result"] or line["files"]["source"]
-    if line["status"] not in ("kept", "enhanced") or not name:
+def sort_by_class(folder: Path, record: ManifestRecord) -> list[Path]:
+    """Put a kept shot's picture into `sorted/<class>/` of each class found in it.
+
+    It is a hard link where the disk allows one, else a copy.
+    """
+    name = record.files.picture
+    if not record.kept or not name:
         return []
-    labels = dict.fromkeys(d["label"] or "masked" for d in line["detections"])
-    ending = Path(name).suffix
     return [
-        _copied(
-            folder / name, folder / "sorted" / _folder(label) / f"{line['id']}{ending}", link=True
+        _copy(
+            folder / name,
+            folder / "sorted" / _folder(label or "masked") / f"{record.id}{Path(name).suffix}",
+            link=True,
         )
-        for label in labels
+        for label in record.labels
     ]
 
 
@@ -53,8 +53,8 @@ def _folder(label: str) -> str:
     return re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_"
 
 
-def _copied(source: Path, target: Path, *, link: bool = False) -> Path:
-    """Copied beside and renamed: `target` is whole or not there."""
+def _copy(source: Path, target: Path, *, link: bool = False) -> Path:
+    """Copy or link atomically."""
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -323,7 +324,7 @@ def test_a_line_that_did_not_fit_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
     try:
         with pytest.raises(OSError, match=r"cannot write to .*run: File too large"):
-            folder.append({"id": "later", "much": "x" * 100})
+            folder.append(folder.write(replace(second, notes=("x" * 100,))))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (folder.path / NAME).read_bytes() == whole

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ....configs.schema import Settings
     from ....stages.shot import Shot
     from ...runner.run import Stages
+    from ...runs.manifest import ManifestRecord
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,9 @@ class Compared:
         return f"differs in {self.changed:.1%} of the pixels, by at most {self.largest} of 255"
 
 
-def compare(wanted: Wanted, line: Mapping[str, Any], folder: Path) -> Compared:
-    """What was made again (`line`, in `folder`) beside what it was."""
-    name = line["files"]["result"] or line["files"]["source"]
+def compare(wanted: Wanted, record: ManifestRecord, folder: Path) -> Compared:
+    """Compare a shot made again (`record`, in `folder`) with what it was."""
+    name = record.files.picture
     changed, largest = None, None
     if name and wanted.picture and wanted.picture.is_file():
         old, new = image_reader.read(wanted.picture), image_reader.read(folder / name)
@@ -203,8 +204,8 @@ def compare(wanted: Wanted, line: Mapping[str, Any], folder: Path) -> Compared:
             apart = np.abs(one.astype(np.int32) - two.astype(np.int32))
             changed, largest = float((apart > 0).any(-1).mean()), int(apart.max())
             largest = largest if one.dtype == np.uint8 else -(-largest // 257)
-    status = wanted.status if wanted.status else line["status"]
-    return Compared(wanted.id, status, line["status"], changed, largest)
+    status = wanted.status if wanted.status else record.status
+    return Compared(wanted.id, status, record.status, changed, largest)
 
 
 def differences(plan: ReplayPlan, checkpoints: Mapping[str, str]) -> list[str]:

@@ -84,13 +84,12 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
     wanted: dict[str, Wanted] = {}
     groups: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for id_ in ids or lines:
-        line = lines[id_]
-        if line["status"] == "failed" and not ids:
+        shot = lines[id_]
+        if shot.status == "failed" and not ids:
             continue
-        name = line["files"]["result"] or line["files"]["source"]
-        wanted[id_] = Wanted(id_, line["status"], folder / name if name else None)
-        batch = line.get("batch") or [[id_, line["seed"]]]
-        groups.setdefault(tuple((one, seed) for one, seed in batch), []).append(id_)
+        name = shot.files.picture
+        wanted[id_] = Wanted(id_, shot.status, folder / name if name else None)
+        groups.setdefault(shot.batch or ((id_, shot.seed),), []).append(id_)
     if not wanted:
         raise ReplayError(f"{folder} holds no finished shot: expected some; run it first")
     batches, lost = [], set()
@@ -99,7 +98,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
         others = _from_pictures(absent, [wanted[id_].picture for id_ in own])
         lost |= absent - set(others)
         known = ((one, seed) for one, seed in group if one in lines or one in others)
-        shots = (others.get(one) or _shot(lines[one], seed) for one, seed in known)
+        shots = (others.get(one) or _shot(lines[one].to_dict(), seed) for one, seed in known)
         batches.append(ReplayBatch(tuple(own), tuple(shots)))
     notes = [f"{', '.join(sorted(lost))}: of their batch, but not in {folder}"] if lost else []
     return ReplayPlan(
@@ -122,10 +121,9 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> ReplayPlan:
     """
     run = path.resolve().parents[1] if len(path.resolve().parents) > 1 else None
     if run and (run / run_folder.NAME).is_file():
-        for line in run_folder.read_lines(run):
-            name = line["files"]["result"] or line["files"]["source"]
-            if name and (run / name) == path.resolve():
-                return of_run(run, [line["id"]])
+        for shot in run_folder.read_records(run):
+            if shot.files.picture and run / shot.files.picture == path.resolve():
+                return of_run(run, [shot.id])
     said = provenance.read(path)
     if said.get("masks_given"):
         raise ReplayError(

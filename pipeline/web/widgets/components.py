@@ -32,8 +32,6 @@ _SAID = {
     "stopped": "Stopped",
     "crashed": "Crashed",
 }
-COLOURS = ((255, 64, 129), (41, 182, 246), (255, 179, 0), (102, 187, 106), (171, 71, 188))
-"""Of the instances, in turn."""
 
 
 def progress(job: QueuedJob | None, desk: JobQueue) -> str:
@@ -158,40 +156,12 @@ def marked(
     longest: int = 768,
     numbers: Sequence[int] = (),
 ) -> np.ndarray:
-    """The picture with each instance's mask, box, number and score; the rest dimmed.
+    """Return the picture with each instance's mask, box, number and score; see `overlay`."""
+    from ....stages.shot import Detection
+    from ...reports.overlay import overlay
 
-    `image`: uint8 (H, W, 3); `found`: (detection, mask bool (H, W)); scaled to `longest` pixels.
-    """
-    import cv2
-    from PIL import Image, ImageDraw, ImageFont
-
-    height, width = image.shape[:2]
-    scale = longest / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    out = cv2.resize(image, size, interpolation=kind).astype(np.float32)
-    masks = [
-        cv2.resize(m.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR) > 127
-        for _, m in found
+    detections = [
+        Detection(tuple(d["box_xyxy"]), d["score"], d["label"], mask)  # type: ignore[arg-type]
+        for d, mask in found
     ]
-    if masks:
-        out[~np.logical_or.reduce(masks)] *= 0.5
-    line = max(2, round(max(size) / 320))
-    for k, mask in enumerate(masks):
-        colour = np.array(COLOURS[k % len(COLOURS)], np.float32)
-        out[mask] = out[mask] * 0.72 + colour * 0.28
-        edge, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, edge, -1, colour.tolist(), line, cv2.LINE_AA)
-    drawn = Image.fromarray(np.rint(out).clip(0, 255).astype(np.uint8))
-    pen = ImageDraw.Draw(drawn)
-    font = ImageFont.load_default(size=max(12, round(max(size) / 36)))
-    for k, (detection, _) in enumerate(found):
-        box = [v * scale for v in detection["box_xyxy"]]
-        pen.rectangle(box, outline=COLOURS[k % len(COLOURS)], width=line)
-        number = numbers[k] if k < len(numbers) else k + 1
-        text = f" {number} {detection['label']} {detection['score']:.2f} "
-        at = (max(0, min(box[0], size[0] - pen.textlength(text, font=font))), box[1])
-        area = pen.textbbox(at, text, font=font, anchor="ls" if box[1] > 24 else "lt")
-        pen.rectangle(area, fill=COLOURS[k % len(COLOURS)])
-        pen.text(at, text, "black", font, anchor="ls" if box[1] > 24 else "lt")
-    return np.asarray(drawn)
+    return overlay(image, detections, longest=longest, numbers=numbers)

@@ -28,6 +28,7 @@ from visuals.pipeline.runner.run import Stages
 from visuals.pipeline.runner.summary import Summary
 from visuals.pipeline.runs.folder import RunFolder, WriteError, read_lines
 from visuals.pipeline.runs.lock import HOLDER, RunLock
+from visuals.pipeline.runs.manifest import ManifestRecord
 
 pytestmark = [
     pytest.mark.slow,
@@ -205,8 +206,8 @@ def run_of(
         holder = (out / HOLDER).read_text()
         plan = WorkerSpec(settings, (), out, folder.files, Stages(load=load), holder, device="cpu")
 
-        def append(line: dict[str, Any]) -> None:
-            finish(folder.append(line))
+        def append(record: ManifestRecord) -> None:
+            finish(folder.append(record))
 
         run_on_ray(
             shots.photos([str(tmp_path / "photos")], ["mug"]),

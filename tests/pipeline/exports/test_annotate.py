@@ -27,9 +27,10 @@ from visuals.pipeline.exports.annotate import (
     NothingToAnnotateError,
     annotate,
 )
-from visuals.pipeline.exports.records import caption
+from visuals.pipeline.exports.caption_text import caption
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.runs.folder import RunFolder
+from visuals.pipeline.runs.manifest import ManifestRecord
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
 
 Masks = Sequence[np.ndarray]
@@ -330,8 +331,13 @@ def test_metadata_loads_as_an_imagefolder(run: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_captions(line: dict[str, Any], text: str) -> None:
-    usual = {"classes": ["mug"], "detections": [], "files": {"result": "images/a.png"}}
-    assert caption({**usual, **line}, {"car": "green"}) == text
+    usual = {"id": "a", "status": "enhanced", "seed": 1, "classes": ["mug"]}
+    record = {**usual, "files": {"result": "images/a.png"}, **line}
+    detections = [
+        {"score": 0.9, "box_xyxy": [0, 0, 1, 1], **found} for found in line.get("detections", [])
+    ]
+    record = ManifestRecord.from_dict({**record, "detections": detections})
+    assert caption(record, {"car": "green"}) == text
 
 
 def test_a_class_brings_its_own_edit_into_the_caption(tmp_path: Path) -> None:

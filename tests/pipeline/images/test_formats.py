@@ -19,7 +19,6 @@ from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.images import write as image_writer
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
-from visuals.pipeline.runs import sorted_copies
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.regions import composite
 from visuals.stages.shot import FileInput, Prompted, Shot
@@ -120,7 +119,7 @@ def test_a_16_bit_photo_goes_through_a_run_folder_as_16_bits(tmp_path: Path) -> 
     stages = Stages(load=shots.load, detect=STAGES.detect)
     for shot in run_shots([photo("a", str(tmp_path / "a.png"))], stages):
         folder.record(shot)
-    name = folder.done["a"]["files"]["source"]
+    name = folder.done["a"].files.source
     assert (folder.path / name).read_bytes()[24] == 16
     kept = image_reader.read(folder.path / name).deep
     assert kept is not None and np.array_equal(kept, deep)
@@ -191,26 +190,6 @@ def test_formats_refuse_what_they_cannot_hold() -> None:
     assert image_writer.Format("jpeg").encode(rgb, alpha=half | 255)[:2] == b"\xff\xd8"
     assert "at most 16383" in image_writer.Format("webp").refusal((20_000, 10), None)
     assert image_writer.Format("png").refusal((20_000, 10), half) == ""
-
-
-def test_filing_copies_once_and_says_nothing_of_others(tmp_path: Path) -> None:
-    (tmp_path / "a.JPG").write_bytes(b"the original")
-    line = {
-        "id": "sub/a",
-        "status": "skipped",
-        "reason": {"code": "no_detection", "message": ""},
-        "input": str(tmp_path / "a.JPG"),
-        "files": {"source": None, "result": None},
-        "detections": [],
-    }
-    copy = sorted_copies.copy_skipped(tmp_path / "run", line)
-    assert copy == tmp_path / "run" / "skipped" / "no_detection" / "sub" / "a.JPG"
-    assert copy.read_bytes() == b"the original"
-    copy.write_bytes(b"of the user's own")
-    sorted_copies.copy_skipped(tmp_path / "run", line)
-    assert copy.read_bytes() == b"of the user's own"
-    assert sorted_copies.copy_skipped(tmp_path / "run", {**line, "status": "kept"}) is None
-    assert sorted_copies.sort_by_class(tmp_path / "run", line) == []
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -11,7 +11,6 @@ import pytest
 from helpers.stand_ins import STAGES, prompted
 
 from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.reports.html import overlay, write_report
 from visuals.pipeline.runner.run import run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
 
@@ -57,11 +56,12 @@ def test_lines_hold_what_the_design_says(run: RunFolder) -> None:
 
 
 def test_files_agree_where_blend_is_zero(run: RunFolder) -> None:
-    files = run.done["a/even"]["files"]
+    files = run.done["a/even"].files
     source, result, blend = (
-        image_reader.read(run.path / files[k]).rgb for k in ("source", "result", "blend")
+        image_reader.read(run.path / str(getattr(files, k))).rgb
+        for k in ("source", "result", "blend")
     )
-    mask = image_reader.read(run.path / files["mask"]).rgb[..., 0]
+    mask = image_reader.read(run.path / str(files.mask)).rgb[..., 0]
     assert set(np.unique(mask)) == {0, 255} and (mask > 0).sum() == 16
     outside = blend[..., 0] == 0
     assert np.array_equal(source[outside], result[outside])
@@ -104,26 +104,3 @@ def test_numbers_that_json_lacks_become_null(run: RunFolder) -> None:
     run.record(shot.with_metrics(edge_iou=float("nan"), big=np.float32(2)))
     raw = (run.path / NAME).read_text().splitlines()[-1]
     assert json.loads(raw)["metrics"] == {"changed_outside": 0, "edge_iou": None, "big": 2.0}
-
-
-def test_report_stands_alone(run: RunFolder) -> None:
-    page = write_report(run.path, title="<mugs & more>").read_text()
-    assert "&lt;mugs &amp; more&gt;" in page and "<mugs" not in page
-    assert page.count("data:image/") == 5  # source ×2, found, result, its source
-    assert 'src="http' not in page and "url(" not in page and "<script" not in page
-    for said in ("no 'mug' above 0.35; best 0.22", "out of paint", "edges kept 0.80", "a/even"):
-        assert said.replace("'", "&#x27;") in page
-
-
-def test_report_of_an_empty_run(tmp_path: Path) -> None:
-    assert "No picture" in write_report(made(tmp_path / "r").path).read_text()
-
-
-def test_overlay_dims_what_is_not_the_product() -> None:
-    image = np.full((16, 16, 3), 100, np.uint8)
-    mask = np.zeros_like(image)
-    mask[4:12, 4:12] = 255
-    out = overlay(image, mask, [])
-    assert out.shape == (384, 384, 3)
-    assert (out[0, 0] == 45).all() and out[192, 192, 0] > 100
-    assert (image == 100).all()

@@ -352,7 +352,7 @@ def test_a_folder_that_was_taken_over_is_left_alone(
         folder.record(one)
         folder.save()
         change(store)
-        wait_until(lambda: folder.lock.lost)
+        wait_until(lambda: folder.storage.lock.lost)  # type: ignore[attr-defined]
         folder.record(two)
     assert lines(store) == [one.id]
     assert (store.get(HOLDER) or b"{}") == b"{}"  # another's lock is not taken away
@@ -368,8 +368,8 @@ def test_a_name_that_no_store_takes_fails_alone(shop: str) -> None:
     (shot,) = run_shots(shots.prompted(["mug"], 1, prompt="x"), Stages())
     shot = replace(shot, id="/".join(["x" * 200] * 6), image=np.zeros((4, 4, 3), np.uint8))
     with remote_folder.opened(store, {"request": {}, "settings": {}}) as folder:
-        line = folder.record(shot)
-    assert line["status"] == "failed" and "over 1024 bytes" in line["error"]["message"]
+        record = folder.record(shot)
+    assert record.error and record.status == "failed" and "over 1024 bytes" in record.error.message
 
 
 @pytest.mark.parametrize("name", ["ein Käse/50 % (2).png", "a#b?c*[d].png", "ü&+;=@.png"])

@@ -88,8 +88,10 @@ def reason(line: Mapping[str, Any], choice: Choice) -> dict[str, str] | None:
 def masks(folder: Path, line: Mapping[str, Any]) -> list[np.ndarray]:
     """The mask of each instance of a line, bool (H, W); raises PictureError."""
     from ....inputs.previous_run import found_in
+    from ....runs.manifest import ManifestRecord
 
-    return [d.mask for d in found_in(folder, line) if d.mask is not None]
+    found = found_in(folder, ManifestRecord.from_dict(line))
+    return [d.mask for d in found if d.mask is not None]
 
 
 def instance_masks(

@@ -1,0 +1,268 @@
+"""Manifest records: one finished shot each, as a line of manifest.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
+
+from ...configs.errors import RunFolderError
+from ...stages.shot import Box, Failure, Skip, Status
+from . import jsonl
+
+if TYPE_CHECKING:
+    from ...stages.shot import Detection, Shot
+
+NAME = "manifest.jsonl"
+
+
+class _Record(BaseModel):
+    """Keys of later versions are kept and written back."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class DetectionRecord(_Record):
+    """One detection of a shot.
+
+    Args:
+        label: the class that it was found as.
+        score: 0..1, of the detector.
+        box_xyxy: x0, y0, x1, y1 in pixels; the end is exclusive.
+        mask_area: pixels of the mask; None without a mask.
+        mask_score: 0..1, the segmenter's own estimate of its IoU; None without a segmenter.
+        verify_score: 0..1, of the CLIP check; None where there was none.
+        mask: file of the mask, relative to the run folder; None without a mask, "" in manifests
+            of early versions, which name only the union of a shot's masks.
+        prompt: prompt of stage 3 for this instance alone; "" for the shot's.
+        edit: edit of this instance alone; "" for the shot's.
+        strength: 0..1, denoising strength of this instance alone; None for the run's.
+    """
+
+    label: str
+    score: float
+    box_xyxy: Box
+    mask_area: int | None = None
+    mask_score: float | None = None
+    verify_score: float | None = None
+    mask: str | None = ""
+    prompt: str = ""
+    edit: str = ""
+    strength: float | None = None
+
+    @classmethod
+    def from_detection(cls, found: Detection, mask: str | None) -> DetectionRecord:
+        """Return the record of a detection whose mask was written to the file `mask`."""
+        return cls(
+            label=found.label,
+            score=round(float(found.score), 4),
+            box_xyxy=tuple(round(float(v), 2) for v in found.box_xyxy),  # type: ignore[arg-type]
+            mask_area=None if found.mask is None else int(found.mask.sum()),
+            mask_score=_rounded(found.mask_score),
+            verify_score=_rounded(found.verify_score),
+            mask=mask,
+            prompt=found.prompt,
+            edit=found.edit,
+            strength=found.strength,
+        )
+
+    @model_serializer(mode="wrap")
+    def _only_given_overrides(self, serialize: Any) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        overrides = ("prompt", "edit", "strength")
+        return {key: value for key, value in values.items() if value or key not in overrides}
+
+
+class FileNames(_Record):
+    """The files of a shot, relative to the run folder; None where there is none."""
+
+    source: str | None = None
+    mask: str | None = None
+    blend: str | None = None
+    control: str | None = None
+    result: str | None = None
+
+    @property
+    def picture(self) -> str | None:
+        """The result where there is one, else the source."""
+        return self.result or self.source
+
+
+class ManifestRecord(_Record):
+    """What became of one shot.
+
+    Args:
+        id: name of the shot, unique in its run.
+        input: path of the photo; None for a picture drawn by stage 1.
+        content: `sha256`, `bytes` and `mtime_ns` of the photo.
+        prompt: prompt of stage 1; None for a photo.
+        negative_prompt: negative prompt of stage 1; None for a photo.
+        seed: seed of the attempt that counts.
+        prediction: `id` and `version` of a picture drawn by a host.
+        classes: classes that were looked for.
+        edit: what stage 3 was to change.
+        settings: the shot's overrides of the run's settings, by dotted name.
+        batch: (id, seed) of the shots that went through the stages together.
+        prompts: prompts of stage 3, one an instance.
+        status: `enhanced`, `kept`, `skipped` or `failed`.
+        reason: why the shot was skipped.
+        notes: what to know of the source.
+        detections: the detections, with the files of their masks.
+        files: the files of the shot.
+        metrics: numbers that describe the result.
+        seconds: seconds a stage.
+        error: why the shot failed.
+    """
+
+    id: str
+    input: str | None = None
+    content: Mapping[str, Any] | None = None
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    seed: int
+    prediction: Mapping[str, Any] | None = None
+    classes: tuple[str, ...] = ()
+    edit: str = ""
+    settings: Mapping[str, Any] = {}
+    batch: tuple[tuple[str, int], ...] = ()
+    prompts: tuple[str, ...] = ()
+    status: Status
+    reason: Skip | None = None
+    notes: tuple[str, ...] = ()
+    detections: tuple[DetectionRecord, ...] = ()
+    files: FileNames = FileNames()
+    metrics: Mapping[str, Any] = {}
+    seconds: Mapping[str, Any] = {}
+    error: Failure | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the shot left a picture that counts: kept or enhanced."""
+        return self.status in ("kept", "enhanced")
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes that were found, each once, in order."""
+        return list(dict.fromkeys(found.label for found in self.detections))
+
+    @classmethod
+    def from_shot(cls, shot: Shot, files: FileNames, masks: Sequence[str | None]) -> ManifestRecord:
+        """Return the record of a finished shot, its files, and the mask file of each detection."""
+        source: Any = shot.source
+        return cls(
+            id=shot.id,
+            input=getattr(source, "path", None),
+            content=plain(getattr(source, "content", None)),
+            prompt=getattr(source, "prompt", None),
+            negative_prompt=getattr(source, "negative_prompt", None),
+            seed=source.seed,
+            prediction=plain(getattr(source, "prediction", None)),
+            classes=shot.classes,
+            edit=shot.edit,
+            settings=plain(shot.settings),
+            batch=tuple((one.id, one.seed) for one in shot.company),
+            prompts=shot.prompts,
+            status=shot.status,
+            reason=shot.reason,
+            notes=shot.notes,
+            detections=tuple(
+                DetectionRecord.from_detection(found, mask)
+                for found, mask in zip(shot.detections, masks, strict=True)
+            ),
+            files=files,
+            metrics=plain(shot.metrics),
+            seconds=plain(shot.seconds),
+            error=shot.failure,
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ManifestRecord:
+        """Return the record of a parsed line; keys that an early version lacks have defaults.
+
+        Raises:
+            RunFolderError: a key is missing or has a value of another type.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            name = ".".join(map(str, problem["loc"]))
+            raise RunFolderError(
+                f"{NAME}, a line of the shot {values.get('id')!r}: {name}: {problem['msg']}; "
+                "remove the line, and its shot is made again"
+            ) from None
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> ManifestRecord:
+        """Return the record of a line that `to_json` wrote."""
+        return cls.from_dict(jsonl.parse(line))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain values."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """Return the line, without its line break."""
+        return jsonl.to_json(self.to_dict())
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(float(score), 4)
+
+
+def plain(value: Any) -> Any:
+    """Convert to plain JSON values: tuples to lists, numpy numbers to Python's, NaN to None."""
+    if type(value) in (str, int, bool, NoneType):  # nearly all
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def read_records(folder: Path) -> Iterator[ManifestRecord]:
+    """Yield the records of a run folder in order; a last line cut off by a crash is left out."""
+    for _, line in jsonl.each(folder / NAME):
+        yield ManifestRecord.from_dict(line)
+
+
+def last_records(folder: Path) -> list[ManifestRecord]:
+    """Return the last record of each shot of a run folder, in order."""
+    return list({record.id: record for record in read_records(folder)}.values())
+
+
+class ManifestIndex(Mapping[str, ManifestRecord]):
+    """Records of a manifest by shot id. Only their offsets are in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offsets: dict[str, int] = {line["id"]: offset for offset, line in jsonl.each(path)}
+
+    def __getitem__(self, id_: str) -> ManifestRecord:
+        with self._path.open("rb") as file:
+            file.seek(self._offsets[id_])
+            return ManifestRecord.from_json(file.readline())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._offsets
+
+    def add(self, id_: str, offset: int) -> None:
+        """Note where the line of a shot begins."""
+        self._offsets[id_] = offset

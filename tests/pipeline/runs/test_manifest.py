@@ -1,0 +1,67 @@
+"""Manifest records: written, read back, of earlier and of later versions."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.stand_ins import STAGES, prompted
+
+from visuals.configs.errors import RunFolderError
+from visuals.pipeline.runner.run import run_shots
+from visuals.pipeline.runs.folder import RunFolder
+from visuals.pipeline.runs.manifest import NAME, ManifestRecord, last_records, read_records
+
+LEAST: dict[str, Any] = {"id": "a", "seed": 3, "status": "kept"}
+
+
+def test_a_record_is_the_same_when_read_back(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", request={}, settings={})
+    shots = [prompted("a/even", 2), prompted("odd", 1), prompted("bad", 13)]
+    written = [folder.record(shot) for shot in run_shots(shots, STAGES, batch_size=1)]
+    assert list(read_records(folder.path)) == written == list(folder.done.values())
+    assert [record.status for record in written] == ["enhanced", "skipped", "failed"]
+    assert pickle.loads(pickle.dumps(written)) == written
+    assert [record.kept for record in written] == [True, False, False]
+    assert written[0].labels == ["mug"] and written[0].files.picture == "images/a/even.png"
+
+
+def test_a_line_of_an_early_version_has_defaults() -> None:
+    record = ManifestRecord.from_json(
+        json.dumps({**LEAST, "detections": [{"label": "m", "score": 1, "box_xyxy": [0, 0, 1, 2]}]})
+    )
+    assert (record.batch, record.edit, record.files.picture) == ((), "", None)
+    assert record.detections[0].mask == "" and record.detections[0].box_xyxy == (0, 0, 1, 2)
+
+
+def test_keys_of_a_later_version_are_written_back() -> None:
+    line = {**LEAST, "rating": 5, "files": {"source": "images/a.png", "depth": "masks/a.depth.png"}}
+    again = ManifestRecord.from_json(ManifestRecord.from_dict(line).to_json()).to_dict()
+    assert again["rating"] == 5 and again["files"]["depth"] == "masks/a.depth.png"
+
+
+def test_a_file_name_that_is_not_utf8_survives() -> None:
+    record = ManifestRecord.from_dict({**LEAST, "input": "m\udce4.png"})
+    assert ManifestRecord.from_json(record.to_json().encode()) == record
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ({"id": "a", "seed": 3}, "shot 'a': status: Field required"),
+        ({**LEAST, "status": "lost"}, "status: Input should be"),
+        ({**LEAST, "files": 5}, "files: "),
+    ],
+)
+def test_a_wrong_line_is_refused_by_name(line: dict[str, Any], problem: str) -> None:
+    with pytest.raises(RunFolderError, match=problem):
+        ManifestRecord.from_dict(line)
+
+
+def test_the_last_record_of_a_shot_counts(tmp_path: Path) -> None:
+    lines = [LEAST, {**LEAST, "id": "b"}, {**LEAST, "seed": 4}]
+    (tmp_path / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [(record.id, record.seed) for record in last_records(tmp_path)] == [("a", 4), ("b", 3)]
