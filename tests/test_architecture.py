@@ -67,12 +67,10 @@ ANYWHERE = {"__init__", "__main__", "errors"}
 
 KNOWN: dict[str, set[str]] = {
     "module cycle": {
-        "pipeline.exports.annotate ↔ pipeline.exports.coco ↔ pipeline.exports.imagefolder ↔ pipeline.exports.mask_images ↔ pipeline.exports.pascal_voc ↔ pipeline.exports.records ↔ pipeline.exports.yolo",  # noqa: E501
-        "pipeline.reports.html ↔ pipeline.runs.folder",
         "training.loop.checkpointing ↔ training.loop.trainer",
     },
     "folder cycle": {
-        "build ↔ images ↔ inputs ↔ reports ↔ runs",
+        "images ↔ inputs ↔ runs",
         "cli ↔ web",
         "stages.diffusion ↔ stages.generate ↔ stages.regions",
         "training.loop ↔ training.lora",
@@ -80,9 +78,6 @@ KNOWN: dict[str, set[str]] = {
     },
     "layer": {
         "pipeline.images.infotext_writer → pipeline.inputs.prompt_rows",
-        "pipeline.runs.folder → pipeline.reports.html",
-        "pipeline.runs.object_store → pipeline.build.library_logging",
-        "pipeline.runs.remote_folder → pipeline.reports.html",
         "pipeline.web.queue.worker → pipeline.cli",
         "pipeline.web.queue.worker → pipeline.cli.output",
     },
