@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
     "--num_processes",
     "--num-processes",
     type=click.IntRange(1),
-    default=1,
-    metavar="N",
-    help="Share each batch among N processes: a GPU each, or cores of the CPU.",
+    hidden=True,  # an option of `accelerate launch`
 )
 @apply("allow_pickle", "json")
 @errors
@@ -39,7 +36,7 @@ def train(
     config: str,
     resume: bool,
     changes: tuple[str, ...],
-    num_processes: int,
+    num_processes: int | None,
     allow_pickle: bool | None,
     as_json: bool,
 ) -> None:
@@ -48,26 +45,22 @@ def train(
     docs/training.md lists them. Ctrl-C finishes the step and saves a checkpoint.
     """
     from ...configs.schema import NULL
+    from ...configs.errors import UsageError
     from ...configs.train_file import read_train_settings
-    from ...training import launch
     from ...training.errors import DivergedError, TrainingStopped, TrainingWriteError
     from . import output
 
+    if num_processes:
+        raise UsageError(
+            f"--num_processes {num_processes}: visuals train is one process; to share each batch "
+            f"among several, run torchrun --nproc_per_node {num_processes} -m visuals train {config}"
+        )
     given = {k: None if v is NULL else v for k, v in parse_overrides(changes).items()}
     if allow_pickle:
         given["allow_pickle"] = True
-        changes = (*changes, "allow_pickle=true")
     if resume:
         given["resume_from_checkpoint"] = "latest"
     settings = read_train_settings(config, given)
-    count = num_processes if num_processes > 1 else launch.asked_by_accelerate()
-    if count is None:
-        output.warn(
-            "accelerate launch started one process of several, and does not tell of how many; "
-            "visuals train --num_processes 2 starts two"
-        )
-    elif count > 1 and "WORLD_SIZE" not in os.environ:
-        raise SystemExit(launch.launch(_again(config, resume, changes, as_json), count))
     main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
     try:
         from ...training.train_lora import train_lora
@@ -86,13 +79,6 @@ def train(
         raise SystemExit(1) from None
     if main:
         _close(done, as_json)
-
-
-def _again(config: str, resume: bool, changes: tuple[str, ...], as_json: bool) -> list[str]:
-    """This command, as each of several processes runs it."""
-    flags = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
-    sets = [word for change in changes for word in ("--set", change)]
-    return [sys.executable, "-m", "visuals", "train", config, *flags, *sets]
 
 
 def _close(done: Trained, as_json: bool) -> None:

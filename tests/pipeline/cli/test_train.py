@@ -93,6 +93,12 @@ def test_mistakes_are_one_line(config: Path, mini: Path, change: str, told: str)
     assert not (config.parent / "out" / "look.safetensors").exists()
 
 
+def test_num_processes_names_torchrun(config: Path) -> None:
+    result = visuals("train", config, "--num_processes", 2)
+    assert result.exit_code == 2
+    assert f"torchrun --nproc_per_node 2 -m visuals train {config}" in result.stderr
+
+
 @pytest.mark.parametrize(
     "changes",
     [
