@@ -103,7 +103,7 @@ def measure(
     machine does not count.
     """
     from ..configs.schema import load_settings
-    from ..configs.train_file import check
+    from ..configs.train import check
     from ..pipeline.build import stages as build_stages_module
     from ..training.train_lora import train_lora
 
@@ -136,7 +136,7 @@ def measure(
         "output_dir": str(work / "out"),
         "output_name": NAME,
     }
-    done = train_lora(check(given), tell=tell, warn=tell, progress=progress)
+    done = train_lora(check(given), say=tell, warn=tell, progress=progress)
     minutes = (time.process_time() - used) / 60 / 2
     tell("pictures after, with the tag and without")
     settings = load_settings("mini", {"generate.lora_dirs": [str(work / "out")]})

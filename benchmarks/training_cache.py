@@ -25,7 +25,7 @@ def measure(
     training, is left out.
     """
     from ..checkpoints.catalog import names as catalog
-    from ..configs.train_file import check
+    from ..configs.train import check
     from ..training.train_lora import train_lora
     from . import plain_training
 

@@ -1,25 +1,56 @@
-"""The settings of a LoRA training, each with its type, its limits and what it goes with.
+"""Settings of a LoRA training: types, limits and combinations, read from one flat YAML file.
 
-Knows no file and no other names: `training.py` reads those.
+Names are those of diffusers' LoRA scripts, and kohya's where only kohya has them; the other
+tool's name for the same setting (`ALIASES`) is accepted too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .base import Section
+from .errors import one_line
+from .schema import SettingsError, nearest
 
 SCHEDULERS = Literal[
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"
 ]
 
 
+ALIASES = {
+    "pretrained_model_name_or_path": "model",
+    "network_dim": "rank",
+    "network_alpha": "lora_alpha",
+    "network_dropout": "lora_dropout",
+    "lora_layers": "target_modules",
+    "unet_lr": "learning_rate",
+    "max_train_epochs": "num_train_epochs",
+    "optimizer": "optimizer_type",
+    "lr_scheduler_num_cycles": "lr_num_cycles",
+    "flip_aug": "random_flip",
+    "color_aug": "color_jitter",
+    "min_snr_gamma": "snr_gamma",
+    "proportion_empty_prompts": "caption_dropout_rate",
+    "num_repeats": "repeats",
+    "dataset_repeats": "repeats",
+    "reg_data_dir": "class_data_dir",
+    "validation_prompt": "validation_prompts",
+    "gradient_clip": "max_grad_norm",
+}
+"""Other names of settings, from kohya's sd-scripts and diffusers' other scripts."""
+
+
 class TrainSettings(Section):
-    """A training. Sizes in pixels; rates of dropout, warm-up and splits are shares, 0 to 1.
-    `allow_pickle`: read a `model` that is a .ckpt, .pt or .pth file."""
+    """Settings of a training; docs/training.md describes each.
+
+    Sizes are in pixels; dropout, splits and warm-up below 1 are shares. `allow_pickle`: read a
+    `model` that is a .ckpt, .pt or .pth file.
+    """
 
     model: str
     allow_pickle: bool = False
@@ -166,17 +197,87 @@ class TrainSettings(Section):
 
     @property
     def name(self) -> str:
-        """`output_name`, else the folder's."""
+        """`output_name`, by default the name of `output_dir`."""
         return self.output_name or Path(self.output_dir).resolve().name
 
     @property
     def alpha(self) -> float:
-        """None is the rank, a scale of 1."""
+        """`lora_alpha`, by default the rank (a scale of 1)."""
         return self.lora_alpha or float(self.rank)
 
     @property
     def trains_text_encoder(self) -> bool:
-        """A rate for the text encoder is the wish to train it."""
+        """`train_text_encoder`, by default whether `text_encoder_lr` is set."""
         if self.train_text_encoder is None:
             return self.text_encoder_lr is not None
         return self.train_text_encoder
+
+
+def read_train_settings(
+    path: str | Path, overrides: Mapping[str, Any] | None = None
+) -> TrainSettings:
+    """Read settings from a YAML file; `overrides` win.
+
+    Raises SettingsError with all problems at once.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise SettingsError([f"no file {str(path)!r}: expected the YAML settings of a training"])
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            [f"{path}: cannot be read ({error.strerror}); check its permissions"]
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: not YAML ({one_line(error)}); fix the file"]) from None
+    if not isinstance(values, dict):
+        raise SettingsError([f"{path}: expected settings, as in `rank: 16`, a line each"])
+    return check({**_renamed(values), **_renamed(dict(overrides or {}))})
+
+
+def check(values: Mapping[str, Any]) -> TrainSettings:
+    """Check settings given as plain values, under any of their names; raises SettingsError."""
+    try:
+        return TrainSettings.model_validate(_renamed(values))
+    except ValidationError as error:
+        problems = [_problem(e) for e in error.errors()]  # type: ignore[arg-type]
+        raise SettingsError(list(dict.fromkeys(problems))) from None
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        name = ALIASES.get(str(key), str(key))
+        if name == "use_8bit_adam":
+            if not value:
+                continue
+            name, value = "optimizer_type", "AdamW8bit"
+        if name in out:
+            raise SettingsError([f"{key} is another name of {name}: expected one; drop one"])
+        out[name] = _number(value)
+    return out
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-4 as a string."""
+    if isinstance(value, str):
+        try:
+            return float(value) if "e" in value.lower() else value
+        except ValueError:
+            return value
+    return value
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"][:1])
+    if error["type"] == "extra_forbidden":
+        known = [*TrainSettings.model_fields, *ALIASES]
+        hint = nearest(name, known) or "; `visuals train --help` names the page of all settings"
+        return f"unknown setting {name!r}{hint}"
+    if error["type"] == "missing":
+        return f"{name} is missing: set it in the file"
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    what = error["msg"][0].lower() + error["msg"][1:]
+    return f"{name} {error['input']!r}: {what.replace('input should', 'should')}; set {name}"

@@ -66,14 +66,11 @@ SAME_ROLE: tuple[set[str], ...] = (
 ANYWHERE = {"__init__", "__main__", "errors"}
 
 KNOWN: dict[str, set[str]] = {
-    "module cycle": {
-        "training.loop.checkpointing ↔ training.loop.trainer",
-    },
+    "module cycle": set(),
     "folder cycle": {
         "images ↔ inputs ↔ runs",
         "cli ↔ web",
         "stages.diffusion ↔ stages.generate ↔ stages.regions",
-        "training.loop ↔ training.lora",
         "web.files ↔ web.widgets",
     },
     "layer": {

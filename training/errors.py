@@ -1,4 +1,4 @@
-"""What can go wrong in a training, each a sentence: got, expected, what to do."""
+"""Errors of training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from ..configs.errors import RunError, UsageError, VisualsError
 
 
 class TrainingError(UsageError):
-    """A training that cannot start or go on as it was asked for."""
+    """The training cannot start or resume with these settings."""
 
 
 class DivergedError(VisualsError):
-    """The loss is no number any more; the last good checkpoint is kept."""
+    """Loss or gradient is not finite; the last checkpoint is kept."""
 
 
 class TrainingStopped(Exception):
-    """A training that was asked to stop, and has saved itself. `step`: how far it came."""
+    """The training was asked to stop and has saved a checkpoint.
+
+    Attributes:
+        step: Optimizer steps done.
+        checkpoint: The newest checkpoint.
+    """
 
     def __init__(self, step: int, checkpoint: Path | None) -> None:
         super().__init__(f"stopped after step {step}")
@@ -25,23 +30,24 @@ class TrainingStopped(Exception):
 
 
 class TrainingWriteError(RunError):
-    """No space, no right; the last whole checkpoint is kept."""
+    """A file could not be written (disk full, no permission); the last checkpoint is kept."""
 
 
-def unwritten(error: OSError, place: Path, last: Path | None) -> TrainingWriteError:
-    """The sentence for a file that could not be written."""
+def write_error(error: OSError, path: Path, last: Path | None) -> TrainingWriteError:
+    """Return the error for a file that could not be written. `last`: the newest checkpoint."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    what = "the disk is full" if full else (error.strerror or str(error))
+    reason = "the disk is full" if full else (error.strerror or str(error))
     return TrainingWriteError(
-        f"cannot write to {place} ({what}); {kept(last)}: make room, then {again(last)}"
+        f"cannot write to {path} ({reason}); {kept_checkpoint(last)}: make room, then "
+        f"{how_to_resume(last)}"
     )
 
 
-def kept(last: Path | None) -> str:
-    """What is left of a training that ended with an error."""
+def kept_checkpoint(last: Path | None) -> str:
+    """Say which checkpoint is left after an error."""
     return f"{last.name} is kept" if last else "no checkpoint was written yet"
 
 
-def again(last: Path | None) -> str:
-    """How to go on from there."""
-    return "go on with resume_from_checkpoint: latest" if last else "start again"
+def how_to_resume(last: Path | None) -> str:
+    """Say how to continue after an error."""
+    return "resume with resume_from_checkpoint: latest" if last else "start again"

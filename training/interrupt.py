@@ -1,20 +1,19 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which a training grants when its step is done."""
+"""Ctrl-C and SIGTERM as a request to stop at the next safe point."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
 
 class StopRequest:
-    """Within it, the first signal sets `made`; a second one raises KeyboardInterrupt. `code`: what
-    to exit with, 0 where nobody asked.
+    """Context manager: the first SIGINT or SIGTERM sets `made`, a second raises KeyboardInterrupt.
 
-    Outside the main thread, where no signal arrives, it does nothing.
+    Outside the main thread, which receives no signals, it does nothing. `code` is the exit code:
+    128 + signal number, or 0 without a signal.
     """
 
     def __init__(self) -> None:
@@ -23,29 +22,25 @@ class StopRequest:
 
     @property
     def made(self) -> bool:
+        """Whether a stop was requested."""
         return bool(self.code)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._heard)
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
-    def _heard(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: Any) -> None:
         if self.made:
             raise KeyboardInterrupt
         self.code = 128 + number
-        self._granted()
+        self._on_first_signal()
 
-    def _granted(self) -> None:
-        """What to say when the wish is heard."""
+    def _on_first_signal(self) -> None:
+        """Hook for subclasses: tell the user."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()

@@ -1,7 +1,4 @@
-"""Trains a LoRA from settings: reads data and models, then hands them to the loop.
-
-Knows no command line: it is told through `tell` and `progress`.
-"""
+"""Trains a LoRA from settings: reads the data set, loads the models, runs the training."""
 
 from __future__ import annotations
 
@@ -9,82 +6,90 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .datasets.training_set import read_training_set
 from .errors import TrainingError
-from .loop import batches, checkpoint, checkpointing, class_images
+from .loop import checkpoint, class_images
 from .loop import log as training_log
+from .loop.batches import BatchLoader
 from .loop.session import Progress, TrainingSession
 from .loop.session import Trained as Trained
 from .loop.trainer import Trainer
 from .lora import models as lora_models
 
 if TYPE_CHECKING:
-    from ..configs.train_file import TrainSettings
+    from ..configs.train import TrainSettings
 
-Tell = Callable[[str], None]
+Message = Callable[[str], None]
 
 
 def train_lora(
     settings: TrainSettings,
     *,
     base: Any = None,
-    tell: Tell = lambda text: None,
-    warn: Tell = lambda text: None,
+    say: Message = lambda text: None,
+    warn: Message = lambda text: None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Trained:
-    """Train, and save as kohya and as diffusers. Resumes where the settings ask for it.
+    """Train a LoRA and save it as kohya's and as diffusers' file.
 
-    `base`: a diffusers pipeline in place of `settings.model`; its UNet keeps the LoRA.
+    Args:
+        settings: Checked settings; `resume_from_checkpoint` continues a training.
+        base: Diffusers pipeline in place of `settings.model`; its UNet keeps the LoRA.
+        say: Receives a line for each step of the preparation.
+        warn: Receives a line for each problem of the data set.
+        progress: Receives (stage, done, total); stages are `generate`, `encode` and `train`.
 
-    Raises TrainingError, DatasetError, BucketError before anything is trained; Diverged, Stopped,
-    TrainingWriteError while it goes on, with the last checkpoint whole.
+    Raises:
+        TrainingError, DatasetError, BucketError: Before anything is trained.
+        DivergedError, TrainingStopped, TrainingWriteError: During the training; the last
+            checkpoint is complete.
     """
     s = settings
-    found = _place(s)
-    checked = None if s.with_prior_preservation else batches.read(s)
-    using = training_log.tracker(s.report_to)
-    accelerator = _accelerator(s, using)
+    resumed = _checkpoint(s)
+    data = None if s.with_prior_preservation else read_training_set(s)
+    tracker = training_log.tracker(s.report_to)
+    accelerator = _accelerator(s, tracker)
     try:
-        if checked is None:
+        if data is None:
             with accelerator.main_process_first():
-                class_images.fill(
-                    s, accelerator.device, lambda n, all_: progress("generate", n, all_)
+                class_images.generate(
+                    s, accelerator.device, lambda done, total: progress("generate", done, total)
                 )
-            checked = batches.read(s)
-        for problem in checked.problems if accelerator.is_main_process else ():
+            data = read_training_set(s)
+        for problem in data.problems if accelerator.is_main_process else ():
             warn(problem)
-        tell(f"loading {s.model}")
-        ready = lora_models.load(s, accelerator.device, base)
-        loader = batches.Loader(s, ready, checked)
+        say(f"loading {s.model}")
+        models = lora_models.load(s, accelerator.device, base)
+        loader = BatchLoader(s, models, data)
         share = accelerator.process_index, accelerator.num_processes
         loader.fill(lambda done, total: progress("encode", done, total), share)
         accelerator.wait_for_everyone()
-        trainer = Trainer(s, accelerator, ready, checked, loader)
-        if found is not None:
-            checkpointing.resume(trainer, checkpoint.read(found))
-            tell(f"going on from {found.name}")
-        return TrainingSession(trainer, using).run(progress)
+        trainer = Trainer(s, accelerator, models, data, loader)
+        if resumed is not None:
+            trainer.restore(checkpoint.read(resumed))
+            say(f"resuming from {resumed.name}")
+        return TrainingSession(trainer, tracker).run(progress)
     finally:
         accelerator.end_training()
 
 
-def _place(settings: TrainSettings) -> Path | None:
-    """The checkpoint to go on from; raises TrainingError for an output_dir that is in use."""
+def _checkpoint(settings: TrainSettings) -> Path | None:
+    """The checkpoint to resume from; raises TrainingError for an output_dir that is in use."""
     folder = Path(settings.output_dir)
     if settings.resume_from_checkpoint:
         return checkpoint.find(folder, settings.resume_from_checkpoint)
-    there = checkpoint.checkpoints(folder)
-    done = folder / f"{settings.name}.safetensors"
-    if there or done.is_file():
-        what = there[-1].name if there else done.name
+    result = folder / f"{settings.name}.safetensors"
+    existing = checkpoint.find(folder, "latest") or (result if result.is_file() else None)
+    if existing:
         raise TrainingError(
-            f"output_dir {folder} holds a training already ({what}): set resume_from_checkpoint: "
-            "latest to go on with it (--resume), or another output_dir"
+            f"output_dir {folder} holds a training already ({existing.name}): set "
+            "resume_from_checkpoint: latest to continue it (--resume), or another output_dir"
         )
     return None
 
 
-def _accelerator(settings: TrainSettings, using: str | None) -> Any:
-    """Processes, device and precision; one process may build several, one after the other."""
+def _accelerator(settings: TrainSettings, tracker: str | None) -> Any:
+    """Set up processes, device and precision; a process may train several times in a row."""
     import os
 
     import torch
@@ -100,12 +105,11 @@ def _accelerator(settings: TrainSettings, using: str | None) -> Any:
         raise TrainingError("mixed_precision 'fp16' needs a GPU: expected no or bf16 on a CPU")
     if "WORLD_SIZE" not in os.environ:
         AcceleratorState._reset_state(reset_partial_state=True)
-    skips = s.trains_text_encoder  # layers after those that clip_skip and SDXL read
-    accelerator = Accelerator(
+    unused = s.trains_text_encoder  # layers after those that clip_skip and SDXL read
+    return Accelerator(
         mixed_precision=s.mixed_precision,
         cpu=s.device == "cpu",
-        log_with=using,
+        log_with=tracker,
         project_dir=str(Path(s.output_dir) / "logs"),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=skips)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
     )
-    return accelerator

@@ -26,14 +26,14 @@ class InterruptHandler(StopRequest):
     def __call__(self) -> bool:
         return self.made
 
-    def _granted(self) -> None:
+    def _on_first_signal(self) -> None:
         # Not by click: the signal may have come in the middle of what it writes.
         os.write(2, _SAID)
 
-    def _heard(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: Any) -> None:
         if self.made and self.folder is not None:
             leave(self.folder, self.code)
-        super()._heard(number, frame)
+        super()._on_signal(number, frame)
 
 
 def leave(folder: RunFolder, code: int) -> NoReturn:

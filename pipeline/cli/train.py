@@ -44,16 +44,16 @@ def train(
 
     docs/training.md lists them. Ctrl-C finishes the step and saves a checkpoint.
     """
-    from ...configs.schema import NULL
     from ...configs.errors import UsageError
-    from ...configs.train_file import read_train_settings
+    from ...configs.schema import NULL
+    from ...configs.train import read_train_settings
     from ...training.errors import DivergedError, TrainingStopped, TrainingWriteError
     from . import output
 
     if num_processes:
         raise UsageError(
-            f"--num_processes {num_processes}: visuals train is one process; to share each batch "
-            f"among several, run torchrun --nproc_per_node {num_processes} -m visuals train {config}"
+            f"--num_processes {num_processes}: expected one process; to share each batch among "
+            f"several, run: torchrun --nproc_per_node {num_processes} -m visuals train {config}"
         )
     given = {k: None if v is NULL else v for k, v in parse_overrides(changes).items()}
     if allow_pickle:
@@ -68,10 +68,10 @@ def train(
 
         hush("transformers", "diffusers")
         with output.StageProgress(as_json or not main) as bars:
-            done = train_lora(settings, tell=bars.say, warn=output.warn, progress=bars.update)
+            done = train_lora(settings, say=bars.say, warn=output.warn, progress=bars.update)
     except TrainingStopped as stopped:
         if main:
-            output.warn(f"stopped after step {stopped.step}, saved; the same with --resume goes on")
+            output.warn(f"stopped after step {stopped.step}, saved; add --resume to continue")
         raise SystemExit(130) from None
     except (TrainingWriteError, DivergedError) as error:
         if main:

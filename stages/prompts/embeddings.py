@@ -111,17 +111,38 @@ def _encode_chunk(
     import torch
 
     ids = torch.tensor([padded(chunk, tokenizer)], device=pipe._execution_device)
+    is_xl = hasattr(pipe, "text_encoder_2")
+    hidden, pooled = encode_ids(encoder, ids, is_xl=is_xl, clip_skip=clip_skip or 0)
+    return _Text(_weighted(hidden[0], chunk), None if pooled is None else pooled[0])
+
+
+def encode_ids(
+    encoder: Any, ids: torch.Tensor, *, is_xl: bool, clip_skip: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Run token ids (N, tokens) through a text encoder.
+
+    Args:
+        encoder: CLIP text encoder, may be wrapped for data parallelism.
+        ids: Token ids with begin, end and padding.
+        is_xl: SDXL reads the last layer but one, without the final norm.
+        clip_skip: Layers to skip, as diffusers counts them: 0 none.
+
+    Returns:
+        (hidden states (N, tokens, channels), pooled (N, channels) of encoders that have a
+        projection, else None).
+    """
     out = encoder(ids, output_hidden_states=True)
-    if hasattr(pipe, "text_encoder_2"):  # SDXL reads the last layer but one, without its norm
-        hidden = out.hidden_states[-2 - (clip_skip or 0)]
+    if is_xl:
+        hidden = out.hidden_states[-2 - clip_skip]
     elif clip_skip:
         # transformers 4 keeps the norm below text_model, 5 in the encoder itself.
-        norm = getattr(encoder, "text_model", encoder).final_layer_norm
-        hidden = norm(out.hidden_states[-1 - clip_skip])
+        inner = getattr(encoder, "module", encoder)
+        norm = getattr(inner, "text_model", inner).final_layer_norm
+        # accelerate returns float32 from an encoder that is trained in half precision
+        hidden = norm(out.hidden_states[-1 - clip_skip].to(norm.weight.dtype))
     else:
         hidden = out.last_hidden_state
-    pooled = getattr(out, "text_embeds", None)
-    return _Text(_weighted(hidden[0], chunk), None if pooled is None else pooled[0])
+    return hidden, getattr(out, "text_embeds", None)
 
 
 def _weighted(hidden: torch.Tensor, chunk: Chunk) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from visuals.benchmarks import lora_style, lora_style_data, training_cache
-from visuals.configs.train_file import check
+from visuals.configs.train import check
 from visuals.training.train_lora import train_lora
 
 ROOT = Path(__file__).resolve().parents[2]

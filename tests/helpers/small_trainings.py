@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from visuals.configs.train_file import TrainSettings, check
+from visuals.configs.train import TrainSettings, check
 
 PHOTOS = Path(__file__).resolve().parents[2] / "samples" / "photos"
 NAMES = {

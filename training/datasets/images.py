@@ -106,6 +106,13 @@ def read(path: Path) -> Image.Image:
         return _srgb(image).convert("RGB")
 
 
+def write_png(path: Path, image: Image.Image) -> None:
+    """Write a PNG atomically."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    write(path, buffer.getvalue())
+
+
 def is_picture(path: Path) -> bool:
     """By its ending; hidden files are none."""
     return path.suffix.lower() in ENDINGS and not path.name.startswith(".")

@@ -1,7 +1,7 @@
-"""Which pictures a step learns from, in which order, and the chance that goes with each.
+"""Sampling: batches of an epoch in random order, random numbers a picture, caption shuffling.
 
-All of it follows from (seed, epoch, place in the epoch): nothing is kept between steps, so a
-resumed training goes on with what would have come, on any number of processes.
+Everything follows from (seed, epoch, place in the epoch) and no state is kept between steps, so a
+resumed training continues exactly, on any number of processes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ Batch = list[int]
 def batches(
     buckets: Sequence[Hashable], repeats: Sequence[int], *, size: int, seed: int, epoch: int
 ) -> list[Batch]:
-    """Numbers of pictures, `size` a batch, each batch from one bucket, all in random order.
+    """Return batches of picture indices in random order, each batch from one bucket.
 
-    `buckets`, `repeats`: of each picture.
+    Args:
+        buckets: Bucket of each picture.
+        repeats: How often each picture is shown in an epoch.
+        size: Pictures a batch; the last batch of a bucket may be smaller.
+        seed: Seed of the training.
+        epoch: Counted from 0.
     """
     rng = np.random.default_rng([seed, epoch])
     members: dict[Hashable, Batch] = defaultdict(list)
@@ -33,11 +38,11 @@ def batches(
 
 
 def chance(seed: int, epoch: int, batch: int, place: int) -> np.random.Generator:
-    """The random numbers of one picture in one batch."""
+    """Random numbers of one picture of one batch."""
     return np.random.default_rng([seed, epoch, batch, place])
 
 
-def spoken(
+def training_caption(
     text: str,
     rng: np.random.Generator,
     *,
@@ -45,7 +50,15 @@ def spoken(
     keep_tokens: int = 0,
     caption_dropout_rate: float = 0.0,
 ) -> str:
-    """The caption as it is learned this time: dropped, or its tags after the kept ones mixed."""
+    """Return a caption for one step: dropped, or with its tags shuffled.
+
+    Args:
+        text: The caption, tags between commas.
+        rng: Random numbers of this picture and step.
+        shuffle_caption: Shuffle the tags after the first `keep_tokens`.
+        keep_tokens: Tags that stay in front, such as the activation tag.
+        caption_dropout_rate: Share of steps with an empty caption, 0 to 1.
+    """
     if caption_dropout_rate and rng.random() < caption_dropout_rate:
         return ""
     if not shuffle_caption:

@@ -1,19 +1,16 @@
-"""The data of a training: examples, held-out slice, class pictures, batches as tensors."""
+"""Batches: pictures and captions as the tensors that the UNet is trained on."""
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..datasets import sampling
-from ..datasets.buckets import Buckets, steps_per_epoch
-from ..datasets.examples import Example, examples, split
-from ..datasets.folder import read_dataset
+from ..datasets.examples import Example
 from ..errors import TrainingError
 from .encoders import LatentEncoder, PromptEncoder
 from .feature_cache import Cache
@@ -21,90 +18,13 @@ from .feature_cache import Cache
 if TYPE_CHECKING:
     import torch
 
-    from ...configs.train_file import TrainSettings
+    from ...configs.train import TrainSettings
+    from ..datasets.training_set import TrainingSet
     from ..lora.models import TrainingModels
 
 
-@dataclass
-class TrainingSet:
-    """`learned` and `held_out` pictures; `problems`: a sentence each."""
-
-    learned: list[Example]
-    held_out: list[Example]
-    tag: str
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a resumed training must find again, by name."""
-        return {e.name: e.identity for e in (*self.learned, *self.held_out)}
-
-    def batches(self, settings: TrainSettings, size: int, epoch: int) -> list[sampling.Batch]:
-        return sampling.batches(
-            [e.fit.bucket_wh for e in self.learned],
-            [e.repeats for e in self.learned],
-            size=size,
-            seed=settings.seed,
-            epoch=epoch,
-        )
-
-    def steps_per_epoch(self, settings: TrainSettings, size: int) -> int:
-        counts: dict[tuple[int, int], int] = {}
-        for e in self.learned:
-            counts[e.fit.bucket_wh] = counts.get(e.fit.bucket_wh, 0) + e.repeats
-        return steps_per_epoch(counts.values(), size, settings.gradient_accumulation_steps)
-
-
-def buckets(settings: TrainSettings) -> Buckets:
-    """kohya's options; limits that are not set are the method's 320 and 1280 of 768, scaled."""
-    s = settings
-    step, side = max(1, s.bucket_reso_steps), min(s.resolution)
-    low = min(round(side * 320 / 768 / step), side // step) * step
-    high = math.ceil(max(s.resolution) * 1280 / 768 / step) * step
-    return Buckets(
-        resolution_wh=s.resolution,
-        enable_bucket=s.enable_bucket,
-        min_bucket_reso=s.min_bucket_reso or max(low, step),
-        max_bucket_reso=s.max_bucket_reso or high,
-        bucket_reso_steps=s.bucket_reso_steps,
-        bucket_no_upscale=s.bucket_no_upscale,
-    )
-
-
-def read(settings: TrainSettings) -> TrainingSet:
-    """Read and check the data set; raises DatasetError, BucketError."""
-    s = settings
-    sizes = buckets(s)
-    options = {"caption_column": s.caption_column, "caption_extension": s.caption_extension}
-    dataset = read_dataset(s.train_data_dir, repeats=s.repeats, **options)  # type: ignore[arg-type]
-    found, wrong = examples(dataset, sizes, instance_prompt=s.instance_prompt, masks=s.masked_loss)
-    learned, held_out = split(found, s.validation_split, s.seed)
-    if s.with_prior_preservation:
-        learned += _class_pictures(s, sizes, learned, wrong)
-    return TrainingSet(learned, held_out, s.trigger_phrase or dataset.tag, wrong)
-
-
-def _class_pictures(
-    settings: TrainSettings, sizes: Buckets, learned: Sequence[Example], wrong: list[str]
-) -> list[Example]:
-    """Class pictures, repeated until they are as many as the others."""
-    from dataclasses import replace
-
-    folder = read_dataset(str(settings.class_data_dir))
-    found, more = examples(
-        folder,
-        sizes,
-        instance_prompt=settings.class_prompt,
-        weight=settings.prior_loss_weight,
-    )
-    wrong += more
-    wanted = sum(e.repeats for e in learned)
-    times = max(1, wanted // len(found))
-    return [replace(e, name=f"class/{e.name}", repeats=times) for e in found]
-
-
-class Loader:
-    """Batches of examples as what the UNet takes; caches where that changes nothing."""
+class BatchLoader:
+    """Makes batches; caches latents and embeddings where that does not change the result."""
 
     def __init__(self, settings: TrainSettings, models: TrainingModels, data: TrainingSet) -> None:
         s = self.settings = settings
@@ -119,7 +39,7 @@ class Loader:
         )
         fixed = not s.trains_text_encoder and not s.shuffle_caption
         keep = fixed if s.cache_text_encoder_outputs is None else s.cache_text_encoder_outputs
-        self.words = PromptEncoder(
+        self.prompts = PromptEncoder(
             models.tokenizers,
             models.text_encoders,
             Cache(folder / "text" if on_disk else None) if keep else None,
@@ -135,16 +55,16 @@ class Loader:
                 )
 
     def fill(self, progress: Callable[[int, int], None], share: tuple[int, int] = (0, 1)) -> None:
-        """Encode every picture once, where latents are kept. `share`: (process, of how many)."""
+        """Encode every picture once if latents are cached. `share`: (this process, processes)."""
         if self.latents.cache is None:
             return
         flips = (False, True) if self.settings.random_flip else (False,)
         every = [*self.data.learned, *self.data.held_out]
         if self.latents.cache.folder is not None:
             every = every[share[0] :: share[1]]
-        groups: dict[tuple[int, int], list[Example]] = {}
+        groups = defaultdict(list)
         for example in every:
-            groups.setdefault(example.fit.bucket_wh, []).append(example)
+            groups[example.fit.bucket_wh].append(example)
         done = 0
         for members in groups.values():
             for start in range(0, len(members), self.settings.vae_batch_size):
@@ -156,13 +76,16 @@ class Loader:
     def batch(
         self, chosen: Sequence[Example], chances: Sequence[np.random.Generator]
     ) -> dict[str, Any]:
-        """Latents, noise, time steps, embeddings, masks and weights of these pictures."""
+        """Augment pictures and captions and make their tensors (see `tensors`).
+
+        `chances`: the random numbers of each picture.
+        """
         import torch
 
         s = self.settings
         flips = [bool(s.random_flip and rng.random() < 0.5) for rng in chances]
         texts = [
-            sampling.spoken(
+            sampling.training_caption(
                 e.text,
                 rng,
                 shuffle_caption=s.shuffle_caption,
@@ -185,7 +108,16 @@ class Loader:
         moments: torch.Tensor,
         times: torch.Tensor | None = None,
     ) -> dict[str, Any]:
-        """`times`: in place of those that are drawn."""
+        """Return noisy latents, time steps, embeddings, targets, masks and loss weights.
+
+        Args:
+            chosen: N pictures of one bucket.
+            flips: Whether each is mirrored.
+            texts: Their captions.
+            draws: A generator for each, for latent, noise and time step.
+            moments: Mean and log-variance of the latents, float (N, 2 · channels, h, w).
+            times: Time steps, int (N,), in place of random ones.
+        """
         import torch
 
         from . import loss
@@ -205,25 +137,25 @@ class Loader:
         mask = None
         if self.settings.masked_loss:
             size = (shape[2], shape[1])
-            held = [e.mask_at(size, flip=f) for e, f in zip(chosen, flips, strict=True)]
-            mask = torch.from_numpy(np.stack(held))[:, None].to(device)
-        said = self.words(texts)
+            masks = [e.mask_at(size, flip=f) for e, f in zip(chosen, flips, strict=True)]
+            mask = torch.from_numpy(np.stack(masks))[:, None].to(device)
+        prompts = self.prompts(texts)
         added = None
-        if "pooled" in said:
-            added = {"text_embeds": said["pooled"], "time_ids": _time_ids(chosen).to(device)}
+        if "pooled" in prompts:
+            added = {"text_embeds": prompts["pooled"], "time_ids": _time_ids(chosen).to(device)}
         return {
             "noisy": scheduler.add_noise(latents, noise, steps),
             "times": steps,
-            "hidden": said["hidden"],
+            "hidden": prompts["hidden"],
             "added": added,
-            "wanted": loss.target(scheduler, latents, noise, steps),
+            "target": loss.target(scheduler, latents, noise, steps),
             "mask": mask,
             "weight": torch.tensor([e.weight for e in chosen], device=device),
         }
 
 
 def _time_ids(chosen: Sequence[Example]) -> torch.Tensor:
-    """SDXL's conditions on size, float32 (N, 6): original h, w; top, left of the cut; h, w."""
+    """SDXL's size conditions, float32 (N, 6): original h, w; top, left of the crop; h, w."""
     import torch
 
     rows = []

@@ -1,8 +1,8 @@
-"""Checkpoints of a training: written beside and renamed, found again, compared, restored.
+"""Training checkpoints: save, find, read and compare them.
 
 `checkpoint-N/` holds `state.pt` (weights, optimizer, moving average, loss scale), `state.json`
-(step, settings, data set) and the LoRA itself in diffusers' keys. Order and chance of the data
-follow from seed and step (`order`), so the step is all there is to keep of them.
+(step, settings, data set) and the LoRA with diffusers' keys. The order of the data and all random
+numbers follow from seed and step (`datasets/sampling.py`), so neither is saved.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints import atomic_files
 from ...configs.errors import one_line
-from ..datasets import images as dataset_images
 from ..errors import TrainingError
 from ..lora import save as lora_save
 
-FREE = frozenset(
+MAY_CHANGE = frozenset(
     (
         "output_dir", "output_name", "trigger_phrase", "train_data_dir", "cache_latents",
         "cache_latents_to_disk", "cache_text_encoder_outputs", "cache_dir", "vae_batch_size",
@@ -37,53 +37,55 @@ FREE = frozenset(
         "validation_inference_steps", "validation_cfg_scale", "report_to",
     )
 )  # fmt: skip
-"""Settings that may change between a checkpoint and its resumption."""
+"""Settings that may differ between a checkpoint and the training that resumes from it."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 @dataclass(frozen=True)
-class TrainingCheckpoint:
-    """A checkpoint as it was read. `tensors`: what `state.pt` holds."""
+class TrainerState:
+    """What a checkpoint stores.
 
-    path: Path
+    Attributes:
+        step: Optimizer steps done.
+        settings: Settings as plain values, `batch` (pictures a step, all processes) among them.
+        data: Identity of each picture, by name (`TrainingSet.identity`).
+        tensors: Contents of `state.pt`: `weights` and `optimizer`, and where they are in use
+            `ema` and `scaler`.
+        lora: The LoRA's tensors by diffusers' keys; empty in a state that was read.
+    """
+
     step: int
-    about: dict[str, Any]
-    tensors: dict[str, Any]
+    settings: Mapping[str, Any]
+    data: Mapping[str, Any]
+    tensors: Mapping[str, Any]
+    lora: Mapping[str, Any]
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints, the oldest first."""
-    found = [(_NAME.fullmatch(p.name), p) for p in folder.glob("checkpoint-*")]
-    whole = [(int(m[1]), p) for m, p in found if m and (p / "state.json").is_file()]
-    return [path for _, path in sorted(whole)]
+    """Return the complete checkpoints of a training, oldest first."""
+    matches = [(_NAME.fullmatch(p.name), p) for p in folder.glob("checkpoint-*")]
+    complete = [(int(m[1]), p) for m, p in matches if m and (p / "state.json").is_file()]
+    return [path for _, path in sorted(complete)]
 
 
-def save(
-    folder: Path,
-    step: int,
-    *,
-    tensors: Mapping[str, Any],
-    about: Mapping[str, Any],
-    lora: Mapping[str, Any],
-    limit: int | None,
-) -> Path:
-    """Write `checkpoint-<step>` whole, then delete the oldest beyond `limit`."""
+def save(folder: Path, state: TrainerState, *, limit: int | None = None) -> Path:
+    """Write `checkpoint-<step>` atomically, then delete the oldest beyond `limit`."""
     import torch
-    from safetensors.torch import save as as_bytes
+    from safetensors.torch import save as to_bytes
 
-    path = folder / f"checkpoint-{step}"
+    path = folder / f"checkpoint-{state.step}"
     part = folder / f".{path.name}.part"
-    for left in folder.glob(".checkpoint-*.part"):  # of a process that was killed
-        shutil.rmtree(left)
+    for leftover in folder.glob(".checkpoint-*.part"):  # of a process that was killed
+        shutil.rmtree(leftover)
     try:
-        held = io.BytesIO()
-        torch.save(dict(tensors), held)
-        dataset_images.write(part / "state.pt", held.getvalue())
-        dataset_images.write(
-            part / lora_save.DIFFUSERS_NAME, as_bytes(dict(lora), {"format": "pt"})
-        )
-        text = json.dumps({"step": step, **about}, ensure_ascii=False, indent=1)
-        dataset_images.write(part / "state.json", text.encode())
+        buffer = io.BytesIO()
+        torch.save(dict(state.tensors), buffer)
+        atomic_files.write(part / "state.pt", buffer.getvalue())
+        lora = to_bytes(dict(state.lora), {"format": "pt"})
+        atomic_files.write(part / lora_save.DIFFUSERS_NAME, lora)
+        record = {"step": state.step, "settings": state.settings, "data": state.data}
+        text = json.dumps(record, ensure_ascii=False, indent=1)
+        atomic_files.write(part / "state.json", text.encode())
         if path.exists():
             shutil.rmtree(path)
         part.rename(path)
@@ -107,64 +109,62 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def find(folder: Path, wanted: str) -> Path | None:
-    """`latest`, the name of a checkpoint or its path; None where `latest` finds none yet."""
-    there = checkpoints(folder)
-    if wanted == "latest":
-        return there[-1] if there else None
-    for path in (Path(wanted), folder / Path(wanted).name):
+def find(folder: Path, name: str) -> Path | None:
+    """Return a checkpoint by name or path; for `latest` the newest, or None if there is none."""
+    paths = checkpoints(folder)
+    if name == "latest":
+        return paths[-1] if paths else None
+    for path in (Path(name), folder / Path(name).name):
         if (path / "state.json").is_file():
             return path
-    names = ", ".join(p.name for p in there) or "none"
+    names = ", ".join(p.name for p in paths) or "none"
     raise TrainingError(
-        f"resume_from_checkpoint {wanted!r}: no such checkpoint in {folder} (there: {names}); "
+        f"resume_from_checkpoint {name!r}: no such checkpoint in {folder} (there: {names}); "
         "set latest"
     )
 
 
-def read(path: Path) -> TrainingCheckpoint:
-    """Read a checkpoint to the CPU; raises TrainingError where it is damaged."""
+def read(path: Path) -> TrainerState:
+    """Read a checkpoint to the CPU; raises TrainingError if it is damaged."""
     import torch
 
     try:
-        about = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        record = json.loads((path / "state.json").read_text(encoding="utf-8"))
         tensors = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
-        return TrainingCheckpoint(path, int(about["step"]), about, tensors)
+        return TrainerState(int(record["step"]), record["settings"], record["data"], tensors, {})
     except Exception as error:
-        what = one_line(error)[:120]
         raise TrainingError(
-            f"{path} cannot be read ({what}); delete it and resume from the one before"
+            f"{path} cannot be read ({one_line(error)[:120]}); delete it and resume from the "
+            "one before"
         ) from None
 
 
-def compare(
-    saved: TrainingCheckpoint, settings: Mapping[str, Any], data: Mapping[str, Any]
-) -> None:
-    """Raises TrainingError where settings or data set are not what they were."""
-    before = saved.about["settings"]
+def compare(saved: TrainerState, settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Raise TrainingError if settings or data set differ from those of a checkpoint."""
+    name = f"checkpoint-{saved.step}"
     changed = [
-        f"{name} was {before.get(name)!r}, is {value!r}"
-        for name, value in settings.items()
-        if name not in FREE and before.get(name) != value
+        f"{key} was {saved.settings.get(key)!r}, is {value!r}"
+        for key, value in settings.items()
+        if key not in MAY_CHANGE and saved.settings.get(key) != value
     ]
     if changed:
         raise TrainingError(
-            f"{saved.path.name} was written with other settings ({'; '.join(changed[:4])}): "
-            "set them back, or start anew in another output_dir"
+            f"{name} was written with other settings ({'; '.join(changed[:4])}): "
+            "set them back, or start a new training in another output_dir"
         )
-    old = saved.about["data"]
-    parts = {
-        "new": [n for n in data if n not in old],
-        "gone": [n for n in old if n not in data],
-        "changed": [n for n in data if n in old and old[n] != data[n]],
+    before = saved.data
+    differences = {
+        "new": [n for n in data if n not in before],
+        "gone": [n for n in before if n not in data],
+        "changed": [n for n in data if n in before and before[n] != data[n]],
     }
-    told = [
+    parts = [
         f"{len(names)} {what}: {', '.join(sorted(names)[:3])}{', …' if len(names) > 3 else ''}"
-        for what, names in parts.items()
+        for what, names in differences.items()
         if names
     ]
-    if told:
+    if parts:
         raise TrainingError(
-            f"the data set is not what it was at {saved.path.name} ({'; '.join(told)}): put it "
-            "back, or start anew in another output_dir"
+            f"the data set differs from that of {name} ({'; '.join(parts)}): put it back, or "
+            "start a new training in another output_dir"
         )

@@ -1,4 +1,4 @@
-"""The loss of a diffusion model's step. Pure arithmetic on tensors."""
+"""Loss of a diffusion training step: noise, targets, min-SNR weights, squared error."""
 
 from __future__ import annotations
 
@@ -16,14 +16,25 @@ def draw(
     noise_offset: float,
     first: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(noise (N, *shape), time steps int (N,) from `first` to below `steps`), each picture's from
-    its own generator."""
+    """Draw noise and time steps, each picture's from its own generator.
+
+    Args:
+        generators: One a picture, N in all.
+        shape: Of a latent: (channels, h, w).
+        steps: Time steps are below this.
+        noise_offset: Standard deviation of an offset of a whole channel
+            (https://www.crosslabs.org/blog/diffusion-with-offset-noise); 0 is none.
+        first: Time steps start here.
+
+    Returns:
+        (noise (N, *shape), time steps int (N,)).
+    """
     import torch
 
     noise, times = [], []
     for generator in generators:
         one = torch.randn(tuple(shape), generator=generator)
-        if noise_offset:  # https://www.crosslabs.org/blog/diffusion-with-offset-noise
+        if noise_offset:
             one = one + noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
         noise.append(one)
         times.append(torch.randint(first, steps, (1,), generator=generator))
@@ -31,15 +42,15 @@ def draw(
 
 
 def target(scheduler: Any, latents: Any, noise: Any, times: Any) -> torch.Tensor:
-    """What the model should say: the noise, or the velocity."""
+    """Target of the prediction: the noise, or the velocity."""
     if scheduler.config.prediction_type == "v_prediction":
-        found: torch.Tensor = scheduler.get_velocity(latents, noise, times)
-        return found
+        velocity: torch.Tensor = scheduler.get_velocity(latents, noise, times)
+        return velocity
     return noise  # type: ignore[no-any-return]
 
 
 def snr_weights(scheduler: Any, times: torch.Tensor, gamma: float | None) -> torch.Tensor:
-    """Min-SNR-γ (arXiv:2303.09556, section 3.4) of each step; ones where gamma is None.
+    """Min-SNR-γ weights (arXiv:2303.09556, section 3.4); ones if gamma is None.
 
     min(SNR, γ) / SNR for noise, min(SNR, γ) / (SNR + 1) for velocity.
     """
@@ -55,11 +66,11 @@ def snr_weights(scheduler: Any, times: torch.Tensor, gamma: float | None) -> tor
     return torch.where(snr > 0, least / snr.clamp(min=1e-12), torch.ones_like(snr))
 
 
-def each(
-    said: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor | None = None
+def squared_errors(
+    prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Squared error of each picture, float32 (N,). `mask`: (N, 1, h, w), 0 to 1, multiplied in."""
-    error = (said.float() - wanted.float()) ** 2
+    """Mean squared error of each picture, float32 (N,). `mask`: weights (N, 1, h, w), 0 to 1."""
+    error = (prediction.float() - target.float()) ** 2
     if mask is not None:
         error = error * mask
     return error.flatten(1).mean(1)

@@ -10,7 +10,7 @@ from ...configs.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-    from ...configs.train_file import TrainSettings
+    from ...configs.train import TrainSettings
 
 
 class OptimizerError(UsageError):

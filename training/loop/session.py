@@ -1,4 +1,4 @@
-"""A trainer with the files that it leaves: log, held-out loss, LoRAs, pictures, curve."""
+"""A training with its output files: log, validation, LoRAs, sample pictures, loss curve."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets import images as dataset_images
-from ..errors import TrainingWriteError, unwritten
+from ...checkpoints import atomic_files
+from ..errors import TrainingWriteError, write_error
 from ..lora import file_metadata
 from ..lora import save as lora_save
 from . import log as training_log
@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Trained:
-    """What a training left. `lora`: kohya's file; `losses` and `held_out`: (step, value)."""
+    """Result of a training. `lora`: kohya's file; `losses`, `held_out`: (step, value) pairs."""
 
     folder: Path
     lora: Path
@@ -40,9 +40,9 @@ class Trained:
 
 
 class TrainingSession:
-    """One training, told to its files as it goes on. `using`: a tracker's name, or None."""
+    """Runs a trainer and writes its files. `tracker`: `tensorboard`, `wandb` or None."""
 
-    def __init__(self, trainer: Trainer, using: str | None) -> None:
+    def __init__(self, trainer: Trainer, tracker: str | None) -> None:
         self.trainer, self.settings = trainer, trainer.settings
         self.folder, self.started = trainer.folder, time.time()
         self.samples = self.folder / "samples"
@@ -50,18 +50,18 @@ class TrainingSession:
         self.log = training_log.Log(self.folder / "log.jsonl", trainer.step) if self.main else None
         if self.main:
             self._record()
-        if using:
+        if tracker:
             trainer.accelerator.init_trackers(
                 "train", config=None, init_kwargs={"wandb": {"name": self.settings.name}}
             )
 
     def _record(self) -> None:
-        """`train.yaml`: the settings as they were understood; it can be trained from again."""
+        """Write `train.yaml`: the effective settings, from which one can train again."""
         import yaml
 
         values = self.settings.model_dump(mode="json")
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        dataset_images.write(self.folder / "train.yaml", text.encode())
+        atomic_files.write(self.folder / "train.yaml", text.encode())
 
     def run(self, progress: Progress) -> Trained:
         trainer = self.trainer
@@ -69,21 +69,21 @@ class TrainingSession:
             if trainer.step == 0:
                 self._measure(0)
             trainer.run(
-                told=self._told,
-                end_of_epoch=self._end_of_epoch,
+                on_step=self._on_step,
+                on_epoch=self._on_epoch,
                 progress=lambda step, total: progress("train", step, total),
             )
             return self._finish()
         except TrainingWriteError:
             raise
         except OSError as error:
-            raise unwritten(error, self.folder, trainer.last) from None
+            raise write_error(error, self.folder, trainer.last) from None
         finally:
             self._close()
 
-    def _told(self, **values: Any) -> None:
-        plain = {k: v for k, v in values.items() if k not in ("step", "epoch")}
-        self.trainer.accelerator.log(plain, step=values["step"])
+    def _on_step(self, **values: Any) -> None:
+        numbers = {k: v for k, v in values.items() if k not in ("step", "epoch")}
+        self.trainer.accelerator.log(numbers, step=values["step"])
         if self.log is not None:
             self.log.add(**values)
         every = self.settings.validation_steps
@@ -91,7 +91,7 @@ class TrainingSession:
             self._measure(values["epoch"])
 
     def _measure(self, epoch: int) -> None:
-        """The loss on the held-out pictures, into the log."""
+        """Log the loss on the held-out pictures."""
         trainer = self.trainer
         if not self.main or not trainer.data.held_out:
             return
@@ -103,8 +103,8 @@ class TrainingSession:
         if self.log is not None:
             self.log.add(step=trainer.step, epoch=epoch, val_loss=value)
 
-    def _end_of_epoch(self, epoch: int) -> None:
-        """What an epoch leaves: the loss, the LoRA, pictures."""
+    def _on_epoch(self, epoch: int) -> None:
+        """Measure the loss, save the LoRA and draw samples, as often as the settings say."""
         s, trainer = self.settings, self.trainer
         if not self.main:
             return
@@ -122,10 +122,23 @@ class TrainingSession:
         validation.draw(self.settings, t.models, t.loader, t.accelerator, self.samples, epoch)
 
     def _save(self, name: str, epoch: int) -> Path:
-        """Write the LoRA as kohya does."""
+        """Write the LoRA as kohya's file."""
         path = self.folder / f"{name}.safetensors"
-        about = file_metadata.labels(self.trainer, epoch=epoch, started=self.started)
-        models = self.trainer.models
+        trainer, models = self.trainer, self.trainer.models
+        about = file_metadata.metadata(
+            self.settings,
+            trainer.data,
+            is_xl=models.is_xl,
+            prediction_type=models.noise_scheduler.config.prediction_type,
+            trains_text_encoder=models.trains_text_encoder,
+            cache_latents=trainer.loader.latents.cache is not None,
+            batch_size=trainer.size,
+            epoch=epoch,
+            epochs=trainer.epochs,
+            step=trainer.step,
+            total_steps=trainer.total,
+            started=self.started,
+        )
         tensors = lora_save.kohya(
             models.parts,
             self.settings.save_precision,
@@ -163,7 +176,7 @@ class TrainingSession:
     def _close(self) -> None:
         if self.log is None:
             return
-        with contextlib.suppress(OSError):  # of a full disk, which is told already
+        with contextlib.suppress(OSError):  # of a full disk, which was reported already
             loss, held_out = self.log.points("loss"), self.log.points("val_loss")
             training_log.curve(loss, held_out, self.folder / "loss.png")
             self.log.close()

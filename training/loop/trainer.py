@@ -1,7 +1,4 @@
-"""The loop of a training: steps, checkpoints, what is written at the end of an epoch.
-
-Knows its models and data ready made; no command line.
-"""
+"""Training loop: optimizer steps, checkpoints, stopping. Models and data are handed in loaded."""
 
 from __future__ import annotations
 
@@ -12,19 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import sampling
-from ..errors import DivergedError, TrainingStopped, again, kept
+from ..errors import DivergedError, TrainingStopped, how_to_resume, kept_checkpoint, write_error
 from ..interrupt import StopRequest
-from . import checkpoint, checkpointing, optimizers
-from .loss import each, snr_weights
+from ..lora import save as lora_save
+from . import checkpoint, optimizers
+from .loss import snr_weights, squared_errors
 
 if TYPE_CHECKING:
-    from ...configs.train_file import TrainSettings
+    from ...configs.train import TrainSettings
+    from ..datasets.training_set import TrainingSet
     from ..lora.models import TrainingModels
-    from .batches import Loader, TrainingSet
+    from .batches import BatchLoader
+
+_RATES = ("lr", "initial_lr", "betas", "eps", "weight_decay")
+"""Keys of an optimizer's parameter group that follow the settings, not a checkpoint."""
 
 
 class Trainer:
-    """One training over one `accelerate.Accelerator`. `step`: optimizer steps done."""
+    """A training on one `accelerate.Accelerator`.
+
+    Args:
+        settings: Checked settings.
+        accelerator: Processes, device and precision.
+        models: Base model with LoRAs attached.
+        data: Pictures to learn.
+        loader: Makes tensors of a batch of `data`.
+
+    Attributes:
+        step: Optimizer steps done.
+        size: Pictures a batch, of all processes together.
+        total: Optimizer steps of the whole training.
+    """
 
     def __init__(
         self,
@@ -32,7 +47,7 @@ class Trainer:
         accelerator: Any,
         models: TrainingModels,
         data: TrainingSet,
-        loader: Loader,
+        loader: BatchLoader,
     ) -> None:
         s = self.settings = settings
         self.accelerator, self.models, self.data, self.loader = accelerator, models, data, loader
@@ -46,18 +61,18 @@ class Trainer:
         if models.trains_text_encoder:
             text = [p for n, p in self.parameters.items() if n.startswith("text_encoder")]
             groups.append((text, s.text_encoder_lr or s.learning_rate))
-        raw = optimizers.build(s, groups, on_gpu=accelerator.device.type == "cuda")
-        self.schedule = optimizers.schedule(s, raw, self.total)
+        optimizer = optimizers.build(s, groups, on_gpu=accelerator.device.type == "cuda")
+        self.schedule = optimizers.schedule(s, optimizer, self.total)
         self.ema = self._ema()
-        self.optimizer = accelerator.prepare(raw)
+        self.optimizer = accelerator.prepare(optimizer)
         self.unet = accelerator.prepare(models.unet)
         self.wrapped = [self.unet]
         if models.trains_text_encoder:
-            loader.words.encoders = [accelerator.prepare(e) for e in models.text_encoders]
-            self.wrapped += loader.words.encoders
+            loader.prompts.encoders = [accelerator.prepare(e) for e in models.text_encoders]
+            self.wrapped += loader.prompts.encoders
         self.step = 0
         self.folder = Path(s.output_dir)
-        self._wish = StopRequest()
+        self._stop_request = StopRequest()
 
     def _ema(self) -> Any:
         if not self.settings.use_ema:
@@ -69,31 +84,35 @@ class Trainer:
     def run(
         self,
         *,
-        told: Callable[..., None],
-        end_of_epoch: Callable[[int], None],
+        on_step: Callable[..., None],
+        on_epoch: Callable[[int], None],
         progress: Callable[[int, int], None],
     ) -> None:
-        """Train to the end. `told(step=, epoch=, loss=, lr=)`; `end_of_epoch(number)` from 1 on;
-        `progress(step, total)` when all of the step is saved.
+        """Train to the end.
 
-        Raises TrainingStopped after Ctrl-C or SIGTERM, when the step is done and saved; Diverged.
+        Args:
+            on_step: Called after each step with `step=, epoch=, loss=, lr=`.
+            on_epoch: Called after each epoch with its number, from 1.
+            progress: Called with (step, total) once everything of the step is saved.
+
+        Raises:
+            TrainingStopped: After Ctrl-C or SIGTERM; the step was finished and saved.
+            DivergedError: The loss or the gradient is not finite.
         """
-        with self._wish:
+        with self._stop_request:
             while self.step < self.total:
                 epoch, place = divmod(self.step, self.steps_per_epoch)
-                batches = self.data.batches(self.settings, self.size, epoch)
+                batches = list(enumerate(self.data.batches(self.settings, self.size, epoch)))
                 accumulated = self.settings.gradient_accumulation_steps
                 for start in range(place * accumulated, len(batches), accumulated):
-                    group = list(enumerate(batches))[start : start + accumulated]
-                    loss, stop = self._learn(epoch, group)
+                    loss, stop = self._train_step(epoch, batches[start : start + accumulated])
                     self.step += 1
-                    told(step=self.step, epoch=epoch + 1, loss=loss, **self._rates())
-                    ended = self.step % self.steps_per_epoch == 0 or self.step == self.total
-                    if ended:
-                        end_of_epoch(epoch + 1)
+                    on_step(step=self.step, epoch=epoch + 1, loss=loss, **self._rates())
+                    if self.step % self.steps_per_epoch == 0 or self.step == self.total:
+                        on_epoch(epoch + 1)
                     every = self.settings.checkpointing_steps
                     if stop or (every and (self.step % every == 0 or self.step == self.total)):
-                        checkpointing.save(self)
+                        self.save()
                     progress(self.step, self.total)
                     if self.step == self.total:
                         return
@@ -101,81 +120,90 @@ class Trainer:
                         raise TrainingStopped(self.step, self.last)
 
     def _rates(self) -> dict[str, float]:
-        """The rates of the step that is done; the schedule moves on to the next."""
+        """Learning rates of the finished step; advances the schedule to the next."""
         rates = dict(zip(("lr", "lr_text_encoder"), self.schedule.get_last_lr(), strict=False))
         optimizers.set_step(self.schedule, self.step)
         return rates
 
-    def _learn(self, epoch: int, group: Sequence[tuple[int, sampling.Batch]]) -> tuple[float, bool]:
-        """One optimizer step over the batches; (loss of all processes, whether to stop)."""
+    def _train_step(
+        self, epoch: int, group: Sequence[tuple[int, sampling.Batch]]
+    ) -> tuple[float, bool]:
+        """One optimizer step on (place in the epoch, batch) pairs.
+
+        Returns (mean loss of all processes, whether one of them was asked to stop).
+        """
         import torch
 
-        if not self.models.unet.training:  # after a look at what was learned
+        if not self.models.unet.training:  # after validation
             self.models.train()
         rank, total = self.accelerator.process_index, torch.zeros((), device=self._device)
         for number, (place, batch) in enumerate(group):
             size = self.settings.train_batch_size
-            mine = list(range(len(batch)))[rank * size : (rank + 1) * size]
-            torch.manual_seed(_seed(self.settings.seed, epoch, place, rank))  # of dropout
+            members = list(range(len(batch)))[rank * size : (rank + 1) * size]
+            torch.manual_seed(_seed(self.settings.seed, epoch, place, rank))  # for dropout
             with contextlib.ExitStack() as stack:
                 for model in self.wrapped if number + 1 < len(group) else ():
                     stack.enter_context(self.accelerator.no_sync(model))
-                # A process without a picture of a short batch takes one at no weight: all must
-                # meet at each step.
-                loss = self._loss(epoch, place, batch, mine or [0], 1.0 if mine else 0.0)
+                # All processes must meet at each step: one that has no picture of a short batch
+                # takes the first at weight 0.
+                weight = 1.0 if members else 0.0
+                loss = self._loss(epoch, place, batch, members or [0], weight)
                 self.accelerator.backward(loss / len(group))
                 total += loss.detach() / len(group)
-        told = self._everyones(total)
-        if not math.isfinite(told[0]):
-            self._diverged("the loss")
+        loss, stop = self._reduced(total)
+        if not math.isfinite(loss):
+            raise self._diverged("the loss")
         norm = None
         if self.settings.max_grad_norm:
             norm = self.accelerator.clip_grad_norm_(
                 list(self.parameters.values()), self.settings.max_grad_norm
             )
-        scaled = self.accelerator.scaler is not None  # it looks for such steps itself
+        scaled = self.accelerator.scaler is not None  # the loss scaler skips such steps itself
         if norm is not None and not scaled and not math.isfinite(float(norm)):
-            self._diverged("the gradient")
+            raise self._diverged("the gradient")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.step(self.parameters.values())
-        return told
+        return loss, stop
 
     def _loss(
-        self, epoch: int, place: int, batch: sampling.Batch, mine: Sequence[int], weight: float
+        self, epoch: int, place: int, batch: sampling.Batch, members: Sequence[int], weight: float
     ) -> Any:
-        """Mean over the whole batch's pictures, of those that are this process's share."""
+        """This process's share of the mean loss over the batch.
+
+        `members`: indices into `batch` of the pictures of this process.
+        """
         seed = self.settings.seed
-        got = self.loader.batch(
-            [self.data.learned[batch[k]] for k in mine],
-            [sampling.chance(seed, epoch, place, k) for k in mine],
+        inputs = self.loader.batch(
+            [self.data.learned[batch[k]] for k in members],
+            [sampling.chance(seed, epoch, place, k) for k in members],
         )
-        said = self.unet(**self.models.inputs(got))[0]
-        errors = each(said, got["wanted"], got["mask"]) * got["weight"]
+        prediction = self.unet(**self.models.inputs(inputs))[0]
+        errors = squared_errors(prediction, inputs["target"], inputs["mask"]) * inputs["weight"]
         errors = errors * snr_weights(
-            self.models.noise_scheduler, got["times"], self.settings.snr_gamma
+            self.models.noise_scheduler, inputs["times"], self.settings.snr_gamma
         )
         return errors.sum() / len(batch) * self.accelerator.num_processes * weight
 
-    def _everyones(self, loss: Any) -> tuple[float, bool]:
-        """Mean loss of the processes, and whether one was asked to stop."""
+    def _reduced(self, loss: Any) -> tuple[float, bool]:
+        """(mean loss of the processes, whether one was asked to stop)."""
         import torch
 
-        pair = torch.stack([loss, torch.tensor(float(self._wish.made), device=self._device)])
-        both = self.accelerator.reduce(pair, reduction="mean")
+        stop = torch.tensor(float(self._stop_request.made), device=self._device)
+        both = self.accelerator.reduce(torch.stack([loss, stop]), reduction="mean")
         return float(both[0]), bool(both[1] > 0)
 
-    def _diverged(self, what: str) -> None:
+    def _diverged(self, what: str) -> DivergedError:
         s = self.settings
-        lower = [f"learning_rate (now {s.learning_rate:g})"]
+        remedies = [f"learning_rate (now {s.learning_rate:g})"]
         if s.optimizer_type == "Prodigy":
-            lower = ["adam_weight_decay"]
+            remedies = ["adam_weight_decay"]
         if s.mixed_precision == "fp16":
-            lower.append("or set mixed_precision: bf16")
-        raise DivergedError(
-            f"{what} is not a number at step {self.step + 1}; {kept(self.last)}: lower "
-            f"{' '.join(lower)}, then {again(self.last)}"
+            remedies.append("or set mixed_precision: bf16")
+        return DivergedError(
+            f"{what} is not a number at step {self.step + 1}; {kept_checkpoint(self.last)}: lower "
+            f"{' '.join(remedies)}, then {how_to_resume(self.last)}"
         )
 
     @property
@@ -184,13 +212,65 @@ class Trainer:
 
     @property
     def last(self) -> Path | None:
-        """The newest whole checkpoint."""
-        there = checkpoint.checkpoints(self.folder)
-        return there[-1] if there else None
+        """The newest complete checkpoint."""
+        return checkpoint.find(self.folder, "latest")
+
+    def save(self) -> None:
+        """Write a checkpoint of this step, in the main process.
+
+        Raises TrainingWriteError; earlier checkpoints are kept.
+        """
+        accelerator = self.accelerator
+        accelerator.wait_for_everyone()
+        if not accelerator.is_main_process:
+            return
+        tensors = {
+            "weights": {n: p.detach().cpu() for n, p in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self.ema is not None:
+            tensors["ema"] = self.ema.state_dict()
+        if accelerator.scaler is not None:
+            tensors["scaler"] = accelerator.scaler.state_dict()
+        lora = lora_save.diffusers(self.models.parts)
+        state = checkpoint.TrainerState(
+            self.step, self._settings(), self.data.identity, tensors, lora
+        )
+        try:
+            checkpoint.save(self.folder, state, limit=self.settings.checkpoints_total_limit)
+        except OSError as error:
+            raise write_error(error, self.folder, self.last) from None
+
+    def restore(self, state: checkpoint.TrainerState) -> None:
+        """Continue from a checkpoint: weights, optimizer, moving average, loss scale, step.
+
+        Raises TrainingError if its data set or settings differ.
+        """
+        import torch
+
+        checkpoint.compare(state, self._settings(), self.data.identity)
+        with torch.no_grad():
+            for name, value in self.parameters.items():
+                value.copy_(state.tensors["weights"][name])
+        groups = self.schedule.optimizer.param_groups
+        rates = [{k: g[k] for k in _RATES if k in g} for g in groups]
+        self.optimizer.load_state_dict(state.tensors["optimizer"])
+        for group, values in zip(self.schedule.optimizer.param_groups, rates, strict=True):
+            group.update(values)
+        if self.ema is not None and "ema" in state.tensors:
+            self.ema.load_state_dict(state.tensors["ema"])
+            self.ema.to(self._device)
+        if self.accelerator.scaler is not None and "scaler" in state.tensors:
+            self.accelerator.scaler.load_state_dict(state.tensors["scaler"])
+        self.step = state.step
+        optimizers.set_step(self.schedule, self.step)
+
+    def _settings(self) -> dict[str, Any]:
+        return {**self.settings.model_dump(mode="json"), "batch": self.size}
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within, the weights are their moving average, where there is one."""
+        """Use the moving average of the weights inside the block, if there is one."""
         if self.ema is None:
             yield
             return

@@ -1,70 +1,79 @@
-"""What a training has learned so far: loss on held-out pictures, pictures of prompts, their grid.
+"""Validation: loss on held-out pictures, sample pictures of prompts, and a grid of them.
 
-Everything random here is fixed, so that two moments of a training can be compared.
+All random numbers are fixed, so that epochs can be compared.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import images as dataset_images
 from ..lora import network as lora_network
-from .loss import each
+from .loss import squared_errors
 
 if TYPE_CHECKING:
-    from ...configs.train_file import TrainSettings
+    from ...configs.train import TrainSettings
     from ..datasets.examples import Example
     from ..lora.models import TrainingModels
-    from .batches import Loader
+    from .batches import BatchLoader
 
 TIMES = (0.125, 0.375, 0.625, 0.875)
-"""Where in the noise schedule each held-out picture is measured, as shares."""
+"""Places in the noise schedule, as shares, at which each held-out picture is measured: the middles
+of four equal parts."""
 
 
 def held_out_loss(
-    models: TrainingModels, loader: Loader, held_out: Sequence[Example], accelerator: Any
+    models: TrainingModels, loader: BatchLoader, held_out: Sequence[Example], accelerator: Any
 ) -> float:
-    """Mean squared error over the pictures at fixed times with fixed noise; no weights."""
+    """Unweighted mean squared error over the pictures at fixed times with fixed noise."""
     import torch
 
     count, total = len(TIMES), 0.0
     steps = models.noise_scheduler.config.num_train_timesteps
     times = torch.tensor([int(share * steps) for share in TIMES])
-    with _still(models, loader), torch.no_grad(), accelerator.autocast():
+    with _evaluating(models, loader), torch.no_grad(), accelerator.autocast():
         for number, example in enumerate(held_out):
             draws = [torch.Generator().manual_seed(number * count + k) for k in range(count)]
             moments = loader.latents.moments([(example, False)]).repeat(count, 1, 1, 1)
-            got = loader.tensors(
+            inputs = loader.tensors(
                 [example] * count, [False] * count, [example.text] * count, draws, moments, times
             )
-            said = models.unet(**models.inputs(got))[0]
-            total += float(each(said, got["wanted"], got["mask"]).mean())
+            prediction = models.unet(**models.inputs(inputs))[0]
+            total += float(squared_errors(prediction, inputs["target"], inputs["mask"]).mean())
     return total / len(held_out)
 
 
 def draw(
     settings: TrainSettings,
     models: TrainingModels,
-    loader: Loader,
+    loader: BatchLoader,
     accelerator: Any,
     folder: Path,
     epoch: int,
 ) -> list[Path]:
-    """A picture a prompt and weight, from the same noise at every epoch."""
+    """Generate and write a picture for each validation prompt and LoRA weight.
+
+    Args:
+        settings: `validation_*`, resolution and seed.
+        models: The models in training.
+        loader: Its prompt encoder is used, so that prompts are read as captions are.
+        accelerator: For its precision.
+        folder: Where to write.
+        epoch: For the file names; the noise is the same at every epoch.
+    """
     import torch
 
     from ...stages.diffusion.samplers import scheduler
 
     s, pipe = settings, models.pipe
-    own = pipe.scheduler
-    pipe.scheduler = scheduler("DPM++ 2M", own.config)
+    original = pipe.scheduler
+    pipe.scheduler = scheduler("DPM++ 2M", original.config)
     written = []
     try:
-        with _still(models, loader), torch.no_grad(), accelerator.autocast():
+        with _evaluating(models, loader), torch.no_grad(), accelerator.autocast():
             for weight in s.validation_weights:
                 lora_network.set_scale(models.learning.values(), weight)
                 noise = [
@@ -72,7 +81,7 @@ def draw(
                     for k in range(len(s.validation_prompts))
                 ]
                 images = pipe(
-                    **_said(s.validation_prompts, models, loader),
+                    **_embeddings(s.validation_prompts, models, loader),
                     num_inference_steps=s.validation_inference_steps,
                     guidance_scale=s.validation_cfg_scale,
                     width=s.resolution[0],
@@ -81,33 +90,33 @@ def draw(
                 ).images
                 for number, image in enumerate(images):
                     path = folder / name(s.name, epoch, number, weight)
-                    held = io.BytesIO()
-                    image.save(held, "PNG")
-                    dataset_images.write(path, held.getvalue())
+                    dataset_images.write_png(path, image)
                     written.append(path)
     finally:
         lora_network.set_scale(models.learning.values(), 1.0)
-        pipe.scheduler = own
+        pipe.scheduler = original
     return written
 
 
 @contextlib.contextmanager
-def _still(models: TrainingModels, loader: Loader) -> Iterator[None]:
-    """Within, nothing learns, and the text encoders are bare of their wrappers: one process looks,
-    and a wrapper would wait for the others."""
+def _evaluating(models: TrainingModels, loader: BatchLoader) -> Iterator[None]:
+    """Set models to evaluation mode, and use the text encoders without their data-parallel
+    wrappers: a single process validates, and a wrapper would wait for the others."""
     models.train(False)
-    wrapped, loader.words.encoders = loader.words.encoders, list(models.text_encoders)
+    wrapped, loader.prompts.encoders = loader.prompts.encoders, list(models.text_encoders)
     try:
         yield
     finally:
-        loader.words.encoders = wrapped
+        loader.prompts.encoders = wrapped
 
 
-def _said(prompts: Sequence[str], models: TrainingModels, loader: Loader) -> dict[str, Any]:
-    """The prompts as the pipeline takes them, read as captions are: clip skip, chunks."""
+def _embeddings(
+    prompts: Sequence[str], models: TrainingModels, loader: BatchLoader
+) -> dict[str, Any]:
+    """Prompt arguments of the pipeline; encoded as captions are, with clip skip and chunks."""
     if models.is_xl:
         return {"prompt": list(prompts)}
-    hidden = loader.words([*prompts, ""])["hidden"]
+    hidden = loader.prompts([*prompts, ""])["hidden"]
     count = len(prompts)
     return {
         "prompt_embeds": hidden[:count],
@@ -116,11 +125,12 @@ def _said(prompts: Sequence[str], models: TrainingModels, loader: Loader) -> dic
 
 
 def name(output_name: str, epoch: int, prompt: int, weight: float) -> str:
+    """File name of a sample picture."""
     return f"{output_name}-{epoch:06d}-{prompt:02d}-{weight:g}.png"
 
 
 def grid(settings: TrainSettings, folder: Path, epochs: int) -> Path | None:
-    """All pictures in one: a row an epoch, a column a prompt and weight; None where none is."""
+    """Write `grid.png`: a row an epoch, a column a prompt and weight; None without samples."""
     from PIL import Image, ImageDraw
 
     s = settings
@@ -145,8 +155,6 @@ def grid(settings: TrainSettings, folder: Path, epochs: int) -> Path | None:
             if path.is_file():
                 with Image.open(path) as image:
                     sheet.paste(image.convert("RGB"), (left + x * width, top + y * height))
-    held = io.BytesIO()
-    sheet.save(held, "PNG")
     path = folder / "grid.png"
-    dataset_images.write(path, held.getvalue())
+    dataset_images.write_png(path, sheet)
     return path

@@ -1,4 +1,4 @@
-"""The models of a training: a base with fresh LoRAs in it. Knows no data and no loop."""
+"""Models of a training: a base model with new LoRAs attached."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from . import sgm_names
 from .save import Parts
 
 if TYPE_CHECKING:
-    from ...configs.train_file import TrainSettings
+    from ...configs.train import TrainSettings
 
 
 @dataclass
 class TrainingModels:
-    """`unet`, `text_encoders`: with a LoRA where they learn, bare of any wrapper."""
+    """A pipeline's models, those that are trained with a LoRA; without data-parallel wrappers."""
 
     pipe: Any
     unet: Any
@@ -27,7 +27,7 @@ class TrainingModels:
 
     @property
     def learning(self) -> dict[str, Any]:
-        """The models that learn, by the names of their parts in a LoRA file."""
+        """Trained models, by the names of their parts in a LoRA file."""
         names = ("text_encoder", "text_encoder_2")
         text = dict(zip(names, self.text_encoders, strict=False))
         return {"unet": self.unet, **(text if self.trains_text_encoder else {})}
@@ -38,7 +38,7 @@ class TrainingModels:
         return len(self.text_encoders) > 1
 
     def unet_name(self, module: str) -> str:
-        """A UNet module's name in kohya's files."""
+        """Name of a UNet module in kohya's files."""
         if not self.is_xl:
             return module
         config = self.unet.config
@@ -47,14 +47,14 @@ class TrainingModels:
             module, layers_per_block=config.layers_per_block, attentive_up_blocks=attentive
         )
 
-    def inputs(self, got: dict[str, Any]) -> dict[str, Any]:
-        """A batch of `data.Loader` as the UNet's arguments."""
-        kind = next(self.unet.parameters()).dtype  # its own `dtype` looks at every module
-        added = got["added"]
+    def inputs(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of the UNet for a batch of `BatchLoader`."""
+        kind = next(self.unet.parameters()).dtype  # `unet.dtype` visits every module
+        added = batch["added"]
         return {
-            "sample": got["noisy"],
-            "timestep": got["times"],
-            "encoder_hidden_states": got["hidden"].to(kind),
+            "sample": batch["noisy"],
+            "timestep": batch["times"],
+            "encoder_hidden_states": batch["hidden"].to(kind),
             "added_cond_kwargs": added and {k: v.to(kind) for k, v in added.items()},
             "return_dict": False,
         }
@@ -64,7 +64,7 @@ class TrainingModels:
         return {part: list(lora_network.layers(model)) for part, model in self.learning.items()}
 
     def parameters(self) -> dict[str, Any]:
-        """Every weight that learns, by part and name."""
+        """Trained weights, by part and name."""
         return {
             f"{part}.{name}": value
             for part, model in self.learning.items()
@@ -77,7 +77,7 @@ class TrainingModels:
 
 
 def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingModels:
-    """Read the base model, or take the pipeline `base`, and attach LoRAs by the settings."""
+    """Load the base model, or take the pipeline `base`, and attach LoRAs."""
     import torch
     from diffusers import DDPMScheduler
 
@@ -135,6 +135,6 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingMode
 
 
 def _names(settings: TrainSettings) -> tuple[str, ...]:
-    """`target_modules`, which speak of the UNet; a list in one text is taken apart."""
+    """`target_modules` of the UNet; one string may hold several, between commas."""
     names = ",".join(settings.target_modules).split(",")
     return tuple(name.strip() for name in names if name.strip())

@@ -20,7 +20,7 @@ from visuals.checkpoints import load, reference_configs
 from visuals.checkpoints.formats import pickle_cache
 from visuals.checkpoints.formats.pickles import PickleError
 from visuals.checkpoints.identify import base_family
-from visuals.configs.train_file import TrainSettings
+from visuals.configs.train import TrainSettings
 from visuals.training.lora import models as lora_models
 
 

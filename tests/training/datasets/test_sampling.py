@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from visuals.configs.schema import SettingsError
-from visuals.configs.train_file import check, read_train_settings
+from visuals.configs.train import check, read_train_settings
 from visuals.training.datasets import sampling
+from visuals.training.datasets.training_set import make_buckets
 from visuals.training.loop import loss
-from visuals.training.loop.batches import buckets
 
 BASE = {"model": "mini/sd", "train_data_dir": "photos", "output_dir": "loras/look"}
 
@@ -31,18 +31,20 @@ def test_every_picture_as_often_as_it_is_repeated_each_batch_from_one_bucket() -
 
 def test_captions_keep_their_first_tags() -> None:
     text = "ppz, a, b, c, d, e"
-    told = {
-        sampling.spoken(text, sampling.chance(0, 0, 0, k), shuffle_caption=True, keep_tokens=1)
+    captions = {
+        sampling.training_caption(
+            text, sampling.chance(0, 0, 0, k), shuffle_caption=True, keep_tokens=1
+        )
         for k in range(20)
     }
-    assert len(told) > 10
+    assert len(captions) > 10
     assert all(
-        t.startswith("ppz, ") and sorted(t.split(", ")) == list("abcde") + ["ppz"] for t in told
+        t.startswith("ppz, ") and sorted(t.split(", ")) == list("abcde") + ["ppz"] for t in captions
     )
     rng = np.random.default_rng(0)
-    dropped = [sampling.spoken(text, rng, caption_dropout_rate=0.3) for _ in range(1000)]
+    dropped = [sampling.training_caption(text, rng, caption_dropout_rate=0.3) for _ in range(1000)]
     assert set(dropped) == {"", text} and 250 < dropped.count("") < 350
-    assert sampling.spoken("as, it  is", rng) == "as, it  is"
+    assert sampling.training_caption("as, it  is", rng) == "as, it  is"
 
 
 def scheduler(kind: str, zero: bool = False) -> object:
@@ -88,7 +90,7 @@ def test_a_masked_loss_sees_only_the_mask() -> None:
     wanted = torch.ones(1, 4, 4, 4)
     mask = torch.zeros(1, 1, 4, 4)
     mask[..., :2] = 1
-    value = loss.each(said, wanted, mask)
+    value = loss.squared_errors(said, wanted, mask)
     assert value.tolist() == [0.5]
     value.sum().backward()
     assert said.grad is not None
@@ -166,9 +168,9 @@ def test_no_file_and_no_yaml(tmp_path: object) -> None:
 
 
 def test_limits_of_buckets_follow_the_resolution() -> None:
-    method = buckets(check({**BASE, "resolution": 768}))
+    method = make_buckets(check({**BASE, "resolution": 768}))
     assert (method.min_bucket_reso, method.max_bucket_reso) == (320, 1280)
     for side in (64, 128, 512, 1024):
-        made = buckets(check({**BASE, "resolution": side}))
+        made = make_buckets(check({**BASE, "resolution": side}))
         assert (side, side) in made.sizes
         assert made.min_bucket_reso <= side <= made.max_bucket_reso

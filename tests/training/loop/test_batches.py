@@ -14,8 +14,10 @@ from PIL import Image
 from visuals.training.datasets import sampling
 from visuals.training.datasets.buckets import BucketError
 from visuals.training.datasets.folder import DatasetError
-from visuals.training.loop import batches, class_images
-from visuals.training.loop.loss import each
+from visuals.training.datasets.training_set import TrainingSet, read_training_set
+from visuals.training.loop import class_images
+from visuals.training.loop.batches import BatchLoader
+from visuals.training.loop.loss import squared_errors
 from visuals.training.lora import models as lora_models
 
 
@@ -24,8 +26,8 @@ def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos")
 
 
-def read(folder: Path, **changes: Any) -> batches.TrainingSet:
-    return batches.read(small(folder, folder.parent / "out", **changes))
+def read(folder: Path, **changes: Any) -> TrainingSet:
+    return read_training_set(small(folder, folder.parent / "out", **changes))
 
 
 def test_one_bad_file_stops_nothing(photos: Path) -> None:
@@ -88,26 +90,26 @@ def test_steps_are_the_methods_own() -> None:
 
     fit = Buckets().fit((768, 768))
     one = Example(Path("a.png"), "a", "t", 6, (768, 768), fit, "0")
-    found = batches.TrainingSet([replace(one, name=str(k)) for k in range(65)], [], "")
+    found = TrainingSet([replace(one, name=str(k)) for k in range(65)], [], "")
     settings = small(Path("a"), Path("b"))
     assert found.steps_per_epoch(settings, 2) == 195
     assert len(found.batches(settings, 2, 0)) == 195
 
 
-def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, batches.Loader]:
+def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, BatchLoader]:
     """Of every LoRA weight after one loss, on a fresh base."""
     settings = small(photos, photos.parent / "out", train_batch_size=2, **changes)
     base = lora_models.load(settings, torch.device("cpu"))
-    got = batches.read(settings)
-    loader = batches.Loader(settings, base, got)
+    got = read_training_set(settings)
+    loader = BatchLoader(settings, base, got)
     loader.fill(lambda done, total: None)
     with torch.no_grad():
         for name, value in base.parameters().items():
             if "lora_B" in name:  # as after some steps; at first these are 0
                 value.fill_(0.01)
     batch = loader.batch(got.learned[:2], [sampling.chance(0, 0, 0, k) for k in range(2)])
-    said = base.unet(**base.inputs(batch))[0]
-    each(said, batch["wanted"], batch["mask"]).mean().backward()
+    prediction = base.unet(**base.inputs(batch))[0]
+    squared_errors(prediction, batch["target"], batch["mask"]).mean().backward()
     values = [p.grad.flatten() for p in base.parameters().values() if p.grad is not None]
     return torch.cat(values), loader
 
@@ -115,9 +117,9 @@ def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, batches.Loader
 def test_caches_change_no_gradient(photos: Path, mini: Path) -> None:
     bare = {"cache_latents": False, "cache_text_encoder_outputs": False}
     plain, loader = gradient(photos, **bare)
-    assert loader.latents.cache is None and loader.words.cache is None
+    assert loader.latents.cache is None and loader.prompts.cache is None
     kept, loader = gradient(photos)
-    assert loader.latents.cache is not None and loader.words.cache is not None
+    assert loader.latents.cache is not None and loader.prompts.cache is not None
     assert plain.abs().max() > 0
     torch.testing.assert_close(kept, plain, rtol=1e-4, atol=1e-7)
     disk = {"cache_latents_to_disk": True}
@@ -184,9 +186,9 @@ def test_class_pictures_that_lack_are_drawn(photos: Path, mini: Path, tmp_path: 
         class_prompt="a mug",
         num_class_images=2,
     )
-    assert class_images.fill(settings, "cpu", lambda done, total: None) == 1
+    assert class_images.generate(settings, "cpu", lambda done, total: None) == 1
     assert sorted(p.name for p in classes.iterdir()) == ["class-00000.png", "mine.png"]
-    assert class_images.fill(settings, "cpu", lambda done, total: None) == 0
+    assert class_images.generate(settings, "cpu", lambda done, total: None) == 0
 
 
 def test_class_pictures_are_as_many_and_weigh_their_own(photos: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from helpers.small_trainings import small, write_photos
 from safetensors.torch import load_file
 
-from visuals.configs.train_file import TrainSettings
+from visuals.configs.train import TrainSettings
 from visuals.training.errors import (
     DivergedError,
     TrainingError,

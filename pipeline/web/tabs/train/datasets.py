@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from .....configs.train_file import TrainSettings
+from .....configs.train import TrainSettings
 from .....training.captioning import caption_folder
 from .....training.check_dataset import Check, check_dataset
 from .....training.datasets import images as picture_files
@@ -129,7 +129,7 @@ def export_line(root: Path, run: str, name: str, tag: str) -> str:
 
 def check(settings: TrainSettings) -> Check:
     """What a training by these settings will make of its folder; raises ValueError."""
-    from .....training.loop.batches import buckets
+    from .....training.datasets.training_set import make_buckets
 
     s = settings
     dataset = read_dataset(
@@ -140,7 +140,7 @@ def check(settings: TrainSettings) -> Check:
     )
     return check_dataset(
         dataset,
-        buckets=buckets(s),
+        buckets=make_buckets(s),
         batch_size=s.train_batch_size,
         gradient_accumulation_steps=s.gradient_accumulation_steps,
         count_tokens=_counter(s.model),

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from .....configs.errors import one_line
-from .....configs.schema import load_settings, presets
-from .....configs.train_file import ALIASES, SettingsError
+from .....configs.schema import SettingsError, load_settings, presets
+from .....configs.train import ALIASES
 from ...files import lora_library
 from . import datasets
 

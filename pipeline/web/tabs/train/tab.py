@@ -111,7 +111,7 @@ def tab(
 
     def written(*values: Any) -> list[Any]:
         """The file as it would be, and what is wrong with it."""
-        from .....configs.train_file import check as checked
+        from .....configs.train import check as checked
 
         try:
             settings = values_of(*values)
@@ -121,7 +121,7 @@ def tab(
         return [training_files.text_of(settings), ""]
 
     def looked(*values: Any) -> str:
-        from .....configs.train_file import check as checked
+        from .....configs.train import check as checked
 
         try:
             return messages.report(datasets.check(checked(values_of(*values))))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from .....configs.train_file import TrainSettings, check
+from .....configs.train import TrainSettings, check
 from .....training.datasets import images as dataset_images
 from .....training.errors import TrainingError
 from .....training.loop import checkpoint

@@ -18,7 +18,7 @@ from helpers.small_trainings import write_photos
 from PIL import Image
 
 from visuals.configs.schema import SettingsError
-from visuals.configs.train_file import check
+from visuals.configs.train import check
 from visuals.pipeline.web.files import lora_library
 from visuals.pipeline.web.queue import commands
 from visuals.pipeline.web.queue.commands import Command
