@@ -19,6 +19,7 @@ from .formats import pickles
 from .formats.pickle_cache import as_safetensors
 from .hub.pull import ensure_local
 from .identify import model_classes
+from .identify.tensor_names import UnsuitableWeightsError
 from .loaded_models import keepable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def load_or_explain(ref: str | os.PathLike[str], load: Callable[[str, bool], T])
         return load(path, local)
     except (model_classes.UnsupportedModelError, pickles.PickleError):
         raise
-    except pipelines.UnsuitableWeightsError as error:
+    except UnsuitableWeightsError as error:
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {error}") from None
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         what = one_line(error)[:300]
@@ -212,7 +213,7 @@ def load_controlnet_inpaint(
     try:
         leading = nets.values() if union else [nets[r] for r in controlnet_refs]
         return pipelines.inpainting(base, list(leading))
-    except pipelines.UnsuitableWeightsError as error:
+    except UnsuitableWeightsError as error:
         raise CheckpointError(f"{', '.join(map(str, nets))}: {error}") from None
 
 

@@ -11,12 +11,10 @@ from typing import Any
 
 from . import reference_configs, single_file
 from .hub.pull import variant_of
-from .single_file import UnsuitableWeightsError as UnsuitableWeightsError
+from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family
 
 FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 REFINER = "StableDiffusionXLImg2ImgPipeline"
-# What the first convolution of the UNet is called in A1111's files.
-_FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 
 
 def is_xl(pipe: Any) -> bool:
@@ -29,7 +27,7 @@ def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
 
     `vae`: goes in the place of its own. Raises UnsuitableWeightsError for another family's.
     """
-    if Path(path).is_file() and family_of(Path(path)) == "sdxl-refiner":
+    if Path(path).is_file() and checkpoint_family(Path(path)) == "sdxl-refiner":
         raise UnsuitableWeightsError("it is an SDXL refiner; set it as refiner.model")
     pipe = _pipeline(path, local, dtype, **({} if vae is None else {"vae": vae}))
     name = type(pipe).__name__
@@ -70,48 +68,13 @@ def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
     import diffusers
 
     with tempfile.TemporaryDirectory() as place:
-        family = family_of(path)
+        family = checkpoint_family(path)
         reference_configs.write(family, Path(place))
-        pipeline = getattr(diffusers, reference_configs.PIPELINES[family][0])
+        index = reference_configs.read(family)["model_index.json"]
+        pipeline = getattr(diffusers, index["_class_name"])
         return pipeline.from_single_file(
             str(path), config=place, torch_dtype=dtype, local_files_only=True, **given
         )
-
-
-def family_of(path: Path) -> str:
-    """Which of "sd15", "sdxl" and "sdxl-refiner" a file holds, by its tensors' names alone.
-
-    Raises UnsuitableWeightsError for a file that is no `.safetensors`, or another model's.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if path.suffix.lower() != ".safetensors":
-        ending = path.suffix or "a file without ending"
-        raise UnsuitableWeightsError(f"{ending}: expected .safetensors, .ckpt, .pt or .pth")
-    try:
-        with safe_open(str(path), "pt") as file:
-            names = set(file.keys())
-            width = file.get_slice(_FIRST).get_shape()[1] if _FIRST in names else 0
-    except SafetensorError as error:
-        raise UnsuitableWeightsError(f"no safetensors file ({error}); fetch it anew") from None
-    if width == 9:
-        raise UnsuitableWeightsError(
-            "an inpainting model; expected one that makes pictures from prompts"
-        )
-
-    def holds(start: str) -> bool:
-        return any(name.startswith(start) for name in names)
-
-    if width and holds("conditioner.embedders.1.model."):
-        return "sdxl"
-    if width and holds("conditioner.embedders.0.model."):
-        return "sdxl-refiner"
-    if width and holds("cond_stage_model.transformer."):
-        return "sd15"
-    kind = "a Stable Diffusion 2 model" if holds("cond_stage_model.model.") else "neither"
-    raise UnsuitableWeightsError(
-        f"expected the weights of Stable Diffusion 1.x or SDXL, got {kind}"
-    )
 
 
 def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[str, Any]]) -> Any:
@@ -144,7 +107,7 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
     from diffusers import AutoencoderKL
 
     if Path(path).is_file():
-        return reference_configs.COMPONENTS[family_of(Path(path))]["vae"]
+        return reference_configs.components(checkpoint_family(Path(path)))["vae"]
     config: Mapping[str, Any] = AutoencoderKL.load_config(
         path, subfolder="vae", local_files_only=local
     )

@@ -15,29 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..configs.errors import UsageError, one_line
-from .formats import safetensors_header
-from .identify import model_kind
+from ..configs.errors import one_line
+from .identify.tensor_names import (
+    Shapes,
+    UnsuitableWeightsError,
+    attention_widths,
+    describe_weights,
+    read_shapes,
+)
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-_OTHERS = (
-    ("lora_controlnet", "a Control-LoRA"),
-    ("lllite_", "a ControlNet-LLLite"),
-    ("adapter.body.", "a T2I-Adapter"),
-    ("body.0.", "a T2I-Adapter"),
-    ("ip_adapter.", "an IP-Adapter"),
-    ("image_proj.", "an IP-Adapter"),
-)
-"""How the names of what else stands in those folders begin."""
 _HINT = "controlnet_cond_embedding.conv_in.weight"
 _HINTS = {"input_hint_block.0.weight", "control_model.input_hint_block.0.weight"}
 _LABELS = {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2"}
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-class UnsuitableWeightsError(UsageError):
-    """A checkpoint that is not what was asked for; the message says got and expected."""
 
 
 def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
@@ -47,11 +37,11 @@ def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
     """
     from diffusers import AutoencoderKL
 
-    shapes = _shapes(path)
+    shapes = read_shapes(path)
     starts = {"", *(f"{start}." for start in ("first_stage_model", "vae"))}
     if not any(f"{start}decoder.conv_in.weight" in shapes for start in starts):
         raise UnsuitableWeightsError(
-            f"it is {_what(shapes)}; expected a VAE's weights (AutoencoderKL)"
+            f"it is {describe_weights(shapes)}; expected a VAE's weights (AutoencoderKL)"
         )
     if config.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
         raise UnsuitableWeightsError(
@@ -69,11 +59,12 @@ def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
     """
     from diffusers import ControlNetModel, ControlNetUnionModel
 
-    shapes = _shapes(path)
+    shapes = read_shapes(path)
     if _HINT not in shapes and not _HINTS & set(shapes):
-        raise UnsuitableWeightsError(f"it is {_what(shapes)}; expected a ControlNet's weights")
-    widths = {s[-1] for name, s in shapes.items() if name.endswith("attn2.to_k.weight")}
-    require_width(widths, unet)
+        raise UnsuitableWeightsError(
+            f"it is {describe_weights(shapes)}; expected a ControlNet's weights"
+        )
+    require_width(set(attention_widths(shapes)), unet)
     union = "task_embedding" in shapes
     kind = ControlNetUnionModel if union else ControlNetModel
     if _HINT not in shapes:
@@ -92,26 +83,6 @@ def require_width(got: set[int], unet: Any) -> None:
             f"it was made for another base: text features of {min(got - {wanted})}, and the "
             f"model's have {wanted}"
         )
-
-
-def _shapes(path: Path) -> Shapes:
-    if path.suffix.lower() != ".safetensors":
-        raise UnsuitableWeightsError(
-            f"{path.suffix or 'a file without ending'}: expected .safetensors"
-        )
-    try:
-        return safetensors_header.read(path).shapes
-    except safetensors_header.HeaderError as error:
-        raise UnsuitableWeightsError(str(error).removeprefix(f"{path}: ")) from None
-
-
-def _what(names: Shapes) -> str:
-    for start, what in _OTHERS:
-        if any(name.startswith(start) for name in names):
-            return what
-    kind = model_kind.of_names(names)
-    named = {"lora": "a LoRA", "vae": "a VAE", "controlnet": "a ControlNet"}
-    return named.get(kind, "a whole checkpoint" if kind == "text-to-image" else "another model")
 
 
 def _configuration(kind: Any, unet: Any) -> dict[str, Any]:

@@ -1,25 +1,20 @@
-"""The header of a .safetensors file: names, shapes and metadata, without the weights.
+"""Reads the header of a .safetensors file: names, shapes and metadata, without the weights.
 
-Knows no models and reads no torch: a folder of large files is looked through in no time.
+Imports no torch, so that a folder of large files is listed quickly.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import struct
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...configs.errors import UsageError
-
-_LONGEST = 100_000_000
-"""The format's own limit of a header, in bytes."""
-_SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i", "U8": "<B", "I8": "<b"}
+from ...configs.errors import UsageError, one_line
 
 
 class HeaderError(UsageError):
-    """A file that is no whole .safetensors file."""
+    """The file is not a complete .safetensors file."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +25,32 @@ class SafetensorsHeader:
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
     metadata: dict[str, str]
-    starts: dict[str, int] = field(repr=False)
 
-    def scalars(self, names: list[str]) -> dict[str, float]:
-        """The values of tensors of one number."""
-        out = {}
-        with self.path.open("rb") as file:
-            for name in names:
-                file.seek(self.starts[name])
-                if self.dtypes[name] == "BF16":  # the upper half of a float32
-                    out[name] = struct.unpack("<f", b"\0\0" + file.read(2))[0]
-                elif self.dtypes[name] in _SCALARS:
-                    form = _SCALARS[self.dtypes[name]]
-                    out[name] = float(struct.unpack(form, file.read(struct.calcsize(form)))[0])
-        return out
+    def scalars(self, names: Sequence[str]) -> dict[str, float]:
+        """Read the values of tensors that hold one number."""
+        from safetensors import safe_open
+
+        # NumPy has no bfloat16; torch is imported for such files only.
+        framework = "pt" if any(self.dtypes[name] == "BF16" for name in names) else "np"
+        with safe_open(str(self.path), framework) as file:
+            return {name: float(file.get_tensor(name)) for name in names}
 
 
 def read(path: str | os.PathLike[str]) -> SafetensorsHeader:
-    """The header of a file. Raises HeaderError where it is torn or no safetensors file."""
+    """Read the header of a file. Raises HeaderError where it is damaged or of another format."""
+    from safetensors import SafetensorError, safe_open
+
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            if length > _LONGEST:
-                raise ValueError("the header is too long")
-            entries = json.loads(file.read(length))
-        metadata = {str(k): str(v) for k, v in (entries.pop("__metadata__", None) or {}).items()}
-        shapes = {name: tuple(e["shape"]) for name, e in entries.items()}
-        dtypes = {name: e["dtype"] for name, e in entries.items()}
-        starts = {name: 8 + length + e["data_offsets"][0] for name, e in entries.items()}
-        end = 8 + length + max((e["data_offsets"][1] for e in entries.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        with safe_open(str(path), "np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return SafetensorsHeader(
+                path,
+                {name: tuple(part.get_shape()) for name, part in slices.items()},
+                {name: part.get_dtype() for name, part in slices.items()},
+                dict(file.metadata() or {}),
+            )
+    except SafetensorError as error:
         raise HeaderError(
-            f"{path}: not a .safetensors file ({' '.join(str(error).split())[:80]}); "
-            "fetch the file anew"
+            f"{path}: not a complete .safetensors file ({one_line(error)[:120]}); download it again"
         ) from None
-    size = path.stat().st_size
-    if size < end:
-        raise HeaderError(f"{path}: {size} bytes, expected {end}: fetch the file anew")
-    return SafetensorsHeader(path, shapes, dtypes, metadata, starts)

@@ -106,7 +106,9 @@ def look_up(ref: str, path: Path | None = None) -> Status:
         where = resolve(ref)
         is_local = Path(where).exists()
         entry = (
-            Entry(model_kind.guess(where), path=where) if is_local else pull.repository_of(ref)[1]
+            Entry(model_kind.guess_kind(where), path=where)
+            if is_local
+            else pull.repository_of(ref)[1]
         )
     return _status(ref, entry, lockfile.read(path))
 

@@ -1,83 +1,71 @@
-"""What kind of model a folder or a file holds, by its settings. Knows no weights."""
+"""Guesses what kind of model a folder, a file or a repository is, without loading it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ..catalog.names import catalogue
 from ..formats import safetensors_header
 from . import model_classes
+from .tensor_names import UNKNOWN, weights_kind
 
-UNKNOWN = "model"
 _CLASSES = {
     "ControlNetModel": "controlnet",
     "ControlNetUnionModel": "controlnet",
     "AutoencoderKL": "vae",
     "AutoencoderTiny": "vae",
 }
+"""`_class_name` of diffusers' config.json → kind."""
 _TYPES = {
+    **dict.fromkeys(model_classes.SEGMENTERS, "segmenter"),
+    **dict.fromkeys(model_classes.DETECTORS, "detector"),
     "depth_anything": "depth",
     "dpt": "depth",
     "blip": "captioner",
     "clip": "verifier",
 }
+"""`model_type` of transformers' config.json → kind."""
 
 
-_CONTROLNET = {"input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"}
+def guess_kind(ref: str) -> str:
+    """Return the kind of a folder, a .safetensors file or a repository of the catalogue.
 
-
-def guess(ref: str) -> str:
-    """The kind of a folder (by model_index.json, config.json), of a .safetensors file (by its
-    keys), or of a repository of the catalogue; 'model' where none of these tells."""
+    A folder's is read from model_index.json or config.json, a file's from its tensor names;
+    "model" where it is not known.
+    """
     path = Path(ref).expanduser()
     if path.is_dir():
-        return _of_folder(path)
+        return _folder_kind(path)
     if path.suffix.lower() == ".safetensors" and path.is_file():
-        return _of_file(path)
-    same = [entry.kind for entry in catalogue().values() if entry.repository == ref]
-    return same[0] if same else UNKNOWN
+        return _file_kind(path)
+    return next((e.kind for e in catalogue().values() if e.repository == ref), UNKNOWN)
 
 
-def _of_folder(folder: Path) -> str:
-    if (folder / "model_index.json").is_file():
-        return "text-to-image"
-    config = _json(folder / "config.json")
-    named, of_type = str(config.get("_class_name")), str(config.get("model_type"))
-    if of_type in model_classes.DETECTORS or of_type in model_classes.SEGMENTERS:
-        return "detector" if of_type in model_classes.DETECTORS else "segmenter"
-    kind = _CLASSES.get(named) or _TYPES.get(of_type)
-    if kind:
-        return kind
-    files = sorted(folder.glob("*.safetensors"))
-    return "loras" if files and all(_of_file(f) == "lora" for f in files) else UNKNOWN
-
-
-def _of_file(file: Path) -> str:
-    try:
-        return of_names(safetensors_header.read(file).shapes)
-    except (safetensors_header.HeaderError, OSError):
-        return UNKNOWN
-
-
-def of_names(keys: Collection[str]) -> str:
-    """A LoRA, a whole checkpoint, a ControlNet or a VAE, by the names of its tensors."""
-    if any("lora_" in key or ".lora." in key or "lokr_" in key or "hada_" in key for key in keys):
-        return "lora"
-    if any(key.startswith("model.diffusion_model.") for key in keys):
-        return "text-to-image"
-    if any("control_model" in key for key in keys) or _CONTROLNET & set(keys):
-        return "controlnet"
-    parts = ("encoder.conv_in.weight", "decoder.conv_in.weight")
-    whole = all(any(key.endswith(part) for key in keys) for part in parts)
-    return "vae" if whole else UNKNOWN
-
-
-def _json(file: Path) -> dict[str, Any]:
+def read_json_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object; empty where the file is missing, damaged or holds something else."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _folder_kind(folder: Path) -> str:
+    if (folder / "model_index.json").is_file():
+        return "text-to-image"
+    config = read_json_object(folder / "config.json")
+    model_type, class_name = str(config.get("model_type")), str(config.get("_class_name"))
+    kind = _TYPES.get(model_type) or _CLASSES.get(class_name)
+    if kind:
+        return kind
+    files = sorted(folder.glob("*.safetensors"))
+    return "loras" if files and all(_file_kind(f) == "lora" for f in files) else UNKNOWN
+
+
+def _file_kind(file: Path) -> str:
+    try:
+        return weights_kind(safetensors_header.read(file).shapes)
+    except (safetensors_header.HeaderError, OSError):
+        return UNKNOWN

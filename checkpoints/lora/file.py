@@ -16,7 +16,7 @@ from typing import Any
 
 from ...configs.errors import UsageError
 from ..formats import safetensors_header
-from ..identify.base_family import Base, of_width
+from ..identify.base_family import Base, base_of_width
 from . import metadata as lora_metadata
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
@@ -185,7 +185,7 @@ def _base(
     family = "SDXL" if sdxl else None
     for module, shape in shapes.items():
         if re.search(r"attn2[._](processor\.)?to_[kv]$", module):
-            return of_width(shape[1], family)
+            return base_of_width(shape[1], family)
     return Base(family or lora_metadata.written_base(meta))
 
 

@@ -38,7 +38,7 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         raw = load_file(file.path)
         head = safetensors_header.read(file.path)
     except (SafetensorError, safetensors_header.HeaderError, OSError) as error:
-        raise LoraFileError(f"cannot read LoRA {file.path}: {error}; fetch the file anew") from None
+        raise LoraFileError(f"cannot read LoRA {file.path}: {error}; download it again") from None
     config = alpha_config(head)
     modules: dict[str, dict[str, str]] = {}
     for key in raw:
@@ -51,7 +51,8 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     for module, keys in modules.items():
         if "down" not in keys or "up" not in keys:
             raise LoraFileError(
-                f"cannot read LoRA {file.path}: {module} lacks a half; fetch it anew"
+                f"cannot read LoRA {file.path}: {module} lacks its up or down matrix; "
+                "download it again"
             )
         down, up = raw[keys["down"]].float(), raw[keys["up"]].float()
         scale = _scale(module, down.shape[0], raw.get(f"{module}.alpha"), config)

@@ -172,7 +172,7 @@ def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
     from ...checkpoints.identify import model_kind
     from ...checkpoints.user_dirs import config_folder
 
-    entry = user_names.add(name, ref, kind=kind or model_kind.guess(ref), files=files)
+    entry = user_names.add(name, ref, kind=kind or model_kind.guess_kind(ref), files=files)
     what = entry.path or entry.repository
     click.echo(f"{name}: {what} ({entry.kind}), in {config_folder() / user_names.FILE}")
 

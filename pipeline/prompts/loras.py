@@ -50,7 +50,7 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
         for tag in lora_tags.parse(text)[1]:
             if tag.name not in found:
                 file = lora_search.read(lora_search.find(tag.name, places))
-                base = base_family.of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
+                base = base_family.base_of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
                 file.require_fit(base, f"generate.model {model!r}")
                 found[tag.name] = file
     return found

@@ -73,7 +73,7 @@ def _loaded(pipe: Any, state: _State, path: Path) -> str:
     if path not in state.files:
         _unfuse(pipe, state)
         file = lora_search.read(path)
-        file.require_fit(base_family.of_pipeline(pipe), "the model")
+        file.require_fit(base_family.base_of_pipeline(pipe), "the model")
         state.dirty = True  # one that is read acts at once, with weight 1
         state.files[path] = _read(pipe, file)
     return state.files[path]

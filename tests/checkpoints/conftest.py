@@ -20,6 +20,6 @@ def a1111() -> Any:
 def family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A family whose known configuration is narrow for the length of a test."""
     monkeypatch.setitem(
-        reference_configs.COMPONENTS, request.param, a1111_files.narrow(request.param)
+        reference_configs.read(request.param), "components", a1111_files.narrow(request.param)
     )
     return str(request.param)

@@ -13,6 +13,7 @@ from visuals.checkpoints import load
 from visuals.checkpoints.formats.pickles import PickleError
 from visuals.checkpoints.hub import status as hub_status
 from visuals.checkpoints.identify import model_kind
+from visuals.checkpoints.identify.tensor_names import weights_kind
 
 Weights = dict[str, torch.Tensor]
 OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
@@ -198,9 +199,9 @@ def test_other_files_are_one_sentence_each(a1111: Any, base: Path, tmp_path: Pat
     refused(whole, "controlnet", "it is a VAE")
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(whole.read_bytes()[:-100])
-    refused(torn, "vae", "bytes, expected .*fetch the file anew")
+    refused(torn, "vae", "not a complete .safetensors file .*download it again")
     (tmp_path / "page.safetensors").write_text("<html>")
-    refused(tmp_path / "page.safetensors", "vae", "not a .safetensors file")
+    refused(tmp_path / "page.safetensors", "vae", "not a complete .safetensors file")
     (tmp_path / "vae.bin").write_text("")
     refused(tmp_path / "vae.bin", "vae", "expected .safetensors")
     partly = {n: v for n, v in original.items() if "encoder" not in n}
@@ -247,7 +248,7 @@ def test_the_kind_of_a_file_is_known_by_its_names(a1111: Any, base: Path, tmp_pa
         "model": saved({"x": torch.zeros(1)}, tmp_path / "x.ckpt"),
     }
     for kind, file in files.items():
-        assert model_kind.guess(str(file)) == kind
+        assert model_kind.guess_kind(str(file)) == kind
         assert hub_status.look_up(str(file)).entry.kind == kind
-    assert model_kind.of_names(a1111.controlnet(net)) == "controlnet"
-    assert model_kind.of_names(a1111.vae(pipe.vae.state_dict())) == "vae"
+    assert weights_kind(a1111.controlnet(net)) == "controlnet"
+    assert weights_kind(a1111.vae(pipe.vae.state_dict())) == "vae"

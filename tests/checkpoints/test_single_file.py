@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from visuals.checkpoints import load, pipelines, reference_configs
+from visuals.checkpoints import load, reference_configs
+from visuals.checkpoints.identify.tensor_names import checkpoint_family
 
 
 def test_a_single_file_is_the_model_that_was_written(
@@ -18,7 +19,7 @@ def test_a_single_file_is_the_model_that_was_written(
     pipe = a1111.random(family, tmp_path / "config")
     file = tmp_path / "my-model.safetensors"
     a1111.write(pipe, file)
-    assert pipelines.family_of(file) == family
+    assert checkpoint_family(file) == family
     read = load.load_text_to_image(file)
     assert type(read) is type(pipe)
     for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
@@ -69,7 +70,8 @@ def test_other_files_are_refused_with_what_they_are(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("x.onnx", "expected .safetensors, .ckpt"), ("x.safetensors", "anew")]
+    ("name", "said"),
+    [("x.onnx", "expected .safetensors, .ckpt"), ("x.safetensors", "download it again")],
 )
 def test_what_is_no_file_of_weights_is_not_read(name: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / name

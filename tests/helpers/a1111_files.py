@@ -215,12 +215,12 @@ def narrow(family: str) -> dict[str, dict[str, Any]]:
     changes: dict[str, dict[str, Any]] = {"text_encoder": TEXT, "vae": VAE, **NARROW[family]}
     return {
         name: {**config, **changes.get(name, {})}
-        for name, config in reference_configs.COMPONENTS[family].items()
+        for name, config in reference_configs.components(family).items()
     }
 
 
 def random(family: str, folder: Path) -> Any:
-    """A pipeline of random weights in the configuration that `known.write` writes."""
+    """A pipeline of random weights in the configuration that `reference_configs.write` writes."""
     import diffusers
     import torch
     import transformers
@@ -231,7 +231,7 @@ def random(family: str, folder: Path) -> Any:
     reference_configs.write(family, folder)
     torch.manual_seed(0)
     parts: dict[str, Any] = {}
-    for name, config in reference_configs.COMPONENTS[family].items():
+    for name, config in reference_configs.components(family).items():
         if name == "scheduler":
             kind = getattr(diffusers, config["_class_name"])
             parts[name] = kind.from_pretrained(folder, subfolder=name)

@@ -45,11 +45,11 @@ def write(cache: Path, repositories: Iterable[str], weight_names: dict[str, str]
         if repository in FAMILIES:
             family = FAMILIES[repository]
             reference_configs.write(family, folder)
-            for name, config in reference_configs.COMPONENTS[family].items():
+            for name, config in reference_configs.components(family).items():
                 if name != "scheduler":
                     _component(folder / name, config)
         elif repository in VAES:
-            config = {**reference_configs.COMPONENTS["sdxl"]["vae"], "force_upcast": False}
+            config = {**reference_configs.components("sdxl")["vae"], "force_upcast": False}
             (folder / "config.json").write_text(json.dumps(config))
             _component(folder, config)
         elif repository in LORAS:

@@ -123,7 +123,7 @@ def test_a_malicious_pickle_runs_nothing(form: str, protocol: int, tmp_path: Pat
             load.load_text_to_image(file, allow_pickle=allowed)
         assert "\n" not in str(caught.value)
     with pytest.raises(PickleError, match="not a file of plain weights"):
-        base_family.of_checkpoint(file, allow_pickle=True)
+        base_family.base_of_checkpoint(file, allow_pickle=True)
     assert not mark.exists() and not converted()
     pickle.loads(pickle.dumps(Attack(mark)))
     assert mark.exists()  # so it would have been run
@@ -212,12 +212,16 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
 def test_the_base_is_read_without_the_weights(tmp_path: Path) -> None:
     state = {"model.diffusion_model.x.attn2.to_k.weight": torch.zeros(320, 768)}
     file = save(tmp_path / "x.ckpt", {"state_dict": state})
-    assert base_family.of_checkpoint(file, allow_pickle=True) == base_family.Base("SD 1.x", 768)
-    assert base_family.of_checkpoint(file) == base_family.Base()
+    assert base_family.base_of_checkpoint(file, allow_pickle=True) == base_family.Base(
+        "SD 1.x", 768
+    )
+    assert base_family.base_of_checkpoint(file) == base_family.Base()
     assert not converted()
     pickle_cache.as_safetensors(str(file), allowed=True)
-    assert base_family.of_checkpoint(file, allow_pickle=True) == base_family.Base("SD 1.x", 768)
-    assert base_family.of_checkpoint(file) == base_family.Base()
+    assert base_family.base_of_checkpoint(file, allow_pickle=True) == base_family.Base(
+        "SD 1.x", 768
+    )
+    assert base_family.base_of_checkpoint(file) == base_family.Base()
 
 
 @pytest.mark.parametrize("family", ["sdxl"], indirect=True)
@@ -227,9 +231,10 @@ def test_a_refiner_is_one_too(
     from diffusers import UNet2DConditionModel
 
     base = a1111.random(family, tmp_path / "config")
-    monkeypatch.setitem(reference_configs.COMPONENTS, "sdxl-refiner", a1111.narrow("sdxl-refiner"))
+    narrow = a1111.narrow("sdxl-refiner")
+    monkeypatch.setitem(reference_configs.read("sdxl-refiner"), "components", narrow)
     unet = UNet2DConditionModel.from_config(
-        reference_configs.COMPONENTS["sdxl-refiner"]["unet"]
+        reference_configs.components("sdxl-refiner")["unet"]
     ).state_dict()
     text = a1111.open_clip(base.text_encoder_2.state_dict(), "conditioner.embedders.0.model.")
     state = {**a1111.unet(unet), **text, **a1111.vae(base.vae.state_dict())}
@@ -245,7 +250,7 @@ def test_a_refiner_is_one_too(
 def test_a_training_reads_one_where_it_is_allowed(
     a1111: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(reference_configs.COMPONENTS, "sd15", a1111.narrow("sd15"))
+    monkeypatch.setitem(reference_configs.read("sd15"), "components", a1111.narrow("sd15"))
     file = save(tmp_path / "x.ckpt", a1111.weights_of(a1111.random("sd15", tmp_path / "config")))
     said = {"model": str(file), "train_data_dir": "photos", "output_dir": "out", "rank": 2}
     with pytest.raises(PickleError, match="--allow-pickle"):

@@ -49,7 +49,7 @@ def refused(*arguments: object) -> str:
 @pytest.fixture
 def ckpt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A narrow SD 1.5 as a .ckpt."""
-    monkeypatch.setitem(reference_configs.COMPONENTS, "sd15", a1111_files.narrow("sd15"))
+    monkeypatch.setitem(reference_configs.read("sd15"), "components", a1111_files.narrow("sd15"))
     state = a1111_files.weights_of(a1111_files.random("sd15", tmp_path / "config"))
     file = tmp_path / "dreamy.ckpt"
     torch.save({"state_dict": {n: v.half() for n, v in state.items()}, "epoch": 1}, file)
