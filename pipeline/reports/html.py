@@ -120,7 +120,14 @@ def _card(folder: Path, record: ManifestRecord) -> _Card:
     if source is not None:
         figures.append(("source", _uri(source)))
         if record.detections:
-            marked = overlay(source, _detections(folder, record), longest=_LONGEST)
+            labels = [number.strip() for number in _ordinals(record)]
+            marked = overlay(
+                source,
+                _detections(folder, record),
+                longest=_LONGEST,
+                labels=labels,
+                font_size=_LONGEST // 16,
+            )
             figures.append(("found", _uri(marked)))
         result = _read(folder, record.files.result)
         if result is not None:
@@ -155,9 +162,9 @@ def _detections(folder: Path, record: ManifestRecord) -> list[Detection]:
 
 def _numbers(record: ManifestRecord) -> list[str]:
     numbers = []
-    for found in record.detections:
+    for ordinal, found in zip(_ordinals(record), record.detections, strict=True):
         mask = "" if found.mask_score is None else f", mask {found.mask_score:.2f}"
-        numbers.append(f"{found.label} {found.score:.2f}{mask}")
+        numbers.append(f"{ordinal}{found.label} {found.score:.2f}{mask}")
     for name, text in (
         ("edge_iou", "edges kept {:.2f}"),
         ("changed_outside", "changed outside {:.0f}"),
@@ -167,6 +174,12 @@ def _numbers(record: ManifestRecord) -> list[str]:
         if value is not None and (value or name != "attempts"):
             numbers.append(text.format(value))
     return [*numbers, f"seed {record.seed}", f"{sum(record.seconds.values()):.1f} s"]
+
+
+def _ordinals(record: ManifestRecord) -> list[str]:
+    """Return `1 `, `2 ` … where there are several detections to tell apart."""
+    count = len(record.detections)
+    return [f"{number} " if count > 1 else "" for number in range(1, count + 1)]
 
 
 def _read(folder: Path, name: str | None) -> np.ndarray | None:

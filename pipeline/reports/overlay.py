@@ -19,7 +19,8 @@ def overlay(
     detections: Sequence[Detection],
     *,
     longest: int = 768,
-    numbers: Sequence[int] = (),
+    labels: Sequence[str] | None = None,
+    font_size: int = 0,
 ) -> np.ndarray:
     """Draw detections on a copy of a picture and dim what lies outside their masks.
 
@@ -27,7 +28,8 @@ def overlay(
         image: uint8 (H, W, 3).
         detections: what to draw; one without a mask has its box only.
         longest: pixels of the longer side of the copy.
-        numbers: the number of each detection; by default they count from 1.
+        labels: the text at each box, "" for none; by default number, class and score.
+        font_size: in pixels of the copy; by default a 36th of the longer side.
 
     Returns:
         uint8 (h, w, 3).
@@ -60,14 +62,18 @@ def overlay(
         cv2.drawContours(out, edge, -1, color, line, cv2.LINE_AA)
     drawn = Image.fromarray(np.rint(out).clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(drawn)
-    font = ImageFont.load_default(size=max(12, round(max(size) / 36)))
-    for k, (found, color) in enumerate(zip(detections, colors, strict=True)):
+    font_size = font_size or max(12, round(max(size) / 36))
+    font = ImageFont.load_default(size=font_size)
+    if labels is None:
+        labels = [f"{k} {one.label} {one.score:.2f}" for k, one in enumerate(detections, 1)]
+    for found, color, label in zip(detections, colors, labels, strict=True):
         x0, y0, x1, y1 = (v * scale for v in found.box_xyxy)
         pen.rectangle((x0, y0, x1, y1), outline=color, width=line)
-        number = numbers[k] if k < len(numbers) else k + 1
-        text = f" {number} {found.label} {found.score:.2f} "
+        if not label:
+            continue
+        text = f" {label} "
         place = max(0, min(x0, size[0] - pen.textlength(text, font=font))), y0
-        anchor = "ls" if y0 > 24 else "lt"
+        anchor = "ls" if y0 > 1.5 * font_size else "lt"
         pen.rectangle(pen.textbbox(place, text, font=font, anchor=anchor), fill=color)
         pen.text(place, text, "black", font, anchor=anchor)
     return np.asarray(drawn)

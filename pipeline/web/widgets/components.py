@@ -164,4 +164,8 @@ def marked(
         Detection(tuple(d["box_xyxy"]), d["score"], d["label"], mask)  # type: ignore[arg-type]
         for d, mask in found
     ]
-    return overlay(image, detections, longest=longest, numbers=numbers)
+    labels = [
+        f"{numbers[k] if k < len(numbers) else k + 1} {one.label} {one.score:.2f}"
+        for k, one in enumerate(detections)
+    ]
+    return overlay(image, detections, longest=longest, labels=labels)
