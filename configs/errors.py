@@ -45,6 +45,14 @@ class NothingToAnnotateError(AnnotationError):
 class WriteError(RunError):
     """A run folder cannot be written to: the disk is full or read-only, or the folder is gone."""
 
+    @classmethod
+    def before_run(cls, path: object, error: OSError) -> WriteError:
+        """Return the error of a folder that cannot be written to before the run begins."""
+        return cls(
+            f"cannot write to {path} ({error.strerror or error}); mend that and repeat the "
+            "command, or set --out to a folder of yours"
+        )
+
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error with line breaks and runs of blanks folded into one blank.

@@ -1,16 +1,13 @@
-"""`visuals annotate`: the annotations of a run folder that is there already."""
+"""`visuals annotate`: annotations of an existing run folder."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from .options import apply, errors, on_a_disk
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 @apply("json")
 @errors
 def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Write annotations of the pictures that RUN, a run folder, kept.
+    """Write annotations of the pictures that were kept in RUN, a run folder.
 
     Re-rendered pictures are annotated where there are any, else the sources.
     """

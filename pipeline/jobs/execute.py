@@ -142,11 +142,8 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
         return
     run_folder.make(place)
     with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(RunLock(place))
-            run_folder.sweep(place)
-        except OSError as error:
-            raise run_folder.unwritable(place, error) from None
+        stack.enter_context(RunLock(place))
+        run_folder.sweep(place)
         yield run_folder.RunFolder(place, **parts)
 
 
@@ -197,7 +194,7 @@ def run_plan(
     except WriteError as error:
         with contextlib.suppress(WriteError):
             folder.save()
-        if not folder.there:
+        if not folder.exists:
             raise WriteError(
                 f"{error}; put it back and run visuals resume {folder.place}, or repeat the command"
             ) from None

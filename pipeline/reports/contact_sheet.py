@@ -1,4 +1,4 @@
-"""A contact sheet: labelled pictures in rows and columns. Knows pixels and text only."""
+"""Contact sheets: labelled pictures in rows and columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 
 
 def sheet(pictures: Sequence[Any], columns: Sequence[str], rows: Sequence[str]) -> np.ndarray:
-    """One labelled picture, uint8 (H, W, 3), of what `draw` gave; dark text on white."""
+    """Arrange pictures in one, with dark labels on white.
+
+    Args:
+        pictures: row by row, each uint8 (h, w, 3); a text takes the place of one that failed.
+        columns: label of each column.
+        rows: label of each row.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 

@@ -88,7 +88,7 @@ class RunFolder:
         except WriteError:
             raise
         except OSError as error:
-            raise unwritable(self.path, error) from None
+            raise WriteError.before_run(self.path, error) from None
         self.done = ManifestIndex(self.path / NAME)
 
     def _start(self, record: dict[str, Any]) -> None:
@@ -116,12 +116,12 @@ class RunFolder:
         return self.storage.place
 
     @property
-    def safe(self) -> int:
-        """How many shots stay done, whatever happens now."""
+    def saved(self) -> int:
+        """How many finished shots are kept, whatever happens now."""
         return self.storage.saved(len(self.done))
 
     @property
-    def there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the folder still exists."""
         return (self.path / run_yaml.NAME).is_file()
 
@@ -191,15 +191,22 @@ class RunFolder:
         self.storage.close(len(self.done))
 
     def _check(self) -> None:
-        if not self.there:
+        if not self.exists:
             raise FileNotFoundError("the folder was removed or replaced in mid-run")
         self.storage.check()
 
 
 def sweep(path: Path) -> None:
-    """Remove files left half written by a process that was killed. The caller holds the lock."""
-    for unfinished in path.rglob(".*.part"):
-        unfinished.unlink(missing_ok=True)
+    """Remove files left half written by a process that was killed. The caller holds the lock.
+
+    Raises:
+        WriteError: the disk refuses.
+    """
+    try:
+        for unfinished in path.rglob(".*.part"):
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError.before_run(path, error) from None
 
 
 def make(path: Path) -> None:
@@ -214,7 +221,7 @@ def make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(path, error) from None
+        raise WriteError.before_run(path, error) from None
 
 
 @contextlib.contextmanager
@@ -227,12 +234,3 @@ def writing(path: Path | ObjectStore) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or one_line(error)
         raise WriteError(f"cannot write to {path}: {why}") from error
-
-
-def unwritable(path: Path, error: OSError) -> WriteError:
-    """Return the error of a folder that cannot be written to before the run begins."""
-    why = error.strerror or error
-    return WriteError(
-        f"cannot write to {path} ({why}); mend that and repeat the command, or set --out to a "
-        "folder of yours"
-    )

@@ -15,12 +15,16 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (offset in bytes, values) of each whole line; nothing where there is no file.
 
     Raises:
-        RunFolderError: a line is not a JSON object.
+        RunFolderError: the file cannot be read, or a line is not a JSON object.
     """
     if not path.is_file():
         return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read ({error.strerror}); mend the file") from None
     offset = 0
-    with path.open("rb") as file:
+    with file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return

@@ -51,6 +51,6 @@ def resume_hint(folder: RunFolder) -> str:
 
     For example `visuals resume runs/x goes on: 3 pictures are done and kept`.
     """
-    done = folder.safe
+    done = folder.saved
     pictures = "1 picture is" if done == 1 else f"{done} pictures are"
     return f"visuals resume {folder.place} goes on: {pictures} done and kept"

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from ...checkpoints import atomic_files
-from ...configs.errors import RunFolderError
+from ...configs.errors import RunFolderError, WriteError
 
 LOCK, HOLDER = ".lock", ".lock.json"
 
@@ -32,6 +32,7 @@ class RunLock:
 
     Raises:
         RunLockedError: another process holds the lock.
+        WriteError: the folder cannot be written to.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -50,6 +51,8 @@ class RunLock:
                 f"{self.folder} is being written to by {describe(self._holder())}; "
                 "wait until it ends, or set --out to another folder"
             ) from None
+        except OSError as error:
+            raise WriteError.before_run(self.folder, error) from None
         holder = self._holder()
         if holder.get("host", socket.gethostname()) != socket.gethostname():
             self._lock.release()
@@ -64,8 +67,10 @@ class RunLock:
         }
         try:
             atomic_files.write(self.folder / HOLDER, json.dumps(mine).encode())
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, OSError):
+                raise WriteError.before_run(self.folder, error) from None
             raise
         return self
 

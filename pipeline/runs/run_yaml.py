@@ -39,7 +39,10 @@ _KINDS = ("lora:", "wildcard:")
 def read(folder: Path) -> dict[str, Any]:
     """Return the record of a run folder, {} where there is none. Raises RunFolderError."""
     path = folder / NAME
-    return parse(path.read_bytes(), path) if path.is_file() else {}
+    try:
+        return parse(path.read_bytes(), path) if path.is_file() else {}
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read ({error.strerror}); mend the file") from None
 
 
 def parse(data: bytes, path: object) -> dict[str, Any]:

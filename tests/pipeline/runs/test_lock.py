@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from visuals.configs.errors import WriteError
 from visuals.pipeline.runs.lock import HOLDER, RunLock, RunLockedError
 
 HOLD = """
@@ -72,3 +73,9 @@ def test_a_holder_that_was_cut_off_is_no_holder(tmp_path: Path) -> None:
     (tmp_path / HOLDER).write_text('{"pid": 1')
     with RunLock(tmp_path):
         pass
+
+
+def test_a_folder_that_cannot_be_locked_is_a_write_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match=r"cannot write to .*set --out to a folder of yours"):
+        RunLock(tmp_path / "file" / "run").__enter__()
