@@ -1,5 +1,6 @@
 # make run    a virtual environment, the installation, and four product photos
 # make test   the test extras and the whole suite, in WORKERS processes (2)
+# make versions  the core on the lowest and the highest versions that setup.cfg allows
 # make check  format, lint, types, and what the wheel holds
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +8,7 @@ WORKERS ?= 2
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 export PYTHONUNBUFFERED := 1
 
-.PHONY: run test check format clean
+.PHONY: run test check format versions clean
 
 run: .venv/.installed
 	$(BIN)/visuals run --class sneaker --count 4
@@ -42,6 +43,9 @@ format: .venv/.installed-dev
 	$(PIP_INSTALL) -e '.[dev]'
 	@mkdir -p .venv/src && ln -sfn ../.. .venv/src/visuals
 	@touch $@
+
+versions: .venv/.installed-dev
+	$(BIN)/python tests/versions.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
