@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers.command_line import json_of, lines_of
 from PIL import Image
 
 from visuals.pipeline.cli import main
@@ -30,19 +31,6 @@ EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold
 @pytest.fixture(autouse=True)
 def models(mini: Path) -> Path:
     return mini
-
-
-def visuals(*arguments: str, code: int = 0) -> dict[str, Any]:
-    """Run with --json; the object it prints."""
-    result = CliRunner().invoke(main, [*arguments, "--json"])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    record: dict[str, Any] = json.loads(result.stdout)
-    return record
-
-
-def lines_of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    text = Path(record["manifest"]).read_text(encoding="utf-8")
-    return {line["id"]: line for line in map(json.loads, text.splitlines())}
 
 
 def check_scene_kept(folder: Path, line: dict[str, Any]) -> None:
@@ -61,14 +49,14 @@ def check_scene_kept(folder: Path, line: dict[str, Any]) -> None:
 def drawn(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run of three mugs that later tests look at."""
     out = tmp_path_factory.mktemp("runs") / "mugs"
-    return visuals("run", "--class", "mug", "--count", "3", "--out", str(out), *FAST, *EVERYTHING)
+    return json_of("run", "--class", "mug", "--count", "3", "--out", str(out), *FAST, *EVERYTHING)
 
 
 def test_a_run_draws_finds_and_repaints(drawn: dict[str, Any]) -> None:
     assert drawn["total"] == 3 and drawn["failed"] == 0
     assert drawn["enhanced"] == len(drawn["pictures"]) >= 1
     folder = Path(drawn["folder"])
-    for line in lines_of(drawn).values():
+    for line in lines_of(drawn["folder"]).values():
         if line["status"] == "enhanced":
             check_scene_kept(folder, line)
             assert line["prompt"].startswith("ppzmini, mug") and line["detections"]
@@ -88,13 +76,15 @@ def test_the_same_command_draws_the_same_pictures_and_goes_on(
     manifest.write_text(first + '{"id": "torn', encoding="utf-8")
     for path in (out / "images").iterdir():
         path.unlink()
-    again = visuals("run", "--class", "mug", "--count", "3", "--out", str(out), *FAST, *EVERYTHING)
+    again = json_of("run", "--class", "mug", "--count", "3", "--out", str(out), *FAST, *EVERYTHING)
     assert again["resumed"] == 1 and again["total"] == 2
     compared = 0
-    for id_, line in lines_of(again).items():
+    for id_, line in lines_of(again["folder"]).items():
         if line["id"] == json.loads(first)["id"] or not line["files"]["result"]:
             continue
-        old = image_reader.read(Path(drawn["folder"]) / lines_of(drawn)[id_]["files"]["result"]).rgb
+        old = image_reader.read(
+            Path(drawn["folder"]) / lines_of(drawn["folder"])[id_]["files"]["result"]
+        ).rgb
         new = image_reader.read(out / line["files"]["result"]).rgb
         # Batches are cut differently after resuming: floating-point sums, 2 of 255 at most.
         assert np.abs(old.astype(int) - new.astype(int)).max() <= 2
@@ -103,7 +93,7 @@ def test_the_same_command_draws_the_same_pictures_and_goes_on(
 
 
 def test_two_runs_are_equal_bit_for_bit(drawn: dict[str, Any], tmp_path: Path) -> None:
-    twin = visuals(
+    twin = json_of(
         "run", "--class", "mug", "--count", "3", "--out", str(tmp_path / "twin"),
         *FAST, *EVERYTHING,
     )  # fmt: skip
@@ -145,11 +135,11 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_photos_are_repainted_and_bad_files_fail_alone(photos: Path, tmp_path: Path) -> None:
-    record = visuals(
+    record = json_of(
         "run", str(photos), "--class", "mug", "--class", "car", "--edit", "red leather",
         "--out", str(tmp_path / "o"), *FAST, *EVERYTHING,
     )  # fmt: skip
-    lines = lines_of(record)
+    lines = lines_of(record["folder"])
     assert set(lines) == {"a", "deep/turned", "empty", "cut", "words"}
     assert record["made"] == 0 and record["failed"] == 3 and len(record["errors"]) == 3
     for id_, size in (("a", (150, 200)), ("deep/turned", (200, 150))):
@@ -162,15 +152,15 @@ def test_photos_are_repainted_and_bad_files_fail_alone(photos: Path, tmp_path: P
 
 
 def test_filter_then_enhance_takes_the_masks_that_are_there(photos: Path, tmp_path: Path) -> None:
-    kept = visuals(
+    kept = json_of(
         "filter", str(photos / "a.png"), "--class", "mug", "--out", str(tmp_path / "f"),
         *EVERYTHING,
     )  # fmt: skip
     assert kept["kept"] == 1 and kept["enhanced"] == 0
-    record = visuals(
+    record = json_of(
         "enhance", str(tmp_path / "f"), "--edit", "blue", "--out", str(tmp_path / "e"), *FAST
     )
-    (line,) = lines_of(record).values()
+    (line,) = lines_of(record["folder"]).values()
     assert line["status"] == "enhanced" and set(line["seconds"]) == {"load", "rerender"}
     masks = [
         image_reader.read(tmp_path / where / "masks" / "a.png").rgb[..., 0] > 127
@@ -181,24 +171,24 @@ def test_filter_then_enhance_takes_the_masks_that_are_there(photos: Path, tmp_pa
 
 
 def test_generate_draws_only(tmp_path: Path) -> None:
-    record = visuals(
+    record = json_of(
         "generate", "--class", "car", "--class", "lamp", "--count", "1",
         "--prompt", "a blue {class} on a shelf", "--out", str(tmp_path / "g"), *FAST,
     )  # fmt: skip
     assert record["made"] == record["kept"] == 2
-    prompts = {line["prompt"] for line in lines_of(record).values()}
+    prompts = {line["prompt"] for line in lines_of(record["folder"]).values()}
     assert prompts == {"a blue car on a shelf", "a blue lamp on a shelf"}
     assert all(Path(path).is_file() for path in record["pictures"])
 
 
 def test_what_is_not_found_is_drawn_again_then_skipped_with_its_reason(tmp_path: Path) -> None:
-    record = visuals(
+    record = json_of(
         "run", "--class", "mug", "--count", "1", "--retries", "1", "--box-threshold", "1",
         "--out", str(tmp_path / "o"), *FAST,
     )  # fmt: skip
     assert record["skipped"] == {"no_detection": 1}
     assert (record["made"], record["retried"], record["pictures"]) == (2, 1, [])
-    (line,) = lines_of(record).values()
+    (line,) = lines_of(record["folder"]).values()
     assert line["reason"]["message"].startswith("no 'mug' above 1")
     assert line["metrics"]["attempts"] == 2
 
@@ -219,7 +209,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_trained_models_keep_what_they_draw(tmp_path: Path, mini_is_trained: bool) -> None:
     if not mini_is_trained:
         pytest.skip("the embedded models are not trained yet")
-    record = visuals(
+    record = json_of(
         "run", "--class", "sneaker", "--count", "4", "--retries", "0",
         "--out", str(tmp_path / "o"),
     )  # fmt: skip

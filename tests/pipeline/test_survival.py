@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from helpers.command_line import checked
 from helpers.stand_ins import find
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.runner.io_threads import BackgroundWriter
@@ -44,14 +43,8 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def visuals(*arguments: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
 def filtered(photos: Path, out: Path, *options: str, code: int = 0) -> Any:
-    return visuals("filter", str(photos), *FILTER, "--out", str(out), *options, code=code)
+    return checked("filter", str(photos), *FILTER, "--out", str(out), *options, code=code)
 
 
 def ids(folder: Path) -> list[str]:
@@ -92,13 +85,13 @@ def test_resume_needs_no_more_than_the_folder(photos: Path, tmp_path: Path) -> N
     sorted_before = sorted(p.name for p in (out / "sorted").rglob("*.png"))
     for path in (out / "sorted").rglob("*.png"):
         path.unlink()
-    said = json.loads(visuals("resume", str(out), "--json").stdout)
+    said = json.loads(checked("resume", str(out), "--json").stdout)
     assert said["resumed"] == 2 and said["total"] == 4
     assert ids(out) == ids(whole) and not list(out.rglob("*.part"))
     assert sorted(p.name for p in (out / "sorted").rglob("*.png")) == sorted_before
     found = crash_recovery.compare(out, whole)
     assert found["largest_difference"] == found["lines_that_differ"] == 0, found
-    again = json.loads(visuals("resume", str(out), "--json").stdout)
+    again = json.loads(checked("resume", str(out), "--json").stdout)
     assert again["resumed"] == 6 and again["total"] == 0
 
 
@@ -109,14 +102,14 @@ def test_photos_that_moved_and_were_added(photos: Path, tmp_path: Path) -> None:
     (moved / "00000.png").rename(moved / "renamed.png")
     image_reader.write(moved / "new.png", image_reader.png(np.full((64, 64, 3), 90, np.uint8)))
     (moved / "00001.png").write_bytes((moved / "00002.png").read_bytes())
-    visuals("resume", str(out), code=2)
-    said = json.loads(visuals("resume", str(out), str(moved), "--json").stdout)
+    checked("resume", str(out), code=2)
+    said = json.loads(checked("resume", str(out), str(moved), "--json").stdout)
     assert said["resumed"] == 5 and said["total"] == 2
     assert sorted(ids(out)) == [*(f"{k:05d}" for k in range(6)), "new"]
 
 
 def test_a_folder_that_holds_no_run(tmp_path: Path) -> None:
-    said = visuals("resume", str(tmp_path), code=2).stderr
+    said = checked("resume", str(tmp_path), code=2).stderr
     assert "is no run folder: expected run.yaml" in said
 
 
@@ -163,10 +156,10 @@ def test_failed_ones_are_tried_again(photos: Path, tmp_path: Path) -> None:
     filtered(photos, out)
     line = next(line for line in read_lines(out) if line["id"] == "00003")
     assert line["status"] == "failed" and set(line["error"]) == {"kind", "message", "where"}
-    again = json.loads(visuals("resume", str(out), "--retry-failed", "--json", code=1).stdout)
+    again = json.loads(checked("resume", str(out), "--retry-failed", "--json", code=1).stdout)
     assert again["failed"] == 1 and again["resumed"] == 5
     (photos / "00003.png").write_bytes(good)
-    said = json.loads(visuals("resume", str(out), "--retry-failed", "--json").stdout)
+    said = json.loads(checked("resume", str(out), "--retry-failed", "--json").stdout)
     assert said["total"] == 1 and said["failed"] == 0
     assert sorted(ids(out)) == [f"{k:05d}" for k in range(6)]
 
@@ -237,7 +230,7 @@ def test_a_second_ctrl_c_stops_at_once(threads: str, tmp_path: Path) -> None:
     assert f"stopped; visuals resume {out} goes on: 4 pictures are done and kept\n" in said
     assert not list(out.rglob("*.part")) and not (out / ".lock.json").exists()
     assert len(ids(out)) == 4
-    assert "4 to do" in visuals("resume", str(out), "--dry-run").output
+    assert "4 to do" in checked("resume", str(out), "--dry-run").output
 
 
 # --- the disk
@@ -272,7 +265,7 @@ def test_a_disk_that_takes_no_more(photos: Path, tmp_path: Path) -> None:
     assert f"cannot write to {out}: File too large" in last
     kept = len(ids(out))
     assert 0 < kept <= 3 and f"visuals resume {out} goes on: {kept} picture" in last
-    visuals("resume", str(out))
+    checked("resume", str(out))
     assert len(set(ids(out))) == len(ids(out)) == 6
 
 
@@ -289,7 +282,7 @@ def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
     assert not out.exists()
     away.rename(out)
     done = len(ids(out))
-    said = json.loads(visuals("resume", str(out), "--json").stdout)
+    said = json.loads(checked("resume", str(out), "--json").stdout)
     assert 0 < done < 60 and (said["resumed"], said["total"]) == (done, 60 - done)
 
 

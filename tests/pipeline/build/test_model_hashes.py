@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.command_line import visuals
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors import safe_open
@@ -19,15 +19,10 @@ from visuals.checkpoints.catalog.names import resolve
 from visuals.checkpoints.lora import search as lora_search
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build import recorded_hashes
-from visuals.pipeline.cli import main
 from visuals.pipeline.images import infotext, infotext_writer
 from visuals.stages.shot import Prompted, Shot
 
 FEW = ["--set", "generate.steps=2", "--count", "1"]
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def said(folder: Path) -> str:

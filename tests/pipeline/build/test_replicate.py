@@ -3,7 +3,6 @@ sockets to a stand-in that answers with the sample photos."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers.command_line import json_of, lines_of
 from helpers.replicate_stand_in import MODEL, TOKEN, VERSION, Ending, Replicate
 from PIL import Image
 
@@ -46,18 +46,6 @@ def host(mini: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicate]:
         yield running
 
 
-def visuals(*arguments: str, code: int = 0) -> dict[str, Any]:
-    result = CliRunner().invoke(main, [*arguments, "--json"])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    record: dict[str, Any] = json.loads(result.stdout)
-    return record
-
-
-def lines_of(folder: Path) -> dict[str, dict[str, Any]]:
-    text = (folder / "manifest.jsonl").read_text(encoding="utf-8")
-    return {line["id"]: line for line in map(json.loads, text.splitlines())}
-
-
 def refused(*arguments: str) -> str:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2, f"{result.output}\n{result.exception!r}"
@@ -67,7 +55,7 @@ def refused(*arguments: str) -> str:
 
 def test_hosted_pictures_go_through_stages_2_and_3(host: Replicate, tmp_path: Path) -> None:
     out = tmp_path / "o"
-    record = visuals(
+    record = json_of(
         "run", "--class", "mug", "--class", "car", "--count", "1", "--mask-k", "1",
         "--out", str(out),
         *FAST, *EVERYTHING,
@@ -133,13 +121,13 @@ def test_a_bad_prediction_fails_alone_and_is_made_on_demand(
     ]
     given = ["--class", "mug", "--count", "2", "--prompt-file", str(prompts)]
     out = tmp_path / "o"
-    record = visuals("generate", *given, "--out", str(out), *FAST)
+    record = json_of("generate", *given, "--out", str(out), *FAST)
     assert (record["kept"], record["failed"]) == (1, 1)
     line = lines_of(out)["mug-0002"]
     assert line["error"]["message"].endswith("failed: CUDA out of memory")
     assert line["prediction"]["id"] in host.predictions and line["error"]["where"] == "generate"
     host.plan = lambda inputs: plan({**inputs, "prompt": "a mug"})
-    again = visuals("resume", str(out), "--retry-failed")
+    again = json_of("resume", str(out), "--retry-failed")
     assert (again["resumed"], again["kept"]) == (1, 1) and len(host.predictions) == 3
 
 
@@ -147,7 +135,7 @@ def test_a_flagged_picture_is_tried_with_other_seeds_then_skipped(
     host: Replicate, tmp_path: Path
 ) -> None:
     out, plain = tmp_path / "o", ("--class", "mug", "--prompt", "a naked {class}")
-    visuals("generate", *plain, "--count", "4", "--out", str(out), *FAST)
+    json_of("generate", *plain, "--count", "4", "--out", str(out), *FAST)
     lines, tried = lines_of(out), host.sent()
     assert len({asked["seed"] for asked in tried}) == len(tried) > 4  # 3 attempts at most
     for line in lines.values():
@@ -206,7 +194,7 @@ def test_photos_need_no_host(
 ) -> None:
     monkeypatch.delenv("REPLICATE_API_TOKEN")
     photo = str(PHOTOS / "04-teal-mug.jpg")
-    record = visuals("run", photo, "--class", "mug", "--out", str(tmp_path / "o"), *FAST)
+    record = json_of("run", photo, "--class", "mug", "--out", str(tmp_path / "o"), *FAST)
     assert record["total"] == 1 and not host.requests
 
 
@@ -229,5 +217,5 @@ def test_a_stopped_run_cancels_then_goes_on(host: Replicate, tmp_path: Path) -> 
     assert sorted(host.canceled) == sorted(host.predictions) and host.running == 0
     assert "Traceback" not in said and f"visuals resume {out} goes on: 0 pictures" in said
     host.plan = plan
-    record = visuals("resume", str(out))
+    record = json_of("resume", str(out))
     assert record["kept"] == 3 and len(host.predictions) == 6

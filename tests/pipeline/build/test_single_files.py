@@ -12,24 +12,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner, Result
 from helpers import a1111_files
+from helpers.command_line import visuals
 from PIL import Image
 from safetensors.torch import save_file
 
 from visuals.checkpoints import load, reference_configs
 from visuals.checkpoints.catalog.names import resolve
 from visuals.checkpoints.formats import pickle_cache
-from visuals.pipeline.cli import main
 from visuals.pipeline.diagnostics import doctor
 
 FEW = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
 SMALL = ("--set", "generate.width=64", "--set", "generate.height=64")
 PLAIN = ("--prompt", "a mug", "--class", "mug", "--count", "1")
-
-
-def visuals(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
 def done(*arguments: object) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from helpers.command_line import json_of
 from pycocotools.coco import COCO
 
 from visuals.pipeline.cli import main
@@ -32,14 +33,6 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-def visuals(*arguments: str, code: int = 0) -> dict[str, Any]:
-    """Run with --json; the object it prints."""
-    result = invoke(*arguments, "--json")
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    record: dict[str, Any] = json.loads(result.stdout)
-    return record
-
-
 def lines_of(folder: str | Path) -> list[dict[str, Any]]:
     text = (Path(folder) / "manifest.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
@@ -51,7 +44,7 @@ def dataset(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     place = tmp_path_factory.mktemp("dataset")
     roads = place / "roads.txt"
     roads.write_text("# two roads\na red {class} on a wooden table\n\na blue {class}, studio\n")
-    return visuals(
+    return json_of(
         "run", "--class", "car", "--count", "3", "--prompt-file", str(roads),
         "--annotate", "coco,yolo", "--out", str(place / "cars"), *FAST, *EVERYTHING,
     )  # fmt: skip
@@ -130,12 +123,12 @@ def test_annotating_a_run_that_is_there(dataset: dict[str, Any], tmp_path: Path)
 
 def test_filter_annotates_and_enhance_takes_each_mask(dataset: dict[str, Any]) -> None:
     place = Path(dataset["folder"]).parent
-    kept = visuals(
+    kept = json_of(
         "filter", dataset["folder"], "--class", "car", "--class", "mug", "--annotate", "coco",
         "--out", str(place / "kept"), *EVERYTHING,
     )  # fmt: skip
     assert check_coco(place / "kept", kept["annotations"]["coco"]) >= 1
-    record = visuals(
+    record = json_of(
         "enhance", str(place / "kept"), "--annotate", "metadata", "--edit", "blue",
         "--out", str(place / "blue"), *FAST,
     )  # fmt: skip

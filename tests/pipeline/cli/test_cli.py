@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from helpers.command_line import visuals
 
 from visuals.configs.schema import load_settings, presets
-from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 
 
@@ -33,10 +32,6 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "words.json").write_text(json.dumps(words()))
     monkeypatch.setenv("VISUALS_MINI", str(folder))
     return folder
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def refused(*arguments: str, code: int = 2) -> str:

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from helpers.command_line import visuals
 from helpers.small_trainings import small, write_photos
 from PIL import Image
-
-from visuals.pipeline.cli import main
 
 
 @pytest.fixture
@@ -32,10 +30,6 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "look.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
-
-
-def visuals(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in args])
 
 
 def test_a_training_end_to_end(config: Path, mini: Path) -> None:

@@ -7,18 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from diffusers import ControlNetUnionModel
+from helpers.command_line import visuals
 from PIL import Image
 
 from visuals.configs.schema import SettingsError, load_settings, presets
 from visuals.pipeline.build import control_maps, text_to_image
-from visuals.pipeline.cli import main
 from visuals.stages.diffusion import samplers
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 @pytest.mark.parametrize("name", presets())

@@ -16,10 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
-from click.testing import CliRunner
+from helpers.command_line import checked
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline.cli import main
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.ray_engine import run_on_ray
 from visuals.pipeline.engines.ray_worker import WorkerSpec
@@ -56,12 +55,6 @@ def cluster(mini: Path) -> Iterator[str]:
         yield ray.get_runtime_context().gcs_address
 
 
-def visuals(*arguments: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
 def ids(folder: Path) -> list[str]:
     return [line["id"] for line in read_lines(folder)]
 
@@ -91,7 +84,7 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
     whole, out = tmp_path / "whole", tmp_path / "out"
     crash_recovery.photos(tmp_path / "photos", count, 64)
     command = ["filter", str(tmp_path / "photos"), *FILTER, "--sort-by-class"]
-    visuals(*command, "--out", str(whole))
+    checked(*command, "--out", str(whole))
     killed_at: list[int] = []
 
     def kill() -> None:
@@ -102,7 +95,7 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    said = visuals(*command, "--out", str(out), *ON_RAY, "--json")
+    said = checked(*command, "--out", str(out), *ON_RAY, "--json")
     killer.join(timeout=1)
     assert len(killed_at) == 3 and killed_at[-1] < count, "took no work with it: more photos"
     assert said.stderr.count("a worker died on") == 3
@@ -118,7 +111,7 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
     for folder, engine in ((out, ()), (whole, ON_RAY[:2])):
         lines = (folder / "manifest.jsonl").read_text().splitlines(keepends=True)
         (folder / "manifest.jsonl").write_text("".join(lines[:-2]) + lines[-2][:30])
-        again = json.loads(visuals("resume", str(folder), *engine, "--json").stdout)
+        again = json.loads(checked("resume", str(folder), *engine, "--json").stdout)
         assert (again["resumed"], again["total"]) == (count - 2, 2)
     found = crash_recovery.compare(out, whole)
     assert found["lines"] == count and found["lines_that_differ"] == 0
@@ -173,8 +166,8 @@ def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path)
     assert not alive, alive
     stood = len(ids(out))
     assert 3 <= stood < 40
-    visuals("resume", str(out), *ON_RAY, "--address", "local")
-    visuals(*command, "--out", str(whole))
+    checked("resume", str(out), *ON_RAY, "--address", "local")
+    checked(*command, "--out", str(whole))
     found = crash_recovery.compare(out, whole)
     assert (found["lines"], found["twice"], found["missing"]) == (40, 0, 0)
     assert found["lines_that_differ"] == found["files_broken"] == found["half_written"] == 0

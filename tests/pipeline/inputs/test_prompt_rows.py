@@ -8,21 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.command_line import lines_of, visuals
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from visuals.pipeline.cli import main
 from visuals.pipeline.inputs.prompt_file import PromptFileError
 from visuals.pipeline.inputs.prompt_row import COLUMNS, SAME
 from visuals.pipeline.inputs.prompt_rows import Row, shots
 from visuals.pipeline.inputs.prompt_table import read_table
 
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def rows(path: Path, text: str | bytes) -> tuple[Row, ...]:
@@ -186,11 +181,6 @@ def test_names_and_seeds_of_the_shots() -> None:
         shots([Row(2, name="a"), Row(3, name="A")], ["mug"], prompt="x")
 
 
-def lines(folder: Path) -> dict[str, dict[str, Any]]:
-    text = (folder / "manifest.jsonl").read_text(encoding="utf-8")
-    return {line["id"]: line for line in map(json.loads, text.splitlines())}
-
-
 def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
@@ -207,7 +197,7 @@ def test_rows_are_drawn_each_in_its_own_way_and_gone_on_with(mini: Path, tmp_pat
     command = ["generate", "--prompts", str(table), "--out", str(out), *FEW]
     result = visuals(*command)
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
-    made = lines(out)
+    made = lines_of(out)
     assert sorted(made) == ["first", "second-01", "second-02", "third"]
     assert made["first"]["prompt"] == "ppzmini, red mug" and made["first"]["seed"] == 7
     assert made["first"]["negative_prompt"] == "dark"
@@ -222,7 +212,7 @@ def test_rows_are_drawn_each_in_its_own_way_and_gone_on_with(mini: Path, tmp_pat
     manifest.write_text(manifest.read_text().splitlines(keepends=True)[0])
     result = visuals("resume", str(out), "--batch-size", "1")
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
-    again = lines(out)
+    again = lines_of(out)
     for key in ("prompt", "negative_prompt", "seed", "settings", "classes"):
         assert {k: v[key] for k, v in again.items()} == {k: v[key] for k, v in made.items()}
     for name, most in {"first.png": 0, "second-01.png": 2}.items():
@@ -244,7 +234,7 @@ def test_a_row_alone_is_the_picture_that_its_settings_make_of_a_run(
     )
     one = visuals("generate", "--prompts", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "x"))
     assert one.exit_code == 0, one.output
-    seed = lines(tmp_path / "x")["a"]["seed"]
+    seed = lines_of(tmp_path / "x")["a"]["seed"]
     (tmp_path / "q.jsonl").write_text(
         json.dumps({"prompt": "red mug", "class": "mug", "seed": seed, "name": "a"})
     )

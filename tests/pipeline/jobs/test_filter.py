@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from helpers.command_line import lines_of, visuals
 
 from visuals.configs.schema import Settings, check, load_settings, merge
 from visuals.pipeline.build import stages as build_stages_module
-from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.inputs.previous_run import finder
 from visuals.pipeline.prompts import product_classes
@@ -42,20 +41,11 @@ def photos(own_home: Path) -> Path:
     return folder
 
 
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
 def record(*arguments: str) -> dict[str, Any]:
     result = visuals(*arguments, "--json")
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
     out: dict[str, Any] = json.loads(result.stdout)
     return out
-
-
-def lines_of(folder: str | Path) -> dict[str, dict[str, Any]]:
-    text = (Path(folder) / "manifest.jsonl").read_text(encoding="utf-8")
-    return {line["id"]: line for line in map(json.loads, text.splitlines())}
 
 
 def settings_with(**specs: Any) -> Settings:

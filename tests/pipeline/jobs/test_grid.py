@@ -7,20 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.command_line import visuals
 from PIL import Image
 
-from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.jobs import grid
 from visuals.pipeline.jobs import grid_files as cells
 from visuals.pipeline.reports.contact_sheet import sheet
 
 FEW = ("--set", "generate.steps=2")
-
-
-def visuals(*args: str) -> Result:
-    return CliRunner().invoke(main, list(args))
 
 
 def test_the_last_axis_that_varies_makes_the_columns() -> None:

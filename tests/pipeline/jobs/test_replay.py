@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.command_line import json_of, lines_of, visuals
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline.cli import main
 from visuals.pipeline.images import infotext, provenance
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.images.write import Format
@@ -27,22 +26,6 @@ OPEN = [
 ]  # fmt: skip
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
 PHOTOS = Path(__file__).resolve().parents[3] / "samples" / "photos"
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
-def good(*arguments: str) -> dict[str, Any]:
-    result = visuals(*arguments, "--json")
-    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
-    record: dict[str, Any] = json.loads(result.stdout)
-    return record
-
-
-def lines(folder: Path) -> dict[str, dict[str, Any]]:
-    text = (folder / "manifest.jsonl").read_text(encoding="utf-8")
-    return {line["id"]: line for line in map(json.loads, text.splitlines())}
 
 
 def pixels(path: Path) -> bytes:
@@ -59,7 +42,7 @@ def ten(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"class": "car", "seed": 7, "sampler": "Euler a", "strength": 0.5, "count": 2},
     ]  # fmt: skip
     (folder / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    good(
+    json_of(
         "run", "--prompts", str(folder / "p.jsonl"), "--out", str(folder / "run"), *OPEN, *FEW,
         "--set", "run.batch_size=4",
     )  # fmt: skip
@@ -67,9 +50,9 @@ def ten(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ten_pictures_of_a_run_have_equal_pixels(ten: Path, tmp_path: Path) -> None:
-    record = good("replay", str(ten), "--out", str(tmp_path / "again"))
+    record = json_of("replay", str(ten), "--out", str(tmp_path / "again"))
     assert record["equal"] == len(record["shots"]) == 10
-    then, now = lines(ten), lines(tmp_path / "again")
+    then, now = lines_of(ten), lines_of(tmp_path / "again")
     assert sum(line["status"] == "enhanced" for line in now.values()) >= 8
     for id_, line in then.items():
         for kind in ("source", "mask", "blend", "result"):
@@ -82,25 +65,25 @@ def test_ten_pictures_of_a_run_have_equal_pixels(ten: Path, tmp_path: Path) -> N
 
 def test_one_shot_one_picture_and_a_replay_of_the_replay(ten: Path, tmp_path: Path) -> None:
     """Each alone, though it was made in a batch; the picture far from its run."""
-    enhanced = [id_ for id_, line in lines(ten).items() if line["status"] == "enhanced"]
+    enhanced = [id_ for id_, line in lines_of(ten).items() if line["status"] == "enhanced"]
     shot, other = enhanced[1], enhanced[-1]
     out = [str(tmp_path / name) for name in "abcd"]
-    assert good("replay", str(ten), shot, "--out", out[0])["equal"] == 1
-    assert list(lines(tmp_path / "a")) == [shot]
+    assert json_of("replay", str(ten), shot, "--out", out[0])["equal"] == 1
+    assert list(lines_of(tmp_path / "a")) == [shot]
     alone = tmp_path / "alone.png"
     shutil.copy(ten / "images" / f"{other}.png", alone)
-    assert good("replay", str(alone), "--out", out[1])["equal"] == 1
-    assert good("replay", out[1], "--out", out[2])["equal"] == 1
-    again = good("replay", str(alone), "--out", out[1])
+    assert json_of("replay", str(alone), "--out", out[1])["equal"] == 1
+    assert json_of("replay", out[1], "--out", out[2])["equal"] == 1
+    again = json_of("replay", str(alone), "--out", out[1])
     assert again["equal"] == 1  # made before: nothing is loaded, and it is compared once more
 
 
 def test_other_settings_and_seeds_make_other_pictures(ten: Path, tmp_path: Path) -> None:
-    shot = next(iter(lines(ten)))
+    shot = next(iter(lines_of(ten)))
     for name, change in {"a": ["--seed", "5"], "b": ["--set", "generate.steps=1"]}.items():
-        record = good("replay", str(ten), shot, "--out", str(tmp_path / name), *change)
+        record = json_of("replay", str(ten), shot, "--out", str(tmp_path / name), *change)
         assert record["equal"] == 0 and record["shots"][0]["changed"] > 0
-    assert lines(tmp_path / "a")[shot]["seed"] == 5
+    assert lines_of(tmp_path / "a")[shot]["seed"] == 5
     said = visuals("replay", str(ten), shot, "--set", "generate.stepz=1", "--out", str(tmp_path))
     assert said.exit_code == 2 and "did you mean 'steps'?" in said.stderr
 
@@ -111,11 +94,11 @@ def test_a_photo_by_its_run_and_by_its_picture(mini: Path, tmp_path: Path) -> No
     for name in ("04-teal-mug.jpg", "12-gray-mug.jpg"):
         shutil.copy(PHOTOS / name, photos)
     run, out = tmp_path / "run", tmp_path / "out"
-    good(
+    json_of(
         "run", str(photos), "--class", "mug", "--edit", "{red|blue} paint", "--out", str(run),
         "--format", "webp", *OPEN, *FEW,
     )  # fmt: skip
-    record = good("replay", str(run), "--out", str(out))
+    record = json_of("replay", str(run), "--out", str(out))
     assert record["equal"] == 2
     alone = tmp_path / "alone.webp"
     shutil.copy(run / "images" / "04-teal-mug.webp", alone)
@@ -123,7 +106,7 @@ def test_a_photo_by_its_run_and_by_its_picture(mini: Path, tmp_path: Path) -> No
     assert said.exit_code == 2 and "--photos" in said.stderr and "04-teal-mug.jpg" in said.stderr
     assert not (tmp_path / "no").exists()
     (photos / "04-teal-mug.jpg").rename(photos / "moved.jpg")
-    record = good("replay", str(alone), "--photos", str(photos), "--out", str(tmp_path / "yes"))
+    record = json_of("replay", str(alone), "--photos", str(photos), "--out", str(tmp_path / "yes"))
     assert record["equal"] == 1
     held = alone.read_bytes()
     assert str(tmp_path).encode() not in held and str(tmp_path) not in json.dumps(
@@ -133,7 +116,7 @@ def test_a_photo_by_its_run_and_by_its_picture(mini: Path, tmp_path: Path) -> No
     (photos / "12-gray-mug.jpg").write_bytes((PHOTOS / "06-orange-car.jpg").read_bytes())
     result = visuals("replay", str(run), "12-gray-mug", "--out", str(tmp_path / "other"))
     assert result.exit_code == 1 and "was enhanced, is failed" in result.stdout
-    line = lines(tmp_path / "other")["12-gray-mug"]
+    line = lines_of(tmp_path / "other")["12-gray-mug"]
     assert "another photo than then" in line["error"]["message"]
 
 
@@ -162,12 +145,12 @@ def test_masks_of_ones_own_are_taken_from_the_run(mini: Path, tmp_path: Path) ->
     mask[40:90, 30:100] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     run = tmp_path / "run"
-    good(
+    json_of(
         "enhance", str(photo), "--class", "mug", "--mask", str(tmp_path / "mask.png"),
         "--out", str(run), *FEW,
     )  # fmt: skip
     (tmp_path / "mask.png").unlink()
-    assert good("replay", str(run), "--out", str(tmp_path / "again"))["equal"] == 1
+    assert json_of("replay", str(run), "--out", str(tmp_path / "again"))["equal"] == 1
     shutil.copy(run / "images" / "04-teal-mug.png", tmp_path / "alone.png")
     said = visuals("replay", str(tmp_path / "alone.png"), "--out", str(tmp_path / "o"))
     assert said.exit_code == 2 and "its masks were given" in said.stderr
@@ -175,7 +158,7 @@ def test_masks_of_ones_own_are_taken_from_the_run(mini: Path, tmp_path: Path) ->
 
 def test_a_picture_with_a1111s_parameters_only(ten: Path, tmp_path: Path) -> None:
     """One of ours, saved again without its record, and one that A1111 wrote."""
-    good(
+    json_of(
         "generate", "--class", "mug", "--count", "1", "--seed", "3", "--out", str(tmp_path / "run"),
         "--negative-prompt", "old", "--set", "generate.steps=3", "--set", "generate.width=96",
         "--set", "generate.clip_skip=1", "--set", "generate.sampler=Euler a",
@@ -184,7 +167,7 @@ def test_a_picture_with_a1111s_parameters_only(ten: Path, tmp_path: Path) -> Non
     info = PngInfo()
     info.add_text("parameters", Image.open(ours).info["parameters"])
     Image.open(ours).save(tmp_path / "bare.png", pnginfo=info)
-    assert good("replay", str(tmp_path / "bare.png"), "--out", str(tmp_path / "a"))["equal"] == 1
+    assert json_of("replay", str(tmp_path / "bare.png"), "--out", str(tmp_path / "a"))["equal"] == 1
 
     sampler = "Sampler: DPM++ 2M, Schedule type: Karras"
     theirs = f"red mug\nSteps: 2, {sampler}, Seed: 1, Size: 64x96, Model: x"
@@ -273,13 +256,13 @@ def test_a_lora_that_changed_since_is_said(ten: Path, tmp_path: Path) -> None:
     shutil.copytree(ten, copy)
     text = (copy / "run.yaml").read_text()
     (copy / "run.yaml").write_text(text.replace("mini/sam: sha256:", "mini/sam: sha256:0"))
-    result = visuals("replay", str(copy), next(iter(lines(ten))), "--out", str(tmp_path / "o"))
+    result = visuals("replay", str(copy), next(iter(lines_of(ten))), "--out", str(tmp_path / "o"))
     assert "mini/sam has other weights than then: pixels may differ" in result.stderr
 
 
 def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Path) -> None:
     """IPTC's digital source type, and the whole lineage."""
-    line = next(line for line in lines(ten).values() if line["status"] == "enhanced")
+    line = next(line for line in lines_of(ten).values() if line["status"] == "enhanced")
     path = ten / line["files"]["result"]
     said = image_reader.texts(path)
     assert "digitalsourcetype/trainedAlgorithmicMedia<" in said["xmp"]
@@ -292,6 +275,6 @@ def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Pa
     for command, kind in (("filter", ""), ("run", "compositeWithTrainedAlgorithmicMedia")):
         out = tmp_path / command
         few = FEW if command == "run" else []
-        good(command, photo, "--class", "mug", "--out", str(out), *few, *OPEN[:4])
+        json_of(command, photo, "--class", "mug", "--out", str(out), *few, *OPEN[:4])
         said = image_reader.texts(out / "images" / "04-teal-mug.png")
         assert (f"digitalsourcetype/{kind}<" in said["xmp"]) if kind else not said["xmp"]

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.command_line import visuals
 from PIL import Image
 from safetensors.numpy import save_file
 
 from visuals.checkpoints.catalog.names import resolve
 from visuals.configs.schema import given, load_settings
-from visuals.pipeline.cli import main
 from visuals.pipeline.prompts import loras
 
 LAYER = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -29,10 +28,6 @@ def put(path: Path, width: int, **meta: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(halves, path, metadata=meta)
     return path
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 @pytest.mark.parametrize("command", ["generate", "run"])

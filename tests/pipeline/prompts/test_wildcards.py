@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from helpers.command_line import visuals
 from PIL import Image
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline.cli import main
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.prompts import explain, wildcards
 from visuals.pipeline.prompts.vocabulary import unknown_words
@@ -28,10 +27,6 @@ def folder(tmp_path: Path) -> Path:
     )
     (place / "wood" / "dark.txt").write_text("ebony {class}\n", encoding="utf-8")
     return place
-
-
-def visuals(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def test_files_are_wildcards(folder: Path, tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from typing import Any
 
 import psutil
 import pytest
-from click.testing import CliRunner
+from helpers.command_line import checked
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline.cli import main
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import remote_folder
@@ -77,12 +76,6 @@ def photos(tmp_path: Path, mini: Path) -> Path:
     return tmp_path / "photos"
 
 
-def visuals(*arguments: str, code: int = 0) -> Any:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
 def started(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", OFTEN, *arguments],
@@ -123,44 +116,44 @@ def same(store: ObjectStore, whole: Path, count: int) -> None:
 
 def test_a_run_in_a_store_is_the_run_on_disk(photos: Path, shop: str, tmp_path: Path) -> None:
     url, whole = f"s3://{shop}/runs/one", tmp_path / "whole"
-    visuals("filter", str(photos), *FILTER, "--out", str(whole))
-    said = json.loads(visuals("filter", str(photos), *FILTER, "--out", url, "--json").stdout)
+    checked("filter", str(photos), *FILTER, "--out", str(whole))
+    said = json.loads(checked("filter", str(photos), *FILTER, "--out", url, "--json").stdout)
     assert said["folder"] == url and said["report"] == f"{url}/report.html"
     assert said["kept"] == 6 and all(p.startswith(f"{url}/images/") for p in said["pictures"])
     store = ObjectStore(url)
     same(store, whole, 6)
     page = store.get("report.html")
     assert page and page.count(b"<article") == 6 and page.count(b'alt="00000, source"') == 1
-    assert json.loads(visuals("resume", url, "--json").stdout)["resumed"] == 6
-    refused = visuals("filter", str(photos), *FILTER, "--seed", "5", "--out", url, code=2).stderr
+    assert json.loads(checked("resume", url, "--json").stdout)["resumed"] == 6
+    refused = checked("filter", str(photos), *FILTER, "--seed", "5", "--out", url, code=2).stderr
     assert f"{url} holds a run with other settings (settings.run.seed: 0 → 5)" in refused
-    forked = visuals("filter", str(photos), *FILTER, "--seed", "5", "--out", url, "--fork")
+    forked = checked("filter", str(photos), *FILTER, "--seed", "5", "--out", url, "--fork")
     assert f"{url}-2/images" in forked.output and len(lines(ObjectStore(f"{url}-2"))) == 6
-    done = visuals("filter", str(photos), *FILTER, "--out", url, "--dry-run").output
+    done = checked("filter", str(photos), *FILTER, "--out", url, "--dry-run").output
     assert "0 to do" in done
 
 
 def test_a_finished_run_is_read_from_the_store(photos: Path, shop: str, tmp_path: Path) -> None:
     url = f"s3://{shop}/one"
-    visuals("filter", str(photos), *FILTER, "--out", url)
-    visuals("export", url, "--out", str(tmp_path / "export"))
+    checked("filter", str(photos), *FILTER, "--out", url)
+    checked("export", url, "--out", str(tmp_path / "export"))
     assert len(list((tmp_path / "export").rglob("*.txt"))) == 6
-    visuals("annotate", url, "--out", str(tmp_path / "notes"))
+    checked("annotate", url, "--out", str(tmp_path / "notes"))
     assert json.loads((tmp_path / "notes" / "coco.json").read_text())["images"]
-    said = visuals("replay", url, "00003", "--out", str(tmp_path / "again")).output
+    said = checked("replay", url, "00003", "--out", str(tmp_path / "again")).output
     assert "00003\tequal" in said
     for command in (["export", url], ["annotate", url]):
-        assert "without --out: expected a folder on a disk" in visuals(*command, code=2).stderr
-    said = visuals("replay", url, "--out", f"s3://{shop}/again", code=2).stderr
+        assert "without --out: expected a folder on a disk" in checked(*command, code=2).stderr
+    said = checked("replay", url, "--out", f"s3://{shop}/again", code=2).stderr
     assert "expected a path on a disk" in said
-    said = visuals("enhance", url, "--class", "mug", code=2).stderr
+    said = checked("enhance", url, "--class", "mug", code=2).stderr
     assert "expected photos on a disk; copy them here first" in said
 
 
 def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path: Path) -> None:
     command = ["generate", "--class", "mug", "--count", "1", "--set", "generate.steps=1", "--out"]
-    visuals(*command, str(tmp_path / "whole"))
-    visuals(*command, f"s3://{shop}/drawn")
+    checked(*command, str(tmp_path / "whole"))
+    checked(*command, f"s3://{shop}/drawn")
     name = "images/mug-0001.png"
     there = ObjectStore(f"s3://{shop}/drawn").get(name)
     assert there and there == (tmp_path / "whole" / name).read_bytes()
@@ -180,9 +173,9 @@ def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> 
         process.wait()
         stood = len(lines(store))
         assert 5 <= stood < 40 and store.get(HOLDER)
-    said = json.loads(visuals("resume", url, "--json").stdout)
+    said = json.loads(checked("resume", url, "--json").stdout)
     assert said["resumed"] == stood and said["total"] == 40 - stood
-    visuals(*command, "--out", str(whole))
+    checked(*command, "--out", str(whole))
     same(store, whole, 40)
 
 
@@ -223,7 +216,7 @@ def test_a_store_that_is_gone_for_a_while(
     assert 3 <= stood < 60
     kept = re.search(rf"visuals resume {url} goes on: (\d+) pictures are done and kept", last)
     assert kept and 3 <= int(kept[1]) <= stood, last  # an answer to a put may have been lost
-    assert json.loads(visuals("resume", url, "--json").stdout)["resumed"] == stood
+    assert json.loads(checked("resume", url, "--json").stdout)["resumed"] == stood
     assert sorted(lines(store)) == [f"{k:05d}" for k in range(60)]
 
 
@@ -246,7 +239,7 @@ def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
             child.kill()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0 and said.count("a worker died on") == 1, said
-    visuals(*command, "--out", str(whole))
+    checked(*command, "--out", str(whole))
     same(store, whole, count)
 
 
@@ -256,11 +249,11 @@ def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
 def test_stores_that_refuse_are_said_in_a_sentence(
     photos: Path, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = visuals("filter", str(photos), *FILTER, "--out", "s3://nowhere/x", code=1).stderr
+    said = checked("filter", str(photos), *FILTER, "--out", "s3://nowhere/x", code=1).stderr
     assert "The specified bucket does not exist); make the bucket nowhere first" in said
-    assert "is no run folder" in visuals("resume", f"s3://{shop}/none", code=2).stderr
+    assert "is no run folder" in checked("resume", f"s3://{shop}/none", code=2).stderr
     for url in ("s3://bucket", "s3://", "ftp://bucket/x"):
-        said = visuals("filter", str(photos), *FILTER, "--out", url, code=2).stderr
+        said = checked("filter", str(photos), *FILTER, "--out", url, code=2).stderr
         assert f"{url}: expected a folder, s3://bucket/folder or gs://bucket/folder" in said
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -304,7 +297,7 @@ def test_a_store_without_its_library(tmp_path: Path, photos: Path) -> None:
 def test_a_second_writer_is_kept_out(photos: Path, shop: str) -> None:
     url = f"s3://{shop}/one"
     with ObjectStoreLock(ObjectStore(url)):
-        said = visuals("filter", str(photos), *FILTER, "--out", url, code=2).stderr
+        said = checked("filter", str(photos), *FILTER, "--out", url, code=2).stderr
     assert f"is being written to by process {os.getpid()} on" in said and said.count("\n") == 1
     assert ObjectStore(url).names() == []
 

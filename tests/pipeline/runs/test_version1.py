@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from helpers.command_line import json_of
 from PIL import Image
 
 from visuals.configs.schema import check, load_settings
@@ -36,12 +37,6 @@ def old(tmp_path: Path, mini: Path, mini_is_trained: bool, monkeypatch: pytest.M
         path.write_text(path.read_text().replace("/version1", str(copy)))
     monkeypatch.chdir(copy)
     return copy
-
-
-def visuals(*arguments: object, code: int = 0) -> Any:
-    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return json.loads(result.stdout)
 
 
 def lines(path: Path) -> dict[str, Any]:
@@ -103,7 +98,7 @@ def test_a_picture_file_replays(old: Path, tmp_path: Path) -> None:
 def test_an_interrupted_run_resumes(old: Path) -> None:
     same_models(old / "found")
     assert len(lines(old / "found" / "manifest.jsonl")) == 1
-    done = visuals("resume", old / "found")
+    done = json_of("resume", old / "found")
     assert (done["resumed"], done["total"], done["kept"]) == (1, 1, 1)
     now, before = lines(old / "found" / "manifest.jsonl"), lines(old / "found.jsonl")
     first, second = now.values()
@@ -122,7 +117,7 @@ def test_an_interrupted_run_resumes(old: Path) -> None:
 def test_a_finished_run_has_nothing_left_to_do(run: str, old: Path) -> None:
     same_models(old / run)
     manifest = (old / run / "manifest.jsonl").read_bytes()
-    done = visuals("resume", old / run)
+    done = json_of("resume", old / run)
     assert (done["total"], done["resumed"]) == (0, len(manifest.splitlines()))
     assert (old / run / "manifest.jsonl").read_bytes() == manifest
 
@@ -132,7 +127,7 @@ def test_the_same_command_continues_a_run(old: Path) -> None:
     same_models(old / "mugs")
     command = ["generate", "--class", "mug", "--seed", 3, "--out", "mugs"]
     command += ["--prompt", "ppzmini, {class}, <lora:ppzmini:0.8>"]
-    assert visuals(*command, "--count", 2)["resumed"] == 2
+    assert json_of(*command, "--count", 2)["resumed"] == 2
     result = CliRunner().invoke(
         main, [*map(str, command), "--count", "2", "--set", "generate.steps=3"]
     )
@@ -142,14 +137,14 @@ def test_the_same_command_continues_a_run(old: Path) -> None:
 def test_masks_of_a_run_are_used_again(old: Path, tmp_path: Path) -> None:
     same_models(old / "found")
     options = ["--class", "sneaker", "--set", "rerender.steps=2", "--prompt", "ppzmini, {class}"]
-    done = visuals("enhance", old / "found", *options, "--out", tmp_path / "red")
+    done = json_of("enhance", old / "found", *options, "--out", tmp_path / "red")
     assert done["enhanced"] == 1
     (line,) = lines(tmp_path / "red" / "manifest.jsonl").values()
     assert line["detections"][0]["mask_area"] == 1273
 
 
 def test_annotations_are_as_before(old: Path, tmp_path: Path) -> None:
-    visuals("annotate", old / "striped", "--format", "coco,yolo,metadata", "--out", tmp_path / "a")
+    json_of("annotate", old / "striped", "--format", "coco,yolo,metadata", "--out", tmp_path / "a")
     coco, expected = (
         json.loads((folder / "coco.json").read_text())
         for folder in (tmp_path / "a", old / "annotations")
@@ -188,8 +183,8 @@ def test_a_settings_file_loads_as_before(old: Path) -> None:
 def test_a_prompt_table_is_read_as_before(old: Path, tmp_path: Path) -> None:
     same_models(old / "table")
     command = ["generate", "--preset", "shop.yaml", "--prompts", "table.csv"]
-    assert visuals(*command, "--out", "table")["resumed"] == 3
-    visuals(*command, "--out", tmp_path / "again")
+    assert json_of(*command, "--out", "table")["resumed"] == 3
+    json_of(*command, "--out", tmp_path / "again")
     before = lines(old / "table" / "manifest.jsonl")
     after = lines(tmp_path / "again" / "manifest.jsonl")
     for id_, line in before.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from helpers.browsing import (
     says,
     tab,
 )
+from helpers.command_line import lines_of
 
 from visuals.pipeline.images import read as image_reader
 
@@ -33,10 +33,6 @@ pytestmark = pytest.mark.slow
 def _trained(mini_is_trained: bool) -> None:
     if not mini_is_trained:
         pytest.skip("the embedded models are not trained yet")
-
-
-def lines_of(folder: Path) -> dict[str, dict[str, Any]]:
-    return {line["id"]: line for line in map(json.loads, (folder / "manifest.jsonl").open())}
 
 
 def mask_of(folder: Path, line: dict[str, Any]) -> np.ndarray:

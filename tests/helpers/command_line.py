@@ -1,0 +1,35 @@
+"""The command line, called in this process, and what it wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from visuals.pipeline.cli import main
+
+
+def visuals(*arguments: object) -> Result:
+    """Run a command, whatever its exit code."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def checked(*arguments: object, code: int = 0) -> Result:
+    """Run a command that must end with this exit code."""
+    result = visuals(*arguments)
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def json_of(*arguments: object, code: int = 0) -> dict[str, Any]:
+    """The object that a command prints with `--json`."""
+    record: dict[str, Any] = json.loads(checked(*arguments, "--json", code=code).stdout)
+    return record
+
+
+def lines_of(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """The lines of a run folder's manifest, by their ids."""
+    text = (Path(folder) / "manifest.jsonl").read_text(encoding="utf-8")
+    return {line["id"]: line for line in map(json.loads, text.splitlines())}
