@@ -117,7 +117,7 @@ def measure(
         else lora_style_data.rendered(work / "photos", photos, size)
     )
     needs = {"generate", "detect", "segment"}
-    stages = build_stages_module.build_stages(settings, needs, tell=tell)
+    stages = build_stages_module.build_stages(settings, needs, report=tell)
     tell("pictures before, with the tag and without")
     texts = {"tagged": f"{look.tag}, a {{class}}", "plain": "a {class}"}
     before = {name: drawn(stages, text, count, seed) for name, text in texts.items()}
@@ -140,7 +140,7 @@ def measure(
     minutes = (time.process_time() - used) / 60 / 2
     tell("pictures after, with the tag and without")
     settings = load_settings("mini", {"generate.lora_dirs": [str(work / "out")]})
-    stages = build_stages_module.build_stages(settings, needs, tell=tell)
+    stages = build_stages_module.build_stages(settings, needs, report=tell)
     after = {
         name: drawn(stages, f"{text} <lora:{NAME}:{weight:g}>", count, seed)
         for name, text in texts.items()

@@ -78,7 +78,7 @@ def measure(
     if set(only) <= {"help", "run", "captions"}:
         return values, details
     stages = build_stages_module.build_stages(
-        settings, {"generate", "detect", "segment"}, tell=tell
+        settings, {"generate", "detect", "segment"}, report=tell
     )
     if "detection" in only:
         tell(f"detection and masks on {pictures} held-out renders")

@@ -34,7 +34,7 @@ def measure(
     rerender: Callable[..., Any], count: int, size: int
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """`rerender(conditioning_scale=…)` makes stage 3; it runs with the ControlNet on and off."""
-    from ..stages.regions.composite import changed_outside, edge_iou
+    from ..stages.regions.metrics import changed_outside, edge_iou
 
     shots = shots_with_truth(count, size)
     edges, changed = {}, 0

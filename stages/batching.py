@@ -3,16 +3,66 @@ that is too large for the memory is halved."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from .accel import memory
-from .shared_lock import SharedExclusiveLock
 from .shot import Shot
 
-_CROWD = SharedExclusiveLock()
 Work = Callable[[list[Shot]], list[Shot]]
+
+
+class Holder:
+    """One use of a SharedExclusiveLock. `concurrent`: another thread held it at some time too."""
+
+    concurrent = False
+
+
+class SharedExclusiveLock:
+    """Held by any number of threads, or by one exclusively. Not reentrant."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._holders: list[Holder] = []
+        self._exclusive = False
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[Holder]:
+        """Hold it beside others; waits while one thread holds it exclusively or waits to."""
+        mine = Holder()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._exclusive)
+            self._holders.append(mine)
+            if len(self._holders) > 1:
+                for holder in self._holders:
+                    holder.concurrent = True
+        try:
+            yield mine
+        finally:
+            with self._changed:
+                self._holders.remove(mine)
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[Holder]:
+        """Hold it alone; waits until all others have let go."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._exclusive)
+            self._exclusive = True
+            self._changed.wait_for(lambda: not self._holders)
+        try:
+            yield Holder()
+        finally:
+            with self._changed:
+                self._exclusive = False
+                self._changed.notify_all()
+
+
+_MEMORY = SharedExclusiveLock()
+"""Stages of all threads share the process's memory."""
 
 
 def grouped(
@@ -24,8 +74,7 @@ def grouped(
         if shot.open:
             groups.setdefault(key(shot), []).append(i)
     for indices in groups.values():
-        for start in range(0, len(indices), size):
-            yield indices[start : start + size]
+        yield from _parts(indices, size)
 
 
 def apply(
@@ -37,16 +86,22 @@ def apply(
     size: int = 8,
     stage: Any = None,
 ) -> list[Shot]:
-    """`work` on groups of open shots; a group that raises is tried shot by shot.
+    """The shots after `work` on groups of the open ones; the others pass untouched, in order.
 
-    A shot that raises alone has failed in stage `where`. The others pass untouched, in order.
-    `stage`: whose `batch_size` goes over `size`. A group that is too large for the memory is
-    tried again in halves, and `stage.batch_size` stays at what fitted. One shot that is too large
-    beside the work of other threads is tried once more without them.
+    A group that raises is tried shot by shot; a shot that raises alone has failed. A group that is
+    too large for the memory is tried again in halves. One shot that is too large beside the work of
+    other threads is tried once more while they wait.
+
+    Args:
+        work: a group to as many shots.
+        where: the stage's name, for the failures.
+        key: shots of one group have the same.
+        size: shots in a group, at most.
+        stage: a stage whose `batch_size` replaces `size` and is lowered to what fits.
     """
     out = list(shots)
     waiting = deque(grouped(shots, key, size if stage is None else stage.batch_size))
-    lonely = False
+    alone = False
     while waiting:
         indices = waiting.popleft()
         if stage is not None and len(indices) > stage.batch_size:
@@ -55,22 +110,22 @@ def apply(
         batch = [shots[i] for i in indices]
         done: list[Shot] | None = None
         smaller = 0
-        with _CROWD.alone() if lonely else _CROWD.among() as company:
+        with _MEMORY.exclusive() if alone else _MEMORY.shared() as holder:
             try:
                 done = work(batch)
             except Exception as error:
                 full = memory.is_out_of_memory(error)
                 smaller = _halved(batch, stage) if full else 0
-                if not smaller and not (full and company.others):
+                if not smaller and not (full and holder.concurrent):
                     done = _one_by_one(work, batch, error, where)
         if done is None:  # outside of `except`: the error's frames hold what is to be given back
             if smaller:
                 stage.batch_size = smaller
-            lonely = not smaller
+            alone = not smaller
             memory.give_back()
             waiting.appendleft(indices)
             continue
-        lonely = False
+        alone = False
         for i, shot in zip(indices, done, strict=True):
             out[i] = shot
     return out

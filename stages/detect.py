@@ -17,7 +17,9 @@ from .accel import cpu_parallel, grounding_dino, offload
 from .classes import ClassSpec, specs_of
 from .detection import backends, close_ups
 from .detection.backends import RawDetections
+from .regions.boxes import iou
 from .shot import Detection, Shot, Skip
+from .stage import Modules
 
 NARROWEST = 100
 """Sides 1 to this: beyond it a picture that is scaled to a model's input has no rows left."""
@@ -64,6 +66,10 @@ class Detector:
         """Open shots get their `detections`, or are skipped as `no_detection`, `rejected` or, where
         one side is over 100 times the other, `too_narrow`."""
         return batching.apply(shots, self._find, where="detect", key=_key, stage=self)
+
+    def modules(self) -> Modules:
+        """The detector."""
+        return {"detect": [self.model]}
 
     def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get each box that some threshold could pass (see `passing`); no skips."""
@@ -176,7 +182,7 @@ class Detector:
             lost = np.zeros(len(boxes), bool)
             for phrase in spec.reject:
                 other, theirs = answers[phrase].boxes, answers[phrase].scores
-                stronger = _iou(boxes, other) >= self.nms_iou
+                stronger = iou(boxes, other) >= self.nms_iou
                 stronger &= theirs[None] > scores[:, None]
                 for i in np.flatnonzero(stronger.any(1) & ~lost)[:1]:
                     what = f"{theirs[stronger[i]].max():.2f} over {scores[i]:.2f}"
@@ -196,7 +202,7 @@ class Detector:
             return found
         boxes = np.array([d.box_xyxy for d in found], np.float32)
         labels = np.array([d.label for d in found])
-        covered = (_iou(boxes, boxes) >= self.cross_class_iou) & (labels[:, None] != labels)
+        covered = (iou(boxes, boxes) >= self.cross_class_iou) & (labels[:, None] != labels)
         kept = np.zeros(len(found), bool)
         for i in range(len(found)):
             kept[i] = not (covered[i] & kept).any()
@@ -226,15 +232,6 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, least: float, iou: float) -
     able = np.flatnonzero((scores > least) & (size >= 1).all(1))
     kept = nms(torch.from_numpy(boxes[able]), torch.from_numpy(scores[able]), iou)
     return able[kept.numpy()]
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap of boxes (n, 4) with boxes (m, 4), float32 (n, m)."""
-    import torch
-    from torchvision.ops import box_iou
-
-    overlap = box_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()
-    return np.nan_to_num(overlap)
 
 
 def _absent(best: Mapping[str, float], least: Mapping[str, float]) -> str:

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import batching
-from .diffusion import lora_adapters
-from .diffusion.decode import Decoded, NotANumberError, decode
+from .diffusion import components, lora_adapters
+from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
+from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Hires, Passes, Refiner
 from .prompts import embeddings
 from .prompts.lora_tags import parse
-from .shot import Prompted, Shot, Skip
-
-FLAGGED = Skip("flagged", "the safety checker flagged the picture; try another seed")
+from .shot import Prompted, Shot
+from .stage import Modules
 
 
 class Generator:
     """Draws the shots whose source is a prompt.
 
     Prompts have A1111's attention, of any length. `width`, `height`: pixels; `sampler`: A1111's
-    name; `clip_skip`: as in diffusers, 1 skips one layer; `lora_dirs`: folders in which
-    `<lora:name:weight>` is looked for; `fuse_loras`: add them into the weights while the tags
+    name; `clip_skip`: as in diffusers, 1 skips one layer; `find_lora`: from the name
+    in `<lora:name:weight>` to its file; `fuse_loras`: add them into the weights while the tags
     stay the same. `init_image`, `prompt_strength`, `hires`, `refiner`, `references`,
     `cache_interval`: as in `passes.Passes`.
     """
@@ -45,7 +44,7 @@ class Generator:
         sampler: str = "DPM++ 2M Karras",
         clip_skip: int | None = None,
         batch_size: int = 4,
-        lora_dirs: Sequence[str | Path] = (),
+        find_lora: FindLora = no_loras,
         fuse_loras: bool = False,
         init_image: np.ndarray | None = None,
         prompt_strength: float = 0.8,
@@ -71,7 +70,7 @@ class Generator:
         )
         self.clip_skip = clip_skip
         self.batch_size = batch_size
-        self.lora_dirs, self.fuse_loras = tuple(lora_dirs), fuse_loras
+        self.find_lora, self.fuse_loras = find_lora, fuse_loras
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Prompted shots get their `image`; others pass."""
@@ -88,6 +87,12 @@ class Generator:
         )
         return [next(done) if d is not None else s for s, d in zip(shots, drawn, strict=True)]
 
+    def modules(self) -> Modules:
+        """The pipeline's parts, and the refiner's UNet."""
+        refiner = self.passes.refiner
+        extra = {"refiner": [refiner.pipe.unet]} if refiner else {}
+        return {**components.modules(self.pipe), **extra}
+
     def _group(self, source: Prompted) -> tuple[Any, ...]:
         """What must be equal in one call: a longer neighbour would pad, and change, the picture."""
         text, tags = parse(source.prompt)
@@ -98,7 +103,7 @@ class Generator:
 
         sources = [s.source for s in shots if isinstance(s.source, Prompted)]
         parsed = [parse(s.prompt) for s in sources]
-        lora_adapters.attach(self.pipe, parsed[0][1], self.lora_dirs, fuse=self.fuse_loras)
+        lora_adapters.attach(self.pipe, parsed[0][1], self.find_lora, fuse=self.fuse_loras)
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
 
         def words(pipe: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from . import batching
 from .regions import mask_ops
 from .shot import Detection, Shot, Skip
+from .stage import Modules
 
 MergeInvert = Literal["none", "merge", "merge_and_invert"]
 
@@ -60,6 +61,10 @@ class MaskFilter:
         A shot that loses all is skipped: `mask_ratio`, or `no_mask` for any other reason.
         """
         return batching.apply(shots, lambda s: [self._mask(x) for x in s], where="mask", size=1)
+
+    def modules(self) -> Modules:
+        """It runs no models."""
+        return {}
 
     def _mask(self, shot: Shot) -> Shot:
         found = list(shot.detections)

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import batching
 from .accel import cpu_parallel
-from .diffusion import lora_adapters
-from .diffusion.decode import Decoded
+from .diffusion import components, lora_adapters
+from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
+from .diffusion.lora_adapters import FindLora, no_loras
 from .prompts import embeddings
 from .prompts.dynamic_prompts import Wildcards
 from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
-from .regions.metrics import ended, measured
+from .regions.metrics import measured
 from .shot import Shot, Skip
+from .stage import Modules
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Rerenderer:
         color_correction: bool = False,
         min_structure: float = 0.0,
         batch_size: int = 4,
-        lora_dirs: Sequence[str | Path] = (),
+        find_lora: FindLora = no_loras,
         fuse_loras: bool = False,
         wildcards: Wildcards | None = None,
         references: Sequence[np.ndarray] = (),
@@ -110,7 +111,7 @@ class Rerenderer:
         self.strength = strength
         self.min_structure = min_structure
         self.batch_size = batch_size
-        self.lora_dirs, self.fuse_loras = tuple(lora_dirs), fuse_loras
+        self.find_lora, self.fuse_loras = find_lora, fuse_loras
         levels = len(pipe.unet.config.block_out_channels)
         self.framing: dict[str, Any] = {
             "dilate": dilate,
@@ -133,6 +134,11 @@ class Rerenderer:
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
         return batching.apply(shots, self._render, where="rerender", stage=self)
+
+    def modules(self) -> Modules:
+        """The pipeline's parts, and what makes each control map."""
+        maps = {f"map {k}": c.control.modules() for k, c in enumerate(self.controls)}
+        return {**components.modules(self.pipe), **maps}
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 1.0)
@@ -168,7 +174,7 @@ class Rerenderer:
             todo = [j for j in jobs if j.turn == turn and out[j.shot].open]
             for part, drawn, shown in self._drawn(todo, out, share):
                 for k, job in enumerate(part):
-                    over = ended(shots[job.shot], drawn[k])
+                    over = _ended(shots[job.shot], drawn[k])
                     if over or not out[job.shot].open:
                         out[job.shot] = over or out[job.shot]
                         continue
@@ -211,7 +217,7 @@ class Rerenderer:
             groups.setdefault(job.group, []).append(job)
         for group in groups.values():
             lora_adapters.attach(
-                self.pipe, parse(group[0].prompt)[1], self.lora_dirs, fuse=self.fuse_loras
+                self.pipe, parse(group[0].prompt)[1], self.find_lora, fuse=self.fuse_loras
             )
             workers = self._workers()
             parts = cpu_parallel.cut(group, self.batch_size, workers)
@@ -252,6 +258,13 @@ class Rerenderer:
         assert shot.blend is not None
         result[place] = composite.mix(result[place], patch, window.blend)
         shot.blend[place] = np.maximum(shot.blend[place], window.blend)
+
+
+def _ended(shot: Shot, drawn: Decoded) -> Shot | None:
+    """The shot, failed or skipped for what was drawn; None where that can be shown."""
+    if drawn.error:
+        return shot.fail(NotANumberError(drawn.error), "rerender")
+    return shot.skip(FLAGGED) if drawn.flagged else None
 
 
 def _result(shot: Shot) -> np.ndarray:

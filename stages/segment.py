@@ -11,8 +11,9 @@ import numpy as np
 
 from . import batching
 from .accel import cpu_parallel, offload
-from .regions.composite import square_box
+from .regions.boxes import square_box
 from .shot import Box, Shot, Skip
+from .stage import Modules
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Segmenter:
             key=lambda s: s.image.shape if s.image is not None else None,
             stage=self,
         )
+
+    def modules(self) -> Modules:
+        """The segmenter, where there is one."""
+        return {} if self.model is None else {"segment": [self.model]}
 
     def _mask(self, shots: list[Shot]) -> list[Shot]:
         views = [v for k, s in enumerate(shots) for v in self._views(k, s)]

@@ -1,39 +1,101 @@
 """The value that travels through the program: a picture on its way through the three stages.
 
-Knows no files, no models, no settings. Everything here is frozen; a stage hands on new values
-(`dataclasses.replace`).
+Everything here is frozen; a stage hands on new values (`dataclasses.replace`). Arrays inside are
+shared between copies and not written to, except that stage 3 draws into `result` and `blend` arrays
+of its own before it hands them on. Values with equal fields are equal, arrays by their contents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..configs.errors import one_line
+from ..configs.errors import MissingDependencyError, one_line
+
+if TYPE_CHECKING:
+    import supervision
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels; the end is exclusive."""
 Status = Literal["pending", "kept", "enhanced", "skipped", "failed"]
 
 
-@dataclass(frozen=True)
-class Detection:
+def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:
+    """A shot's seed, 32 bits, which does not depend on order, batches or resuming.
+
+    >>> shot_seed(0, "sneaker-0001") == shot_seed(0, "sneaker-0001")
+    True
+    """
+    text = f"{run_seed}/{shot_id}/{attempt}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+
+
+class _Value:
+    """Equality, hash and repr for dataclasses with array fields."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        pairs = zip(_values(self), _values(other), strict=True)
+        return all(a is b or _equal(a, b) for (_, a), (_, b) in pairs)
+
+    def __repr__(self) -> str:
+        """Without what has its default; an array by its type and shape."""
+        parts = [f"{name}={_short(value)}" for name, value in _values(self) if _is_set(value)]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _values(value: Any) -> Iterator[tuple[str, Any]]:
+    return ((f.name, getattr(value, f.name)) for f in fields(value))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return type(a) is type(b) and bool(a == b)
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or value not in (None, "", (), {})
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else repr(value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Detection(_Value):
     """A product that was found.
 
-    `box_xyxy`: pixels; `score`: 0..1; `label`: the class asked for; `mask`: bool (H, W), True on
-    the product, or None before segmentation; `mask_score`: the segmenter's own IoU guess;
-    `verify_score`: 0..1, how sure the second look (CLIP) is, None where there was none. `prompt`,
-    `edit`, `strength`: this instance's own for stage 3; "" and None leave what goes for all.
-    Raises ValueError for an empty box or a mask that is not boolean.
+    Args:
+        box_xyxy: pixels.
+        score: 0..1.
+        label: the class asked for.
+        mask: bool (H, W), True on the product; None before segmentation.
+        mask_score: the segmenter's own estimate of the mask's IoU.
+        verify_score: 0..1, the verifier's (CLIP); None where there was none.
+        prompt: this instance's own in stage 3; "": the one for all.
+        edit: this instance's own in stage 3; "": the one for all.
+        strength: this instance's own in stage 3, above 0 to 1; None: the one for all.
+
+    Raises:
+        ValueError: for an empty box, a mask that is not boolean, or a strength outside its range.
+
+    >>> Detection((0, 0, 4, 4), 0.9, "mug", np.ones((4, 4), bool))
+    Detection(box_xyxy=(0, 0, 4, 4), score=0.9, label='mug', mask=<bool 4x4>)
     """
 
     box_xyxy: Box
     score: float
     label: str
     mask: np.ndarray | None = None
+    _: KW_ONLY
     mask_score: float | None = None
     verify_score: float | None = None
     prompt: str = ""
@@ -48,6 +110,24 @@ class Detection:
             raise ValueError(f"mask {self.mask.dtype} {self.mask.shape}: expected bool (H, W)")
         if self.strength is not None and not 0 < self.strength <= 1:
             raise ValueError(f"strength {self.strength}: expected above 0, to 1")
+
+    def __hash__(self) -> int:
+        return hash((self.box_xyxy, self.score, self.label))
+
+    def to_supervision(self) -> supervision.Detections:
+        """The detection as one row of supervision's `Detections`, its label as `class_name`.
+        `supervision.Detections.merge` joins those of a shot. Needs `pip install supervision`."""
+        try:
+            import supervision
+        except ImportError:
+            raise MissingDependencyError("supervision", "supervision") from None
+        return supervision.Detections(
+            xyxy=np.array([self.box_xyxy], np.float32),
+            mask=None if self.mask is None else self.mask[None],
+            confidence=np.array([self.score], np.float32),
+            class_id=np.array([0]),
+            data={"class_name": np.array([self.label])},
+        )
 
 
 @dataclass(frozen=True)
@@ -87,36 +167,60 @@ class FileInput:
     content: Mapping[str, str | int] | None = None
 
 
-@dataclass(frozen=True)
-class Shot:
+@dataclass(frozen=True, eq=False, repr=False)
+class Shot(_Value):
     """A picture on its way.
 
-    `image`, `result`: uint8 (H, W, 3) RGB; `alpha`: uint8 or uint16 (H, W); `control`: uint8
-    (h, w, 3), the control map of the crop; `blend`: float32 (H, W), the weight 0..1 with which
-    the re-render was pasted: where it is 0, `result` equals `image`. `deep`, `deep_result`: the
-    same two with 16 bits a sample, uint16 (H, W, 3), where the source has them. `prompts`,
-    `negative_prompts`: what stage 3 drew its instances from; `notes`: what a user should know of
-    the source. `settings`: those of its own over the run's, by dotted name; `company`: the
-    shots that went through the stages in one batch with it, itself among them, as they began.
+    Args:
+        id: unique in a run; names its files.
+        source: a prompt to draw, or a photo.
+        classes: the products to look for.
+        edit: what to change about them in stage 3, such as "red leather".
+        settings: settings of this shot over the run's, by dotted name.
+        batch: the shots that went through the stages in one batch, this one among them, each as
+            it began.
+        image: uint8 (H, W, 3), RGB.
+        alpha: uint8 or uint16 (H, W).
+        icc_profile: of the source file.
+        exif: of the source file.
+        image16: `image` with 16 bits a sample, uint16 (H, W, 3), where the source has them.
+        notes: what a user should know of the source.
+        detections: the products found, then with masks.
+        control: uint8 (h, w, 3), the first control map.
+        blend: float32 (H, W), 0..1, how much of the re-render was pasted; where it is 0, `result`
+            equals `image`.
+        result: uint8 (H, W, 3), RGB.
+        result16: `result` with 16 bits a sample, uint16 (H, W, 3).
+        prompts: what each instance was drawn from in stage 3.
+        negative_prompts: the same.
+        status: "pending" while `open`.
+        reason: why it was skipped.
+        failure: why it failed.
+        metrics: numbers measured on the way, by name.
+        seconds: spent in each stage, by name.
+
+    Raises:
+        ValueError: for pictures of another type or shape.
     """
 
     id: str
     source: Prompted | FileInput
     classes: tuple[str, ...]
+    _: KW_ONLY
     edit: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    company: tuple[Shot, ...] = ()
+    batch: tuple[Shot, ...] = ()
     image: np.ndarray | None = None
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
-    deep: np.ndarray | None = None
+    image16: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     detections: tuple[Detection, ...] = ()
     control: np.ndarray | None = None
     blend: np.ndarray | None = None
     result: np.ndarray | None = None
-    deep_result: np.ndarray | None = None
+    result16: np.ndarray | None = None
     prompts: tuple[str, ...] = ()
     negative_prompts: tuple[str, ...] = ()
     status: Status = "pending"
@@ -126,7 +230,7 @@ class Shot:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        wide = dict.fromkeys(("deep", "deep_result"), "uint16")
+        wide = dict.fromkeys(("image16", "result16"), "uint16")
         for name, kind in ({"image": "uint8", "result": "uint8"} | wide).items():
             value = getattr(self, name)
             if value is not None and (
@@ -136,6 +240,9 @@ class Shot:
                     f"{name} {value.dtype} {value.shape}: expected {kind} (H, W, 3), RGB"
                 )
 
+    def __hash__(self) -> int:
+        return hash((self.id, self.classes, self.seed))
+
     @property
     def open(self) -> bool:
         """Still on its way: neither skipped nor failed nor finished."""
@@ -144,6 +251,16 @@ class Shot:
     @property
     def seed(self) -> int:
         return self.source.seed
+
+    @property
+    def path(self) -> str | None:
+        """The photo's file; None where it is drawn from a prompt."""
+        return self.source.path if isinstance(self.source, FileInput) else None
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt that it is drawn from; None for a photo."""
+        return self.source.prompt if isinstance(self.source, Prompted) else None
 
     @property
     def mask(self) -> np.ndarray | None:

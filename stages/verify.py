@@ -14,8 +14,9 @@ import numpy as np
 from . import batching
 from .accel import offload
 from .classes import ClassSpec, competitors, specs_of
-from .regions.composite import square_box
+from .regions.boxes import square_box
 from .shot import Detection, Shot, Skip
+from .stage import Modules
 
 TEMPLATE = "a photo of a {}"
 """CLIP's own template for zero-shot classification (Radford et al. 2021, section 3.1.4)."""
@@ -51,6 +52,10 @@ class Verifier:
         return batching.apply(
             shots, self._check, where="verify", key=lambda s: s.classes, stage=self
         )
+
+    def modules(self) -> Modules:
+        """The CLIP."""
+        return {"verify": [self.model]}
 
     def _check(self, shots: list[Shot]) -> list[Shot]:
         asked = specs_of(shots[0].classes, self.classes)

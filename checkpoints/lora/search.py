@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,16 @@ def find(name: str, folders: Sequence[str | Path]) -> Path:
         f"no LoRA {name!r} in {', '.join(map(str, folders)) or 'any folder'}{hint} "
         f"(there: {', '.join(there[:12]) or 'none'}{rest}); set generate.lora_dirs or --lora-dir"
     )
+
+
+def in_folders(folders: Sequence[str | Path]) -> Callable[[str], LoraFile]:
+    """A function that finds and reads the LoRA of a name in these folders, each name once."""
+
+    @functools.cache
+    def find_lora(name: str) -> LoraFile:
+        return read(find(name, folders))
+
+    return find_lora
 
 
 def files_in(folders: Iterable[str | Path]) -> Iterator[Path]:

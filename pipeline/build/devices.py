@@ -71,9 +71,9 @@ def _there(device: str) -> str:
     return device
 
 
-def at_once(settings: Settings, device: str) -> int:
-    """Parts of a batch that may go through stage 2 at the same time: on a CPU one a core, if there
-    is memory for two."""
+def parallel_parts(settings: Settings, device: str) -> int:
+    """How many parts of a batch go through stage 2 in parallel: on a CPU one a core, if there is
+    memory for two."""
     from ...stages.accel import cpu_parallel
 
     sizes = (settings.run, settings.detect, settings.segment)

@@ -1,73 +1,82 @@
-"""A stage for shots that have settings of their own: each set of them has a stage over the same
-models. Knows no files, no terminal."""
+"""Dispatches shots with per-shot settings to variants of a stage that share its models."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..inputs.prompt_rows import changed
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
     from ...stages.shot import Shot
+    from ...stages.stage import Modules, Stage
 
-_KEPT = 16
-"""Stages kept for sets of settings that come again; they hold no models of their own."""
+_VARIANTS = 16
+"""Variants that are kept for settings that come again; they hold no models of their own."""
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 
-class PerShotSettings:
-    """Stage 1 or 3 by `usual`, which was made of `settings`; shots whose own settings it reads go
-    to one that `make` gives for settings. They share `batch_size`."""
+class PerShotSettings(Generic[AnyStage]):
+    """Stage 1 or 3 for shots that may have settings of their own.
+
+    Args:
+        default: the stage for shots without.
+        settings: those that `default` was made of.
+        make: from settings to a stage over the same models.
+        reads: beginnings of the dotted names that the stage reads.
+    """
 
     def __init__(
-        self, usual: Any, settings: Settings, make: Callable[[Settings], Any], *reads: str
+        self,
+        default: AnyStage,
+        settings: Settings,
+        make: Callable[[Settings], AnyStage],
+        *reads: str,
     ) -> None:
-        self.usual, self._settings, self._make, self._reads = usual, settings, make, reads
-        self._others: dict[str, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        """What the usual stage has: its pipeline, its passes, its controls."""
-        if name == "usual":  # asked of a copy before it is filled
-            raise AttributeError(name)
-        return getattr(self.usual, name)
+        self.default, self._settings, self._make, self._reads = default, settings, make, reads
+        self._variants: dict[str, AnyStage] = {}
 
     @property
     def batch_size(self) -> int:
-        return int(self.usual.batch_size)
+        """One for all variants."""
+        return self.default.batch_size
 
     @batch_size.setter
     def batch_size(self, size: int) -> None:
-        self.usual.batch_size = size
+        self.default.batch_size = size
+
+    def modules(self) -> Modules:
+        """Those of the default stage, which its variants share."""
+        return self.default.modules()
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-        """What the stages make of the shots, in their order."""
         out = list(shots)
         groups: dict[str, list[int]] = {}
-        for place, shot in enumerate(shots):
-            own = {k: v for k, v in shot.settings.items() if k.startswith(self._reads)}
-            groups.setdefault(json.dumps(own, sort_keys=True), []).append(place)
-        for own_json, places in groups.items():
+        for k, shot in enumerate(shots):
+            own = {name: v for name, v in shot.settings.items() if name.startswith(self._reads)}
+            groups.setdefault(json.dumps(own, sort_keys=True), []).append(k)
+        for own_json, indices in groups.items():
             try:
-                stage = self._stage(own_json)
+                stage = self._variant(own_json)
             except Exception as error:
-                for place in places:
-                    out[place] = shots[place].fail(error, "settings")
+                for k in indices:
+                    out[k] = shots[k].fail(error, "settings")
                 continue
-            done = stage([shots[place] for place in places])
+            done = stage([shots[k] for k in indices])
             self.batch_size = min(self.batch_size, stage.batch_size)
-            for place, shot in zip(places, done, strict=True):
-                out[place] = shot
+            for k, shot in zip(indices, done, strict=True):
+                out[k] = shot
         return out
 
-    def _stage(self, own_json: str) -> Any:
-        own = json.loads(own_json)
+    def _variant(self, own_json: str) -> AnyStage:
+        own: dict[str, Any] = json.loads(own_json)
         if not own:
-            return self.usual
-        stage = self._others.pop(own_json, None) or self._make(changed(self._settings, own))
-        self._others[own_json] = stage  # the latest stands last
-        if len(self._others) > _KEPT:
-            del self._others[next(iter(self._others))]
+            return self.default
+        stage = self._variants.pop(own_json, None) or self._make(changed(self._settings, own))
+        self._variants[own_json] = stage  # the latest stands last
+        if len(self._variants) > _VARIANTS:
+            del self._variants[next(iter(self._variants))]
         stage.batch_size = self.batch_size
         return stage

@@ -55,7 +55,7 @@ def notes(prompts: Iterable[str]) -> list[str]:
     ]
 
 
-def generator(settings: Settings, tell: Any = lambda text: None) -> Any:
+def generator(settings: Settings, report: Any = lambda text: None) -> Any:
     """Stage 1 on the host of the settings; raises HostSettingsError, or Refused for a token that
     does not count."""
     from ...stages.hosted.generate import HostedGenerator
@@ -63,7 +63,7 @@ def generator(settings: Settings, tell: Any = lambda text: None) -> Any:
 
     check(settings)
     g, r = settings.generate, _replicate(settings)
-    tell(f"asking {urlsplit(_base_url()).netloc}")
+    report(f"asking {urlsplit(_base_url()).netloc}")
     client = ReplicateClient(_token(), base_url=_base_url(), timeout=r.timeout)
     client.account()
     return HostedGenerator(

@@ -1,8 +1,4 @@
-"""Settings to stages: loads the models that a run needs and hands them to the stages.
-
-The only module of the pipeline that joins settings, checkpoints and stages. Models are
-loaded once, and only those of the stages that were asked for.
-"""
+"""Builds the stages of a run from its settings, with the models that they need."""
 
 from __future__ import annotations
 
@@ -10,18 +6,19 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.lora import search as lora_search
 from ...stages.accel.memory import keep_freed, loading
 from ..prompts import loras, product_classes, wildcards
 from ..runner.run import Stages
 from . import replicate, text_to_image
-from .devices import at_once, device_and_dtype, has_own_memory, loading_place
+from .devices import device_and_dtype, has_own_memory, loading_place, parallel_parts
 from .library_logging import hush
 from .per_shot_settings import PerShotSettings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @loading()
@@ -29,7 +26,7 @@ def build_stages(
     settings: Settings,
     needs: Collection[str],
     *,
-    tell: Tell = lambda text: None,
+    report: Report = lambda text: None,
     late: bool = True,
 ) -> Stages:
     """The stages of `needs` ("generate", "detect", "segment", "rerender") with models in them.
@@ -44,14 +41,16 @@ def build_stages(
     if not settings.run.low_memory and not has_own_memory(device):
         keep_freed()
     if settings.run.low_memory and has_own_memory(device):
-        return low_memory.by_turns(_loaded(settings, needs, tell), Offload(device))
+        return low_memory.offloaded(_loaded(settings, needs, report), Offload(device))
     if settings.run.low_memory and late:
-        return low_memory.late(lambda names, say: _loaded(settings, names, say), needs, tell)
-    return _loaded(settings, needs, tell)
+        return low_memory.late(
+            lambda names, report: _loaded(settings, names, report), needs, report
+        )
+    return _loaded(settings, needs, report)
 
 
 @loading()
-def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
+def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stages:
     import torch
 
     from ...checkpoints import load
@@ -62,18 +61,20 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
     for name in ("generate", "rerender"):
         interval = getattr(settings, name).cache_interval
         if name in needs and interval > 1 and not settings.run.accelerate:
-            tell(f"{name}.cache_interval {interval} is not used: run.accelerate is off")
+            report(f"{name}.cache_interval {interval} is not used: run.accelerate is off")
     parts: dict[str, Any] = {}
     pipe = None
     with torch.inference_mode():
         if "generate" in needs and replicate.draws(settings):
             parts["generate"] = PerShotSettings(
-                replicate.generator(settings, tell), settings, replicate.generator, "generate."
+                replicate.generator(settings, report), settings, replicate.generator, "generate."
             )
         if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
-            pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, tell=tell)
+            pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, report=report)
         if "generate" in needs and "generate" not in parts:
-            first = text_to_image.generator(pipe, settings, device=device, dtype=dtype, tell=tell)
+            first = text_to_image.generator(
+                pipe, settings, device=device, dtype=dtype, report=report
+            )
             parts["generate"] = PerShotSettings(
                 first, settings, lambda own: text_to_image.again(first, own), "generate."
             )
@@ -81,7 +82,7 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
             from ...stages.detect import Detector
 
             d = settings.detect
-            tell(f"loading {d.model}")
+            report(f"loading {d.model}")
             model, processor = load.load_detector(
                 d.model, device=device, allow_pickle=settings.run.allow_pickle
             )
@@ -97,18 +98,18 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
                 batch_size=d.batch_size,
                 accelerate=settings.run.accelerate,
             )
-            parts["verify"] = _verifier(settings, device, tell)
+            parts["verify"] = _verifier(settings, device, report)
         if "segment" in needs:
             from ...stages.segment import Segmenter
 
             g = settings.segment
-            model, processor = _segmenter(settings, parts.get("detect"), tell, device)
+            model, processor = _segmenter(settings, parts.get("detect"), report, device)
             parts["segment"] = Segmenter(
                 model, processor, batch_size=g.batch_size, crop_padding=g.crop_padding
             )
             parts["mask"] = _masker(settings)
         if "rerender" in needs:
-            tell(f"loading {', '.join(c.model for c in settings.leading)}")
+            report(f"loading {', '.join(c.model for c in settings.leading)}")
             last = rerenderer(inpaint_pipeline(settings, pipe), settings)
             parts["rerender"] = PerShotSettings(
                 last,
@@ -116,11 +117,11 @@ def _loaded(settings: Settings, needs: Collection[str], tell: Tell) -> Stages:
                 lambda own: rerenderer(last.pipe, own, led=last.controls),
                 *("rerender.", "generate.clip_skip"),
             )
-    together = 1 if "generate" in needs else at_once(settings, device)
-    return Stages(**parts, at_once=together)
+    parallel = 1 if "generate" in needs else parallel_parts(settings, device)
+    return Stages(**parts, parallel_parts=parallel)
 
 
-def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
+def _verifier(settings: Settings, device: str, report: Report) -> Any:
     """The second look at each crop; None where the settings ask for none."""
     from ...checkpoints import load
     from ...stages.verify import Verifier
@@ -128,7 +129,7 @@ def _verifier(settings: Settings, device: str, tell: Tell) -> Any:
     v = settings.verify
     if v is None:
         return None
-    tell(f"loading {v.model}")
+    report(f"loading {v.model}")
     return Verifier(
         *load.load_verifier(v.model, device=device),
         classes=product_classes.specs(settings),
@@ -145,7 +146,7 @@ def _masker(settings: Settings) -> Any:
     return None if m.is_default else MaskFilter(**m.model_dump())
 
 
-def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tuple[Any, Any]:
+def _segmenter(settings: Settings, detector: Any, report: Report, device: str) -> tuple[Any, Any]:
     """(model, processor); (None, None) where a loaded detector masks what it finds."""
     from ...checkpoints import load
     from ...stages.detection.backends import gives_masks
@@ -153,7 +154,7 @@ def _segmenter(settings: Settings, detector: Any, tell: Tell, device: str) -> tu
     if detector is not None and gives_masks(detector.model):
         return None, None
     ref = settings.segment.model
-    tell(f"loading {ref}")
+    report(f"loading {ref}")
     return load.load_segmenter(ref, device=device, allow_pickle=settings.run.allow_pickle)
 
 
@@ -231,7 +232,7 @@ def rerenderer(
         "color_correction": r.color_correction,
         "min_structure": r.min_structure,
         "batch_size": r.batch_size,
-        "lora_dirs": loras.folders(settings),
+        "find_lora": lora_search.in_folders(loras.folders(settings)),
         "fuse_loras": settings.generate.fuse_loras,
         "references": text_to_image.references(settings),
         "accelerate": settings.run.accelerate,

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from ...configs.schema import Settings
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) -> Any:
+def text_to_image(settings: Settings, *, device: str, dtype: Any, report: Report) -> Any:
     """The pipeline of `generate.model` with the VAE, LoRAs and IP-Adapter that it is to have."""
     from ...checkpoints import load
 
     g = settings.generate
-    tell(f"loading {g.model}")
+    report(f"loading {g.model}")
     pipe = load.load_text_to_image(
         g.model, device=device, dtype=dtype, vae=g.vae, allow_pickle=settings.run.allow_pickle
     )
@@ -32,11 +32,11 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
         pipe.vae.disable_slicing()
         pipe.vae.disable_tiling()
     for lora in g.base_loras:
-        tell(f"loading {lora.model}")
+        report(f"loading {lora.model}")
         load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)
     if g.ip_adapter and g.ip_adapter.references:
         a = g.ip_adapter
-        tell(f"loading {a.model}")
+        report(f"loading {a.model}")
         load.attach_ip_adapter(
             pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
         )
@@ -48,7 +48,7 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, tell: Tell) ->
 
 
 def generator(
-    pipe: Any, settings: Settings, *, device: str, dtype: Any, tell: Tell, loaded: Any = None
+    pipe: Any, settings: Settings, *, device: str, dtype: Any, report: Report, loaded: Any = None
 ) -> Any:
     """Stage 1 over a loaded pipeline; loads the refiner, where one is asked for. `loaded`: that
     refiner's pipeline, where it is there already."""
@@ -59,7 +59,7 @@ def generator(
     refiner = None
     if r:
         if loaded is None:
-            tell(f"loading {r.model}")
+            report(f"loading {r.model}")
             loaded = load.load_refiner(
                 r.model,
                 pipe,
@@ -77,6 +77,7 @@ def again(generator: Any, settings: Settings) -> Any:
 
 
 def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
+    from ...checkpoints.lora import search as lora_search
     from ...stages.diffusion.passes import Hires
     from ...stages.generate import Generator
     from ..images import read as image_reader
@@ -92,7 +93,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
         sampler=g.sampler,
         clip_skip=g.clip_skip,
         batch_size=g.batch_size,
-        lora_dirs=loras.folders(settings),
+        find_lora=lora_search.in_folders(loras.folders(settings)),
         fuse_loras=g.fuse_loras,
         init_image=image_reader.read(g.init_image).rgb if g.init_image else None,
         prompt_strength=g.prompt_strength,

@@ -133,7 +133,7 @@ def grid(
     with output.StageProgress(as_json) as bars:
 
         def build(settings: Settings) -> Any:
-            return build_stages(settings, ("generate",), tell=bars.say)
+            return build_stages(settings, ("generate",), report=bars.say)
 
         kept = files.GridWriter(Path(cells_dir), plan) if cells_dir else None
         keep = _keeper(kept, plan) if kept else lambda n, s, of: None

@@ -41,7 +41,7 @@ def _samplers(values: dict[str, Any]) -> list[str]:
 
 
 def _words(settings: Any) -> list[str]:
-    from ...stages.diffusion import lora_adapters
+    from ...checkpoints.lora import search as lora_search
     from ...stages.prompts import lora_tags
     from ..build import text_to_image
     from ..prompts.loras import folders as lora_folders
@@ -50,7 +50,7 @@ def _words(settings: Any) -> list[str]:
         own = [c.prompt or "" for c in settings.classes.values()]
         for text in (settings.generate.prompt, settings.rerender.prompt or "", *own):
             for tag in lora_tags.parse(text)[1]:
-                lora_adapters.find(tag.name, lora_folders(settings))
+                lora_search.find(tag.name, lora_folders(settings))
 
     return [said for said in (_said(tags), _said(text_to_image.check, settings)) if said]
 

@@ -58,7 +58,7 @@ def record(shot: Shot, made: Mapping[str, Any]) -> str:
         "settings": made.get("settings") or {},
         "checkpoints": made.get("checkpoints") or {},
         "id": shot.id,
-        "batch": [source(one) for one in shot.company or (shot,)],
+        "batch": [source(one) for one in shot.batch or (shot,)],
         "detections": [
             {
                 "label": found.label,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from ..runner.run import shot_seed
+from ...stages.shot import shot_seed
 from .prompt_file import PromptFileError
 from .resume import LazyShots, ShotName
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...stages.shot import shot_seed
 from ..images import read as image_reader
 from ..images.write import EncodeError, Format
-from ..runner.run import shot_seed
 from ..runs import folder as run_folder
 from . import find_files, resume
 from .find_files import InputError as InputError
@@ -149,7 +149,7 @@ def load(
                 alpha=picture.alpha,
                 icc_profile=picture.icc_profile,
                 exif=picture.exif,
-                deep=picture.deep,
+                image16=picture.deep,
                 notes=picture.notes,
                 detections=known,
             )

@@ -27,6 +27,8 @@ class MaskError(UsageError):
 class UserMasks:
     """A stage that gives each open shot the mask of its name. `label`: the class in it."""
 
+    batch_size = 8
+
     def __init__(self, path: str | Path, label: str = "") -> None:
         self.path, self.label = Path(path), label
         self._files: dict[str, Path] | None = None
@@ -51,6 +53,10 @@ class UserMasks:
         """Open shots get a detection, are skipped where there is nothing to re-render, and fail
         where the mask cannot be read or has another size."""
         return [self._masked(shot) if shot.open else shot for shot in shots]
+
+    def modules(self) -> dict[str, list[object]]:
+        """It runs no models."""
+        return {}
 
     def file(self, shot: Shot) -> Path | None:
         """The mask of a shot: by its id, else by its photo's name; None where there is none."""

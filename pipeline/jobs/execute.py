@@ -231,7 +231,7 @@ def _run_shots(
     if plan.needs:
         from ..build.stages import build_stages
 
-        built = build_stages(settings, plan.needs, tell=reporter.status)
+        built = build_stages(settings, plan.needs, report=reporter.status)
         stages = replace(built, load=stages.load, mask=stages.mask or built.mask)
     stages = fitted(stages, folder.batch_sizes)
     hosted = replicate.draws(settings)  # predictions are canceled before the process ends

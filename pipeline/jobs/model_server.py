@@ -48,7 +48,7 @@ class ModelServer:
         self.preset, self._overrides, self._report = preset, dict(overrides or {}), report
         self.settings = load_settings(preset, self._overrides)
         self._built = build_stages_module.build_stages(
-            self.settings, _NEEDS, tell=report, late=False
+            self.settings, _NEEDS, report=report, late=False
         )
 
     def run(self, request: RunRequest) -> Iterator[tuple[Shot, Settings]]:
@@ -79,17 +79,18 @@ class ModelServer:
         device, dtype = loading_place(settings)
         specs = product_classes.specs(settings)
         verify = built.verify and _with(built.verify, classes=specs)
-        threshold = settings.detect.box_threshold
+        threshold, rerender = settings.detect.box_threshold, built.rerender.default
         if replicate.draws(settings):
             generate = replicate.generator(settings)
         else:
-            refiner = built.generate.passes.refiner
+            default = built.generate.default
+            refiner = default.passes.refiner
             generate = text_to_image.generator(
-                built.generate.pipe,
+                default.pipe,
                 settings,
                 device=device,
                 dtype=dtype,
-                tell=self._report,
+                report=self._report,
                 loaded=refiner and refiner.pipe,
             )
         return replace(
@@ -97,9 +98,7 @@ class ModelServer:
             generate=generate,
             detect=_with(built.detect, classes=specs, box_threshold=threshold),
             verify=verify,
-            rerender=build_stages_module.rerenderer(
-                built.rerender.pipe, settings, led=built.rerender.controls
-            ),
+            rerender=build_stages_module.rerenderer(rerender.pipe, settings, led=rerender.controls),
         )
 
 

@@ -120,6 +120,8 @@ def run_sweep(request: RunRequest, reporter: Reporter) -> Sweep:
     broken = inputs.first_error(shots)
     if broken:
         raise inputs.InputError(broken)
-    detector: Any = build_stages(resolved.settings, ("detect",), tell=reporter.status).detect
+    detector: Any = build_stages(
+        resolved.settings, ("detect",), report=reporter.status, late=False
+    ).detect
     size = resolved.settings.run.batch_size
     return sweep(shots, inputs.load, detector, batch_size=size, progress=reporter.progress)

@@ -1,4 +1,4 @@
-"""Shots to batches: how many go through the stages together, and which. Knows no stages."""
+"""Cuts a stream of shots into batches, and batches into parts for several threads."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 MOST_PIXELS = 64_000_000
 """Of a batch's pictures: with it no more are taken, whatever the batch size."""
 _FIRST = 8
-"""A thread's shots in the first batch, which nothing is done beside; later ones may double."""
+"""A thread's shots in the first batch, beside which no other work is done; later ones double."""
 Try = tuple["Shot", int]
 """A shot and how many times it was drawn before."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Shots of a batch that go through the stages together, and what they counted there.
+    """Shots of a batch that go through the stages together, with their counts.
 
-    `last`: with it the batch is whole. `alone`: one shot is all of its batch, for which several
+    `last`: the batch is complete with it. `alone`: the batch is a single shot, for which several
     threads have no use.
     """
 
@@ -40,31 +40,31 @@ def each(
     fresh: Iterator[Shot],
     again: deque[Try],
     batch_size: int,
-    at_once: int,
+    parallel_parts: int,
     stop: Callable[[], bool],
 ) -> Generator[list[Try], None, None]:
-    """What is to be done, batch by batch, refused pictures first."""
-    size = min(batch_size, _FIRST * at_once)
+    """Batches of shots with their attempts, rejected pictures that are drawn again first."""
+    size = min(batch_size, _FIRST * parallel_parts)
     while not stop():
         taken = [again.popleft() for _ in range(min(size, len(again)))]
         taken += ((shot, 0) for shot in _some(fresh, size - len(taken)))
         size = min(batch_size, 2 * size)
         if not taken:
             break
-        company = tuple(bare(shot) for shot, _ in taken)
-        yield [(replace(shot, company=company), attempt) for shot, attempt in taken]
+        batch = tuple(bare(shot) for shot, _ in taken)
+        yield [(replace(shot, batch=batch), attempt) for shot, attempt in taken]
 
 
-def parts(batches: Iterable[list[Try]], at_once: int) -> Iterator[Part]:
-    """Each batch, cut evenly for `at_once` threads."""
+def parts(batches: Iterable[list[Try]], parallel_parts: int) -> Iterator[Part]:
+    """Each batch, cut evenly for `parallel_parts` threads."""
     for batch in batches:
-        cut = cpu_parallel.cut(batch, len(batch), at_once)
+        cut = cpu_parallel.cut(batch, len(batch), parallel_parts)
         for tries in cut:
-            yield Part(tries, last=tries is cut[-1], alone=at_once > 1 and len(batch) == 1)
+            yield Part(tries, last=tries is cut[-1], alone=parallel_parts > 1 and len(batch) == 1)
 
 
 def _some(shots: Iterator[Shot], most: int) -> Iterator[Shot]:
-    """Up to `most`, fewer where their pictures are large."""
+    """Up to `most` shots, fewer where their pictures are large."""
     count = 0
     for shot in islice(shots, most):
         yield shot
@@ -74,12 +74,12 @@ def _some(shots: Iterator[Shot], most: int) -> Iterator[Shot]:
 
 
 def pixels(shot: Shot) -> int:
-    """Of the picture that it holds; 0 where it holds none."""
+    """Pixels of the picture that a shot holds; 0 where it holds none."""
     return 0 if shot.image is None else shot.image.shape[0] * shot.image.shape[1]
 
 
 def bare(shot: Shot) -> Shot:
-    """The shot as it began: what it is made of, and nothing that a stage added."""
+    """The shot as it began, without anything that a stage added."""
     return type(shot)(
         id=shot.id,
         source=shot.source,

@@ -1,8 +1,7 @@
-"""Work beside the model: what comes is prepared ahead, what is done is written behind.
+"""Background I/O: prefetch inputs and write outputs, in order and within bounds.
 
-Both keep the order and hold a bounded number of things, of bounded weight where they are told how
-to weigh: who is faster waits for who is slower.
-Knows no shots, no files, no models.
+Both hold a bounded number of items, of bounded total weight where a weight is given; the faster
+side waits for the slower one.
 """
 
 from __future__ import annotations
@@ -28,8 +27,15 @@ def prefetch(
     weigh: Callable[[R], int] = lambda done: 0,
     most: int = 0,
 ) -> Generator[R, None, None]:
-    """`work` of each item, in order; at most `depth` are worked on before they are asked for, and
-    none is begun while what is done weighs more than `most`.
+    """Yield `work` of each item, in order, computed ahead in threads.
+
+    Args:
+        items: taken one by one, as there is room.
+        work: runs in a thread; its errors are raised by the item's turn.
+        depth: items in work or waiting to be consumed, at most.
+        threads: how many work at the same time.
+        weigh: the weight of a result, such as its pixels.
+        most: no new work starts while finished results weigh more than this.
 
     >>> list(prefetch([1, 2, 3], lambda x: x * x, depth=2))
     [1, 4, 9]
@@ -62,8 +68,8 @@ def prefetch(
 
 
 class _Gate:
-    """Shut while what is done and not yet asked for weighs more than `most`, but for the one whose
-    turn it is."""
+    """Blocks new work while finished, unconsumed results weigh more than `most`; the next result
+    in order is exempt."""
 
     def __init__(self, most: int) -> None:
         self._most, self._weight, self._turn, self._opened = most, 0, 0, False
@@ -91,7 +97,7 @@ class _Gate:
 
 
 class _Room:
-    """For so many things, of such a weight together; for one, whatever its weight."""
+    """A limit on the number of items and on their total weight; a single item always fits."""
 
     def __init__(self, things: int, weight: int) -> None:
         self._most = things, weight
@@ -114,11 +120,19 @@ class _Room:
 
 
 class BackgroundWriter(Generic[T, R]):
-    """`prepare` of each thing that is `put`, in threads, then `finish` of each, in order, in one.
+    """Runs `prepare` on each item that is `put`, in threads, then `finish` on each, in order, in
+    one thread.
 
-    At most `depth` wait, and no more than weigh `most` together: `put` blocks while it is full. The
-    first error is raised by the next `put` or at the end of the `with`; nothing is finished after
-    it.
+    The first error is raised by the next `put` or at the end of the `with`; nothing is finished
+    after it.
+
+    Args:
+        prepare: such as encoding a picture.
+        finish: such as appending the manifest's line.
+        depth: items that wait, at most; `put` blocks while it is full.
+        threads: that run `prepare`.
+        weigh: the weight of an item, such as its pixels.
+        most: the total weight of the items that wait, at most.
     """
 
     def __init__(
@@ -142,7 +156,7 @@ class BackgroundWriter(Generic[T, R]):
         self._thread.start()
 
     def put(self, thing: T) -> None:
-        """Hand `thing` over; waits while there is no room."""
+        """Queue an item; blocks while there is no room."""
         weight = self._weigh(thing)
         self._room.take(weight)
         if self._error is not None:
@@ -173,7 +187,7 @@ class BackgroundWriter(Generic[T, R]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Waits until all is finished; what is in hand is dropped where it ends by Ctrl-C."""
+        """Wait until all is finished; on Ctrl-C what waits is dropped."""
         self._dropped = kind is not None and issubclass(kind, KeyboardInterrupt)
         self._line.put(None)
         self._thread.join()

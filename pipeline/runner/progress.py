@@ -1,4 +1,4 @@
-"""How far each stage of a run is, for who shows it. Knows no stages, no shots."""
+"""Progress counters: shots done and expected, for each stage of a run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Progress = Callable[[str, int, int], None]
 
 
 class ProgressMeter:
-    """Counts what each of the stages `names` did and tells `progress`; what is skipped shortens the
-    rest. Several threads may count."""
+    """Counts the shots of each of the stages `names` and reports them to `progress`; a skipped shot
+    is no longer expected of later stages. Thread-safe."""
 
     def __init__(self, progress: Progress | None, names: Sequence[str], total: int) -> None:
-        self._tell = progress
+        self._report = progress
         self._counts = {name: [0, total] for name in names}
         self._lock = threading.Lock()
         for name in self._counts:
             self._send(name)
 
     def _send(self, name: str) -> None:
-        if self._tell:
-            self._tell(name, *self._counts[name])
+        if self._report:
+            self._report(name, *self._counts[name])
 
     def done(self, name: str, worked: int) -> None:
-        """So many more shots are through a stage; one that is not counted is none of the run's."""
+        """Add shots that a stage has finished; stages that are not counted are ignored."""
         with self._lock:
             if name in self._counts:
                 count = self._counts[name]
@@ -34,14 +34,14 @@ class ProgressMeter:
                 self._send(name)
 
     def passed(self, name: str, shots: int) -> None:
-        """Shots that need no work here any more."""
+        """Take off shots that this stage has nothing to do for."""
         with self._lock:
             count = self._counts[name]
             count[1] = max(count[1] - shots, count[0])
             self._send(name)
 
     def more(self, names: Sequence[str], extra: int) -> None:
-        """So many more shots are expected of the stages that are counted."""
+        """Expect so many more shots of these stages, where they are counted."""
         with self._lock:
             for name in names:
                 if name in self._counts:

@@ -1,23 +1,22 @@
-"""Shots through the stages, in batches, streaming.
+"""Runs shots through the stages, in batches, as a stream.
 
-Knows the order of the stages, retries and progress; no files, no models, no terminal.
 Every shot comes out once, in whatever state it reached. Files are read ahead, in threads. A
-picture that stage 1 made and stage 2 refused is drawn again with another seed, up to `retries`
+picture that stage 1 made and stage 2 rejected is drawn again with another seed, up to `retries`
 times.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...stages.accel import cpu_parallel
+from ...stages.shot import Shot, shot_seed
 from . import batching
 from .batching import MOST_PIXELS, Part, Try, bare, pixels
 from .io_threads import prefetch
@@ -26,49 +25,40 @@ from .progress import ProgressMeter
 from .summary import Summary as Summary
 
 if TYPE_CHECKING:
-    from ...stages.shot import Shot
+    from ...stages.stage import Stage
 
-Stage = Callable[[Sequence["Shot"]], "list[Shot]"]
+Load = Callable[[Sequence[Shot]], list[Shot]]
 BEFORE = ("load", "generate", "detect", "verify", "segment", "mask")
-"""The stages before a refused picture is drawn again; `rerender` comes after."""
+"""The stages before a rejected picture is drawn again; `rerender` comes after."""
 
 
 @dataclass(frozen=True)
 class Stages:
-    """What a run goes through; None leaves a stage out. `generate` sees prompted shots only.
+    """The stages of a run, in their order; None leaves one out.
 
-    `at_once`: parts of batches that go through the stages before `rerender` at the same time, a
-    thread and a core each; these stages must allow it.
+    `load` reads the files of photos, a shot at a time, in threads. `parallel_parts`: parts of
+    batches that go through the stages before `rerender` at the same time, each with a thread and a
+    core; these stages must be thread-safe.
     """
 
-    load: Stage | None = None
+    load: Load | None = None
     generate: Stage | None = None
     detect: Stage | None = None
     verify: Stage | None = None
     segment: Stage | None = None
     mask: Stage | None = None
     rerender: Stage | None = None
-    at_once: int = 1
+    parallel_parts: int = 1
 
 
 def fitted(stages: Stages, sizes: Mapping[str, int]) -> Stages:
-    """Stages at the batch sizes that memory was found to allow, by name; where that was one of a
-    stage, no two parts go at once."""
+    """The stages at the batch sizes that fitted into memory before, by name; where one of them is
+    1, no parts run in parallel."""
     for name, size in sizes.items():
-        stage: Any = getattr(stages, name, None)
+        stage: Stage | None = getattr(stages, name, None)
         if stage is not None:
             stage.batch_size = min(stage.batch_size, size)
-    return replace(stages, at_once=1) if 1 in sizes.values() else stages
-
-
-def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:
-    """A shot's own seed, 32 bits, so that order, batches and resuming do not change it.
-
-    >>> shot_seed(0, "sneaker-0001") == shot_seed(0, "sneaker-0001")
-    True
-    """
-    text = f"{run_seed}/{shot_id}/{attempt}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+    return replace(stages, parallel_parts=1) if 1 in sizes.values() else stages
 
 
 def run_shots(
@@ -86,9 +76,18 @@ def run_shots(
     """Yield every shot when it is finished, a batch at a time.
 
     Memory holds a batch or, with several threads, two, and the files of the next, each of at most
-    `batch_size` pictures or about MOST_PIXELS, however many shots there are. `summary` is counted
-    up on the way. `stop` is asked before each batch: once it is true no more is begun. `smaller` is
-    told stage and batch size where a batch was too large for the memory.
+    `batch_size` pictures or about MOST_PIXELS, however many shots there are.
+
+    Args:
+        shots: any number; a sequence gives `progress` its totals.
+        stages: what they go through.
+        run_seed: seeds of later attempts are made from it, the shot's id and the attempt.
+        retries: how often a rejected picture is drawn again.
+        batch_size: shots in memory at a time.
+        progress: called with stage name, shots done, shots expected.
+        summary: counted up on the way.
+        stop: called before each batch; once it returns true no more are begun.
+        smaller: called with stage and batch size where a batch was too large for the memory.
     """
     summary = summary if summary is not None else Summary()
     names = [name for name in (*BEFORE, "rerender") if getattr(stages, name) is not None]
@@ -99,16 +98,16 @@ def run_shots(
 
     with (
         closing(_loaded(shots, stages, batch_size, summary)) as fresh,
-        closing(batching.each(fresh, again, batch_size, stages.at_once, stop)) as begun,
+        closing(batching.each(fresh, again, batch_size, stages.parallel_parts, stop)) as begun,
         closing(_found(begun, stages, meter, counted)) as found,
     ):
-        ahead_of_stage_3 = stages.at_once > 1 and stages.rerender is not None
+        runs_ahead = stages.parallel_parts > 1 and stages.rerender is not None
         for number, batch in enumerate(found):
-            if ahead_of_stage_3 and number and stop():
-                break  # what was found while the batch before was drawn is found again
+            if runs_ahead and number and stop():
+                break  # stage 2 ran ahead of stage 3: a resumed run repeats it
             ready = []
             for shot, attempt in batch:
-                if _worth_another(shot, stages, attempt, retries):
+                if _is_drawn_again(shot, stages, attempt, retries):
                     again.append((_again(shot, run_seed, attempt + 1), attempt + 1))
                     summary.retried += 1
                     meter.more(BEFORE[1:], 1)
@@ -133,13 +132,13 @@ def _found(
     meter: ProgressMeter,
     counted: Callable[[Summary], None],
 ) -> Generator[list[Try], None, None]:
-    """The batches through the stages before a refused picture is drawn again, whole, in order."""
+    """Whole batches, in order, after the stages of BEFORE."""
 
     def before(part: Part) -> Part:
         return part if part.alone else _before(part, stages, meter)
 
-    parts, batch = batching.parts(begun, stages.at_once), list[Try]()
-    with closing(cpu_parallel.stream(before, parts, stages.at_once)) as done:
+    parts, batch = batching.parts(begun, stages.parallel_parts), list[Try]()
+    with closing(cpu_parallel.stream(before, parts, stages.parallel_parts)) as done:
         for part in done:
             if part.alone:
                 part = _before(part, stages, meter)
@@ -151,7 +150,7 @@ def _found(
 
 
 def _before(part: Part, stages: Stages, meter: ProgressMeter) -> Part:
-    """A part through the stages of BEFORE."""
+    """A part after the stages of BEFORE."""
     shots, attempts = [shot for shot, _ in part.tries], [attempt for _, attempt in part.tries]
     meter.done("load", attempts.count(0))
     for name in BEFORE[1:]:
@@ -162,7 +161,7 @@ def _before(part: Part, stages: Stages, meter: ProgressMeter) -> Part:
 def _loaded(
     shots: Iterable[Shot], stages: Stages, depth: int, summary: Summary
 ) -> Generator[Shot, None, None]:
-    """The shots with the pixels of their files, which threads read ahead of the model."""
+    """The shots with the pixels of their files, which threads read ahead."""
     load = stages.load
     if load is None:
         yield from shots
@@ -198,7 +197,7 @@ def _through(
     meter.passed(name, len(batch) - len(todo))
     first = 0
     while first < len(todo):
-        size = getattr(stage, "batch_size", 0) or len(batch)
+        size = stage.batch_size
         part = todo[first : first + size]
         first += size
         started = time.perf_counter()
@@ -208,24 +207,23 @@ def _through(
         for k, shot in zip(part, done, strict=True):
             out[k] = replace(shot, seconds={**shot.seconds, name: round(seconds / len(part), 4)})
         meter.done(name, len(part))
-        fitted = getattr(stage, "batch_size", size)
-        if fitted < size:
-            summary.batch_sizes[name] = fitted
+        if stage.batch_size < size:
+            summary.batch_sizes[name] = stage.batch_size
     if name == "generate":
         summary.made += sum(out[k].image is not None for k in todo)
     return out
 
 
-def _guarded(name: str, stage: Stage, shots: list[Shot]) -> list[Shot]:
-    """A stage answers for each shot itself; should it raise all the same, its shots fail."""
+def _guarded(name: str, stage: Load | Stage, shots: list[Shot]) -> list[Shot]:
+    """A stage fails single shots itself; should it raise all the same, all of these fail."""
     try:
         return stage(shots)
     except Exception as error:
         return [shot.fail(error, name) for shot in shots]
 
 
-def _worth_another(shot: Shot, stages: Stages, attempt: int, retries: int) -> bool:
-    drawn = stages.generate is not None and hasattr(shot.source, "prompt")
+def _is_drawn_again(shot: Shot, stages: Stages, attempt: int, retries: int) -> bool:
+    drawn = stages.generate is not None and shot.prompt is not None
     return drawn and shot.status == "skipped" and attempt < retries
 
 

@@ -1,4 +1,4 @@
-"""What became of a run's shots, counted. Knows no stages, no files, no terminal."""
+"""Run summary: how many shots were made, enhanced, kept, skipped, failed, and the time spent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MOST_ERRORS = 100
 
 @dataclass
 class Summary:
-    """What became of the shots, counted as they pass.
+    """Counts of shots by outcome.
 
-    `seconds` and `cpu_seconds` are the whole run's; `per_stage` adds up what goes on at the same
-    time, and may come to more.
+    `seconds` and `cpu_seconds` are the whole run's; `per_stage` adds up work that runs in parallel
+    and may exceed them.
     """
 
     made: int = 0
@@ -45,10 +45,10 @@ class Summary:
             self.skipped[shot.reason.code] += 1
         elif shot.status == "failed" and shot.failure:
             self.failed += 1
-            said = shot.failure
-            where = "" if said.where == "load" else f"{said.where}: {said.kind}: "
+            failure = shot.failure
+            where = "" if failure.where == "load" else f"{failure.where}: {failure.kind}: "
             if len(self.errors) < MOST_ERRORS:
-                self.errors.append(f"{shot.id}: {where}{said.message}")
+                self.errors.append(f"{shot.id}: {where}{failure.message}")
         elif shot.status == "enhanced":
             self.enhanced += 1
         else:
@@ -56,8 +56,8 @@ class Summary:
         self.changed_outside += int(shot.metrics.get("changed_outside", 0))
 
     def add(self, other: Summary, smaller: Callable[[str, int], None] | None = None) -> None:
-        """Count what another summary counted; `seconds`, a wall clock's, stay. `smaller` is told
-        each stage whose batch size fell, and to what."""
+        """Add another summary's counts, without its `seconds`, which are a wall clock's. `smaller`
+        is called with each stage whose batch size fell, and the new size."""
         for name in ("made", "enhanced", "kept", "failed", "retried", "changed_outside"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)

@@ -164,7 +164,7 @@ class ManifestRecord(_Record):
             classes=shot.classes,
             edit=shot.edit,
             settings=plain(shot.settings),
-            batch=tuple((one.id, one.seed) for one in shot.company),
+            batch=tuple((one.id, one.seed) for one in shot.batch),
             prompts=shot.prompts,
             status=shot.status,
             reason=shot.reason,

@@ -80,7 +80,7 @@ class ShotFiles:
 
         if shot.image is not None:
             final = shot.status == "kept"
-            files["source"] = self._write_picture(shot, shot.image, shot.deep, final=final)
+            files["source"] = self._write_picture(shot, shot.image, shot.image16, final=final)
         if any(found.mask is not None for found in shot.detections) and shot.mask is not None:
             put("mask", f"masks/{shot.id}.png", _grey(shot.mask))
         if shot.blend is not None:
@@ -88,7 +88,7 @@ class ShotFiles:
         if shot.control is not None:
             put("control", f"masks/{shot.id}.control.png", shot.control)
         if shot.result is not None:
-            files["result"] = self._write_picture(shot, shot.result, shot.deep_result, final=True)
+            files["result"] = self._write_picture(shot, shot.result, shot.result16, final=True)
         return FileNames(**files)
 
     def _write_picture(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..regions.composite import square_box
+from ..regions.boxes import iou, square_box
 from .backends import RawDetections
 
 IN_DOUBT = 0.2, 0.85
@@ -75,7 +75,7 @@ def look(view: View, said: Sequence[tuple[CloseUp, RawDetections]]) -> tuple[flo
     scores, box = [], view.box
     for close, answer in said:
         boxes = answer.boxes + np.array([*close.offset, *close.offset], np.float32)
-        seen = np.where(overlap(boxes, view.box) >= SAME, answer.scores, 0.0)
+        seen = np.where(iou(boxes, view.box[None])[:, 0] >= SAME, answer.scores, 0.0)
         scores.append(float(seen.max(initial=0.0)))
         if scores[-1] > 0.5:
             box = boxes[int(seen.argmax())]
@@ -96,15 +96,6 @@ def taken_in(
     return out
 
 
-def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) with one (4,), (n,); 0 where there is no area."""
-    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
-    shared = np.clip(high - low, 0, None).prod(1)
-    union = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod() - shared
-    out: np.ndarray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return out
-
-
 def _groups(answer: RawDetections) -> list[np.ndarray]:
     """Queries that say the same thing, the best first, of each thing in doubt."""
     low, high = IN_DOUBT
@@ -112,7 +103,7 @@ def _groups(answer: RawDetections) -> list[np.ndarray]:
     left = left[np.argsort(-answer.scores[left], kind="stable")]
     out = []
     while len(left):
-        same = overlap(answer.boxes[left], answer.boxes[left[0]]) >= SAME
+        same = iou(answer.boxes[left], answer.boxes[left[:1]])[:, 0] >= SAME
         same[0] = True
         if answer.scores[left[0]] < high:
             out.append(left[same])

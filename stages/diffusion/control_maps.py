@@ -1,7 +1,7 @@
-"""Control maps: what holds the shape of a re-render, cut from the crop that is drawn anew.
+"""Control maps: edges, depth and the like of a crop, which lead a ControlNet.
 
-A control takes crops, uint8 (h, w, 3) RGB, and where they are drawn anew, bool (h, w); it gives
-float32 (h, w, 3) maps, 0..1. Knows arrays and models, no files.
+A control takes crops, uint8 (h, w, 3) RGB, with masks of what is redrawn, bool (h, w), and gives
+float32 (h, w, 3) maps, 0..1.
 """
 
 from __future__ import annotations
@@ -23,9 +23,25 @@ class Control(Protocol):
 
     def __call__(self, images: Arrays, masks: Arrays) -> list[np.ndarray]: ...
 
+    def modules(self) -> list[Any]:
+        """The torch modules that it runs."""
+        ...
+
+
+class _WithoutModels:
+    def modules(self) -> list[Any]:
+        return []
+
+
+class _WithModel:
+    model: Any
+
+    def modules(self) -> list[Any]:
+        return [self.model]
+
 
 @dataclass(frozen=True)
-class Canny:
+class Canny(_WithoutModels):
     """White edges on black. `low`, `high`: OpenCV's hysteresis thresholds, 0 to 255."""
 
     low: int = 100
@@ -37,7 +53,7 @@ class Canny:
 
 
 @dataclass(frozen=True)
-class Depth:
+class Depth(_WithModel):
     """Nearness, 1 at the nearest point of the crop and 0 at the farthest, as MiDaS gives it.
 
     `model`, `processor`: a depth estimator of transformers (DPT, Depth Anything …) whose
@@ -60,7 +76,7 @@ class Depth:
 
 
 @dataclass(frozen=True)
-class Tile:
+class Tile(_WithoutModels):
     """The crop itself, softened by `blur` pixels: keeps colours and layout, adds detail."""
 
     blur: float = 0.0
@@ -71,8 +87,8 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Inpaint:
-    """The crop with -1 where it is drawn anew, as `control_v11p_sd15_inpaint` was trained."""
+class Inpaint(_WithoutModels):
+    """The crop with -1 where it is redrawn, as `control_v11p_sd15_inpaint` was trained."""
 
     def __call__(self, images: Arrays, masks: Arrays) -> list[np.ndarray]:
         pairs = zip(images, masks, strict=True)
@@ -84,11 +100,17 @@ class Inpaint:
 
 @dataclass(frozen=True)
 class Annotator:
-    """A preprocessor of controlnet-aux (HED, PidiNet, Lineart, NormalBae …), its map brought back
-    to the crop's size: it works at multiples of 64."""
+    """A preprocessor of controlnet-aux (HED, PidiNet, Lineart, NormalBae …). It works at multiples
+    of 64 pixels; its map is resized to the crop."""
 
     detector: Any
     resolution: int = 512
+
+    def modules(self) -> list[Any]:
+        import torch
+
+        parts = [self.detector, *getattr(self.detector, "__dict__", {}).values()]
+        return [part for part in parts if isinstance(part, torch.nn.Module)]
 
     def __call__(self, images: Arrays, masks: Arrays) -> list[np.ndarray]:
         from PIL import Image
@@ -108,7 +130,7 @@ class Annotator:
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class Segmentation(_WithModel):
     """Classes in colours. `model`, `processor`: a semantic segmenter of transformers (ADE20K for
     `control_v11p_sd15_seg`); `palette`: uint8 (classes, 3)."""
 

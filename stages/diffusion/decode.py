@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...configs.errors import VisualsError
+from ..shot import Skip
+
+FLAGGED = Skip("flagged", "the safety checker flagged the picture; try another seed")
 
 
 class NotANumberError(VisualsError):

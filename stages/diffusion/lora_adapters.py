@@ -1,7 +1,7 @@
-"""Attaches LoRAs by name to a pipeline, weighs them, chains them, fuses them, takes them off.
+"""Attaches LoRAs to a pipeline with weights, several at a time, fuses them, takes them off.
 
-Files in kohya's, diffusers' or PEFT's format, safetensors. Each is read once per pipeline and
-kept; a change of tags only switches and weighs what is there.
+Files are safetensors in kohya's, diffusers' or PEFT's format. Each is loaded once per pipeline; a
+change of tags only switches adapters and their weights.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ import contextlib
 import logging
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ...checkpoints.identify import base_family
-from ...checkpoints.lora import search as lora_search
 from ...checkpoints.lora.file import PARTS, LoraFile, LoraFileError
-from ...checkpoints.lora.search import find
+from ...checkpoints.lora.search import LoraNotFoundError
 from ...configs.errors import one_line
 from ..prompts.lora_tags import LoraTag
 
 
 @dataclass
 class _State:
-    """What is on a UNet and the text encoders beside it. `dirty`: perhaps not what `weights` says;
-    `changed`: not the same all the time."""
+    """The adapters of a UNet and its text encoders. `dirty`: the active weights may differ from
+    `weights`; `changed`: the weights have changed since the first time."""
 
-    found: dict[tuple[Any, ...], Path] = field(default_factory=dict)
-    files: dict[Path, str] = field(default_factory=dict)
+    adapters: dict[Path, str] = field(default_factory=dict)
     weights: dict[str, tuple[float, float]] = field(default_factory=dict)
     fused: bool = False
     dirty: bool = False
@@ -38,25 +36,36 @@ class _State:
 
 
 _STATES: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
-"""By UNet: pipelines that share theirs share what is on it."""
+"""By UNet: pipelines that share a UNet share its adapters."""
+FindLora = Callable[[str], LoraFile]
+"""The file of a LoRA's name; raises LoraNotFoundError or LoraFileError."""
 
 
-def attach(
-    pipe: Any, tags: Sequence[LoraTag], folders: Sequence[str | Path], *, fuse: bool = False
-) -> None:
-    """Make `tags` the LoRAs that act on `pipe`, no others; no tags: the model as it was.
+def no_loras(name: str) -> LoraFile:
+    """A FindLora for a stage that has no folders of LoRAs."""
+    raise LoraNotFoundError(f"no LoRA {name!r}: the stage has no find_lora to look for it")
 
-    A LoRA named twice has the sum of its weights. `fuse`: add them into the model's weights, as
-    long as the tags stay the same: the first change takes them out again, for good.
-    Raises LoraNotFoundError, LoraFileError, WrongBaseError.
+
+def attach(pipe: Any, tags: Sequence[LoraTag], find_lora: FindLora, *, fuse: bool = False) -> None:
+    """Make `tags` the only LoRAs that act on a pipeline; no tags: the model as it was.
+
+    A LoRA named twice has the sum of its weights.
+
+    Args:
+        pipe: a Stable Diffusion pipeline of diffusers.
+        tags: names and weights.
+        find_lora: from a tag's name to its file.
+        fuse: add them into the model's weights as long as the tags stay the same; the first change
+            takes them out for good.
+
+    Raises:
+        LoraNotFoundError, LoraFileError: by `find_lora`, or where the file does not fit.
+        WrongBaseError: for a LoRA of another base model.
     """
     state = _STATES.setdefault(pipe.unet, _State())
     weights: dict[str, tuple[float, float]] = {}
     for tag in tags:
-        where = (tag.name, *folders)
-        if where not in state.found:
-            state.found[where] = find(tag.name, folders)
-        adapter = _loaded(pipe, state, state.found[where])
+        adapter = _loaded(pipe, state, find_lora(tag.name))
         unet, text = weights.get(adapter, (0.0, 0.0))
         weights[adapter] = (unet + tag.unet, text + tag.text_encoder)
     if state.dirty or weights != state.weights:
@@ -68,19 +77,19 @@ def attach(
         _fuse(pipe, state)
 
 
-def _loaded(pipe: Any, state: _State, path: Path) -> str:
-    """The adapter that the file is, read at its first use."""
-    if path not in state.files:
+def _loaded(pipe: Any, state: _State, file: LoraFile) -> str:
+    """The adapter of a file, loaded at its first use."""
+    if file.path not in state.adapters:
         _unfuse(pipe, state)
-        file = lora_search.read(path)
         file.require_fit(base_family.base_of_pipeline(pipe), "the model")
-        state.dirty = True  # one that is read acts at once, with weight 1
-        state.files[path] = _read(pipe, file)
-    return state.files[path]
+        state.dirty = True  # diffusers activates what it loads, with weight 1
+        state.adapters[file.path] = _load(pipe, file)
+    return state.adapters[file.path]
 
 
-def _read(pipe: Any, file: LoraFile) -> str:
-    """PEFT's name for a file: its name as an identifier, and a number of its whole path."""
+def _load(pipe: Any, file: LoraFile) -> str:
+    """Load a file and return its adapter's name: the file's as an identifier, and a number of its
+    whole path."""
     from ...checkpoints.lora import weights as lora_weights
 
     number = zlib.crc32(str(file.path.resolve()).encode())
@@ -95,16 +104,16 @@ def _read(pipe: Any, file: LoraFile) -> str:
         raise LoraFileError(
             f"LoRA {file.path} does not fit the model: {what}; expected a LoRA of its base"
         ) from error
-    there = sum(
+    present = sum(
         adapter in getattr(module, "lora_A", ())
         for _, model in _models(pipe)
         for module in model.modules()
     )
-    wanted = sum(file.modules.values())
-    if there < wanted:
+    expected = sum(file.modules.values())
+    if present < expected:
         logging.getLogger(__name__).warning(
             "visuals: warning: LoRA %s: %d of its %d modules are not in the model and do nothing",
-            file.name, wanted - there, wanted,
+            file.name, expected - present, expected,
         )  # fmt: skip
     return adapter
 
@@ -114,7 +123,7 @@ def _models(pipe: Any) -> list[tuple[str, Any]]:
 
 
 def _holders(pipe: Any) -> dict[str, set[str]]:
-    """The adapters of each part that has any."""
+    """The adapters of each model that has any."""
     held = {part: set(getattr(model, "peft_config", None) or {}) for part, model in _models(pipe)}
     return {part: names for part, names in held.items() if names}
 

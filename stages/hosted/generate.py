@@ -20,6 +20,7 @@ from ...configs.errors import VisualsError
 from ..prompts import emphasis
 from ..prompts.lora_tags import parse
 from ..shot import Prompted, Shot, Skip
+from ..stage import Modules
 from .http import HostError
 from .replicate import Prediction, ReplicateClient
 
@@ -78,6 +79,10 @@ class HostedGenerator:
                 stop.set()
                 raise
         return out
+
+    def modules(self) -> Modules:
+        """It runs no models here."""
+        return {}
 
     def sent(self, source: Prompted) -> dict[str, Any]:
         """The inputs of a shot's prediction."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..shot import Detection, Prompted, Shot
 from . import dynamic_prompts
-from .lora_tags import expand
+from .template import expand
 
 SKIP = "[SKIP]"
 """A prompt that leaves its instance as it is, as in ADetailer."""

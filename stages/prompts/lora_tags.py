@@ -1,7 +1,4 @@
-"""Prompts as A1111 users write them: `<lora:name:weight>` tags and `{class}`, `{edit}` templates.
-
-Knows no models and no files.
-"""
+"""LoRA tags in prompts, `<lora:name:weight>`, as A1111's users write them."""
 
 from __future__ import annotations
 
@@ -52,14 +49,3 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
     text = _TAG.sub("", prompt)
     text = re.sub(r"\s*,(\s*,)+", ",", text)
     return re.sub(r"\s+", " ", text).strip(" ,"), tuple(tags)
-
-
-def expand(template: str, name: str, edit: str = "") -> str:
-    """Fill `{class}` and `{edit}`; an edit without a place of its own goes before the class.
-
-    >>> expand("tag, {class}, studio", "handbag", "red leather")
-    'tag, red leather handbag, studio'
-    """
-    if "{edit}" in template:
-        return template.replace("{edit}", edit).replace("{class}", name)
-    return template.replace("{class}", f"{edit} {name}".strip())

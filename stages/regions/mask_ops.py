@@ -1,7 +1,7 @@
-"""Masks changed and chosen: pure array arithmetic under the names that ADetailer's users know.
+"""Mask operations: move, grow, repair, sort, select, merge, under ADetailer's names.
 
-A mask is bool (H, W), True on the product. What is given is never changed, nothing wraps round
-an edge, and distances are Euclidean, in pixels. Knows no models and no shots.
+A mask is bool (H, W), True on the product. Arguments are never changed in place, nothing wraps
+round an edge, and distances are Euclidean, in pixels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..classes import MERGED, SCENE
 from ..shot import Box, Detection
+from . import boxes
 
 Sort = Literal["none", "left-to-right", "center-to-edge", "area"]
 Method = Literal["area", "confidence"]
@@ -26,10 +27,8 @@ def bounds(mask: np.ndarray) -> Box | None:
     >>> bounds(np.array([[False, True], [False, False]]))
     (1.0, 0.0, 2.0, 1.0)
     """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+    box = boxes.mask_box(mask)
+    return None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
 
 
 def _near(mask: np.ndarray, reach: int, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -37,15 +36,12 @@ def _near(mask: np.ndarray, reach: int, change: Callable[[np.ndarray], np.ndarra
 
     The window reaches `reach` pixels farther than the mask, as far as the picture goes.
     """
-    box = bounds(mask)
+    box = boxes.mask_box(mask)
     if box is None:
         return mask.copy()
-    height, width = mask.shape
-    x0, y0, x1, y1 = (int(v) for v in box)
-    top, left = max(0, y0 - reach), max(0, x0 - reach)
-    bottom, right = min(height, y1 + reach), min(width, x1 + reach)
+    x0, y0, x1, y1 = boxes.grown(box, reach, (mask.shape[1], mask.shape[0]))
     out = np.zeros_like(mask)
-    out[top:bottom, left:right] = change(mask[top:bottom, left:right])
+    out[y0:y1, x0:x1] = change(mask[y0:y1, x0:x1])
     return out
 
 
@@ -63,7 +59,8 @@ def offset(mask: np.ndarray, x: int, y: int) -> np.ndarray:
 
 
 def dilate_erode(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """Grown by a round brush (pixels > 0) or shrunk (< 0).
+    """Grown (pixels > 0) or shrunk (< 0) by an exact Euclidean distance; `composite.dilate` has
+    OpenCV's elliptical brush, which reaches a little less far.
 
     The picture's own edge shrinks nothing: a product that it cuts off goes on behind it.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import composite
+from . import boxes, composite
 
 
 @dataclass(frozen=True)
@@ -66,23 +66,21 @@ def window(
     Works on the mask's surroundings alone: a small product costs little in a large photo.
     """
     height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+    around = boxes.mask_box(mask)
+    if around is None:
         return None
     reach = max(0, dilate) + 2 * blur + 1
-    top, bottom = max(0, rows[0] - reach), min(height, rows[-1] + 1 + reach)
-    left, right = max(0, columns[0] - reach), min(width, columns[-1] + 1 + reach)
+    left, top, right, bottom = boxes.grown(around, reach, (width, height))
     near = composite.dilate(mask[top:bottom, left:right], dilate)
     soft = composite.feather(near, blur)
-    rows, columns = np.flatnonzero(soft.any(1)), np.flatnonzero(soft.any(0))
-    if not len(rows):
+    inner = boxes.mask_box(soft)
+    if inner is None:
         return None
-    x0, x1 = left + int(columns[0]), left + int(columns[-1]) + 1
-    y0, y1 = top + int(rows[0]), top + int(rows[-1]) + 1
+    x0, y0, x1, y1 = left + inner[0], top + inner[1], left + inner[2], top + inner[3]
     if step:
         aspect = (x1 - x0 + 2 * padding) / (y1 - y0 + 2 * padding)
         size_wh = bucket(aspect, size_wh, step)
-    box = composite.crop_box((x0, y0, x1, y1), padding, size_wh, (width, height))
+    box = boxes.crop_box((x0, y0, x1, y1), padding, size_wh, (width, height))
     blend = np.zeros((box[3] - box[1], box[2] - box[0]), np.float32)
     blend[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]] = soft[
         y0 - top : y1 - top, x0 - left : x1 - left

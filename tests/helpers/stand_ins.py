@@ -12,6 +12,7 @@ import numpy as np
 
 from visuals.pipeline.runner.run import Stages
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
+from visuals.stages.stage import FunctionStage
 
 
 def prompted(name: str, seed: int = 0) -> Shot:
@@ -65,4 +66,6 @@ def repaint(shots: Sequence[Shot]) -> list[Shot]:
     return out
 
 
-STAGES = Stages(generate=draw, detect=find, rerender=repaint)
+STAGES = Stages(
+    generate=FunctionStage(draw), detect=FunctionStage(find), rerender=FunctionStage(repaint)
+)

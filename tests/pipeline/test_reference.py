@@ -50,7 +50,7 @@ def test_the_reference_changed_the_scene_and_ours_keeps_it(tmp_path: Path) -> No
         ("car",),
         edit="red",
         image=source,
-        detections=(Detection(box, 1.0, "car", mask, 1.0),),
+        detections=(Detection(box, 1.0, "car", mask, mask_score=1.0),),
     )
     done = stage([shot])[0]
     assert done.status == "enhanced" and done.metrics["changed_outside"] == 0, done.failure

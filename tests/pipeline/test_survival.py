@@ -28,6 +28,7 @@ from visuals.pipeline.runner.io_threads import BackgroundWriter
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
 from visuals.pipeline.runs.lock import RunLock
+from visuals.stages.stage import FunctionStage
 
 FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 
@@ -361,7 +362,7 @@ def test_memory_does_not_grow_with_the_pictures(many: Path, tmp_path: Path) -> N
     held = []
     tracemalloc.start()
     try:
-        stages = Stages(load=inputs.load, detect=find)
+        stages = Stages(load=inputs.load, detect=FunctionStage(find))
         with BackgroundWriter(folder.write, folder.append, depth=4) as sink:
             for number, shot in enumerate(run_shots(shots, stages, batch_size=4)):
                 sink.put(shot)

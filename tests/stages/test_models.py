@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
 from visuals.checkpoints.lora.file import LoraFileError
-from visuals.checkpoints.lora.search import LoraNotFoundError
+from visuals.checkpoints.lora.search import LoraNotFoundError, in_folders
 from visuals.stages.detect import Detector
 from visuals.stages.diffusion import control_maps, lora_adapters
 from visuals.stages.diffusion.inpaint import Controlled
@@ -64,24 +64,24 @@ def test_a_lora_is_w_plus_scale_times_b_a_and_comes_off(pipe: Any) -> None:
     base = getattr(before, "base_layer", before)
     x = torch.randn(2, base.in_features)
     plain = base(x)
-    lora_adapters.attach(pipe, [LoraTag("ppzmini", 0.5, 0.5)], [folder])
+    lora_adapters.attach(pipe, [LoraTag("ppzmini", 0.5, 0.5)], in_folders([folder]))
     modules = {"lora_unet_" + n.replace(".", "_"): m for n, m in pipe.unet.named_modules()}
     expected = plain + scale * x @ down.T @ up.T
     assert torch.allclose(modules[stem](x), expected, atol=1e-5)
-    lora_adapters.attach(pipe, [], [folder])
+    lora_adapters.attach(pipe, [], in_folders([folder]))
     assert torch.allclose(modules[stem](x), plain, atol=1e-6)
 
 
 def test_an_unknown_lora_names_those_that_are_there(pipe: Any) -> None:
     with pytest.raises(LoraNotFoundError, match="ppzmini"):
-        lora_adapters.attach(pipe, [LoraTag("nope")], [catalog.resolve("mini/loras")])
+        lora_adapters.attach(pipe, [LoraTag("nope")], in_folders([catalog.resolve("mini/loras")]))
 
 
 def test_a_broken_lora_is_named_and_leaves_the_model_as_it_was(pipe: Any, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00\x00")
     for _ in range(2):
         with pytest.raises(LoraFileError, match=r"torn\.safetensors"):
-            lora_adapters.attach(pipe, [LoraTag("torn")], [tmp_path])
+            lora_adapters.attach(pipe, [LoraTag("torn")], in_folders([tmp_path]))
 
 
 def test_an_unknown_sampler_names_the_nearest() -> None:
@@ -168,7 +168,7 @@ def rerenderer(inpaint: Any, **options: Any) -> Rerenderer:
         "padding": 6,
         "mask_blur": 1,
         "dilate": 1,
-        "lora_dirs": [catalog.resolve("mini/loras")],
+        "find_lora": in_folders([catalog.resolve("mini/loras")]),
     }
     controls = options.pop("controls", [Controlled(control_maps.Canny(60, 140))])
     return Rerenderer(inpaint, controls, **{**usual, **options})

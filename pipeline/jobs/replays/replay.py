@@ -154,7 +154,7 @@ def _remake(
             hashes=hashes,
         )
         if set(plan.wanted) - set(folder.done):
-            stages = build_stages(settings, needs, tell=reporter.status) if needs else Stages()
+            stages = build_stages(settings, needs, report=reporter.status) if needs else Stages()
             stages = replace(stages, load=loader(plan, output))
             if plan.masks:
                 stages = replace(stages, mask=None)

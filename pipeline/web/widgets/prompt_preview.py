@@ -13,7 +13,8 @@ ROOM = 75
 
 def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     """The first class's prompt as HTML: its text, LoRAs with weights, how many tokens it takes."""
-    from ....stages.prompts.lora_tags import PromptError, expand, parse
+    from ....stages.prompts.lora_tags import PromptError, parse
+    from ....stages.prompts.template import expand
 
     name = classes[0] if classes else "{class}"
     try:

@@ -79,8 +79,8 @@ def test_only_the_models_at_work_are_on_the_device(mini: Path, clip: Path) -> No
     usual = build_stages(settings(controls, clip), (*ALL, "verify"))
     before = results(usual)
     turns = Offload("cpu")
-    stages: Any = low_memory.by_turns(usual, turns)
-    pipe, nets = stages.generate.pipe, stages.rerender.pipe.controlnet.nets
+    stages: Any = low_memory.offloaded(usual, turns)
+    pipe, nets = stages.generate.default.pipe, stages.rerender.default.pipe.controlnet.nets
     models = {
         "text": pipe.text_encoder,
         "unet": pipe.unet,
@@ -90,7 +90,7 @@ def test_only_the_models_at_work_are_on_the_device(mini: Path, clip: Path) -> No
         "detector": stages.detect.model,
         "verifier": stages.verify.model,
         "segmenter": stages.segment.model,
-        "nearness": stages.rerender.controls[1].control.model,
+        "nearness": stages.rerender.default.controls[1].control.model,
     }
     with watched(turns, models) as seen:
         after = results(stages)
@@ -111,17 +111,18 @@ def test_on_a_cpu_a_stage_s_models_go_when_another_comes(mini: Path) -> None:
     before = results(build_stages(settings(), ALL))
     assert alive(*kinds) == set(), "another test's models would be taken for ours"
     said: list[str] = []
-    stages = build_stages(settings(LOW), ALL, tell=said.append)
+    stages = build_stages(settings(LOW), ALL, report=said.append)
     assert sum("grounding-dino" in line for line in said) == 1
     for stage, there in (("generate", kinds[:1]), ("detect", kinds[2:]), ("rerender", kinds[:2])):
-        getattr(stages, stage)._shelf.stage(stage)
+        getattr(stages, stage).loaded()
         assert alive(*kinds) == set(there), stage
     assert all_equal(results(stages), before)
 
 
 def test_stages_on_demand_answer_for_what_the_stage_is_asked(mini: Path) -> None:
     stages: Any = build_stages(settings(LOW), ALL)
-    assert stages.generate.pipe.vae.use_tiling and stages.generate.pipe.vae.use_slicing
+    vae = stages.generate.loaded().default.pipe.vae
+    assert vae.use_tiling and vae.use_slicing
     assert stages.verify is None and stages.mask is not None
     stages.rerender.batch_size = 1
     assert stages.detect.batch_size == settings().detect.batch_size
@@ -148,7 +149,7 @@ def test_on_a_gpu_models_come_and_go(mini: Path, clip: Path) -> None:
     after = results(stages)
     for a, b in zip(before, after, strict=True):
         assert np.abs(a.astype(int) - b).max() <= 2
-    pipe = stages.rerender.pipe
+    pipe = stages.rerender.default.pipe
     parts = [pipe.text_encoder, pipe.unet, stages.detect.model, stages.segment.model]
     assert {p.device.type for p in parts} == {"cpu"} and pipe.vae.device.type == "cuda"
 

@@ -14,6 +14,7 @@ from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.prompts.vocabulary import UnknownClassError, check_classes, unknown_words
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
+from visuals.stages.stage import FunctionStage
 
 KNOWN = {
     "classes": ["sneaker", "mug"],
@@ -54,7 +55,7 @@ def test_a_broken_file_fails_alone(tmp_path: Path) -> None:
     image_reader.write(tmp_path / "good.png", image_reader.png(image))
     image_reader.write(tmp_path / "bad.png", b"no picture")
     shots = inputs.photos([str(tmp_path)], ["mug"])
-    out = {s.id: s for s in run_shots(shots, Stages(load=inputs.load, detect=find))}
+    out = {s.id: s for s in run_shots(shots, Stages(load=inputs.load, detect=FunctionStage(find)))}
     assert out["good"].status == "kept" and out["bad"].status == "failed"
     assert inputs.first_error(shots) == ""
     assert "bad.png" in inputs.first_error([s for s in shots if s.id == "bad"])

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from helpers.stand_ins import STAGES, draw, find, prompted
 
-from visuals.pipeline.runner.run import Stages, Summary, fitted, run_shots, shot_seed
+from visuals.pipeline.runner.run import Stages, Summary, fitted, run_shots
 from visuals.stages import batching
-from visuals.stages.shot import Shot
+from visuals.stages.shot import Shot, shot_seed
+from visuals.stages.stage import FunctionStage
 
 
 def test_every_shot_comes_out_once_in_its_state() -> None:
@@ -33,7 +34,9 @@ def test_every_shot_comes_out_once_in_its_state() -> None:
 
 
 def test_without_stage_3_what_was_found_is_kept() -> None:
-    (shot,) = run_shots([prompted("a", 2)], Stages(generate=draw, detect=find))
+    (shot,) = run_shots(
+        [prompted("a", 2)], Stages(generate=FunctionStage(draw), detect=FunctionStage(find))
+    )
     assert shot.status == "kept" and shot.result is None
 
 
@@ -50,7 +53,7 @@ def test_a_refused_drawing_is_drawn_again_with_another_seed() -> None:
 
 def test_photos_are_never_drawn_again() -> None:
     empty = replace(prompted("a"), image=np.zeros((8, 8, 3), np.uint8))
-    (shot,) = run_shots([empty], Stages(detect=find), retries=5)
+    (shot,) = run_shots([empty], Stages(detect=FunctionStage(find)), retries=5)
     assert shot.status == "skipped"
 
 
@@ -61,7 +64,7 @@ def test_it_streams_a_batch_at_a_time() -> None:
         drawn.extend(s.id for s in shots)
         return draw(shots)
 
-    stages = Stages(generate=watched, detect=find)
+    stages = Stages(generate=FunctionStage(watched), detect=FunctionStage(find))
     stream: Iterator[Shot] = run_shots(
         [prompted(f"{k}", 2) for k in range(6)], stages, batch_size=2
     )
@@ -87,7 +90,7 @@ def test_a_stage_gets_open_shots_only_in_its_own_batches() -> None:
     def each(batch: Sequence[Shot]) -> list[Shot]:
         return [s.fail(ValueError("x"), "g") if s.seed == 13 else draw([s])[0] for s in batch]
 
-    list(run_shots(shots, Stages(generate=each, detect=sized), batch_size=6))
+    list(run_shots(shots, Stages(generate=FunctionStage(each), detect=sized), batch_size=6))
     assert sized.sizes == [2, 2, 1]
 
 
@@ -114,7 +117,7 @@ def test_stopping_is_not_swallowed() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(run_shots([prompted("a")], Stages(generate=stop)))
+        list(run_shots([prompted("a")], Stages(generate=FunctionStage(stop))))
 
 
 def test_once_asked_to_stop_it_begins_no_more() -> None:
@@ -132,7 +135,7 @@ def test_files_are_read_ahead_but_not_all_of_them() -> None:
         read.extend(s.id for s in shots)
         return draw(shots)
 
-    stages = Stages(load=load, detect=find)
+    stages = Stages(load=load, detect=FunctionStage(find))
     stream = run_shots([prompted(f"{k:02}", 2) for k in range(40)], stages, batch_size=4)
     first = next(stream)
     assert first.status == "kept" and first.seconds["load"] >= 0
@@ -148,7 +151,11 @@ def test_the_first_batches_are_small() -> None:
         return list(shots)
 
     shots = [prompted(f"{k}", 2) for k in range(70)]
-    list(run_shots(shots, Stages(generate=draw, verify=count), batch_size=32))
+    list(
+        run_shots(
+            shots, Stages(generate=FunctionStage(draw), verify=FunctionStage(count)), batch_size=32
+        )
+    )
     assert sizes == [8, 16, 32, 14]
 
 
@@ -165,14 +172,17 @@ def test_large_pictures_go_in_smaller_batches() -> None:
         return list(shots)
 
     shots = [prompted(f"{k}", 2) for k in range(7)]
-    done = list(run_shots(shots, Stages(load=load, verify=count), batch_size=6))
+    done = list(run_shots(shots, Stages(load=load, verify=FunctionStage(count)), batch_size=6))
     assert [s.id for s in done] == [s.id for s in shots]
     assert sizes == [3, 3, 1]  # 25 megapixels each, 64 are enough
 
 
 def test_a_file_that_breaks_its_reader_fails_alone() -> None:
     shots = [prompted("a", 2), prompted("bad", 13), prompted("c", 2)]
-    out = {s.id: s for s in run_shots(shots, Stages(load=draw, detect=find), batch_size=3)}
+    out = {
+        s.id: s
+        for s in run_shots(shots, Stages(load=draw, detect=FunctionStage(find)), batch_size=3)
+    }
     assert out["bad"].failure is not None and out["bad"].failure.where == "load"
     assert out["a"].status == out["c"].status == "kept"
 
@@ -194,7 +204,7 @@ def test_a_batch_that_is_too_large_is_told_once() -> None:
     shots = [prompted(f"{k}", 2) for k in range(20)]
     out = run_shots(
         shots,
-        Stages(generate=draw, detect=Small()),
+        Stages(generate=FunctionStage(draw), detect=Small()),
         summary=summary,
         smaller=lambda name, size: told.append((name, size)),
     )
@@ -232,7 +242,7 @@ def test_parts_of_batches_go_at_once_and_come_out_in_order() -> None:
     out = list(
         run_shots(
             [photo(2 * k) for k in range(15)],
-            Stages(detect=watched, rerender=whole, at_once=2),
+            Stages(detect=FunctionStage(watched), rerender=FunctionStage(whole), parallel_parts=2),
             batch_size=6,
             summary=summary,
             progress=lambda *told: seen.append(told),
@@ -240,7 +250,7 @@ def test_parts_of_batches_go_at_once_and_come_out_in_order() -> None:
     )
     ids = [f"{2 * k}" for k in range(15)]
     assert [shot.id for shot in out] == ids
-    assert [len(shot.company) for shot in out] == [6] * 12 + [3] * 3
+    assert [len(shot.batch) for shot in out] == [6] * 12 + [3] * 3
     assert threads["0"] != threads["6"] and "MainThread" not in threads.values()
     assert last == [ids[:6], ids[6:12], ids[12:]], "stage 3 has whole batches"
     assert summary.total == 15 and summary.per_stage["detect"] > 0
@@ -255,7 +265,9 @@ def test_one_shot_has_the_main_thread_and_all_cores() -> None:
         return find(shots)
 
     *_, shot = run_shots(
-        [photo(2 * k) for k in range(3)], Stages(detect=watched, at_once=2), batch_size=2
+        [photo(2 * k) for k in range(3)],
+        Stages(detect=FunctionStage(watched), parallel_parts=2),
+        batch_size=2,
     )
     assert shot.status == "kept" and names[-1] == "MainThread" and names.count("MainThread") == 1
 
@@ -267,13 +279,16 @@ def test_several_batches_at_once_stop_when_asked_and_when_left() -> None:
         begun.extend(shot.id for shot in shots)
         return find(shots)
 
-    stages, shots = Stages(detect=watched, at_once=2), [photo(2 * k) for k in range(40)]
+    stages, shots = (
+        Stages(detect=FunctionStage(watched), parallel_parts=2),
+        [photo(2 * k) for k in range(40)],
+    )
     out: list[str] = []
     for shot in run_shots(shots, stages, batch_size=4, stop=lambda: len(out) >= 3):
         out.append(shot.id)
     assert len(out) in (4, 8) and sorted(begun) == sorted(out), "what was begun comes out"
     out.clear()
-    drawn = replace(stages, rerender=lambda shots: list(shots))
+    drawn = replace(stages, rerender=FunctionStage(list))
     for shot in run_shots(shots, drawn, batch_size=4, stop=lambda: len(out) >= 3):
         out.append(shot.id)
     assert len(out) == 4, "what stage 2 found ahead of stage 3 is not drawn"
@@ -300,7 +315,7 @@ def test_a_batch_too_large_is_told_once_and_counted_with_several_at_once() -> No
     summary = Summary()
     done = run_shots(
         [photo(2 * k) for k in range(24)],
-        Stages(detect=Small(), at_once=2),
+        Stages(detect=Small(), parallel_parts=2),
         batch_size=8,
         summary=summary,
         smaller=lambda *said: told.append(said),
@@ -317,8 +332,8 @@ def test_sizes_that_fitted_hold_and_where_one_was_all_nothing_goes_beside_it() -
         def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
             return find(shots)
 
-    stages = Stages(detect=Sized(), segment=Sized(), at_once=2)
-    assert fitted(stages, {}).at_once == 2
+    stages = Stages(detect=Sized(), segment=Sized(), parallel_parts=2)
+    assert fitted(stages, {}).parallel_parts == 2
     two = fitted(stages, {"detect": 2, "rerender": 4})
-    assert (two.detect.batch_size, two.segment.batch_size, two.at_once) == (2, 8, 2)  # type: ignore[union-attr]
-    assert fitted(stages, {"segment": 1}).at_once == 1
+    assert (two.detect.batch_size, two.segment.batch_size, two.parallel_parts) == (2, 8, 2)  # type: ignore[union-attr]
+    assert fitted(stages, {"segment": 1}).parallel_parts == 1

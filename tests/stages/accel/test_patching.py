@@ -164,6 +164,6 @@ def test_the_switch_turns_every_patch_off_and_gives_the_same_masks_and_pictures(
 def test_a_cache_that_is_switched_off_is_named(mini: Path) -> None:
     messages: list[str] = []
     settings = load_settings("mini", {"run.accelerate": False})
-    stages = build_stages(settings, ("rerender",), tell=messages.append)
+    stages = build_stages(settings, ("rerender",), report=messages.append)
     assert "rerender.cache_interval 2 is not used: run.accelerate is off" in messages
     assert stages.rerender is not None

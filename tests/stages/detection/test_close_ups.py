@@ -12,6 +12,7 @@ from visuals.samples import studio
 from visuals.stages.detect import Detector
 from visuals.stages.detection import close_ups
 from visuals.stages.detection.backends import RawDetections
+from visuals.stages.regions.boxes import iou
 from visuals.stages.shot import FileInput, Shot
 
 
@@ -89,7 +90,7 @@ def best(found: tuple[object, ...], product: dict[str, object]) -> float:
     mine = [d for d in found if d.label == product["label"]]  # type: ignore[attr-defined]
     boxes = np.array([d.box_xyxy for d in mine], np.float32).reshape(-1, 4)
     scores = np.array([d.score for d in mine], np.float32)
-    return float(scores[close_ups.overlap(boxes, box) >= 0.5].max(initial=0))
+    return float(scores[iou(boxes, box[None])[:, 0] >= 0.5].max(initial=0))
 
 
 @pytest.mark.parametrize("box", [[0, 0, 1, 1], [0, 0, 300, 100], [299, 99, 300, 100]])

@@ -12,6 +12,7 @@ from helpers import tiny_loras as tiny
 from safetensors.torch import load_file, save_file
 
 from visuals.checkpoints.lora import file as lora_file
+from visuals.checkpoints.lora.search import in_folders
 from visuals.stages.diffusion import lora_adapters
 from visuals.stages.prompts.lora_tags import LoraTag, parse
 
@@ -97,11 +98,11 @@ def test_one_lora_is_what_the_hand_computes(
     assert len(changes) == (2 if kind == "sd15" else 3)
     tiny.write(changes, tmp_path / "x.safetensors", form, kind)
     before = plain(pipe)
-    lora_adapters.attach(pipe, [LoraTag("x", 0.7, 0.7)], [tmp_path])
+    lora_adapters.attach(pipe, [LoraTag("x", 0.7, 0.7)], in_folders([tmp_path]))
     check(pipe, before, (changes, 0.7, 0.7))
-    lora_adapters.attach(pipe, parse("mug <lora:x:0.5:1>")[1], [tmp_path])
+    lora_adapters.attach(pipe, parse("mug <lora:x:0.5:1>")[1], in_folders([tmp_path]))
     check(pipe, before, (changes, 1.0, 0.5))
-    lora_adapters.attach(pipe, [], [tmp_path])
+    lora_adapters.attach(pipe, [], in_folders([tmp_path]))
     unharmed(pipe, before)
 
 
@@ -116,12 +117,14 @@ def test_three_chained_of_three_formats_weigh_and_switch(
     tiny.write(c, tmp_path / "c.safetensors", "diffusers", kind)
     before = plain(pipe)
     lora_adapters.attach(
-        pipe, parse("<lora:a:0.5:1> <lora:b:-0.4> mug <lora:c:0.8>")[1], [tmp_path]
+        pipe, parse("<lora:a:0.5:1> <lora:b:-0.4> mug <lora:c:0.8>")[1], in_folders([tmp_path])
     )
     check(pipe, before, (a, 1.0, 0.5), (b, -0.4, -0.4), (c, 0.8, 0.8))
-    lora_adapters.attach(pipe, parse("<lora:c:1> <lora:b:0.1> <lora:b:0.2>")[1], [tmp_path])
+    lora_adapters.attach(
+        pipe, parse("<lora:c:1> <lora:b:0.1> <lora:b:0.2>")[1], in_folders([tmp_path])
+    )
     check(pipe, before, (b, 0.3, 0.3), (c, 1.0, 1.0))
-    lora_adapters.attach(pipe, [], [tmp_path])
+    lora_adapters.attach(pipe, [], in_folders([tmp_path]))
     unharmed(pipe, before)
 
 
@@ -138,9 +141,9 @@ def test_three_chained_of_each_format_are_what_the_hand_computes(
         made.append((changes, *both))
     before = plain(pipe)
     tags = " ".join(f"<lora:{n}:unet={u}:te={te}>" for n, (u, te) in weights.items())
-    lora_adapters.attach(pipe, parse(tags)[1], [tmp_path])
+    lora_adapters.attach(pipe, parse(tags)[1], in_folders([tmp_path]))
     check(pipe, before, *made)
-    lora_adapters.attach(pipe, [], [tmp_path])
+    lora_adapters.attach(pipe, [], in_folders([tmp_path]))
     unharmed(pipe, before)
 
 
@@ -162,7 +165,7 @@ def test_what_files_leave_out(pipe: Any, kind: str, tmp_path: Path) -> None:
     for name, expected in [
         ("none", changes), ("bare", changes), ("zero", changes), ("text", text), ("own", own),
     ]:  # fmt: skip
-        lora_adapters.attach(pipe, [LoraTag(name)], [tmp_path])
+        lora_adapters.attach(pipe, [LoraTag(name)], in_folders([tmp_path]))
         check(pipe, before, (expected, 1.0, 1.0))
 
 
@@ -179,7 +182,7 @@ def test_a_tucker_kernel_is_worked_in(pipe: Any, kind: str, tmp_path: Path) -> N
     expected = plain_conv(x) + 0.5 * torch.conv2d(
         torch.conv2d(torch.conv2d(x, down), mid, padding=1), up
     )
-    lora_adapters.attach(pipe, [LoraTag("x")], [tmp_path])
+    lora_adapters.attach(pipe, [LoraTag("x")], in_folders([tmp_path]))
     got = pipe.unet.down_blocks[0].resnets[0].conv1(x)
     assert torch.allclose(got, expected, atol=1e-4)
     assert lora_file.read(tmp_path / "x.safetensors").alphas == (1.0,)
@@ -202,18 +205,18 @@ def test_fused_is_unfused_within_a_ten_thousandth(pipe: Any, kind: str, tmp_path
 
     tags = [LoraTag("x", 0.1, 0.1)]
     base = drawn()
-    lora_adapters.attach(pipe, tags, [tmp_path])
+    lora_adapters.attach(pipe, tags, in_folders([tmp_path]))
     unfused = drawn()
     assert (unfused - base).abs().max() > 1e-3
-    lora_adapters.attach(pipe, tags, [tmp_path], fuse=True)
+    lora_adapters.attach(pipe, tags, in_folders([tmp_path]), fuse=True)
     layer = next(m for m in pipe.unet.modules() if getattr(m, "merged_adapters", None))
     assert (drawn() - unfused).abs().max() < 1e-4
     lora_adapters.attach(
-        pipe, [LoraTag("x", 0.2, 0.2)], [tmp_path], fuse=True
+        pipe, [LoraTag("x", 0.2, 0.2)], in_folders([tmp_path]), fuse=True
     )  # the weights change:
     assert not layer.merged_adapters  # no longer fused
     check(pipe, before, (changes, 0.2, 0.2))
-    lora_adapters.attach(pipe, [], [tmp_path], fuse=True)
+    lora_adapters.attach(pipe, [], in_folders([tmp_path]), fuse=True)
     assert (drawn() - base).abs().max() < 1e-4
 
 
@@ -222,7 +225,7 @@ def test_a_lora_of_another_base_is_refused_by_the_loaded_model(tmp_path: Path) -
     changes = {"unet": tiny.deltas(sdxl, conv=False, seed=1, every=9)["unet"]}
     tiny.write(changes, tmp_path / "big.safetensors", "kohya", "sdxl")
     with pytest.raises(lora_file.WrongBaseError, match=r"'big' was trained for SDXL.*the model is"):
-        lora_adapters.attach(sd15, [LoraTag("big")], [tmp_path])
+        lora_adapters.attach(sd15, [LoraTag("big")], in_folders([tmp_path]))
     assert not hasattr(sd15.unet, "peft_config")
 
 
@@ -234,5 +237,5 @@ def test_modules_that_the_model_has_not_are_said(
     own = tiny.Delta(torch.ones(2, 8), torch.ones(8, 2), 1.0)
     changes["unet"]["up_blocks.9.attentions.0.proj_in"] = own
     tiny.write(changes, tmp_path / "odd.safetensors", "kohya", "sd15")
-    lora_adapters.attach(pipe, [LoraTag("odd")], [tmp_path])
+    lora_adapters.attach(pipe, [LoraTag("odd")], in_folders([tmp_path]))
     assert "LoRA odd: 1 of its" in caplog.text

@@ -11,6 +11,7 @@ import torch
 
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
+from visuals.checkpoints.lora.search import in_folders
 from visuals.stages.diffusion.samplers import scheduler
 from visuals.stages.generate import Generator
 from visuals.stages.prompts import embeddings, token_chunks
@@ -245,8 +246,8 @@ def test_weights_length_and_clip_skip_change_the_picture_and_not_their_neighbour
             Shot(id=str(k), source=Prompted(p, "", 5), classes=("mug",))
             for k, p in enumerate(prompts)
         ]
-        lora_dirs = [catalog.resolve("mini/loras")]
-        usual = {"steps": 2, "width": 64, "height": 64, "lora_dirs": lora_dirs}
+        find_lora = in_folders([catalog.resolve("mini/loras")])
+        usual = {"steps": 2, "width": 64, "height": 64, "find_lora": find_lora}
         done = Generator(sd, **{**usual, **options})(shots)
         assert all(s.image is not None for s in done), [s.failure for s in done]
         return [s.image for s in done if s.image is not None]

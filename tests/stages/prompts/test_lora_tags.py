@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from visuals.stages.prompts.lora_tags import LoraTag, PromptError, expand, parse
+from visuals.stages.prompts.lora_tags import LoraTag, PromptError, parse
+from visuals.stages.prompts.template import expand
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visuals.stages.regions import composite
+from visuals.stages.regions import boxes, composite, metrics
 from visuals.stages.regions import windows as crops
 
 
@@ -62,7 +62,7 @@ def test_the_scene_outside_is_kept_and_the_inside_replaced(
     result[one.rows_columns] = composite.mix(
         old, composite.resize(255 - old, one.size_wh), one.blend
     )
-    assert composite.changed_outside(source, result, blend) == 0
+    assert metrics.changed_outside(source, result, blend) == 0
     assert np.array_equal(composite.mix(old, old, one.blend), old)
 
 
@@ -119,9 +119,9 @@ def test_a_hard_edge_is_a_worse_seam_than_a_soft_one() -> None:
     for blur in (0, 2, 4):
         blend = composite.feather(mask, blur)
         result = composite.mix(source, source + 60, blend)
-        scores.append(composite.seam(source, result, blend))
+        scores.append(metrics.seam(source, result, blend))
     assert scores[0] > 2 * scores[1] > 2 * scores[2] > 0
-    assert composite.seam(source, source, composite.feather(mask, 2)) == 0
+    assert metrics.seam(source, source, composite.feather(mask, 2)) == 0
 
 
 @settings(max_examples=100, deadline=None)
@@ -139,11 +139,11 @@ def test_changed_pixels_outside_are_counted() -> None:
     result[3, 3] = 200
     blend = np.zeros((4, 4), np.float32)
     blend[3, 3] = 0.5
-    assert composite.changed_outside(source, result, blend) == 1
+    assert metrics.changed_outside(source, result, blend) == 1
 
 
 def test_the_crop_has_the_model_s_aspect_where_the_picture_has_room() -> None:
-    x0, y0, x1, y1 = composite.crop_box((90, 40, 130, 50), 5, (64, 64), (200, 100))
+    x0, y0, x1, y1 = boxes.crop_box((90, 40, 130, 50), 5, (64, 64), (200, 100))
     assert x1 - x0 == y1 - y0 == 50
     assert x0 <= 85 and x1 >= 135
 
@@ -154,15 +154,15 @@ def test_edge_iou_is_one_for_equal_pictures_and_near_nothing_for_strangers() -> 
     b = np.full((32, 32, 3), 40, np.uint8)
     b[2:6, :] = 220
     everywhere = np.ones((32, 32), bool)
-    assert composite.edge_iou(a, a, everywhere) == 1.0
-    assert composite.edge_iou(a, b, everywhere) < 0.2
+    assert metrics.edge_iou(a, a, everywhere) == 1.0
+    assert metrics.edge_iou(a, b, everywhere) < 0.2
 
 
 @pytest.mark.parametrize(
     "box", [(10, 10, 30, 20), (0, 0, 5, 40), (90, 60, 100, 80), (1, 2, 99, 79)]
 )
 def test_the_square_of_a_box_lies_in_the_picture_and_holds_the_box(box: tuple[int, ...]) -> None:
-    x0, y0, x1, y1 = composite.square_box(box, 0.2, (100, 80))  # type: ignore[arg-type]
+    x0, y0, x1, y1 = boxes.square_box(box, 0.2, (100, 80))  # type: ignore[arg-type]
     assert 0 <= x0 <= box[0] and 0 <= y0 <= box[1] and box[2] <= x1 <= 100 and box[3] <= y1 <= 80
     side = 1.4 * max(box[2] - box[0], box[3] - box[1])
     assert x1 - x0 == round(min(side, 100)) and y1 - y0 == round(min(side, 80))

@@ -21,7 +21,12 @@ def drawn(*rows: str) -> np.ndarray:
 
 def found(mask: np.ndarray, score: float = 0.5, label: str = "mug") -> Detection:
     return Detection(
-        mask_ops.bounds(mask) or (0.0, 0.0, 1.0, 1.0), score, label, mask, score, score
+        mask_ops.bounds(mask) or (0.0, 0.0, 1.0, 1.0),
+        score,
+        label,
+        mask,
+        mask_score=score,
+        verify_score=score,
     )
 
 

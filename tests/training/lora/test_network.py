@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from visuals.checkpoints.load import load_text_to_image
+from visuals.checkpoints.lora.search import in_folders
 from visuals.stages.diffusion import lora_adapters
 from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.training.lora import network as lora_network
@@ -98,7 +99,7 @@ def test_every_reader_gets_the_same_weights(trained: Trained) -> None:
     assert not torch.equal(expected[f"unet.{wide}"], base[wide])
     readers: dict[str, dict[str, torch.Tensor]] = {}
     pipe = load_text_to_image("mini/sd")
-    lora_adapters.attach(pipe, [LoraTag("look", 1.0, 1.0)], [trained.folder])
+    lora_adapters.attach(pipe, [LoraTag("look", 1.0, 1.0)], in_folders([trained.folder]))
     readers["visuals run"] = weights(pipe)
     for file in (trained.lora, trained.diffusers):
         pipe = load_text_to_image("mini/sd")
