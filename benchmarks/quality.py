@@ -83,7 +83,8 @@ def measure(
     if "detection" in only:
         tell(f"detection and masks on {pictures} held-out renders")
         take("detection", detection.measure(stages, pictures, size))
-    pipe: Any = stages.generate
+    generate: Any = stages.generate
+    pipe = generate.default
     if "vae" in only:
         tell("VAE")
         take("vae", generation.measure_vae(pipe.pipe.vae, pictures, size))

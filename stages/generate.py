@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import batching
-from .diffusion import components, lora_adapters
+from .diffusion import lora_adapters, pipeline_modules
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
 from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Hires, Passes, Refiner
@@ -91,7 +91,7 @@ class Generator:
         """The pipeline's parts, and the refiner's UNet."""
         refiner = self.passes.refiner
         extra = {"refiner": [refiner.pipe.unet]} if refiner else {}
-        return {**components.modules(self.pipe), **extra}
+        return {**pipeline_modules.modules(self.pipe), **extra}
 
     def _group(self, source: Prompted) -> tuple[Any, ...]:
         """What must be equal in one call: a longer neighbour would pad, and change, the picture."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import batching
 from .accel import cpu_parallel
-from .diffusion import components, lora_adapters
+from .diffusion import lora_adapters, pipeline_modules
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
@@ -138,7 +138,7 @@ class Rerenderer:
     def modules(self) -> Modules:
         """The pipeline's parts, and what makes each control map."""
         maps = {f"map {k}": c.control.modules() for k, c in enumerate(self.controls)}
-        return {**components.modules(self.pipe), **maps}
+        return {**pipeline_modules.modules(self.pipe), **maps}
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 1.0)

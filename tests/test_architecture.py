@@ -70,7 +70,6 @@ KNOWN: dict[str, set[str]] = {
     "folder cycle": {
         "images ↔ inputs ↔ runs",
         "cli ↔ web",
-        "stages.diffusion ↔ stages.generate ↔ stages.regions",
         "web.files ↔ web.widgets",
     },
     "layer": {
