@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checkpoints import atomic_files
 from ..samples import vocabulary
 from . import generation, image_distance
 from .detection import held_out
@@ -75,16 +76,14 @@ def write(folder: Path, pictures: Iterator[tuple[np.ndarray, str]]) -> None:
     """An imagefolder of (picture, caption)."""
     from PIL import Image
 
-    from ..training.datasets import images as dataset_images
-
     lines = []
     for number, (image, text) in enumerate(pictures):
         held = io.BytesIO()
         Image.fromarray(image).save(held, "PNG")
         name = f"{number:03d}.png"
-        dataset_images.write(folder / name, held.getvalue())
+        atomic_files.write(folder / name, held.getvalue())
         lines.append(json.dumps({"file_name": name, "text": text}))
-    dataset_images.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
+    atomic_files.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
 
 
 def class_pictures(stages: Stages, folder: Path, count: int, seed: int) -> None:

@@ -91,7 +91,7 @@ def _photos(folder: Path, count: int, side: int) -> None:
 
     from PIL import Image
 
-    from ..training.datasets import images as dataset_images
+    from ..checkpoints import atomic_files
 
     there = sorted((Path(__file__).parents[1] / "samples" / "photos").glob("*.jpg"))
     lines = []
@@ -101,6 +101,6 @@ def _photos(folder: Path, count: int, side: int) -> None:
         with Image.open(photo) as image:
             image.convert("RGB").resize((side, side)).save(held, "JPEG", quality=92)
         name = f"{number:03d}.jpg"
-        dataset_images.write(folder / name, held.getvalue())
+        atomic_files.write(folder / name, held.getvalue())
         lines.append(json.dumps({"file_name": name, "text": f"ppzlook, {photo.stem[3:]}"}))
-    dataset_images.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
+    atomic_files.write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..pipeline.images.read import PictureError, header
 from .datasets import images as dataset_images
 from .datasets.buckets import Buckets, Fit, Size, steps_per_epoch
 from .datasets.caption_edits import CountTokens, tag_frequency
@@ -116,7 +117,7 @@ def check_dataset(
             note(code, item.name, what)
         try:
             image = dataset_images.read(item.path)
-        except dataset_images.FileProblem as error:
+        except PictureError as error:
             problems.append(Problem("unreadable", item.name, str(error)))
             continue
         fit = buckets.fit(image.size)
@@ -184,8 +185,8 @@ def _size(item: Item, size_wh: Size, fit: Fit) -> list[tuple[str, str]]:
         found.append(("cropped", f"{fit.cropped:.0%} of it is cut off; crop it to a usual aspect"))
     if item.mask is not None:
         try:
-            mask_wh = dataset_images.upright_size(item.mask)
-        except dataset_images.FileProblem as error:
+            mask_wh = header(item.mask).size_wh
+        except PictureError as error:
             return [*found, ("no_mask", f"its mask cannot be read ({error}); make it again")]
         if abs(mask_wh[0] * size_wh[1] - mask_wh[1] * size_wh[0]) > 2 * max(size_wh):
             shown = f"{mask_wh[0]} × {mask_wh[1]} pixels, the picture {size_wh[0]} × {size_wh[1]}"

@@ -17,14 +17,14 @@ def to_rgb(image: Any, notes: list[str]) -> tuple[Any, bytes | None]:
     """
     icc: bytes | None = image.info.get("icc_profile")
     if image.mode == "LAB":
-        return _converted(image, None, notes), None
+        return to_srgb(image, None, notes), None
     if image.mode == "CMYK":
-        turned = _converted(image, icc, notes) if icc else None
+        turned = to_srgb(image, icc, notes) if icc else None
         if turned is None:
             notes.append("CMYK without a profile that can be read: turned to RGB by arithmetic")
         return turned or image.convert("RGB"), None
     if icc and space(icc) == "GRAY":
-        turned = _converted(image.convert("L"), icc, notes)
+        turned = to_srgb(image.convert("L"), icc, notes)
         return turned or image.convert("RGB"), None
     return image.convert("RGB"), for_rgb(icc, notes)
 
@@ -47,8 +47,8 @@ def space(icc: bytes) -> str:
         return ""
 
 
-def _converted(image: Any, icc: bytes | None, notes: list[str]) -> Any:
-    """sRGB, or None where the profile does not fit the image."""
+def to_srgb(image: Any, icc: bytes | None, notes: list[str]) -> Any:
+    """The image in sRGB; None if its profile (None: Lab) does not fit. Notes what was done."""
     from PIL import ImageCms
 
     try:

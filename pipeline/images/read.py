@@ -22,7 +22,7 @@ from .write import png as png
 
 ENDINGS = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
-    ".avif",
+    ".avif", ".jxl",
 )  # fmt: skip
 MAX_PIXELS = 100_000_000
 """More than any camera takes; a picture that claims more is refused before it is decoded."""

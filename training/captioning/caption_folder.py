@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...checkpoints import atomic_files
+from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
 from ..datasets.caption_edits import CaptionEdits
@@ -125,7 +127,7 @@ def _texts(
     for item in items:
         try:
             good.append((item, dataset_images.read(item.path)))
-        except dataset_images.FileProblem as error:
+        except PictureError as error:
             done.problems.append(Problem("unreadable", item.name, str(error)))
     if good:
         yield from zip((i for i, _ in good), describe([image for _, image in good]), strict=True)
@@ -147,7 +149,7 @@ class _Writer:
         if self.format != "metadata" and (self.fixed or not item.caption_from):
             here.append(item.path.with_suffix(f".{self.format}"))
         for sidecar in dict.fromkeys(here):
-            dataset_images.write(sidecar, f"{text}\n".encode())
+            atomic_files.write(sidecar, f"{text}\n".encode())
         for place in (item.path.parent, *item.path.parent.parents):
             if self._set(place / imagefolder.NAME, item.path, text):
                 return

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...checkpoints import atomic_files
 from ...configs.errors import UsageError
+from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
 from ..datasets.images import Problem
@@ -72,7 +74,7 @@ class ImportReport:
     def save(self, out: Path) -> None:
         """Write `out/import.json`."""
         text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
-        dataset_images.write(out / REPORT, f"{text}\n".encode())
+        atomic_files.write(out / REPORT, f"{text}\n".encode())
 
 
 def import_catalogue(
@@ -111,7 +113,7 @@ def import_catalogue(
                 report.written.append(name)
                 if len(report.written) == 1:  # whatever happens now, --overwrite may mend it
                     report.save(out)
-                dataset_images.write(out / name, _encoded(image, shape))
+                atomic_files.write(out / name, _encoded(image, shape))
                 rows.append({"file_name": name, "text": product.text, "sku": product.sku})
             if len(rows) > before and not product.text:
                 what = "no text; write a caption: visuals dataset caption"
@@ -175,7 +177,7 @@ def _good(source: Path, product: Product, shape: Shape, report: ImportReport) ->
     """The upright picture, small enough; None where it was told why not."""
     try:
         image = dataset_images.read(source)
-    except dataset_images.FileProblem as error:
+    except PictureError as error:
         _note(report, "unreadable", product, str(error))
         return None
     if min(image.size) < shape.min_side:

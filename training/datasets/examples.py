@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...checkpoints.hashing import sha256
+from ...pipeline.images.read import PictureError
 from . import images as dataset_images
 from .buckets import Buckets, Fit
 from .folder import Dataset, DatasetError
@@ -94,7 +95,7 @@ def examples(
             if masks and item.mask:
                 dataset_images.read(item.mask)
                 mask_digest = sha256(item.mask)
-        except dataset_images.FileProblem as error:
+        except PictureError as error:
             wrong.append(f"left out: {error}")
             continue
         out.append(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...configs.errors import UsageError
+from ...pipeline.images import read as image_reader
 from . import images as dataset_images
 from .captions import ENDINGS, Captions
 from .images import Problem
@@ -99,7 +100,7 @@ def read_dataset(
     subsets, layout = _subsets(root, repeats)
     if not any(pictures for _, pictures, _, _ in subsets):
         raise DatasetError(
-            f"{folder} holds no picture: expected {', '.join(dataset_images.ENDINGS)} in it or in "
+            f"{folder} holds no picture: expected {', '.join(image_reader.ENDINGS)} in it or in "
             "folders named like 6_name; name another folder"
         )
     endings = (caption_extension,) if caption_extension else ENDINGS

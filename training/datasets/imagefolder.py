@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import images as dataset_images
+from ...checkpoints import atomic_files
 
 NAME = "metadata.jsonl"
 Row = dict[str, Any]
@@ -44,4 +44,4 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     text = "".join(
         json.dumps({key: row.get(key) for key in keys}, ensure_ascii=False) + "\n" for row in rows
     )
-    dataset_images.write(path, text.encode())
+    atomic_files.write(path, text.encode())

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets import images as dataset_images
+from ...checkpoints import atomic_files
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class Cache:
             return
         from safetensors.torch import save
 
-        dataset_images.write(self._file(key), save({k: v.contiguous() for k, v in value.items()}))
+        atomic_files.write(self._file(key), save({k: v.contiguous() for k, v in value.items()}))
 
     def _file(self, key: str) -> Path:
         assert self.folder is not None

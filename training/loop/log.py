@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..datasets import images as dataset_images
+from ...checkpoints import atomic_files
 from ..errors import TrainingError
 
 Point = tuple[float, float]
@@ -50,7 +50,7 @@ class Log:
                 if row["step"] <= step:
                     self.rows.append(row)
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
-        dataset_images.write(path, text.encode())
+        atomic_files.write(path, text.encode())
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, **values: Any) -> None:
@@ -107,4 +107,4 @@ def curve(loss: Sequence[Point], held_out: Sequence[Point], path: Path) -> None:
     draw.text((left, 10), "loss (blue: mean), held out (red), over steps", fill="#333333")
     held = io.BytesIO()
     image.save(held, "PNG")
-    dataset_images.write(path, held.getvalue())
+    atomic_files.write(path, held.getvalue())

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..datasets import images as dataset_images
+from ...checkpoints import atomic_files
 from .network import Layer
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def write(
         "sshs_legacy_hash": hashlib.sha256(plain[0x100000:0x110000]).hexdigest()[:8],
         "modelspec.hash_sha256": f"0x{body}",
     }
-    dataset_images.write(path, save(dict(tensors), {**metadata, **(known if hashes else {})}))
+    atomic_files.write(path, save(dict(tensors), {**metadata, **(known if hashes else {})}))
 
 
 def as_metadata(values: Mapping[str, object]) -> dict[str, str]:

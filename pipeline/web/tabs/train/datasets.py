@@ -21,6 +21,7 @@ from .....training.check_dataset import Check, check_dataset
 from .....training.datasets import images as picture_files
 from .....training.datasets.caption_edits import CaptionEdits, CountTokens
 from .....training.datasets.folder import Dataset, DatasetError, read_dataset
+from ....images.read import PictureError
 from ...files import lora_library, run_folders
 
 EXPORTED = "datasets"
@@ -177,5 +178,5 @@ def thumbnail(path: Path, side: int = 192) -> str | None:
     """A small picture as a data: address; None where it cannot be read."""
     try:
         return _thumbnail(path, path.stat().st_mtime, side)
-    except (picture_files.FileProblem, OSError):
+    except (PictureError, OSError):
         return None

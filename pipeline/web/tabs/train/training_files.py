@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import yaml
 
+from .....checkpoints import atomic_files
 from .....configs.train import TrainSettings, check
-from .....training.datasets import images as dataset_images
 from .....training.errors import TrainingError
 from .....training.loop import checkpoint
 from ...files import lora_library
@@ -92,7 +92,7 @@ def write(root: Path, values: Mapping[str, Any]) -> TrainSettings:
     """Write the file of a training, checked; raises SettingsError, DatasetError."""
     told = yaml.safe_load(text_of(values))
     settings = check(told)
-    dataset_images.write(config_of(root, settings.name), text_of(values).encode())
+    atomic_files.write(config_of(root, settings.name), text_of(values).encode())
     return settings
 
 

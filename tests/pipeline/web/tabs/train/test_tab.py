@@ -112,7 +112,7 @@ def test_a_check_is_a_list_that_can_be_read(look: Path, mini: Path) -> None:
     settings = check(Form().values(ROOT, "look", "", 5))
     html = messages.report(datasets.check(settings))
     assert "3 broken" in html and "<b>no caption</b> 03-red-wristwatch.png" in html
-    assert "broken.png: no picture" in html and "tag <b>ppzlook</b>" in html
+    assert "broken.png: not a picture" in html and "tag <b>ppzlook</b>" in html
     tokens = re.search(r"tokens, most <b>(\d+)", html)
     assert tokens and 5 < int(tokens[1]) < 40
 
