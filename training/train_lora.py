@@ -51,7 +51,7 @@ def train_lora(
     accelerator = _accelerator(s, tracker)
     try:
         if data is None:
-            with accelerator.main_process_first():
+            with checkpoint.writing(Path(str(s.class_data_dir))), accelerator.main_process_first():
                 class_images.generate(
                     s, accelerator.device, lambda done, total: progress("generate", done, total)
                 )
@@ -62,13 +62,16 @@ def train_lora(
         models = lora_models.load(s, accelerator.device, base)
         loader = BatchLoader(s, models, data)
         share = accelerator.process_index, accelerator.num_processes
-        loader.fill(lambda done, total: progress("encode", done, total), share)
+        with checkpoint.writing(Path(s.output_dir)):
+            loader.fill(lambda done, total: progress("encode", done, total), share)
         accelerator.wait_for_everyone()
         trainer = Trainer(s, accelerator, models, data, loader)
         if resumed is not None:
             trainer.restore(checkpoint.read(resumed))
             say(f"resuming from {resumed.name}")
-        return TrainingSession(trainer, tracker).run(progress)
+        with checkpoint.writing(trainer.folder):
+            session = TrainingSession(trainer, tracker)
+        return session.run(progress)
     finally:
         accelerator.end_training()
 

@@ -1,9 +1,10 @@
-"""`visuals dataset`: product photos to a training set. Arguments to calls, reports to tables."""
+"""`visuals dataset`: import product photos as a training set, caption and check it."""
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ dataset.add_command(caption)
     show_default=True,
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=92, show_default=True)
-@click.option("--keep-duplicates", is_flag=True, help="Tell them, but keep them.")
+@click.option("--keep-duplicates", is_flag=True, help="Report them, but keep them.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier import in --out.")
 @options.apply("json")
 @options.errors
@@ -71,9 +72,10 @@ def import_(
     from ...training.catalog_import.import_catalog import Shape, import_catalogue
     from ...training.catalog_import.product_catalog import read_catalogue
     from . import dataset_output as show
+    from .output import StageProgress
 
     products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
-    with show.CountProgress("importing", quiet=as_json) as bar:
+    with StageProgress(as_json) as bars:
         report = import_catalogue(
             products,
             images,
@@ -86,7 +88,7 @@ def import_(
                 keep_duplicates=keep_duplicates,
             ),
             overwrite=overwrite,
-            progress=bar,
+            progress=partial(bars.update, "import"),
         )
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))
@@ -135,12 +137,13 @@ def check(
     preset: str,
     as_json: bool,
 ) -> None:
-    """Show what a trainer will make of a folder. Exit code 1 where something is broken."""
+    """Show a folder as the trainer sees it. Exit code 1 if something is broken."""
     from ...configs.schema import load_settings
     from ...training.check_dataset import check_dataset
     from ...training.datasets.buckets import Buckets
     from ...training.datasets.folder import read_dataset
     from . import dataset_output as show
+    from .output import StageProgress
 
     size = _resolution(resolution)
     low = min(320, min(size) // bucket_reso_steps * bucket_reso_steps)
@@ -159,7 +162,7 @@ def check(
         repeats=repeats,
     )
     count = token_counter(load_settings(preset), quiet=as_json)
-    with show.CountProgress("checking", quiet=as_json) as bar:
+    with StageProgress(as_json) as bars:
         report = check_dataset(
             found,
             buckets=buckets,
@@ -167,7 +170,7 @@ def check(
             gradient_accumulation_steps=gradient_accumulation_steps,
             count_tokens=count,
             max_token_length=max_token_length,
-            progress=bar,
+            progress=partial(bars.update, "check"),
         )
     if as_json:
         values = report.as_json() | {"epochs": epochs, "steps": epochs * report.steps}

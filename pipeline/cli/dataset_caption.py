@@ -1,7 +1,8 @@
-"""`visuals dataset caption`: BLIP captions, and edits of captions. Arguments to calls."""
+"""`visuals dataset caption`: write captions by BLIP, or edit captions."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--tag", default="", metavar="TAG", help="Activation tag, put first.")
 @click.option("--model", metavar="NAME", help="A BLIP: folder or hub name. Default: the preset's.")
-@click.option("--no-model", is_flag=True, help="Only edit the captions that are there.")
+@click.option("--no-model", is_flag=True, help="Only edit existing captions.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["txt", "caption", "metadata"]),
     help="Sidecars, or metadata.jsonl. Default: as the folder has them, else txt.",
 )
-@click.option("--overwrite", is_flag=True, help="Caption anew what has a caption.")
+@click.option("--overwrite", is_flag=True, help="Replace existing captions.")
 @click.option("--prefix", default="", metavar="TEXT", help='Before the caption: "a photo of".')
 @click.option("--suffix", default="", metavar="TEXT", help="After it and a comma.")
 @click.option("--replace", multiple=True, metavar="OLD=NEW", help="May be repeated.")
@@ -66,7 +67,7 @@ def caption(
 ) -> None:
     """Write captions by BLIP, the tag first; or edit captions.
 
-    Captions that are there are kept; a stopped call goes on with the same command.
+    Existing captions are kept; the same command continues after an interruption.
     """
     from ...configs.schema import load_settings
     from ...training.captioning.caption_folder import caption_dataset
@@ -74,6 +75,7 @@ def caption(
     from ...training.datasets.folder import read_dataset
     from ..build import captioner
     from . import dataset_output as show
+    from .output import StageProgress
 
     if no_model and overwrite:
         raise click.UsageError("--no-model and --overwrite: expected one; --no-model edits anyway")
@@ -92,7 +94,7 @@ def caption(
     elif not no_model:
         show.say("every picture has a caption; --no-model edits them", quiet=as_json)
         edits = CaptionEdits()
-    with show.CountProgress("captioning" if describe else "editing", quiet=as_json) as bar:
+    with StageProgress(as_json) as bars:
         done = caption_dataset(
             found,
             describe,
@@ -102,7 +104,7 @@ def caption(
             column=caption_column,
             batch_size=settings.caption.batch_size,
             preview=preview,
-            progress=bar,
+            progress=partial(bars.update, "caption" if describe else "edit"),
         )
     now = {item.name: item.text for item in found.items if item.text}
     now |= {change.name: change.after for change in done.changes}
@@ -122,7 +124,7 @@ def _replacements(pairs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def token_counter(settings: Settings, *, quiet: bool) -> CountTokens | None:
-    """Counts tokens; None, with a warning, where the tokenizer cannot be had."""
+    """Return a token counter; None, with a warning, if the tokenizer cannot be loaded."""
     from ...checkpoints.load import CheckpointError
     from ..build import captioner
     from .output import warn

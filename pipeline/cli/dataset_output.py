@@ -1,16 +1,13 @@
-"""What a person sees of `visuals dataset`: a bar, tables, the problems. Knows rich, no models."""
+"""Output of `visuals dataset`: tables and problems."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from . import output
 
 if TYPE_CHECKING:
     from ...training.captioning.caption_folder import Captioned
@@ -19,7 +16,8 @@ if TYPE_CHECKING:
     from ...training.check_dataset import Check
     from ...training.datasets.images import Problem
 
-_LISTED = 5  # problems of a kind that are shown one by one
+_LISTED = 5
+"""Problems of a kind that are shown one by one."""
 
 
 def say(text: str, *, quiet: bool = False) -> None:
@@ -27,34 +25,8 @@ def say(text: str, *, quiet: bool = False) -> None:
         click.echo(f"visuals: {text}", err=True)
 
 
-class CountProgress:
-    """A progress bar on stderr from the first word on, with the remaining time; `quiet`: none."""
-
-    def __init__(self, text: str, *, quiet: bool = False) -> None:
-        self.text = text
-        self._progress = output.progress(quiet=quiet)
-        self._task = self._progress.add_task(text, total=None)
-
-    def __enter__(self) -> CountProgress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        for listener in output.LISTENERS:
-            listener("stage", stage=self.text, done=done, total=total)
-        self._progress.start()
-        self._progress.update(self._task, completed=done, total=total)
-
-
 def imported(report: ImportReport, fields: Fields, out: Path) -> None:
-    """How many pictures came through, and what became of the others."""
+    """Show the counts and problems of an import."""
     rows = [("products", report.products), ("pictures written", len(report.written))]
     rows += [(code.replace("_", " "), n) for code, n in report.counts().items()]
     read = [f"{k} from {v!r}" for k, v in vars(fields).items() if v]
@@ -72,7 +44,16 @@ def captioned(
     preview: int | None,
     as_json: bool,
 ) -> None:
-    """Captions written or shown, tag statistics, tokens against the encoder's limit."""
+    """Show captions, tag statistics and token counts.
+
+    Args:
+        done: Result of the captioning.
+        now: Caption of each picture, by name.
+        tokens: Tokens of each caption, by name; empty if they were not counted.
+        limit: Tokens that the text encoder reads.
+        preview: Captions shown instead of written, or None.
+        as_json: Print one JSON object.
+    """
     from ...training.datasets.caption_edits import tag_frequency
 
     tags = tag_frequency(now.values())
@@ -106,7 +87,7 @@ def captioned(
 
 
 def checked(report: Check, epochs: int, shown: int) -> None:
-    """The folder as a trainer sees it: counts, buckets, steps, some pictures, the problems."""
+    """Show a data set as the trainer sees it; `shown`: pictures to list."""
     from rich.table import Table
 
     found, steps = report.dataset, report.steps
@@ -130,7 +111,7 @@ def checked(report: Check, epochs: int, shown: int) -> None:
         click.echo(f"{s.item.name}: {size} → {bucket}, {s.item.repeats} times: {s.item.text}")
     problems(report.problems)
     broken = len(report.broken)
-    say(f"{broken} broken; mend them before training" if broken else "nothing is broken")
+    say(f"{broken} broken; fix them before training" if broken else "nothing is broken")
 
 
 def _masked(seen: Any) -> bool:
@@ -138,7 +119,7 @@ def _masked(seen: Any) -> bool:
 
 
 def problems(found: Sequence[Problem]) -> None:
-    """A line a problem on stderr, the first of each kind; the others are counted."""
+    """Print the first problems of each kind on stderr and count the others."""
     kinds: dict[str, list[Problem]] = {}
     for problem in found:
         kinds.setdefault(problem.code, []).append(problem)

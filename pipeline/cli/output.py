@@ -31,6 +31,10 @@ _VERBS = {
     "encode": "encoding",
     "train": "training",
     "shots": "pictures",
+    "import": "importing",
+    "caption": "captioning",
+    "edit": "editing",
+    "check": "checking",
 }
 
 

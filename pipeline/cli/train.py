@@ -1,4 +1,4 @@
-"""`visuals train`: a LoRA from a folder of pictures and a file of settings."""
+"""`visuals train`: train a LoRA on a folder of pictures by a file of settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", metavar="CONFIG.yaml")
-@click.option("--resume", is_flag=True, help="Go on from the latest checkpoint in output_dir.")
+@click.option("--resume", is_flag=True, help="Continue from the latest checkpoint in output_dir.")
 @click.option(
     "--set",
     "changes",
@@ -47,7 +47,7 @@ def train(
     from ...configs.errors import UsageError
     from ...configs.schema import NULL
     from ...configs.train import read_train_settings
-    from ...training.errors import DivergedError, TrainingStopped, TrainingWriteError
+    from ...training.errors import TrainingStopped
     from . import output
 
     if num_processes:
@@ -61,7 +61,7 @@ def train(
     if resume:
         given["resume_from_checkpoint"] = "latest"
     settings = read_train_settings(config, given)
-    main = os.environ.get("RANK", "0") == "0"  # one of several processes speaks
+    main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process reports
     try:
         from ...training.train_lora import train_lora
         from ..build.library_logging import hush
@@ -73,10 +73,6 @@ def train(
         if main:
             output.warn(f"stopped after step {stopped.step}, saved; add --resume to continue")
         raise SystemExit(130) from None
-    except (TrainingWriteError, DivergedError) as error:
-        if main:
-            click.echo(f"visuals: {error}", err=True)
-        raise SystemExit(1) from None
     if main:
         _close(done, as_json)
 

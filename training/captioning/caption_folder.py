@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...checkpoints import atomic_files
 from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
@@ -149,7 +148,7 @@ class _Writer:
         if self.format != "metadata" and (self.fixed or not item.caption_from):
             here.append(item.path.with_suffix(f".{self.format}"))
         for sidecar in dict.fromkeys(here):
-            atomic_files.write(sidecar, f"{text}\n".encode())
+            dataset_images.write(sidecar, f"{text}\n".encode())
         for place in (item.path.parent, *item.path.parent.parents):
             if self._set(place / imagefolder.NAME, item.path, text):
                 return

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...checkpoints import atomic_files
 from ...configs.errors import UsageError
 from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
@@ -74,7 +73,7 @@ class ImportReport:
     def save(self, out: Path) -> None:
         """Write `out/import.json`."""
         text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
-        atomic_files.write(out / REPORT, f"{text}\n".encode())
+        dataset_images.write(out / REPORT, f"{text}\n".encode())
 
 
 def import_catalogue(
@@ -113,7 +112,7 @@ def import_catalogue(
                 report.written.append(name)
                 if len(report.written) == 1:  # whatever happens now, --overwrite may mend it
                     report.save(out)
-                atomic_files.write(out / name, _encoded(image, shape))
+                dataset_images.write(out / name, _encoded(image, shape))
                 rows.append({"file_name": name, "text": product.text, "sku": product.sku})
             if len(rows) > before and not product.text:
                 what = "no text; write a caption: visuals dataset caption"

@@ -99,6 +99,8 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read ({error.strerror}); check it") from None
     except UnicodeDecodeError:
         raise CatalogError(f"{path}: not UTF-8; save it as UTF-8") from None
     if kind in (".csv", ".tsv"):

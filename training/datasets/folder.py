@@ -97,7 +97,12 @@ def read_dataset(
     root = Path(os.path.normpath(folder))
     if not root.is_dir():
         raise DatasetError(f"no folder {str(folder)!r}: expected a data set; check the path")
-    subsets, layout = _subsets(root, repeats)
+    try:
+        subsets, layout = _subsets(root, repeats)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be read ({error.strerror}); allow reading it"
+        ) from None
     if not any(pictures for _, pictures, _, _ in subsets):
         raise DatasetError(
             f"{folder} holds no picture: expected {', '.join(image_reader.ENDINGS)} in it or in "

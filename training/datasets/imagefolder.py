@@ -1,5 +1,5 @@
-"""`metadata.jsonl` of a 🤗 imagefolder: read with its mistakes named, written with the same keys
-in every line. Knows no pictures."""
+"""`metadata.jsonl` of a 🤗 imagefolder: read with a message for each bad line, written with the
+same keys in every line."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...checkpoints import atomic_files
+from . import images as dataset_images
 
 NAME = "metadata.jsonl"
 Row = dict[str, Any]
 
 
 def read(path: Path) -> tuple[list[Row], list[str]]:
-    """(rows with a `file_name`, a sentence for each line that is none)."""
+    """Return (rows with a `file_name`, a message for each other line)."""
     rows: list[Row] = []
     wrong: list[str] = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        return [], [f"{path}: cannot be read ({error.strerror}); check its permissions"]
     except UnicodeDecodeError:
         return [], [f"{path}: not UTF-8; save it as UTF-8"]
     for number, line in enumerate(lines, 1):
@@ -28,20 +30,20 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            wrong.append(f"{path}, line {number}: not JSON ({error.msg}); mend the line")
+            wrong.append(f"{path}, line {number}: not JSON ({error.msg}); fix the line")
             continue
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-            wrong.append(f'{path}, line {number}: expected an object with "file_name"; mend it')
+            wrong.append(f'{path}, line {number}: expected an object with "file_name"; fix it')
             continue
         rows.append(row)
     return rows, wrong
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """`file_name` first, then every key that some row has; null where a row lacks it."""
+    """Write `file_name` first, then every key of any row; null where a row lacks it."""
     rows = list(rows)
     keys = list(dict.fromkeys(["file_name", *(key for row in rows for key in row)]))
     text = "".join(
         json.dumps({key: row.get(key) for key in keys}, ensure_ascii=False) + "\n" for row in rows
     )
-    atomic_files.write(path, text.encode())
+    dataset_images.write(path, text.encode())

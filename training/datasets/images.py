@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...checkpoints import atomic_files
+from ...configs.errors import WriteError
 from ...pipeline.images import read as image_reader
 from ...pipeline.images.color_profiles import to_srgb
 from ...pipeline.images.sixteen_bit import to_uint8
@@ -40,6 +41,16 @@ def read(path: Path) -> Image.Image:
         return image
     alpha = picture.alpha if picture.deep is None else to_uint8(picture.alpha)
     return Image.composite(image, Image.new("RGB", image.size, "white"), Image.fromarray(alpha))
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file atomically; raises WriteError."""
+    try:
+        atomic_files.write(path, data)
+    except OSError as error:
+        raise WriteError(
+            f"cannot write {path} ({error.strerror or error}); free space or allow writing there"
+        ) from None
 
 
 def write_png(path: Path, image: Image.Image) -> None:

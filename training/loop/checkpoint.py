@@ -7,19 +7,20 @@ numbers follow from seed and step (`datasets/sampling.py`), so neither is saved.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...checkpoints import atomic_files
-from ...configs.errors import one_line
-from ..errors import TrainingError
+from ...configs.errors import VisualsError, one_line
+from ..errors import TrainingError, write_error
 from ..lora import save as lora_save
 
 MAY_CHANGE = frozenset(
@@ -122,6 +123,17 @@ def find(folder: Path, name: str) -> Path | None:
         f"resume_from_checkpoint {name!r}: no such checkpoint in {folder} (there: {names}); "
         "set latest"
     )
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a TrainingWriteError that names the newest checkpoint."""
+    try:
+        yield
+    except VisualsError:
+        raise
+    except OSError as error:
+        raise write_error(error, folder, find(folder, "latest")) from None
 
 
 def read(path: Path) -> TrainerState:

@@ -1,42 +1,38 @@
-"""What a training tells while it runs: a line a step in `log.jsonl`, trackers, a curve.
-
-Knows no models.
-"""
+"""Training log: `log.jsonl`, experiment trackers, and a PNG of the loss curve."""
 
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ...checkpoints import atomic_files
-from ..errors import TrainingError
+from ...configs.errors import MissingDependencyError
+from ..datasets import images as dataset_images
 
 Point = tuple[float, float]
-_TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb"}
 
 
 def tracker(report_to: str) -> str | None:
-    """The tracker that accelerate shall use; `auto` is TensorBoard where it is installed."""
-    wanted = "tensorboard" if report_to == "auto" else report_to
-    if wanted == "none":
+    """Return the tracker for accelerate, or None; `auto` is TensorBoard if it is installed.
+
+    Raises MissingDependencyError if a tracker that was named is not installed.
+    """
+    name = "tensorboard" if report_to == "auto" else report_to
+    if name == "none":
         return None
-    if importlib.util.find_spec(_TRACKERS[wanted]):
-        return wanted
+    if importlib.util.find_spec(name):
+        return name
     if report_to == "auto":
         return None
-    hint = "'visuals[train]'" if wanted == "tensorboard" else wanted
-    raise TrainingError(
-        f"report_to {wanted!r}: {wanted} is not installed: pip install {hint}, or set "
-        "report_to: none"
-    )
+    raise MissingDependencyError(name, "wandb" if name == "wandb" else "train")
 
 
 class Log:
-    """`log.jsonl`, a JSON object a line. Lines after `step`, of an interrupted run, go."""
+    """`log.jsonl`: a JSON object a line. Lines after `step`, of an interrupted training, are
+    dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
@@ -46,7 +42,7 @@ class Log:
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError:
-                    continue  # the line that a kill cut
+                    continue  # cut when the process was killed
                 if row["step"] <= step:
                     self.rows.append(row)
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
@@ -54,22 +50,21 @@ class Log:
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, **values: Any) -> None:
-        """`step` is one of them."""
+        """Append a line; `step` must be among the values."""
         self.rows.append(values)
         self._file.write(json.dumps(values) + "\n")
         self._file.flush()
 
     def points(self, name: str) -> list[Point]:
-        """(step, value) of every line that has the name; the last of a step counts."""
-        found = {row["step"]: row[name] for row in self.rows if name in row}
-        return sorted(found.items())
+        """(step, value) of every line with this name; the last line of a step counts."""
+        return sorted({row["step"]: row[name] for row in self.rows if name in row}.items())
 
     def close(self) -> None:
         self._file.close()
 
 
 def curve(loss: Sequence[Point], held_out: Sequence[Point], path: Path) -> None:
-    """The losses over the steps as a PNG: grey each step, blue their mean, red held out."""
+    """Write a PNG of the loss over steps: grey each step, blue the mean, red held out."""
     from PIL import Image, ImageDraw
 
     width, height, left, top, low = 900, 420, 64, 36, 40
@@ -105,6 +100,4 @@ def curve(loss: Sequence[Point], held_out: Sequence[Point], path: Path) -> None:
     for x, y in map(at, held_out):
         draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill="#dc2626")
     draw.text((left, 10), "loss (blue: mean), held out (red), over steps", fill="#333333")
-    held = io.BytesIO()
-    image.save(held, "PNG")
-    atomic_files.write(path, held.getvalue())
+    dataset_images.write_png(path, image)

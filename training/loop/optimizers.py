@@ -1,11 +1,11 @@
-"""Optimizers by the names that kohya's users write, and learning-rate schedules by diffusers'."""
+"""Optimizers by kohya's names and learning-rate schedules by diffusers' names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...configs.errors import UsageError
+from ...configs.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 
 class OptimizerError(UsageError):
-    """An optimizer that cannot be had here; the message says what to do."""
+    """An optimizer that does not run on this machine."""
 
 
 def build(
     settings: TrainSettings, groups: Sequence[tuple[Sequence[Any], float]], *, on_gpu: bool
 ) -> torch.optim.Optimizer:
-    """`groups`: (parameters, learning rate). Raises OptimizerError where a library is missing."""
+    """Build the optimizer of `settings`. `groups`: (parameters, learning rate) pairs.
+
+    Raises OptimizerError without the GPU it needs, MissingDependencyError without its library.
+    """
     import torch
 
     s = settings
@@ -36,14 +39,13 @@ def build(
                 "optimizer_type 'AdamW8bit' needs an NVIDIA GPU: expected AdamW on a CPU; set "
                 "optimizer_type: AdamW"
             )
-        bnb = _library("bitsandbytes", "bitsandbytes", "AdamW8bit")
-        found: torch.optim.Optimizer = bnb.optim.AdamW8bit(
+        bnb = _library("bitsandbytes", "AdamW8bit")
+        return bnb.optim.AdamW8bit(  # type: ignore[no-any-return]
             params, lr=lr, betas=betas, weight_decay=decay, eps=s.adam_epsilon
         )
-        return found
     if s.optimizer_type == "Prodigy":
-        prodigy = _library("prodigyopt", "prodigyopt", "Prodigy")
-        found = prodigy.Prodigy(
+        prodigy = _library("prodigyopt", "Prodigy")
+        return prodigy.Prodigy(  # type: ignore[no-any-return]
             params,
             lr=lr,
             betas=betas,
@@ -52,7 +54,6 @@ def build(
             use_bias_correction=True,
             safeguard_warmup=True,
         )
-        return found
     from transformers.optimization import Adafactor
 
     return Adafactor(  # type: ignore[no-any-return]
@@ -65,20 +66,17 @@ def build(
     )
 
 
-def _library(module: str, package: str, name: str) -> Any:
+def _library(module: str, name: str) -> Any:
     from importlib import import_module
 
     try:
         return import_module(module)
     except ImportError:
-        raise OptimizerError(
-            f"optimizer_type {name!r} needs {package}, which is not installed: "
-            f"pip install {package}, or set optimizer_type: AdamW"
-        ) from None
+        raise MissingDependencyError(f"optimizer_type {name!r}: {module}", "train") from None
 
 
 def schedule(settings: TrainSettings, optimizer: Any, total: int) -> Any:
-    """The learning rate's course over `total` steps; warm-up below 1 is a share of them."""
+    """Build the learning-rate schedule over `total` steps; warm-up below 1 is a share of them."""
     from diffusers.optimization import get_scheduler
 
     warm = settings.lr_warmup_steps
@@ -93,7 +91,7 @@ def schedule(settings: TrainSettings, optimizer: Any, total: int) -> Any:
 
 
 def set_step(schedule: Any, step: int) -> None:
-    """Bring a fresh schedule to where it stands after `step` steps, at the settings' own rates."""
+    """Move a schedule to where it is after `step` steps, at the rates of the settings."""
     schedule.last_epoch = step
     rates = [
         base * rate(step) for base, rate in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import atomic_files
-from ..errors import TrainingWriteError, write_error
 from ..lora import file_metadata
 from ..lora import save as lora_save
+from . import checkpoint, validation
 from . import log as training_log
-from . import validation
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -64,20 +63,18 @@ class TrainingSession:
         atomic_files.write(self.folder / "train.yaml", text.encode())
 
     def run(self, progress: Progress) -> Trained:
+        """Train, and write the files of each epoch and of the end."""
         trainer = self.trainer
         try:
-            if trainer.step == 0:
-                self._measure(0)
-            trainer.run(
-                on_step=self._on_step,
-                on_epoch=self._on_epoch,
-                progress=lambda step, total: progress("train", step, total),
-            )
-            return self._finish()
-        except TrainingWriteError:
-            raise
-        except OSError as error:
-            raise write_error(error, self.folder, trainer.last) from None
+            with checkpoint.writing(self.folder):
+                if trainer.step == 0:
+                    self._measure(0)
+                trainer.run(
+                    on_step=self._on_step,
+                    on_epoch=self._on_epoch,
+                    progress=lambda step, total: progress("train", step, total),
+                )
+                return self._finish()
         finally:
             self._close()
 

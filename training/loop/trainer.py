@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..datasets import sampling
-from ..errors import DivergedError, TrainingStopped, how_to_resume, kept_checkpoint, write_error
+from ..errors import DivergedError, TrainingStopped, how_to_resume, kept_checkpoint
 from ..interrupt import StopRequest
 from ..lora import save as lora_save
 from . import checkpoint, optimizers
@@ -236,10 +236,8 @@ class Trainer:
         state = checkpoint.TrainerState(
             self.step, self._settings(), self.data.identity, tensors, lora
         )
-        try:
+        with checkpoint.writing(self.folder):
             checkpoint.save(self.folder, state, limit=self.settings.checkpoints_total_limit)
-        except OSError as error:
-            raise write_error(error, self.folder, self.last) from None
 
     def restore(self, state: checkpoint.TrainerState) -> None:
         """Continue from a checkpoint: weights, optimizer, moving average, loss scale, step.

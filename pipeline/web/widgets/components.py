@@ -22,7 +22,7 @@ VERBS = {
     "rerender": "Re-rendering",
     "encode": "Encoding",
     "train": "Training",
-    "captioning": "Captioning",
+    "caption": "Captioning",
 }
 _SAID = {
     "queued": "Waiting",

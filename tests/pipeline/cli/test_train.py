@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -66,24 +67,36 @@ def test_a_training_end_to_end(config: Path, mini: Path) -> None:
         ("resolution=100", "resolution 100: expected a multiple of 8"),
         ("train_data_dir=nowhere", "no folder 'nowhere'"),
         ("model=mini/sdx", "unknown model 'mini/sdx'; did you mean 'mini/sd'?"),
-        ("optimizer_type=Prodigy", "needs prodigyopt, which is not installed"),
         ("optimizer_type=AdamW8bit", "needs an NVIDIA GPU"),
         ("mixed_precision=fp16", "mixed_precision 'fp16' needs a GPU"),
-        ("report_to=wandb", "report_to 'wandb': wandb is not installed: pip install wandb"),
         ("target_modules=to_z", "target_modules 'to_z': no such layer"),
         ("masked_loss=true", "masked_loss, and no picture has a mask"),
     ],
 )
 def test_mistakes_are_one_line(config: Path, mini: Path, change: str, told: str) -> None:
-    import importlib.util
-
-    library = {"Prodigy": "prodigyopt", "wandb": "wandb"}.get(change.partition("=")[2])
-    if library and importlib.util.find_spec(library):
-        pytest.skip(f"{library} is installed")
     result = visuals("train", config, "--set", change)
     assert result.exit_code == 2, result.output
     assert told in result.stderr
     assert "Traceback" not in result.output
+    assert not (config.parent / "out" / "look.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "library", "extra"),
+    [
+        ("optimizer_type=Prodigy", "prodigyopt", "train"),
+        ("report_to=tensorboard", "tensorboard", "train"),
+        ("report_to=wandb", "wandb", "wandb"),
+    ],
+)
+def test_missing_libraries_name_their_extra(
+    config: Path, mini: Path, change: str, library: str, extra: str
+) -> None:
+    if importlib.util.find_spec(library):
+        pytest.skip(f"{library} is installed")
+    result = visuals("train", config, "--set", change)
+    assert result.exit_code == 1, result.output
+    assert f"{library} is not installed; pip install 'visuals[{extra}]'" in result.stderr
     assert not (config.parent / "out" / "look.safetensors").exists()
 
 

@@ -69,7 +69,7 @@ def test_captions_are_written_and_those_there_are_kept(desk: JobQueue, sent: lis
         auto_caption.submit(desk, wish)
     desk.wait(job, 300)
     assert job.status == "done", job.said
-    assert job.stages == {"captioning": (2, 2)}
+    assert job.stages == {"caption": (2, 2)}
     now = {item.name: item.text for item in datasets.read(ROOT, name).items}
     assert now.pop(first.name) == "ppzlook, my own words"
     for photo, text in now.items():
