@@ -17,6 +17,7 @@ from ...checkpoints import hashing
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
+    from ..runs.manifest import ManifestRecord
 
 
 class ShotName(NamedTuple):
@@ -76,7 +77,7 @@ def content(path: str | Path) -> dict[str, str | int]:
 
 
 def remaining(
-    shots: LazyShots, lines: Iterable[Mapping[str, Any]], *, retry_failed: bool = False
+    shots: LazyShots, records: Iterable[ManifestRecord], *, retry_failed: bool = False
 ) -> Remaining:
     """Which shots are to be made where the lines of a manifest are there.
 
@@ -86,11 +87,11 @@ def remaining(
     """
     known: dict[str, _Line] = {}
     failed = set()
-    for line in lines:
-        known[line["id"]] = _Line(line["id"], line["input"], line.get("content"))
-        failed.discard(line["id"])
-        if retry_failed and line["status"] == "failed":
-            failed.add(line["id"])
+    for record in records:
+        known[record.id] = _Line(record.id, record.input, record.content)
+        failed.discard(record.id)
+        if retry_failed and record.status == "failed":
+            failed.add(record.id)
     if not known:
         return Remaining(shots, frozenset(), 0)
     matched = _match(shots.names, known)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ...stages.shot import shot_seed
 from ..images import read as image_reader
 from ..images.write import EncodeError, Format
-from ..runs import folder as run_folder
+from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
 from .resume import LazyShots, ShotName
@@ -88,7 +88,7 @@ def are_files(inputs: Sequence[str]) -> bool:
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
-    return len(inputs) == 1 and (Path(inputs[0]) / run_folder.NAME).is_file()
+    return len(inputs) == 1 and (Path(inputs[0]) / NAME).is_file()
 
 
 def from_run(
@@ -101,11 +101,11 @@ def from_run(
     from ...stages.shot import FileInput, Shot
 
     names = []
-    for line in run_folder.read_lines(folder):
-        if line["status"] in ("kept", "enhanced") and line["files"]["source"]:
-            seed = shot_seed(run_seed, (line.get("content") or {}).get("sha256", line["id"]))
-            rest = tuple(classes) or tuple(line["classes"]), edit or line.get("edit", ""), seed
-            names.append(ShotName(line["id"], str(folder / line["files"]["source"]), rest))
+    for record in read_records(folder):
+        if record.kept and record.files.source:
+            seed = shot_seed(run_seed, (record.content or {}).get("sha256", record.id))
+            rest = tuple(classes) or record.classes, edit or record.edit, seed
+            names.append(ShotName(record.id, str(folder / record.files.source), rest))
     if not names:
         raise InputError(f"{folder} is a run that kept no picture: expected some; run it again")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runs.locate import run_place
@@ -28,17 +27,14 @@ class DryRun:
 def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
     """Return what a request would do; raises what `execute` would raise before it writes."""
     from ..inputs.resume import remaining
-    from ..runs import folder as run_folder
+    from ..runs.manifest import read_records
 
     plan = plan_shots(resolved, reporter)
     if "generate" in plan.needs or "rerender" in plan.needs:
         plan = check_prompts(plan, reporter)
     out = run_folder_name(resolved)
-    place = run_place(out)
-    lines: Any = (
-        run_folder.read_lines(place) if isinstance(place, Path) else place.lines(run_folder.NAME)
-    )
-    left = remaining(plan.shots, lines, retry_failed=resolved.request.retry_failed)
+    records = read_records(run_place(out))
+    left = remaining(plan.shots, records, retry_failed=resolved.request.retry_failed)
     todo = {(name.id, name.path) for name in left.shots.names}
     stages = (*(["mask"] if plan.masks else []), *plan.needs)
     shots = tuple(

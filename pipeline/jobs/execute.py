@@ -45,13 +45,10 @@ class RunResult:
     resume_hint: str = ""
 
     def records(self) -> Iterator[ManifestRecord]:
-        """Yield the manifest: a record for each finished shot."""
-        from ..runs.manifest import NAME, ManifestRecord, read_records
+        """Return the manifest: a record for each finished shot."""
+        from ..runs.manifest import read_records
 
-        if isinstance(self.folder, Path):
-            yield from read_records(self.folder)
-        else:
-            yield from map(ManifestRecord.from_dict, self.folder.lines(NAME))
+        return read_records(self.folder)
 
     @property
     def pictures(self) -> list[str]:
@@ -155,7 +152,7 @@ def run_plan(
     from ..inputs.resume import remaining
     from ..reports.html import write_run_report
     from ..runner.run import Summary
-    from ..runs.folder import WriteError, read_lines, read_records, writing
+    from ..runs.folder import WriteError, read_records, writing
 
     request = plan.resolved.request
     file_away = functools.partial(_file_away, folder.path, request, reporter)
@@ -163,7 +160,7 @@ def run_plan(
         folder.forget_batch_sizes()
     summary, stopped = Summary(), False
     try:
-        left = remaining(plan.shots, read_lines(folder.path), retry_failed=request.retry_failed)
+        left = remaining(plan.shots, read_records(folder.path), retry_failed=request.retry_failed)
         folder.forget(left.outdated)
         if left.done and plan.needs and request.inputs and inputs.first_error(left.shots):
             plan = replace(plan, needs=())  # only broken files are left

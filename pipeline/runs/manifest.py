@@ -16,6 +16,7 @@ from . import jsonl
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
+    from .object_store import ObjectStore
 
 NAME = "manifest.jsonl"
 
@@ -231,10 +232,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def read_records(folder: Path) -> Iterator[ManifestRecord]:
-    """Yield the records of a run folder in order; a last line cut off by a crash is left out."""
-    for _, line in jsonl.each(folder / NAME):
-        yield ManifestRecord.from_dict(line)
+def read_records(place: Path | ObjectStore) -> Iterator[ManifestRecord]:
+    """Yield the records of a run in order; a last line cut off by a crash is left out."""
+    if isinstance(place, Path):
+        lines: Iterator[dict[str, Any]] = (line for _, line in jsonl.each(place / NAME))
+    else:
+        lines = place.lines(NAME)
+    return map(ManifestRecord.from_dict, lines)
 
 
 def last_records(folder: Path) -> list[ManifestRecord]:

@@ -10,6 +10,7 @@ import pytest
 
 from visuals.pipeline.inputs import resume, shots
 from visuals.pipeline.inputs.resume import remaining
+from visuals.pipeline.runs.manifest import ManifestRecord
 
 
 def photos(folder: Path, **files: bytes) -> None:
@@ -23,6 +24,7 @@ def lines(folder: Path, **status: str) -> list[dict[str, Any]]:
     return [
         {
             "id": name.id,
+            "seed": 1,
             "input": name.path,
             "status": status.get(name.id, "kept"),
             "content": resume.content(str(name.path)),
@@ -32,7 +34,8 @@ def lines(folder: Path, **status: str) -> list[dict[str, Any]]:
 
 
 def left(folder: Path, done: list[dict[str, Any]], **options: Any) -> resume.Remaining:
-    return remaining(shots.photos([str(folder)], ["mug"]), done, **options)
+    records = map(ManifestRecord.from_dict, done)
+    return remaining(shots.photos([str(folder)], ["mug"]), records, **options)
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def test_an_earlier_versions_lines_go_by_path(folder: Path) -> None:
 
 
 def test_drawn_shots_go_by_id_and_more_can_be_asked_for() -> None:
-    done = [{"id": f"mug-000{k}", "input": None, "status": "kept"} for k in (1, 3)]
+    done = [ManifestRecord(id=f"mug-000{k}", seed=k, status="kept") for k in (1, 3)]
     some = remaining(shots.prompted(["mug"], 5, prompt="a {class}"), done)
     assert [shot.id for shot in some.shots] == ["mug-0002", "mug-0004", "mug-0005"]
 
