@@ -1,1 +1,1 @@
-"""From product photos to a LoRA: data sets, captions, buckets. Knows no command line."""
+"""LoRA training: data sets, captions, training loop."""

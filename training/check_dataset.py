@@ -1,7 +1,4 @@
-"""What a trainer will make of a folder: sizes, buckets, steps, captions, and what is broken.
-
-Knows no command line and writes nothing.
-"""
+"""Dataset check: buckets, steps, captions and problems of a training folder, before training."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ BROKEN = frozenset(
     ("unreadable", "no_caption", "empty_caption", "bad_caption", "bad_metadata", "outside")
     + ("missing_picture", "no_mask", "mask_size")
 )
-"""Codes that a trainer would stumble over; the others are worth a look."""
+"""Codes of problems that must be fixed before training; the others are warnings."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A picture as the trainer will see it. `size_wh`: upright, pixels; `tokens`: of its text,
-    None where they were not counted."""
+class CheckedPicture:
+    """A picture as the trainer sees it. `size_wh`: upright, in pixels; `tokens`: of its caption, or
+    None."""
 
     item: Item
     size_wh: Size
@@ -49,11 +46,11 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Check:
-    """The report. `buckets`: pictures in each, repeats counted; `steps`: of an epoch."""
+class DatasetReport:
+    """Report of a check. `buckets`: pictures in each, with repeats; `steps`: of an epoch."""
 
     dataset: Dataset
-    seen: tuple[Seen, ...]
+    seen: tuple[CheckedPicture, ...]
     problems: tuple[Problem, ...]
     buckets: dict[Size, int]
     steps: int
@@ -61,7 +58,7 @@ class Check:
 
     @property
     def broken(self) -> tuple[Problem, ...]:
-        """The problems that a trainer would stumble over."""
+        """Problems that must be fixed before training."""
         return tuple(p for p in self.problems if p.code in BROKEN)
 
     def as_json(self) -> dict[str, Any]:
@@ -98,14 +95,22 @@ def check_dataset(
     max_token_length: int = 75,
     near: int = NEAR,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Check:
-    """Decode every picture, and work out what the trainer will see and do.
+) -> DatasetReport:
+    """Decode every picture and compute buckets, steps and problems.
 
-    `count_tokens`: by the text encoder's tokenizer; a text of more than `max_token_length` is cut.
+    Args:
+        dataset: The folder as it was read.
+        buckets: Bucket options of the training.
+        batch_size: Pictures a batch.
+        gradient_accumulation_steps: Batches an optimizer step.
+        count_tokens: Counts tokens of a caption by the text encoder's tokenizer; None: no counts.
+        max_token_length: Tokens that the text encoder reads; the rest is cut.
+        near: Bits of 64 by which the hashes of duplicates may differ.
+        progress: Receives (done, total).
     """
     problems = list(dataset.problems)
-    seen: list[Seen] = []
-    prints: list[tuple[str, Fingerprint]] = []
+    seen: list[CheckedPicture] = []
+    fingerprints: list[tuple[str, Fingerprint]] = []
 
     def note(code: str, name: str, what: str) -> None:
         problems.append(Problem(code, name, f"{name}: {what}"))
@@ -121,18 +126,18 @@ def check_dataset(
             problems.append(Problem("unreadable", item.name, str(error)))
             continue
         fit = buckets.fit(image.size)
-        print_ = Fingerprint.of(image)
-        like = first_like(print_, prints, near)
+        fingerprint = Fingerprint.of(image)
+        like = first_like(fingerprint, fingerprints, near)
         if like is not None:
             note("duplicate", item.name, f"looks like {like}; delete one")
-        prints.append((item.name, print_))
+        fingerprints.append((item.name, fingerprint))
         for code, what in _size(item, image.size, fit):
             note(code, item.name, what)
         tokens = count_tokens(item.text) if count_tokens else None
         if tokens is not None and tokens > max_token_length:
             what = f"{tokens} tokens; the encoder reads {max_token_length} and the rest is cut"
             note("long_caption", item.name, f"{what}; shorten it or raise max_token_length")
-        seen.append(Seen(item, image.size, fit, tokens))
+        seen.append(CheckedPicture(item, image.size, fit, tokens))
     tag = dataset.tag
     for s in seen:
         if tag and tag not in s.item.tags and s.item.text:
@@ -145,7 +150,7 @@ def check_dataset(
     counts: Counter[Size] = Counter()
     for s in seen:
         counts[s.fit.bucket_wh] += s.item.repeats
-    return Check(
+    return DatasetReport(
         dataset,
         tuple(seen),
         tuple(problems),

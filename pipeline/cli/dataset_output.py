@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ...training.captioning.caption_folder import Captioned
     from ...training.catalog_import.import_catalog import ImportReport
     from ...training.catalog_import.product_catalog import Fields
-    from ...training.check_dataset import Check
+    from ...training.check_dataset import DatasetReport
     from ...training.datasets.images import Problem
 
 _LISTED = 5
@@ -86,7 +86,7 @@ def captioned(
         say(f"{name}: {n} tokens; the encoder reads {limit} and the rest is cut")
 
 
-def checked(report: Check, epochs: int, shown: int) -> None:
+def checked(report: DatasetReport, epochs: int, shown: int) -> None:
     """Show a data set as the trainer sees it; `shown`: pictures to list."""
     from rich.table import Table
 

@@ -1,1 +1,1 @@
-"""Captions pictures with BLIP."""
+"""Captioning of training pictures by BLIP."""

@@ -1,4 +1,4 @@
-"""Captions of pictures by a BLIP. Knows no files."""
+"""BLIP captioner."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 class Captioner:
     """Describes pictures in a sentence each, by beam search.
 
-    `model`, `processor`: BlipForConditionalGeneration and BlipProcessor; `min_tokens`,
-    `max_tokens`: of the answer, in the model's own tokens.
+    Args:
+        model: BlipForConditionalGeneration.
+        processor: BlipProcessor.
+        num_beams: Beams of the search.
+        min_tokens: Least length of a caption, in tokens of the model.
+        max_tokens: Greatest length; the defaults of both are those of the method's data set.
+        batch_size: Pictures a forward pass.
     """
 
     def __init__(
@@ -28,23 +33,23 @@ class Captioner:
     ) -> None:
         self.model, self.processor = model, processor
         self.num_beams, self.batch_size = num_beams, batch_size
-        # the start mark takes a place, and where the places end the model breaks
-        places = model.config.text_config.max_position_embeddings - 1
-        self.max_tokens = min(max_tokens, places)
+        # the start token takes a position, and the model fails beyond its last position
+        positions = model.config.text_config.max_position_embeddings - 1
+        self.max_tokens = min(max_tokens, positions)
         self.min_tokens = min(min_tokens, self.max_tokens)
 
     def __call__(self, images: Sequence[Image.Image]) -> list[str]:
-        """A caption for each RGB picture, in order; at most `batch_size` go through at once."""
+        """Return a caption for each RGB picture, in order."""
         import torch
 
         captions: list[str] = []
-        where = next(self.model.parameters())
+        weight = next(self.model.parameters())
         for k in range(0, len(images), self.batch_size):
             batch = list(images[k : k + self.batch_size])
             pixels = self.processor.image_processor(batch, return_tensors="pt")["pixel_values"]
             with torch.inference_mode():
                 ids = self.model.generate(
-                    pixel_values=pixels.to(where.device, where.dtype),
+                    pixel_values=pixels.to(weight.device, weight.dtype),
                     num_beams=self.num_beams,
                     do_sample=False,
                     min_new_tokens=self.min_tokens,

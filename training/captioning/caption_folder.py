@@ -1,7 +1,7 @@
-"""Captions a whole folder: asks for what is missing, edits, writes. Knows the model as a function.
+"""Captions a folder: describes pictures without a caption, edits captions, writes them.
 
-Every batch is written before the next one, and what has a caption is not captioned again, so a
-stopped call goes on with the same command.
+Each batch is written before the next one, and captioned pictures are skipped, so that the same
+command continues after an interruption.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 Format = Literal["txt", "caption", "metadata"]
 Describe = Callable[[Sequence["Image.Image"]], list[str]]
-_SECONDS = 2.0  # between two writes of metadata.jsonl
+_SECONDS = 2.0
+"""Least time between two writes of metadata.jsonl, which is written whole."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A caption as it was (None: there was none) and as it is now."""
+    """A changed caption; `before` is None if there was none."""
 
     name: str
     before: str | None
@@ -40,7 +41,7 @@ class Change:
 
 @dataclass
 class Captioned:
-    """What became of a folder. `kept`: captions left as they were."""
+    """Result of captioning a folder. `kept`: captions that were not changed."""
 
     changes: list[Change] = field(default_factory=list)
     kept: int = 0
@@ -59,16 +60,26 @@ def caption_dataset(
     preview: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Captioned:
-    """Caption what has no caption, or with `overwrite` everything; write each batch.
+    """Caption the pictures of a folder and write each batch.
 
-    `describe`: pictures to sentences; None: no model, the captions that are there are edited.
-    `format`: sidecars or `metadata.jsonl`; None: as the folder has them, else `.txt`. `preview`:
-    so many pictures only, and nothing is written. Raises DatasetError where `metadata.jsonl` is
-    broken.
+    Args:
+        dataset: The folder as it was read.
+        describe: Pictures to captions; None edits existing captions only.
+        edits: Changes to each caption.
+        format: Sidecars or `metadata.jsonl`; None: as in the folder, else `.txt`.
+        overwrite: Replace existing captions; else only missing ones are written.
+        column: Caption key of `metadata.jsonl`.
+        batch_size: Pictures a call of `describe`.
+        preview: Only that many pictures, and nothing is written.
+        progress: Receives (done, total).
+
+    Raises:
+        DatasetError: `metadata.jsonl` has a bad line.
+        WriteError: A file cannot be written.
     """
     done = Captioned()
     broken = next((p for p in dataset.problems if p.code == "bad_metadata"), None)
-    if broken and preview is None:  # writing it again would lose the line
+    if broken and preview is None:  # rewriting the file would lose the line
         raise DatasetError(broken.message)
     if describe is None:
         todo = [item for item in dataset.items if item.caption]
@@ -103,8 +114,8 @@ def caption_dataset(
 
 
 def write_captions(dataset: Dataset, texts: Mapping[str, str], *, column: str = "text") -> None:
-    """Write captions by the pictures' names, each on one line: where the picture has one, else as
-    the folder has them, else as `.txt`. Raises DatasetError where `metadata.jsonl` is broken."""
+    """Write captions, by picture name: to where the picture has its caption, else as in the folder,
+    else as `.txt`. Raises DatasetError if `metadata.jsonl` has a bad line."""
     broken = next((p for p in dataset.problems if p.code == "bad_metadata"), None)
     if broken:
         raise DatasetError(broken.message)
@@ -118,7 +129,7 @@ def write_captions(dataset: Dataset, texts: Mapping[str, str], *, column: str = 
 def _texts(
     items: Sequence[Item], describe: Describe | None, done: Captioned
 ) -> Iterator[tuple[Item, str]]:
-    """The items with their new words; a picture that cannot be read is told and left out."""
+    """Yield items with new captions; a picture that cannot be read is reported and left out."""
     if describe is None:
         yield from ((item, item.caption or "") for item in items)
         return
@@ -133,7 +144,7 @@ def _texts(
 
 
 class _Writer:
-    """Puts captions where they are asked for, and wherever the picture has one already."""
+    """Writes captions in the chosen format, and wherever the picture has one already."""
 
     def __init__(self, dataset: Dataset, format: Format | None, column: str) -> None:
         self.root, self.column = dataset.folder, column
@@ -144,10 +155,10 @@ class _Writer:
         self._written = time.monotonic()
 
     def put(self, item: Item, text: str) -> None:
-        here = [s for e in ENDINGS if (s := item.path.with_suffix(e)).is_file()]
+        sidecars = [s for e in ENDINGS if (s := item.path.with_suffix(e)).is_file()]
         if self.format != "metadata" and (self.fixed or not item.caption_from):
-            here.append(item.path.with_suffix(f".{self.format}"))
-        for sidecar in dict.fromkeys(here):
+            sidecars.append(item.path.with_suffix(f".{self.format}"))
+        for sidecar in dict.fromkeys(sidecars):
             dataset_images.write(sidecar, f"{text}\n".encode())
         for place in (item.path.parent, *item.path.parent.parents):
             if self._set(place / imagefolder.NAME, item.path, text):
@@ -158,7 +169,7 @@ class _Writer:
             self._set(self.root / imagefolder.NAME, item.path, text, add=True)
 
     def flush(self, after: float = 0.0) -> None:
-        """Write the changed metadata, unless the last time is less than `after` seconds ago."""
+        """Write changed metadata, unless it was written less than `after` seconds ago."""
         if time.monotonic() - self._written < after:
             return
         for path in self._changed:
@@ -171,14 +182,14 @@ class _Writer:
             self._rows[path] = imagefolder.read(path)[0] if path.is_file() else []
         rows: list[dict[str, Any]] = self._rows[path]
         name = Path(os.path.relpath(picture, path.parent)).as_posix()
-        found = [
+        matches = [
             row for row in rows if os.path.normpath(row["file_name"]) == os.path.normpath(name)
         ]
-        if add and not found:
-            found = [{"file_name": name}]
-            rows += found
-        for row in found:
+        if add and not matches:
+            matches = [{"file_name": name}]
+            rows += matches
+        for row in matches:
             row[self.column] = text
-        if found:
+        if matches:
             self._changed.add(path)
-        return bool(found)
+        return bool(matches)

@@ -1,7 +1,7 @@
-"""A catalogue and its pictures to a 🤗 imagefolder, keyed by SKU. Knows no models.
+"""Imports a product catalogue and its pictures as a 🤗 imagefolder, keyed by SKU.
 
-Pictures are turned upright, made smaller and compressed. A file that is missing, broken, too
-small or there already is told and left out; it never stops the import.
+Pictures are turned upright, scaled down and compressed. A file that is missing, damaged, too small
+or a duplicate is reported and left out; it never stops the import.
 """
 
 from __future__ import annotations
@@ -31,13 +31,21 @@ IMAGES = "images"
 
 
 class CatalogImportError(UsageError):
-    """Nothing could be imported; the message says why and what to do."""
+    """Nothing could be imported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How pictures are written. `max_side`: longest side in pixels, None for as it is; `min_side`:
-    pictures with a shorter side are left out; `near`: bits of 64 by which duplicates may differ."""
+    """How pictures are written.
+
+    Attributes:
+        max_side: Longest side in pixels; None keeps the size.
+        min_side: Pictures with a shorter side are left out.
+        format: File format.
+        quality: Of JPEG and WebP, 1 to 100.
+        near: Bits of 64 by which the hashes of duplicates may differ.
+        keep_duplicates: Report duplicates, but write them.
+    """
 
     max_side: int | None = 1024
     min_side: int = 256
@@ -49,8 +57,8 @@ class Shape:
 
 @dataclass
 class ImportReport:
-    """What became of a catalogue. `problems` by code: missing, outside, unreadable, too_small,
-    duplicate, no_image, no_text."""
+    """Result of an import. Codes of problems: missing, outside, unreadable, too_small, duplicate,
+    no_image, no_text."""
 
     products: int
     written: list[str] = field(default_factory=list)
@@ -88,13 +96,22 @@ def import_catalogue(
     """Write `out/images/<sku>.jpg` …, `out/metadata.jsonl` (`file_name`, `text`, `sku`) and
     `out/import.json`.
 
-    `overwrite`: replace an earlier import there. Raises CatalogImportError where no picture comes
-    through, or the folder holds something else.
+    Args:
+        products: Records of the catalogue.
+        images: Folder of its pictures.
+        out: Folder to write; new or empty.
+        shape: Size, format and duplicates; by default `Shape()`.
+        overwrite: Replace an earlier import in `out`.
+        progress: Receives (done, total).
+
+    Raises:
+        CatalogImportError: No picture could be imported, or `out` holds something else.
+        WriteError: A file cannot be written.
     """
     shape = shape or Shape()
     if not images.is_dir():
         raise CatalogImportError(f"no folder {str(images)!r}: expected the pictures; set --images")
-    old = _earlier(out, overwrite)
+    previous = _previous_files(out, overwrite)
     report = ImportReport(len(products))
     names = _Names()
     rows: list[imagefolder.Row] = []
@@ -110,7 +127,7 @@ def import_catalogue(
                     continue
                 name = f"{IMAGES}/{names.of(product.sku)}.{shape.format}"
                 report.written.append(name)
-                if len(report.written) == 1:  # whatever happens now, --overwrite may mend it
+                if len(report.written) == 1:  # from here on --overwrite may replace the folder
                     report.save(out)
                 dataset_images.write(out / name, _encoded(image, shape))
                 rows.append({"file_name": name, "text": product.text, "sku": product.sku})
@@ -122,20 +139,20 @@ def import_catalogue(
             report.save(out)
     progress(len(products), len(products))
     if not rows:
-        said = f": {report.problems[0].message}" if report.problems else ""
+        reason = f": {report.problems[0].message}" if report.problems else ""
         raise CatalogImportError(
-            f"not one picture of {len(products)} products could be imported{said}; "
+            f"not one picture of {len(products)} products could be imported{reason}; "
             "check --images and --field-image"
         )
     imagefolder.write(out / imagefolder.NAME, rows)
-    for name in set(old) - set(report.written):
-        if (gone := dataset_images.inside(out, name)) is not None:
-            gone.unlink(missing_ok=True)
+    for name in set(previous) - set(report.written):
+        if (path := dataset_images.inside(out, name)) is not None:
+            path.unlink(missing_ok=True)
     return report
 
 
-def _earlier(out: Path, overwrite: bool) -> list[str]:
-    """The pictures of an earlier import in `out`; raises ImportFailed where it must not go."""
+def _previous_files(out: Path, overwrite: bool) -> list[str]:
+    """Files of an earlier import in `out`; raises CatalogImportError if it may not be replaced."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return []
     if not (out / REPORT).is_file():
@@ -143,7 +160,7 @@ def _earlier(out: Path, overwrite: bool) -> list[str]:
     if not overwrite:
         raise CatalogImportError(
             f"{out} holds an earlier import, and captions perhaps: expected a new folder; set "
-            "--out, or --overwrite to import anew"
+            "--out, or --overwrite to import again"
         )
     try:
         return [str(name) for name in json.loads((out / REPORT).read_text("utf-8"))["files"]]
@@ -173,7 +190,7 @@ def _sources(product: Product, look: ImageLocator, report: ImportReport) -> Iter
 
 
 def _good(source: Path, product: Product, shape: Shape, report: ImportReport) -> Image.Image | None:
-    """The upright picture, small enough; None where it was told why not."""
+    """Return the picture scaled down; None if it is unusable, which is reported."""
     try:
         image = dataset_images.read(source)
     except PictureError as error:
@@ -201,10 +218,10 @@ def _is_new(
     seen: list[tuple[str, Fingerprint]],
     report: ImportReport,
 ) -> bool:
-    """Whether a picture is wanted: no copy of one of `seen`, to which it is added."""
-    print_ = Fingerprint.of(image)
-    like = first_like(print_, seen, shape.near)
-    seen.append((f"{product.sku} ({source.name})", print_))
+    """Whether to keep a picture: it is no duplicate of one in `seen`, to which it is added."""
+    fingerprint = Fingerprint.of(image)
+    like = first_like(fingerprint, seen, shape.near)
+    seen.append((f"{product.sku} ({source.name})", fingerprint))
     if like is None:
         return True
     _note(report, "duplicate", product, f"{source.name} looks like {like}")
@@ -218,13 +235,13 @@ def _encoded(image: Image.Image, shape: Shape) -> bytes:
     elif shape.format == "webp":
         image.save(out, "WEBP", quality=shape.quality)
     else:
-        sampling = 0 if shape.quality >= 90 else 2  # full colour resolution where quality is asked
+        sampling = 0 if shape.quality >= 90 else 2  # no chroma subsampling at high quality
         image.save(out, "JPEG", quality=shape.quality, optimize=True, subsampling=sampling)
     return out.getvalue()
 
 
 class _Names:
-    """File names of SKUs: safe everywhere, `sku`, `sku-2`, `sku-3` …, no two the same."""
+    """Makes unique, portable file names of SKUs: `sku`, `sku-2`, `sku-3` …"""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()

@@ -8,8 +8,8 @@ from ..datasets import images as dataset_images
 
 
 class ImageLocator:
-    """Finds a catalogue's pictures: by their path, without regard to case or ending, or by name
-    anywhere below the folder where only one file has it."""
+    """Finds a catalogue's pictures by path, ignoring case and ending, or by a file name that is
+    unique below the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,7 +25,7 @@ class ImageLocator:
                 self._by_name.setdefault(key.casefold(), []).append(path)
 
     def __call__(self, name: str) -> Path | None:
-        """The file; None where there is none. Raises PermissionError outside the folder."""
+        """Return the file or None; raises PermissionError for a path outside the folder."""
         exact = dataset_images.inside(self.folder, name)
         if exact is None:
             raise PermissionError(name)

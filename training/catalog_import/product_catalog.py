@@ -1,6 +1,6 @@
-"""Product catalogues (JSON, JSONL, CSV) read as records: SKU, pictures, text. Knows no pixels.
+"""Reads product catalogues (JSON, JSONL, CSV): SKU, picture names and text of each product.
 
-Shops name their fields as they like: names are given, or found among the likely ones.
+Shops name fields differently: names are given, or guessed from the usual ones.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ LIKELY = {
     + ("photo", "photos", "picture", "pictures", "image src", "image_url", "img", "path", "url"),
     "text": ("text", "caption", "title", "name", "product_name", "product_title", "description"),
 }
-"""What the fields are mostly called; earlier names first, case and `_ -` ignored."""
+"""Usual names of the fields, best first; case and `_ -` are ignored."""
 
 
 class CatalogError(UsageError):
-    """A catalogue that cannot be read; the message says got, expected, remedy."""
+    """A catalogue cannot be read."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """One record. `images`: file names as the catalogue has them; `row`: counted from 1."""
+    """A record. `images`: file names as in the catalogue; `row`: counted from 1."""
 
     sku: str
     images: tuple[str, ...]
@@ -43,7 +43,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Fields:
-    """Which field holds what; None where a catalogue has none."""
+    """Names of the fields; None if there is none."""
 
     sku: str | None
     image: str
@@ -57,10 +57,13 @@ def read_catalogue(
     image: str | None = None,
     text: str | None = None,
 ) -> tuple[list[Product], Fields]:
-    """The products of a catalogue and the fields they were read from.
+    """Return the products of a catalogue and the fields that they were read from.
 
-    `sku`, `image`, `text`: names of fields, `a.b` for nested ones; None: the likely one is taken.
-    A field of pictures holds a name, a list of names, or names between `|` or `;`.
+    Args:
+        path: JSON, JSONL, CSV or TSV file.
+        sku: Field of the SKU, `a.b` if nested; None: guessed, as for the other fields.
+        image: Field of the pictures: a name, a list of names, or names between `|` or `;`.
+        text: Field of the description.
     """
     path = Path(path)
     records = _records(path)

@@ -1,7 +1,7 @@
-"""Aspect buckets: which size a picture is trained at, and how many steps an epoch has.
+"""Aspect-ratio buckets: the training size of each picture, and the steps of an epoch.
 
-Pure arithmetic, by the rules of kohya's sd-scripts (library/train_util.py, BucketManager), so
-that a data set falls into the same buckets here as there. Knows no files.
+By the rules of kohya's sd-scripts (library/train_util.py, BucketManager), so that a data set falls
+into the same buckets as there.
 """
 
 from __future__ import annotations
@@ -18,34 +18,41 @@ Size = tuple[int, int]
 
 
 class BucketError(UsageError):
-    """Bucket settings that cannot be; the message says got, expected, remedy."""
+    """Impossible bucket settings."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A picture in its bucket: resized to `resized_wh`, then its middle cut to `bucket_wh`."""
+    """A picture in its bucket: resized to `resized_wh`, center-cropped to `bucket_wh`."""
 
     bucket_wh: Size
     resized_wh: Size
 
     @property
     def crop_xyxy(self) -> tuple[int, int, int, int]:
-        """The cut's box in the resized picture."""
+        """The crop's box in the resized picture."""
         left = (self.resized_wh[0] - self.bucket_wh[0]) // 2
         top = (self.resized_wh[1] - self.bucket_wh[1]) // 2
         return left, top, left + self.bucket_wh[0], top + self.bucket_wh[1]
 
     @property
     def cropped(self) -> float:
-        """Share of the picture that is cut off, 0 to 1."""
+        """Share of the picture that is cropped away, 0 to 1."""
         return 1 - math.prod(self.bucket_wh) / math.prod(self.resized_wh)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Buckets:
-    """kohya's options. `resolution_wh`: the area of a bucket; `enable_bucket` off: every picture
-    is cut to it. `bucket_no_upscale`: pictures of a smaller area keep their size, and the limits
-    of a side do not count."""
+    """kohya's bucket options.
+
+    Attributes:
+        resolution_wh: Its area is the greatest area of a bucket.
+        enable_bucket: Off, every picture is cropped to `resolution_wh`.
+        min_bucket_reso: Least side in pixels.
+        max_bucket_reso: Greatest side in pixels.
+        bucket_reso_steps: Sides are multiples of this.
+        bucket_no_upscale: Smaller pictures keep their size, and the limits of sides do not apply.
+    """
 
     resolution_wh: Size = (768, 768)
     enable_bucket: bool = True
@@ -88,7 +95,7 @@ class Buckets:
 
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
-        """Every bucket there can be, in order (none with `bucket_no_upscale`).
+        """All buckets, sorted (not used with `bucket_no_upscale`).
 
         >>> Buckets(resolution_wh=(512, 512), min_bucket_reso=384, max_bucket_reso=640).sizes
         ((384, 640), (448, 576), (512, 512), (576, 448), (640, 384))
@@ -105,7 +112,7 @@ class Buckets:
         return tuple(sorted(found))
 
     def fit(self, size_wh: Size) -> Fit:
-        """Where an upright picture of this size goes.
+        """Return the bucket and resizing of an upright picture of this size.
 
         >>> Buckets().fit((683, 1024))
         Fit(bucket_wh=(640, 896), resized_wh=(640, 960))
@@ -121,7 +128,7 @@ class Buckets:
         return Fit(bucket, (int(size_wh[0] * scale + 0.5), int(size_wh[1] * scale + 0.5)))
 
     def _shrunk(self, size_wh: Size) -> Fit:
-        """Only ever smaller: one side falls on a step, the one that keeps the aspect better."""
+        """Scale down only; the side that keeps the aspect better becomes a multiple of the step."""
         step, area = self.bucket_reso_steps, math.prod(self.resolution_wh)
         resized = size_wh
         if math.prod(size_wh) > area:
@@ -148,8 +155,8 @@ class Buckets:
 def steps_per_epoch(
     pictures: Iterable[int], batch_size: int, gradient_accumulation_steps: int = 1
 ) -> int:
-    """Optimizer steps of an epoch. `pictures`: how many each bucket holds, repeats counted; a batch
-    comes from one bucket, so each bucket's last one may be short.
+    """Optimizer steps of an epoch. `pictures`: of each bucket, with repeats; a batch is from one
+    bucket, so the last batch of each may be short.
 
     >>> steps_per_epoch([65 * 6], 2)
     195

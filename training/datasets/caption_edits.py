@@ -1,4 +1,4 @@
-"""Captions made from captions: tag first, prefix, suffix, replacements; and counts. Pure text."""
+"""Caption edits (tag, prefix, suffix, replacements), tag statistics and token counts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ CountTokens = Callable[[str], int]
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionEdits:
-    """What becomes of a caption, in this order: `replace` (old, new), `prefix` and `suffix`, the
-    `tag` in front. What is there already is not put there twice, so edits may be repeated."""
+    """Edits of a caption, in this order: `replace` (old, new), `prefix`, `suffix`, `tag` in front.
+
+    Text that is there already is not added twice, so edits may be repeated.
+    """
 
     tag: str = ""
     prefix: str = ""
@@ -47,7 +49,7 @@ def _tidy(text: str, without: str = "") -> str:
 
 
 def tag_frequency(captions: Iterable[str]) -> dict[str, int]:
-    """How many captions hold each tag (a part between commas), most frequent first, then by name.
+    """Count the captions that hold each tag (a part between commas), most frequent first.
 
     >>> tag_frequency(["new, a mug", "new, a lamp"])
     {'new': 2, 'a lamp': 1, 'a mug': 1}
@@ -60,7 +62,7 @@ def tag_frequency(captions: Iterable[str]) -> dict[str, int]:
 
 
 def token_counter(tokenizer: object) -> CountTokens:
-    """Counts with a tokenizer of transformers."""
+    """Return a function that counts tokens by a tokenizer of transformers."""
 
     def count(text: str) -> int:
         ids = tokenizer(text, add_special_tokens=False, truncation=False)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Captions of a data set's pictures: in sidecars and in `metadata.jsonl`, with their mistakes."""
+"""Captions of a data set: read from sidecars and `metadata.jsonl`, with a list of problems."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from . import images as dataset_images
 from .images import Problem
 
 ENDINGS = (".txt", ".caption")
-"""Of sidecars: kohya's notebooks, TagGUI and ai-toolkit write the first, kohya the second."""
+"""Endings of sidecars: kohya's notebooks, TagGUI and ai-toolkit write the first, kohya's default is
+the second."""
 
 
 class Captions:
-    """Looks up captions, and collects what is wrong with their files."""
+    """Looks up captions and masks, and collects problems of their files."""
 
     def __init__(self, root: Path, column: str, endings: tuple[str, ...]) -> None:
         self.root, self.column, self.endings = root, column, endings
@@ -24,7 +25,7 @@ class Captions:
         self._read: set[Path] = set()
 
     def of(self, path: Path) -> tuple[str | None, Path | None]:
-        """(caption, the file it stands in); the first line of a sidecar counts."""
+        """Return (caption, file it is in), or Nones; of a sidecar the first line counts."""
         self._metadata_of(path)
         row, source = self._rows.get(path, ({}, None))
         written = row.get(self.column)
@@ -46,6 +47,7 @@ class Captions:
         return written.strip(), source
 
     def mask(self, path: Path) -> Path | None:
+        """Return the mask that `metadata.jsonl` names for a picture."""
         row, source = self._rows.get(path, ({}, None))
         name = row.get("mask_file_name")
         if not name or source is None:
@@ -57,7 +59,7 @@ class Captions:
         return found
 
     def finish(self, taken: set[Path]) -> None:
-        """Name the rows whose picture is not there."""
+        """Report rows whose picture is missing; `taken`: pictures of the data set."""
         for path in sorted(set(self._rows) - taken):
             name = os.path.relpath(path, self.root)
             text = f"{name}: named in {imagefolder.NAME}, not there; delete the line or put it back"
@@ -76,7 +78,7 @@ class Captions:
         return lines[0].strip() if lines else ""
 
     def _metadata_of(self, path: Path) -> None:
-        """Read the metadata of the picture's folder and of those above it, once."""
+        """Read the metadata of a picture's folder and of those above it, once."""
         for place in (path.parent, *path.parent.parents):
             if place not in self._read:
                 self._read.add(place)

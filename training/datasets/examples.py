@@ -1,6 +1,6 @@
-"""The pictures of a data set as the trainer takes them: checked, hashed, in their buckets.
+"""Training examples: the pictures of a data set, checked, hashed and assigned to buckets.
 
-What is wrong with a picture is a sentence and the picture is left out. Knows no models.
+A bad picture is left out with a message.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Example:
 
     @property
     def identity(self) -> list[Any]:
-        """What must be the same where a training is resumed."""
+        """What must be unchanged when a training is resumed."""
         return [self.digest[:16], self.text, self.repeats, self.mask_digest[:16]]
 
     def pixels(self, *, flip: bool = False, jitter: np.random.Generator | None = None) -> Any:
-        """float32 (3, H, W) in -1 to 1, at the bucket's size. `jitter`: paints it a little anew."""
+        """float32 (3, H, W) in -1 to 1, at the bucket's size. `jitter`: random colour changes."""
         image = self._fitted(dataset_images.read(self.path), flip)
         if jitter is not None:
             image = _jittered(image, jitter)
@@ -155,7 +155,7 @@ def split(
 
 
 def _jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightness, contrast and saturation within a tenth."""
+    """Change brightness, contrast and saturation by up to a tenth."""
     from PIL import ImageEnhance
 
     for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):

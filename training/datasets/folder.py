@@ -1,8 +1,8 @@
-"""A training folder read as it is: pictures, captions, repeats, masks. Knows no models.
+"""Reads a training folder: pictures, captions, repeats, masks.
 
-Three layouts, told apart by what lies there: kohya's `N_name` folders, a 🤗 imagefolder with
-`metadata.jsonl`, or a plain folder. Captions stand in sidecars (`.txt`, `.caption`) or in the
-metadata. What is wrong with a file is a Problem and never stops the reading.
+Three layouts are recognized: kohya's `N_name` folders, a 🤗 imagefolder with `metadata.jsonl`, and
+a plain folder. Captions are in sidecars (`.txt`, `.caption`) or in the metadata. A bad file becomes
+a Problem and never stops the reading.
 """
 
 from __future__ import annotations
@@ -27,14 +27,22 @@ _REPEATS = re.compile(r"(\d+)_(.*)")
 
 
 class DatasetError(UsageError):
-    """A folder that is no data set; the message says got, expected, remedy."""
+    """A folder cannot be used as a data set."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A picture to learn from. `name`: its path in the data set; `caption`: None where there is
-    none; `class_prompt`: the folder's, which stands in for a missing caption; `caption_from`: the
-    file that the caption was read in."""
+    """A picture of a data set.
+
+    Attributes:
+        path: The file.
+        name: Its path in the data set.
+        caption: None if there is none.
+        repeats: How often an epoch shows it.
+        class_prompt: Of its `N_name` folder; used without a caption.
+        caption_from: File of the caption.
+        mask: File of the mask.
+    """
 
     path: Path
     name: str
@@ -46,7 +54,7 @@ class Item:
 
     @property
     def text(self) -> str:
-        """What the trainer reads: the caption, else the folder's class prompt."""
+        """The caption, else the class prompt of the folder."""
         return self.class_prompt if self.caption is None else self.caption
 
     @property
@@ -56,13 +64,13 @@ class Item:
 
     @property
     def tag(self) -> str:
-        """The first of the tags, the one that `keep_tokens: 1` protects; "" where none is."""
+        """The first tag, which `keep_tokens: 1` protects, or ""."""
         return self.tags[0] if self.tags else ""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """`items` in order of their names; `left_out`: pictures that lie where no trainer looks."""
+    """A data set; `items` are sorted by name. `left_out`: pictures outside of `N_name` folders."""
 
     folder: Path
     layout: Literal["kohya", "imagefolder", "folder"]
@@ -72,12 +80,12 @@ class Dataset:
 
     @property
     def pictures(self) -> int:
-        """How many an epoch shows: each as often as it is repeated."""
+        """Pictures an epoch, with repeats."""
         return sum(item.repeats for item in self.items)
 
     @property
     def tag(self) -> str:
-        """The activation tag: the first tag of most captions; "" where none leads so many."""
+        """The activation tag: the first tag of most captions, or ""."""
         leading = Counter(item.tag for item in self.items if item.tag).most_common(1)
         return leading[0][0] if leading and 2 * leading[0][1] > len(self.items) else ""
 
@@ -89,10 +97,13 @@ def read_dataset(
     caption_extension: str | None = None,
     repeats: int = 1,
 ) -> Dataset:
-    """Read a training folder; raises DatasetError where it holds no picture.
+    """Read a training folder; raises DatasetError if it has no picture.
 
-    `caption_extension`: the one sidecar ending to look for; else `.txt`, then `.caption`. A sidecar
-    goes before the metadata. `repeats`: of pictures in no `N_name` folder.
+    Args:
+        folder: The data set; the parent of `N_name` folders.
+        caption_column: Caption key of `metadata.jsonl`; a sidecar takes precedence.
+        caption_extension: The only ending of sidecars; by default `.txt`, then `.caption`.
+        repeats: Of pictures that are in no `N_name` folder.
     """
     root = Path(os.path.normpath(folder))
     if not root.is_dir():

@@ -1,7 +1,7 @@
-"""Fingerprints of pictures: those of copies are alike, whatever their size and compression.
+"""Perceptual hash: finds duplicate pictures of any size and compression.
 
-The usual DCT hash of 64 bits ("pHash") and, since a red and a blue shoe share it, the colours of
-a coarse thumbnail. Knows no files.
+The usual DCT hash of 64 bits ("pHash") and, because a red and a blue shoe share it, the colours of
+a coarse thumbnail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 NEAR = 6
 """Bits of 64 in which a picture and its smaller, recompressed copy may differ."""
-_COLOURS_APART = 12.0  # mean difference of thumbnails, 0 to 255; copies have 1 to 4
+_MAX_COLOUR_DIFFERENCE = 12.0
+"""Mean difference of the thumbnails of copies, 0 to 255; measured: 1 to 4."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Fingerprint:
         return cls(int(text, 2), np.asarray(image.resize((8, 8), pil.Resampling.BOX)))
 
     def like(self, other: Fingerprint, near: int = NEAR) -> bool:
-        """Whether two pictures are copies of each other; `near`: bits that may differ."""
+        """Whether two pictures are duplicates; `near`: bits that may differ."""
         if (self.bits ^ other.bits).bit_count() > near:
             return False
-        apart = abs(self.colours.astype(float) - other.colours.astype(float)).mean()
-        return bool(apart <= _COLOURS_APART)
+        difference = abs(self.colours.astype(float) - other.colours.astype(float)).mean()
+        return bool(difference <= _MAX_COLOUR_DIFFERENCE)
 
 
 def first_like(
-    print_: Fingerprint, seen: Iterable[tuple[str, Fingerprint]], near: int = NEAR
+    fingerprint: Fingerprint, seen: Iterable[tuple[str, Fingerprint]], near: int = NEAR
 ) -> str | None:
-    """The name of the first of `seen` that this is a copy of."""
-    return next((name for name, other in seen if print_.like(other, near)), None)
+    """Return the name of the first duplicate in `seen`, or None."""
+    return next((name for name, other in seen if fingerprint.like(other, near)), None)

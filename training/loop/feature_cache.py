@@ -1,4 +1,4 @@
-"""What the frozen models say, kept: in memory, or in a folder, by a key of its content."""
+"""Feature cache: outputs of frozen models, in memory or in a folder, by content key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Cache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self._kept: dict[str, dict[str, torch.Tensor]] = {}
+        self._values: dict[str, dict[str, torch.Tensor]] = {}
 
     def get(self, key: str) -> dict[str, torch.Tensor] | None:
-        """None where it is not there, or its file is damaged."""
+        """Return cached tensors; None if they are missing or their file is damaged."""
         if self.folder is None:
-            return self._kept.get(key)
+            return self._values.get(key)
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -32,8 +32,9 @@ class Cache:
             return None
 
     def put(self, key: str, value: dict[str, torch.Tensor]) -> None:
+        """Store tensors."""
         if self.folder is None:
-            self._kept[key] = value
+            self._values[key] = value
             return
         from safetensors.torch import save
 
@@ -45,7 +46,7 @@ class Cache:
 
 
 def key(*parts: object) -> str:
-    """A name for what these parts make."""
+    """Return a key for a combination of inputs."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:40]
 
 

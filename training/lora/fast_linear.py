@@ -1,8 +1,8 @@
-"""A linear layer with a LoRA that learns: peft's own, its thin products done cheaper.
+"""Faster trainable LoRA linear layer: peft's `Linear` with cheaper low-rank products.
 
-The same sums as peft's: y = W x + b + scale · B (A x). Beside W's product those of a few ranks take
-little arithmetic and many passes over memory: here each is added in place, the scale within it,
-and is laid out as matrix libraries do fastest. Knows no training.
+Computes the same sums as peft: y = W x + b + scale · B (A x). The low-rank products take little
+arithmetic but many passes over memory; here each is added in place, scaled in the same pass, in the
+layout that matrix libraries compute fastest.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from peft.tuners.lora import Linear
 from torch.nn.functional import linear
 
 _WHOLE = ({torch.float32}, {torch.float64})
-"""Precisions of input, W and LoRA; half ones are cast as peft does."""
+"""Precisions of input, W and LoRA that are handled here; peft casts half precision."""
 
 
 class FastLoraLinear(Linear):  # type: ignore[misc]
-    """peft's `Linear`; leaves to it whatever is not one plain LoRA of one precision."""
+    """peft's `Linear` with a faster forward pass for a single LoRA in one precision."""
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         name = self._plain(x) if not (args or kwargs) else None
         if name is None:
-            said: torch.Tensor = super().forward(x, *args, **kwargs)
-            return said
+            output: torch.Tensor = super().forward(x, *args, **kwargs)
+            return output
         base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
         out: torch.Tensor = _Thin.apply(x, base.weight, base.bias, down, up, self.scaling[name])
         return out
 
     def _plain(self, x: torch.Tensor) -> str | None:
-        """The adapter's name, where its own way is right."""
+        """The adapter's name if the fast forward pass applies, else None."""
         names = self.active_adapters
         if len(names) != 1 or names[0] not in self.lora_A or self.disable_adapters or self.merged:
             return None
@@ -47,7 +47,7 @@ class FastLoraLinear(Linear):  # type: ignore[misc]
 
 
 class _Thin(torch.autograd.Function):
-    """Gradients of x, A and B; W and b are frozen."""
+    """Forward and backward pass; gradients of x, A and B, while W and b are frozen."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -67,17 +67,17 @@ class _Thin(torch.autograd.Function):
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, said: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         rows, weight, down, up, inner = ctx.saved_tensors
-        said = said.reshape(-1, said.shape[-1])
+        grad = grad.reshape(-1, grad.shape[-1])
         wants_x, _, _, wants_down, wants_up, _ = ctx.needs_input_grad
         # B's few columns as rows, and the thin factor on the left: 4 to 10 times as fast on a CPU
-        back = linear(said, up.t().contiguous()) * ctx.scale if wants_x or wants_down else None
+        back = linear(grad, up.t().contiguous()) * ctx.scale if wants_x or wants_down else None
         for_x = for_down = for_up = None
         if back is not None and wants_down:
             for_down = back.t() @ rows
         if wants_up:
-            for_up = (inner.t() @ said).t() * ctx.scale
+            for_up = (inner.t() @ grad).t() * ctx.scale
         if back is not None and wants_x:
-            for_x = (said @ weight).addmm_(back, down).view(ctx.shape)
+            for_x = (grad @ weight).addmm_(back, down).view(ctx.shape)
         return for_x, None, None, for_down, for_up, None

@@ -1,4 +1,4 @@
-"""The LoRA in a model: which modules get one, its parameters by name, its scale. Knows no files.
+"""LoRA network: which modules get a LoRA, its parameters by name, its scale.
 
 The modules are kohya's (networks/lora.py): in the UNet the linear and 1×1 layers of each
 transformer block; with `conv_dim` also the layers of ResNet, down- and upsampling blocks; in a
@@ -23,7 +23,7 @@ _TEXT = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
 
 
 class NetworkError(UsageError):
-    """A LoRA that does not fit the model; the message says got, expected, remedy."""
+    """The LoRA settings do not fit the model."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Layer:
 
     @property
     def scale(self) -> float:
-        """What up · down is multiplied by."""
+        """Factor of up · down."""
         return self.alpha / self.down.shape[0]
 
 
 def targets(model: Any, *, conv: bool = False, only: Sequence[str] = ()) -> dict[str, bool]:
-    """Names of the modules that get a LoRA; True where it is a convolution wider than 1 × 1.
+    """Return the modules that get a LoRA by name; True for convolutions wider than 1 × 1.
 
-    `only`: endings of names (`to_q`, `to_out.0`); raises NetworkError for one that is nowhere.
+    `only`: endings of names (`to_q`, `to_out.0`); raises NetworkError for one that matches none.
     """
     kinds = (*_UNET, *_TEXT, *(_CONV if conv else ()))
     found: dict[str, bool] = {}
@@ -82,7 +82,18 @@ def attach(
     only: Sequence[str] = (),
     seed: int = 0,
 ) -> None:
-    """Freeze the model and add a fresh LoRA, which changes nothing yet; its weights are float32."""
+    """Freeze a model and add a new LoRA with float32 weights, which has no effect yet.
+
+    Args:
+        model: UNet or text encoder.
+        rank: Rank of linear layers and 1 × 1 convolutions.
+        alpha: The LoRA is scaled by alpha / rank.
+        dropout: Dropout of the LoRA's input, 0 to 1.
+        conv_dim: Rank of wider convolutions; None leaves them out.
+        conv_alpha: Their alpha, by default `conv_dim`.
+        only: Endings of module names; by default all modules.
+        seed: Of the initial weights.
+    """
     import torch
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
@@ -108,12 +119,12 @@ def attach(
 
 
 def parameters(model: Any) -> dict[str, torch.nn.Parameter]:
-    """The LoRA's own weights, by name, in the model's order."""
+    """Return the LoRA's weights by name, in the model's order."""
     return {n: p for n, p in model.named_parameters() if ".lora_" in n and p.requires_grad}
 
 
 def layers(model: Any) -> Iterator[Layer]:
-    """The LoRA of each module that has one, in the model's order, copied to the CPU."""
+    """Yield the LoRA of each module that has one, copied to the CPU."""
     for name, module in model.named_modules():
         if ADAPTER not in getattr(module, "lora_A", {}):
             continue
@@ -123,7 +134,7 @@ def layers(model: Any) -> Iterator[Layer]:
 
 
 def set_scale(models: Iterable[Any], weight: float) -> None:
-    """Let the LoRA act by this weight: 1 as trained, 0 not at all."""
+    """Set the strength of the LoRA: 1 as trained, 0 off."""
     for model in models:
         for module in model.modules():
             if ADAPTER in getattr(module, "lora_A", {}):

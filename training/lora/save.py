@@ -1,7 +1,7 @@
-"""A trained LoRA as files: kohya's and diffusers' keys, kohya's metadata. Knows no training.
+"""LoRA files: tensors by kohya's and diffusers' keys, kohya's metadata and hashes.
 
 kohya: `lora_unet_…`, `lora_te_…` with `lora_down`, `lora_up`, `alpha`. diffusers: PEFT's keys,
-the scale alpha / rank worked into B, so that readers that know no alpha are right too. The
+the scale alpha / rank multiplied into B, so that readers without alpha are right too. The
 keys of the text encoder have `text_model.`, which transformers 5 dropped from its module names.
 """
 
@@ -35,8 +35,14 @@ def kohya(
     unet_name: Callable[[str], str] = str,
     xl: bool = False,
 ) -> dict[str, torch.Tensor]:
-    """Tensors by kohya's keys. `precision`: float, fp16, bf16; `unet_name`: of a UNet module
-    there; `xl`: text encoders have numbers."""
+    """Return tensors by kohya's keys.
+
+    Args:
+        parts: LoRA layers of the UNet and of trained text encoders.
+        precision: float, fp16 or bf16.
+        unet_name: Maps a UNet module's name to kohya's.
+        xl: SDXL, whose text encoders are numbered.
+    """
     import torch
 
     dtype = getattr(torch, _DTYPES[precision])
@@ -53,7 +59,7 @@ def kohya(
 
 
 def diffusers(parts: Parts, precision: str = "float") -> dict[str, torch.Tensor]:
-    """Tensors by the keys that `load_lora_weights` reads first."""
+    """Return tensors by the keys of diffusers' `load_lora_weights`."""
     import torch
 
     dtype = getattr(torch, _DTYPES[precision])
@@ -79,7 +85,7 @@ def write(
     *,
     hashes: bool = True,
 ) -> None:
-    """Write a safetensors file whole. `hashes`: with those by which A1111 knows it."""
+    """Write a safetensors file atomically. `hashes`: add those by which A1111 identifies it."""
     from safetensors.torch import save
 
     plain = save(dict(tensors), dict(metadata))
@@ -94,7 +100,7 @@ def write(
 
 
 def as_metadata(values: Mapping[str, object]) -> dict[str, str]:
-    """Values as kohya writes them: text as it is, None as "None", lists and maps as JSON."""
+    """Return values as text as kohya writes them: None as "None", lists and maps as JSON."""
     return {
         key: json.dumps(value, ensure_ascii=False)
         if isinstance(value, (dict, list))

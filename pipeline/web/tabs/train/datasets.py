@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .....configs.train import TrainSettings
 from .....training.captioning import caption_folder
-from .....training.check_dataset import Check, check_dataset
+from .....training.check_dataset import DatasetReport, check_dataset
 from .....training.datasets import images as picture_files
 from .....training.datasets.caption_edits import CaptionEdits, CountTokens
 from .....training.datasets.folder import Dataset, DatasetError, read_dataset
@@ -128,7 +128,7 @@ def export_line(root: Path, run: str, name: str, tag: str) -> str:
     return shlex.join([*words, *(["--tag", tag] if tag else [])])
 
 
-def check(settings: TrainSettings) -> Check:
+def check(settings: TrainSettings) -> DatasetReport:
     """What a training by these settings will make of its folder; raises ValueError."""
     from .....training.datasets.training_set import make_buckets
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from .....configs.errors import one_line
-from .....training.check_dataset import Check
+from .....training.check_dataset import DatasetReport
 from . import training_files
 
 
@@ -17,7 +17,7 @@ def called_by(training: training_files.Training, prompt: str) -> str:
     return prompt if f"<lora:{training.name}:" in prompt else f"{prompt}, {word}"
 
 
-def report(check: Check) -> str:
+def report(check: DatasetReport) -> str:
     """A check of a data set as HTML: counts, buckets, and the problems, broken ones first."""
     tokens = [s.tokens for s in check.seen if s.tokens is not None]
     facts = [
