@@ -1,1 +1,1 @@
-"""Models by name: which there are, where their files lie, how each is loaded."""
+"""Models: the catalogue of names, downloads from the hub, file formats and loading."""

@@ -1,4 +1,4 @@
-"""Files that are whole at every moment, whoever is stopped while writing them. Knows no formats."""
+"""Atomic file writes: a reader sees the old or the new content, never a part. Knows no formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNFINISHED: set[str] = set()
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename: `path` holds all of `data` or what it held before."""
+    """Write `data` to a temporary file beside `path`, sync it and rename it to `path`."""
     with beside(path) as name, open(name, "wb") as file:
         file.write(data)
         file.flush()
@@ -21,9 +21,9 @@ def write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[str]:
-    """A file's name to write to, which becomes `path` at the end, or is gone where that raises."""
+    """Yield the name of a temporary file that becomes `path`, or is deleted after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name may fill the 255 bytes that file systems allow: no more than its start is repeated.
+    # The name may fill the 255 bytes that file systems allow, so only its start is repeated.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:16]}.", suffix=".part")
     _UNFINISHED.add(name)
     os.close(handle)
@@ -39,7 +39,7 @@ def beside(path: Path) -> Iterator[str]:
 
 
 def drop_unfinished() -> None:
-    """Remove what this process is writing just now; for one that ends in the middle of it."""
+    """Delete the temporary files of this process, for one that ends while writing."""
     for name in list(_UNFINISHED):
         with contextlib.suppress(OSError):
             os.unlink(name)

@@ -92,7 +92,7 @@ def load_text_to_image(
     other = None if vae is None else load_or_explain(vae, load_vae)
     load = pipelines.text_to_image
     pipe = load_or_explain(ref, lambda p, here: load(readable(p), here, dtype, other)).to(device)
-    pipelines.lay_out(pipe.vae)
+    pipelines.use_channels_last(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -208,7 +208,7 @@ def load_controlnet_inpaint(
 
     nets = {r: load_or_explain(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
     for net in nets.values():
-        pipelines.lay_out(net)
+        pipelines.use_channels_last(net)
     union = any(pipelines.is_union(net) for net in nets.values())
     try:
         leading = nets.values() if union else [nets[r] for r in controlnet_refs]

@@ -1,5 +1,6 @@
-"""Diffusers pipelines of the two families, Stable Diffusion 1.x and SDXL, from folders, the hub
-or single `.safetensors` files. Knows no settings; `load` gives the paths and words the errors.
+"""Builds diffusers pipelines of Stable Diffusion 1.x and SDXL from folders, the hub or one file.
+
+Knows no settings; `load` resolves the paths and explains the errors.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ REFINER = "StableDiffusionXLImg2ImgPipeline"
 
 
 def is_xl(pipe: Any) -> bool:
-    """Whether a pipeline is of the SDXL family: it has two text encoders."""
+    """Return whether a pipeline is of the SDXL family, which has two text encoders."""
     return hasattr(pipe, "text_encoder_2")
 
 
 def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
-    """The pipeline that a folder's model_index.json names, or that a file holds.
+    """Load the pipeline that a folder's model_index.json names, or that a file holds.
 
-    `vae`: goes in the place of its own. Raises UnsuitableWeightsError for another family's.
+    Args:
+        path: A folder, repository or file.
+        local: Whether to stay off the network.
+        dtype: Of the weights.
+        vae: A loaded VAE to use in place of the model's own.
+
+    Raises:
+        UnsuitableWeightsError: The model is of another family.
     """
     if Path(path).is_file() and checkpoint_family(Path(path)) == "sdxl-refiner":
         raise UnsuitableWeightsError("it is an SDXL refiner; set it as refiner.model")
@@ -38,9 +46,16 @@ def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
 
 
 def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
-    """An SDXL refiner's pipeline that shares the second text encoder and the VAE of its base."""
+    """Load an SDXL refiner that shares the second text encoder and the VAE of `base`.
+
+    Args:
+        path: A folder, repository or file.
+        local: Whether to stay off the network.
+        dtype: Of the weights.
+        base: The pipeline of the SDXL base.
+    """
     if not is_xl(base):
-        raise UnsuitableWeightsError("a refiner goes with an SDXL base, and generate.model is none")
+        raise UnsuitableWeightsError("a refiner needs an SDXL base, and generate.model is none")
     pipe = _pipeline(path, local, dtype, text_encoder_2=base.text_encoder_2, vae=base.vae)
     if type(pipe).__name__ != REFINER:
         raise UnsuitableWeightsError(
@@ -77,16 +92,23 @@ def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
         )
 
 
-def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[str, Any]]) -> Any:
-    """A VAE: an AutoencoderKL or a tiny one (AutoencoderTiny), of a folder, the hub or a file.
+def autoencoder(
+    path: str, local: bool, dtype: Any, replaced_config: Callable[[], Mapping[str, Any]]
+) -> Any:
+    """Load an AutoencoderKL or AutoencoderTiny.
 
-    `own`: gives the configuration of the VAE whose place it takes, which is a file's too.
+    Args:
+        path: A folder, repository or file.
+        local: Whether to stay off the network.
+        dtype: Of the weights.
+        replaced_config: Returns the configuration of the VAE that it replaces; a file, which
+            holds none, is loaded with it.
     """
     import diffusers
     from diffusers import AutoencoderKL
 
     if Path(path).is_file():
-        return single_file.autoencoder(Path(path), own(), dtype)
+        return single_file.autoencoder(Path(path), replaced_config(), dtype)
     config = AutoencoderKL.load_config(path, local_files_only=local)
     name = config.get("_class_name", "AutoencoderKL")
     if name not in ("AutoencoderKL", "AutoencoderTiny"):
@@ -103,7 +125,7 @@ def autoencoder(path: str, local: bool, dtype: Any, own: Callable[[], Mapping[st
 
 
 def vae_config(path: str, local: bool) -> Mapping[str, Any]:
-    """The configuration of a text-to-image model's own VAE."""
+    """Return the configuration of a text-to-image model's own VAE."""
     from diffusers import AutoencoderKL
 
     if Path(path).is_file():
@@ -115,7 +137,14 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 
 
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
-    """A ControlNet, or a union of them (ControlNet++), for the base that it is to lead."""
+    """Load a ControlNet or a union ControlNet (ControlNet++).
+
+    Args:
+        path: A folder, repository or file.
+        local: Whether to stay off the network.
+        dtype: Of the weights.
+        base: The pipeline that it is for.
+    """
     from diffusers import ControlNetModel, ControlNetUnionModel
 
     if Path(path).is_file():
@@ -132,9 +161,11 @@ def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     )
 
 
-def lay_out(model: Any) -> None:
-    """On a CPU, a VAE's or a ControlNet's weights as its convolutions read them fastest: a fifth
-    to two fifths off their time. A UNet gains nothing."""
+def use_channels_last(model: Any) -> None:
+    """On a CPU, store the weights of a VAE or ControlNet with channels last.
+
+    That takes a fifth to two fifths off the time of their convolutions. A UNet gains nothing.
+    """
     import torch
 
     if model.device.type == "cpu":
@@ -142,21 +173,22 @@ def lay_out(model: Any) -> None:
 
 
 def is_union(net: Any) -> bool:
-    """Whether one ControlNet takes maps of many kinds, told apart by a mode."""
+    """Return whether a ControlNet takes maps of many kinds, told apart by a mode."""
     return "num_control_type" in getattr(net, "config", {})
 
 
 def inpainting(base: Any, nets: Sequence[Any]) -> Any:
-    """The ControlNet inpainting pipeline of a base's family that shares the base's models.
+    """Build the ControlNet inpainting pipeline of a base, which shares the base's models.
 
-    A union ControlNet leads alone. Raises UnsuitableWeightsError where it does not.
+    Raises:
+        UnsuitableWeightsError: A union ControlNet is combined with others or with SD 1.x.
     """
     import diffusers
 
     union = any(is_union(net) for net in nets)
     if union and len(nets) > 1:
         raise UnsuitableWeightsError(
-            "a union ControlNet leads alone: name the same model for each of rerender.controls"
+            "a union ControlNet excludes others: name the same model for each of rerender.controls"
         )
     shared = {k: v for k, v in base.components.items() if k != "scheduler"}
     rest: Mapping[str, Any] = {"requires_safety_checker": False}
@@ -178,7 +210,15 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
 
 
 def fuse(pipe: Any, path: str, local: bool, weight_name: str | None, scale: float) -> None:
-    """Add a LoRA to the weights for good, as LCM's, Hyper-SD's or Lightning's is used."""
+    """Merge a LoRA such as LCM, Hyper-SD or Lightning into the weights.
+
+    Args:
+        pipe: The pipeline.
+        path: A folder, repository or file.
+        local: Whether to stay off the network.
+        weight_name: The file in a folder or repository.
+        scale: Weight of the LoRA.
+    """
     if weight_name and not weight_name.endswith(".safetensors"):
         raise UnsuitableWeightsError(f"weight_name {weight_name!r}: expected a .safetensors file")
     file = Path(path)
@@ -198,6 +238,15 @@ def fuse(pipe: Any, path: str, local: bool, weight_name: str | None, scale: floa
 def ip_adapter(
     pipe: Any, path: str, local: bool, *, subfolder: str, weight_name: str, scale: float
 ) -> None:
-    """Attach an IP-Adapter and its image encoder; the pipeline then needs reference pictures."""
+    """Attach an IP-Adapter and its image encoder; the pipeline then needs reference images.
+
+    Args:
+        pipe: The pipeline.
+        path: A folder or repository.
+        local: Whether to stay off the network.
+        subfolder: Folder of the adapter in it.
+        weight_name: File of the adapter in that folder.
+        scale: Weight of the reference image.
+    """
     pipe.load_ip_adapter(path, subfolder=subfolder, weight_name=weight_name, local_files_only=local)
     pipe.set_ip_adapter_scale(scale)

@@ -1,8 +1,8 @@
-"""A VAE or a ControlNet that is one `.safetensors` file, as in A1111's folders models/VAE and
-models/ControlNet, in the names of the original code or in diffusers'.
+"""Loads a VAE or ControlNet that is one `.safetensors` file, as in A1111's models folders.
 
-Such a file holds weights alone. Its configuration is the base's: of its VAE, or what follows from
-its UNet. Knows no settings and no pickles; `load` gives the paths and words the errors.
+The tensor names are those of the original code or of diffusers. Such a file holds no
+configuration: that of the base model's VAE is used, or one derived from its UNet. Knows no
+settings and no pickles; `load` resolves the paths and explains the errors.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _LABELS = {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embe
 
 
 def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
-    """The AutoencoderKL of a file, with the configuration of the VAE whose place it takes.
+    """Load the AutoencoderKL of a file, with the configuration of the VAE that it replaces.
 
-    A whole checkpoint gives its own VAE. Raises UnsuitableWeightsError for another model.
+    From a whole checkpoint its VAE is taken. Raises UnsuitableWeightsError for another model.
     """
     from diffusers import AutoencoderKL
 
@@ -45,17 +45,17 @@ def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
         )
     if config.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
         raise UnsuitableWeightsError(
-            "the model's own VAE is a tiny one, and a file goes in the place of a full one"
+            "the model's own VAE is a tiny one; a file can only replace a full one"
         )
     renamed = "decoder.mid_block.resnets.0.conv1.weight" in shapes
-    load = _by_folder if renamed else _by_file
+    load = _load_renamed if renamed else _load_original
     return load(AutoencoderKL, path, config, dtype, "VAE")
 
 
 def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
-    """The ControlNet, or the union of them, of a file, for the base whose `unet` it is to lead.
+    """Load the ControlNet or union ControlNet of a file for a base with this `unet`.
 
-    Raises UnsuitableWeightsError for another model, and for one that was made for another base.
+    Raises UnsuitableWeightsError for another model, and for one trained for another base.
     """
     from diffusers import ControlNetModel, ControlNetUnionModel
 
@@ -68,11 +68,11 @@ def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
     union = "task_embedding" in shapes
     kind = ControlNetUnionModel if union else ControlNetModel
     if _HINT not in shapes:
-        return _by_file(kind, path, _configuration(kind, unet), dtype, "ControlNet")
+        return _load_original(kind, path, _configuration(kind, unet), dtype, "ControlNet")
     config = _as_built(_configuration(kind, unet), shapes)
     if union:
-        config |= _of_union(shapes)
-    return _by_folder(kind, path, config, dtype, "ControlNet")
+        config |= _union_settings(shapes)
+    return _load_renamed(kind, path, config, dtype, "ControlNet")
 
 
 def require_width(got: set[int], unet: Any) -> None:
@@ -86,18 +86,18 @@ def require_width(got: set[int], unet: Any) -> None:
 
 
 def _configuration(kind: Any, unet: Any) -> dict[str, Any]:
-    """What a ControlNet is like that leads this UNet."""
+    """Return the configuration of a ControlNet for this UNet."""
     import torch
 
     with torch.device("meta"):
         config = kind.from_unet(unet, load_weights_from_unet=False).config
-    # Not `_use_default_values`: a value that is named there does not count.
+    # `_use_default_values` would have the values that it names ignored.
     return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
 def _as_built(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
-    """A configuration with the attention that there is: SDXL's small ControlNets have less. The
-    original code's have the UNet's."""
+    """Adjust a configuration to the attention layers in the file: small ControlNets of SDXL have
+    fewer than the UNet. Those of the original code have as many."""
 
     def depth(block: str) -> int:
         name = re.compile(rf"{block}\.attentions\.0\.transformer_blocks\.(\d+)\.")
@@ -114,13 +114,13 @@ def _as_built(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
     hints = sorted(n for n in shapes if re.match(r"controlnet_cond_embedding\.blocks\.\d+\.w", n))
     first, last = shapes[_HINT], shapes.get("controlnet_cond_embedding.conv_out.weight", (0, 0))
     out["conditioning_channels"] = first[1]
-    # A pair of convolutions leads from each width to the next.
+    # A pair of convolutions connects each width with the next.
     widths = [shapes[n][1] for n in sorted(hints, key=lambda n: int(n.split(".")[2]))][::2]
     out["conditioning_embedding_out_channels"] = [*widths, last[1]]
     return out
 
 
-def _of_union(shapes: Shapes) -> dict[str, Any]:
+def _union_settings(shapes: Shapes) -> dict[str, Any]:
     count, width = shapes["task_embedding"]
     layers = {name.split(".")[1] for name in shapes if name.startswith("transformer_layes.")}
     return {
@@ -131,17 +131,17 @@ def _of_union(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def _by_file(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
-    """From the original code's names, by diffusers' own renaming.
+def _load_original(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
+    """Load tensors with the names of the original code, renamed by diffusers' functions.
 
-    Not by its `from_single_file`, which names no weight that a file lacks.
+    Its `from_single_file` does not report missing weights.
     """
     from accelerate import init_empty_weights
     from diffusers.loaders import single_file_utils as names
     from safetensors.torch import load_file
 
     state = load_file(path)
-    convert = names.convert_ldm_vae_checkpoint if what == "VAE" else _controlnet_names
+    convert = names.convert_ldm_vae_checkpoint if what == "VAE" else _rename_controlnet
     try:
         with init_empty_weights():
             model = kind.from_config(dict(config))
@@ -155,9 +155,9 @@ def _by_file(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what:
     return model.to(dtype).eval()
 
 
-def _controlnet_names(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """A ControlNet's weights by diffusers' names, with SDXL's embedding of sizes, which diffusers
-    leaves out."""
+def _rename_controlnet(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename a ControlNet's weights to diffusers' names, with SDXL's size embedding, which
+    diffusers leaves out."""
     from diffusers.loaders import single_file_utils as names
 
     out: dict[str, Any] = names.convert_controlnet_checkpoint(state, config)
@@ -175,8 +175,8 @@ def _require_all(lacking: Sequence[str], what: str) -> None:
         )
 
 
-def _by_folder(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
-    """From diffusers' names, as if the file lay in a folder of diffusers."""
+def _load_renamed(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
+    """Load tensors with diffusers' names, from a temporary folder that links to the file."""
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "config.json").write_text(json.dumps(dict(config)))
         _link(path.resolve(), Path(place) / WEIGHTS)
@@ -202,5 +202,5 @@ def _link(file: Path, place: Path) -> None:
 
 
 def _misfit(what: str, error: Exception) -> str:
-    said = one_line(error)[:160]
-    return f"its weights do not fit the model's {what} ({said}); name one made for this base"
+    reason = one_line(error)[:160]
+    return f"its weights do not fit the model's {what} ({reason}); name one made for this base"

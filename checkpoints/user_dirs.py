@@ -1,4 +1,4 @@
-"""The user's folders: of settings, of what can be made again. Knows nothing of what lies there."""
+"""The user's configuration and cache folders. Knows nothing of their content."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def config_folder() -> Path:
-    """The user's folder for this program's settings ($XDG_CONFIG_HOME/visuals, ~/.config/visuals;
-    on Windows %APPDATA%\\visuals)."""
+    """Return the configuration folder: $XDG_CONFIG_HOME/visuals, else ~/.config/visuals; on Windows
+    %APPDATA%\\visuals."""
     base = os.environ.get("XDG_CONFIG_HOME") or (
         os.environ.get("APPDATA") if os.name == "nt" else ""
     )
@@ -16,7 +16,6 @@ def config_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's folder for what this program can make again ($XDG_CACHE_HOME/visuals,
-    ~/.cache/visuals)."""
+    """Return the cache folder: $XDG_CACHE_HOME/visuals, else ~/.cache/visuals."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "visuals"

@@ -1,7 +1,7 @@
-"""groundingdino_{swint_ogc,swinb_cogcoor}.pth: under the names of GroundingDinoForObjectDetection.
+"""Converts groundingdino_{swint_ogc,swinb_cogcoor}.pth to GroundingDinoForObjectDetection.
 
-Pure functions from state dict to state dict and configuration. All sizes are read off the
-tensors' shapes, but those that leave no trace in them (HEADS, POINTS).
+All sizes come from the shapes of the tensors, except those that the shapes do not show (HEADS,
+POINTS).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ HEADS, POINTS = 8, 4
 BERT_HEAD = 64
 """Width of a head in every BERT (Devlin et al. 2018, table of sizes)."""
 MARK = "transformer.level_embed"
-"""A name that only this layout has."""
+"""Tensor name that only this layout has."""
 DROPPED = ("bert.pooler.", "bert.embeddings.position_ids", "label_enc.")
-"""Weights that the model does not use when it runs."""
+"""Weights that inference does not use."""
 DROPPED_ENDS = (".relative_position_index", ".attn_mask")
-"""Tables that transformers computes anew."""
+"""Tables that transformers computes itself."""
 
 _SWIN = "model.backbone.conv_encoder.model."
 RENAMES = tuple(
@@ -87,10 +87,7 @@ FUSED = re.compile(r"^(.+\.)(?:in_proj_|qkv\.)(weight|bias)$")
 
 
 def convert(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """State dict of groundingdino → state dict of GroundingDinoForObjectDetection.
-
-    The names are those of the published IDEA-Research/grounding-dino-* safetensors.
-    """
+    """Rename a state dict of groundingdino as in IDEA-Research/grounding-dino-* safetensors."""
     out: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
         if name.startswith(DROPPED) or name.endswith(DROPPED_ENDS):
@@ -101,15 +98,15 @@ def convert(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         for old, new in RENAMES:
             name = old.sub(new, name)
         if match := FUSED.match(name):
-            for part, own in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
-                out[f"{match[1]}{part}.{match[2]}"] = own.clone()
+            for part, third in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+                out[f"{match[1]}{part}.{match[2]}"] = third.clone()
         else:
             out[name] = tensor
     return out
 
 
 def configuration(state: Mapping[str, torch.Tensor]) -> Any:
-    """The GroundingDinoConfig that an original state dict has by its shapes."""
+    """Derive the GroundingDinoConfig from the shapes of an original state dict."""
     from transformers import BertConfig, GroundingDinoConfig, SwinConfig
 
     def size(name: str, axis: int = 0) -> int:
@@ -162,7 +159,7 @@ def configuration(state: Mapping[str, torch.Tensor]) -> Any:
 
 
 def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]:
-    """(model, GroundingDinoProcessor) of an original state dict; `path` is the file's.
+    """Load (model, GroundingDinoProcessor) from an original state dict; `path` is its file.
 
     The tokenizer is the folder `tokenizer/` beside the file, else bert-base-uncased of the hub.
     """
@@ -184,15 +181,15 @@ def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]
 
 
 def tokenizer(folder: Path) -> Any:
-    """BERT's tokenizer: `tokenizer/` in the folder, or from the cache or the hub."""
+    """Load BERT's tokenizer from `tokenizer/` in the folder, else from the cache or the hub."""
     from transformers import AutoTokenizer
 
-    own = folder / "tokenizer"
-    place = str(own) if own.is_dir() else "google-bert/bert-base-uncased"
+    local = folder / "tokenizer"
+    name = str(local) if local.is_dir() else "google-bert/bert-base-uncased"
     try:
-        return AutoTokenizer.from_pretrained(place, local_files_only=own.is_dir())
+        return AutoTokenizer.from_pretrained(name, local_files_only=local.is_dir())
     except (OSError, ValueError) as error:
         raise PickleError(
-            f"no tokenizer of bert-base-uncased: it is neither in {own} nor in the cache and the "
+            f"no tokenizer of bert-base-uncased: it is neither in {local} nor in the cache and the "
             "hub was not reached; put its files (vocab.txt, tokenizer_config.json) into that folder"
         ) from error

@@ -1,7 +1,7 @@
-"""The .ckpt, .pth and .pt files of A1111's folders as .safetensors files, written once.
+"""Converts .ckpt, .pth and .pt files to .safetensors files in the user's cache folder, once.
 
-A file is converted when it is first allowed and asked for, into the user's cache folder, and anew
-when its size or time of change differs. Knows no models.
+A file is converted at its first use, and again when its size or modification time has changed.
+Knows no models.
 """
 
 from __future__ import annotations
@@ -25,44 +25,43 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _STALE = 3600.0
-"""Seconds after which what a killed conversion left is nobody's any more."""
+"""Seconds after which a partial file is the left-over of a killed conversion."""
 
 
 def folder() -> Path:
-    """Where they are kept, in the user's cache."""
+    """Return the folder of the converted files."""
     return cache_folder() / "converted"
 
 
 def is_pickled(path: str | os.PathLike[str]) -> bool:
-    """Whether this is a file of weights that only a pickle reader opens."""
+    """Return whether this is an existing pickle of weights."""
     return pickles.is_pickle(str(path)) and Path(path).is_file()
 
 
 def as_safetensors(path: str, *, allowed: bool) -> str:
-    """The path itself; of a pickle the .safetensors file of the same weights, without the second
-    set (`model_ema.*`) that a trainer keeps.
+    """Return the path; for a pickle the converted file, without a trainer's `model_ema.*` copy.
 
-    Raises PickleError where reading it is not `allowed`, and where it holds something else or the
-    disk is full.
+    Raises:
+        PickleError: Reading it is not `allowed`, it holds something else, or the disk is full.
     """
     if not is_pickled(path):
         return path
     source, target = Path(path), _target(Path(path))
-    if allowed and _is_whole(target):
+    if allowed and _is_complete(target):
         return str(target)
     state = pickles.read(source, allowed=allowed, mapped=True)
     try:
         _write(state, target)
     except OSError as error:
-        raise PickleError(_unwritten(source, error)) from error
+        raise PickleError(_explain_write_error(source, error)) from error
     _drop_older(target)
     return str(target)
 
 
 def shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """Sizes of a pickle's tensors by name, without its weights; raises PickleError."""
+    """Read the shapes of a pickle's tensors by name. Raises PickleError."""
     target = _target(Path(path))
-    if _is_whole(target):
+    if _is_complete(target):
         return safetensors_header.read(target).shapes
     state = pickles.read(Path(path), allowed=True, device="meta")
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -76,7 +75,7 @@ def _target(source: Path) -> Path:
     return folder() / f"{place}-{state}-{source.stem[:40]}.safetensors"
 
 
-def _is_whole(target: Path) -> bool:
+def _is_complete(target: Path) -> bool:
     try:
         safetensors_header.read(target)
     except (safetensors_header.HeaderError, OSError):
@@ -85,7 +84,7 @@ def _is_whole(target: Path) -> bool:
 
 
 def _write(state: dict[str, torch.Tensor], target: Path) -> None:
-    """Tensors that share their memory are written apart: the format knows none that do."""
+    """Write a .safetensors file; tensors that share memory are copied, as the format requires."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -100,7 +99,7 @@ def _write(state: dict[str, torch.Tensor], target: Path) -> None:
     with atomic_files.beside(target) as part:
         try:
             save_file(weights, part, metadata={"format": "pt"})
-        except SafetensorError as error:  # in words alone, what the system said
+        except SafetensorError as error:  # has the error number of the system in its text only
             number = re.search(r"os error (\d+)", str(error))
             if number is None:
                 raise
@@ -109,8 +108,8 @@ def _write(state: dict[str, torch.Tensor], target: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _unwritten(source: Path, error: OSError) -> str:
-    what = f"{source}: its weights cannot be kept in {folder()}: {error.strerror or error}"
+def _explain_write_error(source: Path, error: OSError) -> str:
+    what = f"{source}: cannot write its weights to {folder()}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         size = source.stat().st_size / 1e9
         return f"{what}; free {size:.2g} GB there, or set XDG_CACHE_HOME to another disk"
@@ -118,7 +117,7 @@ def _unwritten(source: Path, error: OSError) -> str:
 
 
 def _drop_older(target: Path) -> None:
-    """Conversions of what the file was before, and what killed ones left."""
+    """Delete conversions of older states of the file, and left-overs of killed conversions."""
     place = target.name.partition("-")[0]
     with contextlib.suppress(OSError):
         for file in folder().iterdir():

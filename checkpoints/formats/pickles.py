@@ -1,7 +1,7 @@
-"""Reads .ckpt, .pth and .pt files of weights; knows no models.
+"""Reads weights from .ckpt, .pth and .pt files; knows no models.
 
-A pickle can run code when it is read. So it is read only where that is allowed, and then with
-torch's weights_only, which takes tensors and plain containers and refuses all else.
+A pickle can run code when it is read, so the caller must allow it, and torch reads it with
+weights_only, which accepts tensors and plain containers and refuses everything else.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ _LEFT_BY_TRAINERS = (
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
 )
-"""What stands beside the weights in published .ckpt files, as sd-v1-4.ckpt: it is not made, an
-`_Unread` takes its place."""
+"""Classes in published .ckpt files such as sd-v1-4.ckpt; they become an `_Unread`."""
 
 
 class PickleError(UsageError):
-    """A pickle that is not read; the message says got, expected, remedy."""
+    """The pickle is not read: not allowed, damaged, or it holds something else than weights."""
 
 
 class _Unread:
-    """Stands for what is neither a tensor nor a plain value: takes all, does nothing."""
+    """Placeholder of objects that are neither tensors nor plain values; accepts any arguments."""
 
     def __new__(cls, *args: Any, **values: Any) -> _Unread:
         return super().__new__(cls)
@@ -52,12 +51,12 @@ _PLAIN = (int, float, str, bytes, type(None), _Unread)
 
 
 def is_pickle(path: str | Path) -> bool:
-    """Whether the name is that of a pickle of weights."""
+    """Return whether a file name is that of a pickle of weights."""
     return str(path).lower().endswith(SUFFIXES)
 
 
 def require(path: str | Path, allowed: bool) -> None:
-    """Raises PickleError where reading a pickle is not `allowed`."""
+    """Raise PickleError unless reading the pickle is `allowed`."""
     if not allowed:
         raise PickleError(
             f"{path}: a pickle, which could run code: expected safetensors; if its source is "
@@ -68,12 +67,16 @@ def require(path: str | Path, allowed: bool) -> None:
 def read(
     path: str | Path, *, allowed: bool, device: str = "cpu", mapped: bool = False
 ) -> dict[str, torch.Tensor]:
-    """The state dict of a file, without the wrappers that trainers put round it and the plain
-    values that they leave in it.
+    """Read the state dict of a file, without the wrappers and plain values of trainers.
 
-    `device`: "meta" reads names and shapes alone. `mapped`: the tensors stay in the file until
-    they are used, where its format lets them. Raises PickleError where reading is not `allowed`,
-    or the file holds something else than weights.
+    Args:
+        path: The file.
+        allowed: Whether the user allows reading pickles.
+        device: Where to put the tensors; "meta" reads names and shapes alone.
+        mapped: Memory-map the file if its format allows it, so that tensors are read when used.
+
+    Raises:
+        PickleError: Reading is not allowed, or the file holds something else than weights.
     """
     import torch
 
@@ -89,7 +92,7 @@ def read(
             )
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # whatever bytes can make an unpickler do
+    except Exception as error:  # damaged bytes can make an unpickler raise anything
         what = one_line(error)[:160]
         raise PickleError(
             f"{path}: not a file of plain weights ({what}); download it anew from its source"
@@ -114,23 +117,29 @@ def read(
 def _unread() -> contextlib.AbstractContextManager[Any]:
     import torch
 
-    if torch.torch_version.TorchVersion(torch.__version__) < "2.6":  # knows no stand-ins
+    if torch.torch_version.TorchVersion(torch.__version__) < "2.6":  # has no safe_globals
         return contextlib.nullcontext()
     names: Any = [(_Unread, name) for name in _LEFT_BY_TRAINERS]
     return torch.serialization.safe_globals(names)
 
 
 def _is_zip(path: str | Path) -> bool:
-    """Whether torch wrote it in its format of today, which can be mapped into memory."""
+    """Return whether the file is in torch's current format, which can be memory-mapped."""
     with open(path, "rb") as file:
         return file.read(4) == b"PK\x03\x04"
 
 
 def fitted(cls: Any, config: Any, state: Mapping[str, torch.Tensor], path: str | Path) -> Any:
-    """A model of class `cls` with exactly these weights; raises PickleError where they do not fit.
+    """Build a model of transformers with exactly these weights.
 
-    `state` is named as in the model's published safetensors: the library renames it further to
-    what its version calls them.
+    Args:
+        cls: The model class.
+        config: Its configuration.
+        state: Weights, named as in the published safetensors; transformers renames them further.
+        path: The file that they come from, for messages.
+
+    Raises:
+        PickleError: Weights are missing, unexpected or of another shape.
     """
     import torch
 

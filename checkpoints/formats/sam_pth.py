@@ -1,7 +1,6 @@
-"""sam_vit_{b,l,h}_*.pth: the weights of segment-anything under the names of SamModel.
+"""Converts sam_vit_{b,l,h}_*.pth of segment-anything to SamModel.
 
-Pure functions from state dict to state dict and configuration. All sizes are read off the
-tensors' shapes, so that a model of any size loads.
+All sizes come from the shapes of the tensors, so that a model of any size loads.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 POSITIONS = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
 MARK = "image_encoder.patch_embed.proj.weight"
-"""A name that only this layout has."""
+"""Tensor name that only this layout has."""
 
 RENAMES = tuple(
     (re.compile(old), new)
@@ -48,7 +47,7 @@ HEAD_LAYER = re.compile(HEAD.pattern + r"layers\.(\d+)\.(.+)$")
 
 
 def convert(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """State dict of segment-anything → state dict of SamModel."""
+    """Rename a state dict of segment-anything to that of SamModel."""
     out: dict[str, torch.Tensor] = {}
     depth = head_depths(state)
     for name, tensor in state.items():
@@ -69,7 +68,7 @@ def convert(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def head_depths(state: Mapping[str, torch.Tensor]) -> dict[str, int]:
-    """How many layers each perceptron of the mask decoder has."""
+    """Count the layers of each perceptron of the mask decoder."""
     depths: dict[str, int] = {}
     for name in state:
         if match := HEAD_LAYER.match(name):
@@ -78,7 +77,7 @@ def head_depths(state: Mapping[str, torch.Tensor]) -> dict[str, int]:
 
 
 def configuration(state: Mapping[str, torch.Tensor]) -> Any:
-    """The SamConfig that an original state dict has by its shapes."""
+    """Derive the SamConfig from the shapes of an original state dict."""
     from transformers import SamConfig
 
     hidden, _, patch, _ = state[MARK].shape
@@ -130,7 +129,7 @@ def configuration(state: Mapping[str, torch.Tensor]) -> Any:
 
 
 def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]:
-    """(SamModel, SamProcessor) of an original state dict; `path` is for messages."""
+    """Load (SamModel, SamProcessor) from an original state dict; `path` is for messages."""
     from transformers import SamImageProcessor, SamModel, SamProcessor
 
     if MARK not in state or POSITIONS not in state:
@@ -148,6 +147,6 @@ def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]
 
 
 def _count(state: Mapping[str, Any], pattern: str) -> int:
-    """How many numbers there are where `pattern` has its group."""
+    """Count the different numbers that the group of `pattern` matches."""
     numbers = (re.match(pattern, name) for name in state)
     return len({m[1] for m in numbers if m})

@@ -75,7 +75,7 @@ def describe(error: BaseException, repository: str) -> str | None:
 def is_network_error(error: BaseException) -> bool:
     """Return whether the connection failed rather than the hub.
 
-    The HTTP library of huggingface_hub differs by its version, so errors are told by module name.
+    The HTTP library of huggingface_hub differs by version; its errors are told by module name.
     """
     modules = {kind.__module__.split(".")[0] for kind in type(error).__mro__}
     libraries = {"httpx", "httpx2", "httpcore", "requests", "urllib3"}

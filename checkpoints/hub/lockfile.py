@@ -1,7 +1,7 @@
-"""checkpoints.lock: the commit, the files, their sizes and their hashes of each pulled model.
+"""Reads and writes checkpoints.lock: commit, file sizes and hashes of each pulled model.
 
-Knows YAML and paths, no network. The file is shareable: it holds no path and no date, and the
-same pulls write the same text.
+The file can be shared: it holds no local path and no date, and the same pulls write the same
+text. Knows no network.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .. import atomic_files
 
 NAME = "checkpoints.lock"
 SWITCH = "VISUALS_LOCK"
-"""Environment: the lock file to use, in place of the default one."""
+"""Environment variable: the lock file to use in place of the default one."""
 _HEAD = (
     "# Models as they were pulled: visuals checkpoints pull writes this, every load checks it.\n"
 )
 
 
 class LockError(UsageError):
-    """A lock file that cannot be used; the message says got, expected, remedy."""
+    """The lock file cannot be read."""
 
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """What the hub said of a file: bytes, and SHA-256 (large files) or git's SHA-1 of the blob."""
+    """Size in bytes of a file, and its SHA-256 (large files) or git's SHA-1 of the blob."""
 
     size: int
     sha256: str | None = None
@@ -38,26 +38,29 @@ class PinnedFile:
 
     @property
     def etag(self) -> str:
-        """The file's name among the blobs of the Hugging Face cache."""
+        """The hash by which the Hugging Face cache names the content."""
         return self.sha256 or self.git or ""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A repository at a commit. `files`: path in the repository → what it holds."""
+    """A commit of a repository. `files`: path in the repository → size and hash."""
 
     commit: str
     files: Mapping[str, PinnedFile]
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """Bytes of all files."""
         return sum(file.size for file in self.files.values())
 
 
 def default_path() -> Path:
-    """$VISUALS_LOCK, else checkpoints.lock of the current folder where there is one, else that of
-    the user's configuration folder."""
+    """Return the path of the lock file.
+
+    It is $VISUALS_LOCK, else checkpoints.lock of the current folder if it exists, else that of the
+    user's configuration folder.
+    """
     from ..user_dirs import config_folder
 
     if os.environ.get(SWITCH):
@@ -67,7 +70,7 @@ def default_path() -> Path:
 
 
 def read(path: Path | None = None) -> dict[str, Pin]:
-    """Repository → pin; none where there is no file. Raises LockError."""
+    """Return the pin of each repository; empty where there is no file. Raises LockError."""
     import yaml
 
     path = path or default_path()
@@ -84,7 +87,7 @@ def read(path: Path | None = None) -> dict[str, Pin]:
 
 
 def write(pins: Mapping[str, Pin], path: Path) -> None:
-    """Write all pins, in the order of their names, beside and renamed."""
+    """Write all pins in the order of their names, atomically."""
     import yaml
 
     models = {
@@ -106,7 +109,7 @@ def _pin(value: Mapping[str, Any]) -> Pin:
 
 
 def pinned(commit: str, files: Mapping[str, PinnedFile]) -> Pin:
-    """A pin, checked. Raises ValueError where the commit is none."""
+    """Build a pin; raise ValueError for a malformed commit."""
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise ValueError(f"commit {commit!r}: expected 40 hexadecimal digits")
     return Pin(commit, files)
@@ -115,8 +118,12 @@ def pinned(commit: str, files: Mapping[str, PinnedFile]) -> Pin:
 def pinned_file(
     name: str, size: int | None = None, sha256: str | None = None, git: str | None = None
 ) -> PinnedFile:
-    """A file of a repository, checked. Raises ValueError: what a file would be verified against
-    is missing, or its path leads out of the repository."""
+    """Build a pinned file.
+
+    Raises:
+        ValueError: The size or the hash is missing or malformed, or the path leads out of the
+            repository.
+    """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
         raise ValueError(f"file {name!r}: expected a path within the repository")

@@ -1,1 +1,1 @@
-"""Tells what kind of model a file or folder holds."""
+"""Identifies models by their files: kind, family, transformers class."""

@@ -1,4 +1,4 @@
-"""Which class of transformers loads which kind of detector or segmenter, by its config.json.
+"""Loads detectors and segmenters with the transformers class that their config.json asks for.
 
 Knows no stages and no settings.
 """
@@ -12,31 +12,38 @@ from typing import Any
 from ...configs.errors import UsageError
 
 Classes = Mapping[str, tuple[str, str]]
-"""A checkpoint's model_type → the names of the model's and the processor's class."""
+"""`model_type` of config.json → names of the model class and the processor class."""
 
 DETECTORS: Classes = {
     "grounding-dino": ("GroundingDinoForObjectDetection", "AutoProcessor"),
     "mm-grounding-dino": ("MMGroundingDinoForObjectDetection", "AutoProcessor"),
     "owlv2": ("Owlv2ForObjectDetection", "Owlv2Processor"),
     "sam3": ("Sam3Model", "Sam3Processor"),
-    "sam3_video": ("Sam3Model", "Sam3Processor"),  # what facebook/sam3 says of itself
+    "sam3_video": ("Sam3Model", "Sam3Processor"),  # the model_type of facebook/sam3
 }
 SEGMENTERS: Classes = {
     "sam": ("SamModel", "SamProcessor"),
     "sam_hq": ("SamHQModel", "SamHQProcessor"),
     "sam2": ("Sam2Model", "Sam2Processor"),
-    "sam2_video": ("Sam2Model", "Sam2Processor"),  # what facebook/sam2.1-* say of themselves
+    "sam2_video": ("Sam2Model", "Sam2Processor"),  # the model_type of facebook/sam2.1-*
     "sam3_tracker": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
     "sam3_video": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
 }
 
 
 class UnsupportedModelError(UsageError):
-    """A checkpoint of a kind that is not loaded here; the message names those that are."""
+    """The checkpoint is of a model type that is not supported."""
 
 
 def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, Any]:
-    """(model, processor) in float32 of a folder or hub repository. `role`: for messages."""
+    """Load (model, processor) in float32.
+
+    Args:
+        path: A folder or hub repository.
+        classes: The supported model types.
+        role: What the model is for, as in "detector", for messages.
+        local: Whether to stay off the network.
+    """
     import torch
     import transformers
 
@@ -55,7 +62,7 @@ def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, A
             f"{path} is a {found}, unknown to the installed transformers "
             f"{transformers.__version__}; pip install -U transformers"
         )
-    with warnings.catch_warnings():  # advice on CUDA kernels, of no use to a user
+    with warnings.catch_warnings():  # advice on CUDA kernels that a user cannot follow
         warnings.filterwarnings("ignore", "You'd better set embed_dim", UserWarning)
         model = model_class.from_pretrained(
             path, dtype=torch.float32, local_files_only=local, use_safetensors=True

@@ -1,7 +1,7 @@
-"""What a LoRA file says of itself: format, base, rank, alpha, trigger words, how it was trained.
+"""Reads the header of a LoRA file: format, base, rank, alpha, trigger words, training settings.
 
-Reads the header only, no weights and no torch. Formats: kohya (LoRA, and LoCon with its conv
-layers), diffusers, PEFT. Names of metadata: kohya's `ss_*` and the `modelspec.*` standard.
+Formats: kohya (LoRA, and LoCon with its convolutions), diffusers, PEFT. Metadata: kohya's `ss_*`
+and the `modelspec.*` standard. Reads no weights and imports no torch.
 """
 
 from __future__ import annotations
@@ -51,20 +51,30 @@ _SGM = ("lora_unet_input_blocks_", "lora_unet_middle_block_", "lora_unet_output_
 
 
 class LoraFileError(UsageError):
-    """A LoRA file that cannot be read or does not fit the model."""
+    """The LoRA file cannot be read or does not fit the model."""
 
 
 class WrongBaseError(UsageError):
-    """A LoRA trained for another base than the model; the message says got, expected, remedy."""
+    """The LoRA was trained for another base than the model."""
 
 
 @dataclass(frozen=True)
 class LoraFile:
-    """A LoRA file by its header.
+    """A LoRA file, described by its header. Values that it does not tell are None.
 
-    `format`: kohya, LoCon, diffusers or PEFT; `modules`: how many of each part it changes;
-    `clip_skip`: as kohya and A1111 count, 1 is none; `resolution`: width, height in pixels;
-    `trigger`: the word it was trained with and where that stands, None where nothing says.
+    Args:
+        path: The file.
+        format: "kohya", "LoCon", "diffusers" or "PEFT".
+        base: Family and text width that it was trained for.
+        ranks: All ranks in it.
+        alphas: All alphas in it.
+        modules: Number of adapted modules in each part of the pipeline.
+        output_name: Name given to the training.
+        trigger: The trigger word and the metadata field that it comes from.
+        tags: The most frequent caption tags.
+        resolution: Width and height in pixels.
+        clip_skip: As kohya and A1111 count: 1 is none.
+        model_hash: kohya's `sshs_model_hash`.
     """
 
     path: Path
@@ -82,7 +92,7 @@ class LoraFile:
 
     @property
     def name(self) -> str:
-        """What a prompt calls it: the file's stem, or the folder's of a file that has no own."""
+        """The name in prompts: the file's stem, or its folder's name if the stem is generic."""
         return name_of(self.path)
 
     def require_fit(self, base: Base, model: str) -> None:
@@ -122,13 +132,13 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
 
 
 def name_of(path: Path) -> str:
-    """The file's stem; its folder's name where diffusers or PEFT gave the stem."""
-    plain = path.stem in ("pytorch_lora_weights", "adapter_model")
-    return path.parent.name if plain else path.stem
+    """Return the file's stem, or its folder's name where the stem is that of diffusers or PEFT."""
+    is_generic = path.stem in ("pytorch_lora_weights", "adapter_model")
+    return path.parent.name if is_generic else path.stem
 
 
 def part_of(module: str) -> str | None:
-    """The part of the pipeline that a module of the file belongs to, None where it is no LoRA's."""
+    """Return the part of the pipeline that a module belongs to; None for other modules."""
     if module.startswith("base_model.model."):
         text = re.search(r"(^|\.)(text_model|encoder\.layers)\.", module)
         return "text_encoder" if text else "unet"
@@ -136,7 +146,7 @@ def part_of(module: str) -> str | None:
 
 
 def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[str, Any]]:
-    """PEFT's configuration by part: of diffusers' metadata, or adapter_config.json beside it."""
+    """Read PEFT's configuration by part, from the metadata or from adapter_config.json."""
     text = head.metadata.get("lora_adapter_metadata")
     beside = head.path.parent / "adapter_config.json"
     out: dict[str, dict[str, Any]] = {}
@@ -180,7 +190,7 @@ def _base(
     places: Mapping[str, str | None],
     meta: Mapping[str, str],
 ) -> Base:
-    """Shapes tell the truth, then the names of modules, then what was written into the header."""
+    """Find the base by the shapes, else by the names of modules, else by the metadata."""
     sdxl = "text_encoder_2" in places.values() or any(m.startswith(_SGM) for m in shapes)
     family = "SDXL" if sdxl else None
     for module, shape in shapes.items():
@@ -192,7 +202,7 @@ def _base(
 def _alphas(
     head: safetensors_header.SafetensorsHeader, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[float, ...]:
-    """Every alpha of the file, a missing one or 0 being the rank."""
+    """Collect all alphas; a missing alpha or 0 means the rank."""
     names = {m: f"{m}.alpha" for m in shapes if f"{m}.alpha" in head.shapes}
     values = head.scalars(list(names.values()))
     config = alpha_config(head)

@@ -1,6 +1,6 @@
-"""What trainers write into a LoRA's header: kohya's `ss_*` names and the `modelspec.*` standard.
+"""Parses the training metadata of LoRA files: kohya's `ss_*` and the `modelspec.*` standard.
 
-Takes the metadata as plain strings by name, knows no files.
+Knows no files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def written_base(meta: Mapping[str, str]) -> str | None:
-    """The family that the metadata names, None where it names none."""
+    """Return the family that the metadata names, or None."""
     text = meta.get("modelspec.architecture", "") or meta.get("ss_base_model_version", "")
     known = {
         "SDXL refiner": r"stable-diffusion-xl-.*refiner",
@@ -36,7 +36,7 @@ def _object(meta: Mapping[str, str], name: str) -> Any:
 
 
 def tag_counts(meta: Mapping[str, str]) -> list[tuple[str, int]]:
-    """The ten commonest tags of the captions, and in how many pictures each stands."""
+    """Return the ten most frequent caption tags with their number of images."""
     total: Counter[str] = Counter()
     folders = _object(meta, "ss_tag_frequency")
     for counts in folders.values() if isinstance(folders, dict) else ():
@@ -46,9 +46,9 @@ def tag_counts(meta: Mapping[str, str]) -> list[tuple[str, int]]:
 
 
 def trigger(meta: Mapping[str, str]) -> tuple[str, str] | None:
-    """The word it was trained with and the name under which that stands.
+    """Return the trigger word and the metadata field that it comes from.
 
-    A tag that stands in fewer than half of the pictures is none.
+    A tag counts only if it is in the captions of at least half of the images.
     """
     folders = _object(meta, "ss_dataset_dirs")
     sets = folders.values() if isinstance(folders, dict) else ()
@@ -65,7 +65,7 @@ def trigger(meta: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def resolution(meta: Mapping[str, str]) -> tuple[int, int] | None:
-    """Width and height in pixels at which it was trained."""
+    """Return width and height of the training images in pixels."""
     sets = _object(meta, "ss_datasets")
     texts = [meta.get("ss_resolution", ""), meta.get("modelspec.resolution", "")]
     texts += [str(d.get("resolution")) for d in sets or () if isinstance(d, dict)]
@@ -77,6 +77,6 @@ def resolution(meta: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def clip_skip(meta: Mapping[str, str]) -> int | None:
-    """As kohya and A1111 count, 1 is none."""
+    """Return the clip skip as kohya and A1111 count: 1 is none."""
     text = meta.get("ss_clip_skip", "")
     return int(text) if text.isdigit() and int(text) > 0 else None

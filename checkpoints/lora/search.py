@@ -1,7 +1,7 @@
 """Finds LoRA files in the user's folders by file stem or `ss_output_name`.
 
-What was read of a file is kept in the user's cache folder under its path, size and time of
-change, so that a folder of hundreds is not opened again for every run.
+Headers and hashes are cached in the user's cache folder by path, size and modification time, so
+that a folder of hundreds is not read again for every run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError
-from .. import hashing
+from .. import atomic_files, hashing
 from ..identify.base_family import Base
 from ..user_dirs import cache_folder
 from . import file as lora_file
@@ -29,14 +29,14 @@ _MEMORY: dict[str, dict[str, Any]] = {}
 
 
 class LoraNotFoundError(UsageError):
-    """No file of that name in the folders; the message names the nearest."""
+    """The folders have no LoRA of that name."""
 
 
 def find(name: str, folders: Sequence[str | Path]) -> Path:
-    """The file that `<lora:name:1>` means: by stem, folder by folder, else by `ss_output_name`.
+    """Return the file of `<lora:name:1>`: by stem, folder by folder, else by `ss_output_name`.
 
-    Subfolders count. A file without a name of its own (pytorch_lora_weights, adapter_model) goes
-    by its folder's name.
+    Subfolders count. A file with a generic stem (pytorch_lora_weights, adapter_model) has its
+    folder's name. Raises LoraNotFoundError.
     """
     files = list(files_in(folders))
     for file in files:
@@ -45,17 +45,17 @@ def find(name: str, folders: Sequence[str | Path]) -> Path:
     known = {_name(file) for file in files}
     for file in files:
         with contextlib.suppress(LoraFileError):
-            own = read(file).output_name
-            if own == name:
+            output_name = read(file).output_name
+            if output_name == name:
                 return file
-            known |= {own} if own else set()
+            known |= {output_name} if output_name else set()
     near = difflib.get_close_matches(name, sorted(known), 1, 0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    there = sorted(known)
-    rest = f" and {len(there) - 12} more" if len(there) > 12 else ""
+    names = sorted(known)
+    rest = f" and {len(names) - 12} more" if len(names) > 12 else ""
     raise LoraNotFoundError(
         f"no LoRA {name!r} in {', '.join(map(str, folders)) or 'any folder'}{hint} "
-        f"(there: {', '.join(there[:12]) or 'none'}{rest}); set generate.lora_dirs or --lora-dir"
+        f"(there: {', '.join(names[:12]) or 'none'}{rest}); set generate.lora_dirs or --lora-dir"
     )
 
 
@@ -70,7 +70,7 @@ def in_folders(folders: Sequence[str | Path]) -> Callable[[str], LoraFile]:
 
 
 def files_in(folders: Iterable[str | Path]) -> Iterator[Path]:
-    """The LoRA files of folders and their subfolders, in order, each once."""
+    """Yield the LoRA files of folders and their subfolders in order, each once."""
     seen = set()
     for folder in folders:
         place = Path(folder).expanduser()
@@ -81,7 +81,7 @@ def files_in(folders: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def read(path: str | os.PathLike[str]) -> LoraFile:
-    """As `lora_files.read`, from the cache where the file has not changed."""
+    """Read a LoRA's header, from the cache if the file has not changed. Raises LoraFileError."""
     path = Path(path)
     try:
         entry = _entry(path)
@@ -96,7 +96,7 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the whole file, 64 hex digits; A1111's short hash (AutoV2) is the first 10."""
+    """Return the SHA-256 of a file, cached; A1111's short hash (AutoV2) is the first 10 digits."""
     path = Path(path)
     entry = _entry(path)
     if "sha256" not in entry:
@@ -106,8 +106,8 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def short_hash(path: str | os.PathLike[str]) -> str:
-    """A1111's hash of a LoRA, 12 hex digits: what its trainer wrote (sshs_model_hash), else
-    SHA-256 over the file's tensors without its header (sd-scripts' addnet hash, AutoV3)."""
+    """Return A1111's hash of a LoRA, 12 hex digits: its trainer's `sshs_model_hash`, else the
+    SHA-256 of the tensors without the header (sd-scripts' addnet hash, AutoV3)."""
     written = (read(path).model_hash or "").lower()
     if re.fullmatch(r"[0-9a-f]{12,64}", written):
         return written[:12]
@@ -121,7 +121,7 @@ def short_hash(path: str | os.PathLike[str]) -> str:
 
 
 def cache_file() -> Path:
-    """Where it is kept, in the user's cache."""
+    """Return the file of cached headers and hashes."""
     return cache_folder() / "loras.json"
 
 
@@ -130,14 +130,14 @@ def _name(file: Path) -> str:
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    """What is known of the file as it is now."""
+    """Return the cache entry of a file in its current state."""
     if not _MEMORY:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             kept = json.loads(cache_file().read_text(encoding="utf-8"))
             if kept.get("version") == _VERSION:
                 _MEMORY.update(kept["files"])
     key, now = str(path.resolve()), path.stat()
-    # A PEFT file's alphas stand beside it.
+    # The alphas of a PEFT file are in a file beside it.
     beside = path.parent / "adapter_config.json"
     stamp = [now.st_mtime_ns, now.st_size, beside.stat().st_mtime_ns if beside.is_file() else 0]
     entry = _MEMORY.get(key)
@@ -147,10 +147,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 
 def _save() -> None:
-    """Written beside and renamed; a cache that cannot be written is none."""
-    target = cache_file()
-    beside = target.with_name(f"{target.name}.{os.getpid()}")
+    """Write the cache; a folder that cannot be written is ignored."""
+    text = json.dumps({"version": _VERSION, "files": _MEMORY})
     with contextlib.suppress(OSError):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps({"version": _VERSION, "files": _MEMORY}), encoding="utf-8")
-        beside.replace(target)
+        atomic_files.write(cache_file(), text.encode())

@@ -1,8 +1,8 @@
-"""The weights of a LoRA file in the names that diffusers' loader reads, their scale worked in.
+"""Reads the weights of a LoRA file, named for diffusers' loader and scaled.
 
-Every matrix B leaves here multiplied by alpha / rank (by alpha / √rank where PEFT's `use_rslora`
-was on), so that no loader has to guess: a missing alpha, 0 or none means the rank. diffusers'
-own converters do the renaming; here is only what they miss.
+Every matrix B is multiplied by alpha / rank (by alpha / √rank with PEFT's `use_rslora`), so that
+no loader has to guess; a missing alpha or 0 means the rank. diffusers' converters rename most
+weights; this module handles the names that they miss.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT = re.compile(r"(text_encoder(?:_2)?\.)(?!text_model|text_projection)")
 
 
 def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
-    """Weights by the names that `pipe.load_lora_weights` takes, in the dtype of its UNet.
+    """Return weights by the names that `pipe.load_lora_weights` takes, in its UNet's dtype.
 
     Raises LoraFileError.
     """
@@ -81,26 +81,26 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
 
 
 def _scale(module: str, rank: int, alpha: Any, config: Mapping[str, dict[str, Any]]) -> float:
-    """What B·A is multiplied by."""
+    """Return the factor of B·A."""
     if alpha is not None:
         return (float(alpha) or rank) / rank
-    own = config.get(part_of(module) or "", {})
-    value = own.get("lora_alpha") or rank
-    if own.get("alpha_pattern"):
+    values = config.get(part_of(module) or "", {})
+    value = values.get("lora_alpha") or rank
+    if values.get("alpha_pattern"):
         from peft.utils.other import get_pattern_key
 
         plain = _renamed(module).split(".", 1)[1].removeprefix("text_model.")
-        pattern = {k.removeprefix("text_model."): v for k, v in own["alpha_pattern"].items()}
+        pattern = {k.removeprefix("text_model."): v for k, v in values["alpha_pattern"].items()}
         value = pattern.get(get_pattern_key(list(pattern), plain), value)
-    return float(value) / (rank**0.5 if own.get("use_rslora") else rank)
+    return float(value) / (rank**0.5 if values.get("use_rslora") else rank)
 
 
 def _renamed(module: str) -> str:
-    """The module with its part in front, by its present name in the model.
+    """Return the module's current name in the model, with its part in front.
 
-    Off comes PEFT's wrapper, and what diffusers' attention processors once put in. transformers 5
-    dropped `text_model` from CLIPTextModel, so files lack it or have it; here all have it:
-    diffusers takes it off where the model has none.
+    PEFT's wrapper and the names of diffusers' former attention processors are removed.
+    transformers 5 dropped `text_model` from CLIPTextModel, so files have it or not; it is added
+    to all, and diffusers removes it where the model has none.
     """
     part = part_of(module)
     if module.startswith("lora_unet_"):

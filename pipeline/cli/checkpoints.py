@@ -1,4 +1,4 @@
-"""`visuals checkpoints`: the models by name; fetched, pinned, verified."""
+"""`visuals checkpoints`: lists, downloads, verifies and names models."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LOCK = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="VISUALS_LOCK",
     metavar="FILE",
-    help="Lock file. Default: ./checkpoints.lock where it is there, else the user's own.",
+    help="Lock file. Default: ./checkpoints.lock if it exists, else the user's own.",
 )
 
 
 @click.group()
 def checkpoints() -> None:
-    """List, fetch, verify and name models."""
+    """List, download, verify and name models."""
 
 
 @checkpoints.command("list")
 @click.option("--kind", metavar="NAME", help="Only this kind, as in controlnet.")
-@click.option("--cached", is_flag=True, help="Only what is on this machine.")
+@click.option("--cached", is_flag=True, help="Only models on this machine.")
 @_LOCK
 @options.apply("json")
 @options.errors
@@ -91,7 +91,7 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
 def pull(
     names: tuple[str, ...], update: bool, variant: str | None, lock: Path | None, as_json: bool
 ) -> None:
-    """Fetch models into the Hugging Face cache: NAMES, or all that the lock file pins."""
+    """Download models into the Hugging Face cache: NAMES, or all that the lock file pins."""
     from ...checkpoints.hub import lockfile as locks
     from ...checkpoints.hub import pull as puller
 
@@ -112,7 +112,7 @@ def pull(
                     say=bar.say,
                     progress=bar.advance,
                 )
-        except puller.PullError as error:  # one that fails does not stop the others
+        except puller.PullError as error:  # the others are still pulled
             failed += 1
             click.echo(f"visuals: {error}", err=True)
             done.append({"name": name, "error": str(error)})
@@ -161,7 +161,11 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
 @checkpoints.command()
 @click.argument("name")
 @click.argument("ref")
-@click.option("--kind", metavar="NAME", help="What it is, as in text-to-image. Default: looked up.")
+@click.option(
+    "--kind",
+    metavar="NAME",
+    help="Kind of model, as in text-to-image. Default: guessed from its files.",
+)
 @click.option(
     "--files", multiple=True, metavar="PATTERN", help="Files wanted of a repository; repeatable."
 )
@@ -182,7 +186,7 @@ def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
 @click.option("--files", is_flag=True, help="Delete its files from the Hugging Face cache too.")
 @options.errors
 def remove(name: str, files: bool) -> None:
-    """Take a NAME of your own out; --files frees the disk, of any model of the hub."""
+    """Remove a NAME of your own; with --files delete any hub model from the cache."""
     from ...checkpoints.catalog import names as catalog
     from ...checkpoints.catalog import user_names
     from ...checkpoints.hub import cache as hub_cache
@@ -195,10 +199,10 @@ def remove(name: str, files: bool) -> None:
     taken = user_names.remove(name)
     if not taken and not files:
         raise click.UsageError(
-            f"{name!r} is no name of your own; --files deletes what the cache holds of it"
+            f"{name!r} is no name of your own; --files deletes its files from the cache"
         )
     if taken:
-        click.echo(f"{name}: taken out")
+        click.echo(f"{name}: removed")
     if files and repository:
         freed = hub_cache.delete(repository)
         others = [n for n in names_of(repository) if n != name]
@@ -210,7 +214,7 @@ def remove(name: str, files: bool) -> None:
         )
     elif files:
         where = entry.path if entry and entry.path else "this package"
-        click.echo(f"{name}: its files stay in {where}: only those of the cache are deleted")
+        click.echo(f"{name}: its files stay in {where}; only the cache is deleted from")
 
 
 def _lines(s: Status) -> list[tuple[str, str]]:

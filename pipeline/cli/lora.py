@@ -1,4 +1,4 @@
-"""`visuals lora`: what LoRA files say of themselves."""
+"""`visuals lora`: lists LoRA files and shows their metadata and hashes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lora() -> None:
 @apply("lora_dir", "preset", "json")
 @errors
 def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
-    """Print format, base, rank, alpha, trigger words, how it was trained, and its hashes."""
+    """Print format, base, rank, alpha, trigger words, training settings and hashes."""
     from ...checkpoints.lora import search as lora_search
 
     path = Path(name)
@@ -45,7 +45,7 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
 @apply("lora_dir", "preset", "json")
 @errors
 def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
-    """Print the LoRAs of the folders; one that cannot be read is named on stderr."""
+    """Print the LoRAs of the folders; unreadable files are named on stderr."""
     from ...checkpoints.lora import search as lora_search
     from ...checkpoints.lora.file import LoraFileError
 
@@ -94,8 +94,9 @@ def _record(file: LoraFile) -> dict[str, Any]:
 
 
 def _hashes(file: LoraFile) -> dict[str, str | None]:
-    """Of the file; `auto_v2`, A1111's and Civitai's short one; `auto_v3` of the weights alone, as
-    A1111 puts it into pictures; `sshs_model_hash`, the same in full where its trainer wrote it."""
+    """Return the file's hashes: SHA-256; AutoV2, A1111's and Civitai's short hash; AutoV3, of the
+    weights alone, as in A1111's images; `sshs_model_hash`, the full AutoV3 if the trainer wrote it.
+    """
     from ...checkpoints.lora import search as lora_search
 
     whole = lora_search.sha256(file.path)

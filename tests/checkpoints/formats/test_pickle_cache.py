@@ -180,7 +180,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_that_is_loaded(end: str, tmp_path:
         assert done.returncode == -signal.SIGXFSZ and hidden
     else:
         assert done.returncode == 0 and not hidden, done.stderr
-        assert done.stdout.count("\n") == 1 and "cannot be kept in" in done.stdout
+        assert done.stdout.count("\n") == 1 and "cannot write its weights to" in done.stdout
         assert "free 0.0016 GB there, or set XDG_CACHE_HOME" in done.stdout
     assert not converted()
     for path in hidden:  # what an hour ago was killed goes with the next conversion
@@ -205,7 +205,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
     file = save(tmp_path / "x.ckpt", weights())
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a-file"))
-    with pytest.raises(PickleError, match=r"cannot be kept in .*set XDG_CACHE_HOME"):
+    with pytest.raises(PickleError, match=r"cannot write its weights to .*set XDG_CACHE_HOME"):
         pickle_cache.as_safetensors(str(file), allowed=True)
 
 

@@ -320,7 +320,7 @@ def test_names_of_ones_own(hub: Hub, machine: Machine, mini: Path) -> None:
     assert "no such folder or file" in machine("add", "other", "nowhere/at/all", code=2)
     assert "is taken" in machine("add", "shoes", "me/shoes", code=2)
     assert "of the catalogue" in machine("add", "sdxl", "me/shoes", code=2)
-    assert "taken out" in machine("remove", "my-sam")
+    assert "removed" in machine("remove", "my-sam")
     assert (mini / "sam" / "config.json").exists()
     assert "no name of your own" in machine("remove", "sdxl", code=2)
 
