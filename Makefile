@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+SETS ?= lowest highest
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 export PYTHONUNBUFFERED := 1
 
@@ -45,7 +46,7 @@ format: .venv/.installed-dev
 	@touch $@
 
 versions: .venv/.installed-dev
-	$(BIN)/python tests/versions.py
+	$(BIN)/python tests/versions.py $(SETS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

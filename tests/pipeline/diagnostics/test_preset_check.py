@@ -67,7 +67,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     ("option", "value", "said"),
     [
         ("--init-image", "gone.png", "gone.png: no such file"),
-        ("--prompt-strength", "1.4", "generate.prompt_strength 1.4"),
+        ("--prompt-strength", "1.4", "prompt_strength 1.4"),
         ("--reference", "gone.png", "gone.png: no such file"),
         ("--set", "generate.sampler=Eular", "did you mean 'Euler'"),
         ("--set", "generate.base_loras=[{modl: x}]", "did you mean 'model'"),
