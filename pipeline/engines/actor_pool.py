@@ -186,7 +186,7 @@ class ActorPool:
         if not isinstance(got, _Died):
             del member.hand[ref]
             member.alone = False
-            if got.lines:
+            if got.records:
                 self._barren = 0
             return [Finished(got)]
         happened: list[Finished | Lost] = []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -75,6 +76,15 @@ class RequestError(UsageError):
     """A request that cannot be carried out; the message says got, expected, what to do."""
 
 
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Raise RequestError, a sentence a problem, in place of pydantic's error."""
+    try:
+        yield
+    except ValidationError as error:
+        raise RequestError("; ".join(map(_problem, error.errors()))) from None
+
+
 class EngineOptions(BaseModel):
     """Where a run is computed: in this process, or on a Ray cluster.
 
@@ -94,6 +104,10 @@ class EngineOptions(BaseModel):
     workers: int | None = Field(None, ge=1)
     gpus_per_worker: float | None = Field(None, ge=0, allow_inf_nan=False)
     cpus_per_worker: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+    def __init__(self, /, **values: Any) -> None:
+        with _sentences():
+            super().__init__(**values)
 
     @model_validator(mode="after")
     def _ray_options_need_ray(self) -> EngineOptions:
@@ -211,10 +225,8 @@ class RunRequest(BaseModel):
     engine: EngineOptions = Field(default_factory=EngineOptions)  # type: ignore[arg-type]
 
     def __init__(self, /, **values: Any) -> None:
-        try:
+        with _sentences():
             super().__init__(**values)
-        except ValidationError as error:
-            raise RequestError("; ".join(map(_problem, error.errors()))) from None
 
     @model_validator(mode="after")
     def _fields_fit_together(self) -> RunRequest:

@@ -180,10 +180,10 @@ def test_a_cluster_that_was_killed_is_not_waited_for(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--workers", "2"], "--workers says something of Ray: add --engine ray"),
-        (["--address", "auto"], "--address says something of Ray"),
+        (["--workers", "2"], "--workers needs Ray: add --engine ray"),
+        (["--address", "auto"], "--address needs Ray"),
         (["--engine", "ray", "--address", "nowhere"], "--address 'nowhere': expected local"),
-        (["--engine", "ray", "--gpus-per-worker", "nan"], "expected numbers"),
+        (["--engine", "ray", "--gpus-per-worker", "nan"], "gpus_per_worker nan: should be a"),
         (["--engine", "ray", "--sweep"], "--sweep with --engine ray: expected one of them"),
         (["--out", "s3://bucket"], "s3://bucket: expected a folder, s3://bucket/folder or"),
         (["--out", "s3://b/x", "--annotate", "coco"], "--annotate with --out s3://b/x: expected"),

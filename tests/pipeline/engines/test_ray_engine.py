@@ -21,11 +21,11 @@ from helpers.command_line import checked
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
 from visuals.pipeline.engines.ray_engine import run_on_ray
-from visuals.pipeline.engines.ray_worker import WorkerSpec
+from visuals.pipeline.engines.ray_worker import WorkerError, WorkerSpec
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages
 from visuals.pipeline.runner.summary import Summary
-from visuals.pipeline.runs.folder import RunFolder, WriteError, read_lines
+from visuals.pipeline.runs.folder import RunFolder, read_lines
 from visuals.pipeline.runs.lock import HOLDER, RunLock
 from visuals.pipeline.runs.manifest import ManifestRecord
 
@@ -241,7 +241,7 @@ def test_a_folder_that_is_gone_stops_the_run(cluster: str, tmp_path: Path) -> No
     def unlock(line: dict[str, Any]) -> None:
         (tmp_path / "out" / HOLDER).write_text("another run")
 
-    with pytest.raises(WriteError, match=r"is not the run's folder here .*expected a disk that"):
+    with pytest.raises(WorkerError, match=r"is not the run's folder here .*expected a disk that"):
         run_of(tmp_path, shots.load, count=30, finish=unlock, batch_size=1)
     assert 0 < len(ids(tmp_path / "out")) < 30
 
