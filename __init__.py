@@ -32,7 +32,7 @@ _WHERE = {
     "Settings": ".configs.schema",
     "load_settings": ".configs.schema",
     "RunRequest": ".pipeline.jobs.request",
-    "EngineOptions": ".pipeline.jobs.request",
+    "EngineOptions": ".pipeline.jobs.engine_options",
     "RunResult": ".pipeline.jobs.execute",
     "Reporter": ".pipeline.jobs.reporter",
     "run": ".pipeline.jobs.execute:execute",
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from .configs.schema import Settings as Settings
     from .configs.schema import load_settings as load_settings
     from .pipeline.build.stages import build_stages as build_stages
+    from .pipeline.jobs.engine_options import EngineOptions as EngineOptions
     from .pipeline.jobs.execute import RunResult as RunResult
     from .pipeline.jobs.execute import execute as run  # noqa: F401
     from .pipeline.jobs.reporter import Reporter as Reporter
-    from .pipeline.jobs.request import EngineOptions as EngineOptions
     from .pipeline.jobs.request import RunRequest as RunRequest
     from .pipeline.runner.run import run_shots as run_shots
     from .pipeline.runs.folder import RunFolder as RunFolder

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> RunRequest:
     """Return the request of a command's options, which bear the names of its fields."""
     from ...configs.schema import NULL
-    from ..jobs.request import EngineOptions, RunRequest
+    from ..jobs.engine_options import EngineOptions
+    from ..jobs.request import RunRequest
 
     fields = {k: v for k, v in options.items() if v is not None and v != ()}
     engine = {name: fields.pop(name) for name in ENGINE_OPTIONS if name in fields}

@@ -26,7 +26,7 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     in this process, wherever it began.
     """
     from ...configs.schema import check, merge
-    from ..jobs.request import EngineOptions
+    from ..jobs.engine_options import EngineOptions
     from ..jobs.resolve import absolute, check_engine, recorded_request
     from ..runs import run_yaml
     from ..runs.locate import run_place

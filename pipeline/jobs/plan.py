@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .engine_options import RequestError
 from .reporter import Reporter
-from .request import RequestError
 from .resolve import ResolvedRequest
 
 if TYPE_CHECKING:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...configs.errors import UsageError
 from ...configs.schema import NULL, Settings, load_settings
+from .engine_options import EngineOptions, dashed, sentences
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -70,52 +69,6 @@ _OPTIONS = {
 """Options whose names differ from their fields."""
 _WITHOUT_OPTION = ("steps", "cfg_scale", "sampler", "width", "height")
 """Fields that the command line sets by `--set`."""
-
-
-class RequestError(UsageError):
-    """A request that cannot be carried out; the message says got, expected, what to do."""
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Raise RequestError, a sentence a problem, in place of pydantic's error."""
-    try:
-        yield
-    except ValidationError as error:
-        raise RequestError("; ".join(map(_problem, error.errors()))) from None
-
-
-class EngineOptions(BaseModel):
-    """Where a run is computed: in this process, or on a Ray cluster.
-
-    Args:
-        engine: `local` or `ray`.
-        address: Ray's address: local, auto, HOST:6379, ray://HOST:10001; None: RAY_ADDRESS,
-            else local.
-        workers: processes with models in them; None: as many as fit.
-        gpus_per_worker: 0.5 puts two workers on a GPU; None: 1 where there are GPUs.
-        cpus_per_worker: CPUs and threads of a worker; None: up to 4.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    engine: Literal["local", "ray"] = "local"
-    address: str | None = None
-    workers: int | None = Field(None, ge=1)
-    gpus_per_worker: float | None = Field(None, ge=0, allow_inf_nan=False)
-    cpus_per_worker: float | None = Field(None, gt=0, allow_inf_nan=False)
-
-    def __init__(self, /, **values: Any) -> None:
-        with _sentences():
-            super().__init__(**values)
-
-    @model_validator(mode="after")
-    def _ray_options_need_ray(self) -> EngineOptions:
-        if self.engine == "local":
-            for name in ("address", "workers", "gpus_per_worker", "cpus_per_worker"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"--{_dashed(name)} needs Ray: add --engine ray")
-        return self
 
 
 class RunRequest(BaseModel):
@@ -225,7 +178,7 @@ class RunRequest(BaseModel):
     engine: EngineOptions = Field(default_factory=EngineOptions)  # type: ignore[arg-type]
 
     def __init__(self, /, **values: Any) -> None:
-        with _sentences():
+        with sentences(type(self)):
             super().__init__(**values)
 
     @model_validator(mode="after")
@@ -244,7 +197,7 @@ class RunRequest(BaseModel):
             for name in ("annotate", "copy_skipped", "sort_by_class"):
                 if getattr(self, name):
                     raise ValueError(
-                        f"--{_dashed(name)} with --out {self.out}: expected a folder on a disk; "
+                        f"--{dashed(name)} with --out {self.out}: expected a folder on a disk; "
                         "leave it out here (`visuals annotate` reads a run in a store)"
                     )
         return self
@@ -269,7 +222,7 @@ class RunRequest(BaseModel):
             default = (type(self).model_fields | EngineOptions.model_fields)[name].default
             if name in ("command", "inputs", "overrides", *_WITHOUT_OPTION) or value == default:
                 continue
-            option = _OPTIONS.get(name, f"--{_dashed(name)}")
+            option = _OPTIONS.get(name, f"--{dashed(name)}")
             if value is True:
                 words.append(option)
             elif isinstance(value, tuple):
@@ -336,20 +289,3 @@ def yaml_value(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _problem(error: Any) -> str:
-    """One of pydantic's errors as a sentence."""
-    if error["type"] == "value_error":
-        return str(error["msg"]).removeprefix("Value error, ")
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown field {name!r}: expected one of {', '.join(RunRequest.model_fields)}"
-    if error["type"] == "missing":
-        return f"{name} is missing"
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{name} {error['input']!r}: {message.replace('input should', 'should')}"

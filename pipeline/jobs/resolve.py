@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .engine_options import EngineOptions, RequestError
 from .reporter import Reporter
-from .request import EngineOptions, RequestError, RunRequest, request_settings
+from .request import RunRequest, request_settings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings

@@ -14,8 +14,9 @@ from helpers.replicate_stand_in import MODEL, TOKEN, Ending, Replicate
 
 from visuals.pipeline.cli import main
 from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.jobs.engine_options import RequestError
 from visuals.pipeline.jobs.model_server import ModelServer
-from visuals.pipeline.jobs.request import RequestError, RunRequest
+from visuals.pipeline.jobs.request import RunRequest
 from visuals.stages.shot import Shot
 
 MUG = Path(__file__).parents[3] / "samples" / "photos" / "04-teal-mug.jpg"
