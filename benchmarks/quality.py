@@ -47,6 +47,7 @@ def measure(
     renderer()
     from ..checkpoints.catalog import names as catalog
     from ..checkpoints.catalog.entry import UnknownCheckpointError
+    from ..pipeline.build import process
     from ..pipeline.build import stages as build_stages_module
     from . import cold_start, detection, folder_accuracy, generation, rerendering
 
@@ -58,6 +59,7 @@ def measure(
         values.update(result[0])
         details[name] = result[1]
 
+    process.prepare(settings, ("generate", "rerender"))
     if {"help", "run"} & set(only):
         tell("start and a run of four pictures")
         if "help" in only:

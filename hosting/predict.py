@@ -35,9 +35,13 @@ class Predictor(BasePredictor):
     def setup(self) -> None:
         """Load the models of VISUALS_PRESET (sd15 unless it is set)."""
         _importable()
+        from visuals.configs.schema import load_settings
+        from visuals.pipeline.build import process
         from visuals.pipeline.jobs.model_server import ModelServer
 
-        self.models = ModelServer(os.environ.get("VISUALS_PRESET") or "sd15", report=print)
+        preset = os.environ.get("VISUALS_PRESET") or "sd15"
+        process.prepare(load_settings(preset), ("generate", "detect", "segment", "rerender"))
+        self.models = ModelServer(preset, report=print)
         self.folder: Any = None
 
     def predict(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .devices import device_and_dtype
-from .library_logging import hush
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -20,7 +19,6 @@ def captioner(settings: Settings) -> Captioner:
 
     c = settings.caption
     device, dtype = device_and_dtype(settings)
-    hush("transformers")
     model, processor = load.load_captioner(c.model, device=device, dtype=dtype)
     return Captioner(
         model,
@@ -37,5 +35,4 @@ def token_counter(settings: Settings) -> CountTokens:
     from ...checkpoints import load
     from ...training.datasets.caption_edits import token_counter
 
-    hush("transformers")
     return token_counter(load.load_tokenizer(settings.generate.model))

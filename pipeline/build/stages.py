@@ -7,12 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.lora import search as lora_search
-from ...stages.accel.memory import keep_freed, loading
 from ..prompts import loras, product_classes, wildcards
 from ..runner.run import Stages
 from . import replicate, text_to_image
 from .devices import device_and_dtype, has_own_memory, loading_place, parallel_parts
-from .library_logging import hush
 from .per_shot_settings import PerShotSettings
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 
 
-@loading()
 def build_stages(
     settings: Settings,
     needs: Collection[str],
@@ -29,17 +26,20 @@ def build_stages(
     report: Report = lambda text: None,
     late: bool = True,
 ) -> Stages:
-    """The stages of `needs` ("generate", "detect", "segment", "rerender") with models in them.
+    """Load the models of some stages and return the stages.
 
-    With the settings' `run.low_memory` the models take turns: on a GPU, or, unless `late` is
-    false, in a CPU's memory. Without it this process keeps the memory that it frees on a CPU.
+    Changes nothing about the process itself; see `process.prepare`.
+
+    Args:
+        settings: as `load_settings` gives them.
+        needs: of "generate", "detect", "segment", "rerender"; "detect" includes the verifier.
+        report: called with a line for each model that is loaded.
+        late: with `run.low_memory` on a CPU, load each stage's models when it is called.
     """
     from ...stages.accel.offload import Offload
     from . import low_memory
 
     device, _ = device_and_dtype(settings)
-    if not settings.run.low_memory and not has_own_memory(device):
-        keep_freed()
     if settings.run.low_memory and has_own_memory(device):
         return low_memory.offloaded(_loaded(settings, needs, report), Offload(device))
     if settings.run.low_memory and late:
@@ -49,15 +49,12 @@ def build_stages(
     return _loaded(settings, needs, report)
 
 
-@loading()
 def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stages:
     import torch
 
     from ...checkpoints import load
 
     device, dtype = loading_place(settings)
-    draws = {"generate", "rerender"} & set(needs)
-    hush("transformers", *(["diffusers"] if draws else []))
     for name in ("generate", "rerender"):
         interval = getattr(settings, name).cache_interval
         if name in needs and interval > 1 and not settings.run.accelerate:

@@ -56,7 +56,7 @@ def train(
     from ...benchmarks import lora_style, targets, training_cache
     from ...benchmarks.quality import MissingExtraError, renderer
     from ...configs.schema import NULL
-    from ..build.library_logging import hush
+    from ..build.process import quiet
     from . import output
 
     given = {k: None if v is NULL else v for k, v in options.parse_overrides(changes).items()}
@@ -64,7 +64,7 @@ def train(
         renderer()
     except MissingExtraError as error:
         raise click.ClickException(str(error)) from None
-    hush("transformers", "diffusers")
+    quiet("transformers", "diffusers")
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch, output.StageProgress(as_json) as progress:

@@ -73,7 +73,7 @@ def caption(
     from ...training.captioning.caption_folder import caption_dataset
     from ...training.datasets.caption_edits import CaptionEdits
     from ...training.datasets.folder import read_dataset
-    from ..build import captioner
+    from ..build import captioner, process
     from . import dataset_output as show
     from .output import StageProgress
 
@@ -90,6 +90,7 @@ def caption(
     describe = None
     if not no_model and (overwrite or not all(item.caption for item in found.items)):
         show.say(f"loading {settings.caption.model}", quiet=as_json)
+        process.prepare(settings, ())
         describe = captioner.captioner(settings)
     elif not no_model:
         show.say("every picture has a caption; --no-model edits them", quiet=as_json)
@@ -126,9 +127,10 @@ def _replacements(pairs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 def token_counter(settings: Settings, *, quiet: bool) -> CountTokens | None:
     """Return a token counter; None, with a warning, if the tokenizer cannot be loaded."""
     from ...checkpoints.load import CheckpointError
-    from ..build import captioner
+    from ..build import captioner, process
     from .output import warn
 
+    process.quiet("transformers")
     try:
         return captioner.token_counter(settings)
     except CheckpointError as error:

@@ -89,6 +89,8 @@ def grid(
     Every value of one axis is drawn with every value of the others. The last axis that varies
     makes the columns, the others the rows.
     """
+    from ...stages.accel.memory import loading
+    from ..build import process
     from ..build.stages import build_stages, check_words
     from ..images import provenance
     from ..images.read import write
@@ -133,7 +135,9 @@ def grid(
     with output.StageProgress(as_json) as bars:
 
         def build(settings: Settings) -> Any:
-            return build_stages(settings, ("generate",), report=bars.say)
+            with loading():
+                process.prepare(settings, ("generate",))
+                return build_stages(settings, ("generate",), report=bars.say)
 
         kept = files.GridWriter(Path(cells_dir), plan) if cells_dir else None
         keep = _keeper(kept, plan) if kept else lambda n, s, of: None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ..jobs.reporter import Reporter
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
+    from ...configs.schema import Settings
     from ..exports.annotate import Annotations
     from ..runner.run import Summary
     from ..runs.folder import RunFolder
@@ -230,6 +231,15 @@ class TerminalReporter(Reporter):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._bars.update(stage, done, total)
+
+    @contextlib.contextmanager
+    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
+        from ...stages.accel.memory import loading
+        from ..build import process
+
+        with loading():
+            process.prepare(settings, needs)
+            yield
 
     @contextlib.contextmanager
     def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:

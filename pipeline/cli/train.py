@@ -64,9 +64,9 @@ def train(
     main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process reports
     try:
         from ...training.train_lora import train_lora
-        from ..build.library_logging import hush
+        from ..build.process import quiet
 
-        hush("transformers", "diffusers")
+        quiet("transformers", "diffusers")
         with output.StageProgress(as_json or not main) as bars:
             done = train_lora(settings, say=bars.say, warn=output.warn, progress=bars.update)
     except TrainingStopped as stopped:

@@ -113,6 +113,7 @@ class RayWorker:
         if not plan.needs:
             return
         from ...configs.schema import check
+        from ..build import process
         from ..build.model_hashes import fingerprints
         from ..build.stages import build_stages
 
@@ -126,7 +127,9 @@ class RayWorker:
                     f"({theirs[:19]}…); copy that one to this machine"
                 )
         run = settings.run.model_copy(update={"device": plan.device})
-        built = build_stages(settings.model_copy(update={"run": run}), plan.needs)
+        settings_here = settings.model_copy(update={"run": run})
+        process.prepare(settings_here, plan.needs)
+        built = build_stages(settings_here, plan.needs)
         self._stages = replace(
             fitted(built, plan.batch_sizes), load=None, mask=plan.start.mask or built.mask
         )

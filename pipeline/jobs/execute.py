@@ -228,7 +228,8 @@ def _run_shots(
     if plan.needs:
         from ..build.stages import build_stages
 
-        built = build_stages(settings, plan.needs, report=reporter.status)
+        with reporter.loading(settings, plan.needs):
+            built = build_stages(settings, plan.needs, report=reporter.status)
         stages = replace(built, load=stages.load, mask=stages.mask or built.mask)
     stages = fitted(stages, folder.batch_sizes)
     hosted = replicate.draws(settings)  # predictions are canceled before the process ends

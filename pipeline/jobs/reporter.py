@@ -6,6 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ...configs.schema import Settings
     from ..runs.folder import RunFolder
 
 
@@ -26,6 +29,13 @@ class Reporter:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` pictures have gone through `stage`."""
+
+    def loading(
+        self, settings: Settings, needs: Collection[str]
+    ) -> contextlib.AbstractContextManager[Any]:
+        """Return a context in which the models of these stages are loaded. A program that owns its
+        process sets it up here; a library call leaves the process as it is."""
+        return contextlib.nullcontext()
 
     def running(
         self, folder: RunFolder, *, may_abandon: bool

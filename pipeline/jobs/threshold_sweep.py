@@ -120,8 +120,9 @@ def run_sweep(request: RunRequest, reporter: Reporter) -> Sweep:
     broken = inputs.first_error(shots)
     if broken:
         raise inputs.InputError(broken)
-    detector: Any = build_stages(
-        resolved.settings, ("detect",), report=reporter.status, late=False
-    ).detect
+    settings, needs = resolved.settings, ("detect",)
+    with reporter.loading(settings, needs):
+        stages = build_stages(settings, needs, report=reporter.status, late=False)
+    detector: Any = stages.detect
     size = resolved.settings.run.batch_size
     return sweep(shots, inputs.load, detector, batch_size=size, progress=reporter.progress)

@@ -154,7 +154,10 @@ def _remake(
             hashes=hashes,
         )
         if set(plan.wanted) - set(folder.done):
-            stages = build_stages(settings, needs, report=reporter.status) if needs else Stages()
+            stages = Stages()
+            if needs:
+                with reporter.loading(settings, needs):
+                    stages = build_stages(settings, needs, report=reporter.status)
             stages = replace(stages, load=loader(plan, output))
             if plan.masks:
                 stages = replace(stages, mask=None)

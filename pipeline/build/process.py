@@ -1,0 +1,47 @@
+"""Process-wide settings of programs that run visuals: memory, garbage collection, logging.
+
+No library call makes them; the command line, the studio's and a cluster's workers and the hosted
+container do, before they load models.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Collection
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ...checkpoints.user_dirs import cache_folder
+from ...stages.accel.memory import keep_freed
+from .devices import device_and_dtype, has_own_memory
+
+if TYPE_CHECKING:
+    from ...configs.schema import Settings
+
+
+def prepare(settings: Settings, needs: Collection[str]) -> None:
+    """Set this process up for the models of these stages ("generate", "detect" …).
+
+    Memory that models free on a CPU stays the process's, unless it is to be saved
+    (`run.low_memory`); compiled code is kept in the user's cache folder; the libraries are quiet.
+    """
+    device, _ = device_and_dtype(settings)
+    if not settings.run.low_memory and not has_own_memory(device):
+        keep_freed()
+    if settings.run.torch_compile:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    draws = {"generate", "rerender"} & set(needs)
+    quiet("transformers", *(["diffusers"] if draws else []))
+
+
+def quiet(*libraries: str) -> None:
+    """Silence the progress bars and messages of `transformers` and `diffusers`, where named, which
+    would run through the program's own; imports them, which takes a second for the latter."""
+    for name in libraries:
+        library = import_module(f"{name}.utils.logging")
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)

@@ -1,0 +1,47 @@
+"""Building and calling stages leaves the process as it was; programs set it up themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+STATE = """
+import gc, os, sys, warnings
+import torch, transformers, diffusers
+from transformers.utils import logging as of_transformers
+from diffusers.utils import logging as of_diffusers
+from visuals.configs.schema import load_settings
+from visuals.pipeline.build import process
+from visuals.pipeline.build.stages import build_stages
+from visuals.stages.shot import Prompted, Shot
+
+def state():
+    return {
+        "gc": (gc.isenabled(), gc.get_freeze_count(), gc.get_threshold()),
+        "warnings": list(warnings.filters),
+        "verbosity": (of_transformers.get_verbosity(), of_diffusers.get_verbosity()),
+        "bars": (of_transformers.is_progress_bar_enabled(), of_diffusers._tqdm_active),
+        "cwd": os.getcwd(),
+        "environment": dict(os.environ),
+        "threads": torch.get_num_threads(),
+    }
+
+settings = load_settings("mini", {"generate.steps": 1, "detect.box_threshold": 0.0})
+before = state()
+stages = build_stages(settings, ("generate", "detect", "segment", "rerender"))
+(shot,) = stages.generate([Shot("a", Prompted("a mug", "", 1), ("mug",))])
+stages.detect([shot])
+after = state()
+print([name for name in before if before[name] != after[name]])
+process.prepare(settings, ("generate",))
+print([name for name in after if after[name] != state()[name]])
+"""
+
+
+def test_a_library_call_changes_nothing_of_the_process_and_prepare_does(mini: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", STATE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    library, prepared = done.stdout.splitlines()
+    assert library == "[]"
+    assert prepared == "['warnings', 'verbosity', 'bars']"
