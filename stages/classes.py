@@ -1,7 +1,4 @@
-"""What a class of product is to stage 2: what it is called, what it is not, how sure to be.
-
-Knows no models, no files, no settings.
-"""
+"""Product classes: the phrases a detector is asked, what to reject, the threshold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Stage 2, where: classes to boxes, by a detector; or a skip with its reason.
+"""Stage 2, detection: finds products of the asked classes, or skips the shot with a reason.
 
-One query a phrase, so that labels are never merged; pictures of one size go together, since
-padding changes scores. Knows no files.
+Each phrase is a query of its own, so that labels are never merged; only pictures of one size share
+a batch, since padding changes scores.
 """
 
 from __future__ import annotations
@@ -22,18 +22,31 @@ from .shot import Detection, Shot, Skip
 from .stage import Modules
 
 NARROWEST = 100
-"""Sides 1 to this: beyond it a picture that is scaled to a model's input has no rows left."""
+"""Largest ratio of the sides: beyond it a picture scaled to a model's input has no rows left."""
 
 
 class Detector:
-    """`model`, `processor`: a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3 of transformers;
-    SAM 3 gives masks too. Thresholds 0..1: `box_threshold` on a box's score (ADetailer calls it
-    confidence), `text_threshold` on its words where the model scores these; a class's own
-    threshold goes over the first. Boxes of one class that overlap by more than `nms_iou` count
-    once; a box is dropped where a reject phrase of its class has a better one with that overlap;
-    where boxes of two classes overlap by `cross_class_iou` the better one stays (None: both do).
-    `second_look`: see `close_ups.look`; none: boxes in doubt are not looked at again.
-    `accelerate`: false runs the library's own code, without `stages.accel`'s patches.
+    """Finds boxes of classes, of SAM 3 with masks.
+
+    Args:
+        model: a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3 of transformers.
+        processor: the model's.
+        classes: phrases, reject phrases and thresholds, by class; a class without an entry stands
+            for itself.
+        box_threshold: least score of a box, 0..1 (ADetailer's confidence); a class's own threshold
+            replaces it.
+        text_threshold: least score of its words, 0..1, for models that score words.
+        nms_iou: boxes of one class that overlap by more count once; a box is also dropped where a
+            reject phrase of its class has a better-scored box with this overlap. 0..1.
+        cross_class_iou: of boxes of two classes that overlap by this, the better one stays; None
+            keeps both. 0..1.
+        second_look: paddings of close-ups, shares of a box's longer side, by which boxes in doubt
+            are scored again (see `close_ups`); empty: none.
+        batch_size: pictures in one call of the model.
+        accelerate: False runs the library's own code, without the patches of `stages.accel`.
+
+    Raises:
+        UnknownDetectorError: for another kind of model.
     """
 
     def __init__(
@@ -85,7 +98,7 @@ class Detector:
         return {d.label for d in self._across([d for d in found if d.score > floor[d.label]])}
 
     def threshold(self, name: str) -> float:
-        """What a box's score must be above for a class, 0..1."""
+        """The least score of a box of a class, 0..1, exclusive."""
         spec = self.classes.get(name)
         own = spec.threshold if spec else None
         return max(self.box_threshold if own is None else own, self.text_threshold)
@@ -170,7 +183,7 @@ class Detector:
         *,
         masks: bool = True,
     ) -> tuple[list[Detection], list[str]]:
-        """The detections by falling score, and by what the others were beaten."""
+        """The detections by falling score, and messages for those that a reject phrase beat."""
         found: list[Detection] = []
         beaten: list[str] = []
         for spec in specs_of(shot.classes, self.classes):
@@ -197,7 +210,7 @@ class Detector:
         return sorted(found, key=lambda d: -d.score), beaten
 
     def _across(self, found: list[Detection]) -> list[Detection]:
-        """Without those that a better one of another class covers. `found` by falling score."""
+        """Drop detections that a better one of another class covers. `found` by falling score."""
         if self.cross_class_iou is None or len({d.label for d in found}) < 2:
             return found
         boxes = np.array([d.box_xyxy for d in found], np.float32)
@@ -210,7 +223,7 @@ class Detector:
 
 
 def _narrow(shot: Shot) -> str:
-    """Why a shot's shape cannot be looked at; "" where it can."""
+    """Why a picture is too narrow to detect in; "" where it is not."""
     if shot.image is None:
         return ""
     height, width = shot.image.shape[:2]

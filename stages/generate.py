@@ -1,7 +1,7 @@
-"""Stage 1: prompts to pictures, by a Stable Diffusion pipeline with LoRAs.
+"""Stage 1: draws pictures from prompts by a Stable Diffusion pipeline with LoRAs.
 
-Knows no files. Each shot has its own seed and its own noise, so that its picture does not
-depend on which others are drawn beside it.
+Each shot has its own seed and its own noise, so that its picture does not depend on which others
+are drawn in the same batch.
 """
 
 from __future__ import annotations
@@ -24,13 +24,25 @@ from .stage import Modules
 
 
 class Generator:
-    """Draws the shots whose source is a prompt.
+    """Draws the shots whose source is a prompt. Prompts have A1111's attention, of any length.
 
-    Prompts have A1111's attention, of any length. `width`, `height`: pixels; `sampler`: A1111's
-    name; `clip_skip`: as in diffusers, 1 skips one layer; `find_lora`: from the name
-    in `<lora:name:weight>` to its file; `fuse_loras`: add them into the weights while the tags
-    stay the same. `init_image`, `prompt_strength`, `hires`, `refiner`, `references`,
-    `cache_interval`: as in `passes.Passes`.
+    Args:
+        pipe: a Stable Diffusion or SDXL pipeline of diffusers.
+        steps: denoising steps.
+        cfg_scale: classifier-free guidance; 1 is none.
+        width: pixels, a multiple of 8.
+        height: pixels, a multiple of 8.
+        sampler: A1111's name, such as "DPM++ 2M Karras".
+        clip_skip: layers of the text encoder to skip, as diffusers counts: 1 skips one.
+        batch_size: pictures in one call of the pipeline.
+        find_lora: from the name in `<lora:name:weight>` to its file.
+        fuse_loras: add LoRAs into the weights while the tags stay the same.
+        init_image: uint8 (H, W, 3); drawn over in place of noise.
+        prompt_strength: 0..1, how much of `init_image` is replaced; 1 is all.
+        hires: A1111's hires fix.
+        refiner: SDXL's refiner.
+        references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
+        cache_interval: DeepCache's; 1 is off.
     """
 
     def __init__(
@@ -94,7 +106,7 @@ class Generator:
         return {**pipeline_modules.modules(self.pipe), **extra}
 
     def _group(self, source: Prompted) -> tuple[Any, ...]:
-        """What must be equal in one call: a longer neighbour would pad, and change, the picture."""
+        """What must be equal in one call: padding to a longer prompt would change the picture."""
         text, tags = parse(source.prompt)
         return tags, embeddings.count(self.pipe, text, source.negative_prompt)
 
@@ -116,7 +128,7 @@ class Generator:
 
 
 def _outcome(shot: Shot, drawn: Decoded) -> Shot:
-    """The shot with its picture, or with why there is none."""
+    """The shot with its picture, or with the reason for none."""
     if drawn.error:
         return shot.fail(NotANumberError(drawn.error), "generate")
     if drawn.flagged:

@@ -1,7 +1,7 @@
-"""Stage 2, which masks: repaired, chosen, ordered, moved, grown and merged; or a skip with numbers.
+"""Stage 2, mask filter: repairs, selects, sorts, moves, grows and merges masks, as ADetailer does.
 
-The order is ADetailer's: ratio, top-k, sort, offset, dilate or erode, merge; repairs come before
-all. A mask that is lost takes its detection with it. Knows no models and no files.
+The order is ADetailer's: ratio, top-k, sort, offset, dilate or erode, merge; repairs come first. A
+detection whose mask is lost is dropped, and a shot that loses all is skipped with numbers.
 """
 
 from __future__ import annotations
@@ -22,12 +22,22 @@ MergeInvert = Literal["none", "merge", "merge_and_invert"]
 
 
 class MaskFilter:
-    """The options of ADetailer's mask group, with its defaults but for `dilate_erode`, here 0.
+    """ADetailer's mask options, with its defaults except for `dilate_erode`, here 0.
 
-    Ratios: shares of the picture, 0..1, that a mask (not its box) may cover. `mask_k`: how many
-    stay, 0 for all. Offsets, `dilate_erode`, `smooth`: pixels; `y_offset` counts upwards.
-    `fill_holes`: largest hole filled, a share of the mask, or True for all; `drop_islands`: least
-    part kept, a share of the largest. `merge_and_invert` masks the scene in place of the products.
+    Args:
+        mask_min_ratio: least share of the picture, 0..1, that a mask (not its box) covers.
+        mask_max_ratio: largest share.
+        mask_k: how many masks stay; 0 for all.
+        mask_filter_method: whether these are the largest ("area") or the best ("confidence").
+        sort: the order of the instances.
+        x_offset: pixels to the right.
+        y_offset: pixels upwards.
+        dilate_erode: pixels by which masks grow, or, below 0, shrink.
+        merge_invert: one mask of all; "merge_and_invert": of everything else, the scene.
+        fill_holes: largest hole that is filled, a share of the mask, or True for all.
+        drop_islands: least part that is kept, a share of the largest part.
+        smooth: sigma in pixels of the smoothing of edges.
+        batch_size: shots at a time.
     """
 
     def __init__(

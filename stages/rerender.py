@@ -1,8 +1,7 @@
-"""Stage 3: the masked products drawn anew by ControlNet inpainting, the scene kept bit for bit.
+"""Stage 3: re-renders masked products by ControlNet inpainting; the scene stays bit for bit.
 
-Each product is drawn in a padded window of its own at the model's size, with control maps cut
-from that window; the windows of all shots go through the model together. What lies outside the
-feathered mask is copied from the source. Knows no files.
+Each product is drawn in its own padded window at the model's size, with control maps of that
+window; windows of all shots share batches. Pixels outside the feathered mask are the source's.
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ from .regions.metrics import measured
 from .shot import Shot, Skip
 from .stage import Modules
 
+RETRY_STRENGTHS = 0.7, 0.49
+"""Shares of the strength at which a result below `min_structure` is drawn again, in turn."""
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -52,16 +54,39 @@ _Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]  # with the first co
 
 
 class Rerenderer:
-    """`pipe`: a ControlNet inpainting pipeline of SD or SDXL with a ControlNet for each of
-    `controls`, or one union ControlNet for all. `references`: pictures for its IP-Adapter.
+    """Re-renders the detections that have masks.
 
-    `strength` 0..1; `size_wh`, `padding`, `mask_blur`, `dilate` in pixels (the latter three of the
-    picture). `aspect_buckets`: a window's size follows its mask's aspect. `color_correction`: take
-    the model's tint off. `min_structure`: a result whose `edge_iou` with the source is lower is
-    drawn again at 0.7 of the strength, up to three times in all; the best is kept. `prompts` and
-    `edits` go by class; [SEP] parts a prompt by instance, [SKIP] leaves an instance as it is.
-    Choices in them (see `variants`) are made by each instance's seed, from `wildcards`.
-    `cache_interval`: see `deep_cache`.
+    In prompts, [SEP] separates instances, [SKIP] leaves an instance as it is, and choices (see
+    `prompts.dynamic_prompts`) are drawn by each instance's seed.
+
+    Args:
+        pipe: a ControlNet inpainting pipeline of SD or SDXL, with a ControlNet for each of
+            `controls`, or one union ControlNet for all.
+        controls: control maps and their weights.
+        prompt_template: the prompt of classes without their own, with {class} and {edit}.
+        prompts: templates by class.
+        edits: edits by class, for shots without their own.
+        negative_prompt: for all.
+        strength: 0..1, how much of a product is redrawn; 1 is all.
+        steps: denoising steps, of which `strength` are run.
+        cfg_scale: classifier-free guidance; 1 is none.
+        sampler: A1111's name.
+        cache_interval: DeepCache's; 1 is off.
+        clip_skip: layers of the text encoder to skip; 1 skips one.
+        size_wh: pixels at which a window is drawn.
+        aspect_buckets: adapt a window's size to its mask's aspect.
+        padding: pixels of the picture round a mask that its window shows.
+        mask_blur: sigma of the feather, in pixels of the picture.
+        dilate: pixels of the picture by which masks grow, or, below 0, shrink.
+        color_correction: take off the model's own tint.
+        min_structure: 0..1; a result whose `edge_iou` with the source is lower is drawn again at
+            RETRY_STRENGTHS, and the best one is kept.
+        batch_size: windows in one call of the pipeline.
+        find_lora: from the name in `<lora:name:weight>` to its file.
+        fuse_loras: add LoRAs into the weights while the tags stay the same.
+        wildcards: entries of `__name__`, by name.
+        references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
+        accelerate: False runs the library's own code, without the patches of `stages.accel`.
     """
 
     def __init__(
@@ -142,7 +167,7 @@ class Rerenderer:
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 1.0)
-        for share in (0.7, 0.49):
+        for share in RETRY_STRENGTHS:
             loose = [
                 k
                 for k, s in enumerate(best)

@@ -1,4 +1,4 @@
-"""Stage 2, which pixels: boxes to masks, by a SAM of any generation. Knows no files."""
+"""Stage 2, segmentation: turns boxes into masks by a SAM of any generation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .stage import Modules
 
 @dataclass(frozen=True)
 class _View:
-    """What SAM is shown of one shot: a picture or a cut of it at `offset`, boxes in its pixels."""
+    """A picture or a crop of it at `offset`, with boxes in its own pixels, as input for SAM."""
 
     shot: int
     image: np.ndarray
@@ -27,13 +27,18 @@ class _View:
 
 
 class Segmenter:
-    """`model`, `processor`: a SAM, SAM-HQ, SAM 2 or SAM 3 tracker of transformers; None where the
-    detector masks too: masks that detections bring are kept, and their boxes not asked. With
-    `crop_padding` each box is shown alone, in the square round it padded by that share of its
-    longer side: finer masks of small products, one encoding a box; None shows whole pictures, one
-    encoding each. A mask may leave its box by `box_margin` of the box's size, no farther: what lies
-    beyond is another thing. A detection whose mask covers less than `min_ratio` of the picture is
-    dropped; a shot that loses all is skipped.
+    """Masks the detections that have no mask yet; drops tiny ones, and skips a shot that loses all.
+
+    Args:
+        model: a SAM, SAM-HQ, SAM 2 or SAM 3 tracker of transformers; None where the detector masks.
+        processor: the model's.
+        batch_size: pictures, or crops, in one call of the model.
+        crop_padding: show each box alone, in the square round it padded by this share of its
+            longer side: finer masks of small products, one encoding a box. None shows whole
+            pictures, one encoding each.
+        min_ratio: least share of the picture, 0..1, that a mask covers.
+        box_margin: how far a mask may leave its box, a share of the box's sides; what lies beyond
+            belongs to another object.
     """
 
     def __init__(

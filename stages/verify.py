@@ -1,6 +1,6 @@
-"""Stage 2, the second look: each found product's crop against what it could be instead, by CLIP.
+"""Stage 2, verification: CLIP compares each detection's crop with its class and its rivals.
 
-Zero-shot: a crop's picture is compared with a sentence for each phrase. Knows no files.
+Zero-shot classification: a crop against a sentence for each phrase.
 """
 
 from __future__ import annotations
@@ -21,14 +21,22 @@ from .stage import Modules
 TEMPLATE = "a photo of a {}"
 """CLIP's own template for zero-shot classification (Radford et al. 2021, section 3.1.4)."""
 NOTHING = "a photo"
-"""What a class is held against when it has neither reject phrases nor other classes beside it."""
+"""The rival of a class that has neither reject phrases nor other classes beside it."""
 
 
 class Verifier:
-    """`model`, `processor`: a CLIP of transformers. A detection's `verify_score`, 0..1, is the
-    share of the softmax that falls to its class's phrases, against its reject phrases and the
-    shot's other classes. Below `threshold` it is dropped; a shot that loses all is skipped.
-    `padding`: what of the surroundings is shown, a share of the box's longer side.
+    """Drops detections whose crop does not look like their class; skips a shot that loses all.
+
+    A detection's `verify_score`, 0..1, is the share of the softmax that its class's phrases get
+    against its reject phrases and the shot's other classes.
+
+    Args:
+        model: a CLIP of transformers.
+        processor: the model's.
+        classes: phrases and reject phrases, by class.
+        threshold: least `verify_score`, 0..1.
+        padding: how much of the surroundings the crop shows, a share of the box's longer side.
+        batch_size: crops in one call of the model.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
-"""Parts of a batch at the same time on a CPU: a thread and a core each, in place of all cores for
-each operation of one part after the other.
+"""CPU data parallelism: parts of a batch run at the same time, each in a thread with one core.
 
 Small operations do not fill several cores, and on a busy machine cores wait for each other after
-each of them. Knows torch's thread count; no shots, no models.
+each of them.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ R = TypeVar("R")
 
 
 class PartDroppedError(VisualsError):
-    """Raised in a part that nobody waits for any more."""
+    """Raised in a part whose result is no longer needed."""
 
 
 def workers(device: Any, most: int) -> int:
-    """How many parts may go at once: torch's cores on a CPU, elsewhere 1; 1 where a batch may hold
-    one thing only (`most`), since then there is no memory for more."""
+    """How many parts may run at the same time: torch's threads on a CPU, elsewhere 1; also 1 where
+    a batch may hold only one item (`most`), since then memory is short."""
     import torch
 
     return torch.get_num_threads() if torch.device(device).type == "cpu" and most > 1 else 1
@@ -92,8 +91,7 @@ def _one(work: Callable[[T], R], part: T, over: threading.Event) -> R:
 
 
 def _drop(begun: Iterable[Future[Any]], over: threading.Event) -> None:
-    """End what was begun and is not done, after an error or Ctrl-C: what is in hand goes no farther
-    than its next step."""
+    """After an error or Ctrl-C: cancel what waits, and end running parts at their next `step`."""
     over.set()
     for waiting in begun:
         waiting.cancel()
@@ -101,8 +99,11 @@ def _drop(begun: Iterable[Future[Any]], over: threading.Event) -> None:
 
 
 def step() -> None:
-    """For long work to call between its steps: raises PartDropped where another part has failed or
-    the run was stopped, so that nobody waits for what is not wanted any more."""
+    """To be called between the steps of long work.
+
+    Raises:
+        PartDroppedError: where another part has failed or the run was stopped.
+    """
     over = getattr(_PART, "over", None)
     if over is not None and over.is_set():
         raise PartDroppedError("another part of the batch failed, or the run was stopped")
@@ -110,8 +111,8 @@ def step() -> None:
 
 @functools.lru_cache(maxsize=1)
 def _pool(workers: int) -> ThreadPoolExecutor:
-    """Threads that stay: with new ones for each batch a core's share of the work took a tenth
-    longer, since each began with memory of its own."""
+    """A pool that is kept: new threads for each batch took a tenth longer, since each begins with
+    an empty malloc arena."""
     import torch
 
     cores, ready = torch.get_num_threads(), threading.Barrier(workers + 1)

@@ -1,7 +1,7 @@
-"""Memory: which errors mean that there is none left, what to give back before the next try, and
-what not to give back, or not to look for, meanwhile.
+"""Memory: recognizes out-of-memory errors, frees caches, and tunes malloc and garbage collection.
 
-Knows torch by its messages, and the C library's malloc; no shots, no models.
+`keep_freed`, `loading` and `loaded` act on the whole process: they are for programs, not for
+library calls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import gc
 import sys
 from collections.abc import Iterator
 
-_SAID = (
+_MESSAGES = (
     "out of memory",  # CUDA, ROCm, MPS, XPU
     "can't allocate memory",  # torch's allocator on the CPU: posix_memalign, mmap
     "not enough memory",  # the same on Windows
@@ -25,15 +25,15 @@ _KEPT, _LARGE = 1 << 30, 1 << 27
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help: MemoryError, or what torch says on CPU and GPU."""
+    """Whether a smaller batch may help: MemoryError, or one of torch's errors on CPU and GPU."""
     if isinstance(error, MemoryError):
         return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(text in said for text in _SAID)
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(text in message for text in _MESSAGES)
 
 
 def give_back() -> None:
-    """Return what nobody holds any more to the system and the GPU."""
+    """Return unreferenced memory to the system and the GPU."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
@@ -41,11 +41,11 @@ def give_back() -> None:
 
 
 def keep_freed() -> None:
-    """From now on memory that this process frees stays its own, for its next tensors, but for
-    tensors of 128 MiB and more. Where the C library is not glibc nothing changes.
+    """Keep freed memory in this process for its next tensors, except for tensors of 128 MiB and
+    more. No effect where the C library is not glibc.
 
-    It would go back to the system after each call and come again page by page: a tenth of a
-    detector's time on a CPU.
+    Otherwise it returns to the system after each call and comes back page by page, which takes a
+    tenth of a detector's time on a CPU.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -57,8 +57,8 @@ def keep_freed() -> None:
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """While it lasts, Python does not look for cycles that nobody holds: of libraries and models
-    nearly all stays, and going through that again and again takes a seventh of a short run."""
+    """Disable garbage collection while importing and loading models (saves a seventh of a short
+    run)."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -70,8 +70,8 @@ def loading() -> Iterator[None]:
 
 @contextlib.contextmanager
 def loaded() -> Iterator[None]:
-    """Within `loading`, when all is there: Python looks again, but only through what comes from now
-    on. For a process that is the run's own."""
+    """Within `loading`, once all is loaded: collect garbage again, but only among objects created
+    from now on."""
     before = gc.isenabled()
     gc.freeze()
     gc.enable()

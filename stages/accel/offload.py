@@ -1,5 +1,5 @@
-"""Models that take turns on a device: each waits in main memory until it is called, and those of
-other groups leave when it comes. Knows accelerate's hooks; no shots, no files.
+"""Model offloading: each model waits in main memory until it is called, and then moves to the
+device, from which the models of other groups are moved back. By accelerate's hooks.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Offload:
 
     @property
     def there(self) -> list[Any]:
-        """The models that are on the device now."""
+        """The models on the device now."""
         return [model for _, model in self._there]
 
     def add(self, group: str, *models: Any) -> None:
-        """Let modules wait in main memory. Those of one group stay on the device together, each
-        from its own call on. A module that was added before keeps its group."""
+        """Offload modules. Those of one group stay on the device together, each from its first call
+        on. A module that was added before keeps its group."""
         from accelerate.hooks import add_hook_to_module
 
         for model in models:
@@ -34,7 +34,7 @@ class Offload:
                 add_hook_to_module(model, _turn(self, group))
 
     def take(self, group: str, model: Any) -> None:
-        """Bring a model to the device, and send those of other groups back."""
+        """Move a model to the device, and those of other groups back."""
         import torch
         from accelerate.utils.memory import clear_device_cache
 
@@ -56,8 +56,8 @@ def _holds(models: list[Any], model: Any) -> bool:
 
 
 def _turn(turns: Offload, group: str) -> Any:
-    """What accelerate calls before a module's forward, and diffusers before a VAE's encode and
-    decode. `execution_device` is where a pipeline makes its noise."""
+    """The hook that accelerate calls before a module's forward, and diffusers before a VAE's encode
+    and decode. A pipeline makes its noise on `execution_device`."""
     import torch
     from accelerate.hooks import ModelHook
     from accelerate.utils import send_to_device
@@ -78,8 +78,8 @@ def _turn(turns: Offload, group: str) -> Any:
 
 
 def wake(*things: Any) -> None:
-    """Bring models to their device before something else than their forward is asked of them, such
-    as where they are. A thing that holds models stands for these."""
+    """Move offloaded models to the device before code reads `model.device`. Accepts modules, or
+    objects that hold modules as attributes."""
     import torch
 
     for thing in things:

@@ -1,7 +1,4 @@
-"""What each kind of detector answers to a phrase: boxes and scores, from some masks too.
-
-Knows the outputs of Grounding DINO, MM-Grounding-DINO, OWLv2 and SAM 3; no thresholds, no files.
-"""
+"""Detector backends: Grounding DINO, MM-Grounding-DINO, OWLv2 and SAM 3; a phrase to boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from ...configs.errors import UsageError
 from ..accel.grounding_dino import backbone_cache
 
 Seen = dict[str, Any]
-"""What of some pictures is the same for every phrase that is asked of them."""
+"""Inputs or features of some pictures that are the same for every phrase."""
 
 
 class RawDetections(NamedTuple):
@@ -30,7 +27,7 @@ class RawDetections(NamedTuple):
 
 
 class UnknownDetectorError(UsageError):
-    """A model whose outputs are not known here."""
+    """A model that is none of the known detectors."""
 
 
 def kind(model: Any) -> str:
@@ -44,7 +41,7 @@ def kind(model: Any) -> str:
 
 
 _LAYOUT = {"input_data_format": "channels_last"}
-"""Said to each processor: a picture of 1 or 3 rows would be taken wrongly."""
+"""For each processor: it would misread a picture of 1 or 3 rows."""
 
 
 def scores_words(model: Any) -> bool:
@@ -53,7 +50,7 @@ def scores_words(model: Any) -> bool:
 
 
 def gives_masks(model: Any) -> bool:
-    """Whether its answers hold masks, so that no segmenter is needed."""
+    """Whether its detections have masks, so that no segmenter is needed."""
     return kind(model) == "sam3"
 
 

@@ -1,7 +1,6 @@
-"""A second look at the boxes that a detector is in doubt of: close-ups, from the full picture.
+"""Close-ups: scores the boxes that a detector is in doubt of again, on crops of the full picture.
 
-A detector sees a photo at its own size, and a small product at few pixels. Knows what detectors
-answer; no models, no files.
+A detector scales a photo to its input size, where a small product has few pixels.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from ..regions.boxes import iou, square_box
 from .backends import RawDetections
 
 IN_DOUBT = 0.2, 0.85
-"""Scores between which a box is looked at again: below nothing passes, above nothing is wrong."""
+"""Scores between which a box is scored again: below, none passes; above, none is wrong."""
 SAME = 0.5
 """Overlap from which two boxes are of the same thing."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at again: a box of a picture, and the queries of the phrase that say it."""
+    """A box in doubt: of a picture, with the phrase and its queries that found it."""
 
     picture: int
     phrase: str
@@ -34,7 +33,7 @@ class View:
 class CloseUp:
     """A part of a picture, uint8 (h, w, 3), whose upper left corner lies at `offset`, in x and y.
 
-    `kind`: what those have in common that may be shown together.
+    `kind`: close-ups of one kind may share a batch.
     """
 
     view: View
@@ -97,7 +96,7 @@ def taken_in(
 
 
 def _groups(answer: RawDetections) -> list[np.ndarray]:
-    """Queries that say the same thing, the best first, of each thing in doubt."""
+    """For each thing in doubt the queries that found it, the best first."""
     low, high = IN_DOUBT
     left = np.flatnonzero(answer.scores > low)
     left = left[np.argsort(-answer.scores[left], kind="stable")]

@@ -1,6 +1,4 @@
-"""Latents to pictures: the VAE's decoder, once more in float32 where it overflows, and the
-safety checker. Knows no prompts, no files.
-"""
+"""Decodes latents, again in float32 where the VAE overflows, and runs the safety checker."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ FLAGGED = Skip("flagged", "the safety checker flagged the picture; try another s
 
 
 class NotANumberError(VisualsError):
-    """A model gave not-a-number; the message says which, and what to do."""
+    """A model's output is not a number; the message says which model, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def _decoded(vae: Any, latents: Any, dtype: Any) -> Any:
 
 
 def _flags(pipe: Any, images: Any) -> list[bool]:
-    """What the safety checker says of each picture; no checker flags none."""
+    """Whether the safety checker flags each picture; False without a checker."""
     if getattr(pipe, "safety_checker", None) is None:
         return [False] * len(images)
     dtype = next(pipe.safety_checker.parameters()).dtype

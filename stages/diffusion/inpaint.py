@@ -1,8 +1,4 @@
-"""Crops with masks, drawn anew by a ControlNet inpainting pipeline of SD or SDXL.
-
-What is drawn of them, and where it goes, is the caller's. Knows diffusers' pipelines; no shots, no
-files.
-"""
+"""Redraws masked crops by a ControlNet inpainting pipeline of SD or SDXL."""
 
 from __future__ import annotations
 
@@ -26,8 +22,15 @@ from .samplers import scheduler
 
 @dataclass(frozen=True)
 class Controlled:
-    """One ControlNet's map, weight 0..2, and the share of the steps, 0..1, that it leads. `mode`:
-    the number that a union ControlNet has for maps of the kind."""
+    """How a ControlNet leads a drawing.
+
+    Args:
+        control: makes its maps.
+        conditioning_scale: its weight, 0..2.
+        guidance_start: the share of the steps, 0..1, after which it begins.
+        guidance_end: the share of the steps, 0..1, after which it ends.
+        mode: the number of its kind of map in a union ControlNet.
+    """
 
     control: Control
     conditioning_scale: float = 1.0
@@ -37,10 +40,21 @@ class Controlled:
 
 
 class Inpainter:
-    """`pipe`: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
-    union ControlNet for all. `references`: pictures for its IP-Adapter. `cache_interval`: see
-    `deep_cache`. `color_correction`: take the model's tint off. `accelerate`: false runs the
-    library's own code, without `stages.accel`'s patches."""
+    """Redraws crops with masks.
+
+    Args:
+        pipe: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
+            union ControlNet for all.
+        controls: control maps and their weights.
+        steps: denoising steps.
+        cfg_scale: classifier-free guidance; 1 is none.
+        sampler: A1111's name.
+        cache_interval: DeepCache's; 1 is off.
+        clip_skip: layers of the text encoder to skip; 1 skips one.
+        color_correction: take off the model's own tint.
+        references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
+        accelerate: False runs the library's own code, without the patches of `stages.accel`.
+    """
 
     def __init__(
         self,
@@ -88,7 +102,7 @@ class Inpainter:
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
-        """While it lasts, calls do once what stays the same; several threads may call at once."""
+        """Within the block, calls share what stays the same; several threads may call."""
         reuse = controlnet_reuse.reuse(self.pipe) if self.accelerate else contextlib.nullcontext()
         with self.cache.over(self.pipe), reuse:
             yield
@@ -110,10 +124,15 @@ class Inpainter:
         seeds: Sequence[int],
         strength: float,
     ) -> tuple[list[Decoded], list[np.ndarray]]:
-        """The crops drawn anew, in order, and the first control's map of each.
+        """Redraw crops; returns them in order, with the first control's map of each.
 
-        `images`: uint8 (h, w, 3) of one size; `masks`: bool (h, w), what is drawn; `words`: prompt
-        and negative prompt of each, of as many chunks and with the same LoRAs; `strength`: 0..1.
+        Args:
+            images: uint8 (h, w, 3), of one size.
+            masks: bool (h, w), True where they are redrawn.
+            words: prompt and negative prompt of each, of equal numbers of chunks and with the same
+                LoRAs.
+            seeds: of each crop's noise.
+            strength: 0..1, how much is redrawn.
         """
         import torch
         from PIL import Image

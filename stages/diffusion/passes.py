@@ -1,6 +1,4 @@
-"""The passes that make a picture's latents: from noise or from a picture, then the hires fix,
-then the refiner. Knows diffusers' pipelines; no prompts, no files.
-"""
+"""The passes of text-to-image: base pass from noise or from a picture, hires fix, refiner."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What each instance of stage 3 is drawn from: templates by class, edits, choices made.
-
-Knows no models and no files.
-"""
+"""Prompts of instances in stage 3: templates by class, edits, choices."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ SKIP = "[SKIP]"
 
 @dataclass(frozen=True)
 class InstancePrompts:
-    """`prompts` and `edits` go by class, over `template`; [SEP] parts a prompt by instance.
+    """`prompts` and `edits` go by class, over `template`; [SEP] separates the prompts of instances.
 
-    Choices (see `variants`) are made by an instance's seed: the shot's and the instance's number.
+    Choices (see `dynamic_prompts`) are drawn by an instance's seed: the shot's plus its number.
     """
 
     template: str

@@ -1,4 +1,4 @@
-"""Which window of a picture each product is drawn anew in. Pure geometry; knows no models."""
+"""Windows: the part of a picture in which each product is redrawn, and at which size."""
 
 from __future__ import annotations
 

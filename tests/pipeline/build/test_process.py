@@ -8,7 +8,7 @@ from pathlib import Path
 
 STATE = """
 import gc, os, sys, warnings
-import torch, transformers, diffusers
+import cv2, torch, transformers, diffusers  # cv2 sets LD_LIBRARY_PATH when it is imported
 from transformers.utils import logging as of_transformers
 from diffusers.utils import logging as of_diffusers
 from visuals.configs.schema import load_settings
@@ -19,7 +19,8 @@ from visuals.stages.shot import Prompted, Shot
 def state():
     return {
         "gc": (gc.isenabled(), gc.get_freeze_count(), gc.get_threshold()),
-        "warnings": list(warnings.filters),
+        # Libraries add filters of their own, for single messages, when they are imported.
+        "warnings": [f for f in warnings.filters if f[0] == "ignore" and not f[1] and not f[3]],
         "verbosity": (of_transformers.get_verbosity(), of_diffusers.get_verbosity()),
         "bars": (of_transformers.is_progress_bar_enabled(), of_diffusers._tqdm_active),
         "cwd": os.getcwd(),
