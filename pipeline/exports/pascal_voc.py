@@ -105,9 +105,9 @@ def _palette() -> np.ndarray:
     As VOCcode/VOClabelcolormap.m of the VOC2012 devkit.
     """
     out = np.zeros((256, 3), np.uint8)
-    left = np.arange(256)
+    bits = np.arange(256)
     for bit in range(7, -1, -1):
         for channel in range(3):
-            out[:, channel] |= (((left >> channel) & 1) << bit).astype(np.uint8)
-        left = left >> 3
+            out[:, channel] |= (((bits >> channel) & 1) << bit).astype(np.uint8)
+        bits = bits >> 3
     return out
