@@ -68,12 +68,10 @@ ANYWHERE = {"__init__", "__main__", "errors"}
 KNOWN: dict[str, set[str]] = {
     "module cycle": set(),
     "folder cycle": {
-        "images ↔ inputs ↔ runs",
         "cli ↔ web",
         "web.files ↔ web.widgets",
     },
     "layer": {
-        "pipeline.images.infotext_writer → pipeline.inputs.prompt_rows",
         "pipeline.web.queue.worker → pipeline.cli",
         "pipeline.web.queue.worker → pipeline.cli.output",
     },

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..inputs.prompt_rows import changed
+from ...configs.overrides import apply_overrides
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -74,7 +74,9 @@ class PerShotSettings(Generic[AnyStage]):
         own: dict[str, Any] = json.loads(own_json)
         if not own:
             return self.default
-        stage = self._variants.pop(own_json, None) or self._make(changed(self._settings, own))
+        stage = self._variants.pop(own_json, None) or self._make(
+            apply_overrides(self._settings, own)
+        )
         self._variants[own_json] = stage  # the latest stands last
         if len(self._variants) > _VARIANTS:
             del self._variants[next(iter(self._variants))]

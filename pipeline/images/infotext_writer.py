@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.overrides import nest
 from ...configs.schema import merge
 from ...stages.prompts.lora_tags import parse
-from ..inputs.prompt_rows import nested
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -29,7 +29,7 @@ def text(shot: Shot, settings: Mapping[str, Any], hashes: Mapping[str, str] | No
     [SEP]. `hashes`: as `hashes.of` gives them; a model that is no single file has none.
     """
     known = hashes or {}
-    settings = merge(settings, nested(shot.settings))
+    settings = merge(settings, nest(shot.settings))
     drawn = shot.status == "enhanced"
     stage = settings.get("rerender" if drawn else "generate")
     if not stage or not (drawn or hasattr(shot.source, "prompt")):

@@ -3,46 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .request import RunRequest
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..inputs.prompt_rows import Row
+    from ..inputs.prompt_table import PromptRow
 
 
 def read_prompt_file(
     request: RunRequest, settings: Settings
-) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+) -> tuple[tuple[str, ...], tuple[PromptRow, ...]]:
     """Return the prompts of the request's prompt file, and its rows where it is a table.
 
     Raises PromptFileError, which names each problem with its line.
     """
-    from ..inputs.prompt_file import TABLES, has_arguments, read_prompts
-    from ..inputs.prompt_table import read_table
+    from ..inputs.prompt_table import is_table, read_prompts, read_table
 
     path = request.prompt_file
     if path is None:
         return (), ()
-    if not (path.lower().endswith(TABLES) or has_arguments(path)):
+    if not is_table(path):
         return read_prompts(path), ()
     table = read_table(path)
-    rows = [replace(row, count=row.count or request.count or 1) for row in table.rows]
+    rows = [row.model_copy(update={"count": row.count or request.count or 1}) for row in table.rows]
     problems: list[tuple[int, str]] = []
     rows = _with_classes(rows, request, settings, problems)
     _check_words(rows, settings, problems)
-    table.refuse(problems)
+    table.raise_problems(problems)
     return row_prompts(rows, settings), tuple(rows)
 
 
-def row_prompts(rows: Sequence[Row], settings: Settings) -> tuple[str, ...]:
+def row_prompts(rows: Sequence[PromptRow], settings: Settings) -> tuple[str, ...]:
     """Return the prompts of rows, each once."""
     return tuple(dict.fromkeys(row.text(settings.generate.prompt) for row in rows))
 
 
-def default_classes(rows: Sequence[Row], classes: Sequence[str], settings: Settings) -> list[str]:
+def default_classes(
+    rows: Sequence[PromptRow], classes: Sequence[str], settings: Settings
+) -> list[str]:
     """Return the classes of what names none itself: the request's, else the settings'."""
     from ...stages.classes import MERGED, SCENE
 
@@ -52,11 +52,11 @@ def default_classes(rows: Sequence[Row], classes: Sequence[str], settings: Setti
 
 
 def _with_classes(
-    rows: Sequence[Row],
+    rows: Sequence[PromptRow],
     request: RunRequest,
     settings: Settings,
     problems: list[tuple[int, str]],
-) -> list[Row]:
+) -> list[PromptRow]:
     """Return the rows with their classes in the model's own words; append to `problems`."""
     from ...checkpoints.load import known_words
     from ..build import replicate
@@ -77,10 +77,12 @@ def _with_classes(
         needs_class = request.command != "generate" or "{class}" in text
         if not row.class_ and not fallback and needs_class:
             problems.append((row.line, "no class; add a column class, or --class"))
-    return [replace(row, class_=names.get(row.class_, "")) for row in rows]
+    return [row.model_copy(update={"class_": names.get(row.class_, "")}) for row in rows]
 
 
-def _check_words(rows: Sequence[Row], settings: Settings, problems: list[tuple[int, str]]) -> None:
+def _check_words(
+    rows: Sequence[PromptRow], settings: Settings, problems: list[tuple[int, str]]
+) -> None:
     """Append to `problems` the LoRAs, choices and wildcards that are not there."""
     from ...stages.prompts import dynamic_prompts
     from ..build.stages import check_words

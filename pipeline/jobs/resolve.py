@@ -14,7 +14,7 @@ from .request import RunRequest, request_settings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..inputs.prompt_rows import Row
+    from ..inputs.prompt_table import PromptRow
     from ..runs.object_store import ObjectStore
 
 VERSION = 2
@@ -44,7 +44,7 @@ class ResolvedRequest:
     classes: tuple[str, ...]
     needs: tuple[str, ...]
     prompts: tuple[str, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[PromptRow, ...] = ()
     given: frozenset[str] | None = None
 
     def record(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class ResolvedRequest:
         request = self.request
         words: dict[str, Any] = {"prompts": None if self.rows else list(self.prompts) or None}
         if self.rows:
-            words["rows"] = [row.plain() for row in self.rows]
+            words["rows"] = [row.to_json() for row in self.rows]
         options = request.model_dump(mode="json", include=set(_RECORDED), exclude_defaults=True)
         return {
             "version": VERSION,
@@ -109,7 +109,7 @@ def resolve_classes(
     reporter: Reporter,
     *,
     prompts: Sequence[str] = (),
-    rows: Sequence[Row] = (),
+    rows: Sequence[PromptRow] = (),
 ) -> tuple[Settings, list[str]]:
     """Return the settings with the classes in them, and the classes' names.
 
@@ -183,7 +183,7 @@ def recorded_request(
         RunFolderError: the record holds no request that can be resumed.
     """
     from ...configs.schema import SettingsError, check
-    from ..inputs.prompt_rows import Row
+    from ..inputs.prompt_table import PromptRow
     from ..runs.run_yaml import NAME, RunFolderError
     from .check_prompt_rows import row_prompts
 
@@ -202,7 +202,7 @@ def recorded_request(
     except SettingsError as error:
         raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
     options = request.get("options") or {}
-    rows = tuple(Row(**row) for row in request.get("rows") or ())
+    rows = tuple(PromptRow.from_json(row) for row in request.get("rows") or ())
     return ResolvedRequest(
         RunRequest(
             command=request["command"],

@@ -12,18 +12,22 @@ from helpers.command_line import lines_of, visuals
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from visuals.pipeline.inputs.prompt_file import PromptFileError
-from visuals.pipeline.inputs.prompt_row import COLUMNS, SAME
-from visuals.pipeline.inputs.prompt_rows import Row, shots
-from visuals.pipeline.inputs.prompt_table import read_table
+from visuals.pipeline.inputs.prompt_rows import shots
+from visuals.pipeline.inputs.prompt_table import (
+    ALIASES,
+    COLUMNS,
+    PromptFileError,
+    PromptRow,
+    read_table,
+)
 
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
 
 
-def rows(path: Path, text: str | bytes) -> tuple[Row, ...]:
+def rows(path: Path, text: str | bytes) -> tuple[PromptRow, ...]:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     table = read_table(path)
-    table.refuse()
+    table.raise_problems()
     return table.rows
 
 
@@ -39,7 +43,7 @@ def test_a_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
         b'"two\r\nlines, one ""prompt""",,car,-1,,,,\r\n',
     )
     assert made == (
-        Row(
+        PromptRow(
             line=4,
             prompt="a red {class}, on a shelf",
             negative_prompt="blurry",
@@ -52,7 +56,7 @@ def test_a_csv_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
                 "rerender.strength": 0.5,
             },
         ),
-        Row(line=6, prompt='two lines, one "prompt"', class_="car"),
+        PromptRow(line=6, prompt='two lines, one "prompt"', class_="car"),
     )
 
 
@@ -95,8 +99,8 @@ def test_loras_become_tags(tmp_path: Path, given: Any, tags: str) -> None:
 
 
 def test_every_setting_has_a_name_of_a1111_or_diffusers() -> None:
-    assert {"steps", "cfg_scale", "guidance_scale", "sampler", "width", "height"} <= set(SAME)
-    assert set(SAME.values()) <= set(COLUMNS)
+    assert {"steps", "cfg_scale", "guidance_scale", "sampler", "width", "height"} <= set(ALIASES)
+    assert set(ALIASES.values()) <= set(COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_every_setting_has_a_name_of_a1111_or_diffusers() -> None:
             [
                 "line 2: generate.steps 0: should be greater",
                 "line 2: unknown sampler 'Eular a'; did you mean 'Euler a'?",
-                "line 2: seed '-7': expected a whole number, 0 to 4294967295",
+                "line 2: seed '-7': should be greater than or equal to 0",
                 "line 4: 5 cells where the header has 4",
             ],
         ),
@@ -121,7 +125,7 @@ def test_every_setting_has_a_name_of_a1111_or_diffusers() -> None:
             "p.jsonl",
             '{"prompt": 3, "width": 100}\n[1]\n{"promt": "a"}\n{\n{"prompt": "a", "name": "../a"}',
             [
-                "line 1: prompt 3: expected text",
+                "line 1: prompt 3: should be a valid string",
                 "line 1: generate.width 100: should be a multiple of 8",
                 "line 2: '[1]': expected an object",
                 "line 3: unknown column 'promt'; did you mean 'prompt'?",
@@ -162,23 +166,30 @@ def test_a1111s_lines_of_arguments_and_plain_prompts_between(tmp_path: Path) -> 
         "a plain prompt\n",
     )
     assert made == (
-        Row(1, "a mug", "old", seed=7, count=2, settings={"generate.sampler": "Euler a"}),
-        Row(2, "a plain prompt"),
+        PromptRow(
+            line=1,
+            prompt="a mug",
+            negative_prompt="old",
+            seed=7,
+            count=2,
+            settings={"generate.sampler": "Euler a"},
+        ),
+        PromptRow(line=2, prompt="a plain prompt"),
     )
 
 
 def test_names_and_seeds_of_the_shots() -> None:
     table = [
-        Row(2, prompt="a {class}", class_="mug", seed=4294967295, count=2, name="hero"),
-        Row(3, prompt="b", class_="desk lamp"),
-        Row(4),
+        PromptRow(line=2, prompt="a {class}", class_="mug", seed=4294967295, count=2, name="hero"),
+        PromptRow(line=3, prompt="b", class_="desk lamp"),
+        PromptRow(line=4),
     ]
     made = list(shots(table, ["mug", "car"], prompt="usual {class}", run_seed=1))
     assert [s.id for s in made] == ["hero-01", "hero-02", "desk-lamp-0002", "mug-0003", "car-0003"]
     assert [s.seed for s in made[:2]] == [4294967295, 0]
     assert made[3].source.prompt == "usual mug"  # type: ignore[union-attr]
     with pytest.raises(PromptFileError, match=r"line 3: the name 'A' is that of line 2"):
-        shots([Row(2, name="a"), Row(3, name="A")], ["mug"], prompt="x")
+        shots([PromptRow(line=2, name="a"), PromptRow(line=3, name="A")], ["mug"], prompt="x")
 
 
 def pixels(path: Path) -> np.ndarray:
