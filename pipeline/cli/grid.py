@@ -159,7 +159,8 @@ def _keeper(kept: GridWriter, plan: GridPlan) -> Callable[[int, Shot, Settings],
     """What writes each cell with how it was made."""
     from ..build import recorded_hashes
     from ..build.model_hashes import fingerprints
-    from ..images import infotext_writer, provenance
+    from ..images import provenance
+    from ..images.infotext import format_infotext
     from ..jobs import grid as grids
     from ..runs import run_yaml
 
@@ -177,7 +178,7 @@ def _keeper(kept: GridWriter, plan: GridPlan) -> Callable[[int, Shot, Settings],
             known.clear()
             known[id(settings)] = made, recorded_hashes.of(settings, words)
         made, short = known[id(settings)]
-        text = infotext_writer.text(shot, made["settings"], short)
+        text = format_infotext(shot, made["settings"], short)
         beside = {
             "text": text,
             "lineage": provenance.record(shot, made),

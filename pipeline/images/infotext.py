@@ -1,16 +1,26 @@
-"""A1111's `parameters` text of a picture, read back: words, and settings by our names.
-
-The other half of `parameters`. Knows no models.
-"""
+"""A1111's infotext, the `parameters` of a picture: formatted and parsed. Knows no models."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import UsageError
+from ...configs.overrides import nest
+from ...configs.schema import merge
+from ...configs.version import VERSION
+from ...stages.prompts.lora_tags import parse as parse_tags
+
+if TYPE_CHECKING:
+    from ...stages.shot import Shot
+
+_SCHEDULES = ("Karras", "Exponential")
+_NO_MARKS = str.maketrans("", "", ":,")
+"""What A1111 leaves out of a LoRA's name, so that the list of hashes can be read."""
 
 _FACT = re.compile(r'\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d+)\s*x\s*(\d+)")
@@ -21,14 +31,19 @@ _HIRES = {"Hires upscale": "scale", "Denoising strength": "strength", "Hires ste
 
 
 class InfotextError(UsageError):
-    """A text that is not A1111's; the message says got, expected, remedy."""
+    """A text without A1111's parameters; the message says got, expected, remedy."""
 
 
 @dataclass(frozen=True)
 class Infotext:
-    """What the text says. `settings`: by dotted name; `model`: as A1111 names it; `hashes`: A1111's
-    short ones, as `model` and `lora:name`; `inpainted`: whether a picture was painted over, which
-    the text does not hold."""
+    """A parsed text.
+
+    Args:
+        settings: by dotted name.
+        model: name of the checkpoint in A1111.
+        hashes: A1111's short hashes, as `model` and `lora:name`.
+        inpainted: whether it is of an inpainted picture, which the text does not hold.
+    """
 
     prompt: str
     negative_prompt: str
@@ -39,10 +54,87 @@ class Infotext:
     inpainted: bool = False
 
 
-def parse(text: str) -> Infotext:
-    """Read a text; raises InfotextError where it has no line with steps and seed.
+def format_infotext(
+    shot: Shot, settings: Mapping[str, Any], hashes: Mapping[str, str] | None = None
+) -> str:
+    """Return the text of a generated or re-rendered shot; "" for an unchanged photo.
 
-    >>> found = parse("a mug\\nNegative prompt: blurry\\nSteps: 20, Sampler: DPM++ 2M, "
+    Several prompts are joined by [SEP].
+
+    Args:
+        settings: the run's, as plain values.
+        hashes: A1111's short hashes of single files, as `model` and `lora:name`.
+    """
+    known = hashes or {}
+    settings = merge(settings, nest(shot.settings))
+    drawn = shot.status == "enhanced"
+    stage = settings.get("rerender" if drawn else "generate")
+    if not stage or not (drawn or hasattr(shot.source, "prompt")):
+        return ""
+    prompts = shot.prompts if drawn else (getattr(shot.source, "prompt", ""),)
+    usual = stage.get("negative_prompt") or settings["generate"].get("negative_prompt", "")
+    against = shot.negative_prompts if drawn else (getattr(shot.source, "negative_prompt", ""),)
+    negative = " [SEP] ".join(dict.fromkeys(against)) or usual
+    image = shot.image
+    facts: dict[str, Any] = {"Steps": stage["steps"]}
+    sampler, _, schedule = stage["sampler"].rpartition(" ")
+    if schedule in _SCHEDULES:
+        facts |= {"Sampler": sampler, "Schedule type": schedule}
+    else:
+        facts["Sampler"] = stage["sampler"]
+    facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
+    hires = None if drawn else stage.get("hires")
+    if hires:  # A1111's is the size before it
+        facts["Size"] = f"{stage['width']}x{stage['height']}"
+    elif image is not None:
+        facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"
+    hosted = not drawn and getattr(shot.source, "prediction", None)
+    model = settings["generate"]["version" if hosted else "model"]
+    if "model" in known and not hosted:
+        facts["Model hash"], model = known["model"], Path(model).stem
+    facts["Model"] = model
+    if drawn:
+        facts |= {
+            "Denoising strength": shot.metrics.get("strength", stage["strength"]),
+            "Mask blur": stage["mask_blur"],
+            "Inpaint area": "Only masked",
+            "Masked area padding": stage["padding"],
+        }
+    if hires:
+        facts |= {
+            "Denoising strength": hires["strength"],
+            "Hires upscale": hires["scale"],
+            **({"Hires steps": hires["steps"]} if hires["steps"] else {}),
+            "Hires upscaler": hires["upscaler"].capitalize(),
+        }
+    if settings["generate"].get("clip_skip"):
+        # diffusers counts the layers left out, A1111 the one that is read.
+        facts["Clip skip"] = settings["generate"]["clip_skip"] + 1
+    names = dict.fromkeys(tag.name for prompt in prompts for tag in parse_tags(prompt)[1])
+    lora_hashes = [
+        f"{name.translate(_NO_MARKS)}: {known[key]}"
+        for name in names
+        if (key := f"lora:{name}") in known
+    ]
+    if lora_hashes:
+        facts["Lora hashes"] = ", ".join(lora_hashes)
+    facts["Version"] = f"visuals {VERSION}"
+    lines = [" [SEP] ".join(dict.fromkeys(prompts))]
+    if negative:
+        lines.append(f"Negative prompt: {negative}")
+    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in facts.items()))
+    return "\n".join(lines)
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(",:\n") else text
+
+
+def parse_infotext(text: str) -> Infotext:
+    """Parse a text; raises InfotextError where it has no line with steps and seed.
+
+    >>> found = parse_infotext("a mug\\nNegative prompt: blurry\\nSteps: 20, Sampler: DPM++ 2M, "
     ...               "Schedule type: Karras, CFG scale: 7, Seed: 65, Size: 512x768")
     >>> found.prompt, found.negative_prompt, found.seed
     ('a mug', 'blurry', 65)
@@ -62,11 +154,11 @@ def parse(text: str) -> Infotext:
         raise InfotextError(
             f"{last[:60]!r}: expected A1111's line of parameters (Steps: …, Seed: …)"
         ) from None
-    said = "\n".join(words)
+    text = "\n".join(words)
     prompt, _, negative = (
-        said.partition(_NEGATIVE)
-        if said.startswith(_NEGATIVE)
-        else said.partition("\n" + _NEGATIVE)
+        text.partition(_NEGATIVE)
+        if text.startswith(_NEGATIVE)
+        else text.partition("\n" + _NEGATIVE)
     )
     if facts.get("Sampler"):
         settings["generate.sampler"] = _sampler(facts["Sampler"], facts.get("Schedule type", ""))

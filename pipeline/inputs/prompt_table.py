@@ -6,7 +6,6 @@ All problems of a table are reported together, each with its line. Knows no mode
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import json
 import re
@@ -14,25 +13,15 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from ...configs.errors import UsageError, one_line
-from ...configs.overrides import nest
-from ...configs.schema import SettingsError, check, merge, nearest, raw
+from ...configs.errors import one_line
+from ...configs.schema import SettingsError, nearest
+from .prompt_rows import GENERATE, SETTINGS, PromptFileError, PromptRow
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
-GENERATE = (
-    "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
-)  # fmt: skip
-RERENDER = (
-    "strength", "steps", "cfg_scale", "sampler", "negative_prompt", "width", "height",
-    "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "min_structure",
-)  # fmt: skip
-SETTINGS = (*(f"generate.{key}" for key in GENERATE), *(f"rerender.{key}" for key in RERENDER))
-"""The settings that a row may have for itself: those that need no other model."""
 WORDS = ("prompt", "negative_prompt", "class", "edit", "seed", "count", "name", "lora")
 ALIASES = {
     "loras": "lora",
@@ -50,127 +39,6 @@ ALIASES = {
 """Columns by the names of diffusers and A1111."""
 COLUMNS = (*WORDS, *ALIASES, *SETTINGS)
 _MAX_PROBLEMS = 10
-_FORBIDDEN_IN_NAME = re.compile(r'[\\/<>:"|?*\x00-\x1f]|^\.|[. ]$')
-_MAX_NAME_BYTES = 120
-_LORA = re.compile(r"\s*([^:<>]+?)\s*((?::\s*-?\d+(\.\d+)?\s*){0,2})")
-
-
-class PromptFileError(UsageError):
-    """A prompt file that cannot be used; the message says got, expected, remedy."""
-
-
-def _file_name(value: Any) -> str:
-    name = re.sub(r"\.(png|jpe?g|webp)$", "", str(value).strip())
-    if _FORBIDDEN_IN_NAME.search(name) or len(name.encode("utf-8", "replace")) > _MAX_NAME_BYTES:
-        raise ValueError(
-            f"name {name[:60]!r}: expected a file's name without a folder, of at most "
-            f'{_MAX_NAME_BYTES} bytes, without \\ / < > : " | ? *'
-        )
-    return name
-
-
-def _lora_tags(value: Any) -> str:
-    """Return LoRAs, as in `film:0.8; other`, a list or an object, as tags of the prompt."""
-    if isinstance(value, str) and "<" in value:
-        return value
-    if isinstance(value, str):
-        value = re.split(r"\s*[;,]\s*", value) if value else []
-    if isinstance(value, Mapping):
-        value = [f"{name}:{weight}" for name, weight in value.items()]
-    tags, problems = [], []
-    for part in value if isinstance(value, list) else [value]:
-        match = _LORA.fullmatch(str(part))
-        if match:
-            weights = re.sub(r"\s", "", match[2]) or ":1"
-            tags.append(f"<lora:{match[1]}{weights}>")
-        else:
-            problems.append(f"lora {str(part)!r}: expected NAME:WEIGHT, as in film:0.8")
-    if problems:
-        raise ValueError("; ".join(problems))
-    return " ".join(tags)
-
-
-@functools.lru_cache(maxsize=1)
-def _base_settings() -> dict[str, Any]:
-    return raw("mini")
-
-
-def _checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of dotted names, checked as those of --set; raises SettingsError."""
-    from ...stages.diffusion import samplers
-
-    values = {name: value for name, value in given.items() if value is not None and value != ""}
-    for name, value in values.items():
-        if isinstance(value, str) and not name.endswith("prompt"):
-            try:
-                values[name] = yaml.safe_load(value)
-            except yaml.YAMLError:
-                pass  # the check below says what was expected
-    if not values:
-        return {}
-    problems = []
-    try:
-        sections = check(merge(_base_settings(), nest(values))).model_dump(mode="json")
-    except SettingsError as error:
-        problems += error.problems
-    for name in ("generate.sampler", "rerender.sampler"):
-        if values.get(name) not in (None, *samplers.NAMES):
-            try:
-                samplers.scheduler(values[name], {})
-            except samplers.UnknownSamplerError as error:
-                problems.append(str(error))
-    if problems:
-        raise SettingsError(problems)
-    keys = {name: name.split(".") for name in values}
-    return {name: sections[section][key] for name, (section, key) in keys.items()}
-
-
-_Text = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
-_Blank = BeforeValidator(lambda value: None if value == "" else value)
-_AnySeed = BeforeValidator(lambda value: None if value in ("", -1, "-1") else value)
-"""A1111's seed -1, and an empty one, stand for the seed that the run would give."""
-
-
-class PromptRow(BaseModel):
-    """A row of a prompt table; what is None or empty is inherited from the run.
-
-    Args:
-        line: line of the file where the row begins, from 1.
-        class_: product class, in lower case; column `class`.
-        seed: seed of its first picture, 0 to 2³² - 1; the next ones count up.
-        count: pictures of it.
-        name: file name of its pictures, without ending.
-        loras: tags of LoRAs, as in `<lora:film:0.8>`; column `lora`.
-        settings: values by dotted name, of those in SETTINGS.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    line: int
-    prompt: _Text = ""
-    negative_prompt: _Text | None = None
-    class_: Annotated[_Text, AfterValidator(str.lower)] = Field("", alias="class")
-    edit: _Text | None = None
-    seed: Annotated[int | None, Field(ge=0, le=2**32 - 1), _AnySeed] = None
-    count: Annotated[int | None, Field(ge=1, le=100_000), _Blank] = None
-    name: Annotated[str, BeforeValidator(_file_name)] = ""
-    loras: Annotated[str, BeforeValidator(_lora_tags)] = Field("", alias="lora")
-    settings: Annotated[Mapping[str, Any], AfterValidator(_checked_settings)] = Field(
-        default_factory=dict
-    )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values given, as run.yaml records them."""
-        return {k: v for k, v in self.model_dump().items() if v not in (None, "", {})}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PromptRow:
-        """Return the row that `to_json` recorded, which was checked when it was read."""
-        return cls.model_construct(**values)
-
-    def text(self, default: str) -> str:
-        """Return its prompt, else the run's, with the tags of its LoRAs."""
-        return " ".join(filter(None, (self.prompt or default, self.loras)))
 
 
 @dataclass(frozen=True)

@@ -1,63 +1,28 @@
-"""Shots as a list of names, made when they are asked for; and which of them are done already.
+"""Which shots of a run are done already, matched with the lines of its manifest.
 
-A hundred thousand pictures are a hundred thousand names in memory. What tells one photo from
-another is its content: a file that was renamed or moved is done where it was done before, one
-that changed is not. Reads no picture.
+Photos are compared by content: one that was renamed or moved is still done, one that changed is
+not. Decodes no picture.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...checkpoints import hashing
+from .lazy_shots import LazyShots, ShotName
 
 if TYPE_CHECKING:
-    from ...stages.shot import Shot
     from ..runs.manifest import ManifestRecord
-
-
-class ShotName(NamedTuple):
-    """A shot's id, its file (None: drawn), and what else its shot is made of."""
-
-    id: str
-    path: str | None
-    rest: Any = None
-
-
-class LazyShots(Sequence["Shot"]):
-    """Shots, of which the names are held only."""
-
-    def __init__(self, names: Sequence[ShotName], make: Callable[[ShotName], Shot]) -> None:
-        self.names, self.make = names, make
-
-    @overload
-    def __getitem__(self, index: int) -> Shot: ...
-    @overload
-    def __getitem__(self, index: slice) -> LazyShots: ...
-    def __getitem__(self, index: int | slice) -> Shot | LazyShots:
-        if isinstance(index, slice):
-            return LazyShots(self.names[index], self.make)
-        return self.make(self.names[index])
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __iter__(self) -> Iterator[Shot]:
-        return map(self.make, self.names)
-
-    def changed(self, change: Callable[[Shot], Shot]) -> LazyShots:
-        """The same names, each shot changed when it is made."""
-        return LazyShots(self.names, lambda name: change(self.make(name)))
 
 
 @dataclass(frozen=True)
 class Remaining:
-    """`shots`: what is to be made; `outdated`: ids whose lines no longer hold, to be taken out
-    of the manifest; `done`: how many of the shots asked for are there."""
+    """`shots`: those still to be made; `outdated`: ids whose lines are to be removed from the
+    manifest; `done`: the number of finished shots."""
 
     shots: LazyShots
     outdated: frozenset[str]
@@ -65,7 +30,7 @@ class Remaining:
 
 
 def content(path: str | Path) -> dict[str, str | int]:
-    """What tells a file's bytes from others'; raises OSError, also for what is no plain file."""
+    """Return a file's SHA-256, size and time; raises OSError, also for what is no plain file."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no plain file")
     stat = os.stat(path)
@@ -79,7 +44,7 @@ def content(path: str | Path) -> dict[str, str | int]:
 def remaining(
     shots: LazyShots, records: Iterable[ManifestRecord], *, retry_failed: bool = False
 ) -> Remaining:
-    """Which shots are to be made where the lines of a manifest are there.
+    """Return the shots that the lines of a manifest leave to be made.
 
     A photo is done where its path has a line and the file is as it was (size and time, else
     content), or where a line that no other file has is of its content. A name that is taken

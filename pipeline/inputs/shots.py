@@ -18,7 +18,7 @@ from ..images.write import EncodeError, Format
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
-from .resume import LazyShots, ShotName
+from .lazy_shots import LazyShots, ShotName
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot

@@ -9,7 +9,7 @@ from .request import RunRequest
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..inputs.prompt_table import PromptRow
+    from ..inputs.prompt_rows import PromptRow
 
 
 def read_prompt_file(

@@ -15,7 +15,7 @@ from .resolve import ResolvedRequest
 if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..images.write import Format
-    from ..inputs.resume import LazyShots
+    from ..inputs.lazy_shots import LazyShots
     from ..inputs.user_masks import UserMasks
     from ..runner.run import Stages
 

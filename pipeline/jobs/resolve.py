@@ -14,7 +14,7 @@ from .request import RunRequest, request_settings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ..inputs.prompt_table import PromptRow
+    from ..inputs.prompt_rows import PromptRow
     from ..runs.object_store import ObjectStore
 
 VERSION = 2
@@ -183,7 +183,7 @@ def recorded_request(
         RunFolderError: the record holds no request that can be resumed.
     """
     from ...configs.schema import SettingsError, check
-    from ..inputs.prompt_table import PromptRow
+    from ..inputs.prompt_rows import PromptRow
     from ..runs.run_yaml import NAME, RunFolderError
     from .check_prompt_rows import row_prompts
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..images import infotext_writer, provenance
+from ..images import provenance
+from ..images.infotext import format_infotext
 from ..images.write import Format, png
 from .manifest import FileNames, ManifestRecord
 from .object_store import ObjectStore, keep
@@ -111,7 +112,7 @@ class ShotFiles:
             alpha=shot.alpha,
             icc_profile=shot.icc_profile,
             exif=shot.exif,
-            text=infotext_writer.text(shot, self._settings, self._hashes) if final else "",
+            text=format_infotext(shot, self._settings, self._hashes) if final else "",
             lineage=origin,
             xmp=provenance.xmp(shot, "" if output.exact else origin) if final else b"",
         )

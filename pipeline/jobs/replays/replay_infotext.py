@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...build import recorded_hashes
 from ...images import read as image_reader
-from ...images.infotext import parse
+from ...images.infotext import parse_infotext
 from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
 
 
@@ -21,7 +21,7 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     text = image_reader.texts(path).get("parameters", "")
     if not text:
         return None
-    said = parse(text)
+    said = parse_infotext(text)
     if said.inpainted:
         raise ReplayError(
             f"{path}: a picture was painted over, and its parameters do not hold that one; "

@@ -19,7 +19,7 @@ from visuals.checkpoints.catalog.names import resolve
 from visuals.checkpoints.lora import search as lora_search
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build import recorded_hashes
-from visuals.pipeline.images import infotext, infotext_writer
+from visuals.pipeline.images import infotext
 from visuals.stages.shot import Prompted, Shot
 
 FEW = ["--set", "generate.steps=2", "--count", "1"]
@@ -77,11 +77,11 @@ def test_a_model_of_one_file_has_a1111s_hash_and_name(mini: Path, tmp_path: Path
     shot = Shot(
         "s", Prompted("a mug", "", 1), ("mug",), image=np.zeros((8, 8, 3), np.uint8), status="kept"
     )
-    text = infotext_writer.text(
+    text = infotext.format_infotext(
         shot, settings.model_dump(mode="json"), recorded_hashes.of(settings)
     )
     assert f"Model hash: {short}, Model: dream, Version" in text
-    assert infotext.parse(text).hashes == {"model": short}
+    assert infotext.parse_infotext(text).hashes == {"model": short}
 
 
 def test_a_picture_names_the_hashes_of_the_loras_of_its_own_prompt(
@@ -102,7 +102,7 @@ def test_a_picture_names_the_hashes_of_the_loras_of_its_own_prompt(
     short = lora_search.short_hash(look)
     with_loras = next(line for line in lines if "<lora" in line)
     assert f'Lora hashes: "look: {short}, ppzmini: {short}", Version' in with_loras
-    assert infotext.parse(with_loras).hashes == {"lora:look": short, "lora:ppzmini": short}
+    assert infotext.parse_infotext(with_loras).hashes == {"lora:look": short, "lora:ppzmini": short}
     assert "Lora hashes" not in next(line for line in lines if "<lora" not in line)
 
 
@@ -144,4 +144,4 @@ def test_replay_names_a_lora_that_changed_under_its_name(look: Path, tmp_path: P
     ],
 )  # fmt: skip
 def test_hashes_are_read_back(line: str, found: dict[str, str]) -> None:
-    assert infotext.parse(f"a\nSteps: 2, Seed: 1, {line}").hashes == found
+    assert infotext.parse_infotext(f"a\nSteps: 2, Seed: 1, {line}").hashes == found

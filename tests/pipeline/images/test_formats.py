@@ -14,9 +14,9 @@ from helpers.stand_ins import STAGES, photo
 from PIL import Image, ImageCms
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline.images import infotext_writer
 from visuals.pipeline.images import read as image_reader
 from visuals.pipeline.images import write as image_writer
+from visuals.pipeline.images.infotext import format_infotext
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
@@ -152,7 +152,7 @@ def test_parameters_are_what_a1111_writes() -> None:
     settings = load_settings(
         "mini", {"rerender.negative_prompt": "blur", "rerender.sampler": "DPM++ 2M Karras"}
     )
-    said = infotext_writer.text(enhanced(), settings.model_dump(mode="json")).split("\n")
+    said = format_infotext(enhanced(), settings.model_dump(mode="json")).split("\n")
     assert said[0] == "ppzmini, red mug: large [SEP] ppzmini, blue mug"
     assert said[1] == "Negative prompt: blur"
     rest = f"Steps: {settings.rerender.steps}, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale"
@@ -160,9 +160,9 @@ def test_parameters_are_what_a1111_writes() -> None:
     for part in ("Seed: 65", "Size: 30x40", "Denoising strength: 0.42", "Version: visuals "):
         assert f", {part}" in said[2]
     plain = replace(enhanced(), status="kept")
-    assert infotext_writer.text(plain, settings.model_dump(mode="json")) == ""
+    assert format_infotext(plain, settings.model_dump(mode="json")) == ""
     drawn = replace(plain, source=Prompted("a mug", "", 7))
-    assert infotext_writer.text(drawn, settings.model_dump(mode="json")).startswith("a mug\n")
+    assert format_infotext(drawn, settings.model_dump(mode="json")).startswith("a mug\n")
 
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])

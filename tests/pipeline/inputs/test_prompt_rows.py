@@ -12,14 +12,8 @@ from helpers.command_line import lines_of, visuals
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from visuals.pipeline.inputs.prompt_rows import shots
-from visuals.pipeline.inputs.prompt_table import (
-    ALIASES,
-    COLUMNS,
-    PromptFileError,
-    PromptRow,
-    read_table,
-)
+from visuals.pipeline.inputs.prompt_rows import PromptFileError, PromptRow, shots
+from visuals.pipeline.inputs.prompt_table import ALIASES, COLUMNS, read_table
 
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
 

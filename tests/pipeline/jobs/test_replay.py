@@ -209,7 +209,7 @@ def test_a_picture_with_a1111s_parameters_only(ten: Path, tmp_path: Path) -> Non
     ],
 )
 def test_infotexts_become_settings_that_are_valid(text: str, settings: dict[str, Any]) -> None:
-    found = infotext.parse(text)
+    found = infotext.parse_infotext(text)
     assert found.settings == settings and not found.inpainted
     load_settings("mini", found.settings)
 
@@ -223,11 +223,11 @@ def test_infotexts_become_settings_that_are_valid(text: str, settings: dict[str,
     ],
 )
 def test_the_words_of_an_infotext(text: str, words: tuple[str, str]) -> None:
-    found = infotext.parse(text)
+    found = infotext.parse_infotext(text)
     assert (found.prompt, found.negative_prompt) == words and found.seed == 2
     for wrong in ("", "a mug", "a\nSteps: many, Seed: 1"):
         with pytest.raises(infotext.InfotextError, match="expected A1111's line"):
-            infotext.parse(wrong)
+            infotext.parse_infotext(wrong)
 
 
 @pytest.mark.parametrize(
