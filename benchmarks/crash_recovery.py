@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.images import read as image_reader
+from ..checkpoints import atomic_files
+from ..pipeline.images.read import PictureError, read_image
+from ..pipeline.images.write import encode_png
 from ..pipeline.runs import folder as run_folder
 from ..pipeline.runs import run_yaml
 
@@ -33,14 +35,14 @@ def photos(folder: Path, count: int, size: int = 96) -> None:
     from .. import samples
 
     shipped = sorted((Path(samples.__file__).parent / "photos").glob("*.jpg"))
-    shown = [image_reader.read(path).rgb for path in shipped]
+    shown = [read_image(path).rgb for path in shipped]
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         rgb = shown[number % len(shown)]
         cut = 2 * (number // len(shown))
         piece = cv2.resize(rgb[cut % 64 :, : rgb.shape[1] - cut // 64], (size, size))
         piece[0, 0] = number >> 16 & 255, number >> 8 & 255, number & 255
-        image_reader.write(folder / f"{number:05d}.png", image_reader.png(piece))
+        atomic_files.write(folder / f"{number:05d}.png", encode_png(piece))
 
 
 def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -115,9 +117,9 @@ def compare(folder: Path, whole: Path) -> dict[str, Any]:
                 continue
             files += 1
             try:
-                got = image_reader.read(folder / name).rgb.astype(int)
-                expected = image_reader.read(whole / other["files"][kind]).rgb.astype(int)
-            except (image_reader.PictureError, KeyError, TypeError):
+                got = read_image(folder / name).rgb.astype(int)
+                expected = read_image(whole / other["files"][kind]).rgb.astype(int)
+            except (PictureError, KeyError, TypeError):
                 broken += 1
                 continue
             worst = max(worst, int(abs(got - expected).max()))

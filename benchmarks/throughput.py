@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..pipeline.images import read as image_reader
+from ..checkpoints import atomic_files
+from ..pipeline.images.read import read_image
+from ..pipeline.images.write import encode_png
 from ..pipeline.runs import folder as run_folder
 
 if TYPE_CHECKING:
@@ -97,11 +99,11 @@ def photos(folder: Path, class_: str, count: int) -> None:
         raise ValueError(f"no sample photo shows a {class_!r}")
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        rgb = image_reader.read(shipped[number % len(shipped)]).rgb
+        rgb = read_image(shipped[number % len(shipped)]).rgb
         by = number // len(shipped)
         move = np.array(((1, 0, by % 5), (0, 1, by // 5)), np.float32)
         moved = cv2.warpAffine(rgb, move, rgb.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
-        image_reader.write(folder / f"{number:04d}.png", image_reader.png(moved))
+        atomic_files.write(folder / f"{number:04d}.png", encode_png(moved))
 
 
 def _ran(arguments: list[str]) -> str:
@@ -162,11 +164,10 @@ def _alike(mine: Path, base: Path) -> dict[str, Any]:
         other = base / f"{line['id']}.png"
         if not line["files"]["result"] or not other.is_file():
             continue
-        inside = image_reader.read(mine / line["files"]["mask"]).rgb[..., 0] > 127
-        inside &= image_reader.read(other.with_suffix(".mask.png")).rgb[..., 0] > 127
+        inside = read_image(mine / line["files"]["mask"]).rgb[..., 0] > 127
+        inside &= read_image(other.with_suffix(".mask.png")).rgb[..., 0] > 127
         a, b = (
-            image_reader.read(p).rgb[inside].astype(float)
-            for p in (mine / line["files"]["result"], other)
+            read_image(p).rgb[inside].astype(float) for p in (mine / line["files"]["result"], other)
         )
         error = float(np.mean((a - b) ** 2)) if inside.any() else 0.0
         found.append(10 * np.log10(255**2 / max(error, 1e-9)))

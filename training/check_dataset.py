@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..pipeline.images.read import PictureError, header
+from ..pipeline.images.read import PictureError, read_header
 from .datasets import images as dataset_images
 from .datasets.buckets import Buckets, Fit, Size, steps_per_epoch
 from .datasets.caption_edits import CountTokens, tag_frequency
@@ -190,7 +190,7 @@ def _size(item: Item, size_wh: Size, fit: Fit) -> list[tuple[str, str]]:
         found.append(("cropped", f"{fit.cropped:.0%} of it is cut off; crop it to a usual aspect"))
     if item.mask is not None:
         try:
-            mask_wh = header(item.mask).size_wh
+            mask_wh = read_header(item.mask).size_wh
         except PictureError as error:
             return [*found, ("no_mask", f"its mask cannot be read ({error}); make it again")]
         if abs(mask_wh[0] * size_wh[1] - mask_wh[1] * size_wh[0]) > 2 * max(size_wh):

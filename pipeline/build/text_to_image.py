@@ -80,7 +80,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
     from ...checkpoints.lora import search as lora_search
     from ...stages.diffusion.passes import Hires
     from ...stages.generate import Generator
-    from ..images import read as image_reader
+    from ..images.read import read_image
     from ..prompts import loras
 
     g = settings.generate
@@ -95,7 +95,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
         batch_size=g.batch_size,
         find_lora=lora_search.in_folders(loras.folders(settings)),
         fuse_loras=g.fuse_loras,
-        init_image=image_reader.read(g.init_image).rgb if g.init_image else None,
+        init_image=read_image(g.init_image).rgb if g.init_image else None,
         prompt_strength=g.prompt_strength,
         hires=Hires(**g.hires.model_dump()) if g.hires else None,
         refiner=refiner,
@@ -106,18 +106,18 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
 
 def references(settings: Settings) -> list[np.ndarray]:
     """The reference pictures of the IP-Adapter, uint8 (H, W, 3) each."""
-    from ..images import read as image_reader
+    from ..images.read import read_image
 
     adapter = settings.generate.ip_adapter
-    return [image_reader.read(path).rgb for path in adapter.references] if adapter else []
+    return [read_image(path).rgb for path in adapter.references] if adapter else []
 
 
 def check(settings: Settings) -> None:
     """Raises ValueError for a picture that cannot be read, before anything is loaded."""
-    from ..images import read as image_reader
+    from ..images.read import read_image
 
     if settings.generate.init_image:
-        image_reader.read(settings.generate.init_image)
+        read_image(settings.generate.init_image)
     references(settings)
 
 

@@ -89,11 +89,11 @@ def grid(
     Every value of one axis is drawn with every value of the others. The last axis that varies
     makes the columns, the others the rows.
     """
+    from ...checkpoints.atomic_files import write
     from ...stages.accel.memory import loading
     from ..build import process
     from ..build.stages import build_stages, check_words
     from ..images import provenance
-    from ..images.read import write
     from ..images.write import Format
     from ..jobs import grid as grids
     from ..jobs import grid_files as files

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...checkpoints import atomic_files
-from ..images.write import png
+from ..images.write import encode_png
 from .records import AnnotatedPicture
 
 
@@ -17,7 +17,7 @@ class MaskImages:
         self.folder = folder
 
     def add(self, picture: AnnotatedPicture) -> None:
-        atomic_files.write(self.folder / f"{picture.id}.png", png(picture.mask))
+        atomic_files.write(self.folder / f"{picture.id}.png", encode_png(picture.mask))
 
     def close(self) -> None:
         self.folder.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError, NothingToAnnotateError
-from ..images.write import png
+from ..images.write import encode_png
 from ..runs.jsonl import to_json
 from . import records
 from .records import AnnotatedPicture
@@ -91,7 +91,7 @@ class _TrainingSet:
         if picture.instances:
             masks = f"masks/{self.subfolder}" if self.sidecars else "masks"
             mask_name = f"{masks}/{picture.id}.png"
-            atomic_files.write(self.folder / mask_name, png(picture.mask))
+            atomic_files.write(self.folder / mask_name, encode_png(picture.mask))
         if self.sidecars:
             sidecar = (self.folder / file_name).with_suffix(".txt")
             atomic_files.write(sidecar, f"{text}\n".encode())

@@ -112,9 +112,9 @@ def packet(kind: str, said: str = "") -> bytes:
 
 def read(path: str | Path) -> dict[str, Any]:
     """The record of a picture file; raises LineageError where it holds none, and PictureError."""
-    from . import read as image_reader
+    from .read import printable, read_texts
 
-    said = image_reader.texts(path)
+    said = read_texts(path)
     text = said.get(KEY, "")
     found = _RECORD.search(said.get("xmp", ""))
     if not text and found:
@@ -126,7 +126,7 @@ def read(path: str | Path) -> dict[str, Any]:
     except ValueError:
         pass
     raise ProvenanceError(
-        f"{image_reader.printable(path)} does not say how it was made: expected a picture as "
+        f"{printable(path)} does not say how it was made: expected a picture as "
         "visuals wrote it, not saved again by another program"
     )
 

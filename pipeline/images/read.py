@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ...checkpoints.atomic_files import write as write
 from ...configs.errors import UsageError
 from . import color_profiles, sixteen_bit
-from .write import png as png
 
 ENDINGS = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
@@ -63,15 +61,15 @@ class ImageHeader:
     mode: str
 
 
-def header(path: str | Path) -> ImageHeader:
-    """Size and kind of a picture file, without its pixels; raises PictureError as `read`."""
+def read_header(path: str | Path) -> ImageHeader:
+    """Size and kind of a picture file, without its pixels; raises PictureError."""
     return _opened(Path(path), lambda image, head: _header(image))
 
 
-def texts(path: str | Path) -> dict[str, str]:
+def read_texts(path: str | Path) -> dict[str, str]:
     """The texts that stand in a picture file beside its pixels, by name; `xmp` is the packet.
 
-    Raises PictureError as `read`.
+    Raises PictureError.
     """
 
     def found(image: Any, head: bytes) -> dict[str, str]:
@@ -84,7 +82,7 @@ def texts(path: str | Path) -> dict[str, str]:
     return texts
 
 
-def read(path: str | Path) -> Picture:
+def read_image(path: str | Path) -> Picture:
     """Decode a picture file; raises PictureError in one line, whatever is wrong with it.
 
     The first frame or page is taken; inks and greys with a profile become sRGB.

@@ -69,7 +69,7 @@ class Format:
         Raises EncodeError for what `refusal` says.
         """
         if self.name == "png":
-            return png(
+            return encode_png(
                 pixels,
                 alpha=alpha,
                 icc_profile=icc_profile,
@@ -101,7 +101,7 @@ class Format:
         return out.getvalue()
 
 
-def png(
+def encode_png(
     pixels: np.ndarray,
     *,
     alpha: np.ndarray | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..images import read as image_reader
+from ..images.read import read_image
 from ..runs.manifest import NAME, DetectionRecord, ManifestIndex, ManifestRecord
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def found_in(folder: Path, record: ManifestRecord) -> tuple[Detection, ...]:
 
 
 def _read_mask(folder: Path, name: str) -> np.ndarray:
-    return image_reader.read(folder / name).rgb[..., 0] > 127
+    return read_image(folder / name).rgb[..., 0] > 127
 
 
 def _inside(mask: np.ndarray, box_xyxy: Sequence[float]) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...stages.shot import shot_seed
-from ..images import read as image_reader
+from ..images.read import Picture, PictureError, printable, read_image
 from ..images.write import EncodeError, Format
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
@@ -168,13 +168,13 @@ def _identified(shot: Shot, path: str, run_seed: int | None) -> Shot:
     return replace(shot, source=FileInput(path, seed, content))
 
 
-def _read(path: str, output: Format | None) -> image_reader.Picture:
+def _read(path: str, output: Format | None) -> Picture:
     """A picture that `output` can hold; raises PictureError or EncodeError."""
-    picture = image_reader.read(path)
+    picture = read_image(path)
     height, width = picture.rgb.shape[:2]
     refused = output.refusal((width, height), picture.alpha) if output else ""
     if refused:
-        raise EncodeError(f"{image_reader.printable(path)}: {refused}")
+        raise EncodeError(f"{printable(path)}: {refused}")
     return picture
 
 
@@ -190,7 +190,7 @@ def first_error(shots: Sequence[Shot], output: Format | None = None) -> str:
             return ""
         try:
             _read(path, output)
-        except (image_reader.PictureError, EncodeError) as error:
+        except (PictureError, EncodeError) as error:
             said = said or str(error)
             continue
         return ""

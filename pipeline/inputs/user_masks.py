@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...configs.errors import UsageError
-from ..images import read as image_reader
+from ..images.read import PictureError, printable, read_header, read_image
 from . import find_files
 
 if TYPE_CHECKING:
@@ -72,24 +72,24 @@ class UserMasks:
         """Raises MaskError where mask and photo differ in size; reads their headers only."""
         file, photo = self.file(shot), getattr(shot.source, "path", None)
         if file is not None and photo is not None:
-            _same(file, image_reader.header(file).size_wh, image_reader.header(photo).size_wh)
+            _same(file, read_header(file).size_wh, read_header(photo).size_wh)
 
     def _masked(self, shot: Shot) -> Shot:
         from ...stages.shot import Detection, Skip
 
         file = self.file(shot)
         if file is None:
-            why = f"no mask of this name in {image_reader.printable(self.path)}"
+            why = f"no mask of this name in {printable(self.path)}"
             return shot.skip(Skip("no_mask", why))
         try:
             assert shot.image is not None
             mask = read(file)
             _same(file, mask.shape[1::-1], shot.image.shape[1::-1])
-        except (MaskError, image_reader.PictureError) as error:
+        except (MaskError, PictureError) as error:
             return shot.fail(error, "mask")
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(rows):
-            why = f"{image_reader.printable(file)} is black; expected white where to re-render"
+            why = f"{printable(file)} is black; expected white where to re-render"
             return shot.skip(Skip("empty_mask", why))
         box = (
             float(columns[0]),
@@ -102,7 +102,7 @@ class UserMasks:
 
 def read(path: Path) -> np.ndarray:
     """A mask file as bool (H, W), True where it is white; what is transparent is not white."""
-    picture = image_reader.read(path)
+    picture = read_image(path)
     mask = picture.rgb.mean(-1) > 127
     if picture.alpha is not None:
         mask &= picture.alpha > np.iinfo(picture.alpha.dtype).max // 2
@@ -112,7 +112,7 @@ def read(path: Path) -> np.ndarray:
 def _same(file: Path, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if tuple(got) != tuple(expected):
         raise MaskError(
-            f"mask {image_reader.printable(file)} is {got[0]} × {got[1]}; expected the photo's "
+            f"mask {printable(file)} is {got[0]} × {got[1]}; expected the photo's "
             f"{expected[0]} × {expected[1]}; scale it"
         )
 

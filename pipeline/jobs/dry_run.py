@@ -45,20 +45,20 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
 
 
 def _shot_record(plan: ShotPlan, shot: Shot, stages: tuple[str, ...]) -> dict[str, Any]:
-    from ..images import read as image_reader
+    from ..images.read import PictureError, read_header
     from ..inputs.user_masks import MaskError
 
     path = getattr(shot.source, "path", None)
     size, problem = None, ""
     if path is not None:
         try:
-            size = image_reader.header(path).size_wh
+            size = read_header(path).size_wh
             problem = plan.output.refusal(size, None)
             if plan.masks is not None and plan.masks.file(shot) is None:
                 problem = f"no mask of this name in {plan.masks.path}"
             elif plan.masks is not None:
                 plan.masks.check_size(shot)
-        except (image_reader.PictureError, MaskError) as error:
+        except (PictureError, MaskError) as error:
             problem = str(error)
     return {
         "id": shot.id,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..images.read import write
+from ...checkpoints.atomic_files import write
 from ..images.write import Format
 from .grid import GridError, GridPlan
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...checkpoints import atomic_files
-from ..images.read import PictureError, read
+from ..images.read import PictureError, read_image
 from ..inputs.previous_run import found_in
 from ..runs.manifest import NAME, ManifestRecord, read_records
 from ..runs.object_store import keep
@@ -184,7 +184,7 @@ def _ordinals(record: ManifestRecord) -> list[str]:
 
 def _read(folder: Path, name: str | None) -> np.ndarray | None:
     try:
-        return read(folder / name).rgb if name else None
+        return read_image(folder / name).rgb if name else None
     except PictureError:
         return None
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..images import provenance
 from ..images.infotext import format_infotext
-from ..images.write import Format, png
+from ..images.write import Format, encode_png
 from .manifest import FileNames, ManifestRecord
 from .object_store import ObjectStore, keep
 
@@ -76,7 +76,7 @@ class ShotFiles:
         files: dict[str, str] = {}
 
         def put(kind: str, name: str, pixels: np.ndarray) -> None:
-            keep(self.path, name, png(pixels))
+            keep(self.path, name, encode_png(pixels))
             files[kind] = name
 
         if shot.image is not None:
@@ -131,7 +131,7 @@ class ShotFiles:
         for number, found in enumerate(shot.detections, 1):
             name = None if found.mask is None else f"instances/{shot.id}.{number}.png"
             if name and found.mask is not None:
-                keep(self.path, name, png(_grey(found.mask)))
+                keep(self.path, name, encode_png(_grey(found.mask)))
             names.append(name)
         return names
 

@@ -26,7 +26,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTING = ROOT / "hosting"
@@ -96,7 +96,7 @@ def predict(predictor: Any) -> Any:
 
 
 def pixels(path: Path) -> np.ndarray:
-    return image_reader.read(path).rgb
+    return read_image(path).rgb
 
 
 def test_pictures_are_drawn_found_and_redrawn(predict: Any, capsys: Any) -> None:

@@ -21,8 +21,10 @@ from click.testing import CliRunner
 from helpers.command_line import json_of, lines_of
 from PIL import Image
 
+from visuals.checkpoints import atomic_files
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
+from visuals.pipeline.images.write import encode_png
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
 EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
@@ -36,8 +38,8 @@ def models(mini: Path) -> Path:
 def check_scene_kept(folder: Path, line: dict[str, Any]) -> None:
     """Where the blend is 0 the result is the source's own, bit for bit, alpha too."""
     files = {k: folder / v for k, v in line["files"].items() if v}
-    source, result = (image_reader.read(files[k]) for k in ("source", "result"))
-    outside = image_reader.read(files["blend"]).rgb[..., 0] == 0
+    source, result = (read_image(files[k]) for k in ("source", "result"))
+    outside = read_image(files["blend"]).rgb[..., 0] == 0
     assert np.array_equal(source.rgb[outside], result.rgb[outside])
     assert line["metrics"]["changed_outside"] == 0
     if source.alpha is not None:
@@ -82,10 +84,10 @@ def test_the_same_command_draws_the_same_pictures_and_goes_on(
     for id_, line in lines_of(again["folder"]).items():
         if line["id"] == json.loads(first)["id"] or not line["files"]["result"]:
             continue
-        old = image_reader.read(
+        old = read_image(
             Path(drawn["folder"]) / lines_of(drawn["folder"])[id_]["files"]["result"]
         ).rgb
-        new = image_reader.read(out / line["files"]["result"]).rgb
+        new = read_image(out / line["files"]["result"]).rgb
         # Batches are cut differently after resuming: floating-point sums, 2 of 255 at most.
         assert np.abs(old.astype(int) - new.astype(int)).max() <= 2
         compared += 1
@@ -124,7 +126,7 @@ def photos(tmp_path: Path) -> Path:
     rgb[40:110, 60:140] = (200, 40, 40)
     alpha = np.full(rgb.shape[:2], 255, np.uint8)
     alpha[:10] = 0
-    image_reader.write(folder / "a.png", image_reader.png(rgb, alpha=alpha))
+    atomic_files.write(folder / "a.png", encode_png(rgb, alpha=alpha))
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(rgb).save(folder / "deep" / "turned.jpg", exif=exif)
@@ -147,8 +149,8 @@ def test_photos_are_repainted_and_bad_files_fail_alone(photos: Path, tmp_path: P
         assert line["status"] == "enhanced", line
         assert line["edit"] == "red leather" and set(line["classes"]) == {"mug", "car"}
         check_scene_kept(tmp_path / "o", line)
-        assert image_reader.read(tmp_path / "o" / line["files"]["result"]).rgb.shape[:2] == size
-    assert image_reader.read(tmp_path / "o" / lines["a"]["files"]["result"]).alpha is not None
+        assert read_image(tmp_path / "o" / line["files"]["result"]).rgb.shape[:2] == size
+    assert read_image(tmp_path / "o" / lines["a"]["files"]["result"]).alpha is not None
 
 
 def test_filter_then_enhance_takes_the_masks_that_are_there(photos: Path, tmp_path: Path) -> None:
@@ -163,8 +165,7 @@ def test_filter_then_enhance_takes_the_masks_that_are_there(photos: Path, tmp_pa
     (line,) = lines_of(record["folder"]).values()
     assert line["status"] == "enhanced" and set(line["seconds"]) == {"load", "rerender"}
     masks = [
-        image_reader.read(tmp_path / where / "masks" / "a.png").rgb[..., 0] > 127
-        for where in ("f", "e")
+        read_image(tmp_path / where / "masks" / "a.png").rgb[..., 0] > 127 for where in ("f", "e")
     ]
     assert not (masks[1] & ~masks[0]).any()
     check_scene_kept(tmp_path / "e", line)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.runs import folder as run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,9 +31,9 @@ def test_the_reference_changed_the_scene_and_ours_keeps_it(tmp_path: Path) -> No
     from visuals.stages.regions import composite
     from visuals.stages.shot import Detection, FileInput, Shot
 
-    source = image_reader.read(CAR / "car.png").rgb
-    mask = image_reader.read(CAR / "mask_0.png").rgb[..., 0] > 127
-    theirs = image_reader.read(CAR / "00084-3874773259.png").rgb
+    source = read_image(CAR / "car.png").rgb
+    mask = read_image(CAR / "mask_0.png").rgb[..., 0] > 127
+    theirs = read_image(CAR / "00084-3874773259.png").rgb
     wide = composite.feather(composite.dilate(mask, 4), 4) == 0
     assert (theirs != source).any(-1)[wide].mean() > 0.85
 

@@ -22,7 +22,8 @@ from helpers.command_line import checked
 from helpers.stand_ins import find
 
 from visuals.benchmarks import crash_recovery
-from visuals.pipeline.images import read as image_reader
+from visuals.checkpoints import atomic_files
+from visuals.pipeline.images.write import encode_png
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.runner.io_threads import BackgroundWriter
 from visuals.pipeline.runner.run import Stages, run_shots
@@ -101,7 +102,7 @@ def test_photos_that_moved_and_were_added(photos: Path, tmp_path: Path) -> None:
     filtered(photos, out)
     moved = photos.rename(tmp_path / "elsewhere")
     (moved / "00000.png").rename(moved / "renamed.png")
-    image_reader.write(moved / "new.png", image_reader.png(np.full((64, 64, 3), 90, np.uint8)))
+    atomic_files.write(moved / "new.png", encode_png(np.full((64, 64, 3), 90, np.uint8)))
     (moved / "00001.png").write_bytes((moved / "00002.png").read_bytes())
     checked("resume", str(out), code=2)
     said = json.loads(checked("resume", str(out), str(moved), "--json").stdout)
@@ -347,7 +348,7 @@ def _parts(out: Path) -> dict[str, Any]:
 def many(tmp_path: Path) -> Iterator[Path]:
     image = np.zeros((64, 64, 3), np.uint8)
     image[2:6, 2:6, 0] = 255
-    data = image_reader.png(image)
+    data = encode_png(image)
     (tmp_path / "many").mkdir()
     for number in range(800):
         (tmp_path / "many" / f"{number:04d}.png").write_bytes(data)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from ...configs.errors import UsageError
-from ...pipeline.images import read as image_reader
+from ...pipeline.images.read import ENDINGS
 from . import images as dataset_images
-from .captions import ENDINGS, Captions
+from .captions import ENDINGS as CAPTION_ENDINGS
+from .captions import Captions
 from .images import Problem
 
 MASKS = "masks"
@@ -116,10 +117,10 @@ def read_dataset(
         ) from None
     if not any(pictures for _, pictures, _, _ in subsets):
         raise DatasetError(
-            f"{folder} holds no picture: expected {', '.join(image_reader.ENDINGS)} in it or in "
+            f"{folder} holds no picture: expected {', '.join(ENDINGS)} in it or in "
             "folders named like 6_name; name another folder"
         )
-    endings = (caption_extension,) if caption_extension else ENDINGS
+    endings = (caption_extension,) if caption_extension else CAPTION_ENDINGS
     captions = Captions(root, caption_column, endings)
     items, taken = [], set()
     for place, pictures, times, prompt in subsets:

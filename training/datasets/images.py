@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ...checkpoints import atomic_files
 from ...configs.errors import WriteError
-from ...pipeline.images import read as image_reader
 from ...pipeline.images.color_profiles import to_srgb
+from ...pipeline.images.read import ENDINGS, read_image
 from ...pipeline.images.sixteen_bit import to_uint8
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read(path: Path) -> Image.Image:
     """
     from PIL import Image
 
-    picture = image_reader.read(path)
+    picture = read_image(path)
     image = Image.fromarray(picture.rgb)
     if picture.icc_profile:
         image = to_srgb(image, picture.icc_profile, []) or image
@@ -62,7 +62,7 @@ def write_png(path: Path, image: Image.Image) -> None:
 
 def is_picture(path: Path) -> bool:
     """Whether a file has the ending of a picture and is not hidden."""
-    return path.suffix.lower() in image_reader.ENDINGS and not path.name.startswith(".")
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
 
 
 def inside(folder: Path, name: str) -> Path | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...images import read as image_reader
+from ...images.read import read_image
 from ...runs import run_yaml
 from ..reporter import Reporter
 from . import replay_infotext, replay_plan
@@ -197,7 +197,7 @@ def compare(wanted: Wanted, record: ManifestRecord, folder: Path) -> Compared:
     name = record.files.picture
     changed, largest = None, None
     if name and wanted.picture and wanted.picture.is_file():
-        old, new = image_reader.read(wanted.picture), image_reader.read(folder / name)
+        old, new = read_image(wanted.picture), read_image(folder / name)
         one, two = old.rgb, new.rgb
         if old.deep is not None and new.deep is not None:
             one, two = old.deep, new.deep

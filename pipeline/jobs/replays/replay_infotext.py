@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...build import recorded_hashes
-from ...images import read as image_reader
 from ...images.infotext import parse_infotext
+from ...images.read import read_texts
 from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
 
 
@@ -18,7 +18,7 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     from ....configs.schema import load_settings
     from ....stages.shot import Prompted, Shot
 
-    text = image_reader.texts(path).get("parameters", "")
+    text = read_texts(path).get("parameters", "")
     if not text:
         return None
     said = parse_infotext(text)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ....configs.errors import one_line
-from ...images.read import ENDINGS, PictureError, header, printable
+from ...images.read import ENDINGS, PictureError, printable, read_header
 
 MOST_BYTES = 100 << 20
 """Of one file, and of a request; more is refused."""
@@ -92,7 +92,7 @@ def _take(file: IO[bytes], given: str, upload: Upload, most: int = MOST_BYTES) -
     try:
         if size > most:
             raise PictureError(f"{name}: more than {most >> 20} MB; send a smaller one")
-        header(path)
+        read_header(path)
     except PictureError as error:
         path.unlink()
         upload.refused.append(str(error).replace(str(path), _shown(given)))

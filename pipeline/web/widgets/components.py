@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...images import read as image_reader
+from ...images.read import PictureError, read_image
 from ..queue.job_queue import JobQueue, QueuedJob
 
 VERBS = {
@@ -132,8 +132,8 @@ def read(path: Path | None, longest: int = 0) -> np.ndarray | None:
     if path is None:
         return None
     try:
-        rgb = image_reader.read(path).rgb
-    except image_reader.PictureError:
+        rgb = read_image(path).rgb
+    except PictureError:
         return None
     return fit(rgb, longest) if longest else rgb
 

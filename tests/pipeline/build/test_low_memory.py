@@ -18,7 +18,7 @@ from visuals.configs.schema import Settings, load_settings
 from visuals.pipeline.build import low_memory
 from visuals.pipeline.build.stages import build_stages
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.stages.accel.offload import Offload
 from visuals.stages.shot import Prompted, Shot
@@ -160,7 +160,7 @@ def visuals(*words: str) -> Result:
 
 
 def pixels(folder: Path) -> list[np.ndarray]:
-    return [image_reader.read(path).rgb for path in sorted((folder / "images").glob("*.png"))]
+    return [read_image(path).rgb for path in sorted((folder / "images").glob("*.png"))]
 
 
 def test_the_option_makes_the_pictures_of_the_run_without_it(mini: Path, tmp_path: Path) -> None:

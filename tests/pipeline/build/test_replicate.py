@@ -20,7 +20,7 @@ from helpers.replicate_stand_in import MODEL, TOKEN, VERSION, Ending, Replicate
 from PIL import Image
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 PHOTOS = Path(__file__).parents[3] / "samples" / "photos"
 ELSEWHERE = ("--set", "generate.backend=replicate", "--set", f"generate.version={MODEL}")
@@ -65,8 +65,8 @@ def test_hosted_pictures_go_through_stages_2_and_3(host: Replicate, tmp_path: Pa
     for id_, name in (("mug-0001", "04-teal-mug.jpg"), ("car-0001", "06-orange-car.jpg")):
         line = lines[id_]
         photo = np.array(Image.open(PHOTOS / name).convert("RGB"))
-        result, blend = (image_reader.read(out / line["files"][k]).rgb for k in ("result", "blend"))
-        assert np.array_equal(image_reader.read(out / line["files"]["source"]).rgb, photo)
+        result, blend = (read_image(out / line["files"][k]).rgb for k in ("result", "blend"))
+        assert np.array_equal(read_image(out / line["files"]["source"]).rgb, photo)
         outside = blend[..., 0] == 0
         assert np.array_equal(result[outside], photo[outside])
         assert line["metrics"]["changed_outside"] == 0 and (result != photo).any()

@@ -17,7 +17,7 @@ from helpers.command_line import json_of
 from pycocotools.coco import COCO
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
 EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
@@ -63,7 +63,7 @@ def check_coco(folder: Path, path: str) -> int:
         marked = api.imgToAnns[image["id"]]
         assert len(marked) == len(line["detections"]) and line["status"] in ("kept", "enhanced")
         for annotation, found in zip(marked, line["detections"], strict=True):
-            mask = image_reader.read(folder / found["mask"]).rgb[..., 0] > 127
+            mask = read_image(folder / found["mask"]).rgb[..., 0] > 127
             assert np.array_equal(api.annToMask(annotation) > 0, mask)
             assert annotation["area"] == found["mask_area"] == mask.sum()
             assert annotation["score"] == found["score"]
@@ -82,7 +82,7 @@ def test_a_run_becomes_a_dataset(dataset: dict[str, Any]) -> None:
     api = COCO(dataset["annotations"]["coco"])
     for image in api.dataset["images"]:
         assert image["file_name"].startswith("images/")
-        assert image_reader.read(folder / image["file_name"]).rgb.shape[1] == image["width"]
+        assert read_image(folder / image["file_name"]).rgb.shape[1] == image["width"]
 
 
 def test_prompts_of_a_file_take_turns(dataset: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def test_filter_annotates_and_enhance_takes_each_mask(dataset: dict[str, Any]) -
     for line in lines_of(place / "blue"):
         for new, old in zip(line["detections"], before[line["id"]]["detections"], strict=True):
             masks = [
-                image_reader.read(place / where / found["mask"]).rgb
+                read_image(place / where / found["mask"]).rgb
                 for where, found in (("blue", new), ("kept", old))
             ]
             assert np.array_equal(*masks)

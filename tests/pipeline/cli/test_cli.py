@@ -12,7 +12,7 @@ import pytest
 from helpers.command_line import visuals
 
 from visuals.configs.schema import load_settings, presets
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.write import encode_png
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_one_bad_file_by_name(tmp_path: Path, command: str, data: bytes | str, p
     import numpy as np
 
     if data == "cut":
-        whole = image_reader.png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+        whole = encode_png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
         data = whole[: len(whole) // 2]
     assert isinstance(data, bytes)
     path = tmp_path / "a.png"

@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools import coco
 from pycocotools import mask as rle
 
+from visuals.checkpoints import atomic_files
 from visuals.pipeline.exports import polygons
 from visuals.pipeline.exports.annotate import (
     FORMATS,
@@ -28,7 +29,8 @@ from visuals.pipeline.exports.annotate import (
     annotate,
 )
 from visuals.pipeline.exports.caption_text import caption
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
+from visuals.pipeline.images.write import encode_png
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.pipeline.runs.manifest import ManifestRecord
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot, Skip
@@ -123,7 +125,7 @@ def test_coco_gives_every_mask_back(run: Path, as_polygons: bool) -> None:
         for got, mask in zip(read[f"images/{id_}.png"], masks, strict=True):
             assert np.array_equal(got, mask)
     for image in api.dataset["images"]:
-        size = image_reader.read(run / image["file_name"]).rgb.shape[:2]
+        size = read_image(run / image["file_name"]).rgb.shape[:2]
         assert size == (image["height"], image["width"]) == (8, 12)
 
 
@@ -301,7 +303,7 @@ def test_metadata_loads_as_an_imagefolder(run: Path, monkeypatch: pytest.MonkeyP
     rows = {tuple(row["objects"]["categories"]): row for row in loaded}
     pair = rows["mug", "car"]
     assert pair["text"] == "tag, a red mug on a table"
-    expected = image_reader.read(run / "images/deep/images/pair.png").rgb
+    expected = read_image(run / "images/deep/images/pair.png").rgb
     assert np.array_equal(np.asarray(pair["image"].convert("RGB")), expected)
 
 
@@ -358,10 +360,10 @@ def test_a_class_brings_its_own_edit_into_the_caption(tmp_path: Path) -> None:
 
 def test_the_result_is_annotated_where_there_is_one(run: Path) -> None:
     files = annotate(run, ["yolo", "metadata"]).files
-    result = image_reader.read(run / "images" / "done.png").rgb
-    source = image_reader.read(run / "sources" / "done.png").rgb
+    result = read_image(run / "images" / "done.png").rgb
+    source = read_image(run / "sources" / "done.png").rgb
     for place in files.values():
-        got = image_reader.read(place / "images" / "done.png").rgb
+        got = read_image(place / "images" / "done.png").rgb
         assert np.array_equal(got, result) and not np.array_equal(got, source)
 
 
@@ -376,11 +378,11 @@ def test_skipped_pictures_are_asked_for_and_carry_no_instances(run: Path) -> Non
 def test_a_second_call_replaces_the_first(run: Path) -> None:
     formats = list(FORMATS)
     annotate(run, formats, include_skipped=True)
-    before = image_reader.read(run / "images" / "ring.png").rgb
+    before = read_image(run / "images" / "ring.png").rgb
     done = annotate(run, formats)
     assert {path.name for path in (run / "annotations").iterdir()} == set(FORMATS.values())
     assert not (done.files["yolo"] / "images" / "none.png").exists()
-    assert np.array_equal(image_reader.read(run / "images" / "ring.png").rgb, before)
+    assert np.array_equal(read_image(run / "images" / "ring.png").rgb, before)
 
 
 def test_what_lies_in_out_is_not_touched(run: Path) -> None:
@@ -410,7 +412,7 @@ def test_a_bad_picture_or_mask_is_left_out_and_named(run: Path) -> None:
 
 
 def test_a_mask_of_another_size_is_named(run: Path) -> None:
-    image_reader.write(run / "masks" / "ring.png", image_reader.png(np.full((3, 4), 255, np.uint8)))
+    atomic_files.write(run / "masks" / "ring.png", encode_png(np.full((3, 4), 255, np.uint8)))
     done = annotate(run, ["masks"])
     assert done.errors == [
         "ring: a mask of 4 × 3 for a picture of 12 × 8: expected equal sizes; run it again"

@@ -14,9 +14,9 @@ from helpers.stand_ins import STAGES, photo
 from PIL import Image, ImageCms
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline.images import read as image_reader
-from visuals.pipeline.images import write as image_writer
 from visuals.pipeline.images.infotext import format_infotext
+from visuals.pipeline.images.read import PictureError, read_header, read_image
+from visuals.pipeline.images.write import EncodeError, Format, encode_png
 from visuals.pipeline.inputs import shots
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
@@ -46,8 +46,8 @@ def test_every_orientation_is_applied_once(tmp_path: Path, orientation: int, end
     lossless: dict[str, Any] = {"quality": 100, "subsampling": 0} if ending == "jpg" else {}
     lossless = {"lossless": True} if ending == "webp" else lossless
     lying.save(path, exif=camera_exif(orientation), **lossless)
-    picture = image_reader.read(path)
-    assert image_reader.header(path).size_wh == (64, 40) == picture.rgb.shape[1::-1]
+    picture = read_image(path)
+    assert read_header(path).size_wh == (64, 40) == picture.rgb.shape[1::-1]
     assert np.abs(picture.rgb.astype(int) - upright).max() <= (3 if ending == "jpg" else 0)
     assert picture.exif is not None
     table = Image.Exif()
@@ -61,7 +61,7 @@ def test_16_bits_a_sample_come_back_with_all_that_stands_beside(
     tmp_path: Path, orientation: int, with_alpha: bool
 ) -> None:
     deep, alpha = noise(20, 30, 3, kind=np.uint16), noise(20, 30, kind=np.uint16)
-    data = image_writer.png(
+    data = encode_png(
         odd_files.lay(deep, orientation),
         alpha=odd_files.lay(alpha, orientation) if with_alpha else None,
         icc_profile=SRGB,
@@ -69,7 +69,7 @@ def test_16_bits_a_sample_come_back_with_all_that_stands_beside(
         text="a mug, Größe\nSteps: 2",
     )
     (tmp_path / "a.png").write_bytes(data)
-    read = image_reader.read(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
     assert read.deep is not None and np.array_equal(read.deep, deep)
     assert np.array_equal(read.rgb, np.rint(deep / 257).astype(np.uint8))
     if with_alpha:
@@ -87,11 +87,11 @@ def test_16_bit_tiffs_of_both_byte_orders(tmp_path: Path) -> None:
         mode = "I;16" if kind == "<u2" else "I;16B"
         data = grey.astype(kind).tobytes()
         Image.frombytes(mode, (30, 20), data).save(tmp_path / name)
-        read = image_reader.read(tmp_path / name)
+        read = read_image(tmp_path / name)
         assert read.deep is not None and np.array_equal(read.deep[..., 0], grey), name
     rgb = noise(20, 30, 3, kind=np.uint16)
     cv2.imwrite(str(tmp_path / "rgb.tif"), rgb[..., ::-1])
-    read = image_reader.read(tmp_path / "rgb.tif")
+    read = read_image(tmp_path / "rgb.tif")
     assert read.deep is not None and np.array_equal(read.deep, rgb)
 
 
@@ -114,14 +114,14 @@ def test_a_16_bit_photo_goes_through_a_run_folder_as_16_bits(tmp_path: Path) -> 
     deep = noise(8, 8, 3, kind=np.uint16)
     deep[..., 0] = 20_000
     deep[2:6, 2:6, 0] = 60_000
-    (tmp_path / "a.png").write_bytes(image_writer.png(deep, alpha=noise(8, 8, kind=np.uint16)))
+    (tmp_path / "a.png").write_bytes(encode_png(deep, alpha=noise(8, 8, kind=np.uint16)))
     folder = RunFolder(tmp_path / "run", request={}, settings={})
     stages = Stages(load=shots.load, detect=STAGES.detect)
     for shot in run_shots([photo("a", str(tmp_path / "a.png"))], stages):
         folder.record(shot)
     name = folder.done["a"].files.source
     assert (folder.path / name).read_bytes()[24] == 16
-    kept = image_reader.read(folder.path / name).deep
+    kept = read_image(folder.path / name).deep
     assert kept is not None and np.array_equal(kept, deep)
 
 
@@ -133,8 +133,8 @@ def test_no_colour_changes_on_the_way_in_and_out(tmp_path: Path, mode: str) -> N
         source.save(path, transparency=bytes(range(256)))
     else:
         source.save(path)
-    read = image_reader.read(path)
-    (tmp_path / "b.png").write_bytes(image_reader.png(read.rgb, alpha=read.alpha))
+    read = read_image(path)
+    (tmp_path / "b.png").write_bytes(encode_png(read.rgb, alpha=read.alpha))
     with Image.open(path) as before, Image.open(tmp_path / "b.png") as after:
         shown, got = (np.asarray(i.convert("RGBA")) for i in (before, after))
     assert np.array_equal(shown, got)
@@ -168,7 +168,7 @@ def test_parameters_are_what_a1111_writes() -> None:
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_jpeg_and_webp_carry_text_profile_and_exif(tmp_path: Path, name: str) -> None:
     rgb = np.full((20, 30, 3), 90, np.uint8)
-    output = image_writer.Format(name, 90)  # type: ignore[arg-type]
+    output = Format(name, 90)  # type: ignore[arg-type]
     path = tmp_path / f"a{output.ending}"
     exif = camera_exif().tobytes()
     path.write_bytes(output.encode(rgb, icc_profile=SRGB, exif=exif, text="a mug, Größe"))
@@ -177,19 +177,17 @@ def test_jpeg_and_webp_carry_text_profile_and_exif(tmp_path: Path, name: str) ->
         comment = image.getexif().get_ifd(0x8769)[0x9286]
         assert image.getexif()[0x010F] == "a camera"
     assert comment == b"UNICODE\0" + "a mug, Größe".encode("utf-16-be")
-    assert np.abs(image_reader.read(path).rgb.astype(int) - rgb).max() <= 3
+    assert np.abs(read_image(path).rgb.astype(int) - rgb).max() <= 3
 
 
 def test_formats_refuse_what_they_cannot_hold() -> None:
     half = np.full((4, 4), 128, np.uint8)
     rgb = np.zeros((4, 4, 3), np.uint8)
-    with pytest.raises(
-        image_writer.EncodeError, match="jpeg cannot hold; set --format webp or png"
-    ):
-        image_writer.Format("jpeg").encode(rgb, alpha=half)
-    assert image_writer.Format("jpeg").encode(rgb, alpha=half | 255)[:2] == b"\xff\xd8"
-    assert "at most 16383" in image_writer.Format("webp").refusal((20_000, 10), None)
-    assert image_writer.Format("png").refusal((20_000, 10), half) == ""
+    with pytest.raises(EncodeError, match="jpeg cannot hold; set --format webp or png"):
+        Format("jpeg").encode(rgb, alpha=half)
+    assert Format("jpeg").encode(rgb, alpha=half | 255)[:2] == b"\xff\xd8"
+    assert "at most 16383" in Format("webp").refusal((20_000, 10), None)
+    assert Format("png").refusal((20_000, 10), half) == ""
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -207,8 +205,8 @@ def test_any_damage_is_a_picture_or_one_line(tmp_path: Path) -> None:
             bad = tmp_path / f"bad{path.suffix}"
             bad.write_bytes(hurt.tobytes())
             try:
-                outcomes.add(image_reader.read(bad).rgb.ndim)
-            except image_reader.PictureError as error:
+                outcomes.add(read_image(bad).rgb.ndim)
+            except PictureError as error:
                 outcomes.add("said")
                 assert "\n" not in str(error)
     assert outcomes == {3, "said"}
@@ -219,9 +217,9 @@ def test_camera_and_place_stay_beside_the_parameters(tmp_path: Path) -> None:
     exif.get_ifd(0x8769)[0x9003] = "2024:01:01 10:00:00"
     exif.get_ifd(0x8825)[1] = "N"
     Image.fromarray(noise(20, 30, 3)).save(tmp_path / "a.jpg", exif=exif)
-    read = image_reader.read(tmp_path / "a.jpg")
+    read = read_image(tmp_path / "a.jpg")
     for name in ("png", "jpeg", "webp"):
-        output = image_writer.Format(name)  # type: ignore[arg-type]
+        output = Format(name)  # type: ignore[arg-type]
         path = tmp_path / f"b{output.ending}"
         path.write_bytes(output.encode(read.rgb, exif=read.exif, text="a mug"))
         with Image.open(path) as image:

@@ -17,7 +17,7 @@ from helpers import odd_files
 from PIL import Image
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "photos"
 GOOD = ("04-teal-mug", "12-gray-mug")
@@ -30,7 +30,7 @@ Lines = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("odd") / "photos"
-    odd_files.build(place, image_reader.read(SAMPLES / f"{GOOD[0]}.jpg").rgb)
+    odd_files.build(place, read_image(SAMPLES / f"{GOOD[0]}.jpg").rgb)
     for name in GOOD:
         shutil.copy(SAMPLES / f"{name}.jpg", place / f"{name}.jpg")
     return place
@@ -94,13 +94,11 @@ def test_what_was_read_is_the_photo(
     done: tuple[Path, Lines, dict[str, Any], str], folder: Path
 ) -> None:
     out, lines, *_ = done
-    photo = image_reader.read(folder / f"{GOOD[0]}.jpg").rgb
+    photo = read_image(folder / f"{GOOD[0]}.jpg").rgb
     for id_ in odd_files.SAME:
-        assert np.array_equal(image_reader.read(out / lines[id_]["files"]["source"]).rgb, photo), (
-            id_
-        )
+        assert np.array_equal(read_image(out / lines[id_]["files"]["source"]).rgb, photo), id_
     for id_ in odd_files.NEAR:
-        read = image_reader.read(out / lines[id_]["files"]["source"]).rgb
+        read = read_image(out / lines[id_]["files"]["source"]).rgb
         assert np.abs(read.astype(int) - photo).mean() < 1.5, id_
 
 
@@ -125,8 +123,8 @@ def test_no_pixel_changes_outside_in_the_files_own_depth(
     for id_, line in lines.items():
         if line["status"] != "enhanced":
             continue
-        outside = image_reader.read(out / line["files"]["blend"]).rgb[..., 0] == 0
-        source, result = (image_reader.read(out / line["files"][k]) for k in ("source", "result"))
+        outside = read_image(out / line["files"]["blend"]).rgb[..., 0] == 0
+        source, result = (read_image(out / line["files"][k]) for k in ("source", "result"))
         assert np.array_equal(source.rgb[outside], result.rgb[outside]), id_
         assert not np.array_equal(source.rgb, result.rgb), id_
     for id_, file in (("deep", "deep.png"), ("deep-alpha", "deep-alpha.png"),
@@ -134,7 +132,7 @@ def test_no_pixel_changes_outside_in_the_files_own_depth(
         line = lines[id_]
         if line["status"] != "enhanced":
             continue
-        outside = image_reader.read(out / line["files"]["blend"]).rgb[..., 0] == 0
+        outside = read_image(out / line["files"]["blend"]).rgb[..., 0] == 0
         before = cv2.imread(str(folder / file), cv2.IMREAD_UNCHANGED)
         after = cv2.imread(str(out / line["files"]["result"]), cv2.IMREAD_UNCHANGED)
         assert before is not None and after is not None
@@ -154,7 +152,7 @@ def test_palette_transparency_comes_out_as_alpha(
     with Image.open(folder / "palette.png") as image:
         expected = np.asarray(image.convert("RGBA"))[..., 3]
     name = lines["palette"]["files"]["result"] or lines["palette"]["files"]["source"]
-    alpha = image_reader.read(out / name).alpha
+    alpha = read_image(out / name).alpha
     assert alpha is not None and np.array_equal(alpha, expected) and (alpha == 0).any()
 
 

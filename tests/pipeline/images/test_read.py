@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visuals.pipeline.images import read as image_reader
+from visuals.checkpoints import atomic_files
+from visuals.pipeline.images.read import PictureError, read_image
+from visuals.pipeline.images.write import encode_png
 
 
 def gradient(height: int = 20, width: int = 30) -> np.ndarray:
@@ -21,11 +23,11 @@ def test_exif_orientation_is_applied_once(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
     image.save(tmp_path / "a.png", exif=exif)
-    read = image_reader.read(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
     assert read.rgb.shape == (30, 20, 3)
     assert np.array_equal(read.rgb, np.rot90(gradient(), -1))
-    (tmp_path / "b.png").write_bytes(image_reader.png(read.rgb, exif=read.exif))
-    again = image_reader.read(tmp_path / "b.png")
+    (tmp_path / "b.png").write_bytes(encode_png(read.rgb, exif=read.exif))
+    again = read_image(tmp_path / "b.png")
     assert np.array_equal(again.rgb, read.rgb)
     assert Image.open(tmp_path / "b.png").getexif()[0x010F] == "a camera"
 
@@ -35,9 +37,9 @@ def test_alpha_and_icc_profile_are_kept(tmp_path: Path) -> None:
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     alpha = np.arange(600, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
-    data = image_reader.png(gradient(), alpha=alpha, icc_profile=profile)
+    data = encode_png(gradient(), alpha=alpha, icc_profile=profile)
     (tmp_path / "a.png").write_bytes(data)
-    read = image_reader.read(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
     assert read.alpha is not None and np.array_equal(read.alpha, alpha)
     assert read.icc_profile == profile
     assert np.array_equal(read.rgb, gradient())
@@ -48,14 +50,14 @@ def test_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "a.tif" if mode in ("CMYK", "I;16") else tmp_path / "a.png"
     source = Image.new("I;16", (30, 20), 65535) if mode == "I;16" else None
     (source or Image.fromarray(gradient()).convert(mode)).save(path)
-    rgb = image_reader.read(path).rgb
+    rgb = read_image(path).rgb
     assert rgb.shape == (20, 30, 3) and rgb.dtype == np.uint8
     if mode == "I;16":
         assert (rgb == 255).all()
 
 
 def test_bad_files_are_said_in_one_line(tmp_path: Path) -> None:
-    whole = image_reader.png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    whole = encode_png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     cases = {
         "empty.png": (b"", "0 bytes"),
         "text.jpg": (b"no picture at all", "not a picture"),
@@ -65,24 +67,24 @@ def test_bad_files_are_said_in_one_line(tmp_path: Path) -> None:
     for name, (data, said) in cases.items():
         if data is not None:
             (tmp_path / name).write_bytes(data)
-        with pytest.raises(image_reader.PictureError) as caught:
-            image_reader.read(tmp_path / name)
+        with pytest.raises(PictureError) as caught:
+            read_image(tmp_path / name)
         assert said in str(caught.value) and name in str(caught.value)
         assert "\n" not in str(caught.value)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("1", (400, 300)).save(tmp_path / "bomb.png")
-    monkeypatch.setattr(image_reader, "MAX_PIXELS", 100_000)
-    with pytest.raises(image_reader.PictureError, match="400 × 300 pixels"):
-        image_reader.read(tmp_path / "bomb.png")
+    monkeypatch.setattr("visuals.pipeline.images.read.MAX_PIXELS", 100_000)
+    with pytest.raises(PictureError, match="400 × 300 pixels"):
+        read_image(tmp_path / "bomb.png")
 
 
 def test_write_leaves_no_part_behind(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()
     with pytest.raises(OSError):
-        image_reader.write(target, b"data")  # a folder cannot be replaced by a file
-    image_reader.write(tmp_path / "deep" / "a.bin", b"data")
+        atomic_files.write(target, b"data")  # a folder cannot be replaced by a file
+    atomic_files.write(tmp_path / "deep" / "a.bin", b"data")
     assert (tmp_path / "deep" / "a.bin").read_bytes() == b"data"
     assert not list(tmp_path.rglob("*.part"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers.stand_ins import STAGES, find, prompted
 
-from visuals.pipeline.images import read as image_reader
+from visuals.checkpoints import atomic_files
+from visuals.pipeline.images.write import encode_png
 from visuals.pipeline.inputs import previous_run
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.prompts.vocabulary import UnknownClassError, check_classes, unknown_words
@@ -36,7 +37,7 @@ def test_prompts_carry_class_and_a_seed_of_their_own() -> None:
 
 def test_photos_keep_their_folders(tmp_path: Path) -> None:
     for name in ("a/x.png", "b/x.png", "b/x.jpg"):
-        image_reader.write(tmp_path / name, b"x")
+        atomic_files.write(tmp_path / name, b"x")
     shots = inputs.photos([str(tmp_path)], ["mug"])
     assert sorted(s.id for s in shots) == ["a/x", "b/x_jpg", "b/x_png"]
     both = inputs.photos([str(tmp_path / "a"), str(tmp_path / "b")], ["mug"])
@@ -52,8 +53,8 @@ def test_nothing_to_work_on_is_said(tmp_path: Path) -> None:
 
 def test_a_broken_file_fails_alone(tmp_path: Path) -> None:
     image = np.full((8, 8, 3), 200, np.uint8)
-    image_reader.write(tmp_path / "good.png", image_reader.png(image))
-    image_reader.write(tmp_path / "bad.png", b"no picture")
+    atomic_files.write(tmp_path / "good.png", encode_png(image))
+    atomic_files.write(tmp_path / "bad.png", b"no picture")
     shots = inputs.photos([str(tmp_path)], ["mug"])
     out = {s.id: s for s in run_shots(shots, Stages(load=inputs.load, detect=FunctionStage(find)))}
     assert out["good"].status == "kept" and out["bad"].status == "failed"

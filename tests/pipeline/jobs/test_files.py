@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "photos"
 STEPS = ("--set", "rerender.steps=2")
@@ -72,7 +72,7 @@ def test_an_own_mask_is_what_is_re_rendered(photos: Path) -> None:
     (found,) = line["detections"]
     assert found["label"] == "mug" and found["box_xyxy"] == [80, 60, 180, 140]
     assert found["mask_area"] == 8000
-    before, after = image_reader.read(photo).rgb, image_reader.read(record["pictures"][0]).rgb
+    before, after = read_image(photo).rgb, read_image(record["pictures"][0]).rgb
     changed = (before != after).any(-1)
     assert changed[80:120, 100:160].mean() > 0.5
     assert not changed[:40].any() and not changed[:, :40].any() and not changed[170:].any()

@@ -15,7 +15,7 @@ from helpers.command_line import lines_of, visuals
 
 from visuals.configs.schema import Settings, check, load_settings, merge
 from visuals.pipeline.build import stages as build_stages_module
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.inputs.previous_run import finder
 from visuals.pipeline.prompts import product_classes
 from visuals.pipeline.prompts.vocabulary import UnknownClassError
@@ -184,7 +184,7 @@ def test_mask_options_reach_the_manifest(photos: Path, mini_is_trained: bool) ->
             continue
         (scene,) = line["detections"]
         assert scene["label"] == "scene"
-        mask = image_reader.read(Path("scene") / line["files"]["mask"]).rgb[..., 0] > 127
+        mask = read_image(Path("scene") / line["files"]["mask"]).rgb[..., 0] > 127
         assert mask.sum() == scene["mask_area"]
         (found,) = finder(Path("scene"))(id_)
         assert np.array_equal(found.mask, mask)
@@ -202,9 +202,9 @@ def test_an_inverted_run_keeps_the_product_bit_for_bit(photos: Path) -> None:
         pytest.skip("the untrained models mask all of the picture")
     line = lines_of("o")[name]
     source, result = (
-        image_reader.read(Path("o") / line["files"][kind]).rgb for kind in ("source", "result")
+        read_image(Path("o") / line["files"][kind]).rgb for kind in ("source", "result")
     )
-    product = image_reader.read(Path("f") / lines_of("f")[name]["files"]["mask"]).rgb[..., 0] > 127
+    product = read_image(Path("f") / lines_of("f")[name]["files"]["mask"]).rgb[..., 0] > 127
     assert product.any() and np.array_equal(source[product], result[product])
     assert (source[~product] != result[~product]).any(1).mean() > 0.5
     assert line["metrics"]["changed_outside"] == 0

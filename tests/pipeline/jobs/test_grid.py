@@ -10,7 +10,7 @@ import pytest
 from helpers.command_line import visuals
 from PIL import Image
 
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.jobs import grid
 from visuals.pipeline.jobs import grid_files as cells
 from visuals.pipeline.reports.contact_sheet import sheet
@@ -93,10 +93,10 @@ def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
     sheet = np.asarray(Image.open(folder / "grid.png"))
     last = np.asarray(Image.open(str(drawn.cells[3])))
     assert (sheet[-132:-4, -132:-4] == last).all()
-    said = image_reader.texts(drawn.cells[3])
+    said = read_texts(drawn.cells[3])
     assert "Seed: 4" in said["parameters"] and 'Lora hashes: "ppzmini: ' in said["parameters"]
     for path in (drawn.cells[3], folder / "grid.png"):
-        assert "digitalsourcetype/trainedAlgorithmicMedia<" in image_reader.texts(path)["xmp"]
+        assert "digitalsourcetype/trainedAlgorithmicMedia<" in read_texts(path)["xmp"]
     replayed = visuals("replay", str(drawn.cells[3]), "--out", str(tmp_path / "replayed"))
     assert replayed.exit_code == 0 and "1 of 1 are equal" in replayed.stderr, replayed.output
     again = visuals(*args, "--cells", str(folder), "--out", str(folder / "grid.png"))

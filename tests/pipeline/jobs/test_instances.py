@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.inputs import previous_run
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
@@ -61,7 +61,7 @@ def test_overlapping_products_keep_their_own_pixels(tmp_path: Path) -> None:
     (line,) = read_lines(folder.path)
     names = [found["mask"] for found in line["detections"]]
     assert names == ["instances/a.1.png", "instances/a.2.png"]
-    union = image_reader.read(folder.path / line["files"]["mask"]).rgb[..., 0] > 127
+    union = read_image(folder.path / line["files"]["mask"]).rgb[..., 0] > 127
     assert union.sum() == 16 + 16 - 4
     # Both boxes are the whole picture: cut from the union, each would have all 28 pixels.
     assert [found["mask_area"] for found in line["detections"]] == [16, 16]

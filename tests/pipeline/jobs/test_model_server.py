@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from helpers.replicate_stand_in import MODEL, TOKEN, Ending, Replicate
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.jobs.engine_options import RequestError
 from visuals.pipeline.jobs.model_server import ModelServer
 from visuals.pipeline.jobs.request import RunRequest
@@ -43,7 +43,7 @@ def of_the_command(tmp_path: Path, *words: str) -> np.ndarray:
     )
     assert result.exit_code == 0, result.output
     (path,) = json.loads(result.stdout)["pictures"]
-    return image_reader.read(path).rgb
+    return read_image(path).rgb
 
 
 def test_a_request_draws_what_the_command_draws(models: ModelServer, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_stage_1_may_be_elsewhere(mini: Path, host: Replicate) -> None:
     models = ModelServer("mini", EVERYTHING | hosted)
     (shot,) = asked(models, prompt="a {class}", negative_prompt="blur", cfg_scale=3.0)
     assert shot.status == "enhanced" and shot.image is not None
-    assert np.array_equal(shot.image, image_reader.read(MUG).rgb)
+    assert np.array_equal(shot.image, read_image(MUG).rgb)
     (sent,) = host.sent()
     assert (sent["prompt"], sent["negative_prompt"], sent["guidance_scale"]) == ("a mug", "blur", 3)
     assert sent["num_inference_steps"] == 2 and sent["seed"] == shot.seed

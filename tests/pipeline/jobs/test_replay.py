@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from visuals.configs.schema import load_settings
 from visuals.pipeline.images import infotext, provenance
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.images.write import Format
 from visuals.stages.shot import Prompted, Shot
 
@@ -135,7 +135,7 @@ def test_each_format_holds_the_record(tmp_path: Path, kind: Any, bits: int) -> N
     path.write_bytes(data)
     record = provenance.read(path)
     assert record["batch"] == [provenance.source(shot)] and record["settings"] == {"a": 1}
-    assert "/trainedAlgorithmicMedia<" in image_reader.texts(path)["xmp"]
+    assert "/trainedAlgorithmicMedia<" in read_texts(path)["xmp"]
 
 
 def test_masks_of_ones_own_are_taken_from_the_run(mini: Path, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Pa
     """IPTC's digital source type, and the whole lineage."""
     line = next(line for line in lines_of(ten).values() if line["status"] == "enhanced")
     path = ten / line["files"]["result"]
-    said = image_reader.texts(path)
+    said = read_texts(path)
     assert "digitalsourcetype/trainedAlgorithmicMedia<" in said["xmp"]
     assert "Steps: 2" in said["parameters"]
     record = provenance.read(path)
@@ -276,5 +276,5 @@ def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Pa
         out = tmp_path / command
         few = FEW if command == "run" else []
         json_of(command, photo, "--class", "mug", "--out", str(out), *few, *OPEN[:4])
-        said = image_reader.texts(out / "images" / "04-teal-mug.png")
+        said = read_texts(out / "images" / "04-teal-mug.png")
         assert (f"digitalsourcetype/{kind}<" in said["xmp"]) if kind else not said["xmp"]

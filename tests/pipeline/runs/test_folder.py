@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.stand_ins import STAGES, prompted
 
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.runner.run import run_shots
 from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
 
@@ -58,10 +58,9 @@ def test_lines_hold_what_the_design_says(run: RunFolder) -> None:
 def test_files_agree_where_blend_is_zero(run: RunFolder) -> None:
     files = run.done["a/even"].files
     source, result, blend = (
-        image_reader.read(run.path / str(getattr(files, k))).rgb
-        for k in ("source", "result", "blend")
+        read_image(run.path / str(getattr(files, k))).rgb for k in ("source", "result", "blend")
     )
-    mask = image_reader.read(run.path / str(files.mask)).rgb[..., 0]
+    mask = read_image(run.path / str(files.mask)).rgb[..., 0]
     assert set(np.unique(mask)) == {0, 255} and (mask > 0).sum() == 16
     outside = blend[..., 0] == 0
     assert np.array_equal(source[outside], result[outside])

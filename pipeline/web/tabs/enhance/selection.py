@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ....images import read as image_reader
+from .....checkpoints import atomic_files
+from ....images.write import encode_png
 from ....runs import folder as run_folder
 
 FLOOR = 0.1
@@ -140,7 +141,7 @@ def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:
     threshold = round(choice.threshold, 4)
     record["settings"]["detect"] |= {"box_threshold": threshold, "text_threshold": threshold}
     text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
-    image_reader.write(out / "run.yaml", text.encode())
+    atomic_files.write(out / "run.yaml", text.encode())
     counts = {"kept": 0, "skipped": 0, "failed": 0}
     written = []
     lines = {line["id"]: line for line in run_folder.read_lines(found)}
@@ -148,7 +149,7 @@ def select(found: Path, out: Path, choice: Choice) -> dict[str, int]:
         new = _selected(found, out, line, choice)
         counts[new["status"]] += 1
         written.append(run_folder.to_json(new) + "\n")
-    image_reader.write(out / run_folder.NAME, "".join(written).encode())
+    atomic_files.write(out / run_folder.NAME, "".join(written).encode())
     write_report(out)
     return counts
 
@@ -172,15 +173,13 @@ def _selected(found: Path, out: Path, line: dict[str, Any], choice: Choice) -> d
     parts = instance_masks(found, line, choice)
     union = np.logical_or.reduce([mask for _, mask in parts])
     new["files"]["mask"] = f"masks/{line['id']}.png"
-    image_reader.write(out / new["files"]["mask"], image_reader.png(union.astype(np.uint8) * 255))
+    atomic_files.write(out / new["files"]["mask"], encode_png(union.astype(np.uint8) * 255))
     for number, (detection, mask) in enumerate(parts, 1):
         detection["mask_area"] = int(mask.sum())
         detection["mask"] = new["files"]["mask"]
         if len(parts) > 1:
             detection["mask"] = f"instances/{line['id']}.{number}.png"
-            image_reader.write(
-                out / detection["mask"], image_reader.png(mask.astype(np.uint8) * 255)
-            )
+            atomic_files.write(out / detection["mask"], encode_png(mask.astype(np.uint8) * 255))
         new["detections"].append(detection)
     return new
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ....images import read as image_reader
+from .....checkpoints import atomic_files
 from ....runs import folder as run_folder
 from ...files import run_folders
 from ...widgets import components
@@ -94,7 +94,7 @@ def paint(folder: Path, id_: str, seq: int, drawn: tuple[mask_strokes.Stroke, ..
     """Keep all strokes on a shot, unless later ones are there."""
     if seq > painted(folder, id_)["seq"]:
         kept = {"seq": seq, "strokes": [stroke.plain() for stroke in drawn]}
-        image_reader.write(_painted(folder, id_), json.dumps(kept).encode())
+        atomic_files.write(_painted(folder, id_), json.dumps(kept).encode())
 
 
 def _painted(folder: Path, id_: str) -> Path:
@@ -135,7 +135,7 @@ def thumbnail(folder: Path, line: dict[str, Any], made: selection.Choice) -> Pat
             return None
         data = io.BytesIO()
         Image.fromarray(image).save(data, "JPEG", quality=88)
-        image_reader.write(out, data.getvalue())
+        atomic_files.write(out, data.getvalue())
     return out
 
 

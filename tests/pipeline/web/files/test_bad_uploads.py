@@ -12,7 +12,7 @@ import pytest
 from helpers import odd_files
 from helpers.browsing import PATIENCE, PHOTOS, drop, expect, says, tab
 
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def files_outside(place: Path) -> set[Path]:
 
 
 def test_twenty_odd_files_and_the_good_ones_go_on(page: Any, place: Path, tmp_path: Path) -> None:
-    photo = image_reader.read(PHOTOS / "04-teal-mug.jpg").rgb
+    photo = read_image(PHOTOS / "04-teal-mug.jpg").rgb
     odd_files.build(tmp_path / "odd", photo)
     chosen = sorted(p for p in (tmp_path / "odd").iterdir() if p.stat().st_mode & 0o400)[:20]
     assert {p.stem for p in chosen} >= {"bomb", "cut", "empty"}

@@ -24,7 +24,7 @@ from helpers.browsing import (
 )
 from helpers.command_line import lines_of
 
-from visuals.pipeline.images import read as image_reader
+from visuals.pipeline.images.read import read_image
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def _trained(mini_is_trained: bool) -> None:
 
 
 def mask_of(folder: Path, line: dict[str, Any]) -> np.ndarray:
-    return np.asarray(image_reader.read(folder / line["files"]["mask"]).rgb[..., 0] > 127)
+    return np.asarray(read_image(folder / line["files"]["mask"]).rgb[..., 0] > 127)
 
 
 def rerender(page: Any, place: Path, steps: int = 3) -> Path:
@@ -106,9 +106,7 @@ def test_what_is_erased_and_painted_reaches_the_rerender(page: Any, place: Path)
     assert not mask[band].any() and mask[: height // 2].any() and mask[round(0.7 * height) :].any()
     assert mask[round(0.05 * height), round(0.85 * width)]
     assert mask[round(0.2 * height) : round(0.25 * height)].any()  # the undone stroke is not there
-    source, result = (
-        image_reader.read(folder / line["files"][k]).rgb for k in ("source", "result")
-    )
+    source, result = (read_image(folder / line["files"][k]).rgb for k in ("source", "result"))
     assert np.array_equal(source[band], result[band]) and not np.array_equal(source, result)
     expect(page.locator("#enhance-control img")).to_be_visible(timeout=PATIENCE)
 
