@@ -41,5 +41,5 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
             with path.open("rb") as file:
                 digest.update(file.read(64 << 20))
         out[ref] = f"sha256:{digest.hexdigest()}"
-    out |= loras.fingerprints(settings, prompts)
-    return out | wildcards.fingerprints(settings, prompts)
+    out |= loras.hash_loras(settings, prompts)
+    return out | wildcards.hash_wildcards(settings, prompts)

@@ -28,7 +28,7 @@ def of(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
     if file.is_file() and not replicate.draws(settings):
         out[MODEL] = lora_search.sha256(file)[:10]
     try:
-        files = loras.used(settings, prompts)
+        files = loras.find_loras(settings, prompts)
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return out
     return out | {f"lora:{name}": lora_search.short_hash(f.path) for name, f in files.items()}

@@ -86,7 +86,7 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
             parts["detect"] = Detector(
                 model,
                 processor,
-                classes=product_classes.specs(settings),
+                classes=product_classes.class_specs(settings),
                 box_threshold=d.box_threshold,
                 text_threshold=d.text_threshold,
                 nms_iou=d.nms_iou,
@@ -129,7 +129,7 @@ def _verifier(settings: Settings, device: str, report: Report) -> Any:
     report(f"loading {v.model}")
     return Verifier(
         *load.load_verifier(v.model, device=device),
-        classes=product_classes.specs(settings),
+        classes=product_classes.class_specs(settings),
         threshold=v.threshold,
         batch_size=v.batch_size,
     )
@@ -160,12 +160,12 @@ def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
     does not fit, before anything is loaded, in the prompts of the settings and in these."""
     from ...stages.diffusion import samplers
 
-    wildcards.check(settings)
+    wildcards.check_wildcards(settings)
     for name in (settings.generate.sampler, settings.rerender.sampler):
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
     text_to_image.check(settings)
-    loras.used(settings, prompts)
+    loras.find_loras(settings, prompts)
 
 
 def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
@@ -220,7 +220,7 @@ def rerenderer(
         "sampler": r.sampler,
         "cache_interval": r.cache_interval,
         "clip_skip": settings.generate.clip_skip,
-        "wildcards": wildcards.of(settings),
+        "wildcards": wildcards.load_wildcards(settings),
         "size_wh": (r.width, r.height),
         "padding": r.padding,
         "mask_blur": r.mask_blur,
@@ -229,7 +229,7 @@ def rerenderer(
         "color_correction": r.color_correction,
         "min_structure": r.min_structure,
         "batch_size": r.batch_size,
-        "find_lora": lora_search.in_folders(loras.folders(settings)),
+        "find_lora": lora_search.in_folders(loras.lora_folders(settings)),
         "fuse_loras": settings.generate.fuse_loras,
         "references": text_to_image.references(settings),
         "accelerate": settings.run.accelerate,

@@ -93,7 +93,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
         sampler=g.sampler,
         clip_skip=g.clip_skip,
         batch_size=g.batch_size,
-        find_lora=lora_search.in_folders(loras.folders(settings)),
+        find_lora=lora_search.in_folders(loras.lora_folders(settings)),
         fuse_loras=g.fuse_loras,
         init_image=read_image(g.init_image).rgb if g.init_image else None,
         prompt_strength=g.prompt_strength,

@@ -69,9 +69,9 @@ def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
 
 def _folders(lora_dirs: tuple[str, ...], preset: str) -> list[str]:
     from ...configs.schema import load_settings
-    from ..prompts.loras import folders
+    from ..prompts.loras import lora_folders
 
-    return [*lora_dirs, *folders(load_settings(preset))]
+    return [*lora_dirs, *lora_folders(load_settings(preset))]
 
 
 def _record(file: LoraFile) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def prompt(text: str | None, **options: Any) -> None:
     from ...configs.schema import load_settings
     from ..inputs import shots as inputs
     from ..prompts import wildcards
-    from ..prompts.explain import read
-    from ..prompts.loras import folders as lora_folders
+    from ..prompts.explain import explain_prompt
+    from ..prompts.loras import lora_folders
     from ..prompts.vocabulary import unknown_words
 
     changes = parse_overrides(options["changes"])
@@ -43,7 +43,7 @@ def prompt(text: str | None, **options: Any) -> None:
         changes["run.seed"] = options["seed"]
     settings = load_settings(options["preset"], changes)
     template = settings.generate.prompt if text is None else text
-    known = wildcards.of(settings)
+    known = wildcards.load_wildcards(settings)
     try:
         tokenizer = load_tokenizer(settings.generate.model)
     except CheckpointError as error:
@@ -55,7 +55,7 @@ def prompt(text: str | None, **options: Any) -> None:
     for shot in shots:
         source: Any = shot.source
         readings.append(
-            read(
+            explain_prompt(
                 source.prompt,
                 shot.seed,
                 known=known,

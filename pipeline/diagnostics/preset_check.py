@@ -44,7 +44,7 @@ def _words(settings: Any) -> list[str]:
     from ...checkpoints.lora import search as lora_search
     from ...stages.prompts import lora_tags
     from ..build import text_to_image
-    from ..prompts.loras import folders as lora_folders
+    from ..prompts.loras import lora_folders
 
     def tags() -> None:
         own = [c.prompt or "" for c in settings.classes.values()]

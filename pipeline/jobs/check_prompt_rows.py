@@ -60,7 +60,7 @@ def _with_classes(
     """Return the rows with their classes in the model's own words; append to `problems`."""
     from ...checkpoints.load import known_words
     from ..build import replicate
-    from ..prompts.product_classes import resolve
+    from ..prompts.product_classes import merge_classes
 
     hosted = replicate.draws(settings)
     known = known_words(settings.detect.model if hosted else settings.generate.model)
@@ -69,7 +69,7 @@ def _with_classes(
     for row in rows:
         try:
             if row.class_ not in names:
-                _, (name,), _ = resolve(settings, [row.class_], known, preset=request.preset)
+                _, (name,), _ = merge_classes(settings, [row.class_], known, preset=request.preset)
                 names[row.class_] = name
         except ValueError as error:
             problems.append((row.line, str(error)))
@@ -89,7 +89,7 @@ def _check_words(
     from ..prompts import wildcards
 
     check_words(settings)  # problems of the settings themselves are reported first
-    known = wildcards.of(settings)
+    known = wildcards.load_wildcards(settings)
     found: dict[str, str] = {}
     for row in rows:
         text = row.text(settings.generate.prompt)

@@ -183,7 +183,7 @@ def draw(
             text = cell["lora"].put(cell["prompt"] or settings.generate.prompt)
             source = Prompted(text, settings.generate.negative_prompt, cell["seed"])
             shots.append(Shot(id=f"cell-{n:04d}", source=source, classes=()))
-        shots = wildcards.drawn(shots, wildcards.of(settings))
+        shots = wildcards.choose_variants(shots, wildcards.load_wildcards(settings))
         made = run_shots(shots, stages, batch_size=settings.run.batch_size)
         for n, shot in zip(numbers, made, strict=True):
             out[n] = picture(shot)

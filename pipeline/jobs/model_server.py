@@ -77,7 +77,7 @@ class ModelServer:
         """The loaded models with the words and numbers of these settings."""
         built: Any = self._built
         device, dtype = loading_place(settings)
-        specs = product_classes.specs(settings)
+        specs = product_classes.class_specs(settings)
         verify = built.verify and _with(built.verify, classes=specs)
         threshold, rerender = settings.detect.box_threshold, built.rerender.default
         if replicate.draws(settings):

@@ -67,16 +67,16 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
         if not settings.mask.is_default:
             origin = request.mask or request.inputs[0]
             reporter.warn(f"{origin} holds the masks: mask options change nothing here")
-    choices = wildcards.of(settings)
+    choices = wildcards.load_wildcards(settings)
     seeded = not request.inputs or inputs.is_run_folder(request.inputs)
     if seeded:
-        shots = shots.changed(lambda shot: wildcards.drawn([shot], choices)[0])
+        shots = shots.changed(lambda shot: wildcards.choose_variants([shot], choices)[0])
     seed = None if seeded else settings.run.seed
     read = functools.partial(inputs.load, found=detections, output=output, run_seed=seed)
 
     def load(part: Sequence[Shot]) -> list[Shot]:
         # A photo's seed, by which its prompt variants are chosen, is known once it is read.
-        return read(part) if seeded else wildcards.drawn(read(part), choices)
+        return read(part) if seeded else wildcards.choose_variants(read(part), choices)
 
     start = Stages(load=load if request.inputs else None, mask=masks)
     return ShotPlan(resolved, shots, needs, masks, output, start)
@@ -174,11 +174,11 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
             reporter.warn(note)
         draws = False  # local LoRAs do not size the host's pictures
     check_words(settings, [*resolved.prompts, *prompts])
-    for note in explain.notes(settings, set(prompts))[:5]:
+    for note in explain.prompt_notes(settings, set(prompts))[:5]:
         reporter.warn(note)
     if resolved.given is None:
         return plan
-    settings = loras.ready(
+    settings = loras.apply_lora_recommendations(
         settings,
         list(prompts),
         resolved.given,

@@ -120,7 +120,7 @@ def resolve_classes(
     from ...stages.classes import MERGED, SCENE
     from ..build.replicate import draws
     from ..inputs.shots import is_run_folder
-    from ..prompts.product_classes import resolve, texts, without_prompts
+    from ..prompts.product_classes import class_prompts, merge_classes, without_prompts
     from ..prompts.vocabulary import unknown_words
     from .check_prompt_rows import default_classes
 
@@ -135,16 +135,16 @@ def resolve_classes(
         known_names = f" ({', '.join(known['classes'])})" if known else ""
         raise RequestError(f"no --class: expected the product to look for{known_names}")
     before, preset = settings, request.preset
-    settings, names, warnings = resolve(
+    settings, names, warnings = merge_classes(
         settings, [*named, *of_rows], known, preset=preset, fallback=not earlier
     )
     if of_rows:
-        names = resolve(before, named, known, preset=preset)[1] if named else []
+        names = merge_classes(before, named, known, preset=preset)[1] if named else []
     for warning in warnings:
         reporter.warn(warning)
     if request.prompt is not None:
         settings = without_prompts(settings)
-    words = (request.prompt, *prompts, request.edit, *texts(settings))
+    words = (request.prompt, *prompts, request.edit, *class_prompts(settings))
     text = " ".join(filter(None, words)).replace("{class}", "")
     unknown = unknown_words(text, known, load_settings(preset).generate.prompt)
     if unknown:

@@ -67,7 +67,7 @@ def _chunk(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def read(
+def explain_prompt(
     template: str,
     seed: int,
     *,
@@ -127,11 +127,11 @@ def _lengths(split: Sequence[token_chunks.Chunk], room: int, *, breaks: bool) ->
     return said
 
 
-def notes(settings: Settings, prompts: Collection[str]) -> list[str]:
+def prompt_notes(settings: Settings, prompts: Collection[str]) -> list[str]:
     """What to know of the prompts of shots and of the settings' own, each thing once."""
     g, r = settings.generate, settings.rerender
     own = [r.prompt or "", g.negative_prompt, r.negative_prompt]
     own += [c.prompt or "" for c in settings.classes.values()]
-    known = wildcards.of(settings)
+    known = wildcards.load_wildcards(settings)
     texts = [*prompts, *(dynamic_prompts.draw(text, 0, known).text for text in own)]
     return list(dict.fromkeys(note for text in texts for note in emphasis.notes(text)))

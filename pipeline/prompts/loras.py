@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 
 
-def folders(settings: Settings) -> tuple[str, ...]:
+def lora_folders(settings: Settings) -> tuple[str, ...]:
     """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
     from ...checkpoints.hub.pull import ensure_local
 
     return tuple(ensure_local(folder) for folder in settings.generate.lora_dirs)
 
 
-def texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
+def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
     """Every prompt of the settings, and these, each once; choices in them drawn by seed 0."""
     own = [c.prompt or "" for c in settings.classes.values()]
     templates = (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts)
-    known = wildcards.of(settings)
+    known = wildcards.load_wildcards(settings)
     return list(dict.fromkeys(dynamic_prompts.draw(text, 0, known).text for text in templates))
 
 
-def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
+def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
     """The files that the tags of the settings' and other prompts mean, by name, in order.
 
     Raises LoraNotFoundError, LoraFileError, and WrongBaseError where a LoRA does not fit
     `generate.model`.
     """
-    places = folders(settings)
+    places = lora_folders(settings)
     found = {}
     model = settings.generate.model
-    for text in texts(settings, prompts):
+    for text in prompt_texts(settings, prompts):
         for tag in lora_tags.parse(text)[1]:
             if tag.name not in found:
                 file = lora_search.read(lora_search.find(tag.name, places))
@@ -56,7 +56,7 @@ def used(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]
     return found
 
 
-def ready(
+def apply_lora_recommendations(
     settings: Settings,
     prompts: Iterable[str],
     given: Collection[str],
@@ -69,17 +69,17 @@ def ready(
 
     `given`: the dotted names that the user set; `draws`: whether stage 1 runs.
     """
-    files = used(settings, prompts)
+    files = find_loras(settings, prompts)
     for line in missing_triggers(settings, files, prompts):
         warn(line)
     settings = with_clip_skip(settings, files.values(), given, tell)
     return with_size(settings, files.values(), given, tell) if draws else settings
 
 
-def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
+def hash_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
     """SHA-256 of the LoRAs that the settings' and other prompts name, as `lora:name`."""
     try:
-        files = used(settings, prompts)
+        files = find_loras(settings, prompts)
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return {}
     return {f"lora:{name}": f"sha256:{lora_search.sha256(f.path)}" for name, f in files.items()}
@@ -90,7 +90,7 @@ def missing_triggers(
 ) -> list[str]:
     """A line for each LoRA whose trigger word stands in no prompt that names it."""
     out = []
-    whole = [lora_tags.parse(text) for text in texts(settings, prompts)]
+    whole = [lora_tags.parse(text) for text in prompt_texts(settings, prompts)]
     for name, file in files.items():
         if file.trigger is None:
             continue

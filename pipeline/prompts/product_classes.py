@@ -18,10 +18,10 @@ class ClassError(UsageError):
     """A class that cannot be read; the message says got, expected, remedy."""
 
 
-def parse(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def parse_classes(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Names with their phrases, from `name` or `name=phrase|phrase`; () where none are given.
 
-    >>> parse(["mug", "Sneaker = running shoe|trainers"])
+    >>> parse_classes(["mug", "Sneaker = running shoe|trainers"])
     {'mug': (), 'sneaker': ('running shoe', 'trainers')}
     """
     out: dict[str, tuple[str, ...]] = {}
@@ -36,7 +36,7 @@ def parse(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return out
 
 
-def resolve(
+def merge_classes(
     settings: Settings,
     given: Sequence[str],
     known: Mapping[str, Any] | None,
@@ -54,7 +54,7 @@ def resolve(
     """
     own = {_plain(name): spec for name, spec in settings.classes.items()}
     masks = {n: own[n].model_dump(mode="json") for n in (MERGED, SCENE) if n in own}
-    asked = parse(given) or {name: () for name in own if name not in masks}
+    asked = parse_classes(given) or {name: () for name in own if name not in masks}
     bare = [n for n, words in asked.items() if not words and not (n in own and own[n].phrases)]
     check_classes(bare, known, preset=preset)  # names all that are unknown at once
     meant = {name: check_classes([name], known, preset=preset)[0] for name in bare}
@@ -85,7 +85,7 @@ def without_prompts(settings: Settings) -> Settings:
     return check(values)
 
 
-def specs(settings: Settings) -> dict[str, ClassSpec]:
+def class_specs(settings: Settings) -> dict[str, ClassSpec]:
     """The settings' classes as the stages take them."""
     return {
         name: ClassSpec(name, phrases=c.phrases, reject=c.reject, threshold=c.threshold)
@@ -93,7 +93,7 @@ def specs(settings: Settings) -> dict[str, ClassSpec]:
     }
 
 
-def texts(settings: Settings) -> list[str]:
+def class_prompts(settings: Settings) -> list[str]:
     """Every prompt and edit that the classes bring along."""
     return [t for c in settings.classes.values() for t in (c.prompt, c.edit) if t]
 

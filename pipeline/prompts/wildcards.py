@@ -84,14 +84,14 @@ def _entries(file: Path) -> tuple[str, ...]:
     return entries
 
 
-def of(settings: Settings) -> Folders:
+def load_wildcards(settings: Settings) -> Folders:
     """The wildcards that the settings name."""
     return Folders(settings.generate.wildcard_dirs)
 
 
-def check(settings: Settings) -> None:
+def check_wildcards(settings: Settings) -> None:
     """Raises ValueError for a prompt of the settings that some seed could not draw."""
-    wildcards = of(settings)
+    wildcards = load_wildcards(settings)
     g, r = settings.generate, settings.rerender
     texts = [g.prompt, g.negative_prompt, r.prompt or "", r.negative_prompt]
     texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
@@ -99,14 +99,14 @@ def check(settings: Settings) -> None:
         dynamic_prompts.check(text, wildcards)
 
 
-def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
+def hash_wildcards(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
     """SHA-256 over the entries of each wildcard file that the settings' and these prompts can
     draw from, as `wildcard:name`; {} where they cannot be read."""
     g, r = settings.generate, settings.rerender
     texts = [g.prompt, g.negative_prompt, r.prompt or "", r.negative_prompt, *prompts]
     texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
     try:
-        known = of(settings)
+        known = load_wildcards(settings)
         for text in texts:
             dynamic_prompts.check(text, known)
     except ValueError:  # a run without stages 1 and 3 needs none of them
@@ -114,7 +114,7 @@ def fingerprints(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, s
     return {f"wildcard:{name}": known.fingerprint(name) for name in sorted(known.asked)}
 
 
-def drawn(shots: Sequence[Shot], wildcards: dynamic_prompts.Wildcards) -> list[Shot]:
+def choose_variants(shots: Sequence[Shot], wildcards: dynamic_prompts.Wildcards) -> list[Shot]:
     """The shots with the choices of prompt, negative prompt and edit made, each by its own seed."""
     out = []
     for shot in shots:

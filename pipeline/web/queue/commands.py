@@ -91,7 +91,7 @@ def check(order: Command) -> None:
     from ....checkpoints.load import known_words
     from ....configs.schema import NULL, load_settings
     from ...build.stages import check_words
-    from ...prompts.product_classes import resolve
+    from ...prompts.product_classes import merge_classes
 
     changes = {k: NULL if v is None else v for k, v in order.changes.items()}
     changes |= {"rerender.strength": order.strength, "detect.box_threshold": order.confidence}
@@ -99,7 +99,7 @@ def check(order: Command) -> None:
     changes = {k: v for k, v in changes.items() if v is not None}
     settings = load_settings(order.preset, changes)
     reader = settings.detect.model if order.inputs else settings.generate.model
-    resolve(settings, order.classes, known_words(reader), preset=order.preset, fallback=False)
+    merge_classes(settings, order.classes, known_words(reader), preset=order.preset, fallback=False)
     if order.command != "filter":
         check_words(settings)
 

@@ -67,7 +67,7 @@ def _tokenizer(preset: str) -> Any:
 def loras(preset: str) -> list[str]:
     """Names of the LoRAs in the preset's folders."""
     from ....configs.schema import load_settings
-    from ...prompts.loras import folders as lora_folders
+    from ...prompts.loras import lora_folders
 
     folders = [Path(f) for f in lora_folders(load_settings(preset))]
     return sorted({p.stem for f in folders if f.is_dir() for p in f.rglob("*.safetensors")})

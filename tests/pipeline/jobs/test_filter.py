@@ -54,39 +54,43 @@ def settings_with(**specs: Any) -> Settings:
 
 def test_command_line_and_settings_are_joined() -> None:
     own = settings_with(Shoe={"threshold": 0.3, "edit": "red"}, mug={"phrases": ["mug"]})
-    made, names, _ = product_classes.resolve(own, ["shoe"], KNOWN, preset="mini")
+    made, names, _ = product_classes.merge_classes(own, ["shoe"], KNOWN, preset="mini")
     assert names == ["sneaker"] and made.classes["sneaker"].edit == "red"
     assert list(made.classes) == ["sneaker"]
-    made, names, _ = product_classes.resolve(own, ["Mug=mug|Shoe"], KNOWN, preset="mini")
+    made, names, _ = product_classes.merge_classes(own, ["Mug=mug|Shoe"], KNOWN, preset="mini")
     assert names == ["mug"] and made.classes["mug"].phrases == ("mug", "sneaker")
-    made, names, _ = product_classes.resolve(own, [], KNOWN, preset="mini")
+    made, names, _ = product_classes.merge_classes(own, [], KNOWN, preset="mini")
     assert names == ["sneaker", "mug"]
-    made, names, _ = product_classes.resolve(own, [], KNOWN, preset="mini", fallback=False)
+    made, names, _ = product_classes.merge_classes(own, [], KNOWN, preset="mini", fallback=False)
     assert names == [] and set(made.classes) == {"sneaker", "mug"}
-    made, names, _ = product_classes.resolve(own, ["mug=mug", "mug=shoe"], None, preset="sd15")
+    made, names, _ = product_classes.merge_classes(
+        own, ["mug=mug", "mug=shoe"], None, preset="sd15"
+    )
     assert made.classes["mug"].phrases == ("mug", "shoe")
 
 
 def test_the_scene_s_prompt_stays_and_is_no_class_to_look_for() -> None:
     own = settings_with(scene={"prompt": "a street"}, mug={})
     for given in ([], ["mug"]):
-        made, names, _ = product_classes.resolve(own, given, KNOWN, preset="mini")
+        made, names, _ = product_classes.merge_classes(own, given, KNOWN, preset="mini")
         assert names == ["mug"] and made.classes["scene"].prompt == "a street"
     result = visuals("filter", "nowhere", "--set", "classes.scene.prompt=a street")
     assert result.exit_code == 2 and "no --class" in result.stderr
 
 
 def test_a_plain_class_leaves_the_settings_as_they_are() -> None:
-    made, names, warnings = product_classes.resolve(load_settings(), ["mug"], KNOWN, preset="mini")
+    made, names, warnings = product_classes.merge_classes(
+        load_settings(), ["mug"], KNOWN, preset="mini"
+    )
     assert (made, names, warnings) == (load_settings(), ["mug"], [])
 
 
 def test_phrases_must_be_known_and_strange_reject_phrases_are_warned_of() -> None:
     with pytest.raises(UnknownClassError, match="'trainers'"):
-        product_classes.resolve(load_settings(), ["x=shoe|trainers"], KNOWN, preset="mini")
+        product_classes.merge_classes(load_settings(), ["x=shoe|trainers"], KNOWN, preset="mini")
     own = settings_with(mug={"reject": ["vase", "shoe"]})
     known = {**KNOWN, "other": []}
-    warnings = product_classes.resolve(own, ["mug"], known, preset="mini")[2]
+    warnings = product_classes.merge_classes(own, ["mug"], known, preset="mini")[2]
     assert len(warnings) == 1 and warnings[0].endswith("unknown words: vase")
 
 

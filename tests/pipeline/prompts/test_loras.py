@@ -59,7 +59,7 @@ def test_the_trigger_word_is_offered_where_the_prompt_lacks_it(tmp_path: Path) -
     prompts = {"{class} <lora:cup:1>": 1, "PPZcup, {class} <lora:cup:1>": 0, "{class}": 0}
     for prompt, count in prompts.items():
         settings = load_settings("sd15", {**base, "generate.prompt": prompt})
-        lines = loras.missing_triggers(settings, loras.used(settings))
+        lines = loras.missing_triggers(settings, loras.find_loras(settings))
         assert len(lines) == count
         assert all("'ppzcup' (its modelspec.trigger_phrase)" in line for line in lines)
 
@@ -74,7 +74,7 @@ def lent(folder: Path, **overrides: object) -> tuple[loras.Settings, list[str]]:
     }
     said: list[str] = []
     settings = load_settings("sd15", changes)
-    ready = loras.ready(
+    ready = loras.apply_lora_recommendations(
         settings, (), given("sd15", changes), tell=said.append, warn=lambda text: None
     )
     return ready, said

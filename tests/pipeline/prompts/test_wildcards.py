@@ -67,7 +67,7 @@ def test_each_shot_draws_by_its_own_seed(folder: Path) -> None:
             edit="__colours__ leather",
             run_seed=run_seed,
         )
-        return wildcards.drawn(shots, wildcards.Folders([folder]))
+        return wildcards.choose_variants(shots, wildcards.Folders([folder]))
 
     some, more = prompts(3), prompts(40)
     assert some == more[:3]
@@ -83,7 +83,7 @@ def test_a_photo_s_edit_is_drawn_too(folder: Path, tmp_path: Path) -> None:
     for k in range(12):
         (tmp_path / f"{k}.png").write_bytes(b"x")
     shots = inputs.photos([str(tmp_path)], ["mug"], edit="__colours__ glass")
-    edits = {s.edit for s in wildcards.drawn(shots, wildcards.Folders([folder]))}
+    edits = {s.edit for s in wildcards.choose_variants(shots, wildcards.Folders([folder]))}
     assert edits == {"red glass", "blue glass", "green glass"}
 
 
@@ -91,13 +91,15 @@ def test_settings_are_checked_for_every_seed(folder: Path) -> None:
     for key in ("generate.prompt", "rerender.prompt", "generate.negative_prompt"):
         changes = {key: "{9999::a|__colors__}", "generate.wildcard_dirs": [str(folder)]}
         with pytest.raises(WildcardError, match="did you mean 'colours'"):
-            wildcards.check(load_settings("mini", changes))
-        wildcards.check(load_settings("mini", {**changes, key: "__colours__"}))
+            wildcards.check_wildcards(load_settings("mini", changes))
+        wildcards.check_wildcards(load_settings("mini", {**changes, key: "__colours__"}))
 
 
 def test_a_run_says_what_a1111_would_have_read_otherwise() -> None:
     changes = {"rerender.prompt": "[cat:dog:0.5]", "generate.negative_prompt": "a AND b"}
-    said = explain.notes(load_settings("mini", changes), ["{class} (x", "{class} (x", "fine"])
+    said = explain.prompt_notes(
+        load_settings("mini", changes), ["{class} (x", "{class} (x", "fine"]
+    )
     assert len(said) == 3
     assert "never closed" in said[0] and "prompt editing" in said[1] and "AND" in said[2]
 
@@ -130,9 +132,9 @@ def test_prompt_shows_chunks_tokens_and_weights(mini: Path, folder: Path) -> Non
 
 def test_prompt_shows_the_prompts_of_the_run_with_the_same_seed(folder: Path) -> None:
     settings = load_settings("mini", {"generate.wildcard_dirs": [str(folder)]})
-    shots = wildcards.drawn(
+    shots = wildcards.choose_variants(
         inputs.prompted(["mug", "car"], 3, prompt="__colours__ {class}", run_seed=9),
-        wildcards.of(settings),
+        wildcards.load_wildcards(settings),
     )
     result = visuals(
         "prompt", "__colours__ {class}", "--class", "mug", "--class", "car", "--count", "3",
