@@ -68,13 +68,9 @@ ANYWHERE = {"__init__", "__main__", "errors"}
 KNOWN: dict[str, set[str]] = {
     "module cycle": set(),
     "folder cycle": {
-        "cli ↔ web",
         "web.files ↔ web.widgets",
     },
-    "layer": {
-        "pipeline.web.queue.worker → pipeline.cli",
-        "pipeline.web.queue.worker → pipeline.cli.output",
-    },
+    "layer": set(),
     "folder size": {
         "benchmarks",
         "checkpoints/recipe",

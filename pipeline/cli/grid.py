@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from .options import apply, errors, on_a_disk, parse_overrides
-
-if TYPE_CHECKING:
-    from ...configs.schema import Settings
-    from ...stages.shot import Shot
-    from ..jobs.grid import GridPlan
-    from ..jobs.grid_files import GridWriter
-
-
-_KINDS: dict[str, Literal["png", "jpeg", "webp"]] = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".webp": "webp",
-}
 
 
 def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int, ...]:
@@ -89,101 +72,32 @@ def grid(
     Every value of one axis is drawn with every value of the others. The last axis that varies
     makes the columns, the others the rows.
     """
-    from ...checkpoints.atomic_files import write
-    from ...stages.accel.memory import loading
-    from ..build import process
-    from ..build.stages import build_stages, check_words
-    from ..images import provenance
-    from ..images.write import Format
-    from ..jobs import grid as grids
-    from ..jobs import grid_files as files
-    from ..reports.contact_sheet import sheet
-    from . import output
+    from ..jobs.draw_grid import GridRequest, draw_grid
+    from .output import TerminalReporter
 
-    kind = _KINDS.get(Path(out).suffix.lower())
-    if kind is None:
-        raise click.UsageError(f"--out {out}: expected a name that ends in {', '.join(_KINDS)}")
-    asked = {"run.device": device, "run.low_memory": low_memory}
-    asked["run.allow_pickle"] = allow_pickle
-    overrides = {**parse_overrides(changes), **{k: v for k, v in asked.items() if v}}
-    usual = presets or ("mini",)
-
-    def settings_of(preset: str, checkpoint: str | None) -> Settings:
-        from ...configs.schema import load_settings
-
-        more: dict[str, Any] = {"generate.model": checkpoint} if checkpoint else {}
-        settings = load_settings(preset, {**overrides, **more})
-        if lora_dirs:
-            more["generate.lora_dirs"] = [*lora_dirs, *settings.generate.lora_dirs]
-            settings = load_settings(preset, {**overrides, **more})
-        return settings
-
-    plan = grids.ask(
-        prompts=prompts or (settings_of(usual[0], None).generate.prompt,),
+    placement = {"run.device": device, "run.low_memory": low_memory}
+    placement["run.allow_pickle"] = allow_pickle
+    request = GridRequest(
+        prompts=prompts,
         classes=classes,
         loras=loras,
         seeds=seeds,
-        presets=usual,
+        presets=presets or ("mini",),
         checkpoints=checkpoints,
         columns=columns,
+        lora_dirs=lora_dirs,
+        overrides={**parse_overrides(changes), **{k: v for k, v in placement.items() if v}},
+        out=out,
+        cells=cells_dir,
     )
-    for preset in usual:
-        for weights in plan.values["lora"]:
-            check_words(
-                settings_of(preset, None), [weights.put(text) for text in plan.values["prompt"]]
-            )
-    with output.StageProgress(as_json) as bars:
-
-        def build(settings: Settings) -> Any:
-            with loading():
-                process.prepare(settings, ("generate",))
-                return build_stages(settings, ("generate",), report=bars.say)
-
-        kept = files.GridWriter(Path(cells_dir), plan) if cells_dir else None
-        keep = _keeper(kept, plan) if kept else lambda n, s, of: None
-        drawn = grids.draw(plan.cells, settings_of, build, bars.update, keep)
-    picture = sheet(drawn, *files.headings(plan))
-    write(Path(out), Format(kind).encode(picture, xmp=provenance.packet(provenance.DRAWN)))
-    missing = sum(isinstance(cell, str) for cell in drawn)
+    with TerminalReporter(as_json) as reporter:
+        drawn = draw_grid(request, reporter)
+    cells = drawn.plan.cells
     if as_json:
-        cells = [{**cell, "lora": str(cell["lora"])} for cell in plan.cells]
-        click.echo(json.dumps({"grid": out, "cells": cells, "missing": missing}))
+        records = [{**cell, "lora": str(cell["lora"])} for cell in cells]
+        click.echo(json.dumps({"grid": out, "cells": records, "missing": drawn.missing}))
     else:
-        click.echo(f"{len(drawn)} pictures, {missing} missing", err=True)
+        click.echo(f"{len(cells)} pictures, {drawn.missing} missing", err=True)
         click.echo(f"grid      {out}")
-    if missing == len(drawn):
+    if drawn.failed:
         raise SystemExit(1)
-
-
-def _keeper(kept: GridWriter, plan: GridPlan) -> Callable[[int, Shot, Settings], None]:
-    """What writes each cell with how it was made."""
-    from ..build import recorded_hashes
-    from ..build.model_hashes import fingerprints
-    from ..images import provenance
-    from ..images.infotext import format_infotext
-    from ..jobs import grid as grids
-    from ..runs import run_yaml
-
-    known: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
-
-    def keep(number: int, shot: Shot, settings: Settings) -> None:
-        if id(settings) not in known:
-            words = [w.put(text) for w in plan.values["lora"] for text in plan.values["prompt"]]
-            made = {
-                "request": {"command": "grid", "needs": ["generate"]},
-                "settings": settings.model_dump(mode="json"),
-                "checkpoints": fingerprints(settings, words),
-                "versions": run_yaml.versions(),
-            }
-            known.clear()
-            known[id(settings)] = made, recorded_hashes.of(settings, words)
-        made, short = known[id(settings)]
-        text = format_infotext(shot, made["settings"], short)
-        beside = {
-            "text": text,
-            "lineage": provenance.record(shot, made),
-            "xmp": provenance.xmp(shot),
-        }
-        kept.put(number, grids.picture(shot), **beside)
-
-    return keep

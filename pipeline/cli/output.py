@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +37,6 @@ _VERBS = {
     "edit": "editing",
     "check": "checking",
 }
-
-
-LISTENERS: list[Callable[..., None]] = []
-"""Called with an event's name and its values wherever a bar moves: the studio's worker listens."""
 
 
 def warn(text: str) -> None:
@@ -118,16 +114,12 @@ class StageProgress:
 
     def say(self, text: str) -> None:
         """A line of its own while models load."""
-        for listener in LISTENERS:
-            listener("say", text=text)
         self._draw()
         if self._loading is None:
             self._loading = self._progress.add_task(text, total=None, rate="")
         self._progress.update(self._loading, description=text)
 
     def update(self, stage: str, done: int, total: int) -> None:
-        for listener in LISTENERS:
-            listener("stage", stage=stage, done=done, total=total)
         self._draw()
         if self._loading is not None:
             self._progress.remove_task(self._loading)

@@ -1,13 +1,11 @@
-"""What a page or a request asks for, as the `visuals …` command that does it.
+"""What a page or an API request asks for, as a `visuals …` command and as a task of the worker.
 
-A job of the studio is nothing but such a command, so that what a page did can be copied, run
-elsewhere and gone on with. Knows settings and run.yaml; no models, no web server.
+What a page did can be copied as a command, run elsewhere and resumed. Knows settings and run.yaml;
+no models, no web server.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,20 +15,20 @@ from typing import Any, ClassVar
 import yaml
 
 from ....configs.errors import UsageError
+from ...jobs.request import RunRequest, yaml_value
 
-_PLAIN = re.compile(r"[A-Za-z][\w+./ -]*")
-_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "none"}
+as_value = yaml_value
 
 
 class CommandError(UsageError):
-    """An order that cannot be carried out; the message says got, expected, remedy."""
+    """A command that cannot be carried out; the message says got, expected, what to do."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A call of `run`, `generate`, `filter` or `enhance`; None leaves an option out.
+    """A call of `run`, `generate`, `filter` or `enhance`; see RunRequest for the fields.
 
-    `changes`: settings by dotted names, as after `--set`; `out`: the run folder.
+    `changes` are its `overrides`; `out` is the run folder.
     """
 
     command: str
@@ -49,65 +47,49 @@ class Command:
     changes: Mapping[str, Any] = field(default_factory=dict)
     gentle: ClassVar[bool] = False
     """Whether a cancelled command is given the time to save what it has in hand."""
-    when_stopped: ClassVar[str] = "stopped; the command below goes on where it stopped"
+    when_stopped: ClassVar[str] = "stopped; the command below resumes it"
 
     def to(self, out: str | Path) -> Command:
-        """The order with its run folder."""
+        """Return the command with its run folder."""
         return replace(self, out=str(out))
 
+    def request(self) -> RunRequest:
+        """Return the request; raises RequestError."""
+        values = {k: v for k, v in vars(self).items() if k != "changes" and v is not None}
+        return RunRequest(**values, overrides=self.changes)
+
+    def task(self) -> dict[str, Any]:
+        """Return what the worker gets, as plain values."""
+        request = self.request().model_dump(mode="json", exclude_defaults=True)
+        return {"kind": "run", "request": request}
+
     def words(self) -> list[str]:
-        """The command's words, without `visuals` itself."""
-        words = [self.command, *self.inputs]
-        for name in self.classes:
-            words += ["--class", name]
-        for option, value in (
-            ("--count", self.count),
-            ("--prompt", self.prompt),
-            ("--negative-prompt", self.negative_prompt),
-            ("--edit", self.edit or None),
-            ("--strength", self.strength),
-            ("--confidence", self.confidence),
-            ("--mask", self.mask),
-            ("--seed", self.seed),
-            ("--preset", self.preset),
-        ):
-            if value is not None:
-                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
-        for name, value in self.changes.items():
-            words += ["--set", f"{name}={as_value(value)}"]
-        return words + (["--out", self.out] if self.out else [])
+        """Return the command's words, without `visuals` itself."""
+        return self.request().words()
 
     def line(self) -> str:
-        """The command as it is typed into a shell.
+        """Return the command as it is typed into a shell.
 
         >>> Command("run", classes=("mug",), edit="red clay").line()
-        "visuals run --class mug --edit 'red clay' --preset mini"
+        "visuals run --class mug --edit 'red clay'"
         """
         return shlex.join(["visuals", *self.words()])
 
 
-def check(order: Command) -> None:
-    """Raises ValueError, in one line, for settings or classes that the command would refuse."""
-    from ....checkpoints.load import known_words
-    from ....configs.schema import NULL, load_settings
+def check(command: Command) -> None:
+    """Raise UsageError for settings, classes or prompts that the command would refuse."""
     from ...build.stages import check_words
-    from ...prompts.product_classes import merge_classes
+    from ...jobs.resolve import resolve
 
-    changes = {k: NULL if v is None else v for k, v in order.changes.items()}
-    changes |= {"rerender.strength": order.strength, "detect.box_threshold": order.confidence}
-    changes |= {"run.seed": order.seed, "generate.prompt": order.prompt}
-    changes = {k: v for k, v in changes.items() if v is not None}
-    settings = load_settings(order.preset, changes)
-    reader = settings.detect.model if order.inputs else settings.generate.model
-    merge_classes(settings, order.classes, known_words(reader), preset=order.preset, fallback=False)
-    if order.command != "filter":
-        check_words(settings)
+    resolved = resolve(command.request())
+    if command.command != "filter":
+        check_words(resolved.settings)
 
 
 def of_run(folder: Path) -> Command:
-    """The order that a run folder was made by, without its `out`.
+    """Return the command that made a run folder, without its `out`.
 
-    Raises CommandError where run.yaml is not there or is of another program.
+    Raises CommandError where run.yaml is missing or of another program.
     """
     from ....configs.schema import load_settings
 
@@ -145,10 +127,3 @@ def _changed(usual: Any, mine: Any, path: str = "") -> list[tuple[str, Any]]:
         elif value != old and (value or old):
             out.append((name, value))
     return out
-
-
-def as_value(value: Any) -> str:
-    """A value as YAML reads it back: plain words as they are, the rest as JSON."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -211,7 +211,7 @@ class JobQueue:
                 job = next(j for j in self if j.status == "queued")
                 job.status, job.started, self._current = "running", time.time(), job
             try:
-                end = self.worker.do(job.order.words(), job.hear)
+                end = self.worker.do(job.order.task(), job.hear)
             except Exception as error:
                 end = {"code": 1, "said": f"{type(error).__name__}: {error}"}
             with self._change:

@@ -1,8 +1,7 @@
-"""The process that does the studio's jobs: the command line, called again and again.
+"""The process that does the studio's jobs, one after another, with models that stay loaded.
 
-Reads one JSON list of words a line from stdin, runs it as `visuals WORDS` and writes what
-happens as JSON lines to stdout: `say`, `stage`, `step`, `end`. The models that a command loaded
-stay loaded for the next. A crash, or a kill, ends this process and not the server.
+Reads one task a line from stdin, as JSON, and writes what happens as JSON lines to stdout: `say`,
+`stage`, `step`, `end`. A crash, or a kill, ends this process and not the server.
 
     python -m visuals.pipeline.web.queue.worker
 """
@@ -10,137 +9,189 @@ stay loaded for the next. A crash, or a kill, ends this process and not the serv
 from __future__ import annotations
 
 import contextlib
-import functools
-import gc
-import io
-import itertools
 import json
 import os
 import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-LOADERS = (
-    "load_text_to_image", "load_refiner", "load_controlnet_inpaint", "load_detector",
-    "load_segmenter", "load_depth", "load_semantic", "load_annotator", "load_verifier",
-)  # fmt: skip
+from ....checkpoints.loaded_models import LoadedModels
+from ....configs.errors import VisualsError, one_line
+from ...jobs.reporter import Reporter
+
+if TYPE_CHECKING:
+    from ....configs.schema import Settings
+    from ...runs.folder import RunFolder
+
 STOPPED = 130
+"""Exit code of a job that was stopped, as of a command after Ctrl-C."""
+Send = Callable[..., None]
+
+
+class WorkerReporter(Reporter):
+    """Sends progress as events; keeps warnings and notes for the end of the job."""
+
+    def __init__(self, send: Send) -> None:
+        self.messages: list[str] = []
+        self._send = send
+
+    def note(self, text: str) -> None:
+        self.messages.append(text)
+
+    def warn(self, text: str) -> None:
+        self.messages.append(text)
+
+    def status(self, text: str) -> None:
+        self._send("say", text=text)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self._send("stage", stage=stage, done=done, total=total)
+
+    @contextlib.contextmanager
+    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
+        from ....stages.accel.memory import loading
+        from ...build import process
+
+        with loading():
+            process.prepare(settings, needs)
+            yield
+
+    @contextlib.contextmanager
+    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
+        from ....stages.accel.memory import loaded
+
+        with loaded():
+            yield
 
 
 def serve() -> None:
-    """Jobs from stdin until it ends. Ending stdin ends the process at once, in mid-job."""
+    """Do jobs from stdin until it ends. Its end ends the process at once, in mid-job."""
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no event
     lock = threading.Lock()
 
-    def tell(event: str, **more: Any) -> None:
+    def send(event: str, **values: Any) -> None:
         with lock, contextlib.suppress(BrokenPipeError):
-            events.write(json.dumps({"event": event, **more}) + "\n")
+            events.write(json.dumps({"event": event, **values}) + "\n")
 
-    waiting: queue.Queue[list[str]] = queue.Queue()
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_read, args=(waiting,), daemon=True).start()
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, _interrupt)
-    forget = keep_models(lambda: tell("step"))
-    tell("ready")
-    while True:
-        try:
-            words = waiting.get()
-            if words[:1] == ["train"]:
-                forget()  # room for the training
+    with LoadedModels(on_load=partial(_hook_unet, WeakSet(), send)) as models:
+        send("ready")
+        while True:
             try:
-                code, said = run(words, tell)
-            finally:
-                if words[:1] == ["train"]:
-                    forget()  # its model has the new LoRA in it
-            tell("end", code=code, said=said)
-        except KeyboardInterrupt:  # a cancel that came when all was done
-            tell("end", code=STOPPED, said="stopped")
+                task = waiting.get()
+                if task["kind"] == "train":
+                    models.release()  # room for the training
+                try:
+                    code, message = run(task, send)
+                finally:
+                    if task["kind"] == "train":
+                        models.release()  # its model has the new LoRA in it
+                send("end", code=code, said=message)
+            except KeyboardInterrupt:  # a cancel that came when all was done
+                send("end", code=STOPPED, said="stopped")
 
 
-def run(words: list[str], tell: Callable[..., None]) -> tuple[int, str]:
-    """(exit code, the last line on stderr) of `visuals WORDS`; `tell` hears of the progress."""
-    from ...cli import main, output
-
-    out, err = io.StringIO(), io.StringIO()
-    output.LISTENERS[:] = [tell]
+def run(task: dict[str, Any], send: Send) -> tuple[int, str]:
+    """Do one task; return the exit code that its command would have, and a message."""
+    reporter = WorkerReporter(send)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main(words, prog_name="visuals")
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = _TASKS[task["kind"]](task, reporter)
     except KeyboardInterrupt:
-        code = STOPPED
+        return STOPPED, ""
+    except VisualsError as error:
+        return error.exit_code, one_line(error)
     except Exception as error:
-        code = 1
-        err.write(f"visuals: {type(error).__name__}: {' '.join(str(error).split())}\n")
-    finally:
-        output.LISTENERS.clear()
-    lines = [line for line in err.getvalue().splitlines() if line.startswith("visuals: ")]
-    if code == STOPPED:  # what a training says of where it stopped
-        return code, (lines or [""])[-1].removeprefix("visuals: warning: ")
-    wrong = [line for line in lines if not line.startswith(("visuals: warning", "visuals: note"))]
-    return code, (wrong or [""])[-1].removeprefix("visuals: ") if code else "\n".join(lines)
+        return 1, f"{type(error).__name__}: {one_line(error)}"
+    if code == STOPPED:
+        return code, reporter.messages[-1] if reporter.messages else ""
+    return code, "" if code else "\n".join(reporter.messages)
 
 
-def keep_models(step: Callable[[], None]) -> Callable[[], None]:
-    """From here on in this process each loader keeps what it loaded last; the next call with the
-    same arguments gets it back. `step` is called at each step of a U-Net that it loads. Returns a
-    function that forgets them all."""
-    from ....checkpoints import annotators, load
+def _run(task: dict[str, Any], reporter: Reporter) -> int:
+    from ...jobs.execute import execute
+    from ...jobs.request import RunRequest
 
-    kept: dict[str, tuple[Any, ...]] = {}
-    for module, name in itertools.product((load, annotators), LOADERS):
-        loader = vars(module).get(name)
-        if loader is not None:
-            setattr(module, name, _last(name, loader, kept, step))
-
-    def forget() -> None:
-        kept.clear()
-        gc.collect()
-        if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
-            sys.modules["torch"].cuda.empty_cache()
-
-    return forget
+    result = execute(RunRequest(**task["request"]), reporter)
+    return STOPPED if result.stopped else int(result.failed)
 
 
-def _last(
-    name: str,
-    loader: Callable[..., Any],
-    kept: dict[str, tuple[Any, ...]],
-    step: Callable[[], None],
-) -> Callable[..., Any]:
-    @functools.wraps(loader)
-    def load(*args: Any, **options: Any) -> Any:
-        given = (args, tuple(sorted(options.items())))
-        if name in kept and _same(kept[name][0], given):
-            return kept[name][1]
-        # Never two sets of weights at a time: the inpainting pipeline shares the other's.
-        for old in (name, "load_controlnet_inpaint" if name == "load_text_to_image" else name):
-            kept.pop(old, None)
-        model = loader(*args, **options)
-        unet = getattr(model, "unet", None)
-        if unet is not None and not getattr(unet, "_visuals_told", False):
-            unet._visuals_told = True
-            unet.register_forward_hook(lambda *_: step())
-        kept[name] = (given, model)
-        return model
+def _grid(task: dict[str, Any], reporter: Reporter) -> int:
+    from ...jobs.draw_grid import GridRequest, draw_grid
 
-    return load
+    values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in task["request"].items()}
+    return int(draw_grid(GridRequest(**values), reporter).failed)
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Equal arguments; a pipeline is the same only as itself."""
-    if isinstance(a, (tuple, list)):
-        return type(a) is type(b) and len(a) == len(b) and all(map(_same, a, b))
-    return a is b or (not hasattr(a, "components") and bool(a == b))
+def _train(task: dict[str, Any], reporter: Reporter) -> int:
+    from ....configs.train import read_train_settings
+    from ....training.errors import TrainingStopped
+    from ....training.train_lora import train_lora
+    from ...build.process import quiet
+
+    overrides = {"resume_from_checkpoint": "latest"} if task["resume"] else {}
+    settings = read_train_settings(task["config"], overrides)
+    quiet("transformers", "diffusers")
+    try:
+        train_lora(settings, say=reporter.status, warn=reporter.warn, progress=reporter.progress)
+    except TrainingStopped as stopped:
+        reporter.warn(f"stopped after step {stopped.step}, saved; Resume continues it")
+        return STOPPED
+    return 0
 
 
-def _read(waiting: queue.Queue[list[str]]) -> None:
+def _caption(task: dict[str, Any], reporter: Reporter) -> int:
+    from ....configs.schema import load_settings
+    from ....training.captioning.caption_folder import caption_dataset
+    from ....training.datasets.caption_edits import CaptionEdits
+    from ....training.datasets.folder import read_dataset
+    from ...build import captioner, process
+
+    settings = load_settings(task["preset"])
+    dataset, overwrite = read_dataset(task["folder"]), task["overwrite"]
+    if not overwrite and all(item.caption for item in dataset.items):
+        reporter.note("every picture has a caption")
+        return 0
+    reporter.status(f"loading {settings.caption.model}")
+    process.prepare(settings, ())
+    done = caption_dataset(
+        dataset,
+        captioner.captioner(settings),
+        edits=CaptionEdits(tag=task["tag"]),
+        overwrite=overwrite,
+        batch_size=settings.caption.batch_size,
+        progress=partial(reporter.progress, "caption"),
+    )
+    for problem in done.problems:
+        reporter.warn(problem.message)
+    return 0
+
+
+_TASKS: dict[str, Callable[[dict[str, Any], Reporter], int]] = {
+    "run": _run,
+    "grid": _grid,
+    "train": _train,
+    "caption": _caption,
+}
+
+
+def _hook_unet(hooked: WeakSet[Any], send: Send, model: Any) -> None:
+    """Send a `step` event at each call of a pipeline's U-Net, which pipelines may share."""
+    unet = getattr(model, "unet", None)
+    if unet is not None and unet not in hooked:
+        hooked.add(unet)
+        unet.register_forward_hook(lambda *_: send("step"))
+
+
+def _read(waiting: queue.Queue[dict[str, Any]]) -> None:
     for line in sys.stdin:
         waiting.put(json.loads(line))
     os._exit(0)

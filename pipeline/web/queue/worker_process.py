@@ -43,13 +43,13 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C is the server's
             )
 
-    def do(self, words: list[str], hear: Hear) -> dict[str, Any] | None:
-        """Run a command to its end; its `end` event, or None where the process died."""
+    def do(self, task: dict[str, Any], hear: Hear) -> dict[str, Any] | None:
+        """Run a task to its end; return its `end` event, or None where the process died."""
         self.start()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps(words) + "\n")
+            process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
             self._turn += 1
             self._busy = True

@@ -6,11 +6,12 @@ Knows settings and grids; no models, no pages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from ....jobs.grid import GridError, GridPlan, ask
+from ....jobs.draw_grid import GridRequest, check_grid, plan_grid
+from ....jobs.grid import GridError, GridPlan
 from ....jobs.grid_files import NAME
 from ...queue.commands import Command, as_value
 
@@ -51,40 +52,32 @@ class GridCommand(Command):
             words += ["--cells", self.out, "--out", str(Path(self.out) / SHEET)]
         return words
 
-    def plan(self) -> GridPlan:
-        """Which pictures it makes; raises GridError, SettingsError."""
-        from .....configs.schema import load_settings
-
-        usual = load_settings(self.presets[0]).generate.prompt if self.presets else ""
-        return ask(
-            prompts=self.prompts or (usual,),
+    def grid(self) -> GridRequest:
+        """Return the request that the worker draws."""
+        folder = self.out or "."
+        return GridRequest(
+            prompts=self.prompts,
             classes=self.classes,
             loras=self.loras,
             seeds=self.seeds,
             presets=self.presets,
             checkpoints=self.checkpoints,
             columns=self.columns,
+            lora_dirs=self.lora_dirs,
+            overrides=self.changes,
+            out=str(Path(folder) / SHEET),
+            cells=self.out,
         )
 
+    def plan(self) -> GridPlan:
+        """Return which pictures it makes; raises GridError, SettingsError."""
+        return plan_grid(self.grid())
 
-def check(order: GridCommand) -> GridPlan:
-    """The plan; raises ValueError, in one line, for what the command would refuse."""
-    from .....configs.schema import load_settings
-    from ....build.stages import check_words
+    def check(self) -> GridPlan:
+        return check_grid(self.grid())
 
-    if not order.presets:
-        raise GridError("no preset: expected one or more; choose mini")
-    if not order.seeds:
-        raise GridError("no seed: expected numbers, as in 0,1,2,3")
-    plan = order.plan()
-    for preset in order.presets:
-        settings = load_settings(preset, order.changes)
-        folders = [*order.lora_dirs, *settings.generate.lora_dirs]
-        for model in order.checkpoints or (settings.generate.model,):
-            more = {**order.changes, "generate.lora_dirs": folders, "generate.model": model}
-            texts = [w.put(t) for w in plan.values["lora"] for t in plan.values["prompt"]]
-            check_words(load_settings(preset, more), texts)
-    return plan
+    def task(self) -> dict[str, Any]:
+        return {"kind": "grid", "request": asdict(self.grid())}
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -113,6 +106,7 @@ def lora_lines(text: str) -> tuple[str, ...]:
 def summary(plan: GridPlan) -> str:
     """How many pictures, and of what.
 
+    >>> from visuals.pipeline.jobs.grid import ask
     >>> summary(ask(prompts=["a mug"], loras=["look:0,1"], seeds=[1, 2]))
     '4 pictures: 2 LoRA weights × 2 seeds'
     """

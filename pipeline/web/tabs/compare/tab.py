@@ -123,7 +123,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue, at: gr.BrowserState) -
     def submit(*values: Any) -> list[Any]:
         try:
             order = asked(*values)
-            grid_command.check(order)
+            order.check()
             job = desk.submit(order)
             files.write(job.folder / grid_table.COMMAND, job.order.line().encode())
         except (ValueError, BusyError) as error:

@@ -37,6 +37,10 @@ class CaptionCommand(Command):
         words += ["--tag", self.tag] if self.tag else []
         return [*words, "--overwrite"] if self.overwrite else words
 
+    def task(self) -> dict[str, Any]:
+        values = {"folder": self.folder, "tag": self.tag, "preset": self.preset}
+        return {"kind": "caption", **values, "overwrite": self.overwrite}
+
 
 def order(
     root: Path, text: str, tag: str, preset: str, *, overwrite: bool = False

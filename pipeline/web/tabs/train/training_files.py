@@ -40,6 +40,9 @@ class TrainCommand(Command):
     def words(self) -> list[str]:
         return [self.command, self.config, *(["--resume"] if self.resume else [])]
 
+    def task(self) -> dict[str, Any]:
+        return {"kind": "train", "config": self.config, "resume": self.resume}
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -44,7 +44,7 @@ def test_what_the_command_would_refuse_is_refused_before(
     order: GridCommand, said: str, mini: Path
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
-        grid_command.check(order)
+        order.check()
 
 
 @pytest.mark.parametrize("text", ["a", "1-", "-1", "3,x", "4294967296", "0-9999"])
