@@ -103,7 +103,7 @@ def test_a_larger_area_keeps_the_shape_and_a_smaller_is_not_taken(tmp_path: Path
     for trained, size in {(1024, 1024): (1472, 704), (512, 512): (1024, 512)}.items():
         path = tmp_path / f"{trained[0]}" / "x.safetensors"
         put(path, 768, ss_resolution=str(trained))
-        file = loras.lora_folders.read(path)
+        file = loras.lora_search.read(path)
         g = loras.with_size(wide, [file], (), lambda text: None).generate
         assert (g.width, g.height) == size
 
