@@ -39,12 +39,27 @@ _WHERE = {
     "VisualsError": ".configs.errors",
     "UsageError": ".configs.errors",
     "RunError": ".configs.errors",
+    "ManifestRecord": ".pipeline.runs.manifest",
+    "read_manifest": ".pipeline.runs.manifest:read_records",
+    "load_text_to_image": ".checkpoints.load",
+    "load_detector": ".checkpoints.load",
+    "load_verifier": ".checkpoints.load",
+    "load_segmenter": ".checkpoints.load",
+    "load_controlnet_inpaint": ".checkpoints.load",
+    "Controlled": ".stages.diffusion.inpaint",
+    "Stages": ".pipeline.runner.run",
+    "Summary": ".pipeline.runner.summary",
     "build_stages": ".pipeline.build.stages",
     "run_shots": ".pipeline.runner.run",
     "RunFolder": ".pipeline.runs.folder",
 }
 
 if TYPE_CHECKING:
+    from .checkpoints.load import load_controlnet_inpaint as load_controlnet_inpaint
+    from .checkpoints.load import load_detector as load_detector
+    from .checkpoints.load import load_segmenter as load_segmenter
+    from .checkpoints.load import load_text_to_image as load_text_to_image
+    from .checkpoints.load import load_verifier as load_verifier
     from .configs.errors import RunError as RunError
     from .configs.errors import UsageError as UsageError
     from .configs.errors import VisualsError as VisualsError
@@ -56,11 +71,16 @@ if TYPE_CHECKING:
     from .pipeline.jobs.execute import execute as run  # noqa: F401
     from .pipeline.jobs.reporter import Reporter as Reporter
     from .pipeline.jobs.request import RunRequest as RunRequest
+    from .pipeline.runner.run import Stages as Stages
     from .pipeline.runner.run import run_shots as run_shots
+    from .pipeline.runner.summary import Summary as Summary
     from .pipeline.runs.folder import RunFolder as RunFolder
+    from .pipeline.runs.manifest import ManifestRecord as ManifestRecord
+    from .pipeline.runs.manifest import read_records as read_manifest  # noqa: F401
     from .stages.classes import ClassSpec as ClassSpec
     from .stages.detect import Detector as Detector
     from .stages.diffusion.control_maps import Canny as Canny
+    from .stages.diffusion.inpaint import Controlled as Controlled
     from .stages.generate import Generator as Generator
     from .stages.mask import MaskFilter as MaskFilter
     from .stages.rerender import Rerenderer as Rerenderer
