@@ -46,14 +46,14 @@ class AccessGuard:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         refusal = self._refusal(scope, headers)
         if refusal:
-            await _answer(send, *refusal)
+            await answer(send, *refusal)
             return
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         if self.token and scope["method"] == "GET" and self._is(query.get("token")):
             del query["token"]
             where = quote(scope["path"]) + ("?" + urlencode(query) if query else "")
             cookie = f"{COOKIE}={quote(self.token)}; Path=/; HttpOnly; SameSite=Strict"
-            await _answer(send, 303, "", {"location": where, "set-cookie": cookie})
+            await answer(send, 303, "", {"location": where, "set-cookie": cookie})
             return
         await self._limited(scope, receive, send)
 
@@ -111,7 +111,7 @@ class AccessGuard:
             await self.app(scope, counted, noted)
         except _TooLarge:
             if not started:
-                await _answer(send, 413, _too_large(self.most_bytes))
+                await answer(send, 413, _too_large(self.most_bytes))
 
 
 class _TooLarge(Exception):
@@ -128,9 +128,10 @@ def _unquoted(text: str) -> str:
     return unquote(text)
 
 
-async def _answer(
+async def answer(
     send: Send, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> None:
+    """Answer with a sentence as JSON."""
     body = json.dumps({"detail": detail}).encode()
     all_headers = {"content-type": "application/json", **(headers or {})}
     raw = [(k.encode(), v.encode("latin-1")) for k, v in all_headers.items()]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...configs.errors import UsageError
 from .access import AccessGuard, is_loopback
+from .file_guard import FileGuard
 from .files import uploads
 from .queue.job_queue import JobQueue
 
@@ -51,25 +52,32 @@ def build(desk: JobQueue, *, token: str | None = None, most_bytes: int = uploads
     from .files import lora_library
 
     app = routes.app_of(desk)
+    folders = [desk.root.resolve(), lora_library.folder(desk.root).resolve()]
     blocks = page.studio(desk)
     gradio.mount_gradio_app(
         app,
         blocks,
         path="/",
-        allowed_paths=[str(desk.root.resolve()), str(lora_library.folder(desk.root).resolve())],
+        allowed_paths=[str(folder) for folder in folders],
         max_file_size=most_bytes,
         show_error=True,
         ssr_mode=False,
         footer_links=[],
         **page.look(),
     )
-    return AccessGuard(app, token=token, most_bytes=most_bytes + (1 << 20))
+    guarded = FileGuard(app, _cache(desk.root), folders)
+    return AccessGuard(guarded, token=token, most_bytes=most_bytes + (1 << 20))
+
+
+def _cache(root: Path) -> Path:
+    """Where Gradio keeps uploads and copies of what it shows."""
+    return (root / ".studio" / "cache").resolve()
 
 
 def quiet(root: Path) -> None:
     """Gradio asks nobody elsewhere for anything, and keeps its files below the runs."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str((root / ".studio" / "cache").resolve())
+    os.environ["GRADIO_TEMP_DIR"] = str(_cache(root))
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
