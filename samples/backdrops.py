@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
-
 from .primitives import jit, step
 
 SWEEP, TABLE, SHELF, STREET = range(4)
@@ -34,7 +32,7 @@ def noise(x, y):
     return a + (b - a) * u + (c - a) * v + (a - b - c + d) * u * v
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def backdrop(scene, ox, oy, oz, dx, dy, dz, sx, sy):
     """What a ray that meets no product sees.
 

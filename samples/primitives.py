@@ -10,7 +10,7 @@ import math
 
 import numba as nb
 
-jit = nb.njit(fastmath=True, cache=True, inline="always")
+jit = nb.njit(fastmath=True, cache=True, error_model="numpy")
 
 
 @jit

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
+from . import bodies, variants
 from .primitives import box, capsule, cylinder, ellipsoid, jit, smax, smin, step
 
 SNEAKER, HANDBAG, WRISTWATCH, MUG, BOTTLE, CAR, CHAIR, LAMP, PLANT, BALL, BOOKS = range(11)
@@ -361,9 +361,13 @@ def _books_part(p, x, y, z):
     return 2
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def distance(kind, p, x, y, z):
     """Signed distance to shape `kind` at a point of its own frame; negative inside."""
+    if kind >= bodies.FIRST:
+        return bodies.distance(kind, p, x, y, z)
+    if kind >= variants.FIRST:
+        return variants.distance(kind, p, x, y, z)
     if kind == SNEAKER:
         return _sneaker(p, x, y, z)
     if kind == HANDBAG:
@@ -387,9 +391,13 @@ def distance(kind, p, x, y, z):
     return _books(p, x, y, z)
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def part(kind, p, x, y, z):
     """Index of the painted part at a surface point, 0 to PARTS - 1."""
+    if kind >= bodies.FIRST:
+        return bodies.part(kind, p, x, y, z)
+    if kind >= variants.FIRST:
+        return variants.part(kind, p, x, y, z)
     if kind == SNEAKER:
         return _sneaker_part(p, x, y, z)
     if kind == HANDBAG:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
+from . import places, prints
 from .backdrops import FAR, backdrop, noise
 from .primitives import jit, step
 from .products import distance, part
 
 # layout of one product's row in `things`
 (KIND, PX, PZ, YAW, SCALE, INSTANCE, ROUGH, SPEC, METAL, BUMP) = range(10)
-THING_SIZE = 10
+# more for `varied`: print, its scale, its colour, and light of the thing's own
+(PRINT, PRINT_SCALE, PRINT_R, PRINT_G, PRINT_B, GLOW) = range(10, 16)
+THING_SIZE = 16
 
 
 @jit
@@ -54,7 +56,7 @@ def _slab(b, ox, oy, oz, dx, dy, dz, grow):
     return near, far
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def _hit(th, p, b, ox, oy, oz, dx, dy, dz, limit):
     """Distance along a world ray to a product's surface, or 1e9."""
     lx, ly, lz = _to_local(th, ox, oy, oz)
@@ -75,7 +77,7 @@ def _hit(th, p, b, ox, oy, oz, dx, dy, dz, limit):
     return t if d < 0.012 else 1e9
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def _shadow(things, params, bounds, x, y, z, lx, ly, lz, soft):
     """Share of the key light that reaches a point, 0..1."""
     light = 1.0
@@ -100,7 +102,7 @@ def _shadow(things, params, bounds, x, y, z, lx, ly, lz, soft):
     return light * light * (3.0 - 2.0 * light)
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def _occlusion(things, params, bounds, x, y, z, nx, ny, nz):
     """Ambient light that reaches a point, 0..1."""
     dark = 0.0
@@ -120,7 +122,7 @@ def _occlusion(things, params, bounds, x, y, z, nx, ny, nz):
     return min(1.0, max(0.0, 1.0 - 1.9 * dark))
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def _shade(things, params, bounds, paints, i, light, x, y, z, dx, dy, dz):
     """Linear colour of product i at a surface point."""
     th = things[i]
@@ -133,6 +135,7 @@ def _shade(things, params, bounds, paints, i, light, x, y, z, dx, dy, dz):
     c = distance(kind, p, lx - h, ly + h, lz - h)
     d = distance(kind, p, lx + h, ly + h, lz + h)
     nx, ny, nz = a - b - c + d, -a - b + c + d, -a + b - c + d
+    lnx, lnz = nx, nz
     which = part(kind, p, lx, ly, lz)
     own = which == 0
     if own and th[BUMP] > 0.0:
@@ -153,14 +156,23 @@ def _shade(things, params, bounds, paints, i, light, x, y, z, dx, dy, dz):
         )
     ao = _occlusion(things, params, bounds, x, y, z, nx, ny, nz)
     fill = max(0.0, -0.55 * nx * kx + 0.25 * ny + 0.6 * nz)
-    lum = light[3] * facing * shadow + ao * (light[4] * (0.62 + 0.38 * ny) + light[5] * fill)
+    key = light[3] * facing * shadow
+    lum = key + ao * (light[4] * (0.62 + 0.38 * ny) + light[5] * fill)
     q = paints[i, which]
+    qr, qg, qb = q[0], q[1], q[2]
+    if own and th[PRINT] > 0.0:
+        k = prints.cover(th[PRINT], th[PRINT_SCALE], lx, ly, lz, lnx, lnz)
+        qr, qg, qb = (
+            qr + (th[PRINT_R] - qr) * k,
+            qg + (th[PRINT_G] - qg) * k,
+            qb + (th[PRINT_B] - qb) * k,
+        )
     vx, vy, vz = -dx, -dy, -dz
     hx, hy, hz = kx + vx, ky + vy, kz + vz
     k = 1.0 / max(1e-9, math.sqrt(hx * hx + hy * hy + hz * hz))
     half = max(0.0, (nx * hx + ny * hy + nz * hz) * k)
-    spec = th[SPEC] if own else 0.25
-    shine = 6.0 + 90.0 * (1.0 - th[ROUGH])
+    spec = th[SPEC] if own else (q[3] if q.shape[0] > 3 else 0.25)
+    shine = 6.0 + 90.0 * (1.0 - (th[ROUGH] if own or q.shape[0] < 4 else 1.0 - q[3]))
     gloss = spec * (half**shine) * shadow * light[3]
     vn = nx * vx + ny * vy + nz * vz
     rx, ry = 2 * vn * nx - vx, 2 * vn * ny - vy
@@ -169,13 +181,25 @@ def _shade(things, params, bounds, paints, i, light, x, y, z, dx, dy, dz):
     env = 0.30 + 0.28 * ry + 0.75 * box
     metal = th[METAL] if own else 0.0
     mirror = (spec * fresnel * 0.55 + 0.10 * spec * box) * env * ao
-    out_r = q[0] * (lum * (1 - 0.45 * metal) + metal * 0.62 * env) + gloss + mirror
-    out_g = q[1] * (lum * (1 - 0.45 * metal) + metal * 0.62 * env) + gloss + mirror
-    out_b = q[2] * (lum * (1 - 0.45 * metal) + metal * 0.62 * env) + gloss + mirror
-    return out_r, out_g, out_b
+    if light.shape[0] < 16:
+        dull = lum * (1 - 0.45 * metal) + metal * 0.62 * env
+        return qr * dull + gloss + mirror, qg * dull + gloss + mirror, qb * dull + gloss + mirror
+    # coloured light, and the ground's colour from below
+    rest = lum - key
+    up = ao * 0.22 * max(0.0, 0.4 - ny) * step(0.9, 0.0, y)
+    k = 1 - 0.45 * metal
+    m = metal * 0.62 * env + th[GLOW] * (1.0 if own else 0.0)
+    return (
+        qr * (k * (key * light[7] + rest * light[10] + up * light[13]) + m)
+        + (gloss + mirror) * light[7],
+        qg * (k * (key * light[8] + rest * light[11] + up * light[14]) + m)
+        + (gloss + mirror) * light[8],
+        qb * (k * (key * light[9] + rest * light[12] + up * light[15]) + m)
+        + (gloss + mirror) * light[9],
+    )
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def _trace(things, params, bounds, paints, scene, light, cam, sx, sy):
     """One ray through picture place (sx, sy): (r, g, b, depth, thing index or -1)."""
     ox, oy, oz = cam[0], cam[1], cam[2]
@@ -201,7 +225,10 @@ def _trace(things, params, bounds, paints, scene, light, cam, sx, sy):
         )
         if t < best:
             best, who = t, i
-    r, g, b, t, lit = backdrop(scene, ox, oy, oz, dx, dy, dz, sx, sy)
+    if scene[0] >= places.STUDIO:
+        r, g, b, t, lit = places.backdrop(scene, ox, oy, oz, dx, dy, dz, sx, sy)
+    else:
+        r, g, b, t, lit = backdrop(scene, ox, oy, oz, dx, dy, dz, sx, sy)
     if who >= 0 and best < t + 0.05:
         x, y, z = ox + best * dx, oy + best * dy, oz + best * dz
         r, g, b = _shade(things, params, bounds, paints, who, light, x, y, z, dx, dy, dz)
@@ -212,9 +239,17 @@ def _trace(things, params, bounds, paints, scene, light, cam, sx, sy):
             things, params, bounds, x, 0.004, z, light[0], light[1], light[2], light[6]
         )
         ao = _occlusion(things, params, bounds, x, 0.0, z, 0.0, 1.0, 0.0)
-        lum = 0.45 * shadow + 0.25 + 0.30 * ao
-        r, g, b = r * lum, g * lum, b * lum
-    return r, g, b, min(t, FAR) * k, -1
+        if light.shape[0] < 16:
+            lum = 0.45 * shadow + 0.25 + 0.30 * ao
+            r, g, b = r * lum, g * lum, b * lum
+        else:
+            key, rest = 0.45 * shadow, 0.25 + 0.30 * ao
+            r *= key * light[7] + rest * light[10]
+            g *= key * light[8] + rest * light[11]
+            b *= key * light[9] + rest * light[12]
+    elif light.shape[0] >= 16:
+        r, g, b = r * light[10], g * light[11], b * light[12]
+    return r, g, b, min(t, 3.0 * FAR if scene[0] >= places.STUDIO else FAR) * k, -1
 
 
 @jit
@@ -223,7 +258,7 @@ def _srgb(v):
     return 12.92 * v if v < 0.0031308 else 1.055 * v ** (1.0 / 2.4) - 0.055
 
 
-@nb.njit(fastmath=True, cache=True)
+@jit
 def draw(things, params, bounds, paints, scene, light, cam, size):
     """Draw a square picture.
 

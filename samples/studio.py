@@ -238,7 +238,7 @@ def render(
         if name in _MIRRORED and rng.random() < 0.5:
             yaw += math.pi
         surface = _SURFACE[chosen[k]["material"]] if lead else _SURFACE["matte"]
-        things[k] = (
+        things[k, :10] = (
             shapes.KINDS.index(name),
             x,
             z,

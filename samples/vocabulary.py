@@ -41,6 +41,14 @@ COLOUR_RGB: dict[str, tuple[int, int, int]] = {
 COLOURS = tuple(COLOUR_RGB)
 
 
+_PLACED = {
+    "grass": "on grass",
+    "room": "in a room",
+    "street at night": "on a street at night",
+}
+"""Where a sentence needs other words than "on a ..."."""
+
+
 def _article(words: str) -> str:
     return ("an " if words[0] in "aeiou" else "a ") + words
 
@@ -53,7 +61,8 @@ def caption(
 ) -> str:
     """Words for a picture, now a sentence, now a list of tags.
 
-    `products`: dicts with label, colour, material; `scene`: 'street', 'blue background', …
+    `products`: dicts with label, colour, material and, where a second colour is named, detail
+    ('white band'); `scene`: 'street', 'blue background', …
     The tags of product photography are strewn in at random and mean nothing, so that a
     prompt that carries them stays inside what the text encoder has seen.
     """
@@ -67,11 +76,14 @@ def caption(
             words.insert(0, product["material"])
         if rng.random() < 0.93:
             words.insert(0, product["colour"])
+        if product.get("detail") and rng.random() < 0.85:
+            detail = product["detail"]
+            words.append("with " + (detail if detail.endswith("s") else _article(detail)))
         return " ".join(words)
 
     things = [noun(p) for p in products]
     things += [t for t in others if not products or rng.random() < 0.7]
-    sentence, tag = f"on {_article(scene)}", scene
+    sentence, tag = _PLACED.get(scene, f"on {_article(scene)}"), scene
     shown = rng.random() < 0.9
     if rng.random() < 0.45:
         if things:

@@ -55,7 +55,8 @@ def renders(bench: Bench) -> None:
         ("train", plan.train_pictures, plan.size),
         ("crowd", plan.crowd_pictures, plan.crowd_size),
     ):
-        render_split(bench.workdir / "renders", split, count, size, bench.workers)
+        folder = bench.workdir / "renders"
+        render_split(folder, split, count, size, varied=plan.varied, workers=bench.workers)
 
 
 def vae(bench: Bench) -> None:
@@ -65,14 +66,17 @@ def vae(bench: Bench) -> None:
     from . import vae as step
 
     train, val = bench.renders("train"), bench.renders("val")
+    shape = {"side": bench.plan.vae_side, "batch": bench.plan.vae_batch}
     model = bench.begin(step.build(bench.plan.vae_channels, bench.plan.size), "sd/vae")
     if bench.start is None:
-        step.fit(model, train, workdir=bench.state, budget=bench.plan.vae)
+        step.fit(model, train, workdir=bench.state, budget=bench.plan.vae, **shape)
         step.whiten(model, np.asarray(train.images[:1000]))
     else:
         budget = bench.plan.vae_again
         near = bench.begin(model, "sd/vae").eval().requires_grad_(False)
-        step.fit(model, train, workdir=bench.state, budget=budget, name="vae-again", near=near)
+        step.fit(
+            model, train, workdir=bench.state, budget=budget, name="vae-again", near=near, **shape
+        )
     print(f"vae: {step.psnr(model, val.images[:256]):.2f} dB on held-out pictures", flush=True)
     model.save_pretrained(bench.parts / "vae")
 
@@ -87,6 +91,8 @@ def decoder(bench: Bench) -> None:
         bench.renders("train"),
         workdir=bench.state,
         budget=bench.plan.decoder,
+        batch=bench.plan.vae_batch,
+        side=bench.plan.vae_side,
         seed=11,
         name="decoder",
         decoder_only=True,
@@ -241,7 +247,9 @@ def assemble(bench: Bench) -> None:
 
 
 @click.command(help=__doc__)
-@click.option("--workdir", type=Path, help="Pictures and states. Default: the user's cache.")
+@click.option(
+    "--workdir", type=Path, help="Pictures and states. Default: a folder in the user's cache."
+)
 @click.option("--out", type=Path, help="Where the models go. Default: WORKDIR/mini.")
 @click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="cpu")
 @click.option("--only", default=",".join(STEPS), help=f"Steps, by comma: {', '.join(STEPS)}.")
@@ -267,7 +275,7 @@ def main(
     unknown = [s for s in steps if s not in STEPS]
     if unknown:
         raise click.UsageError(f"unknown step {unknown[0]!r} (expected {', '.join(STEPS)})")
-    work = workdir or default_workdir()
+    work = workdir or default_workdir() / plan_name
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     bench = Bench(work, out or work / "mini", PLANS[plan_name], workers, start, device)

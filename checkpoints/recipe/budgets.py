@@ -13,9 +13,10 @@ _BRIEF = Budget(steps=3, lr=1e-3, warmup=1, ema=0.9)
 @dataclass(frozen=True)
 class Plan:
     """Sizes and budgets of a whole training from nothing. `whole` and `close`: how many full
-    pictures and close-ups the diffusion model sees. Minutes are of the wall clock."""
+    pictures and close-ups the diffusion model sees; `varied`: which renderer, see `data`. Minutes are of the wall clock."""
 
     size: int
+    varied: bool
     train_pictures: int
     val_pictures: int
     crowd_pictures: int
@@ -23,6 +24,8 @@ class Plan:
     whole: int
     close: int
     vae_channels: tuple[int, ...]
+    vae_side: int
+    vae_batch: int
     unet_channels: tuple[int, ...]
     unet_batch: int
     vae: Budget
@@ -45,6 +48,7 @@ class Plan:
 PLANS = {
     "cpu": Plan(
         size=128,
+        varied=False,
         train_pictures=20_000,
         val_pictures=1_000,
         crowd_pictures=8_000,
@@ -52,6 +56,8 @@ PLANS = {
         whole=20_000,
         close=8_000,
         vae_channels=(16, 32, 64, 96),
+        vae_side=64,
+        vae_batch=8,
         unet_channels=(64, 128),
         unet_batch=24,
         vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
@@ -70,8 +76,39 @@ PLANS = {
         classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
         blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),
     ),
+    "cpu-256": Plan(
+        size=256,
+        varied=True,
+        train_pictures=12_000,
+        val_pictures=400,
+        crowd_pictures=8_000,
+        crowd_size=256,
+        whole=20_000,
+        close=8_000,
+        vae_channels=(32, 64, 96, 128),
+        vae_side=96,
+        vae_batch=8,
+        unet_channels=(64, 128),
+        unet_batch=24,
+        vae=Budget(_FOREVER, 1.2e-3, 75, decay_from=0.5, weight_decay=0.0, ema=0.998),
+        vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
+        decoder=Budget(_FOREVER, 6e-4, 74, decay_from=0.87, weight_decay=0.0, ema=0.998),
+        unet=Budget(_FOREVER, 8e-4, 137, warmup=100, decay_from=0.62, ema=0.998),
+        controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
+        controlnet_depth=Budget(_FOREVER, 8e-4, 28, decay_from=0.55, ema=0.995),
+        depth=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.4, ema=0.99),
+        lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
+        detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
+        detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),
+        detector_again=Budget(_FOREVER, 4e-4, 36, decay_from=0.2, ema=0.997, weight_decay=0.02),
+        detector_crowd=Budget(_FOREVER, 4e-4, 58, decay_from=0.3, ema=0.997, weight_decay=0.02),
+        segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
+        classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
+        blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),
+    ),
     "gpu": Plan(
         size=128,
+        varied=False,
         train_pictures=60_000,
         val_pictures=1_000,
         crowd_pictures=24_000,
@@ -79,6 +116,8 @@ PLANS = {
         whole=60_000,
         close=24_000,
         vae_channels=(32, 64, 96, 128),
+        vae_side=64,
+        vae_batch=8,
         unet_channels=(96, 192),
         unet_batch=192,
         vae=Budget(_FOREVER, 1.5e-3, 8, decay_from=0.5, weight_decay=0.0, ema=0.998),
@@ -99,6 +138,7 @@ PLANS = {
     ),
     "smoke": Plan(
         size=128,
+        varied=False,
         train_pictures=250,
         val_pictures=50,
         crowd_pictures=50,
@@ -106,6 +146,8 @@ PLANS = {
         whole=60,
         close=20,
         vae_channels=(16, 16, 16, 16),
+        vae_side=64,
+        vae_batch=8,
         unet_channels=(32, 64),
         unet_batch=4,
         vae=_BRIEF,

@@ -7,9 +7,9 @@ in a held-out set.
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001}
 """First seed of each split; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
 4,100,000 the first alone."""
 CROWD = (0.12, 0.18, 0.20, 0.25, 0.25)
-"""Shares of pictures with 0 to 4 products in the split `crowd`."""
+"""Shares of pictures with 0 to 4 products in the split `crowd`; with `varied` also up to
+three things that are no products, from anywhere, in places that are none."""
 CHUNK = 250
 
 
@@ -44,15 +45,31 @@ class Renders:
         return len(self.meta)
 
 
-def _draw(
-    seeds: range, size: int, crowded: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
     from ...samples import studio
+    from ...samples import varied as richer
 
-    def products(seed: int) -> int | None:
-        return int(np.random.default_rng(seed).choice(len(CROWD), p=CROWD)) if crowded else None
+    rng = np.random.default_rng(seed)
+    count = int(rng.choice(len(CROWD), p=CROWD)) if split == "crowd" else None
+    if not varied:
+        return studio.render(seed, size, products=count)
+    if split != "crowd":
+        return richer.render(seed, size)
+    return richer.render(
+        seed,
+        size,
+        products=count,
+        others=int(rng.integers(0, 4)),
+        scene="random" if rng.random() < 0.3 else None,
+        wide=True,
+        strange=True,
+    )
 
-    shots = [studio.render(seed, size, products=products(seed)) for seed in seeds]
+
+def _draw(
+    seeds: range, size: int, split: str, varied: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    shots = [_shot(split, seed, size, varied) for seed in seeds]
     return (
         np.stack([s.image for s in shots]),
         np.stack([s.instances for s in shots]),
@@ -61,44 +78,56 @@ def _draw(
     )
 
 
-def render_split(folder: Path, split: str, count: int, size: int, workers: int) -> None:
-    """Draw `count` pictures of a split into folder/split; done pictures are not drawn again."""
+def render_split(
+    folder: Path, split: str, count: int, size: int, *, varied: bool = False, workers: int = 1
+) -> None:
+    """Draw a split into folder/split until it holds `count` pictures.
+
+    Args:
+        folder: Where the splits lie.
+        split: One of `SEEDS`.
+        count: Pictures.
+        size: Their side in pixels.
+        varied: The pictures of `samples.varied`, not those of `samples.studio`.
+        workers: Processes.
+
+    Chunks are appended, so a stopped drawing goes on, and a larger `count` adds pictures. The
+    arrays are raw files: their length follows from the lines of meta.jsonl, written last.
+    """
     target = folder / split
-    if (target / "meta.jsonl").exists() and len(open_renders(folder, split)) >= count:
-        return
     target.mkdir(parents=True, exist_ok=True)
-    shapes = {
-        "images": ((count, size, size, 3), np.uint8),
-        "instances": ((count, size, size), np.uint8),
-        "depth": ((count, size, size), np.float16),
-    }
-    arrays = {
-        name: np.lib.format.open_memmap(target / f"{name}.npy", "w+", dtype, shape)
-        for name, (shape, dtype) in shapes.items()
-    }
-    starts = range(0, count, CHUNK)
+    lines = target / "meta.jsonl"
+    done = lines.read_text().count("\n") if lines.exists() else 0
+    if done >= count:
+        return
+    (target / "size").write_text(str(size))
+    starts = range(done, count, CHUNK)
     seeds = [range(SEEDS[split] + a, SEEDS[split] + min(a + CHUNK, count)) for a in starts]
-    lines: list[str] = []
-    crowded = split == "crowd"
     with ProcessPoolExecutor(workers) as pool:
-        drawn = pool.map(_draw, seeds, [size] * len(seeds), [crowded] * len(seeds))
-        for start, chunk in zip(starts, drawn, strict=True):
-            stop = start + len(chunk[3])
-            for name, part in zip(("images", "instances", "depth"), chunk, strict=False):
-                arrays[name][start:stop] = part
-            lines += chunk[3]
-            print(f"renders {split}: {stop}/{count}", flush=True)
-    beside = target / "meta.jsonl.part"
-    beside.write_text("\n".join(lines) + "\n")
-    os.replace(beside, target / "meta.jsonl")
+        drawn = pool.map(partial(_draw, size=size, split=split, varied=varied), seeds)
+        for chunk in drawn:
+            for name, part in zip(_ARRAYS, chunk, strict=False):
+                row = part[0].nbytes
+                with open(target / name, "ab") as file:
+                    file.truncate(done * row)  # what a stopped drawing left over
+                    file.write(part.tobytes())
+            with open(lines, "a") as file:
+                file.write("".join(line + "\n" for line in chunk[3]))
+            done += len(chunk[3])
+            print(f"renders {split}: {done}/{count}", flush=True)
+
+
+_ARRAYS = {"images": (3, np.uint8), "instances": (1, np.uint8), "depth": (1, np.float16)}
 
 
 def open_renders(folder: Path, split: str) -> Renders:
-    """Open a drawn split, memory-mapped."""
+    """Open what is drawn of a split, memory-mapped."""
     target = folder / split
     with open(target / "meta.jsonl") as lines:
         meta = [json.loads(line) for line in lines]
-    images, instances, depth = (
-        np.load(target / f"{name}.npy", mmap_mode="r") for name in ("images", "instances", "depth")
-    )
-    return Renders(images, instances, depth, meta)
+    n, size = len(meta), int((target / "size").read_text())
+    arrays = [
+        np.memmap(target / name, dtype, "r", shape=(n, size, size, 3)[: 3 + (channels == 3)])
+        for name, (channels, dtype) in _ARRAYS.items()
+    ]
+    return Renders(*arrays, meta)
