@@ -66,3 +66,34 @@ def step(lo, hi, x):
     """Hermite smoothstep; lo may exceed hi."""
     t = min(1.0, max(0.0, (x - lo) / (hi - lo)))
     return t * t * (3.0 - 2.0 * t)
+
+
+@jit
+def uneven2(x, z, h, ra, rb):
+    """2-D distance to two circles and their hull: radius ra at x = 0, rb at x = h."""
+    z = abs(z)
+    b = (ra - rb) / h
+    a = math.sqrt(max(1e-6, 1.0 - b * b))
+    k = -b * z + a * x
+    if k < 0.0:
+        return math.sqrt(x * x + z * z) - ra
+    if k > a * h:
+        return math.sqrt((x - h) ** 2 + z * z) - rb
+    return a * z + b * x - ra
+
+
+@jit
+def box2(x, y, bx, by, r):
+    qx, qy = abs(x) - bx + r, abs(y) - by + r
+    ox, oy = max(qx, 0.0), max(qy, 0.0)
+    return math.sqrt(ox * ox + oy * oy) + min(max(qx, qy), 0.0) - r
+
+
+@jit
+def arch2(x, y, half, straight, r):
+    """2-D distance to the middle line of an inverted U: legs `half` apart, `straight` high."""
+    ax = abs(x)
+    if y > straight:
+        return abs(math.sqrt(ax * ax + (y - straight) ** 2) - half) - r
+    qy = max(-y, 0.0)
+    return math.sqrt((ax - half) ** 2 + qy * qy) - r

@@ -1,4 +1,4 @@
-"""Prints on a product's surface: stripes, dots, checks and others, as a share of a second colour."""
+"""Prints on a surface: stripes, dots, checks and others, as a share of a second colour."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from . import bodies, variants
+from . import bodies, kinds, variants
 from .primitives import box, capsule, cylinder, ellipsoid, jit, smax, smin, step
 
 SNEAKER, HANDBAG, WRISTWATCH, MUG, BOTTLE, CAR, CHAIR, LAMP, PLANT, BALL, BOOKS = range(11)
@@ -366,7 +366,7 @@ def distance(kind, p, x, y, z):
     """Signed distance to shape `kind` at a point of its own frame; negative inside."""
     if kind >= bodies.FIRST:
         return bodies.distance(kind, p, x, y, z)
-    if kind >= variants.FIRST:
+    if kind >= kinds.FIRST:
         return variants.distance(kind, p, x, y, z)
     if kind == SNEAKER:
         return _sneaker(p, x, y, z)
@@ -396,7 +396,7 @@ def part(kind, p, x, y, z):
     """Index of the painted part at a surface point, 0 to PARTS - 1."""
     if kind >= bodies.FIRST:
         return bodies.part(kind, p, x, y, z)
-    if kind >= variants.FIRST:
+    if kind >= kinds.FIRST:
         return variants.part(kind, p, x, y, z)
     if kind == SNEAKER:
         return _sneaker_part(p, x, y, z)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bodies, lens, places, prints, variants, vocabulary
+from . import bodies, kinds, lens, places, prints, vocabulary
 from .products import BOUNDS, KINDS
 from .studio import _SURFACE, Render, _paint, linear
 
@@ -43,7 +43,7 @@ _YAW = {"sneaker": 0.7, "handbag": 0.6, "wristwatch": 0.45, "mug": 0.7, "bottle"
 _YAW |= {"car": 0.85, "chair": 0.85, "lamp": 0.8}
 _MIRRORED = ("sneaker", "car", "mug")
 _BY_CLASS = {
-    label: [k for k, (name, _, _) in enumerate(variants.KINDS) if name == label]
+    label: [k for k, (name, _, _) in enumerate(kinds.KINDS) if name == label]
     for label in vocabulary.CLASSES
 }
 _PRINTED = {
@@ -59,8 +59,8 @@ _PRINTED = {
 def _bounds() -> np.ndarray:
     out = np.zeros((bodies.FIRST + len(bodies.KINDS), 3))
     out[: len(BOUNDS)] = BOUNDS
-    for k, (_, _, bound) in enumerate(variants.KINDS):
-        out[variants.FIRST + k] = bound
+    for k, (_, _, bound) in enumerate(kinds.KINDS):
+        out[kinds.FIRST + k] = bound
     for k, (_, bound) in enumerate(bodies.KINDS):
         out[bodies.FIRST + k] = bound
     return out
@@ -93,7 +93,7 @@ def _trim(
         chosen = options[int(rng.integers(len(options)))]
         return linear(chosen) if isinstance(chosen, tuple) else chosen
 
-    rows = [(own, 0.2)] * variants.PARTS
+    rows = [(own, 0.2)] * kinds.PARTS
     parts: dict[str, int] = {}
     wood = linear(_WOOD[rng.integers(len(_WOOD))])
     metal = pick(_STEEL, _STEEL, _GOLD, _DARK)
@@ -116,9 +116,9 @@ def _trim(
         rows[3] = (pick(own, own * 0.85, own * 0.7), 0.2)
         rows[4] = (contrast, 0.0)
         rows[5] = (pick(_DARK, (150, 130, 108)), 0.0)
-        several = kind in (variants.TOTE, variants.BOWLING)
+        several = kind in (kinds.TOTE, kinds.BOWLING)
         parts = {"handles" if several else "strap": 1}
-        if kind == variants.FLAP:
+        if kind == kinds.FLAP:
             parts["flap"] = 3
     elif label == "wristwatch":
         case = pick(_STEEL, _STEEL, _GOLD, _ROSE, _DARK)
@@ -131,7 +131,7 @@ def _trim(
         screen = rng.random() < 0.5
         rows[4] = (linear((150, 162, 146) if screen else (16, 18, 22)), 0.3)
         rows[6] = (linear((24, 26, 24) if screen else (190, 230, 240)), 0.0)
-        if kind != variants.SQUARE or p[4] <= 0.45:
+        if kind != kinds.SQUARE or p[4] <= 0.45:
             rows[6] = (pick((200, 32, 34), (200, 32, 34), dark if bright else light), 0.0)
             parts = {"dial": 3}
         rows[7] = (pick(_DARK, own, case * 0.6), 0.3)
@@ -155,15 +155,15 @@ def _trim(
         rows[6] = (linear((20, 20, 22)), 0.1)
         rows[7] = (contrast, 0.4)
         parts = {"roof": 7}
-        if kind in (variants.COUPE, variants.HATCHBACK, variants.SEDAN):
+        if kind in (kinds.COUPE, kinds.HATCHBACK, kinds.SEDAN):
             parts["stripes"] = 7
     elif label == "chair":
         rows[1] = (pick(wood, wood, _DARK, _STEEL, own * 0.8), 0.2)
-        if kind == variants.OFFICE:
+        if kind == kinds.OFFICE:
             rows[1] = (pick(_DARK, _DARK, _STEEL), 0.25)
         rows[2] = (pick(own * 0.85, light, dark, wood), 0.02)
-        parts = {"legs": 1} if kind != variants.OFFICE else {}
-        if kind in (variants.DINING, variants.ARMCHAIR):
+        parts = {"legs": 1} if kind != kinds.OFFICE else {}
+        if kind in (kinds.DINING, kinds.ARMCHAIR):
             parts["cushion"] = 2
     else:
         rows[1] = (pick(metal, wood, _DARK, own * 0.85, light), 0.3)
@@ -322,20 +322,20 @@ def _product(
     rng: np.random.Generator, label: str, colour: str, shape: str | None
 ) -> tuple[dict[str, Any], int, np.ndarray, np.ndarray, np.ndarray]:
     """(what a caption says, kind, parameters (24,), paints (PARTS, 4), print's five columns)."""
-    choices = [k for k in _BY_CLASS[label] if shape is None or variants.KINDS[k][1] == shape]
+    choices = [k for k in _BY_CLASS[label] if shape is None or kinds.KINDS[k][1] == shape]
     if not choices:
         raise ValueError(
             f"shape {shape!r} of {label}: expected one of "
-            f"{[variants.KINDS[k][1] for k in _BY_CLASS[label]]}"
+            f"{[kinds.KINDS[k][1] for k in _BY_CLASS[label]]}"
         )
-    kind = variants.FIRST + int(rng.choice(choices))
+    kind = kinds.FIRST + int(rng.choice(choices))
     p = rng.random(24)
     paints, parts = _trim(kind, label, colour, p, rng)
     row: dict[str, Any] = {
         "label": label,
         "colour": colour,
         "material": str(rng.choice(MATERIALS[label])),
-        "shape": variants.KINDS[kind - variants.FIRST][1],
+        "shape": kinds.KINDS[kind - kinds.FIRST][1],
     }
     texture = np.zeros(5)
     second = _far_from(colour, rng)
@@ -383,7 +383,7 @@ def render(
         colour: Colour word of the first product.
         scene: '<colour> background', another of `SCENES`, or 'random'.
         others: How many things that are no products; None: at random, few.
-        shape: Shape of the first product, such as 'tote': see `variants.KINDS`.
+        shape: Shape of the first product, such as 'tote': see `kinds.KINDS`.
         wide: More of the cameras that no product photographer would choose.
         strange: Things that are no products are any of `bodies`, not only the plant, the ball and
             the books that captions name; they get instances after those of the products, and rows
@@ -404,7 +404,7 @@ def render(
     spread = 1.0 if n < 2 else (0.80 if n == 2 else 0.66 if n == 3 else 0.56)
     things = np.zeros((n, march.THING_SIZE))
     params = np.zeros((n, 24))
-    paints = np.zeros((n, variants.PARTS, 4))
+    paints = np.zeros((n, kinds.PARTS, 4))
     order = rng.permutation(n)
     total = n * spread
     chosen: list[dict[str, Any]] = []
@@ -444,6 +444,8 @@ def render(
         scale = spread / length * rng.uniform(0.86, 1.08)
         x = (slot + 0.5) * spread - total / 2 + rng.normal(0, 0.02 * spread)
         z = rng.normal(0, 0.10 if n > 1 else 0.03)
+        if wide and n > 1:  # strewn about, not in a row
+            x, z = 0.75 * x + rng.normal(0, 0.1), rng.uniform(-0.8, 0.5)
         number = k + 1 if k < count else 100 + k - count
         things[k] = (kind, x, z, yaw, scale, number, *surface, *texture, glow)
         params[k], paints[k] = p, q
@@ -495,8 +497,8 @@ def _where(seen: np.ndarray) -> dict[str, Any]:
 def _body(rng: np.random.Generator, strange: bool) -> tuple[str, int, np.ndarray]:
     """(name, kind, paints (PARTS, 4)) of something that is no product."""
     which = int(rng.integers(-len(_NAMED), len(bodies.KINDS) if strange else 0))
-    paints = np.zeros((variants.PARTS, 4))
-    paints[:, :3] = rng.random((variants.PARTS, 3)) ** 1.6
+    paints = np.zeros((kinds.PARTS, 4))
+    paints[:, :3] = rng.random((kinds.PARTS, 3)) ** 1.6
     paints[:, 3] = 0.2
     if which < 0:
         name = _NAMED[which]

@@ -20,6 +20,7 @@ STEPS = (
     "renders",
     "vae",
     "decoder",
+    "unet-half",
     "unet",
     "controlnet",
     "depth",
@@ -82,23 +83,20 @@ def vae(bench: Bench) -> None:
 
 
 def decoder(bench: Bench) -> None:
-    """Truer colours from the same latents: what learned on them stays as it is."""
-    from . import vae as step
+    """Crisper edges and truer colours from the same latents."""
+    from . import vae_finish as step
 
-    model = _vae(bench)
+    model, plan = _vae(bench), bench.plan
+    print(f"vae: {step.gate(model, bench.renders('val'))}", flush=True)
     step.fit(
         model,
         bench.renders("train"),
         workdir=bench.state,
-        budget=bench.plan.decoder,
-        batch=bench.plan.vae_batch,
-        side=bench.plan.vae_side,
-        seed=11,
-        name="decoder",
-        decoder_only=True,
-        colour_weight=8.0,
+        budget=plan.decoder,
+        batch=plan.vae_batch,
+        side=plan.vae_side,
     )
-    print(f"decoder: {step.psnr(model, bench.renders('val').images[:256]):.2f} dB", flush=True)
+    print(f"decoder: {step.gate(model, bench.renders('val'))}", flush=True)
     model.save_pretrained(bench.parts / "vae")
 
 
@@ -108,31 +106,75 @@ def _vae(bench: Bench) -> Any:
     return AutoencoderKL.from_pretrained(bench.parts / "vae").eval().to(bench.device)
 
 
-def _pictures(bench: Bench) -> Any:
+def _pictures(bench: Bench, side: int | None = None) -> Any:
     from . import latents
 
-    train = bench.renders("train")
-    cuts = latents.choose(train, whole=bench.plan.whole, close=bench.plan.close)
+    train, plan = bench.renders("train"), bench.plan
+    side = side or plan.size
+    details = plan.details if side < plan.size else 0
+    cuts = latents.choose(train, whole=plan.whole, close=plan.close, details=details, side=side)
     return latents.prepare(_vae(bench), train, cuts, bench.state)
 
 
+def unet_half(bench: Bench) -> None:
+    """At half the size: whole pictures made small, and details as they are."""
+    if bench.plan.unet_half is not None and bench.start is None:
+        plan = bench.plan
+        _unet(bench, "unet-half", plan.unet_half, plan.unet_half_batch, plan.size // 2)
+
+
 def unet(bench: Bench) -> None:
+    _unet(bench, "unet", bench.plan.unet, bench.plan.unet_batch, bench.plan.size)
+
+
+def _unet(bench: Bench, name: str, budget: Any, batch: int, side: int) -> None:
     from . import diffusion
 
-    pictures = _pictures(bench)
-    if bench.start is None:
-        tok = diffusion.tokenizer([m["caption"] for m in bench.renders("train").meta])
+    pictures, plan = _pictures(bench, side), bench.plan
+    half, tok = bench.parts / "unet-half", _tokenizer(bench)
+    if bench.start is None and (name == "unet-half" or not half.exists()):
+        text = diffusion.text_encoder(tok)
+        net = diffusion.unet(plan.unet_channels, size=plan.size)
     else:
-        from transformers import CLIPTokenizer
+        from diffusers import UNet2DConditionModel
+        from transformers import CLIPTextModel
 
-        tok = CLIPTokenizer.from_pretrained(bench.start / "sd" / "tokenizer")
-    text = bench.begin(diffusion.text_encoder(tok), "sd/text_encoder")
-    net = bench.begin(diffusion.unet(bench.plan.unet_channels, size=bench.plan.size), "sd/unet")
-    budget, batch = bench.plan.unet, bench.plan.unet_batch
-    diffusion.fit(net, text, tok, pictures, workdir=bench.state, budget=budget, batch=batch)
-    tok.save_pretrained(bench.parts / "tokenizer")
-    text.save_pretrained(bench.parts / "text")
-    net.save_pretrained(bench.parts / "unet")
+        start = (half / "text", half / "unet")
+        if bench.start is not None:
+            start = (bench.start / "sd" / "text_encoder", bench.start / "sd" / "unet")
+        text = CLIPTextModel.from_pretrained(start[0])
+        net = UNet2DConditionModel.from_pretrained(start[1])
+    text, net = text.float().to(bench.device), net.float().to(bench.device)
+    diffusion.fit(
+        net, text, tok, pictures, workdir=bench.state, budget=budget, batch=batch, name=name
+    )
+    out = half if name == "unet-half" else bench.parts
+    text.save_pretrained(out / "text")
+    net.save_pretrained(out / "unet")
+    sheet(bench)
+
+
+def _tokenizer(bench: Bench) -> Any:
+    """Made once: renders that are added later must not change it."""
+    from transformers import CLIPTokenizer
+
+    from . import diffusion
+
+    folder = bench.parts / "tokenizer"
+    if not folder.exists():
+        if bench.start is None:
+            tok = diffusion.tokenizer([m["caption"] for m in bench.renders("train").meta])
+        else:
+            tok = CLIPTokenizer.from_pretrained(bench.start / "sd" / "tokenizer")
+        tok.save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def sheet(bench: Bench) -> None:
+    """Draw every class with four seeds by what the UNet has learned so far: WORKDIR/sheets."""
+    from . import sheet as step
+
+    step.draw(bench.workdir, bench.device)
 
 
 def _diffusion(bench: Bench) -> tuple[Any, Any, Any]:
@@ -192,7 +234,8 @@ def detector(bench: Bench) -> None:
     plan = bench.plan
     budgets = plan.detector_warm, plan.detector_again if bench.start else plan.detector
     start = bench.start / "grounding-dino" if bench.start else None
-    step.run(bench.state, bench.parts / "grounding-dino", train, val, budgets, start, bench.device)
+    out, things = bench.parts / "grounding-dino", bench.things()
+    step.run(bench.state, out, train, val, budgets, start, bench.device, things)
 
 
 def detector_crowd(bench: Bench) -> None:
@@ -200,7 +243,8 @@ def detector_crowd(bench: Bench) -> None:
 
     sets = [bench.renders("train"), bench.renders("crowd")]
     out, budget = bench.parts / "grounding-dino", bench.plan.detector_crowd
-    step.run_crowd(bench.state, out, sets, bench.renders("val"), budget, bench.device)
+    val, things = bench.renders("val"), bench.things()
+    step.run_crowd(bench.state, out, sets, val, budget, bench.device, things)
 
 
 def segmenter(bench: Bench) -> None:
@@ -208,7 +252,8 @@ def segmenter(bench: Bench) -> None:
 
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
-    step.run(bench.state, bench.parts / "sam", train, val, bench.plan.segmenter, model)
+    budget, things = bench.plan.segmenter, bench.things()
+    step.run(bench.state, bench.parts / "sam", train, val, budget, model, things)
 
 
 def classifier(bench: Bench) -> None:
@@ -216,7 +261,8 @@ def classifier(bench: Bench) -> None:
 
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
-    step.run(bench.state, bench.parts / "classifier", train, val, bench.plan.classifier, model)
+    budget, things = bench.plan.classifier, bench.things()
+    step.run(bench.state, bench.parts / "classifier", train, val, budget, model, things)
 
 
 def blip(bench: Bench) -> None:
@@ -252,7 +298,11 @@ def assemble(bench: Bench) -> None:
 )
 @click.option("--out", type=Path, help="Where the models go. Default: WORKDIR/mini.")
 @click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="cpu")
-@click.option("--only", default=",".join(STEPS), help=f"Steps, by comma: {', '.join(STEPS)}.")
+@click.option(
+    "--only",
+    default=",".join(STEPS),
+    help=f"Steps, by comma: {', '.join(STEPS)}; or sheet: a look at the UNet.",
+)
 @click.option("--start", type=Path, help="Models to train on, instead of from nothing.")
 @click.option("--device", default="auto", help="cpu, cuda or mps. Default: a GPU if there is one.")
 @click.option("--threads", type=int, default=0, help="torch's threads; 0: as many as it likes.")
@@ -272,14 +322,16 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     steps = only.split(",")
-    unknown = [s for s in steps if s not in STEPS]
+    unknown = [s for s in steps if s not in (*STEPS, "sheet")]
     if unknown:
         raise click.UsageError(f"unknown step {unknown[0]!r} (expected {', '.join(STEPS)})")
     work = workdir or default_workdir() / plan_name
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     bench = Bench(work, out or work / "mini", PLANS[plan_name], workers, start, device)
-    tasks: dict[str, Callable[[Bench], None]] = {n: globals()[n.replace("-", "_")] for n in STEPS}
+    tasks: dict[str, Callable[[Bench], None]] = {
+        n: globals()[n.replace("-", "_")] for n in (*STEPS, "sheet")
+    }
     for name in steps:
         torch.manual_seed(0)
         print(f"== {name}", flush=True)

@@ -12,8 +12,10 @@ _BRIEF = Budget(steps=3, lr=1e-3, warmup=1, ema=0.9)
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes and budgets of a whole training from nothing. `whole` and `close`: how many full
-    pictures and close-ups the diffusion model sees; `varied`: which renderer, see `data`. Minutes are of the wall clock."""
+    """Sizes and budgets of a whole training from nothing. `varied`: which renderer, see `data`.
+    `whole`, `close` and `details`: how many full pictures, close-ups and details the diffusion
+    model sees, see `latents.choose`. `unet_half`: first at half the size, where a sample costs a
+    third. Minutes are of the wall clock."""
 
     size: int
     varied: bool
@@ -23,6 +25,7 @@ class Plan:
     crowd_size: int
     whole: int
     close: int
+    details: int
     vae_channels: tuple[int, ...]
     vae_side: int
     vae_batch: int
@@ -31,6 +34,8 @@ class Plan:
     vae: Budget
     vae_again: Budget
     decoder: Budget
+    unet_half: Budget | None
+    unet_half_batch: int
     unet: Budget
     controlnet: Budget
     controlnet_depth: Budget
@@ -55,6 +60,7 @@ PLANS = {
         crowd_size=192,
         whole=20_000,
         close=8_000,
+        details=0,
         vae_channels=(16, 32, 64, 96),
         vae_side=64,
         vae_batch=8,
@@ -63,6 +69,8 @@ PLANS = {
         vae=Budget(_FOREVER, 1.5e-3, 60, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
         decoder=Budget(_FOREVER, 6e-4, 74, decay_from=0.87, weight_decay=0.0, ema=0.998),
+        unet_half=None,
+        unet_half_batch=24,
         unet=Budget(_FOREVER, 8e-4, 137, warmup=100, decay_from=0.62, ema=0.998),
         controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
         controlnet_depth=Budget(_FOREVER, 8e-4, 28, decay_from=0.55, ema=0.995),
@@ -83,17 +91,20 @@ PLANS = {
         val_pictures=400,
         crowd_pictures=8_000,
         crowd_size=256,
-        whole=20_000,
-        close=8_000,
+        whole=30_000,
+        close=0,
+        details=6_000,
         vae_channels=(32, 64, 96, 128),
         vae_side=96,
         vae_batch=8,
-        unet_channels=(64, 128),
-        unet_batch=24,
+        unet_channels=(64, 128, 128),
+        unet_batch=12,
         vae=Budget(_FOREVER, 1.2e-3, 75, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 38, decay_from=0.35, weight_decay=0.0, ema=0.998),
-        decoder=Budget(_FOREVER, 6e-4, 74, decay_from=0.87, weight_decay=0.0, ema=0.998),
-        unet=Budget(_FOREVER, 8e-4, 137, warmup=100, decay_from=0.62, ema=0.998),
+        decoder=Budget(_FOREVER, 4e-4, 60, decay_from=0.6, weight_decay=0.0, ema=0.998),
+        unet_half=Budget(_FOREVER, 8e-4, 300, warmup=200, decay_from=0.95, ema=0.9995),
+        unet_half_batch=24,
+        unet=Budget(_FOREVER, 4e-4, 300, warmup=200, decay_from=0.5, ema=0.9995),
         controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
         controlnet_depth=Budget(_FOREVER, 8e-4, 28, decay_from=0.55, ema=0.995),
         depth=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.4, ema=0.99),
@@ -115,6 +126,7 @@ PLANS = {
         crowd_size=192,
         whole=60_000,
         close=24_000,
+        details=0,
         vae_channels=(32, 64, 96, 128),
         vae_side=64,
         vae_batch=8,
@@ -123,6 +135,8 @@ PLANS = {
         vae=Budget(_FOREVER, 1.5e-3, 8, decay_from=0.5, weight_decay=0.0, ema=0.998),
         vae_again=Budget(_FOREVER, 1e-3, 5, decay_from=0.35, weight_decay=0.0, ema=0.998),
         decoder=Budget(_FOREVER, 6e-4, 3, decay_from=0.3, weight_decay=0.0, ema=0.998),
+        unet_half=None,
+        unet_half_batch=192,
         unet=Budget(_FOREVER, 8e-4, 15, warmup=200, decay_from=0.6, ema=0.999),
         controlnet=Budget(_FOREVER, 5e-4, 4, decay_from=0.5, ema=0.995),
         controlnet_depth=Budget(_FOREVER, 5e-4, 5, decay_from=0.5, ema=0.995),
@@ -138,21 +152,24 @@ PLANS = {
     ),
     "smoke": Plan(
         size=128,
-        varied=False,
+        varied=True,
         train_pictures=250,
         val_pictures=50,
         crowd_pictures=50,
         crowd_size=192,
         whole=60,
         close=20,
+        details=10,
         vae_channels=(16, 16, 16, 16),
         vae_side=64,
-        vae_batch=8,
+        vae_batch=2,
         unet_channels=(32, 64),
         unet_batch=4,
         vae=_BRIEF,
         vae_again=_BRIEF,
         decoder=_BRIEF,
+        unet_half=_BRIEF,
+        unet_half_batch=4,
         unet=_BRIEF,
         controlnet=_BRIEF,
         controlnet_depth=_BRIEF,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from ...samples import vocabulary
 from .augment import move, soften
 from .rendered_pictures import Renders
 from .train_loop import Budget, device_of, train
+from .randomise import randomise
 from .vae import to_tensor
 
 if TYPE_CHECKING:
@@ -51,21 +53,59 @@ def label(renders: Renders, i: int) -> int:
     return LABELS.index(products[0]["label"] if products else "none")
 
 
-def fit(model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32) -> None:
-    """Train on softened, moved pictures."""
+def example(
+    renders: Renders, i: int, rng: np.random.Generator, size: int, things: Renders | None
+) -> tuple[np.ndarray, int]:
+    """(image uint8 (size, size, 3), index in LABELS) of picture i, moved and softened, or with
+    `things` also put anywhere."""
+    image, instances = move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)
+    truth = label(renders, i)
+    if things is not None and rng.random() < 0.75:
+        image, seen = randomise(image, instances, things, rng)
+        if truth != LABELS.index("none"):
+            mine = renders.meta[i]["products"][0]["instance"]
+            if (seen == mine).sum() < 0.4 * max(1, (instances == mine).sum()):
+                truth = LABELS.index("none")
+    image = soften(image, rng, coarsest=3.0 * len(image) / 128)
+    if len(image) != size:
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return image, truth
+
+
+def uncertain_loss(logits: torch.Tensor, truth: torch.Tensor, margin: float = 4.0) -> torch.Tensor:
+    """Free energy of the classes proper, high for pictures of none of them (Liu et al. 2020).
+
+    A picture of a class is to have log-sum-exp above `margin`, one of none below minus it; so the
+    energy tells what is unlike anything seen, even where the softmax is sure.
+    """
+    energy = torch.logsumexp(logits[:, :-1], 1)
+    none = truth == logits.shape[1] - 1
+    return torch.where(none, F.relu(energy + margin), F.relu(margin - energy)).square().mean()
+
+
+def fit(
+    model: Any,
+    renders: Renders,
+    *,
+    workdir: Path,
+    budget: Budget,
+    batch: int = 32,
+    size: int = 128,
+    things: Renders | None = None,
+) -> None:
+    """Train on softened, moved and, with `things`, randomised pictures seen at `size` pixels."""
     usable = suitable(renders)
     device = device_of(model)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = rng.choice(usable, batch)
-        images = [
-            soften(move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)[0], rng)
-            for i in pick
-        ]
-        truth = torch.tensor([label(renders, int(i)) for i in pick]).to(device)
+        shots = [example(renders, int(i), rng, size, things) for i in pick]
+        truth = torch.tensor([s[1] for s in shots]).to(device)
+        images = [s[0] for s in shots]
         logits = model(to_tensor(np.stack(images)).to(device)).logits
         right = (logits.argmax(1) == truth).float().mean().item()
-        return F.cross_entropy(logits, truth, label_smoothing=0.05), {"right": right}
+        loss = F.cross_entropy(logits, truth, label_smoothing=0.05)
+        return loss + 0.02 * uncertain_loss(logits, truth), {"right": right}
 
     train(
         "classifier",
@@ -78,14 +118,16 @@ def fit(model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: i
 
 
 @torch.no_grad()
-def evaluate(model: Any, renders: Renders) -> float:
-    """Share of held-out pictures named rightly."""
+def evaluate(model: Any, renders: Renders, size: int = 128) -> float:
+    """Share of held-out pictures named rightly, seen at `size` pixels."""
     model.eval()
     usable = suitable(renders)
     right = []
     for k in range(0, len(usable), 50):
         pick = usable[k : k + 50]
-        guess = model(to_tensor(renders.images[pick]).to(device_of(model))).logits.argmax(1)
+        x = to_tensor(renders.images[pick])
+        x = F.interpolate(x, (size, size), mode="area") if x.shape[2] != size else x
+        guess = model(x.to(device_of(model))).logits.argmax(1)
         right += [int(g) == label(renders, i) for g, i in zip(guess, pick, strict=True)]
     return float(np.mean(right))
 
@@ -111,8 +153,9 @@ def run(
     val: Renders,
     budget: Budget,
     model: ResNetForImageClassification,
+    things: Renders | None = None,
 ) -> None:
     """The recipe's step: train, print the held-out share, export."""
-    fit(model, renders, workdir=workdir, budget=budget)
+    fit(model, renders, workdir=workdir, budget=budget, things=things)
     print("classifier val", evaluate(model, val), flush=True)
-    export(model, out, renders.images.shape[1])
+    export(model, out)

@@ -58,11 +58,10 @@ def nearness(depth: np.ndarray) -> np.ndarray:
 
 
 def cut_depth(renders: Renders, cut: Cut) -> np.ndarray:
-    """The exact nearness of a cut, float32 at the renders' size."""
+    """The exact nearness of a cut, float32 at its side."""
     x0, y0, x1, y1 = cut.box
-    size = renders.depth.shape[1]
     near = nearness(np.array(renders.depth[cut.index, y0:y1, x0:x1]))
-    near = cv2.resize(near, (size, size), interpolation=cv2.INTER_LINEAR)
+    near = cv2.resize(near, (cut.side, cut.side), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(near[:, ::-1]) if cut.mirrored else near
 
 

@@ -17,8 +17,8 @@ from ...samples import vocabulary
 from . import detector_model
 from .augment import box_of, move, soften
 from .detector_loss import assign, centres, focal, loss_of
-from .rendered_pictures import Renders
 from .train_loop import Budget, device_of, train
+from .randomise import randomise
 from .vae import to_tensor
 
 CLASSES = vocabulary.CLASSES
@@ -26,13 +26,24 @@ ABSENT = (*vocabulary.OTHERS, *vocabulary.COLOURS)
 
 
 def example(
-    renders: Renders, i: int, rng: np.random.Generator, size: int | None = None
+    renders: Renders,
+    i: int,
+    rng: np.random.Generator,
+    size: int | None = None,
+    things: Renders | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """(image uint8, boxes float (n, 4) cxcywh in 0..1, labels) of an augmented picture.
 
-    `size`: its side, if not that of the renders.
+    Args:
+        renders: The pictures.
+        i: Which.
+        rng: Decides everything.
+        size: Side in pixels; None: that of the renders.
+        things: Renders of what is no product, for domain randomisation; None: without it.
     """
     image, instances = move(np.array(renders.images[i]), np.array(renders.instances[i]), rng)
+    if things is not None and rng.random() < 0.75:
+        image, instances = randomise(image, instances, things, rng)
     boxes, labels = [], []
     for product in renders.meta[i]["products"]:
         seen = instances == product["instance"]
@@ -69,7 +80,14 @@ def phrases(labels: list[int], count: int, rng: np.random.Generator) -> tuple[li
 
 
 def warm_up(
-    model: Any, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 32
+    model: Any,
+    renders: Renders,
+    *,
+    workdir: Path,
+    budget: Budget,
+    batch: int = 32,
+    size: int = 128,
+    things: Renders | None = None,
 ) -> None:
     """Teach backbone and projections where each class is, with a linear head a level."""
     heads = torch.nn.ModuleList(torch.nn.Conv2d(96, 11, 1) for _ in range(3))
@@ -77,10 +95,11 @@ def warm_up(
     for head in heads:
         torch.nn.init.constant_(cast(torch.Tensor, head.bias), -3.0)
     device = device_of(model)
-    points = centres(renders.images.shape[1]).to(device)
+    points = centres(size).to(device)
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        shots = [example(renders, int(i), rng) for i in rng.integers(len(renders), size=batch)]
+        pick = rng.integers(len(renders), size=batch)
+        shots = [example(renders, int(i), rng, size, things) for i in pick]
         x = to_tensor(np.stack([s[0] for s in shots])).to(device)
         mask = torch.ones(batch, x.shape[2], x.shape[3], dtype=torch.long, device=device)
         features, _ = model.model.backbone(x, mask)
@@ -118,10 +137,20 @@ def fit(
     batch: int = 16,
     size: int = 128,
     name: str = "detector",
+    things: Renders | None = None,
 ) -> None:
     """Train the whole model on prompts of 1, 4 or 8 phrases.
 
-    `renders`: sets of pictures, each giving its share of a batch; `size`: side in pixels.
+    Args:
+        model: From `detector_model.build`.
+        tok: Its tokenizer.
+        renders: Sets of pictures, each giving its share of a batch.
+        workdir: Where the state is kept.
+        budget: How long.
+        batch: Pictures a step.
+        size: Side in pixels.
+        name: Of the state's file.
+        things: For domain randomisation, see `example`.
     """
     device = device_of(model)
     points = centres(size).to(device)
@@ -129,7 +158,7 @@ def fit(
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         count = int(rng.choice((1, 4, 8), p=(0.4, 0.3, 0.3)))
         sets = [renders[k % len(renders)] for k in range(batch)]
-        shots = [example(some, int(rng.integers(len(some))), rng, size) for some in sets]
+        shots = [example(some, int(rng.integers(len(some))), rng, size, things) for some in sets]
         prompts, truth = [], []
         for _, boxes, labels in shots:
             names, classes = phrases(labels, count, rng)
@@ -209,10 +238,21 @@ def run(
     budgets: tuple[Budget, Budget],
     start: Path | None = None,
     device: str = "cpu",
+    things: Renders | None = None,
+    size: int = 128,
 ) -> None:
     """The recipe's step: warm up, train, print held-out figures, export.
 
-    `budgets`: of the warm-up and of the whole; with `start` a finished model is trained on.
+    Args:
+        workdir: Where the states are kept.
+        out: Where the model goes.
+        renders: What to learn from.
+        val: Held out.
+        budgets: Of the warm-up and of the whole.
+        start: A finished model, to be trained on; None: from nothing.
+        device: Where to train.
+        things: For domain randomisation, see `example`.
+        size: Side in pixels that pictures are seen at.
     """
     from transformers import GroundingDinoForObjectDetection
 
@@ -220,13 +260,14 @@ def run(
     tok = detector_model.tokenizer()
     if start is None:
         model = detector_model.build(len(tok)).to(device)
-        warm_up(model, renders, workdir=workdir, budget=budgets[0])
+        warm = {"workdir": workdir, "budget": budgets[0]}
+        warm_up(model, renders, size=size, things=things, **warm)
     else:
         model = GroundingDinoForObjectDetection.from_pretrained(start, dtype=torch.float32)
         model.to(device)
-    fit(model, tok, [renders], workdir=workdir, budget=budgets[1])
-    print("detector val", evaluate(model, tok, val, 300, 0.4), flush=True)
-    detector_model.export(model, out)
+    fit(model, tok, [renders], workdir=workdir, budget=budgets[1], size=size, things=things)
+    print("detector val", evaluate(model, tok, val, 300, 0.4, size), flush=True)
+    detector_model.export(model, out, size)
 
 
 def run_crowd(
@@ -236,15 +277,28 @@ def run_crowd(
     val: Renders,
     budget: Budget,
     device: str = "cpu",
+    things: Renders | None = None,
+    size: int = 192,
 ) -> None:
     """The recipe's next step: train the finished model of `out` on, on up to four small products
-    a picture, seen at the size of the crowded renders (the last set)."""
+    a picture, seen larger.
+
+    Args:
+        workdir: Where the state is kept.
+        out: Where the model is and goes.
+        renders: Sets of pictures, each giving its share of a batch.
+        val: Held out.
+        budget: How long.
+        device: Where to train.
+        things: For domain randomisation, see `example`.
+        size: Side in pixels that pictures are seen at.
+    """
     from transformers import GroundingDinoForObjectDetection
 
-    size = renders[-1].images.shape[1]
     tok = detector_model.tokenizer()
     model = GroundingDinoForObjectDetection.from_pretrained(out, dtype=torch.float32).to(device)
-    fit(model, tok, renders, workdir=workdir, budget=budget, size=size, name="detector-crowd")
+    settings = {"size": size, "name": "detector-crowd", "things": things}
+    fit(model, tok, renders, workdir=workdir, budget=budget, **settings)
     detector_model.more_queries(model)
     print("detector-crowd val", evaluate(model, tok, val, 300, 0.5, size), flush=True)
     detector_model.export(model, out, size)

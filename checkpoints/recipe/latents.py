@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cut:
-    """Picture `index`, cut to a square box (x0, y0, x1, y1), mirrored or not, and its caption."""
+    """Picture `index`, cut to a square box (x0, y0, x1, y1), mirrored or not, its caption, and
+    the side in pixels that it is seen at."""
 
     index: int
     box: tuple[int, int, int, int]
     mirrored: bool
     caption: str
+    side: int
 
 
 @dataclass(frozen=True)
@@ -51,50 +53,72 @@ class Pictures:
 
 
 def cut_image(renders: Renders, cut: Cut) -> np.ndarray:
-    """The pixels of a cut, resized to the renders' size."""
+    """The pixels of a cut, resized to its side."""
     import cv2
 
     x0, y0, x1, y1 = cut.box
-    size = renders.images.shape[1]
     image = np.array(renders.images[cut.index, y0:y1, x0:x1])
-    if image.shape[0] != size:
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
+    if len(image) != cut.side:
+        way = cv2.INTER_CUBIC if len(image) < cut.side else cv2.INTER_AREA
+        image = cv2.resize(image, (cut.side, cut.side), interpolation=way)
     return np.ascontiguousarray(image[:, ::-1]) if cut.mirrored else image
 
 
 def choose(
-    renders: Renders, *, whole: int, close: int, crowd: float = 0.1, seed: int = 4
+    renders: Renders,
+    *,
+    whole: int,
+    close: int,
+    details: int = 0,
+    side: int | None = None,
+    crowd: float = 0.1,
+    seed: int = 4,
 ) -> list[Cut]:
-    """`whole` full pictures, a share `crowd` of them with several products or none, and `close`
-    close-ups of single products, in random order."""
+    """Cuts for the diffusion model, in random order.
+
+    Args:
+        renders: The pictures.
+        whole: How many full pictures.
+        close: How many close-ups of single products.
+        details: How many squares of `side` pixels as they are, on a product; their captions
+            begin with 'detail of', so that pictures without these words stay whole.
+        side: Pixels of the cuts; None: the renders' size.
+        crowd: Share of the full pictures with several products or none.
+        seed: Decides which.
+    """
     rng = np.random.default_rng(seed)
     size = renders.images.shape[1]
+    side = side or size
     single = [i for i, m in enumerate(renders.meta) if len(m["products"]) == 1]
     rest = [i for i, m in enumerate(renders.meta) if len(m["products"]) != 1]
     few = rng.permutation(rest)[: int(whole * crowd)]
     many = rng.permutation(single)[: whole - len(few)]
     cuts = [
-        Cut(int(i), (0, 0, size, size), bool(rng.random() < 0.5), renders.meta[i]["caption"])
+        Cut(int(i), (0, 0, size, size), bool(rng.random() < 0.5), renders.meta[i]["caption"], side)
         for i in (*few, *many)
     ]
-    for i in rng.choice(single, close, replace=close > len(single)):
+    for k, i in enumerate(rng.choice(single, close + details)):
         meta = renders.meta[i]
         product = meta["products"][0]
         x0, y0, x1, y1 = product["box_xyxy"]
-        side = min(size, max(x1 - x0, y1 - y0) * rng.uniform(1.04, 1.4))
-        cx = (x0 + x1) / 2 + rng.uniform(-0.05, 0.05) * side
-        cy = (y0 + y1) / 2 + rng.uniform(-0.05, 0.05) * side
-        left = int(np.clip(cx - side / 2, 0, size - int(side)))
-        top = int(np.clip(cy - side / 2, 0, size - int(side)))
-        box = (left, top, left + int(side), top + int(side))
+        if k < close:
+            edge = min(size, max(x1 - x0, y1 - y0) * rng.uniform(1.04, 1.4))
+            cx = (x0 + x1) / 2 + rng.uniform(-0.05, 0.05) * edge
+            cy = (y0 + y1) / 2 + rng.uniform(-0.05, 0.05) * edge
+        else:
+            edge, cx, cy = side, rng.uniform(x0, x1), rng.uniform(y0, y1)
+        left = int(np.clip(cx - edge / 2, 0, size - int(edge)))
+        top = int(np.clip(cy - edge / 2, 0, size - int(edge)))
+        box = (left, top, left + int(edge), top + int(edge))
         caption = vocabulary.caption([product], [], meta["scene"], rng)
-        cuts.append(Cut(int(i), box, bool(rng.random() < 0.5), caption))
+        caption = caption if k < close else f"detail of {caption}"
+        cuts.append(Cut(int(i), box, bool(rng.random() < 0.5), caption, side))
     return [cuts[k] for k in rng.permutation(len(cuts))]
 
 
 def _fingerprint(vae: AutoencoderKL, cuts: list[Cut]) -> str:
     """Changes with the encoder's weights and with the cuts."""
-    digest = hashlib.sha256(repr([(c.index, c.box, c.mirrored) for c in cuts]).encode())
+    digest = hashlib.sha256(repr([(c.index, c.box, c.mirrored, c.side) for c in cuts]).encode())
     for part in (vae.encoder, vae.quant_conv):
         for weight in part.state_dict().values():
             digest.update(weight.float().cpu().contiguous().numpy().tobytes())

@@ -22,7 +22,7 @@ SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001}
 4,100,000 the first alone."""
 CROWD = (0.12, 0.18, 0.20, 0.25, 0.25)
 """Shares of pictures with 0 to 4 products in the split `crowd`; with `varied` also up to
-three things that are no products, from anywhere, in places that are none."""
+two things that are no products, from anywhere, in places that are none."""
 CHUNK = 250
 
 
@@ -59,7 +59,7 @@ def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
         seed,
         size,
         products=count,
-        others=int(rng.integers(0, 4)),
+        others=int(rng.integers(0, 3)),
         scene="random" if rng.random() < 0.3 else None,
         wide=True,
         strange=True,

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from .augment import box_of, soften
 from .rendered_pictures import Renders
 from .train_loop import Budget, device_of, train
+from .randomise import randomise
 from .vae import to_tensor
 
 if TYPE_CHECKING:
@@ -93,14 +94,21 @@ def close_up(
     return out, (box - (left, top, left, top)) * scale, mask
 
 
-def example(renders: Renders, i: int, rng: np.random.Generator) -> Example | None:
-    """A close-up of one product of a picture, its box jittered by up to a tenth, or None."""
+def example(
+    renders: Renders, i: int, rng: np.random.Generator, things: Renders | None = None
+) -> Example | None:
+    """A close-up of one product of a picture, its box jittered by up to a tenth, or None.
+
+    `things`: renders of what is no product, for domain randomisation; None: without it.
+    """
     products = renders.meta[i]["products"]
     if not products:
         return None
     image, instances = np.array(renders.images[i]), np.array(renders.instances[i])
     if rng.random() < 0.5:
         image, instances = np.ascontiguousarray(image[:, ::-1]), instances[:, ::-1]
+    if things is not None and rng.random() < 0.6:
+        image, instances = randomise(image, instances, things, rng)
     seen = instances == products[rng.integers(len(products))]["instance"]
     tight = box_of(seen)
     if tight is None or seen.sum() < 60:
@@ -134,7 +142,13 @@ def iou(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def fit(
-    model: SamModel, renders: Renders, *, workdir: Path, budget: Budget, batch: int = 16
+    model: SamModel,
+    renders: Renders,
+    *,
+    workdir: Path,
+    budget: Budget,
+    batch: int = 16,
+    things: Renders | None = None,
 ) -> None:
     """Train on close-ups, half of them from pictures that show several things."""
     device = device_of(model)
@@ -144,7 +158,8 @@ def fit(
         shots: list[Example] = []
         while len(shots) < batch:
             any_ = int(rng.integers(len(renders)))
-            shot = example(renders, int(rng.choice(crowded)) if rng.random() < 0.5 else any_, rng)
+            i = int(rng.choice(crowded)) if rng.random() < 0.5 else any_
+            shot = example(renders, i, rng, things)
             if shot is not None:
                 shots.append(shot)
         x = to_tensor(np.stack([s[0] for s in shots])).contiguous().to(device)
@@ -196,9 +211,15 @@ def export(model: SamModel, folder: Path, size: int = SIZE) -> None:
 
 
 def run(
-    workdir: Path, out: Path, renders: Renders, val: Renders, budget: Budget, model: SamModel
+    workdir: Path,
+    out: Path,
+    renders: Renders,
+    val: Renders,
+    budget: Budget,
+    model: SamModel,
+    things: Renders | None = None,
 ) -> None:
     """The recipe's step: train, print held-out figures, export."""
-    fit(model, renders, workdir=workdir, budget=budget)
+    fit(model, renders, workdir=workdir, budget=budget, things=things)
     print("segmenter val", evaluate(model, val, 200), flush=True)
     export(model, out)

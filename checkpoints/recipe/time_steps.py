@@ -38,3 +38,7 @@ class Bench:
         from .rendered_pictures import open_renders
 
         return open_renders(self.workdir / "renders", split)
+
+    def things(self) -> Any:
+        """Renders of what is no product, for domain randomisation, or None: see `randomise`."""
+        return self.renders("crowd") if self.plan.varied else None

@@ -215,29 +215,20 @@ def fit(
     seed: int = 1,
     name: str = "vae",
     near: AutoencoderKL | None = None,
-    decoder_only: bool = False,
-    colour_weight: float = 1.0,
 ) -> None:
     """Train; with `near` the latents stay close to that VAE's, so that what learned on them needs
-    little to follow; with `decoder_only` they stay what they are."""
-    if decoder_only:
-        vae.encoder.requires_grad_(False)
-        vae.quant_conv.requires_grad_(False)
+    little to follow."""
     vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = device_of(vae)
 
-    chances = hard_first(renders) if decoder_only else None
-
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, Any]]:
-        pictures, where = crops(renders, rng, batch, side, chances=chances, whole=0.25)
-        x = recoloured(to_tensor(pictures).to(device), rng, 0.15 if decoder_only else 0.3)
+        pictures, where = crops(renders, rng, batch, side, whole=0.25)
+        x = recoloured(to_tensor(pictures).to(device), rng, share=0.3)
         with torch.autocast(device.type, torch.bfloat16):  # 2.4 times as fast on cores with AMX
             posterior = vae.encode(x).latent_dist
-            y = vae.decode(posterior.mode() if decoder_only else posterior.sample()).sample.float()
+            y = vae.decode(posterior.sample()).sample.float()
         prior = posterior.kl().float().mean() / (side / 8) ** 2 / 4
-        if decoder_only:
-            prior, pull = prior.detach(), prior.new_zeros(())
-        elif near is None:
+        if near is None:
             hold = max(0.1, 1.0 - step / anchor_steps)
             pull = hold * colour_anchor(x, posterior.mean.float())
         else:
@@ -246,7 +237,7 @@ def fit(
             pull = 0.05 * (posterior.mean.float() - old).square().mean()
         colours = colour_difference(x, y, torch.from_numpy(where).to(device) + 0.1)
         mse = (y - x).square().mean().item()
-        loss = reconstruction_loss(x, y) + 0.5 * edge_loss(x, y) + colour_weight * colours
+        loss = reconstruction_loss(x, y) + 0.5 * edge_loss(x, y) + colours
         return loss + kl * prior + pull, {
             "psnr": 10 * np.log10(4 / mse),
             "colours": 100 * colours.item(),

@@ -1,0 +1,128 @@
+"""What the recipe does with the varied studio: splits that grow, cuts, finishing, randomising."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("numba")
+
+from visuals.checkpoints.recipe import (
+    classifier,
+    data,
+    detector,
+    latents,
+    randomise,
+    vae,
+    vae_finish,
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("renders")
+    for split, count in (("train", 12), ("crowd", 12)):
+        data.render_split(folder, split, count, 64, varied=True)
+    return folder
+
+
+def test_a_split_grows_and_goes_on_after_a_stop(drawn: Path, tmp_path: Path) -> None:
+    data.render_split(tmp_path, "train", 4, 64, varied=True)
+    with open(tmp_path / "train" / "images", "ab") as file:
+        file.write(b"left over by a stopped drawing")
+    data.render_split(tmp_path, "train", 12, 64, varied=True)
+    a, b = data.open_renders(tmp_path, "train"), data.open_renders(drawn, "train")
+    assert len(a) == 12 and a.meta == b.meta
+    for name in ("images", "instances", "depth"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_the_crowd_has_masks_of_what_is_no_product(drawn: Path) -> None:
+    crowd = data.open_renders(drawn, "crowd")
+    rows = [(i, row) for i, m in enumerate(crowd.meta) for row in m["bodies"]]
+    assert rows
+    for i, row in rows:
+        assert (crowd.instances[i] == row["instance"]).sum() == row["area"]
+
+
+def test_details_are_pixels_as_they_are(drawn: Path) -> None:
+    train = data.open_renders(drawn, "train")
+    cuts = latents.choose(train, whole=3, close=2, details=4, side=32)
+    kinds = {"whole": 0, "detail": 0}
+    for cut in cuts:
+        x0, y0, x1, y1 = cut.box
+        image = latents.cut_image(train, cut)
+        assert image.shape == (32, 32, 3)
+        kinds["whole"] += cut.box == (0, 0, 64, 64)
+        if cut.caption.startswith("detail of "):
+            kinds["detail"] += 1
+            plain = train.images[cut.index, y0:y1, x0:x1]
+            assert np.array_equal(image, plain[:, ::-1] if cut.mirrored else plain)
+    assert kinds == {"whole": 3, "detail": 4}
+
+
+def test_decoder_and_discriminator_teach_themselves_alone() -> None:
+    torch.manual_seed(0)
+    judge, drawn = vae_finish.discriminator(8), torch.randn(2, 3, 32, 32, requires_grad=True)
+    fooled, told_apart = vae_finish.adversarial_losses(judge, torch.randn(2, 3, 32, 32), drawn)
+    fooled.backward()
+    assert drawn.grad is not None and drawn.grad.abs().sum() > 0
+    assert all(p.grad is None for p in judge.parameters())
+    drawn.grad = None
+    told_apart.backward()
+    assert drawn.grad is None
+    assert all(p.grad is not None for p in judge.parameters())
+
+
+def test_the_gate_calls_a_blurred_picture_unsharp_and_its_colours_true(drawn: Path) -> None:
+    train = data.open_renders(drawn, "train")
+
+    class Blur:
+        """Stands where the VAE does: halves the resolution, keeps the colours."""
+
+        dtype, device = torch.float32, torch.device("cpu")
+
+        def parameters(self):  # type: ignore[no-untyped-def]
+            return iter([torch.zeros(1)])
+
+        def encode(self, x):  # type: ignore[no-untyped-def]
+            self.x = torch.nn.functional.avg_pool2d(x, 4)
+            return type("Out", (), {"latent_dist": type("D", (), {"mode": lambda d: self.x})()})
+
+        def decode(self, z):  # type: ignore[no-untyped-def]
+            y = torch.nn.functional.interpolate(z, scale_factor=4, mode="bilinear")
+            return type("Out", (), {"sample": y})
+
+    found = vae_finish.gate(Blur(), train)  # type: ignore[arg-type]
+    assert max(found["sharpness"].values()) < 0.8
+    flat = vae.edge_loss(torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.5))
+    assert flat == 0
+
+
+def test_randomised_pictures_keep_what_is_left_of_their_products(drawn: Path) -> None:
+    train, crowd = data.open_renders(drawn, "train"), data.open_renders(drawn, "crowd")
+    rng = np.random.default_rng(0)
+    i = next(i for i, m in enumerate(train.meta) if m["products"])
+    changed = emptied = 0
+    for _ in range(40):
+        image, seen = randomise.randomise(np.array(train.images[i]), train.instances[i], crowd, rng)
+        assert image.shape == (64, 64, 3) and image.dtype == np.uint8
+        assert not ((seen > 0) & (train.instances[i] == 0)).any()
+        changed += not np.array_equal(image, train.images[i])
+        emptied += not seen.any()
+    assert changed == 40 and 0 < emptied < 20
+    x, boxes, labels = detector.example(train, i, rng, 48, crowd)
+    assert x.shape == (48, 48, 3) and len(boxes) == len(labels)
+    y, truth = classifier.example(train, i, rng, 48, crowd)
+    assert y.shape == (48, 48, 3) and 0 <= truth < len(classifier.LABELS)
+
+
+def test_the_energy_tells_none_from_any_class() -> None:
+    none = len(classifier.LABELS) - 1
+    sure = torch.full((2, none + 1), -20.0)
+    sure[0, 3] = 20.0
+    assert classifier.uncertain_loss(sure, torch.tensor([3, none])) == 0
+    assert classifier.uncertain_loss(sure, torch.tensor([none, 3])) > 100
