@@ -414,11 +414,11 @@ def render(
         slot = int(np.flatnonzero(order == k)[0])
         surface: tuple[float, ...]
         if k < count:
-            name = label if label and k == 0 else str(rng.choice(vocabulary.CLASSES))
-            tone = scene.split()[0]
-            paint = colour if colour and k == 0 else str(rng.choice(vocabulary.COLOURS))
-            while paint == tone and not (colour and k == 0):
+            name, paint = str(rng.choice(vocabulary.CLASSES)), str(rng.choice(vocabulary.COLOURS))
+            while paint == scene.split()[0]:  # white on white is drawn on request only
                 paint = str(rng.choice(vocabulary.COLOURS))
+            if k == 0:  # what is asked for comes after what is drawn: all else stays as it was
+                name, paint = label or name, colour or paint
             row, kind, p, q, texture = _product(rng, name, paint, shape if k == 0 else None)
             chosen.append(row)
             rough, gloss, metal, bump = _SURFACE[row["material"]]

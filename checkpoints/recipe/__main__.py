@@ -55,6 +55,7 @@ def renders(bench: Bench) -> None:
         ("val", plan.val_pictures, plan.size),
         ("train", plan.train_pictures, plan.size),
         ("crowd", plan.crowd_pictures, plan.crowd_size),
+        ("recoloured", plan.recoloured, plan.size),
     ):
         folder = bench.workdir / "renders"
         render_split(folder, split, count, size, varied=plan.varied, workers=bench.workers)
@@ -195,12 +196,29 @@ def controlnet(bench: Bench, kind: str = "canny") -> None:
     net, text, tok = _diffusion(bench)
     control = bench.begin(step.build(net), f"controlnet-{kind}")
     plan = bench.plan
-    pictures, budget = (
+    budget = plan.controlnet if kind == "canny" else plan.controlnet_depth
+    step.fit(
+        control,
+        net,
+        text,
+        tok,
         _pictures(bench),
-        plan.controlnet if kind == "canny" else plan.controlnet_depth,
+        workdir=bench.state,
+        budget=budget,
+        kind=kind,
+        recoloured=_recoloured(bench),
     )
-    step.fit(control, net, text, tok, pictures, workdir=bench.state, budget=budget, kind=kind)
     assemble.controlnet(bench.parts / f"controlnet-{kind}", control)
+
+
+def _recoloured(bench: Bench) -> Any:
+    from . import latents
+
+    if not bench.plan.recoloured:
+        return None
+    renders = bench.renders("recoloured")
+    cuts = latents.choose(renders, whole=len(renders), close=0, crowd=0.0)
+    return latents.prepare(_vae(bench), renders, cuts, bench.state)
 
 
 def controlnet_depth(bench: Bench) -> None:

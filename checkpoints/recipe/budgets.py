@@ -15,7 +15,8 @@ class Plan:
     """Sizes and budgets of a whole training from nothing. `varied`: which renderer, see `data`.
     `whole`, `close` and `details`: how many full pictures, close-ups and details the diffusion
     model sees, see `latents.choose`. `unet_half`: first at half the size, where a sample costs a
-    third. Minutes are of the wall clock."""
+    third. `recoloured`: pairs that the ControlNets learn on, beside plain pictures. Minutes are of
+    the wall clock."""
 
     size: int
     varied: bool
@@ -23,6 +24,7 @@ class Plan:
     val_pictures: int
     crowd_pictures: int
     crowd_size: int
+    recoloured: int
     whole: int
     close: int
     details: int
@@ -58,6 +60,7 @@ PLANS = {
         val_pictures=1_000,
         crowd_pictures=8_000,
         crowd_size=192,
+        recoloured=0,
         whole=20_000,
         close=8_000,
         details=0,
@@ -91,6 +94,7 @@ PLANS = {
         val_pictures=400,
         crowd_pictures=8_000,
         crowd_size=256,
+        recoloured=4_000,
         whole=30_000,
         close=0,
         details=6_000,
@@ -124,6 +128,7 @@ PLANS = {
         val_pictures=1_000,
         crowd_pictures=24_000,
         crowd_size=192,
+        recoloured=0,
         whole=60_000,
         close=24_000,
         details=0,
@@ -157,6 +162,7 @@ PLANS = {
         val_pictures=50,
         crowd_pictures=50,
         crowd_size=192,
+        recoloured=40,
         whole=60,
         close=20,
         details=10,

@@ -17,8 +17,9 @@ import numpy as np
 
 from ..user_dirs import cache_folder
 
-SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001}
-"""First seed of each split; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
+SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001, "recoloured": 1_000_000}
+"""First seed of each split; `recoloured` are pictures of `train`, the first product in another
+colour; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
 4,100,000 the first alone."""
 CROWD = (0.12, 0.18, 0.20, 0.25, 0.25)
 """Shares of pictures with 0 to 4 products in the split `crowd`; with `varied` also up to
@@ -46,13 +47,15 @@ class Renders:
 
 
 def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
-    from ...samples import studio
+    from ...samples import studio, vocabulary
     from ...samples import varied as richer
 
     rng = np.random.default_rng(seed)
     count = int(rng.choice(len(CROWD), p=CROWD)) if split == "crowd" else None
     if not varied:
         return studio.render(seed, size, products=count)
+    if split == "recoloured":
+        return richer.render(seed, size, colour=str(rng.choice(vocabulary.COLOURS)))
     if split != "crowd":
         return richer.render(seed, size)
     return richer.render(

@@ -12,6 +12,7 @@ pytest.importorskip("numba")
 
 from visuals.checkpoints.recipe import (
     classifier,
+    controlnet,
     data,
     detector,
     latents,
@@ -46,6 +47,22 @@ def test_the_crowd_has_masks_of_what_is_no_product(drawn: Path) -> None:
     assert rows
     for i, row in rows:
         assert (crowd.instances[i] == row["instance"]).sum() == row["area"]
+
+
+def test_recoloured_pictures_have_the_same_shapes(drawn: Path, tmp_path: Path) -> None:
+    data.render_split(tmp_path, "recoloured", 12, 64, varied=True)
+    a, b = data.open_renders(drawn, "train"), data.open_renders(tmp_path, "recoloured")
+    assert np.array_equal(a.instances, b.instances) and np.array_equal(a.depth, b.depth)
+    tones = [[m["products"][0]["colour"] for m in some.meta if m["products"]] for some in (a, b)]
+    assert sum(x != y for x, y in zip(*tones, strict=True)) > 5
+    assert any(not np.array_equal(x, y) for x, y in zip(a.images, b.images, strict=True))
+
+
+def test_hints_get_holes() -> None:
+    hint = torch.ones(40, 3, 32, 32)
+    holed = controlnet.spotty(hint, np.random.default_rng(0))
+    left = holed.mean((1, 2, 3))
+    assert hint.min() == 1 and (left == 0).sum() in range(1, 12) and 0.6 < left.mean() < 0.95
 
 
 def test_details_are_pixels_as_they_are(drawn: Path) -> None:
