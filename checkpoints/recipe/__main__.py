@@ -28,6 +28,7 @@ STEPS = (
     "lora",
     "detector",
     "detector-crowd",
+    "decoded",
     "segmenter",
     "classifier",
     "blip",
@@ -265,13 +266,24 @@ def detector_crowd(bench: Bench) -> None:
     step.run_crowd(bench.state, out, sets, val, budget, bench.device, things)
 
 
+def decoded(bench: Bench) -> None:
+    """Renders drawn anew by the diffusion model, for the segmenter."""
+    from . import decoded as step
+
+    if bench.plan.decoded:
+        net, text, tok = _diffusion(bench)
+        models = (_vae(bench), net, text, tok)
+        step.draw_split(models, bench.workdir / "renders", bench.plan.decoded)
+
+
 def segmenter(bench: Bench) -> None:
     from . import segmenter as step
 
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
     budget, things = bench.plan.segmenter, bench.things()
-    step.run(bench.state, bench.parts / "sam", train, val, budget, model, things)
+    redrawn = bench.renders("decoded") if bench.plan.decoded else None
+    step.run(bench.state, bench.parts / "sam", train, val, budget, model, things, redrawn)
 
 
 def classifier(bench: Bench) -> None:

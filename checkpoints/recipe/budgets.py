@@ -15,8 +15,9 @@ class Plan:
     """Sizes and budgets of a whole training from nothing. `varied`: which renderer, see `data`.
     `whole`, `close` and `details`: how many full pictures, close-ups and details the diffusion
     model sees, see `latents.choose`. `unet_half`: first at half the size, where a sample costs a
-    third. `recoloured`: pairs that the ControlNets learn on, beside plain pictures. Minutes are of
-    the wall clock."""
+    third. `recoloured`: pairs that the ControlNets learn on, beside plain pictures. `decoded`:
+    renders that the diffusion model draws anew, for the segmenter. Minutes are of the wall clock.
+    """
 
     size: int
     varied: bool
@@ -25,6 +26,7 @@ class Plan:
     crowd_pictures: int
     crowd_size: int
     recoloured: int
+    decoded: int
     whole: int
     close: int
     details: int
@@ -61,6 +63,7 @@ PLANS = {
         crowd_pictures=8_000,
         crowd_size=192,
         recoloured=0,
+        decoded=0,
         whole=20_000,
         close=8_000,
         details=0,
@@ -95,6 +98,7 @@ PLANS = {
         crowd_pictures=8_000,
         crowd_size=256,
         recoloured=4_000,
+        decoded=2_000,
         whole=30_000,
         close=0,
         details=6_000,
@@ -129,6 +133,7 @@ PLANS = {
         crowd_pictures=24_000,
         crowd_size=192,
         recoloured=0,
+        decoded=0,
         whole=60_000,
         close=24_000,
         details=0,
@@ -163,6 +168,7 @@ PLANS = {
         crowd_pictures=50,
         crowd_size=192,
         recoloured=40,
+        decoded=16,
         whole=60,
         close=20,
         details=10,

@@ -149,8 +149,19 @@ def fit(
     budget: Budget,
     batch: int = 16,
     things: Renders | None = None,
+    decoded: Renders | None = None,
 ) -> None:
-    """Train on close-ups, half of them from pictures that show several things."""
+    """Train on close-ups, half of them from pictures that show several things.
+
+    Args:
+        model: From `build`.
+        renders: What to learn from.
+        workdir: Where the state is kept.
+        budget: How long.
+        batch: Close-ups a step.
+        things: For domain randomisation, see `example`.
+        decoded: Renders drawn anew by the diffusion model, a third of the close-ups.
+    """
     device = device_of(model)
     crowded = [i for i, m in enumerate(renders.meta) if len(m["products"]) + len(m["others"]) > 1]
 
@@ -159,7 +170,10 @@ def fit(
         while len(shots) < batch:
             any_ = int(rng.integers(len(renders)))
             i = int(rng.choice(crowded)) if rng.random() < 0.5 else any_
-            shot = example(renders, i, rng, things)
+            if decoded is not None and rng.random() < 0.33:
+                shot = example(decoded, int(rng.integers(len(decoded))), rng)
+            else:
+                shot = example(renders, i, rng, things)
             if shot is not None:
                 shots.append(shot)
         x = to_tensor(np.stack([s[0] for s in shots])).contiguous().to(device)
@@ -218,8 +232,9 @@ def run(
     budget: Budget,
     model: SamModel,
     things: Renders | None = None,
+    decoded: Renders | None = None,
 ) -> None:
-    """The recipe's step: train, print held-out figures, export."""
-    fit(model, renders, workdir=workdir, budget=budget, things=things)
+    """The recipe's step: train, print held-out figures, export; see `fit`."""
+    fit(model, renders, workdir=workdir, budget=budget, things=things, decoded=decoded)
     print("segmenter val", evaluate(model, val, 200), flush=True)
     export(model, out)
