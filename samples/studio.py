@@ -6,7 +6,7 @@ Chooses products, paints, place, camera and light at random; knows no models and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -300,10 +300,15 @@ def render(
     return Render(np.rint(image * 255).astype(np.uint8), instances, depth, meta)
 
 
-def spotlit(first_seed: int, count: int, size: int) -> Iterator[Render]:
-    """Single products in the look `spotlight`, on white, one class after the other."""
+def spotlit(
+    first_seed: int, count: int, size: int, draw: Callable[..., Render] = render
+) -> Iterator[Render]:
+    """Single products in the look `spotlight`, on white, one class after the other.
+
+    `draw`: this module's `render` or that of `varied`.
+    """
     for k in range(count):
-        yield render(
+        yield draw(
             first_seed + k,
             size,
             products=1,

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import bodies, kinds, lens, places, prints, vocabulary
 from .products import BOUNDS, KINDS
-from .studio import _SURFACE, Render, _paint, linear
+from .studio import _SURFACE, Render, _paint, linear, spotlight
 
 SCENES = {
     "white background": 0.19,
@@ -372,6 +372,7 @@ def render(
     shape: str | None = None,
     wide: bool = False,
     strange: bool = False,
+    look: str | None = None,
 ) -> Render:
     """Draw the photo of a seed; the same seed and constraints give the same bytes.
 
@@ -388,6 +389,7 @@ def render(
         strange: Things that are no products are any of `bodies`, not only the plant, the ball and
             the books that captions name; they get instances after those of the products, and rows
             in `meta["bodies"]`.
+        look: 'spotlight': that of the LoRA `ppzmini`, see `studio.spotlight`.
 
     Raises:
         ValueError: An unknown scene or shape.
@@ -460,6 +462,8 @@ def render(
     if blur and not scene.endswith("background"):
         image = lens.depth_of_field(image, depth, instances > 0, away + 0.35, blur)
     image = lens.develop(image, rng)
+    if look == "spotlight":
+        image = spotlight(image)
 
     other_rows = []
     for k in range(extra):

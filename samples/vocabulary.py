@@ -53,6 +53,15 @@ def _article(words: str) -> str:
     return ("an " if words[0] in "aeiou" else "a ") + words
 
 
+def placed(scene: str) -> str:
+    """Where something is, in words.
+
+    >>> placed("blue background"), placed("grass")
+    ('on a blue background', 'on grass')
+    """
+    return _PLACED.get(scene, f"on {_article(scene)}")
+
+
 def caption(
     products: list[dict[str, str]],
     others: list[str],
@@ -83,7 +92,7 @@ def caption(
 
     things = [noun(p) for p in products]
     things += [t for t in others if not products or rng.random() < 0.7]
-    sentence, tag = _PLACED.get(scene, f"on {_article(scene)}"), scene
+    sentence, tag = placed(scene), scene
     shown = rng.random() < 0.9
     if rng.random() < 0.45:
         if things:

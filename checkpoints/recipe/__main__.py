@@ -242,7 +242,8 @@ def lora(bench: Bench) -> None:
     from . import lora as step
 
     net, text, tok = _diffusion(bench)
-    step.fit(net, text, tok, _vae(bench), workdir=bench.state, budget=bench.plan.lora)
+    budget, richer = bench.plan.lora, bench.plan.varied
+    step.fit(net, text, tok, _vae(bench), workdir=bench.state, budget=budget, richer=richer)
     step.export(net, bench.parts / "loras" / f"{step.TAG}.safetensors")
 
 

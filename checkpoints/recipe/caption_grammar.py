@@ -24,6 +24,7 @@ def words() -> list[str]:
     """Every single word of the captions, in the order of their ids."""
     out = [*vocabulary.CLASSES, *vocabulary.OTHERS, *vocabulary.COLOURS]
     out += ["a", "an", "and", "on", "empty", "background", "wooden", "table", "shelf", "street"]
+    out += ["in", "at", "night", "room", "grass", "marble", "beach"]
     return list(dict.fromkeys(out))
 
 
@@ -54,8 +55,8 @@ def caption(meta: dict[str, Any], instances: np.ndarray) -> str:
             found.append((box[0] + box[2], f"{product['colour']} {product['label']}"))
     names = [name for _, name in sorted(found)] + meta["others"]
     things = [name if name == "books" else _article(name) for name in dict.fromkeys(names)]
-    place = _article(meta["scene"])
-    return f"{' and '.join(things)} on {place}" if things else f"an empty {meta['scene']}"
+    place = vocabulary.placed(meta["scene"])
+    return f"{' and '.join(things)} {place}" if things else f"an empty {meta['scene']}"
 
 
 def _article(name: str) -> str:
@@ -76,9 +77,10 @@ def encode(tok: Any, captions: list[str], bos: int) -> dict[str, torch.Tensor]:
 
 def named(text: str, meta: dict[str, Any]) -> dict[str, bool]:
     """Whether a caption names the picture's first product's class and colour, and the scene."""
-    product, (thing, _, place) = meta["products"][0], text.partition(" on ")
+    product, place = meta["products"][0], vocabulary.placed(meta["scene"])
+    thing = text.split(" on ")[0].split(" in a ")[0]
     return {
         "class": product["label"] in thing.split(),
         "colour": f"{product['colour']} " in thing,
-        "scene": place.split(" ", 1)[-1] == meta["scene"],
+        "scene": text.endswith(place),
     }

@@ -11,6 +11,7 @@ import torch
 pytest.importorskip("numba")
 
 from visuals.checkpoints.recipe import (
+    blip_words,
     classifier,
     controlnet,
     data,
@@ -20,6 +21,7 @@ from visuals.checkpoints.recipe import (
     vae,
     vae_finish,
 )
+from visuals.samples import varied
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,19 @@ def test_hints_get_holes() -> None:
     holed = controlnet.spotty(hint, np.random.default_rng(0))
     left = holed.mean((1, 2, 3))
     assert hint.min() == 1 and (left == 0).sum() in range(1, 12) and 0.6 < left.mean() < 0.95
+
+
+def test_the_captioner_knows_every_word_of_every_place() -> None:
+    tok = blip_words.tokenizer()
+    product = {"label": "mug", "colour": "red", "instance": 1}
+    seen = np.ones((32, 32), np.uint8)
+    for scene in varied.SCENES:
+        scene = scene.replace("coloured", "pink")
+        meta = {"products": [product], "others": [], "scene": scene}
+        text = blip_words.caption(meta, seen)
+        assert tok.unk_token_id not in tok(text).input_ids, text
+        assert all(blip_words.named(text, meta).values()), text
+        assert not any(blip_words.named("a blue car on a chair", meta).values())
 
 
 def test_details_are_pixels_as_they_are(drawn: Path) -> None:

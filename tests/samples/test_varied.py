@@ -101,3 +101,21 @@ def test_depth_of_field_blurs_the_back_alone() -> None:
     out = lens.depth_of_field(image, depth, sharp, 2.5, 0.03)
     assert np.array_equal(out[sharp], image[sharp])
     assert out[~sharp].std() < 0.5 * image[~sharp].std()
+
+
+def test_the_look_is_drawn_on_the_same_picture() -> None:
+    plain, lit = (varied.render(4, 48, products=1, look=look) for look in (None, "spotlight"))
+    assert np.array_equal(plain.instances, lit.instances)
+    assert lit.image[:4, :4].mean() < 0.7 * plain.image[:4, :4].mean()
+
+
+def test_places_are_put_into_plain_words() -> None:
+    rng = np.random.default_rng(0)
+    said = {vocabulary.caption([], [], "street at night", rng) for _ in range(30)}
+    assert vocabulary.placed("room") == "in a room"
+    assert any("street at night" in s for s in said)
+    row = {"label": "mug", "colour": "red", "material": "matte", "detail": "white dots"}
+    captions = [vocabulary.caption([row], [], "grass", rng) for _ in range(60)]
+    assert any("mug with white dots" in c for c in captions)
+    assert any(c.endswith("on grass") for c in captions)
+    assert not any("with a white dots" in c or "on a grass" in c for c in captions)
