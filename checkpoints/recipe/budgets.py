@@ -196,5 +196,6 @@ PLANS = {
         blip=_BRIEF,
     ),
 }
-"""`cpu`: two cores, an evening. `gpu`: under an hour, wider models; not run yet. `smoke`: a few
-minutes, to try that every step runs."""
+"""`cpu`: two cores, an evening; what shipped. `cpu-256`: the next models, some days of one core.
+`gpu`: under an hour, wider models; not run yet. `smoke`: a few minutes, to try that every step
+runs."""
