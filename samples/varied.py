@@ -125,7 +125,7 @@ def _trim(
         dial = pick(light, light, _DARK, own)
         bright = float(dial.mean()) > 0.25
         rows[1] = (case, 0.6)
-        rows[2] = (pick(_DARK, _DARK, case * 0.5) if bright else pick(light, light, case), 0.1)
+        rows[2] = (pick(_DARK, _DARK, case * 0.5) if bright else pick(light, light, _STEEL), 0.1)
         rows[3] = (dial, 0.15)
         rows[5] = (dial * (0.75 if bright else 1.6) + (0 if bright else 0.02), 0.1)
         screen = rng.random() < 0.5
@@ -145,7 +145,7 @@ def _trim(
         rows[1] = (pick(light, (226, 212, 180), contrast), 0.05)
         rows[2] = (pick(_DARK, _GOLD, contrast, wood, own * 0.7), 0.3)
         rows[3] = (pick(own, _DARK, _GOLD), 0.05)
-        parts = {"cap": 2, "label": 1}
+        parts = {"cap": 2} if kind == kinds.SPORT else {"cap": 2, "label": 1}
     elif label == "car":
         rows[1] = (linear((24, 24, 26)), 0.03)
         rows[2] = (linear((26, 34, 42)), 0.85)
@@ -298,7 +298,7 @@ def _camera(
     """The camera's row for the marcher, and its distance from what it looks at."""
     share = rng.uniform(0.35, 0.95) if wide else rng.uniform(0.56, 0.80)
     if rng.random() < 0.2:  # close, as stage 3 sees a product
-        share = rng.uniform(0.82, 0.96)
+        share = rng.uniform(0.80, 0.92)
     frame = max(width, tallest) / share
     lift = math.radians(rng.uniform(2, 60) if wide else rng.uniform(6, 30))
     angle = math.radians(rng.uniform(16, 45) if wide else rng.uniform(20, 32))
