@@ -377,7 +377,7 @@ def render(
     """Draw the photo of a seed; the same seed and constraints give the same bytes.
 
     Args:
-        seed: Any number; see the recipe's `data.SEEDS` for who draws which.
+        seed: Any number; see the recipe's `rendered_pictures.SEEDS` for who draws which.
         size: Side in pixels.
         products: How many, 0 to 4; None: one mostly, two or three in a quarter, none in an eighth.
         label: Class of the first product.
@@ -394,7 +394,7 @@ def render(
     Raises:
         ValueError: An unknown scene or shape.
     """
-    from . import march
+    from . import ray_march
 
     rng = np.random.default_rng([seed, 20261126])
     scene = pick_scene(rng) if scene is None else scene
@@ -404,7 +404,7 @@ def render(
     extra = extra if others is None else others
     n = count + extra
     spread = 1.0 if n < 2 else (0.80 if n == 2 else 0.66 if n == 3 else 0.56)
-    things = np.zeros((n, march.THING_SIZE))
+    things = np.zeros((n, ray_march.THING_SIZE))
     params = np.zeros((n, 24))
     paints = np.zeros((n, kinds.PARTS, 4))
     order = rng.permutation(n)
@@ -457,7 +457,9 @@ def render(
     place = _scene(rng, scene)
     ground = place[1:4] if not scene.endswith("background") else place[4:7]
     light = _light(rng, scene, ground)
-    image, instances, depth = march.draw(things, params, _BOUNDS, paints, place, light, cam, size)
+    image, instances, depth = ray_march.draw(
+        things, params, _BOUNDS, paints, place, light, cam, size
+    )
     blur = rng.uniform(0.004, 0.022) if rng.random() < 0.6 else 0.0
     if blur and not scene.endswith("background"):
         image = lens.depth_of_field(image, depth, instances > 0, away + 0.35, blur)

@@ -12,11 +12,13 @@ _BRIEF = Budget(steps=3, lr=1e-3, warmup=1, ema=0.9)
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes and budgets of a whole training from nothing. `varied`: which renderer, see `data`.
-    `whole`, `close` and `details`: how many full pictures, close-ups and details the diffusion
-    model sees, see `latents.choose`. `unet_half`: first at half the size, where a sample costs a
-    third. `recoloured`: pairs that the ControlNets learn on, beside plain pictures. `decoded`:
-    renders that the diffusion model draws anew, for the segmenter. Minutes are of the wall clock.
+    """Sizes and budgets of a whole training from nothing.
+
+    `varied`: which renderer, see `rendered_pictures`. `whole`, `close` and `details`: how many
+    full pictures, close-ups and details the diffusion model sees, see `latents.choose`.
+    `unet_half`: first at half the size, where a sample costs a third. `recoloured`: pairs that the
+    ControlNets learn on, beside plain pictures. `decoded`: renders that the diffusion model draws
+    anew, for the segmenter. Minutes are of the wall clock.
     """
 
     size: int

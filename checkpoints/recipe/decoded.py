@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .data import Renders, open_renders
 from .diffusion import schedule, tokens
-from .loop import device_of
+from .rendered_pictures import Renders, open_renders
+from .train_loop import device_of
 from .vae import encode
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from ...samples import vocabulary
 from . import detector_model
 from .augment import box_of, move, soften
 from .detector_loss import assign, centres, focal, loss_of
-from .train_loop import Budget, device_of, train
 from .randomise import randomise
+from .rendered_pictures import Renders
+from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 CLASSES = vocabulary.CLASSES

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .data import Renders
+from .rendered_pictures import Renders
 
 
 def texture(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from .augment import box_of, soften
+from .randomise import randomise
 from .rendered_pictures import Renders
 from .train_loop import Budget, device_of, train
-from .randomise import randomise
 from .vae import to_tensor
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ import torch
 pytest.importorskip("numba")
 
 from visuals.checkpoints.recipe import (
-    blip_words,
+    caption_grammar,
     classifier,
     controlnet,
-    data,
     detector,
     latents,
     randomise,
     vae,
     vae_finish,
 )
+from visuals.checkpoints.recipe.rendered_pictures import open_renders, render_split
 from visuals.samples import varied
 
 
@@ -28,23 +28,26 @@ from visuals.samples import varied
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("renders")
     for split, count in (("train", 12), ("crowd", 12)):
-        data.render_split(folder, split, count, 64, varied=True)
+        render_split(folder, split, count, 64, varied=True)
     return folder
 
 
 def test_a_split_grows_and_goes_on_after_a_stop(drawn: Path, tmp_path: Path) -> None:
-    data.render_split(tmp_path, "train", 4, 64, varied=True)
+    render_split(tmp_path, "train", 4, 64, varied=True)
     with open(tmp_path / "train" / "images", "ab") as file:
         file.write(b"left over by a stopped drawing")
-    data.render_split(tmp_path, "train", 12, 64, varied=True)
-    a, b = data.open_renders(tmp_path, "train"), data.open_renders(drawn, "train")
+    render_split(tmp_path, "train", 12, 64, varied=True)
+    a, b = (
+        open_renders(tmp_path, "train"),
+        open_renders(drawn, "train"),
+    )
     assert len(a) == 12 and a.meta == b.meta
     for name in ("images", "instances", "depth"):
         assert np.array_equal(getattr(a, name), getattr(b, name))
 
 
 def test_the_crowd_has_masks_of_what_is_no_product(drawn: Path) -> None:
-    crowd = data.open_renders(drawn, "crowd")
+    crowd = open_renders(drawn, "crowd")
     rows = [(i, row) for i, m in enumerate(crowd.meta) for row in m["bodies"]]
     assert rows
     for i, row in rows:
@@ -52,8 +55,11 @@ def test_the_crowd_has_masks_of_what_is_no_product(drawn: Path) -> None:
 
 
 def test_recoloured_pictures_have_the_same_shapes(drawn: Path, tmp_path: Path) -> None:
-    data.render_split(tmp_path, "recoloured", 12, 64, varied=True)
-    a, b = data.open_renders(drawn, "train"), data.open_renders(tmp_path, "recoloured")
+    render_split(tmp_path, "recoloured", 12, 64, varied=True)
+    a, b = (
+        open_renders(drawn, "train"),
+        open_renders(tmp_path, "recoloured"),
+    )
     assert np.array_equal(a.instances, b.instances) and np.array_equal(a.depth, b.depth)
     tones = [[m["products"][0]["colour"] for m in some.meta if m["products"]] for some in (a, b)]
     assert sum(x != y for x, y in zip(*tones, strict=True)) > 5
@@ -68,20 +74,20 @@ def test_hints_get_holes() -> None:
 
 
 def test_the_captioner_knows_every_word_of_every_place() -> None:
-    tok = blip_words.tokenizer()
+    tok = caption_grammar.tokenizer()
     product = {"label": "mug", "colour": "red", "instance": 1}
     seen = np.ones((32, 32), np.uint8)
     for scene in varied.SCENES:
         scene = scene.replace("coloured", "pink")
         meta = {"products": [product], "others": [], "scene": scene}
-        text = blip_words.caption(meta, seen)
+        text = caption_grammar.caption(meta, seen)
         assert tok.unk_token_id not in tok(text).input_ids, text
-        assert all(blip_words.named(text, meta).values()), text
-        assert not any(blip_words.named("a blue car on a chair", meta).values())
+        assert all(caption_grammar.named(text, meta).values()), text
+        assert not any(caption_grammar.named("a blue car on a chair", meta).values())
 
 
 def test_details_are_pixels_as_they_are(drawn: Path) -> None:
-    train = data.open_renders(drawn, "train")
+    train = open_renders(drawn, "train")
     cuts = latents.choose(train, whole=3, close=2, details=4, side=32)
     kinds = {"whole": 0, "detail": 0}
     for cut in cuts:
@@ -110,7 +116,7 @@ def test_decoder_and_discriminator_teach_themselves_alone() -> None:
 
 
 def test_the_gate_calls_a_blurred_picture_unsharp_and_its_colours_true(drawn: Path) -> None:
-    train = data.open_renders(drawn, "train")
+    train = open_renders(drawn, "train")
 
     class Blur:
         """Stands where the VAE does: halves the resolution, keeps the colours."""
@@ -135,7 +141,10 @@ def test_the_gate_calls_a_blurred_picture_unsharp_and_its_colours_true(drawn: Pa
 
 
 def test_randomised_pictures_keep_what_is_left_of_their_products(drawn: Path) -> None:
-    train, crowd = data.open_renders(drawn, "train"), data.open_renders(drawn, "crowd")
+    train, crowd = (
+        open_renders(drawn, "train"),
+        open_renders(drawn, "crowd"),
+    )
     rng = np.random.default_rng(0)
     i = next(i for i, m in enumerate(train.meta) if m["products"])
     changed = emptied = 0
