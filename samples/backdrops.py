@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from .primitives import jit, step
+from .shapes.primitives import jit, step
 
 SWEEP, TABLE, SHELF, STREET = range(4)
 KIND, GROUND, WALL, EXTRA = 0, 1, 4, 7  # offsets: 1, 3, 3 and 16 random numbers in 0..1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .primitives import jit, step
+from .shapes.primitives import jit, step
 
 (STUDIO, WOOD, BOARD, ROAD, GRASS, ROOM, MARBLE, BEACH, NIGHT, RANDOM) = range(10, 20)
 GROUND, WALL, EXTRA = 1, 4, 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .primitives import jit, step
+from .shapes.primitives import jit, step
 
 PLAIN, STRIPES, BANDS, DOTS, CHECKS, ZIGZAG, SPECKLES, CLOUDS, HEARTS, DIAGONAL = range(10)
 NAMES = ("", "stripes", "stripes", "dots", "checks", "zigzags", "speckles", "", "hearts", "stripes")

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from . import bodies, kinds, variants
-from .primitives import box, capsule, cylinder, ellipsoid, jit, smax, smin, step
+from .shapes import bodies, body_parts, kinds, variants
+from .shapes.primitives import box, capsule, cylinder, ellipsoid, jit, smax, smin, step
 
 SNEAKER, HANDBAG, WRISTWATCH, MUG, BOTTLE, CAR, CHAIR, LAMP, PLANT, BALL, BOOKS = range(11)
 KINDS: tuple[str, ...] = (
@@ -395,7 +395,7 @@ def distance(kind, p, x, y, z):
 def part(kind, p, x, y, z):
     """Index of the painted part at a surface point, 0 to PARTS - 1."""
     if kind >= bodies.FIRST:
-        return bodies.part(kind, p, x, y, z)
+        return body_parts.part(kind, p, x, y, z)
     if kind >= kinds.FIRST:
         return variants.part(kind, p, x, y, z)
     if kind == SNEAKER:

@@ -13,8 +13,8 @@ import numpy as np
 
 from . import places, prints
 from .backdrops import FAR, backdrop, noise
-from .primitives import jit, step
 from .products import distance, part
+from .shapes.primitives import jit, step
 
 # layout of one product's row in `things`
 (KIND, PX, PZ, YAW, SCALE, INSTANCE, ROUGH, SPEC, METAL, BUMP) = range(10)

@@ -10,23 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from . import bodies, kinds, lens, places, prints, vocabulary
+from . import lens, prints, vocabulary
 from .products import BOUNDS, KINDS
+from .settings import light_row, pick_scene, scene_row
+from .shapes import bodies, kinds
 from .studio import _SURFACE, Render, _paint, linear, spotlight
-
-SCENES = {
-    "white background": 0.19,
-    "coloured background": 0.23,
-    "wooden table": 0.13,
-    "shelf": 0.10,
-    "street": 0.10,
-    "room": 0.08,
-    "grass": 0.05,
-    "marble table": 0.06,
-    "beach": 0.03,
-    "street at night": 0.03,
-}
-"""Places and how often each is drawn. 'random', on request, is a texture of no place at all."""
+from .trims import DARK, LIGHT, far_from, show, trim
 
 MATERIALS = {
     "sneaker": ("leather", "fabric", "matte", "glossy"),
@@ -67,229 +56,6 @@ def _bounds() -> np.ndarray:
 
 
 _BOUNDS = _bounds()
-_WOOD = ((150, 104, 66), (104, 66, 40), (186, 146, 102), (70, 46, 32), (204, 170, 128))
-_LIGHT, _DARK = (232, 232, 228), (30, 30, 33)
-_STEEL, _GOLD, _ROSE, _GUM = (184, 187, 192), (206, 166, 86), (206, 150, 128), (170, 118, 70)
-
-
-def _far_from(colour: str, rng: np.random.Generator) -> str:
-    """Another colour word."""
-    return str(rng.choice([c for c in vocabulary.COLOURS if c != colour]))
-
-
-def _trim(
-    kind: int, label: str, colour: str, p: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Linear colour and gloss of each part (PARTS, 4), and the parts that a caption may name.
-
-    `p`, the shape's parameters, may be changed so that such a part is seen.
-    """
-    own = _paint(rng, colour)
-    light, dark = linear(_LIGHT), linear(_DARK)
-    pale = colour in ("white", "yellow", "pink", "gray")
-    contrast = dark if pale else light
-
-    def pick(*options: Any) -> np.ndarray:
-        chosen = options[int(rng.integers(len(options)))]
-        return linear(chosen) if isinstance(chosen, tuple) else chosen
-
-    rows = [(own, 0.2)] * kinds.PARTS
-    parts: dict[str, int] = {}
-    wood = linear(_WOOD[rng.integers(len(_WOOD))])
-    metal = pick(_STEEL, _STEEL, _GOLD, _DARK)
-    if label == "sneaker":
-        sole = (
-            pick(light, light, light, _GUM, _DARK, own)
-            if colour != "white"
-            else pick(light, _GUM, _DARK, (150, 152, 156))
-        )
-        rows[1], rows[6] = (sole, 0.08), (pick(sole, _GUM, _DARK), 0.05)
-        rows[2] = (pick(light, light, contrast, own * 0.9), 0.02)
-        rows[3] = (pick(contrast, contrast, light, dark), 0.1)
-        rows[4] = (pick(_DARK, (90, 86, 82), own * 0.3), 0.0)
-        rows[5] = (pick(own, own * 0.7, contrast), 0.02)
-        rows[7] = (pick(own * 0.7, contrast, sole), 0.05)
-        parts = {"sole": 1, "laces": 2}
-    elif label == "handbag":
-        rows[1] = (pick(own * 0.75, own * 0.75, (110, 70, 42), _DARK), 0.15)
-        rows[2] = (pick(_GOLD, _GOLD, _STEEL), 0.7)
-        rows[3] = (pick(own, own * 0.85, own * 0.7), 0.2)
-        rows[4] = (contrast, 0.0)
-        rows[5] = (pick(_DARK, (150, 130, 108)), 0.0)
-        several = kind in (kinds.TOTE, kinds.BOWLING)
-        parts = {"handles" if several else "strap": 1}
-        if kind == kinds.FLAP:
-            parts["flap"] = 3
-    elif label == "wristwatch":
-        case = pick(_STEEL, _STEEL, _GOLD, _ROSE, _DARK)
-        dial = pick(light, light, _DARK, own)
-        bright = float(dial.mean()) > 0.25
-        rows[1] = (case, 0.6)
-        rows[2] = (pick(_DARK, _DARK, case * 0.5) if bright else pick(light, light, _STEEL), 0.1)
-        rows[3] = (dial, 0.15)
-        rows[5] = (dial * (0.75 if bright else 1.6) + (0 if bright else 0.02), 0.1)
-        screen = rng.random() < 0.5
-        rows[4] = (linear((150, 162, 146) if screen else (16, 18, 22)), 0.3)
-        rows[6] = (linear((24, 26, 24) if screen else (190, 230, 240)), 0.0)
-        if kind != kinds.SQUARE or p[4] <= 0.45:
-            rows[6] = (pick((200, 32, 34), (200, 32, 34), dark if bright else light), 0.0)
-            parts = {"dial": 3}
-        rows[7] = (pick(_DARK, own, case * 0.6), 0.3)
-    elif label == "mug":
-        rows[1] = (contrast, 0.2)
-        rows[2] = (pick(light, light, own), 0.3)
-        rows[3] = (own, 0.25)
-        rows[5] = (rows[2][0] * 0.85, 0.2)
-        parts = {"handle": 3, "band": 1}
-    elif label == "bottle":
-        rows[1] = (pick(light, (226, 212, 180), contrast), 0.05)
-        rows[2] = (pick(_DARK, _GOLD, contrast, wood, own * 0.7), 0.3)
-        rows[3] = (pick(own, _DARK, _GOLD), 0.05)
-        parts = {"cap": 2} if kind == kinds.SPORT else {"cap": 2, "label": 1}
-    elif label == "car":
-        rows[1] = (linear((24, 24, 26)), 0.03)
-        rows[2] = (linear((26, 34, 42)), 0.85)
-        rows[3] = (pick(_STEEL, _STEEL, (110, 112, 116)), 0.6)
-        rows[4] = (linear((250, 246, 230)), 0.7)
-        rows[5] = (linear((190, 20, 22)), 0.4)
-        rows[6] = (linear((20, 20, 22)), 0.1)
-        rows[7] = (contrast, 0.4)
-        parts = {"roof": 7}
-        if kind in (kinds.COUPE, kinds.HATCHBACK, kinds.SEDAN):
-            parts["stripes"] = 7
-    elif label == "chair":
-        rows[1] = (pick(wood, wood, _DARK, _STEEL, own * 0.8), 0.2)
-        if kind == kinds.OFFICE:
-            rows[1] = (pick(_DARK, _DARK, _STEEL), 0.25)
-        rows[2] = (pick(own * 0.85, light, dark, wood), 0.02)
-        parts = {"legs": 1} if kind != kinds.OFFICE else {}
-        if kind in (kinds.DINING, kinds.ARMCHAIR):
-            parts["cushion"] = 2
-    else:
-        rows[1] = (pick(metal, wood, _DARK, own * 0.85, light), 0.3)
-        rows[2] = (linear((255, 244, 220)), 0.0)
-        rows[3] = (pick(contrast, metal, own * 0.6), 0.2)
-        parts = {"base": 1}
-    return np.array([[*c, g] for c, g in rows]), parts
-
-
-def _show(word: str, label: str, p: np.ndarray) -> None:
-    """Set the shape's parameters so that the named part is there."""
-    if word == "band":
-        p[4] = 0.8
-    elif word == "label":
-        p[4] = 0.7
-    elif word == "roof":
-        p[6] = 0.1
-    elif word == "stripes" and label == "car":
-        p[6] = 0.9
-    elif word == "cushion":
-        p[5] = 0.8
-
-
-def _scene(rng: np.random.Generator, scene: str) -> np.ndarray:
-    out = np.zeros(23)
-    out[7:] = rng.random(16)
-    ground, wall = slice(1, 4), slice(4, 7)
-    walls = (
-        (150, 158, 160),
-        (122, 136, 126),
-        (168, 158, 146),
-        (96, 104, 116),
-        (206, 200, 190),
-        (70, 74, 82),
-    )
-    plain = linear(walls[rng.integers(len(walls))]) * rng.uniform(0.85, 1.15)
-    out[wall] = plain
-    if scene.endswith("background"):
-        out[0] = places.STUDIO
-        word = scene.split()[0]
-        if word == "white":
-            out[wall] = linear((rng.uniform(238, 255),) * 3)
-        else:
-            rgb = np.array(vocabulary.COLOUR_RGB[word], float)
-            soft = 1.0 if word in ("black", "gray") else rng.uniform(0.60, 0.95)
-            out[wall] = linear(
-                np.clip(rgb * soft + 210 * (1 - soft) + rng.normal(0, 4, 3), 16, 242)
-            )
-    elif scene == "wooden table":
-        out[0] = places.WOOD
-        out[ground] = linear(_WOOD[rng.integers(len(_WOOD))]) * rng.uniform(0.9, 1.25)
-    elif scene == "marble table":
-        out[0] = places.MARBLE
-        out[ground] = linear(((232, 230, 226), (222, 220, 216), (214, 206, 196))[rng.integers(3)])
-    elif scene == "shelf":
-        out[0] = places.BOARD
-        out[ground] = linear(
-            ((232, 230, 226), (200, 164, 120), (150, 104, 66), (226, 222, 214))[rng.integers(4)]
-        )
-        tints = (
-            (206, 198, 186),
-            (180, 192, 200),
-            (196, 204, 190),
-            (214, 202, 200),
-            (222, 220, 216),
-        )
-        out[wall] = linear(tints[rng.integers(len(tints))])
-    elif scene == "street":
-        out[0] = places.ROAD
-        out[ground] = linear((112, 112, 114)) * rng.uniform(0.7, 1.25)
-    elif scene == "street at night":
-        out[0] = places.NIGHT
-        out[ground] = linear((120, 120, 126)) * rng.uniform(0.8, 1.6)
-    elif scene == "grass":
-        out[0] = places.GRASS
-        out[ground] = linear((92, 134, 52)) * rng.uniform(0.8, 1.2)
-    elif scene == "beach":
-        out[0] = places.BEACH
-        out[ground] = linear((222, 200, 160)) * rng.uniform(0.9, 1.1)
-    elif scene == "room":
-        out[0] = places.ROOM
-        floors = (*_WOOD, (150, 150, 148), (196, 188, 178), (92, 96, 104))
-        out[ground] = linear(floors[rng.integers(len(floors))]) * rng.uniform(0.9, 1.15)
-        tints = (
-            (206, 198, 186),
-            (180, 192, 200),
-            (196, 204, 190),
-            (226, 222, 216),
-            (120, 136, 140),
-        )
-        out[wall] = linear(tints[rng.integers(len(tints))])
-    elif scene == "random":
-        out[0] = places.RANDOM
-        out[ground], out[wall] = rng.random(3), rng.random(3)
-    else:
-        raise ValueError(
-            f"scene {scene!r}: expected '<colour> background', one of {list(SCENES)} or 'random'"
-        )
-    return out
-
-
-def pick_scene(rng: np.random.Generator) -> str:
-    """A place, as often as `SCENES` says."""
-    scene = str(rng.choice(list(SCENES), p=np.array(list(SCENES.values())) / sum(SCENES.values())))
-    if scene == "coloured background":
-        scene = f"{rng.choice([c for c in vocabulary.COLOURS if c != 'white'])} background"
-    return scene
-
-
-def _light(rng: np.random.Generator, scene: str, ground: np.ndarray) -> np.ndarray:
-    turn = rng.uniform(0.15, 1.15) * rng.choice((-1, 1))
-    high = math.radians(rng.uniform(35, 68))
-    key = (math.sin(turn) * math.cos(high), math.sin(high), math.cos(turn) * math.cos(high))
-    strength = rng.uniform(1.0, 1.28)
-    share = rng.uniform(-0.10, 0.14)  # of the key light, against the ambient
-    warm = rng.normal(0, 0.03)
-    key_tint = np.array([1 + warm, 1.0, 1 - warm])
-    rest_tint = np.array([1 - 0.6 * warm, 1.0, 1 + 0.6 * warm])
-    if scene == "street at night":
-        key_tint, rest_tint = np.array([0.95, 0.74, 0.48]) * 0.9, np.array([0.34, 0.36, 0.50])
-    elif scene in ("grass", "beach", "street"):
-        rest_tint = rest_tint * (0.96, 1.0, 1.06)
-    return np.array(
-        [*key, (0.62 + share) * strength, (0.36 - share) * strength, 0.20, rng.uniform(4, 16)]
-        + [*key_tint, *rest_tint, *ground]
-    )
 
 
 def _camera(
@@ -330,7 +96,7 @@ def _product(
         )
     kind = kinds.FIRST + int(rng.choice(choices))
     p = rng.random(24)
-    paints, parts = _trim(kind, label, colour, p, rng)
+    paints, parts = trim(kind, label, colour, p, rng)
     row: dict[str, Any] = {
         "label": label,
         "colour": colour,
@@ -338,7 +104,7 @@ def _product(
         "shape": kinds.KINDS[kind - kinds.FIRST][1],
     }
     texture = np.zeros(5)
-    second = _far_from(colour, rng)
+    second = far_from(colour, rng)
     if rng.random() < _PRINTED.get(label, 0.0):
         which = int(rng.integers(1, len(prints.NAMES)))
         scale = rng.uniform(4, 11) if which != prints.CLOUDS else rng.uniform(3, 6)
@@ -350,11 +116,11 @@ def _product(
             row["detail"] = f"{second} {prints.NAMES[which]}"
     elif parts and rng.random() < 0.45:
         word = str(rng.choice(list(parts)))
-        _show(word, label, p)
+        show(word, label, p)
         paints[parts[word], :3] = _paint(rng, second)
         if label == "wristwatch":  # marks that can be seen on the new dial
             bright = float(paints[3, :3].mean()) > 0.25
-            paints[2, :3] = linear(_DARK if bright else _LIGHT)
+            paints[2, :3] = linear(DARK if bright else LIGHT)
             paints[5, :3] = paints[3, :3] * (0.75 if bright else 1.5)
         row["detail"] = f"{second} {word}"
     return row, kind, p, paints, texture
@@ -382,7 +148,7 @@ def render(
         products: How many, 0 to 4; None: one mostly, two or three in a quarter, none in an eighth.
         label: Class of the first product.
         colour: Colour word of the first product.
-        scene: '<colour> background', another of `SCENES`, or 'random'.
+        scene: '<colour> background', another of `settings.SCENES`, or 'random'.
         others: How many things that are no products; None: at random, few.
         shape: Shape of the first product, such as 'tote': see `kinds.KINDS`.
         wide: More of the cameras that no product photographer would choose.
@@ -454,9 +220,9 @@ def render(
         tallest = max(tallest, scale * bound[1] * 0.95)
 
     cam, away = _camera(rng, max(0.9, total * 0.94), max(tallest, 0.7 if n else 1.0), wide)
-    place = _scene(rng, scene)
+    place = scene_row(rng, scene)
     ground = place[1:4] if not scene.endswith("background") else place[4:7]
-    light = _light(rng, scene, ground)
+    light = light_row(rng, scene, ground)
     image, instances, depth = ray_march.draw(
         things, params, _BOUNDS, paints, place, light, cam, size
     )

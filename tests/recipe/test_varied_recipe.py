@@ -21,7 +21,7 @@ from visuals.checkpoints.recipe import (
     vae_finish,
 )
 from visuals.checkpoints.recipe.rendered_pictures import open_renders, render_split
-from visuals.samples import varied
+from visuals.samples import settings
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_captioner_knows_every_word_of_every_place() -> None:
     tok = caption_grammar.tokenizer()
     product = {"label": "mug", "colour": "red", "instance": 1}
     seen = np.ones((32, 32), np.uint8)
-    for scene in varied.SCENES:
+    for scene in settings.SCENES:
         scene = scene.replace("coloured", "pink")
         meta = {"products": [product], "others": [], "scene": scene}
         text = caption_grammar.caption(meta, seen)

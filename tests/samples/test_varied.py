@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("numba", reason="the studio is compiled: pip install visuals[recipe]")
 
-from visuals.samples import bodies, kinds, lens, prints, products, varied, vocabulary
+from visuals.samples import lens, prints, products, varied, vocabulary
+from visuals.samples.shapes import bodies, kinds
 
 
 def test_same_seed_same_bytes() -> None:
