@@ -261,7 +261,7 @@ def run(
     tok = detector_model.tokenizer()
     if start is None:
         model = detector_model.build(len(tok)).to(device)
-        warm = {"workdir": workdir, "budget": budgets[0]}
+        warm: dict[str, Any] = {"workdir": workdir, "budget": budgets[0]}
         warm_up(model, renders, size=size, things=things, **warm)
     else:
         model = GroundingDinoForObjectDetection.from_pretrained(start, dtype=torch.float32)
@@ -298,7 +298,7 @@ def run_crowd(
 
     tok = detector_model.tokenizer()
     model = GroundingDinoForObjectDetection.from_pretrained(out, dtype=torch.float32).to(device)
-    settings = {"size": size, "name": "detector-crowd", "things": things}
+    settings: dict[str, Any] = {"size": size, "name": "detector-crowd", "things": things}
     fit(model, tok, renders, workdir=workdir, budget=budget, **settings)
     detector_model.more_queries(model)
     print("detector-crowd val", evaluate(model, tok, val, 300, 0.5, size), flush=True)

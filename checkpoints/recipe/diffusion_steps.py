@@ -14,7 +14,7 @@ def vae(bench: Bench) -> None:
     from . import vae as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    shape = {"side": bench.plan.vae_side, "batch": bench.plan.vae_batch}
+    shape: dict[str, Any] = {"side": bench.plan.vae_side, "batch": bench.plan.vae_batch}
     model = bench.begin(step.build(bench.plan.vae_channels, bench.plan.size), "sd/vae")
     if bench.start is None:
         step.fit(model, train, workdir=bench.state, budget=bench.plan.vae, **shape)

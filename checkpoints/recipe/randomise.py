@@ -6,6 +6,8 @@ What learns on such pictures cannot lean on the studio's places, paints and ligh
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -129,7 +131,7 @@ def paste(
     row = rows[int(rng.integers(len(rows)))]
     x0, y0, x1, y1 = row["box_xyxy"]
     cut = np.array(things.images[i, y0:y1, x0:x1])
-    mask = np.array(things.instances[i, y0:y1, x0:x1] == row["instance"]).astype(np.float32)
+    mask: Any = np.array(things.instances[i, y0:y1, x0:x1] == row["instance"]).astype(np.float32)
     grow = size * rng.uniform(0.12, 0.6) / max(cut.shape[:2])
     shape = max(2, int(cut.shape[1] * grow)), max(2, int(cut.shape[0] * grow))
     way = cv2.INTER_LINEAR if grow > 1 else cv2.INTER_AREA
@@ -183,7 +185,7 @@ def develop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.4:
         grey = y.mean(2, keepdims=True)
         y = grey + (y - grey) * rng.choice((0.0, rng.uniform(0.3, 1.5)), p=(0.15, 0.85))
-    out = np.clip(y * 255, 0, 255).astype(np.uint8)
+    out: Any = np.clip(y * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
         out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_COLOR)

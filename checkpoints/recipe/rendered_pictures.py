@@ -108,6 +108,7 @@ def render_split(
     seeds = [range(SEEDS[split] + a, SEEDS[split] + min(a + CHUNK, count)) for a in starts]
     with ProcessPoolExecutor(workers) as pool:
         drawn = pool.map(partial(_draw, size=size, split=split, varied=varied), seeds)
+        chunk: Any
         for chunk in drawn:
             for name, part in zip(_ARRAYS, chunk, strict=False):
                 row = part[0].nbytes
@@ -129,8 +130,9 @@ def open_renders(folder: Path, split: str) -> Renders:
     with open(target / "meta.jsonl") as lines:
         meta = [json.loads(line) for line in lines]
     n, size = len(meta), int((target / "size").read_text())
-    arrays = [
+    arrays: Any = [
         np.memmap(target / name, dtype, "r", shape=(n, size, size, 3)[: 3 + (channels == 3)])
         for name, (channels, dtype) in _ARRAYS.items()
     ]
-    return Renders(*arrays, meta)
+    images, instances, depth = arrays
+    return Renders(images, instances, depth, meta)

@@ -193,7 +193,7 @@ def crops(
         if size > side and rng.random() < whole:
             spot = slice(0, size), slice(0, size)
         cut = np.array(renders.images[i][spot])
-        seen = np.isin(renders.instances[i][spot], [p["instance"] for p in products])
+        seen: Any = np.isin(renders.instances[i][spot], [p["instance"] for p in products])
         if len(cut) != side:
             cut = cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA)
             seen = cv2.resize(seen.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
