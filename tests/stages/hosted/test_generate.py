@@ -198,7 +198,7 @@ def test_ctrl_c_cancels_what_runs(host: Replicate) -> None:
 )
 def test_what_is_refused_says_what_to_set(host: Replicate, change: Any, said: str) -> None:
     (shot,) = generator(host, **change)(prompted("a mug"))
-    assert shot.failure and said in shot.failure.message and shot.failure.kind == "Refused"
+    assert shot.failure and said in shot.failure.message and shot.failure.kind == "RefusedError"
     assert host.times("POST", "/v1/") == 1
 
 
