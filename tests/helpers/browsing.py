@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def command(page: Any, where: str, text: str) -> str:
 
 def run_of(place: Path, line: str) -> Path:
     """The run folder that a command names."""
-    return place / line.split("--out ")[1]
+    words = shlex.split(line)
+    return place / words[words.index("--out") + 1]
 
 
 def choose(page: Any, where: str, name: str) -> None:

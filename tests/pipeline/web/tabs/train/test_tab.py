@@ -177,7 +177,9 @@ def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: JobQue
     assert now is not None and now.lora and [x for x, _ in now.loss] == list(range(1, step + 2))
     assert lora_library.own(ROOT) == {"new": now.lora}
     assert (drawn() == before).all()
-    order = lora_library.with_folders(ROOT, Command("generate", prompt="a mug, <lora:new:1>"))
+    order = lora_library.with_folders(
+        ROOT, Command("generate", classes=("mug",), prompt="a mug, <lora:new:1>")
+    )
     assert order.changes == {"generate.lora_dirs": ["loras", "mini/loras"]}
     commands.check(order)  # it is found, and fits
 
