@@ -67,9 +67,7 @@ ANYWHERE = {"__init__", "__main__", "errors"}
 
 KNOWN: dict[str, set[str]] = {
     "module cycle": set(),
-    "folder cycle": {
-        "web.files ↔ web.widgets",
-    },
+    "folder cycle": set(),
     "layer": set(),
     "folder size": {
         "benchmarks",
@@ -81,11 +79,8 @@ KNOWN: dict[str, set[str]] = {
         "folder: pipeline.runs, training.datasets",
         "interrupt: pipeline.cli, training",
         "lora: checkpoints.recipe, pipeline.cli",
-        "messages: pipeline.web.tabs.train, pipeline.web.widgets",
         "progress: checkpoints.recipe, pipeline.cli",
         "progress: checkpoints.recipe, pipeline.runner",
-        "schema: configs, pipeline.web.api",
-        "session: pipeline.web.tabs.enhance, training.loop",
         "vocabulary: pipeline.prompts, samples",
     },
     "length": {

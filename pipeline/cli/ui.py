@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -38,8 +39,9 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
     from ..web import server
 
     server.check_address(host, port, token)
+    os.environ.update(server.environment(runs))
 
-    def tell(address: str, number: int) -> None:
+    def announce(address: str, number: int) -> None:
         shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address
         shown = f"[{shown}]" if ":" in shown else shown
         url = f"http://{shown}:{number}/" + (f"?token={token}" if token else "")
@@ -49,4 +51,4 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
 
             webbrowser.open(url)
 
-    server.serve(runs, host, port, token=token, tell=tell)
+    server.serve(runs, host, port, token=token, on_start=announce)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from . import grid as grids
 from . import grid_files
 from .grid import GridError, GridPlan
 from .reporter import Reporter
+from .request import yaml_value
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -54,6 +56,29 @@ class GridRequest:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     out: str = "grid.png"
     cells: str | None = None
+
+    def words(self) -> list[str]:
+        """Return the words of the equal command, without `visuals` itself."""
+        words = ["grid"]
+        for option, values in (
+            ("--class", self.classes),
+            ("--prompt", self.prompts),
+            ("--lora", self.loras),
+            ("--lora-dir", self.lora_dirs),
+            ("--checkpoint", self.checkpoints),
+            ("--preset", self.presets),
+            ("--seeds", [",".join(map(str, self.seeds))]),
+            ("--columns", [self.columns] if self.columns else []),
+            ("--set", [f"{name}={yaml_value(value)}" for name, value in self.overrides.items()]),
+            ("--cells", [self.cells] if self.cells else []),
+            ("--out", [self.out]),
+        ):
+            words += [word for value in values for word in (option, value)]
+        return words
+
+    def __str__(self) -> str:
+        """The equal command, as it is typed into a shell."""
+        return shlex.join(["visuals", *self.words()])
 
     def settings(self, preset: str, checkpoint: str | None = None) -> Settings:
         """Return the settings of a preset and checkpoint."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...checkpoints.atomic_files import write
 from ..images.write import Format
+from ..runs import jsonl
 from .grid import GridError, GridPlan
 
 NAME = "grid.json"
@@ -74,19 +75,7 @@ def read(folder: Path) -> Drawn | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     cells: dict[int, Path | str] = {}
-    for line in _lines(folder / LINES):
+    for line in jsonl.whole_lines(folder / LINES):
         file = line.get("file")
         cells[int(line["cell"])] = folder / Path(file).name if file else str(line.get("error"))
     return Drawn(columns, rows, cells)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    out = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            out.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue  # the line that is being written, or that a kill cut
-    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -44,6 +45,15 @@ def parse(line: str | bytes, name: str = "a line") -> dict[str, Any]:
             "again"
         )
     return values
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the values of the lines that are whole; others are being written, or were cut off."""
+    rows = []
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        with contextlib.suppress(RunFolderError):
+            rows.append(parse(line))
+    return rows
 
 
 def append(path: Path, data: bytes) -> int:

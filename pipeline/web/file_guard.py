@@ -1,14 +1,17 @@
-"""ASGI middleware that refuses file references outside the upload cache. Knows ASGI only."""
+"""ASGI middleware that refuses references to files outside the upload cache."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .access import Receive, Scope, Send, answer
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from .access import Receive, Scope, Send, refusal
 
 FILE_ROUTE = "/gradio_api/file="
 FILE_ROUTES = (FILE_ROUTE, "/gradio_api/file/")
@@ -34,46 +37,36 @@ class FileGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
+        response = None
         if scope["type"] != "http" or path.startswith("/api/") or path == UPLOAD_ROUTE:
-            await self.app(scope, receive, send)
-            return
-        if scope["method"] in ("GET", "HEAD"):
-            await self._serve(path, scope, receive, send)
-            return
-        body = await _read(receive)
-        host = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"host"), "")
-        refusal = self._refusal(body, host)
-        if refusal:
-            await answer(send, *refusal)
-            return
-        waiting = True
+            pass
+        elif scope["method"] in ("GET", "HEAD"):
+            route = next((r for r in FILE_ROUTES if path.startswith(r)), None)
+            if route and not _lies_in(path.removeprefix(route), self.served):
+                response = refusal(403, "file outside the studio's folders: expected one of a run")
+        else:
+            request = Request(scope, receive)
+            try:
+                body = await request.body()
+            except ClientDisconnect:
+                return
+            response = self._check_body(body, request.headers.get("host", ""))
+            receive = _replay(body, receive)
+        await (response or self.app)(scope, receive, send)
 
-        async def replay() -> Any:
-            nonlocal waiting
-            if waiting:
-                waiting = False
-                return {"type": "http.request", "body": body, "more_body": False}
-            return await receive()
-
-        await self.app(scope, replay, send)
-
-    async def _serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        route = next((r for r in FILE_ROUTES if path.startswith(r)), None)
-        if route and not _lies_in(path.removeprefix(route), self.served):
-            await answer(send, 403, "file outside the studio's folders: expected one of a run")
-            return
-        await self.app(scope, receive, send)
-
-    def _refusal(self, body: bytes, host: str) -> tuple[int, str] | None:
+    def _check_body(self, body: bytes, host: str) -> Response | None:
         try:
             data = json.loads(body) if body else None
         except (ValueError, RecursionError):
-            return 400, "body cannot be read: expected JSON; upload files to /gradio_api/upload"
+            return refusal(
+                400, "body cannot be read: expected JSON; upload files to /gradio_api/upload"
+            )
         for found in _objects(data):
-            if not self._allows_path(found.get("path")) or not self._allows_url(
-                found.get("url"), host
-            ):
-                return 403, "file outside the upload cache: expected a file uploaded on this page"
+            path, url = found.get("path"), found.get("url")
+            if not self._allows_path(path) or not self._allows_url(url, host):
+                return refusal(
+                    403, "file outside the upload cache: expected a file uploaded on this page"
+                )
         return None
 
     def _allows_path(self, path: Any) -> bool:
@@ -122,13 +115,11 @@ def _objects(data: Any) -> Iterator[dict[str, Any]]:
             rest.extend(value)
 
 
-async def _read(receive: Receive) -> bytes:
-    """The whole body; empty where the client has gone."""
-    chunks = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(chunks)
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body, which was read already, once more."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> MutableMapping[str, Any]:
+        return messages.pop() if messages else await receive()
+
+    return replay

@@ -1,4 +1,4 @@
-"""The pages put together: one Gradio app of the tabs. Knows jobs and tabs, no models."""
+"""The page of the studio: one Gradio app of all tabs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import gradio as gr
 
 from .queue.job_queue import JobQueue
 from .tabs import create, runs
-from .tabs.compare import tab
+from .tabs.compare import tab as compare
 from .tabs.enhance import tab as enhance
 from .tabs.train import tab as train
 
 
 def look() -> dict[str, Any]:
-    """Theme and style; fonts of the system's own, so that nothing is fetched."""
+    """Return theme and style, with fonts of the system, so that nothing is fetched."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     theme = gr.themes.Default(
         primary_hue="rose",
@@ -43,8 +43,8 @@ def look() -> dict[str, Any]:
     return {"theme": theme, "css": "\n".join(p.read_text(encoding="utf-8") for p in sheets)}
 
 
-def studio(desk: JobQueue) -> gr.Blocks:
-    """The page of all tabs over one desk."""
+def studio(queue: JobQueue) -> gr.Blocks:
+    """Return the page of all tabs over a job queue."""
     with gr.Blocks(title="visuals studio", analytics_enabled=False, fill_width=False) as blocks:
         gr.HTML(
             '<header class="top"><h1>visuals</h1><p>Product photos: generated, checked, '
@@ -54,22 +54,16 @@ def studio(desk: JobQueue) -> gr.Blocks:
         # Outside the tabs, whose contents are not there before they are opened.
         grid = gr.BrowserState("", storage_key="visuals.compare")
         training = gr.BrowserState("", storage_key="visuals.train")
-        states = enhance.kept_by_browser()
+        states = enhance.browser_states()
         with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create"):
-                create.tab(blocks, desk)
+                prompt = create.tab(blocks, queue)
             with gr.Tab("Enhance", id="enhance"):
-                taken = enhance.tab(blocks, desk, *states)
-            with gr.Tab("Compare", id="compare") as compared:
-                tab.tab(blocks, compared, desk, grid)
-            with gr.Tab("Train", id="train") as trained:
-                prompt = _by_id(blocks, "create-prompt")
-                train.tab(blocks, trained, desk, training, tabs, prompt)
+                takes_run = enhance.tab(blocks, queue, *states)
+            with gr.Tab("Compare", id="compare") as shown:
+                compare.tab(blocks, shown, queue, grid)
+            with gr.Tab("Train", id="train") as shown:
+                train.tab(blocks, shown, queue, training, tabs, prompt)
             with gr.Tab("Runs", id="runs") as shown:
-                runs.tab(shown, desk, tabs, taken)
+                runs.tab(shown, queue, tabs, takes_run)
     return blocks
-
-
-def _by_id(blocks: gr.Blocks, elem_id: str) -> Any:
-    """The component of that id."""
-    return next(b for b in blocks.blocks.values() if getattr(b, "elem_id", None) == elem_id)

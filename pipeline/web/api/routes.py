@@ -1,13 +1,12 @@
-"""The JSON API: orders in, jobs and runs out. The routes of the pages' own server.
-
-Knows jobs, runs and uploads; no pages, no models.
-"""
+"""Routes of the JSON API: run requests and photos in, jobs and run folders out."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +17,11 @@ from starlette.background import BackgroundTask
 from ....configs.errors import one_line
 from ....configs.schema import presets
 from ....configs.version import VERSION
+from ...jobs.request import RunRequest
 from ..files import run_folders, uploads
-from ..queue import commands
-from ..queue.commands import Command
+from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
-from .schema import JobState, Name, RunRequest, Share, Text
+from .payloads import ApiRunRequest, JobState, Name, Share, Text
 
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
 Photos = Annotated[list[UploadFile], File(description="Pictures, or zip archives of them.")]
@@ -35,71 +34,73 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def state(root: Path, id_: str, job: QueuedJob | None, refused: tuple[str, ...] = ()) -> JobState:
-    """What there is to say of a run by its id; raises RunNotFoundError."""
+def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = ()) -> JobState:
+    """Return the state of a run; raises RunNotFoundError where there is neither run nor job."""
     try:
         run = run_folders.read(root, id_)
-        counts, lines = dict(run.counts), list(run.lines)
+        counts, shots = dict(run.counts), [record.to_dict() for record in run.records]
     except run_folders.RunNotFoundError:
         if job is None:
             raise
-        counts, lines = {}, []
+        counts, shots = {}, []
     if job is None:
-        return JobState(id=id_, status="done", counts=counts, shots=lines)
+        return JobState(id=id_, status="done", counts=counts, shots=shots)
     return JobState(
         id=id_,
         status=job.status,
-        command=job.order.line(),
-        message=job.said,
+        command=str(job.request),
+        message=job.message,
         stages=job.stages,
         seconds_left=job.seconds_left,
         counts=counts,
-        shots=lines,
+        shots=shots,
         refused=list(refused),
     )
 
 
-def routes(desk: JobQueue) -> APIRouter:
-    """The API over one desk."""
+def routes(queue: JobQueue) -> APIRouter:
+    """Return the routes of the API over a job queue."""
     api = APIRouter(prefix="/api", responses=ERRORS)
-    root = desk.root
+    root = queue.root
 
-    def take(order: Command, wait: float, refused: tuple[str, ...] = ()) -> JSONResponse:
-        if order.preset not in presets():
-            raise HTTPException(422, f"unknown preset {order.preset!r} ({', '.join(presets())})")
+    def submit(request: RunRequest, wait: float, refused: Sequence[str] = ()) -> JSONResponse:
+        if request.preset not in presets():
+            known = ", ".join(presets())
+            raise HTTPException(422, f"unknown preset {request.preset!r} ({known})")
         try:
-            commands.check(order)
-            job = desk.submit(order)
+            requests.check(request)
+            job = queue.submit(request)
         except BusyError as error:
             raise HTTPException(429, str(error)) from None
         except ValueError as error:
             raise HTTPException(422, one_line(error)) from None
         if wait:
-            desk.wait(job, wait)
-        said = state(root, job.id, job, refused)
-        return JSONResponse(said.model_dump(mode="json"), 202 if job.open else 200)
+            queue.wait(job, wait)
+        answer = state(root, job.id, job, refused)
+        return JSONResponse(answer.model_dump(mode="json"), 202 if job.open else 200)
 
-    def received(photos: list[UploadFile]) -> uploads.Upload:
-        with tempfile.TemporaryDirectory(dir=_cache(root)) as place:
+    def submit_photos(photos: list[UploadFile], wait: float, **fields: Any) -> JSONResponse:
+        with tempfile.TemporaryDirectory(dir=_cache(root)) as folder:
             named = []
             for number, photo in enumerate(photos):
-                path = Path(place) / str(number)
+                path = Path(folder) / str(number)
                 with path.open("wb") as out:
-                    while chunk := photo.file.read(1 << 20):
-                        out.write(chunk)
+                    shutil.copyfileobj(photo.file, out, 1 << 20)
                 named.append((photo.filename or "picture.png", path))
             upload = uploads.receive(root, named)
         if not upload.pictures:
-            said = "; ".join(upload.refused) or "no photos: expected pictures or a zip of them"
-            raise HTTPException(422, said)
-        return upload
+            problems = "; ".join(upload.refused) or "no photos: expected pictures or a zip of them"
+            raise HTTPException(422, problems)
+        with _errors():
+            request = RunRequest(inputs=[str(upload.folder)], **fields)
+        return submit(request, wait, upload.refused)
 
     answers: dict[int | str, dict[str, Any]] = {202: {"model": JobState}, 200: {"model": JobState}}
 
     @api.post("/run", status_code=202, response_model=JobState, responses=answers)
-    def run(request: RunRequest, wait: Seconds = 0) -> Any:
+    def run(request: ApiRunRequest, wait: Seconds = 0) -> Any:
         """Draw, check and re-render product pictures."""
-        return take(request.order(), wait)
+        return submit(RunRequest(**dict(request)), wait)
 
     @api.post("/filter", status_code=202, response_model=JobState, responses=answers)
     def filter_(
@@ -110,8 +111,8 @@ def routes(desk: JobQueue) -> APIRouter:
         wait: Seconds = 0,
     ) -> Any:
         """Find and mask the products in photos; those without are skipped with the reason."""
-        order = Command("filter", classes=tuple(classes), confidence=confidence, preset=preset)
-        return _with(received(photos), order, take, wait)
+        fields = {"classes": classes, "confidence": confidence, "preset": preset}
+        return submit_photos(photos, wait, command="filter", **fields)
 
     @api.post("/enhance", status_code=202, response_model=JobState, responses=answers)
     def enhance(
@@ -128,53 +129,58 @@ def routes(desk: JobQueue) -> APIRouter:
         wait: Seconds = 0,
     ) -> Any:
         """Re-render the products of photos; not one pixel changes outside their masks."""
-        order = Command(
-            "enhance",
-            classes=tuple(classes),
+        return submit_photos(
+            photos,
+            wait,
+            command="enhance",
+            classes=classes,
             edit=edit,
             prompt=prompt or None,
             negative_prompt=negative_prompt,
             strength=strength,
             confidence=confidence,
+            steps=steps,
             seed=seed,
             preset=preset,
-            changes={"rerender.steps": steps} if steps else {},
         )
-        return _with(received(photos), order, take, wait)
 
     @api.get("/runs")
     def all_runs() -> dict[str, list[str]]:
         """The runs of the folder, newest first, and the jobs that are not done."""
-        return {"runs": run_folders.ids(root), "jobs": [job.id for job in desk if job.open]}
+        return {"runs": run_folders.ids(root), "jobs": [job.id for job in queue if job.open]}
 
     @api.get("/runs/{id}", response_model=JobState)
     def one_run(id: str, wait: Seconds = 0) -> JobState:
         """A run: its job's progress, and the manifest's line of each finished picture."""
-        job = desk.get(id)
+        job = queue.get(id)
         if job is not None and wait:
-            desk.wait(job, wait)
-        return _found(lambda: state(root, id, job))
+            queue.wait(job, wait)
+        with _errors():
+            return state(root, id, job)
 
     @api.post("/runs/{id}/cancel", response_model=JobState)
     def cancel(id: str) -> JobState:
         """End a job at once; what it made stays."""
-        desk.cancel(id)
-        return _found(lambda: state(root, id, desk.get(id)))
+        queue.cancel(id)
+        with _errors():
+            return state(root, id, queue.get(id))
 
     @api.get("/runs/{id}/zip", response_class=FileResponse)
     def packed(id: str) -> FileResponse:
         """Pictures, masks, manifest, report and annotations of a run in one archive."""
-        folder = _found(lambda: run_folders.folder(root, id))
-        job = desk.get(id)
         out = _cache(root) / f"{id}-{time.time_ns()}.zip"
-        _found(lambda: run_folders.pack(folder, out, annotated=job is None or not job.open))
+        job = queue.get(id)
+        with _errors():
+            folder = run_folders.folder(root, id)
+            run_folders.pack(folder, out, annotated=job is None or not job.open)
         done = BackgroundTask(lambda: out.unlink(missing_ok=True))
         return FileResponse(out, filename=f"{id}.zip", background=done)
 
     @api.get("/runs/{id}/files/{name:path}", response_class=FileResponse)
     def one_file(id: str, name: str) -> FileResponse:
         """A file of a run, by the name that its manifest gives."""
-        path = _found(lambda: run_folders.file(root, id, name))
+        with _errors():
+            path = run_folders.file(root, id, name)
         return FileResponse(
             path,
             headers={
@@ -187,18 +193,11 @@ def routes(desk: JobQueue) -> APIRouter:
     return api
 
 
-def _with(
-    upload: uploads.Upload, order: Command, take: Callable[..., JSONResponse], wait: float
-) -> JSONResponse:
-    from dataclasses import replace
-
-    return take(replace(order, inputs=(str(upload.folder),)), wait, tuple(upload.refused))
-
-
-def _found(work: Callable[[], Any]) -> Any:
-    """`work`'s value; RunNotFoundError is 404, any other error of ours 422."""
+@contextmanager
+def _errors() -> Iterator[None]:
+    """RunNotFoundError of the block is answered with 404, any other ValueError with 422."""
     try:
-        return work()
+        yield
     except run_folders.RunNotFoundError as error:
         raise HTTPException(404, str(error)) from None
     except ValueError as error:
@@ -211,9 +210,9 @@ def _cache(root: Path) -> Path:
     return path
 
 
-def add(app: FastAPI, desk: JobQueue) -> None:
-    """The API and its page (/docs, without anything from elsewhere) on an app."""
-    app.include_router(routes(desk))
+def add(app: FastAPI, queue: JobQueue) -> None:
+    """Add the API and its page, /docs, to an app."""
+    app.include_router(routes(queue))
 
     @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
@@ -222,8 +221,8 @@ def add(app: FastAPI, desk: JobQueue) -> None:
         return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/")))
 
 
-def app_of(desk: JobQueue) -> FastAPI:
-    """An app with the API alone; its OpenAPI description is at /openapi.json."""
+def app_of(queue: JobQueue) -> FastAPI:
+    """Return an app with the API alone; its OpenAPI description is at /openapi.json."""
     app = FastAPI(
         title="visuals",
         version=VERSION,
@@ -231,5 +230,5 @@ def app_of(desk: JobQueue) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    add(app, desk)
+    add(app, queue)
     return app

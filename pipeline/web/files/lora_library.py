@@ -1,17 +1,17 @@
-"""The LoRAs that the studio offers: those of a preset's folders, and those trained here.
+"""LoRAs that the studio offers: those of a preset's folders, and those trained in the studio.
 
-What is trained here lies in `loras/` beside the runs. Knows files and settings; no models.
+The latter lie in `loras/` beside the runs.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
-from ..queue.commands import Command
-from ..widgets import prompt_preview
+from ....configs.schema import load_settings
+from ...jobs.request import RunRequest
+from ...prompts.loras import lora_folders
 
 NAME = "loras"
 _PARTS = ("pytorch_lora_weights",)
@@ -19,42 +19,42 @@ _PARTS = ("pytorch_lora_weights",)
 
 
 def folder(root: Path) -> Path:
-    """Where trainings go, for the runs in `root`."""
+    """Return where trainings go, for the runs in `root`."""
     return root.parent / NAME
 
 
-def own(root: Path) -> dict[str, Path]:
-    """The LoRAs trained here, by name, newest first."""
-    place = folder(root)
-    found = [p for p in place.glob("*/*.safetensors") if p.stem not in _PARTS]
+def trained(root: Path) -> dict[str, Path]:
+    """Return the LoRAs that were trained in the studio, by name, newest first."""
+    found = [p for p in folder(root).glob("*/*.safetensors") if p.stem not in _PARTS]
     found.sort(key=lambda p: p.stat().st_mtime, reverse=True)
     return {p.stem: p for p in found}
 
 
+def of_preset(preset: str) -> list[str]:
+    """Return the names of the LoRAs in the preset's folders."""
+    folders = map(Path, lora_folders(load_settings(preset)))
+    return sorted({p.stem for f in folders if f.is_dir() for p in f.rglob("*.safetensors")})
+
+
 def names(root: Path, preset: str) -> list[str]:
-    """All LoRAs for a preset, those trained here first."""
-    return list(dict.fromkeys([*own(root), *prompt_preview.loras(preset)]))
+    """Return all LoRAs for a preset, those trained in the studio first."""
+    return list(dict.fromkeys([*trained(root), *of_preset(preset)]))
 
 
-def dirs_for(root: Path, wanted: Iterable[str], preset: str) -> tuple[str, ...]:
-    """The folders, beside the preset's own, in which these LoRAs are; () where none is needed."""
-    here, known = own(root), prompt_preview.loras(preset)
+def folders_for(root: Path, wanted: Iterable[str], preset: str) -> tuple[str, ...]:
+    """Return the folders, beside the preset's, of these LoRAs; () where none is needed."""
+    here, known = trained(root), of_preset(preset)
     if any(name in here and name not in known for name in wanted):
-        return (os.path.relpath(folder(root)) if not root.is_absolute() else str(folder(root)),)
+        return (str(folder(root)) if root.is_absolute() else os.path.relpath(folder(root)),)
     return ()
 
 
-def with_folders(root: Path, order: Command) -> Command:
-    """The order, with the folder of the LoRAs trained here where its prompt names one of them."""
-    from ....configs.schema import load_settings
+def with_folders(root: Path, request: RunRequest) -> RunRequest:
+    """Return the request with the folder of trained LoRAs where its prompt names one of them."""
     from ....stages.prompts.lora_tags import PromptError, parse
 
     try:
-        wanted = [tag.name for tag in parse(order.prompt or "")[1]]
+        wanted = [tag.name for tag in parse(request.prompt or "")[1]]
     except PromptError:
-        return order
-    more = dirs_for(root, wanted, order.preset)
-    if not more:
-        return order
-    usual = load_settings(order.preset).generate.lora_dirs
-    return replace(order, changes={**order.changes, "generate.lora_dirs": [*more, *usual]})
+        return request
+    return request.model_copy(update={"lora_dirs": folders_for(root, wanted, request.preset)})

@@ -1,35 +1,32 @@
-"""The run folders below the studio's folder: listed, read, their files confined, packed.
-
-Knows files; no jobs, no pages.
-"""
+"""Run folders below the studio's folder: listed, read, packed; no file outside is served."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ....configs.errors import UsageError
-from ...runs import folder as run_folder
+from ...runs.manifest import NAME, ManifestRecord, last_records
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
 OUTCOMES = ("enhanced", "kept", "skipped", "failed")
 
 
 class RunNotFoundError(UsageError):
-    """A run or a file of it that is not there; the message says so."""
+    """There is no such run, or no such file in it."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run folder with its manifest's lines, the last of each shot."""
+    """A run folder with the last record of each shot."""
 
     folder: Path
-    lines: tuple[dict[str, Any], ...]
+    records: Sequence[ManifestRecord]
 
     @property
     def id(self) -> str:
@@ -38,43 +35,41 @@ class RunSummary:
     @property
     def counts(self) -> Counter[str]:
         """Shots by outcome."""
-        return Counter(line["status"] for line in self.lines)
+        return Counter(record.status for record in self.records)
 
     @property
     def classes(self) -> list[str]:
-        """Every class asked for or found, by name."""
-        asked = {name for line in self.lines for name in line["classes"]}
-        return sorted(asked | {d["label"] for line in self.lines for d in line["detections"]})
+        """Every class that was looked for or found, by name."""
+        return sorted({name for record in self.records for name in _classes(record)})
 
-    def chosen(self, outcome: str = "all", label: str = "all") -> list[dict[str, Any]]:
-        """The lines of one outcome and of one class; "all" for any."""
+    def chosen(self, outcome: str = "all", label: str = "all") -> list[ManifestRecord]:
+        """Return the records of one outcome and of one class; "all" for any."""
         return [
-            line
-            for line in self.lines
-            if outcome in ("all", line["status"])
-            and (
-                label == "all"
-                or label in line["classes"]
-                or label in [d["label"] for d in line["detections"]]
-            )
+            record
+            for record in self.records
+            if outcome in ("all", record.status) and label in ("all", *_classes(record))
         ]
 
-    def shown(self, line: dict[str, Any]) -> Path | None:
-        """The picture that stands for a shot: its result, else its source."""
-        name = line["files"]["result"] or line["files"]["source"]
-        path = self.folder / name if name else Path(line["input"] or "")
+    def picture(self, record: ManifestRecord) -> Path | None:
+        """Return the result of a shot, else its source; None where neither is there."""
+        name = record.files.picture
+        path = self.folder / name if name else Path(record.input or "")
         return path if path.is_file() else None
 
 
+def _classes(record: ManifestRecord) -> list[str]:
+    return [*record.classes, *record.labels]
+
+
 def ids(root: Path) -> list[str]:
-    """The runs below `root`, newest first."""
+    """Return the names of the runs below `root`, newest first."""
     found = [p for p in root.iterdir() if not p.name.startswith(".")] if root.is_dir() else []
-    found = [p for p in found if (p / run_folder.NAME).is_file()]
+    found = [p for p in found if (p / NAME).is_file()]
     return [p.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
 
 
 def folder(root: Path, id_: str) -> Path:
-    """The folder of a run by its id; raises RunNotFoundError, also for a name that is a path."""
+    """Return the folder of a run; raises RunNotFoundError, also for an id that is a path."""
     path = root / id_
     if not _ID.fullmatch(id_) or not (path / "run.yaml").is_file():
         raise RunNotFoundError(f"no run {id_!r} here")
@@ -82,14 +77,13 @@ def folder(root: Path, id_: str) -> Path:
 
 
 def read(root: Path, id_: str) -> RunSummary:
-    """A run with its lines; raises RunNotFoundError, RunFolderError."""
+    """Return a run with its records; raises RunNotFoundError, RunFolderError."""
     path = folder(root, id_)
-    lines = {line["id"]: line for line in run_folder.read_lines(path)}
-    return RunSummary(path, tuple(lines.values()))
+    return RunSummary(path, last_records(path))
 
 
 def file(root: Path, id_: str, name: str) -> Path:
-    """A file of a run; raises RunNotFoundError for one outside its folder, links included."""
+    """Return a file of a run; raises RunNotFoundError for one outside, links followed."""
     base = folder(root, id_)
     try:
         path = (base / name).resolve()
@@ -102,15 +96,12 @@ def file(root: Path, id_: str, name: str) -> Path:
 
 
 def pack(folder: Path, out: Path, *, annotated: bool = True) -> Path:
-    """A zip of the run: pictures, masks, manifest, report, and its annotations (COCO with
-    polygons), which are written first where something was kept."""
+    """Write a zip of a run to `out`; with `annotated`, its COCO annotations are written first."""
     from ...exports.annotate import AnnotationError, annotate
 
     if annotated:
-        try:
+        with contextlib.suppress(AnnotationError):  # nothing was kept
             annotate(folder, ("coco", "metadata"), polygons=True)
-        except AnnotationError:
-            pass  # nothing was kept
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for path in _files(folder):

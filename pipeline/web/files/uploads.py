@@ -1,7 +1,7 @@
-"""Files that a browser or a client sent, brought into a folder of the studio, safely.
+"""Uploads: files that a browser or a client sent, brought into a folder of the studio safely.
 
-A name is a name, never a path; archives are unpacked within limits; a picture that claims too
-many pixels is refused by its header. What is refused is said in a line, the rest goes on.
+A name is never taken for a path; archives are unpacked within limits; a picture that claims too
+many pixels is refused by its header. Each refused file gets a message, the others are kept.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import IO
 
 from ....configs.errors import one_line
 from ...images.read import ENDINGS, PictureError, printable, read_header
+from .free_path import free_path
 
 MOST_BYTES = 100 << 20
 """Of one file, and of a request; more is refused."""
@@ -28,7 +29,7 @@ MOST_FILES = 1000
 
 @dataclass
 class Upload:
-    """`folder` holds the pictures; `refused`: a line for each file that was left out."""
+    """Pictures in a folder, and a message for each file that was refused."""
 
     folder: Path
     pictures: list[Path] = field(default_factory=list)
@@ -56,7 +57,7 @@ def receive(root: Path, files: Iterable[tuple[str, Path]]) -> Upload:
 
 
 def plain_name(given: str) -> str:
-    """The last part of a name, of letters, digits, blanks, dots and dashes, not hidden.
+    """Return the last part of a name, of letters, digits, blanks, dots and dashes, not hidden.
 
     >>> plain_name("../../etc/x.png"), plain_name("C:\\\\photos\\\\mug 1.JPG")
     ('x.png', 'mug 1.JPG')
@@ -80,7 +81,7 @@ def _take(file: IO[bytes], given: str, upload: Upload, most: int = MOST_BYTES) -
     if len(upload.pictures) >= MOST_FILES:
         upload.refused.append(f"{_shown(given)}: more than {MOST_FILES} pictures; send fewer")
         return
-    path = _free(upload.folder / name)
+    path = free_path(upload.folder / name)
     size = 0
     with path.open("xb") as out:
         for chunk in iter(lambda: file.read(1 << 20), b""):
@@ -100,15 +101,8 @@ def _take(file: IO[bytes], given: str, upload: Upload, most: int = MOST_BYTES) -
     upload.pictures.append(path)
 
 
-def _free(path: Path) -> Path:
-    number, out = 2, path
-    while out.exists():
-        number, out = number + 1, path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return out
-
-
 def _unpack(path: Path, given: str, upload: Upload) -> None:
-    """The pictures of an archive, each under its bare name; folders in it are not made."""
+    """Take the pictures of an archive, each under its bare name."""
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in _members(archive, given, upload):
@@ -121,15 +115,13 @@ def _unpack(path: Path, given: str, upload: Upload) -> None:
                     return
                 with archive.open(entry) as file:
                     _take(file, entry.filename, upload, min(MOST_BYTES, left))
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+    except Exception as error:  # BadZipFile, zlib.error, LZMAError and others of decoders
         what = one_line(error) or type(error).__name__
         upload.refused.append(f"{_shown(given)}: not a zip that can be read ({what})")
-    except Exception as error:  # zlib.error, lzma.LZMAError and other decoders' own
-        upload.refused.append(f"{_shown(given)}: damaged ({type(error).__name__}); pack it again")
 
 
 def _members(archive: zipfile.ZipFile, given: str, upload: Upload) -> Iterator[zipfile.ZipInfo]:
-    """The entries that are pictures by name and lie inside; the others are refused or ignored."""
+    """Yield the entries that are pictures by name; those that lead outside are refused."""
     for entry in archive.infolist():
         name = PurePosixPath(entry.filename.replace("\\", "/"))
         if entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts:

@@ -1,7 +1,7 @@
-"""The queue of the studio: orders carried out one after another by the worker process.
+"""The job queue of the studio: a worker process carries out requests one after another.
 
-A job is a command and a run folder of its own, so that two people's results never mix, and what
-was made stays on disk whatever becomes of page, worker or server. Knows no pages.
+Each job has a run folder of its own, so that the results of two visitors never mix, and what was
+made stays on disk whatever happens to page, worker or server.
 """
 
 from __future__ import annotations
@@ -9,171 +9,197 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ....configs.errors import VisualsError
-from ...runs import folder as run_folder
-from .commands import Command
+from ...jobs.request import RunRequest
+from ...runs.manifest import ManifestRecord, last_records
+from ..files.free_path import free_path
+from .requests import STOPPED, CaptionRequest, Request, TrainRequest, in_folder
 from .worker_process import WorkerProcess
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
-OPEN = ("queued", "running")
 KEPT = 200
 """Jobs remembered; older ones are run folders only."""
 
 SAVING = 30.0
-"""Seconds that a gentle job has to save itself when the server ends."""
+"""Seconds that a training has to save a checkpoint when the server ends."""
 
 
 class BusyError(VisualsError):
-    """Too many jobs wait; the message says how many."""
+    """Too many jobs wait, or one is at work in the same folder."""
 
 
 @dataclass
 class QueuedJob:
-    """One order on its way. `stages`: (done, of) by stage; `spent`: seconds by stage; `said`: an
-    error, or warnings."""
+    """A request with its progress.
+
+    Args:
+        stages: (done, total) of each stage.
+        seconds: seconds that each stage took so far.
+        last_progress: when a stage last made progress, by the monotonic clock.
+        activity: what the worker does before the first stage, such as loading.
+        steps: denoising steps since the last progress.
+        message: error, or warnings.
+        stopping: whether a training was told to save and stop.
+    """
 
     id: str
-    order: Command
+    request: Request
     folder: Path
     status: Status = "queued"
     stages: dict[str, tuple[int, int]] = field(default_factory=dict)
-    spent: dict[str, float] = field(default_factory=dict)
-    heard: float | None = None
-    saying: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    last_progress: float | None = None
+    activity: str = ""
     steps: int = 0
-    said: str = ""
+    message: str = ""
     stopping: bool = False
-    created: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
 
     @property
     def open(self) -> bool:
-        """Neither done nor stopped."""
-        return self.status in OPEN
-
-    def lines(self) -> list[dict[str, Any]]:
-        """The manifest's lines so far, the last of each shot."""
-        return list({line["id"]: line for line in run_folder.read_lines(self.folder)}.values())
+        """Whether it waits or runs."""
+        return self.status in ("queued", "running")
 
     @property
-    def share(self) -> float:
-        """How much of the work is done, 0..1, each stage weighing the same."""
-        parts = [done / of for done, of in self.stages.values() if of]
-        return sum(parts) / len(parts) if parts else 0.0
+    def saves(self) -> bool:
+        """Whether it saves its work when it is stopped."""
+        return isinstance(self.request, TrainRequest)
+
+    def records(self) -> list[ManifestRecord]:
+        """Return the manifest's records so far, the last of each shot."""
+        return last_records(self.folder)
 
     def left(self, stage: str) -> float | None:
-        """Seconds that a stage still takes, at its pace so far; None before it has one."""
-        done, of = self.stages.get(stage, (0, 0))
-        return self.spent[stage] / done * (of - done) if done and stage in self.spent else None
+        """Return the seconds that a stage still takes; None before its first progress."""
+        done, total = self.stages.get(stage, (0, 0))
+        if not done or stage not in self.seconds:
+            return None
+        return self.seconds[stage] / done * (total - done)
 
     @property
     def seconds_left(self) -> float | None:
-        """Those of all stages; a re-render that has not begun goes at the pace of stage 1. None
-        where that is not known yet."""
+        """Seconds that all stages still take, None where unknown.
+
+        A re-render that has not begun is taken to be as fast as stage 1.
+        """
         if self.status != "running" or not self.stages:
             return None
-        total = 0.0
-        for stage, (done, of) in self.stages.items():
+        sum_ = 0.0
+        for stage, (done, total) in self.stages.items():
             seconds = self.left(stage)
-            drawn = self.stages.get("generate", (0, 0))[0]
-            if seconds is None and done < of and stage == "rerender" and drawn:
-                seconds = self.spent.get("generate", 0.0) / drawn * of
-            if seconds is None and done < of:
+            generated = self.stages.get("generate", (0, 0))[0]
+            if seconds is None and done < total and stage == "rerender" and generated:
+                seconds = self.seconds.get("generate", 0.0) / generated * total
+            if seconds is None and done < total:
                 return None
-            total += seconds or 0.0
-        return total
+            sum_ += seconds or 0.0
+        return sum_
 
-    def hear(self, event: dict[str, Any]) -> None:
-        """Take in what the worker tells."""
-        if event["event"] == "say":
-            self.saying = event["text"]
+    def on_event(self, event: dict[str, Any]) -> None:
+        """Update the progress by an event of the worker."""
+        if event["event"] == "status":
+            self.activity = event["text"]
         elif event["event"] == "step":
             self.steps += 1
         elif event["event"] == "stage":
             stage, done, now = event["stage"], event["done"], time.monotonic()
             before = self.stages.get(stage, (0, 0))[0]
             self.stages[stage] = (done, event["total"])
-            # Stages take turns: the time since the last word of any stage was this one's.
+            # Stages take turns: the time since the last progress of any stage was this one's.
             if done > before:
-                since = now - self.heard if self.heard is not None else 0.0
-                self.spent[stage] = self.spent.get(stage, 0.0) + since
-                self.steps, self.saying = 0, ""
-            self.heard = now
+                since = now - self.last_progress if self.last_progress is not None else 0.0
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + since
+                self.steps, self.activity = 0, ""
+            self.last_progress = now
 
 
 class JobQueue:
-    """Takes orders and has them done. `root`: the folder of the runs, made where it is missing."""
+    """A queue of jobs over one worker.
 
-    def __init__(self, root: str | Path, *, most_waiting: int = 50) -> None:
+    Args:
+        root: folder of the runs, made where it is missing.
+        most_waiting: jobs that may wait; more are refused.
+        worker: makes the worker.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        most_waiting: int = 50,
+        worker: Callable[[], WorkerProcess] = WorkerProcess,
+    ) -> None:
         self.root = Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
         self.most_waiting = most_waiting
-        self.worker = WorkerProcess()
+        self.worker = worker()
         self._jobs: dict[str, QueuedJob] = {}
         self._change = threading.Condition()
         self._current: QueuedJob | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name="studio")
-        self._thread.start()
+        threading.Thread(target=self._work, daemon=True, name="studio").start()
 
-    def submit(self, order: Command, *, out: Path | None = None) -> QueuedJob:
-        """Queue an order; its run folder is `out`, or a new one below `root`. Raises BusyError,
-        also where a job is at work in `out`."""
+    def submit(self, request: Request, *, out: Path | None = None) -> QueuedJob:
+        """Queue a request, to be written to `out`, or to a new folder below `root`.
+
+        Raises:
+            BusyError: too many jobs wait, or one is at work in `out`.
+        """
         with self._change:
-            if out is not None and (now := self.get(out.name)) is not None and now.open:
+            if out is not None and (current := self.get(out.name)) is not None and current.open:
                 raise BusyError(f"{out.name} is being worked on: wait for it, or stop it")
             waiting = sum(job.status == "queued" for job in self._jobs.values())
             if waiting >= self.most_waiting:
                 raise BusyError(f"{waiting} jobs wait already: try again when some are done")
-            folder = out or self._new_folder(order)
-            job = QueuedJob(folder.name, order.to(folder), folder)
+            folder = out or self._new_folder(request)
+            job = QueuedJob(folder.name, in_folder(request, folder), folder)
             self._jobs[job.id] = job
             for old in [j.id for j in self._jobs.values() if not j.open][:-KEPT]:
                 del self._jobs[old]
             self._change.notify_all()
         return job
 
-    def _new_folder(self, order: Command) -> Path:
-        """A name by time and class that no run and no waiting job has."""
-        words = order.classes[:2] or (order.command,)
-        plain = "-".join("".join(c if c.isalnum() else "-" for c in w) for w in words)[:60]
-        name = base = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain.strip('-') or order.command}"
-        number = 2
-        while name in self._jobs or (self.root / name).exists():
-            name, number = f"{base}-{number}", number + 1
-        return self.root / name
+    def _new_folder(self, request: Request) -> Path:
+        """Return a folder named by time and class that no run and no waiting job has."""
+        command = request.command if isinstance(request, RunRequest) else "grid"
+        classes = () if isinstance(request, TrainRequest | CaptionRequest) else request.classes[:2]
+        text = "-".join(classes or (command,))
+        plain = "".join(c if c.isalnum() else "-" for c in text)[:60].strip("-")
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain or command}"
+        return free_path(self.root / name, lambda path: path.name in self._jobs or path.exists())
 
     def get(self, id_: str | None) -> QueuedJob | None:
+        """Return the job of that id, None where there is none."""
         return self._jobs.get(id_ or "")
 
     def __iter__(self) -> Iterator[QueuedJob]:
         return iter(list(self._jobs.values()))
 
     def ahead(self, job: QueuedJob) -> int:
-        """Jobs that are done before a queued one."""
+        """Return how many jobs come before a queued one."""
         jobs = [j for j in self if j.open]
         return jobs.index(job) if job in jobs else 0
 
     def cancel(self, id_: str | None) -> bool:
-        """End a job at once; what it made stays. False where it has ended or is not known.
+        """Stop a job; what it made stays. False where it has ended or is unknown.
 
-        A gentle one is asked to end, and saves first; asked again it ends at once.
+        A training saves a checkpoint first; cancelled once more it ends at once.
         """
         with self._change:
             job = self.get(id_)
             if job is None or not job.open:
                 return False
-            if job is self._current and job.order.gentle and not job.stopping:
-                job.stopping, job.saying = True, "finishing the step, then saving"
-                self.worker.stop(gently=True)
+            if job is self._current and job.saves and not job.stopping:
+                job.stopping, job.activity = True, "finishing the step, then saving"
+                self.worker.stop(save=True)
                 return True
-            job.said = job.order.when_stopped
+            job.message = STOPPED[type(job.request)]
             job.status, job.ended = "stopped", time.time()
             if job is self._current:
                 self.worker.stop()
@@ -188,11 +214,11 @@ class JobQueue:
         return job
 
     def close(self) -> None:
-        """Stop all and end the worker; a gentle job has some seconds to save itself."""
+        """Stop all jobs and end the worker; a training has some seconds to save itself."""
         with self._change:
             self._closed = True
-            if self._current is not None and self._current.order.gentle:
-                self.worker.stop(gently=True)
+            if self._current is not None and self._current.saves:
+                self.worker.stop(save=True)
                 self._change.wait_for(lambda: self._current is None, timeout=SAVING)
             for job in self._jobs.values():
                 if job.open:
@@ -200,41 +226,41 @@ class JobQueue:
             self._change.notify_all()
         self.worker.close()
 
+    def _next(self) -> QueuedJob | None:
+        return next((job for job in self if job.status == "queued"), None)
+
     def _work(self) -> None:
         while True:
             with self._change:
-                self._change.wait_for(
-                    lambda: self._closed or any(j.status == "queued" for j in self)
-                )
-                if self._closed:
+                self._change.wait_for(lambda: self._closed or self._next())
+                job = self._next()
+                if self._closed or job is None:
                     return
-                job = next(j for j in self if j.status == "queued")
                 job.status, job.started, self._current = "running", time.time(), job
             try:
-                end = self.worker.do(job.order.task(), job.hear)
+                end = self.worker.run(job.request, job.on_event)
             except Exception as error:
-                end = {"code": 1, "said": f"{type(error).__name__}: {error}"}
+                end = {"code": 1, "message": f"{type(error).__name__}: {error}"}
             with self._change:
                 self._finish(job, end)
                 self._current = None
                 self._change.notify_all()
 
     def _finish(self, job: QueuedJob, end: dict[str, Any] | None) -> None:
-        job.ended, job.saying = job.ended or time.time(), ""
+        job.ended, job.activity = job.ended or time.time(), ""
         if job.status == "stopped":
             return
         if end is None:
-            job.status, job.said = "crashed", _why(self.worker.exit_code())
+            job.status, job.message = "crashed", _crash_message(self.worker.exit_code())
         elif end["code"] and job.stopping:
-            job.status, job.said = "stopped", end["said"] or job.order.when_stopped
+            job.status, job.message = "stopped", end["message"] or STOPPED[type(job.request)]
         elif end["code"]:
-            job.status, job.said = "failed", end["said"] or "every picture failed"
+            job.status, job.message = "failed", end["message"] or "every picture failed"
         else:
-            job.status, job.said = "done", end["said"]
+            job.status, job.message = "done", end["message"]
 
 
-def _why(code: int | None) -> str:
-    """What a dead worker's exit code says."""
+def _crash_message(code: int | None) -> str:
     if code is not None and code < 0:
         try:
             name = signal.Signals(-code).name
@@ -245,4 +271,4 @@ def _why(code: int | None) -> str:
             what += " (the system may be out of memory: take smaller batches or pictures)"
     else:
         what = f"ended with exit code {code}"
-    return f"the process that drew {what}; what was finished is kept, and the command goes on"
+    return f"the worker process {what}; what was finished is kept, and the command resumes it"

@@ -1,6 +1,6 @@
-"""The process that does the studio's jobs, one after another, with models that stay loaded.
+"""The worker process of the studio: carries out requests, with models that stay loaded.
 
-Reads one task a line from stdin, as JSON, and writes what happens as JSON lines to stdout: `say`,
+Reads pickled requests from stdin and writes events as JSON lines to stdout: `ready`, `status`,
 `stage`, `step`, `end`. A crash, or a kill, ends this process and not the server.
 
     python -m visuals.pipeline.web.queue.worker
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -22,7 +23,10 @@ from weakref import WeakSet
 
 from ....checkpoints.loaded_models import LoadedModels
 from ....configs.errors import VisualsError, one_line
+from ...jobs.draw_grid import GridRequest, draw_grid
 from ...jobs.reporter import Reporter
+from ...jobs.request import RunRequest
+from .requests import CaptionRequest, Request, TrainRequest
 
 if TYPE_CHECKING:
     from ....configs.schema import Settings
@@ -47,7 +51,7 @@ class WorkerReporter(Reporter):
         self.messages.append(text)
 
     def status(self, text: str) -> None:
-        self._send("say", text=text)
+        self._send("status", text=text)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._send("stage", stage=stage, done=done, total=total)
@@ -70,7 +74,7 @@ class WorkerReporter(Reporter):
 
 
 def serve() -> None:
-    """Do jobs from stdin until it ends. Its end ends the process at once, in mid-job."""
+    """Carry out requests from stdin until it ends. Its end ends the process at once, in mid-job."""
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no event
     lock = threading.Lock()
@@ -79,7 +83,7 @@ def serve() -> None:
         with lock, contextlib.suppress(BrokenPipeError):
             events.write(json.dumps({"event": event, **values}) + "\n")
 
-    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+    waiting: queue.Queue[Request] = queue.Queue()
     threading.Thread(target=_read, args=(waiting,), daemon=True).start()
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, _interrupt)
@@ -87,24 +91,25 @@ def serve() -> None:
         send("ready")
         while True:
             try:
-                task = waiting.get()
-                if task["kind"] == "train":
+                request = waiting.get()
+                trains = isinstance(request, TrainRequest)
+                if trains:
                     models.release()  # room for the training
                 try:
-                    code, message = run(task, send)
+                    code, message = run(request, send)
                 finally:
-                    if task["kind"] == "train":
+                    if trains:
                         models.release()  # its model has the new LoRA in it
-                send("end", code=code, said=message)
+                send("end", code=code, message=message)
             except KeyboardInterrupt:  # a cancel that came when all was done
-                send("end", code=STOPPED, said="stopped")
+                send("end", code=STOPPED, message="stopped")
 
 
-def run(task: dict[str, Any], send: Send) -> tuple[int, str]:
-    """Do one task; return the exit code that its command would have, and a message."""
+def run(request: Request, send: Send) -> tuple[int, str]:
+    """Carry out a request; return the exit code that its command would have, and a message."""
     reporter = WorkerReporter(send)
     try:
-        code = _TASKS[task["kind"]](task, reporter)
+        code = _WORK[type(request)](request, reporter)
     except KeyboardInterrupt:
         return STOPPED, ""
     except VisualsError as error:
@@ -116,29 +121,25 @@ def run(task: dict[str, Any], send: Send) -> tuple[int, str]:
     return code, "" if code else "\n".join(reporter.messages)
 
 
-def _run(task: dict[str, Any], reporter: Reporter) -> int:
+def _run(request: RunRequest, reporter: Reporter) -> int:
     from ...jobs.execute import execute
-    from ...jobs.request import RunRequest
 
-    result = execute(RunRequest(**task["request"]), reporter)
+    result = execute(request, reporter)
     return STOPPED if result.stopped else int(result.failed)
 
 
-def _grid(task: dict[str, Any], reporter: Reporter) -> int:
-    from ...jobs.draw_grid import GridRequest, draw_grid
-
-    values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in task["request"].items()}
-    return int(draw_grid(GridRequest(**values), reporter).failed)
+def _grid(request: GridRequest, reporter: Reporter) -> int:
+    return int(draw_grid(request, reporter).failed)
 
 
-def _train(task: dict[str, Any], reporter: Reporter) -> int:
+def _train(request: TrainRequest, reporter: Reporter) -> int:
     from ....configs.train import read_train_settings
     from ....training.errors import TrainingStopped
     from ....training.train_lora import train_lora
     from ...build.process import quiet
 
-    overrides = {"resume_from_checkpoint": "latest"} if task["resume"] else {}
-    settings = read_train_settings(task["config"], overrides)
+    overrides = {"resume_from_checkpoint": "latest"} if request.resume else {}
+    settings = read_train_settings(request.config, overrides)
     quiet("transformers", "diffusers")
     try:
         train_lora(settings, say=reporter.status, warn=reporter.warn, progress=reporter.progress)
@@ -148,16 +149,16 @@ def _train(task: dict[str, Any], reporter: Reporter) -> int:
     return 0
 
 
-def _caption(task: dict[str, Any], reporter: Reporter) -> int:
+def _caption(request: CaptionRequest, reporter: Reporter) -> int:
     from ....configs.schema import load_settings
     from ....training.captioning.caption_folder import caption_dataset
     from ....training.datasets.caption_edits import CaptionEdits
     from ....training.datasets.folder import read_dataset
     from ...build import captioner, process
 
-    settings = load_settings(task["preset"])
-    dataset, overwrite = read_dataset(task["folder"]), task["overwrite"]
-    if not overwrite and all(item.caption for item in dataset.items):
+    settings = load_settings(request.preset)
+    dataset = read_dataset(request.folder)
+    if not request.overwrite and all(item.caption for item in dataset.items):
         reporter.note("every picture has a caption")
         return 0
     reporter.status(f"loading {settings.caption.model}")
@@ -165,8 +166,8 @@ def _caption(task: dict[str, Any], reporter: Reporter) -> int:
     done = caption_dataset(
         dataset,
         captioner.captioner(settings),
-        edits=CaptionEdits(tag=task["tag"]),
-        overwrite=overwrite,
+        edits=CaptionEdits(tag=request.tag),
+        overwrite=request.overwrite,
         batch_size=settings.caption.batch_size,
         progress=partial(reporter.progress, "caption"),
     )
@@ -175,11 +176,11 @@ def _caption(task: dict[str, Any], reporter: Reporter) -> int:
     return 0
 
 
-_TASKS: dict[str, Callable[[dict[str, Any], Reporter], int]] = {
-    "run": _run,
-    "grid": _grid,
-    "train": _train,
-    "caption": _caption,
+_WORK: dict[type[Request], Callable[[Any, Reporter], int]] = {
+    RunRequest: _run,
+    GridRequest: _grid,
+    TrainRequest: _train,
+    CaptionRequest: _caption,
 }
 
 
@@ -191,9 +192,10 @@ def _hook_unet(hooked: WeakSet[Any], send: Send, model: Any) -> None:
         unet.register_forward_hook(lambda *_: send("step"))
 
 
-def _read(waiting: queue.Queue[dict[str, Any]]) -> None:
-    for line in sys.stdin:
-        waiting.put(json.loads(line))
+def _read(waiting: queue.Queue[Request]) -> None:
+    with contextlib.suppress(EOFError):
+        while True:
+            waiting.put(pickle.load(sys.stdin.buffer))
     os._exit(0)
 
 

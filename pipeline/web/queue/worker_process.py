@@ -1,12 +1,10 @@
-"""The worker process as the server sees it: started, given a command, heard, stopped, restarted.
-
-Knows processes and events; no jobs, no pages.
-"""
+"""The worker process as the server sees it: started, given requests, stopped, restarted."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,22 +12,24 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-Hear = Callable[[dict[str, Any]], None]
+from .requests import Request
+
+OnEvent = Callable[[dict[str, Any]], None]
 GRACE = 4.0
-"""Seconds that a cancelled command has to end by itself before its process is killed."""
+"""Seconds that a stopped request has to end before the process is killed."""
 
 
 class WorkerProcess:
-    """One process of `worker.py`. `do` is called by one thread, `stop` by any."""
+    """A process of `worker.py`. One thread calls `run`, any thread `stop`."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._busy = False
         self._turn = 0
 
     def start(self) -> None:
-        """Start the process, where none lives, so that it reads the libraries ahead of time."""
+        """Start the process where none runs; it imports the libraries ahead of time."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 return
@@ -37,27 +37,25 @@ class WorkerProcess:
                 [sys.executable, "-m", "visuals.pipeline.web.queue.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                start_new_session=True,  # Ctrl-C is the server's
+                start_new_session=True,  # Ctrl-C is for the server alone
             )
 
-    def do(self, task: dict[str, Any], hear: Hear) -> dict[str, Any] | None:
-        """Run a task to its end; return its `end` event, or None where the process died."""
+    def run(self, request: Request, on_event: OnEvent) -> dict[str, Any] | None:
+        """Carry out a request; return its `end` event, or None where the process died."""
         self.start()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps(task) + "\n")
+            pickle.dump(request, process.stdin)
             process.stdin.flush()
             self._turn += 1
             self._busy = True
             for line in process.stdout:
-                event = json.loads(line)
+                event: dict[str, Any] = json.loads(line)
                 if event["event"] == "end":
-                    return dict(event)
-                hear(event)
+                    return event
+                on_event(event)
         except (BrokenPipeError, ValueError):
             pass
         finally:
@@ -65,34 +63,33 @@ class WorkerProcess:
         return None
 
     def exit_code(self) -> int | None:
-        """How the process ended, as `subprocess` counts: below 0, the signal; None: it lives."""
-        process = self._process
-        if process is None:
+        """Return how the process ended, as `subprocess` counts; None while it runs."""
+        if self._process is None:
             return None
         try:
-            return process.wait(1)
+            return self._process.wait(1)
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self, *, gently: bool = False) -> None:
-        """End what runs now: asked first, killed where it has not ended after GRACE seconds.
+    def stop(self, *, save: bool = False) -> None:
+        """End what runs now; the process is killed where it has not ended after GRACE seconds.
 
-        `gently`: only asked, as by Ctrl-C, so that a training finishes its step and saves.
+        With `save` it is interrupted as by Ctrl-C, so that a training finishes its step and saves.
         """
         process = self._process
         if process is None or not self._busy:
             return
-        if gently and hasattr(signal, "SIGUSR1"):
-            process.send_signal(signal.SIGINT)
-            return
         if not hasattr(signal, "SIGUSR1"):
             process.kill()
+            return
+        if save:
+            process.send_signal(signal.SIGINT)
             return
         turn = self._turn
         process.send_signal(signal.SIGUSR1)
 
         def kill() -> None:
-            # Only what was to be stopped: the process may be at the next command already.
+            # Only what was to be stopped: the process may be at the next request already.
             if self._busy and turn == self._turn and process is self._process:
                 process.kill()
 
@@ -102,7 +99,6 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the process."""
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()

@@ -1,4 +1,4 @@
-"""The tab Create: prompts to checked, re-rendered pictures."""
+"""The tab Create: prompts become checked, re-rendered pictures."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ import gradio as gr
 
 from ....configs.schema import load_settings, presets
 from ....stages.diffusion.samplers import NAMES
-from ..files import lora_library, run_folders
-from ..queue import commands
-from ..queue.commands import Command
-from ..queue.job_queue import JobQueue, QueuedJob
+from ...jobs.engine_options import RequestError
+from ...jobs.request import RunRequest
+from ..files import lora_library
+from ..files.run_folders import RunSummary
+from ..queue import requests
+from ..queue.job_queue import JobQueue
 from ..widgets import before_after as slider
-from ..widgets import components, gallery, prompt_preview
-from ..widgets.messages import told
+from ..widgets import components, prompt_preview
+from ..widgets.components import LATEST, QUICK, Update
 
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 NONE = "none"
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
 NOTHING = '<p class="said">Pictures appear here as they are made.</p>'
-EVERY = 0.8
-"""Seconds between two looks at a job."""
 
 
-def tab(blocks: gr.Blocks, desk: JobQueue) -> None:
-    """Lay the tab out and wire it."""
+def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
+    """Lay the tab out and wire it; return the field of the prompt."""
     usual = load_settings("mini")
     job_id = gr.BrowserState("", storage_key="visuals.create")
     shown = gr.State(("", -1))
-    timer = gr.Timer(EVERY, active=False)
+    timer = gr.Timer(components.EVERY, active=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
             classes = gr.Dropdown(
@@ -41,7 +40,7 @@ def tab(blocks: gr.Blocks, desk: JobQueue) -> None:
                 usual.generate.prompt, lines=3, max_lines=8, label="Prompt",
                 info="{class} becomes the class", max_length=2000, elem_id="create-prompt",
             )  # fmt: skip
-            preview = gr.HTML(padding=False, elem_id="create-preview")
+            preview = components.html("create-preview")
             edit = gr.Textbox(
                 label="Edit", placeholder="red leather", max_length=500,
                 info="What stage 3 makes of the product; empty: the prompt itself",
@@ -55,7 +54,7 @@ def tab(blocks: gr.Blocks, desk: JobQueue) -> None:
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120)
             with gr.Accordion("LoRAs", open=False), gr.Row():
                 lora = gr.Dropdown(
-                    lora_library.names(desk.root, "mini"), label="LoRA", min_width=140
+                    lora_library.names(queue.root, "mini"), label="LoRA", min_width=140
                 )
                 weight = gr.Slider(-1, 2, 1.0, step=0.05, label="Weight", min_width=140)
                 add = gr.Button("Add to the prompt", min_width=120)
@@ -92,74 +91,95 @@ def tab(blocks: gr.Blocks, desk: JobQueue) -> None:
             with gr.Row():
                 make = gr.Button("Make pictures", variant="primary", elem_id="create-make")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
-            answer = gr.HTML(padding=False, elem_id="create-answer")
+            answer = components.html("create-answer")
         with gr.Column(scale=5, min_width=320):
-            progress = gr.HTML(padding=False, elem_id="create-progress")
-            made = gr.Gallery(
-                label="Pictures", columns=3, height="auto", object_fit="contain",
-                interactive=False, elem_id="create-gallery", buttons=["download", "fullscreen"],
-                visible=False,
-            )  # fmt: skip
+            state = components.html("create-progress")
+            made = components.gallery_box(
+                "Pictures", "create-gallery", 3, buttons=["download", "fullscreen"]
+            )
             before_after = slider.component("create-slider")
-            command = gr.Textbox(
-                label="The same on the command line", interactive=False, lines=2, max_lines=6,
-                buttons=["copy"], elem_classes="command", elem_id="create-command",
-            )  # fmt: skip
+            command = components.command_box("create-command")
     fields = [
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
         strength, refiner, noise,
     ]  # fmt: skip
-    watched = [progress, made, before_after, command, cancel, timer, shown]
+    watched = [state, made, before_after, command, cancel, timer, shown]
 
-    def watch(id_: str, before: tuple[str, int]) -> list[Any]:
-        return look_at(desk.get(id_), desk, before)
+    def watch(id_: str, before: tuple[str, int] = ("", -1)) -> Update:
+        job = queue.get(id_)
+        if job is None:
+            off = {cancel: gr.Button(interactive=False), timer: gr.Timer(active=False)}
+            return {state: NOTHING, command: "", **off}
+        records = job.records()
+        out = {
+            state: components.progress(job, queue) + (components.facts(records) if records else ""),
+            command: str(job.request),
+            cancel: gr.Button(interactive=job.open),
+            timer: gr.Timer(active=job.open),
+            shown: (job.id, len(records)),
+        }
+        if out[shown] != before:
+            run = RunSummary(job.folder, records)
+            out[made] = components.gallery_of(run)
+            if before[0] != job.id or before[1] <= 0:
+                out[before_after] = slider.update(run)
+        return out
 
-    def submit(*values: Any) -> list[Any]:
-        order = lora_library.with_folders(desk.root, order_of(*values))
-        commands.check(order)
-        job = desk.submit(order)
-        return ["", job.id, *look_at(job, desk, ("", -1))]
+    def submit(*values: Any) -> Update:
+        request = lora_library.with_folders(queue.root, request_of(*values))
+        requests.check(request)
+        job = queue.submit(request)
+        return {answer: "", job_id: job.id, **watch(job.id)}
 
-    def stop(id_: str, before: tuple[str, int]) -> list[Any]:
-        desk.cancel(id_)
-        return look_at(desk.get(id_), desk, before)
+    def stop(id_: str, before: tuple[str, int]) -> Update:
+        queue.cancel(id_)
+        return watch(id_, before)
 
-    def picked(id_: str, event: gr.SelectData) -> Any:
-        job = desk.get(id_)
-        run = run_folders.RunSummary(job.folder, tuple(job.lines())) if job else None
-        return slider.of(run, event.index) if run else gr.skip()
+    def select(id_: str, event: gr.SelectData) -> Any:
+        job = queue.get(id_)
+        return (
+            slider.update(RunSummary(job.folder, job.records()), event.index) if job else gr.skip()
+        )
 
-    def changed_preset(name: str) -> list[Any]:
-        s = load_settings(name)
-        g = s.generate
-        return [
-            gr.Dropdown(choices=prompt_preview.classes(name)), g.prompt, g.negative_prompt, g.width,
-            g.height, g.sampler, g.steps, g.cfg_scale, s.rerender.strength,
-            s.refiner.model if s.refiner else NONE, s.refiner.high_noise_frac if s.refiner else 0.8,
-            gr.Dropdown(choices=lora_library.names(desk.root, name), value=None),
-        ]  # fmt: skip
+    def change_preset(name: str) -> Update:
+        usual = load_settings(name)
+        g, refines = usual.generate, usual.refiner
+        return {
+            classes: gr.Dropdown(choices=prompt_preview.classes(name)),
+            prompt: g.prompt,
+            negative: g.negative_prompt,
+            width: g.width,
+            height: g.height,
+            sampler: g.sampler,
+            steps: g.steps,
+            cfg: g.cfg_scale,
+            strength: usual.rerender.strength,
+            refiner: refines.model if refines else NONE,
+            noise: refines.high_noise_frac if refines else 0.8,
+            lora: gr.Dropdown(choices=lora_library.names(queue.root, name), value=None),
+        }
 
-    begun = [answer, job_id, *watched]
-    make.click(told(submit, begun), fields, begun, **QUICK)
-    made.select(picked, job_id, before_after, **QUICK)
+    of_preset = [
+        classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
+        lora,
+    ]  # fmt: skip
+    make.click(components.show_errors(submit, answer), fields, [answer, job_id, *watched], **QUICK)
+    made.select(select, job_id, before_after, **QUICK)
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
-    blocks.load(lambda id_: watch(id_, ("", -1)), [job_id], watched, **QUICK)
-    preset.input(
-        changed_preset, preset,
-        [classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
-         lora], **QUICK,
-    )  # fmt: skip
+    blocks.load(watch, job_id, watched, **QUICK)
+    preset.input(change_preset, preset, of_preset, **QUICK)
     add.click(
         lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
         [prompt, lora, weight], prompt, **QUICK,
     )  # fmt: skip
     words = [prompt, classes, edit, preset]
     for event in (prompt.change, classes.change, edit.change, blocks.load):
-        event(prompt_preview.preview, words, preview, trigger_mode="always_last", **QUICK)
+        event(prompt_preview.preview, words, preview, **LATEST)
+    return prompt
 
 
-def order_of(
+def request_of(
     classes: list[str],
     prompt: str,
     edit: str,
@@ -175,43 +195,35 @@ def order_of(
     strength: float,
     refiner: str,
     noise: float,
-) -> Command:
-    """The form's values as an order that names only what differs from the preset."""
+) -> RunRequest:
+    """Return the request of the form's values, which names only what differs from the preset."""
     if not classes:
-        raise commands.CommandError("no product class: choose or type one")
+        raise RequestError("no product class: choose or type one")
     usual = load_settings(preset)
     g, r = usual.generate, usual.rerender
-    changes: dict[str, Any] = {
-        name: value
-        for name, value, old in (
-            ("generate.width", int(width), g.width),
-            ("generate.height", int(height), g.height),
-            ("generate.sampler", sampler, g.sampler),
-            ("generate.steps", int(steps), g.steps),
-            ("generate.cfg_scale", float(cfg), g.cfg_scale),
-            ("rerender.steps", int(steps), r.steps if int(steps) == g.steps else None),
-        )
-        if value != old
-    }
-    if int(steps) == g.steps:
-        changes.pop("rerender.steps", None)
-    changes |= _refined(refiner, float(noise), usual.refiner)
-    return Command(
-        "run",
-        classes=tuple(classes),
+    return RunRequest(
+        command="run",
+        classes=classes,
         count=max(1, min(1000, int(count or 1))),
         prompt=prompt if (prompt or "").strip() not in ("", g.prompt) else None,
         negative_prompt=negative if (negative or "") != g.negative_prompt else None,
         edit=(edit or "").strip(),
         strength=float(strength) if strength != r.strength else None,
         seed=int(seed or 0) or None,
+        steps=int(steps) if int(steps) != g.steps else None,
+        sampler=sampler if sampler != g.sampler else None,
+        width=int(width) if int(width) != g.width else None,
+        height=int(height) if int(height) != g.height else None,
         preset=preset,
-        changes=changes,
+        overrides={
+            **({"generate.cfg_scale": float(cfg)} if cfg != g.cfg_scale else {}),
+            **_refiner(refiner, float(noise), usual.refiner),
+        },
     )
 
 
-def _refined(model: str, noise: float, usual: Any) -> dict[str, Any]:
-    """The changes that have a refiner draw the last steps, or none."""
+def _refiner(model: str, noise: float, usual: Any) -> dict[str, Any]:
+    """Return the settings by which a refiner draws the last steps, or none does."""
     model = (model or NONE).strip()
     if model == NONE:
         return {"refiner": None} if usual else {}
@@ -220,27 +232,3 @@ def _refined(model: str, noise: float, usual: Any) -> dict[str, Any]:
     if noise != (usual.high_noise_frac if usual else 0.8):
         changes["refiner.high_noise_frac"] = round(noise, 2)
     return changes
-
-
-def look_at(job: QueuedJob | None, desk: JobQueue, before: tuple[str, int]) -> list[Any]:
-    """What the page shows of a job: progress, pictures where there are new ones, command, cancel
-    button, timer, what is shown now."""
-    if job is None:
-        off = [gr.Button(interactive=False), gr.Timer(active=False)]
-        return [NOTHING, gr.skip(), gr.skip(), "", *off, before]
-    lines = job.lines()
-    now = job.id, len(lines)
-    pictures = pair = gr.skip()
-    if now != before:
-        run = run_folders.RunSummary(job.folder, tuple(lines))
-        pictures = gallery.holding(gallery.of(run))
-        pair = gr.skip() if before[1] > 0 and before[0] == job.id else slider.of(run)
-    return [
-        components.progress(job, desk) + (components.facts(lines) if lines else ""),
-        pictures,
-        pair,
-        job.order.line(),
-        gr.Button(interactive=job.open),
-        gr.Timer(active=job.open),
-        now,
-    ]

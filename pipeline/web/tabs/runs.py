@@ -1,4 +1,4 @@
-"""The tab Runs: what every run of the folder made, to look through, take away, do again."""
+"""The tab Runs: the run folders, to look through, download and run again."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from urllib.parse import quote
 import gradio as gr
 
 from ..files import run_folders
-from ..queue import commands
+from ..queue import requests
 from ..queue.job_queue import JobQueue
 from ..widgets import before_after as slider
-from ..widgets import components, gallery
-from ..widgets.messages import told
-from .create import QUICK
+from ..widgets import components
+from ..widgets.components import QUICK, Update
 
 MOST = 200
 """Pictures shown at a time; the zip has all."""
 
 
-def tab(shown: gr.Tab, desk: JobQueue, tabs: gr.Tabs, taken: list[Any]) -> None:
-    """Lay the tab out and wire it. `taken`: where "Send to Enhance" puts a run, its classes and
-    a message."""
-    root = desk.root
+def tab(shown: gr.Tab, queue: JobQueue, tabs: gr.Tabs, enhance: tuple[Any, Any, Any]) -> None:
+    """Lay the tab out and wire it. `enhance` takes a run: its id, its classes and a message."""
+    root = queue.root
     replayed = gr.State("")
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -38,23 +36,18 @@ def tab(shown: gr.Tab, desk: JobQueue, tabs: gr.Tabs, taken: list[Any]) -> None:
                 label = gr.Dropdown(
                     ["all"], value="all", label="Class", min_width=130, elem_id="runs-class"
                 )
-            facts = gr.HTML(padding=False, elem_id="runs-facts")
-            links = gr.HTML(padding=False, elem_id="runs-links")
+            summary = components.html("runs-facts")
+            links = components.html("runs-links")
             with gr.Row():
                 refresh = gr.Button("Refresh", min_width=100)
                 replay = gr.Button("Run again", min_width=100, elem_id="runs-replay")
                 send = gr.Button("Send to Enhance", min_width=140, elem_id="runs-send")
-            progress = gr.HTML(padding=False, elem_id="runs-progress")
-            command = gr.Textbox(
-                label="The same on the command line", interactive=False, lines=2, max_lines=6,
-                buttons=["copy"], elem_classes="command", elem_id="runs-command",
-            )  # fmt: skip
+            state = components.html("runs-progress")
+            command = components.command_box("runs-command")
         with gr.Column(scale=6, min_width=320):
-            pictures = gr.Gallery(
-                label="Pictures", columns=4, height="auto", object_fit="contain",
-                interactive=False, allow_preview=False, elem_id="runs-gallery", buttons=[],
-                visible=False,
-            )  # fmt: skip
+            pictures = components.gallery_box(
+                "Pictures", "runs-gallery", 4, allow_preview=False, buttons=[]
+            )
             before_after = slider.component("runs-slider")
     timer = gr.Timer(1.0, active=False)
 
@@ -64,73 +57,89 @@ def tab(shown: gr.Tab, desk: JobQueue, tabs: gr.Tabs, taken: list[Any]) -> None:
             choices=found, value=now if now in found else (found[0] if found else None)
         )
 
-    def open_(id_: str | None) -> list[Any]:
-        everything = gr.Dropdown(["all"], value="all")
-        blank = [everything, "all", "<p>No run here yet.</p>", "", "", gallery.holding([])]
+    def open_(id_: str | None) -> Update:
+        blank = {
+            label: gr.Dropdown(["all"], value="all"),
+            outcome: "all",
+            summary: "<p>No run here yet.</p>",
+            links: "",
+            command: "",
+            pictures: components.gallery([]),
+        }
         if not id_:
             return blank
         try:
-            read = run_folders.read(root, id_)
+            run = run_folders.read(root, id_)
         except ValueError as error:
-            return [*blank[:2], f"<p>{escape(str(error))}</p>", *blank[3:]]
+            return {**blank, summary: f"<p>{escape(str(error))}</p>"}
         try:
-            line = commands.of_run(read.folder).line()
+            line = str(requests.request_of_run(run.folder))
         except ValueError:
             line = ""
-        return [
-            gr.Dropdown(["all", *read.classes], value="all"),
-            "all",
-            components.facts(read.lines),
-            _links(id_),
-            line,
-            gallery.holding(gallery.of(read, list(read.lines)[:MOST])),
-        ]
+        return {
+            label: gr.Dropdown(["all", *run.classes], value="all"),
+            outcome: "all",
+            summary: components.facts(run.records),
+            links: _links(id_),
+            command: line,
+            pictures: components.gallery_of(run, run.records[:MOST]),
+        }
 
-    def filtered(id_: str | None, outcome: str, label: str) -> list[Any]:
+    def filter_(id_: str | None, outcome: str, label: str) -> Update:
         if not id_:
-            return ["", gallery.holding([])]
-        read = run_folders.read(root, id_)
-        lines = read.chosen(outcome, label)
-        facts = components.facts(lines) if lines else "<p>No such picture in this run.</p>"
-        return [facts, gallery.holding(gallery.of(read, lines[:MOST]))]
+            return {summary: "", pictures: components.gallery([])}
+        run = run_folders.read(root, id_)
+        records = run.chosen(outcome, label)
+        return {
+            summary: components.facts(records)
+            if records
+            else "<p>No such picture in this run.</p>",
+            pictures: components.gallery_of(run, records[:MOST]),
+        }
 
-    def detail(id_: str, outcome: str, label: str, event: gr.SelectData) -> Any:
-        read = run_folders.read(root, id_)
-        return slider.of(read, event.index, read.chosen(outcome, label)[:MOST])
+    def select(id_: str, outcome: str, label: str, event: gr.SelectData) -> Any:
+        run = run_folders.read(root, id_)
+        return slider.update(run, event.index, run.chosen(outcome, label)[:MOST])
 
-    def again(id_: str | None) -> list[Any]:
-        job = desk.submit(commands.of_run(run_folders.folder(root, id_ or "")))
-        return [components.progress(job, desk), job.id, gr.Timer(active=True), job.order.line()]
+    def run_again(id_: str | None) -> Update:
+        job = queue.submit(requests.request_of_run(run_folders.folder(root, id_ or "")))
+        return {
+            state: components.progress(job, queue),
+            replayed: job.id,
+            timer: gr.Timer(active=True),
+            command: str(job.request),
+        }
 
-    def watch(job_id: str, now: str | None) -> list[Any]:
-        job = desk.get(job_id)
+    def watch(job_id: str, now: str | None) -> Update:
+        job = queue.get(job_id)
         if job is None:
-            return ["", gr.Timer(active=False), gr.skip()]
-        done = not job.open
-        return [
-            components.progress(job, desk),
-            gr.Timer(active=not done),
-            names(job.id if job.lines() else now) if done else gr.skip(),
-        ]
+            return {state: "", timer: gr.Timer(active=False)}
+        update: Update = {state: components.progress(job, queue), timer: gr.Timer(active=job.open)}
+        return update if job.open else {**update, run: names(job.id if job.records() else now)}
 
-    def to_enhance(id_: str | None) -> list[Any]:
-        read = run_folders.read(root, id_ or "")
-        asked = sorted({name for line in read.lines for name in line["classes"]})
-        said = f'<p class="said">From the run {escape(id_ or "")}: press Find.</p>'
-        return ["", gr.Tabs(selected="enhance"), id_, gr.Dropdown(value=asked or None), said]
+    def to_enhance(id_: str | None) -> Update:
+        records = run_folders.read(root, id_ or "").records
+        found = sorted({name for record in records for name in record.classes})
+        sent, classes, message = enhance
+        return {
+            state: "",
+            tabs: gr.Tabs(selected="enhance"),
+            sent: id_,
+            classes: gr.Dropdown(value=found or None),
+            message: f'<p class="said">From the run {escape(id_ or "")}: press Find.</p>',
+        }
 
-    opened = [label, outcome, facts, links, command, pictures]
-    shown.select(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
-    refresh.click(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
+    opened = [label, outcome, summary, links, command, pictures]
+    for event in (shown.select, refresh.click):
+        event(names, run, run, **QUICK).then(open_, run, opened, **QUICK)
     run.change(open_, run, opened, **QUICK)
     for choice in (outcome, label):
-        choice.input(filtered, [run, outcome, label], [facts, pictures], **QUICK)
-    pictures.select(detail, [run, outcome, label], before_after, **QUICK)
-    begun = [progress, replayed, timer, command]
-    replay.click(told(again, begun), run, begun, **QUICK)
-    timer.tick(watch, [replayed, run], [progress, timer, run], **QUICK)
-    there = [progress, tabs, *taken]
-    send.click(told(to_enhance, there), run, there, **QUICK)
+        choice.input(filter_, [run, outcome, label], [summary, pictures], **QUICK)
+    pictures.select(select, [run, outcome, label], before_after, **QUICK)
+    begun = [state, replayed, timer, command]
+    replay.click(components.show_errors(run_again, state), run, begun, **QUICK)
+    timer.tick(watch, [replayed, run], [state, timer, run], **QUICK)
+    send.click(components.show_errors(to_enhance, state), run, [state, tabs, *enhance], **QUICK)
 
 
 def _links(id_: str) -> str:

@@ -1,26 +1,27 @@
-"""Before and after of a picture of a run, over each other, as a Gradio component.
+"""Before and after of a picture, over each other with a movable bar, as a Gradio component.
 
 A range over the picture moves the bar, so that mouse, finger and keyboard all do. The pictures
-are the run's own files, unchanged. Knows runs; no jobs.
+are the run's own files, unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
 
-from ..files import run_folders
-from . import components, gallery
+from ...runs.manifest import ManifestRecord
+from ..files.run_folders import RunSummary
+from . import components
 
 HERE = Path(__file__).parent
 
 
 def component(elem_id: str) -> Any:
-    """The component, hidden until it has a picture."""
+    """Return the component, hidden until it has a picture."""
     return gr.HTML(
         {},
         html_template=(HERE / "before_after.html").read_text(encoding="utf-8"),
@@ -32,31 +33,32 @@ def component(elem_id: str) -> Any:
     )
 
 
-def of(run: run_folders.RunSummary, index: int | None = None, lines: Any = None) -> Any:
-    """The shot of that number among `gallery.shown`, else the first that was re-rendered, before
-    and after; alone where there is no re-render of it."""
-    lines = gallery.shown(run, lines)
-    made = [k for k, line in enumerate(lines) if line["files"]["result"]]
+def update(
+    run: RunSummary, index: int | None = None, records: Sequence[ManifestRecord] | None = None
+) -> Any:
+    """Show the shot of that number in the gallery, else the first that was re-rendered.
+
+    One without a re-render is shown alone.
+    """
+    records = components.shown(run, records)
     if index is None:
-        index = made[0] if made else len(lines)
-    if index >= len(lines):
+        rendered = (k for k, record in enumerate(records) if record.files.result)
+        index = next(rendered, len(records))
+    if index >= len(records):
         return gr.HTML(value={}, visible=False)
-    return gr.HTML(value=_value(run, lines[index]), visible=True)
+    return gr.HTML(value=_value(run, records[index]), visible=True)
 
 
-def _value(run: run_folders.RunSummary, line: Mapping[str, Any]) -> dict[str, str]:
-    """Addresses of the pictures, and what they show, in words."""
-    files, alt = line["files"], components.caption(dict(line))
-    result, source = files["result"], files["source"]
-    if result and source:
-        return {"before": _address(run, source), "after": _address(run, result), "alt": alt}
-    name = result or source
-    if name:
-        return {"after": _address(run, name), "alt": alt}
-    path = run.shown(dict(line))
-    shown = f"gradio_api/file={quote(str(path.resolve()))}" if path else ""
-    return {"after": shown, "alt": alt}
+def _value(run: RunSummary, record: ManifestRecord) -> dict[str, str]:
+    """Return the addresses of the pictures, and what they show, in words."""
 
+    def address(name: str) -> str:
+        return f"api/runs/{quote(run.id)}/files/{quote(name)}"
 
-def _address(run: run_folders.RunSummary, name: str) -> str:
-    return f"api/runs/{quote(run.id)}/files/{quote(name)}"
+    files, value = record.files, {"alt": components.caption(record)}
+    if files.result and files.source:
+        return {**value, "before": address(files.source), "after": address(files.result)}
+    if files.picture:
+        return {**value, "after": address(files.picture)}
+    path = run.picture(record)
+    return {**value, "after": f"gradio_api/file={quote(str(path.resolve()))}" if path else ""}

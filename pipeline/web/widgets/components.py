@@ -1,16 +1,35 @@
-"""What the pages have in common: progress, captions, marked pictures. Arrays and text only."""
+"""Parts that several tabs share: progress, captions, galleries, messages, marked pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 
+from ....configs.errors import VisualsError, one_line
+from ....stages.shot import Detection
 from ...images.read import PictureError, read_image
+from ...reports.overlay import overlay
+from ...runs.manifest import ManifestRecord
+from ..files.run_folders import RunSummary
 from ..queue.job_queue import JobQueue, QueuedJob
+
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+"""Options of an event that is answered at once."""
+SLOW: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+"""Options of an event that takes seconds, for which Gradio shows its own progress."""
+LATEST: dict[str, Any] = {**QUICK, "trigger_mode": "always_last"}
+"""Options of an event that comes often, of which the last counts."""
+EVERY = 0.8
+"""Seconds between two looks at a job."""
+
+Update = dict[Any, Any]
+"""New values or properties by component, as Gradio takes them; the others stay as they are."""
 
 VERBS = {
     "load": "Reading",
@@ -24,7 +43,7 @@ VERBS = {
     "train": "Training",
     "caption": "Captioning",
 }
-_SAID = {
+_HEADS = {
     "queued": "Waiting",
     "running": "Working",
     "done": "Done",
@@ -34,13 +53,35 @@ _SAID = {
 }
 
 
-def progress(job: QueuedJob | None, desk: JobQueue) -> str:
-    """A job's state as HTML: a bar a stage, the remaining time, what went wrong."""
+def command_box(elem_id: str, lines: int = 2, **options: Any) -> gr.Textbox:
+    """Return the box that shows the equal command."""
+    return gr.Textbox(
+        label="The same on the command line", interactive=False, lines=lines,
+        max_lines=max(4, 3 * lines), buttons=["copy"], elem_classes="command", elem_id=elem_id,
+        **options,
+    )  # fmt: skip
+
+
+def html(elem_id: str) -> gr.HTML:
+    """Return a place for HTML."""
+    return gr.HTML(padding=False, elem_id=elem_id)
+
+
+def gallery_box(label: str, elem_id: str, columns: int, **options: Any) -> gr.Gallery:
+    """Return a gallery, hidden until it has pictures."""
+    return gr.Gallery(
+        label=label, columns=columns, height="auto", object_fit="contain", interactive=False,
+        visible=False, elem_id=elem_id, **options,
+    )  # fmt: skip
+
+
+def progress(job: QueuedJob | None, queue: JobQueue) -> str:
+    """Return a job's state as HTML: a bar a stage, the remaining time, what went wrong."""
     if job is None:
         return ""
-    head = "Stopping, saving first" if job.open and job.stopping else _SAID[job.status]
+    head = "Stopping, saving first" if job.open and job.stopping else _HEADS[job.status]
     if job.status == "queued":
-        before = desk.ahead(job)
+        before = queue.ahead(job)
         head += f": {before} job{'s' * (before != 1)} before this one" if before else ""
     left = job.seconds_left
     if left is not None:
@@ -48,19 +89,19 @@ def progress(job: QueuedJob | None, desk: JobQueue) -> str:
     elif job.ended and job.started:
         head += f" in {duration(job.ended - job.started)}"
     if job.status == "running" and not job.stages:
-        head += f" · {job.saying or 'reading the libraries'}"
-    elif job.status == "running" and job.steps and not job.order.gentle:
+        head += f" · {job.activity or 'reading the libraries'}"
+    elif job.status == "running" and job.steps and not job.saves:
         head += f" · step {job.steps}"
     rows = "".join(
         f'<div class="stage"><span>{VERBS.get(name, name)}</span>'
-        f'<progress max="{max(of, 1)}" value="{done}" aria-label="{VERBS.get(name, name)}">'
-        f"</progress><span>{done}/{of}{_left(job, name)}</span></div>"
-        for name, (done, of) in job.stages.items()
+        f'<progress max="{max(total, 1)}" value="{done}" aria-label="{VERBS.get(name, name)}">'
+        f"</progress><span>{done}/{total}{_left(job, name)}</span></div>"
+        for name, (done, total) in job.stages.items()
     )
-    said = f'<p class="said">{escape(job.said)}</p>' if job.said else ""
+    message = f'<p class="said">{escape(job.message)}</p>' if job.message else ""
     return (
         f'<div class="job {job.status}"><p class="head" role="status" aria-live="polite">'
-        f"<strong>{escape(head)}</strong></p>{rows}{said}</div>"
+        f"<strong>{escape(head)}</strong></p>{rows}{message}</div>"
     )
 
 
@@ -70,56 +111,51 @@ def _left(job: QueuedJob, stage: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `3 min`, `2 h 05 min`."""
+    """Return a duration in words.
+
+    >>> duration(8), duration(180), duration(7500)
+    ('8 s', '3 min', '2 h 05 min')
+    """
     if seconds < 90:
         return f"{max(seconds, 0):.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def caption(line: dict[str, Any]) -> str:
-    """A shot in a line: its name, outcome, and the reason or the scores."""
-    text = f"{line['id']} · {line['status']}"
-    if line["reason"]:
-        return f"{text}: {line['reason']['message']}"
-    if line["error"]:
-        return f"{text}: {line['error']['message']}"
-    scores = ", ".join(f"{d['label']} {d['score']:.2f}" for d in line["detections"][:3])
+def caption(record: ManifestRecord) -> str:
+    """Return a shot in a line: its name, outcome, and the reason or the scores."""
+    text = f"{record.id} · {record.status}"
+    why = record.reason or record.error
+    if why:
+        return f"{text}: {why.message}"
+    scores = ", ".join(f"{found.label} {found.score:.2f}" for found in record.detections[:3])
     return f"{text} · {scores}" if scores else text
 
 
-def facts(lines: Sequence[dict[str, Any]]) -> str:
-    """How many shots came out how, and why those that were left out were, as HTML."""
-    counts: dict[str, int] = {}
-    for line in lines:
-        counts[line["status"]] = counts.get(line["status"], 0) + 1
+def facts(records: Sequence[ManifestRecord]) -> str:
+    """Return the number of shots by outcome, and why shots were left out, as HTML."""
+    counts = Counter(record.status for record in records)
     chips = "".join(
         f'<span class="chip {status}">{status} <b>{number}</b></span>'
         for status, number in counts.items()
     )
-    changed = [line["metrics"].get("changed_outside") for line in lines]
+    changed = [record.metrics.get("changed_outside") for record in records]
     known = [c for c in changed if c is not None]
     if known:
         chips += (
             f'<span class="chip">pixels changed outside the masks <b>{sum(known):.0f}</b></span>'
         )
-    return f'<div class="chips">{chips}</div>{reasons(lines)}'
-
-
-def reasons(lines: Sequence[dict[str, Any]]) -> str:
-    """The shots that were skipped or failed, with why, as HTML."""
-    rows = ""
-    for line in lines:
-        why = line["reason"] or line["error"]
-        if why:
-            rows += (
-                f"<li><b>{escape(line['id'])}</b> {line['status']}: {escape(why['message'])}</li>"
-            )
-    return f'<ul class="reasons">{rows}</ul>' if rows else ""
+    rows = "".join(
+        f"<li><b>{escape(record.id)}</b> {record.status}: {escape(why.message)}</li>"
+        for record in records
+        if (why := record.reason or record.error)
+    )
+    reasons = f'<ul class="reasons">{rows}</ul>' if rows else ""
+    return f'<div class="chips">{chips}</div>{reasons}'
 
 
 def refused(lines: Sequence[str]) -> str:
-    """Files that were left out, as HTML."""
+    """Return files that were left out, as HTML."""
     if not lines:
         return ""
     rows = "".join(f"<li>{escape(line)}</li>" for line in lines[:20])
@@ -127,45 +163,64 @@ def refused(lines: Sequence[str]) -> str:
     return f'<ul class="reasons refused" role="alert">{rows}{more}</ul>'
 
 
-def read(path: Path | None, longest: int = 0) -> np.ndarray | None:
-    """A picture, uint8 (H, W, 3), shrunk to `longest` pixels; None where it cannot be read."""
-    if path is None:
-        return None
+def error_message(error: Exception) -> str:
+    """Return an error in one line, as HTML."""
+    return f'<p class="preview bad" role="alert">{escape(one_line(error))}</p>'
+
+
+def show_errors(handler: Callable[..., Any], message: gr.HTML) -> Callable[..., Any]:
+    """Wrap a handler: an error of ours is shown in `message`, and all else stays as it is.
+
+    Gradio's own pop-ups need its queue, which the studio does not use.
+    """
+
+    def handle(*values: Any) -> Any:
+        try:
+            return handler(*values)
+        except (VisualsError, ValueError, OSError) as error:
+            return {message: error_message(error)}
+
+    return handle
+
+
+def shown(run: RunSummary, records: Sequence[ManifestRecord] | None = None) -> list[ManifestRecord]:
+    """Return the records of the shots whose picture lies below the studio's folder."""
+    root = run.folder.parent.resolve()
+    return [
+        record
+        for record in (run.records if records is None else records)
+        if (path := run.picture(record)) is not None and path.resolve().is_relative_to(root)
+    ]
+
+
+def gallery_of(
+    run: RunSummary, records: Sequence[ManifestRecord] | None = None, least: int = 1
+) -> Any:
+    """Return a gallery of a run's pictures, visible where there are at least `least`."""
+    return gallery(
+        [(str(run.picture(record)), caption(record)) for record in shown(run, records)], least
+    )
+
+
+def gallery(pictures: Sequence[tuple[str, str]], least: int = 1) -> Any:
+    """Return a gallery of (picture, caption), visible where there are at least `least`."""
+    return gr.Gallery(value=list(pictures), visible=len(pictures) >= least)
+
+
+def read(path: Path | None) -> np.ndarray | None:
+    """Return a picture, uint8 (H, W, 3); None where it cannot be read."""
     try:
-        rgb = read_image(path).rgb
+        return read_image(path).rgb if path else None
     except PictureError:
         return None
-    return fit(rgb, longest) if longest else rgb
-
-
-def fit(rgb: np.ndarray, longest: int) -> np.ndarray:
-    """Shrunk so that the longer side has `longest` pixels, where it has more."""
-    import cv2
-
-    scale = longest / max(rgb.shape[:2])
-    if scale >= 1:
-        return rgb
-    size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
 
 
 def marked(
-    image: np.ndarray,
-    found: Sequence[tuple[dict[str, Any], np.ndarray]],
-    *,
-    longest: int = 768,
-    numbers: Sequence[int] = (),
+    image: np.ndarray, found: Sequence[Detection], *, longest: int, numbers: Sequence[int] = ()
 ) -> np.ndarray:
     """Return the picture with each instance's mask, box, number and score; see `overlay`."""
-    from ....stages.shot import Detection
-    from ...reports.overlay import overlay
-
-    detections = [
-        Detection(tuple(d["box_xyxy"]), d["score"], d["label"], mask)  # type: ignore[arg-type]
-        for d, mask in found
-    ]
     labels = [
         f"{numbers[k] if k < len(numbers) else k + 1} {one.label} {one.score:.2f}"
-        for k, one in enumerate(detections)
+        for k, one in enumerate(found)
     ]
-    return overlay(image, detections, longest=longest, labels=labels)
+    return overlay(image, found, longest=longest, labels=labels)

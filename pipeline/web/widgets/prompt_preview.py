@@ -1,18 +1,20 @@
-"""The prompt as the model will read it: template filled, LoRA tags apart, tokens counted."""
+"""Preview of a prompt as the model reads it: template filled, LoRA tags apart, tokens counted."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any
+
+from ....configs.schema import load_settings
 
 ROOM = 75
 """CLIP's tokens between start and end."""
 
 
 def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
-    """The first class's prompt as HTML: its text, LoRAs with weights, how many tokens it takes."""
+    """Return the first class's prompt as HTML: text, LoRAs with weights, number of tokens."""
     from ....stages.prompts.lora_tags import PromptError, parse
     from ....stages.prompts.template import expand
 
@@ -22,16 +24,16 @@ def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     except PromptError as error:
         return f'<p class="preview bad">{escape(str(error))}</p>'
     loras = "".join(f'<span class="chip">{escape(tag.name)} × {tag.unet:g}</span>' for tag in tags)
-    said = ""
+    edited = ""
     if edit:
-        said = f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
+        edited = f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
     count = tokens(text, preset)
     counted = "" if count is None else f'<span class="chip">{_counted(count)}</span>'
-    return f'<p class="preview">{escape(text)}{said}<br>{counted}{loras}</p>'
+    return f'<p class="preview">{escape(text)}{edited}<br>{counted}{loras}</p>'
 
 
 def _counted(count: int) -> str:
-    """How much of CLIP's room a prompt takes.
+    """Return how many of CLIP's tokens a prompt takes.
 
     >>> _counted(30), _counted(77)
     ('30 of 75 tokens', '77 tokens, read in 2 chunks of 75')
@@ -43,17 +45,17 @@ def _counted(count: int) -> str:
 
 
 def tokens(text: str, preset: str) -> int | None:
-    """How many tokens CLIP reads, without start and end; None where its tokenizer is not here."""
-    tokenizer = _tokenizer(preset)
-    return None if tokenizer is None else len(tokenizer.encode(text, add_special_tokens=False).ids)
+    """Return how many tokens CLIP reads, without start and end; None without its tokenizer."""
+    count = token_counter(load_settings(preset).generate.model)
+    return None if count is None else count(text)
 
 
 @functools.lru_cache(4)
-def _tokenizer(preset: str) -> Any:
+def token_counter(model: str) -> Callable[[str], int] | None:
+    """Return what counts tokens as the model's first text encoder does; None where it is absent."""
     from ....checkpoints.catalog.names import resolve
-    from ....configs.schema import load_settings
 
-    file = Path(resolve(load_settings(preset).generate.model)) / "tokenizer" / "tokenizer.json"
+    file = Path(resolve(model)) / "tokenizer" / "tokenizer.json"
     if not file.is_file():
         return None
     from tokenizers import Tokenizer
@@ -61,22 +63,12 @@ def _tokenizer(preset: str) -> Any:
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tokenizer
-
-
-def loras(preset: str) -> list[str]:
-    """Names of the LoRAs in the preset's folders."""
-    from ....configs.schema import load_settings
-    from ...prompts.loras import lora_folders
-
-    folders = [Path(f) for f in lora_folders(load_settings(preset))]
-    return sorted({p.stem for f in folders if f.is_dir() for p in f.rglob("*.safetensors")})
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def classes(preset: str) -> list[str]:
-    """The classes that a preset's detector knows; [] where it knows all words."""
+    """Return the classes that a preset's detector knows; [] where it knows all words."""
     from ....checkpoints.load import known_words
-    from ....configs.schema import load_settings
 
     known = known_words(load_settings(preset).detect.model)
     return list(known["classes"]) if known else []

@@ -29,8 +29,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(place: Path) -> Iterator[TestClient]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "HF_HUB_DISABLE_TELEMETRY"):
-            patch.setenv(name, "")  # restored afterwards
+        for name, value in server.environment(place / "runs").items():
+            patch.setenv(name, value)
         queue = JobQueue(place / "runs")
         try:
             yield TestClient(server.build(queue), base_url=BASE, follow_redirects=False)

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from .....checkpoints import atomic_files as files
+from .....checkpoints import atomic_files
 from .....configs.schema import load_settings, presets
 from .....stages.diffusion.samplers import NAMES
-from ....jobs import grid_files as cells
-from ....jobs.grid import AXES, GridError
+from ....jobs import grid_files
+from ....jobs.draw_grid import GridRequest, check_grid, plan_grid
+from ....jobs.grid import AXES
 from ...files import lora_library
-from ...queue.job_queue import BusyError, JobQueue
+from ...queue.job_queue import JobQueue
+from ...queue.requests import SHEET
 from ...widgets import components, prompt_preview
-from ..create import EVERY, QUICK
-from ..train import messages
-from . import grid_command, grid_table
-from .grid_command import GridCommand
+from ...widgets.components import LATEST, QUICK, Update
+from . import grid_form, grid_table
 
 PLANS = {
     "Base and fine-tuned": ("mini",),
     "Base, refined, fine-tuned": ("sdxl", "sdxl-refined"),
     "LoRA weights × seeds": ("mini",),
 }
-"""Ready-made questions, with the presets that they are asked of."""
+"""Ready-made comparisons, with their presets."""
 
 
-def tab(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue, at: gr.BrowserState) -> None:
-    """Lay the tab out and wire it. `at`: the id of the grid that is shown."""
-    root = desk.root
-    before = gr.State(("", -1, False))
-    timer = gr.Timer(EVERY, active=False)
-    known = prompt_preview.loras("mini")
+_NOTHING = ("", -1, False)
+
+
+def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) -> None:
+    """Lay the tab out and wire it. `at` holds the id of the grid that is shown."""
+    root = queue.root
+    before = gr.State(_NOTHING)
+    timer = gr.Timer(components.EVERY, active=False)
+    known = lora_library.of_preset("mini")
     first = known[0] if known else ""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -87,163 +89,97 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue, at: gr.BrowserState) -
                         [("the preset's", ""), *NAMES], value="", label="Sampler", min_width=150
                     )
                 negative = gr.Textbox(label="Negative prompt", placeholder="the preset's")
-            count = gr.HTML(padding=False, elem_id="compare-count")
+            count = components.html("compare-count")
             with gr.Row():
                 draw = gr.Button("Draw", variant="primary", elem_id="compare-draw")
                 cancel = gr.Button("Cancel", interactive=False, elem_id="compare-cancel")
         with gr.Column(scale=6, min_width=320):
-            progress = gr.HTML(padding=False, elem_id="compare-progress")
-            table = gr.HTML(padding=False, elem_id="compare-table")
+            state = components.html("compare-progress")
+            table = components.html("compare-table")
             sheet = gr.Image(
                 label="Sheet", type="filepath", interactive=False, visible=False, format="png",
                 buttons=["download", "fullscreen"], alt_text="All pictures with their headings",
                 elem_id="compare-sheet",
             )  # fmt: skip
-            command = gr.Textbox(
-                label="The same on the command line", interactive=False, lines=2, max_lines=6,
-                buttons=["copy"], elem_classes="command", elem_id="compare-command",
-            )  # fmt: skip
+            command = components.command_box("compare-command")
             earlier = gr.Dropdown(
                 [], label="Earlier grids, newest first", elem_id="compare-earlier"
             )
     fields: list[Any] = [
         classes, prompt, loras, seeds, chosen, checkpoints, columns, steps, cfg, sampler, negative
     ]  # fmt: skip
-    watched = [progress, table, sheet, command, cancel, timer, before]
+    watched = [state, table, sheet, command, cancel, timer, before]
 
-    def asked(*values: Any) -> GridCommand:
-        return order_of(root, *values)
+    def request_of(*values: Any) -> GridRequest:
+        return grid_form.request_of(root, *values)
 
-    def counted(*values: Any) -> str:
-        try:
-            return f'<p class="preview">{escape(grid_command.summary(asked(*values).plan()))}</p>'
-        except ValueError as error:
-            return messages.wrong(error)
+    def show_count(*values: Any) -> Update:
+        summary = grid_form.summary(plan_grid(request_of(*values)))
+        return {count: f'<p class="preview">{escape(summary)}</p>'}
 
-    def submit(*values: Any) -> list[Any]:
-        try:
-            order = asked(*values)
-            order.check()
-            job = desk.submit(order)
-            files.write(job.folder / grid_table.COMMAND, job.order.line().encode())
-        except (ValueError, BusyError) as error:
-            return [messages.wrong(error), *[gr.skip()] * (1 + len(watched))]
-        return [gr.skip(), job.id, *look_at(desk, job.id, ("", -1, False))]
+    def watch(id_: str, last: tuple[str, int, bool] = _NOTHING) -> Update:
+        job = queue.get(id_)
+        folder = root / id_ if job or id_ in grid_table.folders(root) else None
+        drawn = grid_files.read(folder) if folder else None
+        file = folder / SHEET if folder and (folder / SHEET).is_file() else None
+        now = id_, len(drawn.cells) if drawn else -1, file is not None
+        update: Update = {
+            state: components.progress(job, queue),
+            command: str(job.request) if job else grid_table.command(folder),
+            cancel: gr.Button(interactive=job is not None and job.open),
+            timer: gr.Timer(active=job is not None and job.open),
+            before: now,
+        }
+        if now != last:
+            update[table] = grid_table.table(drawn) if drawn else ""
+            update[sheet] = gr.Image(str(file) if file else None, visible=file is not None)
+        return update
 
-    def stop(id_: str, before: tuple[str, int, bool]) -> list[Any]:
-        desk.cancel(id_)
-        return look_at(desk, id_, before)
+    def submit(*values: Any) -> Update:
+        request = request_of(*values)
+        check_grid(request)
+        job = queue.submit(request)
+        atomic_files.write(job.folder / grid_table.COMMAND, str(job.request).encode())
+        return {at: job.id, **watch(job.id)}
 
-    def planned(name: str, text: str) -> list[Any]:
-        """A ready-made question as the form has it; one of other presets has their prompt."""
-        wanted = PLANS[name]
-        here = lora_library.names(root, wanted[0]) if wanted == ("mini",) else []
-        now = next(iter(grid_command.lora_lines(text)), "").partition(":")[0].strip()
-        of = now if now in here else (here[0] if here else "")
+    def stop(id_: str, last: tuple[str, int, bool]) -> Update:
+        queue.cancel(id_)
+        return watch(id_, last)
+
+    def choose_plan(name: str, text: str) -> Update:
+        """Fill the form in for a ready-made comparison; one of other presets has their prompt."""
+        names = PLANS[name]
+        here = lora_library.names(root, "mini") if names == ("mini",) else []
+        now = next(iter(grid_form.lines(text)), "").partition(":")[0].strip()
+        of = now if now in here else next(iter(here), "")
         many = name == list(PLANS)[2]
         line = f"{of}:{'0,0.25,0.5,0.75,1' if many else '0,1'}" if of else ""
-        columns = "" if many else ("lora" if line else "preset")
-        usual = load_settings(wanted[0]).generate.prompt
-        return [list(wanted), usual, line, "0-3" if many else "0-1", columns]
+        return {
+            chosen: list(names),
+            prompt: load_settings(names[0]).generate.prompt,
+            loras: line,
+            seeds: "0-3" if many else "0-1",
+            columns: "" if many else ("lora" if line else "preset"),
+        }
 
-    def list_earlier() -> Any:
-        return gr.Dropdown(choices=list(grid_command.folders(root)), value=None)
+    def add_lora(text: str, name: str, weights: str) -> str:
+        line = f"{name}:{weights}" if name else ""
+        return "\n".join(part for part in (text.strip(), line) if part)
 
-    draw.click(submit, fields, [count, at, *watched], **QUICK)
+    def choices() -> Update:
+        return {
+            earlier: gr.Dropdown(choices=grid_table.folders(root), value=None),
+            lora: gr.Dropdown(choices=lora_library.names(root, "mini")),
+        }
+
+    draw.click(components.show_errors(submit, count), fields, [count, at, *watched], **QUICK)
     cancel.click(stop, [at, before], watched, **QUICK)
-    timer.tick(lambda id_, b: look_at(desk, id_, b), [at, before], watched, **QUICK)
+    timer.tick(watch, [at, before], watched, **QUICK)
     for seen in (blocks.load, shown.select):
-        seen(lambda id_: look_at(desk, id_, ("", -1, False)), at, watched, **QUICK)
-    plan.input(planned, [plan, loras], [chosen, prompt, loras, seeds, columns], **QUICK)
-    add.click(
-        lambda text, name, w: "\n".join(x for x in (text.strip(), f"{name}:{w}") if x)
-        if name
-        else text,
-        [loras, lora, weights], loras, **QUICK,
-    )  # fmt: skip
-    shown.select(list_earlier, None, earlier, **QUICK)
-    shown.select(lambda: gr.Dropdown(choices=lora_library.names(root, "mini")), None, lora, **QUICK)
-    earlier.input(
-        lambda id_: [id_ or "", *look_at(desk, id_ or "", ("", -1, False))], earlier,
-        [at, *watched], **QUICK,
-    )  # fmt: skip
+        seen(watch, at, watched, **QUICK)
+    plan.input(choose_plan, [plan, loras], [chosen, prompt, loras, seeds, columns], **QUICK)
+    add.click(add_lora, [loras, lora, weights], loras, **QUICK)
+    shown.select(choices, None, [earlier, lora], **QUICK)
+    earlier.input(lambda id_: {at: id_ or "", **watch(id_ or "")}, earlier, [at, *watched], **QUICK)
     for event in (*(field.change for field in fields), blocks.load):
-        event(counted, fields, count, trigger_mode="always_last", **QUICK)
-
-
-def order_of(
-    root: Path,
-    classes: list[str],
-    prompt: str,
-    loras: str,
-    seeds: str,
-    chosen: list[str],
-    checkpoints: str,
-    columns: str,
-    steps: str,
-    cfg: str,
-    sampler: str,
-    negative: str,
-) -> GridCommand:
-    """The form's values as an order; raises GridError."""
-    lines = grid_command.lora_lines(loras or "")
-    asked = {
-        "generate.steps": _number("Steps", steps, int),
-        "generate.cfg_scale": _number("CFG scale", cfg, float),
-        "generate.sampler": sampler or None,
-        "generate.negative_prompt": (negative or "").strip() or None,
-    }
-    prompts = tuple(line.strip() for line in (prompt or "").splitlines() if line.strip())
-    names = [line.partition(":")[0].strip() for line in lines]
-    preset = (chosen or ["mini"])[0]
-    return GridCommand(
-        classes=tuple(classes) if any("{class}" in text for text in prompts) else (),
-        prompts=prompts,
-        presets=tuple(chosen or ()),
-        checkpoints=tuple(
-            line.strip() for line in (checkpoints or "").splitlines() if line.strip()
-        ),
-        loras=lines,
-        lora_dirs=lora_library.dirs_for(root, names, preset),
-        seeds=grid_command.numbers(seeds or ""),
-        columns=columns or None,
-        changes={name: value for name, value in asked.items() if value is not None},
-    )
-
-
-def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None:
-    if not (text or "").strip():
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        raise GridError(f"{name} {text!r}: expected a number, or nothing") from None
-
-
-def look_at(desk: JobQueue, id_: str, before: tuple[str, int, bool]) -> list[Any]:
-    """What the page shows of a grid: progress, cells, sheet, command, cancel button, timer, and
-    what is shown now."""
-    job = desk.get(id_)
-    folder = (
-        desk.root / id_
-        if id_ in [*grid_command.folders(desk.root), *([job.id] if job else [])]
-        else None
-    )
-    drawn = cells.read(folder) if folder else None
-    working = job is not None and job.open
-    whole = folder is not None and (folder / grid_command.SHEET).is_file()
-    now = id_, len(drawn.cells) if drawn else -1, whole
-    same = now == before
-    return [
-        components.progress(job, desk),
-        gr.skip() if same else (grid_table.table(drawn) if drawn else ""),
-        gr.skip()
-        if same
-        else gr.Image(
-            str(folder / grid_command.SHEET) if whole and folder else None, visible=whole
-        ),
-        job.order.line() if job else grid_table.command(folder),
-        gr.Button(interactive=working),
-        gr.Timer(active=working),
-        now,
-    ]
+        event(components.show_errors(show_count, count), fields, count, **LATEST)

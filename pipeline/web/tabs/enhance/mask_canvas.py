@@ -1,8 +1,8 @@
-"""The photo that is painted on: a canvas with brush, eraser and undo, as a Gradio component.
+"""Canvas with brush, eraser and undo on which a photo's mask is painted, as a Gradio component.
 
 Its value, both ways: `id` (the photo), `seq` (how often it was drawn on), `strokes` (see
-strokes.py), `picture` (a data URL, to the page only), `alt` (what it shows, in words). The page
-sends each stroke when it ends; what comes back for an older `seq` is not shown.
+mask_strokes.py), `picture` (a data URL, to the page only), `alt` (what it shows, in words). The
+page sends each stroke when it ends; an update for an older `seq` is not shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EMPTY: dict[str, Any] = {"id": "", "seq": 0, "picture": "", "alt": "", "strokes"
 
 
 def canvas(elem_id: str) -> Any:
-    """The component; `input` is its event."""
+    """Return the component; `input` is its event."""
     return gr.HTML(
         EMPTY,
         html_template=(HERE / "mask_canvas.html").read_text(encoding="utf-8"),
@@ -32,7 +32,7 @@ def canvas(elem_id: str) -> Any:
 
 
 def value(image: np.ndarray, alt: str, id_: str, drawn: dict[str, Any]) -> dict[str, Any]:
-    """What the canvas shows: `image` uint8 (H, W, 3); `drawn`: {seq, strokes} so far."""
+    """Return a value that shows `image`, uint8 (H, W, 3); `drawn` is {seq, strokes} so far."""
     from PIL import Image
 
     out = io.BytesIO()

@@ -1,65 +1,45 @@
-"""Captions for the data set of the tab Train: photos that were dropped, described by a BLIP.
+"""Automatic captions in the tab Train: photos that were dropped, described by BLIP.
 
-A job like the others: `visuals dataset caption`, done by the worker.
+It is a job like the others: `visuals dataset caption`, done by the worker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gradio as gr
 
 from .....configs.schema import presets
 from ...files import uploads
-from ...queue.commands import Command
-from ...queue.job_queue import BusyError, JobQueue, QueuedJob
+from ...queue.job_queue import JobQueue, QueuedJob
+from ...queue.requests import CaptionRequest
 from ...widgets import components
-from ..create import EVERY, QUICK
-from . import datasets, messages
+from ...widgets.components import QUICK, SLOW, Update, show_errors
+from . import datasets
 
 
-@dataclass(frozen=True)
-class CaptionCommand(Command):
-    """A call of `visuals dataset caption`. `folder`: the data set; `out`, which is not said, names
-    the job."""
-
-    command: str = "dataset"
-    folder: str = ""
-    tag: str = ""
-    overwrite: bool = False
-    when_stopped: ClassVar[str] = "stopped; the captions so far are kept, and the same goes on"
-
-    def words(self) -> list[str]:
-        words = [self.command, "caption", self.folder, "--preset", self.preset]
-        words += ["--tag", self.tag] if self.tag else []
-        return [*words, "--overwrite"] if self.overwrite else words
-
-    def task(self) -> dict[str, Any]:
-        values = {"folder": self.folder, "tag": self.tag, "preset": self.preset}
-        return {"kind": "caption", **values, "overwrite": self.overwrite}
-
-
-def order(
+def request_of(
     root: Path, text: str, tag: str, preset: str, *, overwrite: bool = False
-) -> CaptionCommand:
-    """The command that captions a data set; raises DatasetError, OSError."""
+) -> CaptionRequest:
+    """Return the request that captions a data set; raises DatasetError, OSError."""
     folder = datasets.read(root, text).folder
-    tag = " ".join(tag.split()).strip(" ,")
-    return CaptionCommand(folder=str(folder), tag=tag, preset=preset, overwrite=overwrite)
+    return CaptionRequest(str(folder), " ".join(tag.split()).strip(" ,"), preset, overwrite)
 
 
-def submit(desk: JobQueue, wish: CaptionCommand) -> QueuedJob:
-    """Queue it, one at a time a data set; raises BusyError."""
-    name = "captions-" + "-".join(Path(wish.folder).parts[-2:])
-    return desk.submit(wish, out=desk.root / ".studio" / name)
+def submit(queue: JobQueue, request: CaptionRequest) -> QueuedJob:
+    """Queue it; raises BusyError where the data set is being captioned already."""
+    name = "captions-" + "-".join(Path(request.folder).parts[-2:])
+    return queue.submit(request, out=queue.root / ".studio" / name)
 
 
 def take(root: Path, files: Sequence[str]) -> tuple[str, list[str]]:
-    """Bring sent photos, and zips of them, into a data set of their own: its name, and a line for
-    each file that was refused; no name where all were."""
+    """Make a data set of photos, and zips of them, that were sent.
+
+    Returns:
+        Its name, "" where all files were refused; and a line for each refused file.
+    """
     upload = uploads.receive(root, [(Path(file).name, Path(file)) for file in files])
     if not upload.pictures:
         upload.folder.rmdir()
@@ -71,12 +51,15 @@ def take(root: Path, files: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def section(
-    desk: JobQueue, data: gr.Dropdown, tag: gr.Textbox, said: gr.HTML, command: gr.Textbox
-) -> Callable[[Callable[..., list[Any]], list[Any], list[Any]], None]:
-    """Lay it out and wire it. Returns `when_done(do, inputs, outputs)`, which is to be called with
-    what shows the captions anew."""
+    queue: JobQueue, data: gr.Dropdown, tag: gr.Textbox, message: gr.HTML, command: gr.Textbox
+) -> Callable[[Callable[..., Update], list[Any], list[Any]], None]:
+    """Lay it out and wire it.
+
+    Returns:
+        `when_done(do, inputs, outputs)`, to be called with what shows the captions anew.
+    """
     at = gr.State("")
-    timer = gr.Timer(EVERY, active=False)
+    timer = gr.Timer(components.EVERY, active=False)
     with gr.Accordion("Photos without captions", open=False, elem_id="train-describe"):
         send = gr.UploadButton(
             "Take photos, or a zip of them", file_count="multiple", size="sm",
@@ -87,59 +70,54 @@ def section(
                 presets(), value="mini", label="Preset, whose BLIP describes", min_width=160,
                 elem_id="train-blip",
             )  # fmt: skip
-            anew = gr.Checkbox(False, label="Those with captions too", min_width=160)
+            overwrite = gr.Checkbox(False, label="Those with captions too", min_width=160)
         with gr.Row():
             start = gr.Button("Write captions", min_width=130, elem_id="train-describe-start")
             stop = gr.Button("Stop", interactive=False, min_width=90)
-        progress = gr.HTML(padding=False, elem_id="train-describe-progress")
+        progress = components.html("train-describe-progress")
     watched = [progress, start, stop, timer]
 
-    def look_at(id_: str) -> list[Any]:
-        job = desk.get(id_)
+    def watch(id_: str) -> Update:
+        job = queue.get(id_)
         working = job is not None and job.open
-        return [
-            components.progress(job, desk),
-            gr.Button(interactive=not working),
-            gr.Button(interactive=working),
-            gr.Timer(active=working),
-        ]
+        return {
+            progress: components.progress(job, queue),
+            start: gr.Button(interactive=not working),
+            stop: gr.Button(interactive=working),
+            timer: gr.Timer(active=working),
+        }
 
-    def taken(files: list[str] | None) -> list[Any]:
-        try:
-            name, refused = take(desk.root, files or [])
-        except OSError as error:
-            return [gr.skip(), messages.wrong(error)]
-        if not name:
-            return [gr.skip(), components.refused(refused)]
-        return [
-            gr.Dropdown(choices=datasets.found(desk.root), value=name),
-            components.refused(refused),
-        ]
+    def take_photos(files: list[str] | None) -> Update:
+        name, refused = take(queue.root, files or [])
+        update: Update = {message: components.refused(refused)}
+        if name:
+            update[data] = gr.Dropdown(choices=datasets.found(queue.root), value=name)
+        return update
 
-    def begin(text: str | None, word: str, chosen: str, all_: bool) -> list[Any]:
-        try:
-            wish = order(desk.root, text or "", word, chosen, overwrite=all_)
-            job = submit(desk, wish)
-        except (ValueError, OSError, BusyError) as error:
-            return [messages.wrong(error), gr.skip(), gr.skip(), *[gr.skip()] * len(watched)]
-        line = gr.Textbox(wish.line(), visible=True)
-        return ["", line, job.id, *look_at(job.id)]
+    def begin(text: str | None, word: str, chosen: str, all_: bool) -> Update:
+        request = request_of(queue.root, text or "", word, chosen, overwrite=all_)
+        job = submit(queue, request)
+        line = gr.Textbox(str(request), visible=True)
+        return {message: "", command: line, at: job.id, **watch(job.id)}
 
-    def end(id_: str) -> list[Any]:
-        desk.cancel(id_)
-        return look_at(id_)
+    def stop_job(id_: str) -> Update:
+        queue.cancel(id_)
+        return watch(id_)
 
-    send.upload(taken, send, [data, said], queue=False, api_visibility="private")
-    start.click(begin, [data, tag, preset, anew], [said, command, at, *watched], **QUICK)
-    stopped = stop.click(end, at, watched, **QUICK)
-    ticked = timer.tick(look_at, at, watched, **QUICK)
+    send.upload(show_errors(take_photos, message), send, [data, message], **SLOW)
+    start.click(
+        show_errors(begin, message), [data, tag, preset, overwrite],
+        [message, command, at, *watched], **QUICK,
+    )  # fmt: skip
+    stopped = stop.click(stop_job, at, watched, **QUICK)
+    ticked = timer.tick(watch, at, watched, **QUICK)
 
-    def when_done(do: Callable[..., list[Any]], inputs: list[Any], outputs: list[Any]) -> None:
-        def shown(id_: str, *values: Any) -> list[Any]:
-            job = desk.get(id_)
-            return [gr.skip()] * len(outputs) if job is None or job.open else do(*values)
+    def when_done(do: Callable[..., Update], inputs: list[Any], outputs: list[Any]) -> None:
+        def update(id_: str, *values: Any) -> Update:
+            job = queue.get(id_)
+            return gr.skip() if job is None or job.open else do(*values)
 
         for event in (ticked, stopped):
-            event.then(shown, [at, *inputs], outputs, **QUICK)
+            event.then(update, [at, *inputs], outputs, **QUICK)
 
     return when_done

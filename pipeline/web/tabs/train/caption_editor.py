@@ -1,36 +1,32 @@
-"""The data set of the tab Train: chosen or made of a run, its captions edited in place."""
+"""Data set of the tab Train: chosen or made from a run, its captions edited in place."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
 from html import escape
 from typing import Any
 
 import gradio as gr
 
+from .....configs.errors import UsageError
 from .....training.datasets.folder import Dataset, Item
 from ...files import run_folders
 from ...queue.job_queue import JobQueue
 from ...widgets import components
-from ..create import QUICK
-from . import auto_caption, datasets, messages
+from ...widgets.components import LATEST, QUICK, SLOW, Update, show_errors
+from . import auto_caption, datasets
 
 ROWS = 6
 """Pictures shown at a time."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the settings beside it need. `pictures`: how many an epoch shows, a number."""
+def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr.State]:
+    """Lay the data set out and wire it.
 
-    data: gr.Dropdown
-    tag: gr.Textbox
-    pictures: gr.State
-
-
-def section(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue) -> Parts:
-    """Lay the data set out and wire it."""
-    root = desk.root
+    Returns:
+        The data set, its activation tag, and how many pictures an epoch shows.
+    """
+    root = queue.root
     pictures, page, names = gr.State(0), gr.State(0), gr.State([])
     data = gr.Dropdown(
         [], label="Data set", allow_custom_value=True, elem_id="train-data",
@@ -44,13 +40,9 @@ def section(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue) -> Parts:
         info="A word of no meaning yet, that will call the LoRA",
     )  # fmt: skip
     put = gr.Button("Put it before every caption", size="sm", elem_id="train-put")
-    said = gr.HTML(padding=False, elem_id="train-said")
-    command = gr.Textbox(
-        label="The same on the command line", interactive=False, lines=1, max_lines=4,
-        buttons=["copy"], elem_classes="command", visible=False, elem_id="train-data-command",
-        render=False,
-    )  # fmt: skip
-    described = auto_caption.section(desk, data, tag, said, command)
+    message = components.html("train-said")
+    command = components.command_box("train-data-command", lines=1, visible=False, render=False)
+    when_captioned = auto_caption.section(queue, data, tag, message, command)
     find = gr.Textbox(
         label="Captions", placeholder="only those with these words", max_length=200,
         elem_id="train-find",
@@ -61,15 +53,10 @@ def section(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue) -> Parts:
             photos.append(gr.HTML(padding=False, min_width=90))
             boxes.append(
                 gr.Textbox(
-                    label="Caption",
-                    lines=3,
-                    max_lines=5,
-                    scale=4,
-                    min_width=180,
-                    max_length=2000,
+                    label="Caption", lines=3, max_lines=5, scale=4, min_width=180, max_length=2000,
                     elem_id=f"train-caption-{k}",
                 )
-            )
+            )  # fmt: skip
         rows.append(row)
     with gr.Row():
         back = gr.Button("Previous", min_width=90, interactive=False)
@@ -78,111 +65,97 @@ def section(blocks: gr.Blocks, shown: gr.Tab, desk: JobQueue) -> Parts:
     command.render()
     table = [*rows, *photos, *boxes, where, back, on, page, names, pictures]
 
-    def listed(text: str | None, words: str, wanted: int) -> list[Any]:
-        """The rows of a page of the captions that have the words."""
+    def list_(text: str | None, words: str, wanted: int = 0) -> Update:
+        """Show a page of the captions that have the words."""
+        items: list[Item] = []
+        number, total = 0, 0
         try:
             dataset = datasets.read(root, text or "")
+            items = [i for i in dataset.items if words.strip().lower() in i.text.lower()]
+            number = max(0, min(wanted, (len(items) - 1) // ROWS))
+            position, total = _position(number, items, dataset), dataset.pictures
         except (ValueError, OSError) as error:
-            why = f'<p class="preview{" bad" if text else ""}">{escape(str(error))}</p>'
-            return [*_rows([]), why, *_paging(0, 0), 0, [], 0]
-        items = [i for i in dataset.items if words.strip().lower() in i.text.lower()]
-        number = max(0, min(wanted, (len(items) - 1) // ROWS))
+            position = f'<p class="preview{" bad" if text else ""}">{escape(str(error))}</p>'
         here = items[number * ROWS : (number + 1) * ROWS]
-        return [
-            *_rows(here),
-            _where(number, items, dataset),
-            *_paging(number, len(items)),
-            number,
-            [item.name for item in here],
-            dataset.pictures,
-        ]
+        update: Update = {
+            where: position,
+            back: gr.Button(interactive=number > 0),
+            on: gr.Button(interactive=(number + 1) * ROWS < len(items)),
+            page: number,
+            names: [item.name for item in here],
+            pictures: total,
+        }
+        for k, (row, photo, box) in enumerate(zip(rows, photos, boxes, strict=True)):
+            item = here[k] if k < len(here) else None
+            update[row] = gr.Row(visible=item is not None)
+            update[photo] = _photo(item) if item else ""
+            update[box] = gr.update(value=(item and item.caption) or "")
+            if item:
+                update[box]["label"] = f"Caption of {item.path.name}"
+        return update
 
-    def opened(text: str | None, words: str) -> list[Any]:
-        out = listed(text, words, 0)
+    def open_(text: str | None, words: str) -> Update:
+        update = list_(text, words)
         try:
-            mine = datasets.read(root, text or "").tag
+            current = datasets.read(root, text or "").tag
         except (ValueError, OSError):
-            mine = ""
+            current = ""
         # A tag is one word that is no word of the language: a caption's first part may be any.
-        return [*out, mine if mine and " " not in mine else gr.skip()]
+        return {**update, tag: current} if current and " " not in current else update
 
     def keep(number: int, text: str, here: list[str], caption: str) -> Any:
         """Save one caption, where it was changed."""
         if number >= len(here):
             return gr.skip()
         name, caption = here[number], " ".join(caption.split())
-        try:
-            item = next((i for i in datasets.read(root, text).items if i.name == name), None)
-            if item is None:
-                raise ValueError(f"{name} is not there any more: open the data set again")
-            if caption == (item.caption or ""):
-                return gr.skip()
-            datasets.write(root, text, {name: caption})
-        except (ValueError, OSError) as error:
-            return messages.wrong(error)
+        item = next((i for i in datasets.read(root, text).items if i.name == name), None)
+        if item is None:
+            raise UsageError(f"{name} is not there any more: open the data set again")
+        if caption == (item.caption or ""):
+            return gr.skip()
+        datasets.write(root, text, {name: caption})
         return _note(f"Saved the caption of {name}")
 
-    def tagged(text: str, word: str) -> list[Any]:
-        try:
-            count = datasets.put_tag(root, text, word)
-        except (ValueError, OSError) as error:
-            return [messages.wrong(error), gr.skip()]
+    def put_tag(text: str, word: str) -> Update:
+        count = datasets.put_tag(root, text, word)
         line = datasets.line("caption", root, text, "--no-model", "--tag", word)
-        many = f"{count} caption{'s' * (count != 1)}"
-        return [_note(f"{many} changed"), gr.Textbox(line, visible=True)]
+        note = _note(f"{count} caption{'s' * (count != 1)} changed")
+        return {message: note, command: gr.Textbox(line, visible=True)}
 
-    def exported(id_: str | None, word: str) -> list[Any]:
-        try:
-            if not id_:
-                raise ValueError("no run is chosen: choose one")
-            name, left_out = datasets.export(root, id_, word)
-        except (ValueError, OSError) as error:
-            return [gr.skip(), messages.wrong(error), gr.skip()]
+    def export(id_: str | None, word: str) -> Update:
+        if not id_:
+            raise UsageError("no run is chosen: choose one")
+        name, left_out = datasets.export(root, id_, word)
         line = datasets.export_line(root, id_, name, word)
-        return [
-            gr.Dropdown(choices=datasets.found(root), value=name),
-            _note(f"Made {name}") + components.refused(left_out),
-            gr.Textbox(line, visible=True),
-        ]
+        return {
+            data: gr.Dropdown(choices=datasets.found(root), value=name),
+            message: _note(f"Made {name}") + components.refused(left_out),
+            command: gr.Textbox(line, visible=True),
+        }
 
-    def choices(now: str | None) -> list[Any]:
+    def choices(now: str | None) -> Update:
         found = datasets.found(root)
-        value = now or (found[0] if found else None)
-        return [gr.Dropdown(choices=found, value=value), gr.Dropdown(choices=run_folders.ids(root))]
+        return {
+            data: gr.Dropdown(choices=found, value=now or next(iter(found), None)),
+            run: gr.Dropdown(choices=run_folders.ids(root)),
+        }
 
     seen = [data, find]
     shown.select(choices, data, [data, run], **QUICK)
-    data.change(opened, seen, [*table, tag], **QUICK)
-    find.change(lambda t, w: listed(t, w, 0), seen, table, trigger_mode="always_last", **QUICK)
-    back.click(lambda t, w, n: listed(t, w, n - 1), [*seen, page], table, **QUICK)
-    on.click(lambda t, w, n: listed(t, w, n + 1), [*seen, page], table, **QUICK)
-    put.click(tagged, [data, tag], [said, command], **QUICK).then(
-        listed, [*seen, page], table, **QUICK
+    data.change(open_, seen, [*table, tag], **QUICK)
+    find.change(list_, seen, table, **LATEST)
+    back.click(lambda t, w, n: list_(t, w, n - 1), [*seen, page], table, **QUICK)
+    on.click(lambda t, w, n: list_(t, w, n + 1), [*seen, page], table, **QUICK)
+    put.click(show_errors(put_tag, message), [data, tag], [message, command], **QUICK).then(
+        list_, [*seen, page], table, **QUICK
     )
-    described(listed, [*seen, page], table)
-    make.click(exported, [run, tag], [data, said, command], queue=False, api_visibility="private")
+    when_captioned(list_, [*seen, page], table)
+    make.click(show_errors(export, message), [run, tag], [data, message, command], **SLOW)
     for k, box in enumerate(boxes):
         for event in (box.blur, box.submit):
-            event(
-                lambda t, here, caption, k=k: keep(k, t, here, caption), [data, names, box], said,
-                **QUICK,
-            )  # fmt: skip
-    return Parts(data, tag, pictures)
-
-
-def _rows(items: list[Item]) -> list[Any]:
-    """Updates of the rows, their pictures and their captions."""
-    there = [items[k] if k < len(items) else None for k in range(ROWS)]
-    return [
-        *[gr.Row(visible=item is not None) for item in there],
-        *[_photo(item) if item else "" for item in there],
-        *[
-            gr.Textbox(item.caption or "", label=f"Caption of {item.path.name}")
-            if item
-            else gr.Textbox("")
-            for item in there
-        ],
-    ]
+            save = show_errors(functools.partial(keep, k), message)
+            event(save, [data, names, box], message, **QUICK)
+    return data, tag, pictures
 
 
 def _photo(item: Item) -> str:
@@ -194,19 +167,12 @@ def _photo(item: Item) -> str:
     return f'<figure class="photo"><img src="{address}" alt="{name}">{often}</figure>'
 
 
-def _where(number: int, items: list[Item], dataset: Dataset) -> str:
+def _position(number: int, items: list[Item], dataset: Dataset) -> str:
     if not items:
         return '<p class="preview">no caption has these words</p>'
     first = number * ROWS + 1
     last = min(len(items), first + ROWS - 1)
     return f'<p class="preview">{first}–{last} of {len(items)} · {dataset.layout}</p>'
-
-
-def _paging(number: int, count: int) -> list[Any]:
-    return [
-        gr.Button(interactive=number > 0),
-        gr.Button(interactive=(number + 1) * ROWS < count),
-    ]
 
 
 def _note(text: str) -> str:

@@ -1,7 +1,6 @@
-"""The data sets that the tab Train works on: found, read, exported, checked, their captions kept.
+"""Data sets of the tab Train: found, read, exported, checked, their captions written.
 
-A data set is a folder in the studio's folder, the one that the runs lie in. Knows files; no
-models, no pages.
+A data set is a folder in the studio's folder, the one that the runs lie in.
 """
 
 from __future__ import annotations
@@ -19,10 +18,12 @@ from .....configs.train import TrainSettings
 from .....training.captioning import caption_folder
 from .....training.check_dataset import DatasetReport, check_dataset
 from .....training.datasets import images as picture_files
-from .....training.datasets.caption_edits import CaptionEdits, CountTokens
+from .....training.datasets.caption_edits import CaptionEdits
 from .....training.datasets.folder import Dataset, DatasetError, read_dataset
 from ....images.read import PictureError
 from ...files import lora_library, run_folders
+from ...files.free_path import free_path
+from ...widgets.prompt_preview import token_counter
 
 EXPORTED = "datasets"
 """The folder beside the runs where exports go."""
@@ -32,7 +33,7 @@ _MOST = 2000
 
 
 def plain_name(text: str, what: str = "name") -> str:
-    """A name for a folder, a file and a LoRA's tag; raises DatasetError."""
+    """Return a name that fits a folder, a file and a LoRA's tag; raises DatasetError."""
     name = (text or "").strip()
     if not _NAME.fullmatch(name):
         raise DatasetError(
@@ -42,7 +43,7 @@ def plain_name(text: str, what: str = "name") -> str:
 
 
 def place(root: Path, text: str) -> Path:
-    """The folder that is meant, in the studio's; raises DatasetError for one that leads out."""
+    """Return a folder in the studio's; raises DatasetError for one outside."""
     home = Path(os.path.abspath(root.parent))
     meant = Path(os.path.normpath(home / os.path.expanduser((text or "").strip())))
     if not (text or "").strip():
@@ -56,7 +57,7 @@ def place(root: Path, text: str) -> Path:
 
 
 def found(root: Path) -> list[str]:
-    """Folders of the studio's that hold pictures, by name, those of `datasets/` first."""
+    """Return the folders in the studio's that hold pictures, those of `datasets/` first."""
     home, skipped = root.parent, {root.resolve(), lora_library.folder(root).resolve()}
     out = []
     for seen, (here, below, names) in enumerate(os.walk(home)):
@@ -80,37 +81,29 @@ def found(root: Path) -> list[str]:
 
 
 def read(root: Path, text: str) -> Dataset:
-    """The data set in a folder; raises DatasetError."""
+    """Return the data set in a folder; raises DatasetError."""
     return read_dataset(place(root, text))
 
 
 def export(root: Path, run: str, tag: str) -> tuple[str, list[str]]:
-    """Make a data set of what a run kept: its folder's name, and what was left out.
+    """Make a data set of what a run kept; return its folder's name, and what was left out.
 
     Raises RunNotFoundError, AnnotationError.
     """
     from ....exports import training_set as exporting
 
-    out = export_folder(root, run)
+    out = free_path(root.parent / EXPORTED / run)
     done = exporting.export(run_folders.folder(root, run), "kohya", out=out, tag=tag)
     return done.folder.relative_to(root.parent).as_posix(), done.errors
 
 
-def export_folder(root: Path, run: str) -> Path:
-    """A folder for the export of a run that is not there yet."""
-    out, number = root.parent / EXPORTED / run, 2
-    while out.exists():
-        out, number = root.parent / EXPORTED / f"{run}-{number}", number + 1
-    return out
-
-
 def write(root: Path, text: str, captions: Mapping[str, str]) -> None:
-    """Keep captions by the pictures' names; raises DatasetError, OSError."""
+    """Write captions by the pictures' names; raises DatasetError, OSError."""
     caption_folder.write_captions(read(root, text), captions)
 
 
 def put_tag(root: Path, text: str, tag: str) -> int:
-    """Put the activation tag before every caption that lacks it; how many changed."""
+    """Put the activation tag before every caption that lacks it; return how many changed."""
     if not tag.strip(" ,"):
         raise DatasetError("no tag: expected a word that no caption has yet, as ppzlook")
     done = caption_folder.caption_dataset(read(root, text), None, edits=CaptionEdits(tag=tag))
@@ -118,18 +111,18 @@ def put_tag(root: Path, text: str, tag: str) -> int:
 
 
 def line(command: str, root: Path, text: str, *words: str) -> str:
-    """`visuals dataset COMMAND` for a data set, as it is typed."""
+    """Return `visuals dataset COMMAND` for a data set, as it is typed."""
     return shlex.join(["visuals", "dataset", command, str(place(root, text)), *words])
 
 
 def export_line(root: Path, run: str, name: str, tag: str) -> str:
-    """`visuals export` as it was done, as it is typed."""
+    """Return the equal `visuals export`, as it is typed."""
     words = ["visuals", "export", str(root / run), "--out", str(root.parent / name)]
     return shlex.join([*words, *(["--tag", tag] if tag else [])])
 
 
 def check(settings: TrainSettings) -> DatasetReport:
-    """What a training by these settings will make of its folder; raises ValueError."""
+    """Check a data set as a training with these settings would read it; raises ValueError."""
     from .....training.datasets.training_set import make_buckets
 
     s = settings
@@ -144,25 +137,9 @@ def check(settings: TrainSettings) -> DatasetReport:
         buckets=make_buckets(s),
         batch_size=s.train_batch_size,
         gradient_accumulation_steps=s.gradient_accumulation_steps,
-        count_tokens=_counter(s.model),
+        count_tokens=token_counter(s.model),
         max_token_length=s.max_token_length,
     )
-
-
-@functools.lru_cache(4)
-def _counter(model: str) -> CountTokens | None:
-    """Counts as the model's first text encoder does; None where its tokenizer is not here."""
-    from .....checkpoints.catalog.names import resolve
-
-    file = Path(resolve(model)) / "tokenizer" / "tokenizer.json"
-    if not file.is_file():
-        return None
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 @functools.lru_cache(512)
@@ -175,7 +152,7 @@ def _thumbnail(path: Path, changed: float, side: int) -> str:
 
 
 def thumbnail(path: Path, side: int = 192) -> str | None:
-    """A small picture as a data: address; None where it cannot be read."""
+    """Return a small picture as a data: URL; None where it cannot be read."""
     try:
         return _thumbnail(path, path.stat().st_mtime, side)
     except (PictureError, OSError):

@@ -1,13 +1,11 @@
-"""The settings of a training as a form: its values to settings, and a file's settings to values.
-
-Knows names and numbers; no models, no pages.
-"""
+"""Form of a training's settings: its values to settings, and a file's settings to values."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,14 @@ OWN = {
     "lora_alpha", "learning_rate", "max_train_steps", "resolution", "train_batch_size", "seed",
     "validation_prompts", "resume_from_checkpoint",
 }  # fmt: skip
-"""Settings that have a field, or a button, of their own."""
+"""Settings with a field or a button."""
 _NOT_SHOWN = ("allow_pickle", "checkpointing_steps", "save_every_n_epochs", "validation_epochs")
 _PATHS = ("cache_dir", "class_data_dir")
 
 
 @dataclass(frozen=True)
 class Form:
-    """The fields, as they are typed. `every`: steps from one look to the next; `more`: YAML."""
+    """The fields, as they are typed. `every`: steps between validations; `more`: YAML."""
 
     name: str = "look"
     model: str = "mini/sd"
@@ -47,22 +45,15 @@ class Form:
     more: str = ""
 
     def values(self, root: Path, data: str, tag: str, pictures: int) -> dict[str, Any]:
-        """Settings by the names of kohya and diffusers. `pictures`: how many an epoch shows.
+        """Return settings by the names of kohya and diffusers.
 
         Raises SettingsError, DatasetError.
         """
         name = datasets.plain_name(self.name, "name of the LoRA")
         epochs = self._epochs(pictures)
-        settings = load_settings(_preset_of(self.model))
         prompts = [line.strip() for line in self.prompts.splitlines() if line.strip()]
         steps = _number(self.max_train_steps, "max_train_steps")
-        looks = {
-            "validation_prompts": prompts,
-            "validation_epochs": epochs,
-            "validation_weights": [0.0, 1.0],
-            "validation_inference_steps": min(20, settings.generate.steps),
-            "validation_cfg_scale": settings.generate.cfg_scale,
-        }
+        looks = {"validation_prompts": prompts, "validation_epochs": epochs, **_looks(self.model)}
         return {
             "model": self.model.strip(),
             "train_data_dir": str(datasets.place(root, data)),
@@ -70,9 +61,9 @@ class Form:
             "trigger_phrase": tag.strip(" ,"),
             "network_dim": _number(self.network_dim, "network_dim"),
             "network_alpha": float(self.network_alpha) if self.network_alpha else None,
-            "learning_rate": _rate(self.learning_rate),
+            "learning_rate": _typed(self.learning_rate, float),
             "max_train_steps": steps,
-            "resolution": _resolution(self.resolution),
+            "resolution": _typed(self.resolution, int),
             "train_batch_size": _number(self.train_batch_size, "train_batch_size"),
             "seed": int(self.seed or 0),
             "checkpointing_steps": max(1, min(200, steps // 4)),
@@ -83,13 +74,13 @@ class Form:
         }
 
     def _epochs(self, pictures: int) -> int:
-        """The epochs that come nearest to `every` steps."""
+        """Return the number of epochs that comes nearest to `every` steps."""
         an_epoch = max(1, math.ceil(pictures / max(1, int(self.train_batch_size or 1))))
         return max(1, round(int(self.every or 1) / an_epoch))
 
 
 def of_values(values: Mapping[str, Any], pictures: int) -> Form:
-    """The form that a training's file came from; what has no field goes to `more`."""
+    """Return the form of a training's file; what has no field goes to `more`."""
     usual = Form()
     known = {ALIASES.get(key, key): value for key, value in values.items()}
     size = known.get("resolution", 512)
@@ -97,13 +88,7 @@ def of_values(values: Mapping[str, Any], pictures: int) -> Form:
     an_epoch = max(1, math.ceil(pictures / batch))
     prompts = known.get("validation_prompts") or ()
     prompts = (prompts,) if isinstance(prompts, str) else prompts
-    settings = load_settings(_preset_of(str(known.get("model", ""))))
-    made = {
-        "checkpoints_total_limit": 2,
-        "validation_weights": [0.0, 1.0],
-        "validation_inference_steps": min(20, settings.generate.steps),
-        "validation_cfg_scale": settings.generate.cfg_scale,
-    }
+    made = {"checkpoints_total_limit": 2, **_looks(str(known.get("model", "")))}
     rest = {
         key: value
         for key, value in known.items()
@@ -125,21 +110,28 @@ def of_values(values: Mapping[str, Any], pictures: int) -> Form:
     )
 
 
+def _looks(model: str) -> dict[str, Any]:
+    """Return the settings of validation pictures that the form makes for a base model."""
+    generate = load_settings(_preset_of(model)).generate
+    return {
+        "validation_weights": [0.0, 1.0],
+        "validation_inference_steps": min(20, generate.steps),
+        "validation_cfg_scale": generate.cfg_scale,
+    }
+
+
 def field_values(form: Form) -> list[Any]:
-    """The values in the order of the fields."""
+    """Return the values in the order of the fields."""
     return list(asdict(form).values())
 
 
-NAMES = tuple(field.name for field in fields(Form))
-
-
 def models() -> list[str]:
-    """The base models of the presets, each once."""
+    """Return the base models of the presets, each once."""
     return list(dict.fromkeys(load_settings(name).generate.model for name in presets()))
 
 
 def usual(model: str) -> Form:
-    """What is usual for a base: the embedded one is small, SDXL is trained at 1024 pixels."""
+    """Return the usual form for a base model: the embedded one is small, SDXL trains at 1024."""
     settings = load_settings(_preset_of(model))
     side = settings.generate.width
     if side <= 128:
@@ -157,7 +149,7 @@ def usual(model: str) -> Form:
 
 
 def more_of(root: Path, text: str) -> dict[str, Any]:
-    """Other settings, a line of YAML each; raises SettingsError for those that have a field."""
+    """Return other settings, a line of YAML each; raises SettingsError for those with a field."""
     try:
         values = yaml.safe_load(text or "") or {}
     except yaml.YAMLError as error:
@@ -167,7 +159,7 @@ def more_of(root: Path, text: str) -> dict[str, Any]:
         raise SettingsError(["other settings: expected lines as in `lr_scheduler: cosine`"])
     if values.get("allow_pickle"):
         raise SettingsError(
-            ["allow_pickle: a pickle could run code, and no page asks for that; run visuals train"]
+            ["allow_pickle: pickles can run code, so the page takes none; run visuals train"]
         )
     for key in values:
         if ALIASES.get(str(key), str(key)) in OWN:
@@ -179,7 +171,7 @@ def more_of(root: Path, text: str) -> dict[str, Any]:
 
 
 def _preset_of(model: str) -> str:
-    """The first preset that draws by this model, else one of SD 1.5's size."""
+    """Return the first preset with this model, else one of SD 1.5's size."""
     names = presets()
     found = (name for name in names if load_settings(name).generate.model == model.strip())
     return next(found, "sd15" if "sd15" in names else "mini")
@@ -191,20 +183,10 @@ def _number(value: float | None, name: str) -> int:
     return int(value)
 
 
-def _rate(text: str) -> float:
+def _typed(text: str, kind: type[int] | type[float]) -> Any:
+    """Return the numbers of a field; text without any is left to the check of the settings."""
     try:
-        return float(text)
-    except (TypeError, ValueError):
-        raise SettingsError(
-            [f"learning_rate {text!r}: expected a number, as in 1e-4; set learning_rate"]
-        ) from None
-
-
-def _resolution(text: str) -> int | list[int]:
-    parts = str(text).lower().replace("x", ",").replace("×", ",").split(",")
-    if not 1 <= len(parts) <= 2 or not all(part.strip().isdigit() for part in parts):
-        raise SettingsError(
-            [f"resolution {text!r}: expected pixels, as in 512 or 768,512; set resolution"]
-        )
-    sides = [int(part) for part in parts]
-    return sides[0] if len(sides) == 1 else sides
+        numbers = [kind(part) for part in re.split("[,x×]", str(text).lower())]
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers

@@ -1,4 +1,4 @@
-"""The loss curve of a training as a drawing (SVG) in the colours of the page. Numbers only."""
+"""Loss curve of a training as SVG, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 600
 
 
 def svg(loss: Sequence[Point], held_out: Sequence[Point], steps: int | None = None) -> str:
-    """Loss a step, its mean and the loss on held-out pictures over `steps` steps, as HTML.
+    """Return loss a step, its mean and the loss on held-out pictures over `steps` steps, as HTML.
 
     Values that are not finite are left out. "" where there is nothing to draw yet.
     """
@@ -46,22 +46,22 @@ def svg(loss: Sequence[Point], held_out: Sequence[Point], steps: int | None = No
     dots = "".join(
         '<circle cx="{}" cy="{}" r="3.5"/>'.format(*at(p).split(",")) for p in thinned(held_out)
     )
-    said = f"loss {smooth[-1][1]:.4f} at step {smooth[-1][0]:.0f}" if smooth else ""
+    summary = f"loss {smooth[-1][1]:.4f} at step {smooth[-1][0]:.0f}" if smooth else ""
     if held_out:
         shown = f"{held_out[0][1]:.4f} → {held_out[-1][1]:.4f}"
-        said += f"{', ' if said else ''}held-out pictures {shown}"
+        summary += f"{', ' if summary else ''}held-out pictures {shown}"
     keys = '<span class="key loss">loss, mean</span>' if smooth else ""
     keys += '<span class="key held">held-out pictures</span>' if held_out else ""
     return (
         f'<figure class="curve"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="Loss over steps: {said}"><g class="grid">{grid}</g>{line(loss, "raw")}'
+        f'aria-label="Loss over steps: {summary}"><g class="grid">{grid}</g>{line(loss, "raw")}'
         f'{line(smooth, "loss")}{line(held_out, "held")}<g class="held">{dots}</g></svg>'
-        f"<figcaption>{keys}<span>{said}</span></figcaption></figure>"
+        f"<figcaption>{keys}<span>{summary}</span></figcaption></figure>"
     )
 
 
 def mean(points: Sequence[Point], keep: float = 0.9) -> list[Point]:
-    """The exponential moving average, as TensorBoard smooths.
+    """Return the exponential moving average, as TensorBoard smooths.
 
     >>> mean([(1, 1.0), (2, 0.0)], keep=0.5)
     [(1, 1.0), (2, 0.5)]
@@ -73,7 +73,7 @@ def mean(points: Sequence[Point], keep: float = 0.9) -> list[Point]:
 
 
 def thinned(points: Sequence[Point], most: int = MOST) -> list[Point]:
-    """At most `most` of the points, evenly, the last among them.
+    """Return at most `most` of the points, evenly, the last among them.
 
     >>> thinned([(1, 1), (2, 2), (3, 3), (4, 4)], 2)
     [(2, 2), (4, 4)]
@@ -83,6 +83,6 @@ def thinned(points: Sequence[Point], most: int = MOST) -> list[Point]:
 
 
 def _round_up(value: float) -> float:
-    """The next number of the kind 1, 2, 2.5, 4, 5, 8 × 10^n."""
+    """Return the next number of the kind 1, 2, 2.5, 4, 5, 8 × 10^n."""
     unit = 10.0 ** math.floor(math.log10(value))
     return next(k * unit for k in (1, 2, 2.5, 4, 5, 8, 10) if k * unit >= value)

@@ -1,15 +1,20 @@
-"""The tab Train: a LoRA from a data set, watched while it learns, stopped and gone on with."""
+"""The tab Train: trains a LoRA on a data set, shows its progress, stops and resumes it."""
 
 from __future__ import annotations
 
+import functools
+from html import escape
 from typing import Any
 
 import gradio as gr
 
+from .....configs.train import check as check_settings
+from ...files import lora_library
 from ...queue.job_queue import BusyError, JobQueue
+from ...queue.requests import TrainRequest
 from ...widgets import components
-from ..create import EVERY, QUICK
-from . import caption_editor, datasets, loss_chart, messages, training_files
+from ...widgets.components import LATEST, QUICK, SLOW, Update, show_errors
+from . import caption_editor, check_report, datasets, loss_chart, training_files
 from . import form as train_form
 from .form import Form
 
@@ -19,24 +24,20 @@ _NOTHING = ("", 0, 0, 0, False)
 
 
 def tab(
-    blocks: gr.Blocks,
-    shown: gr.Tab,
-    desk: JobQueue,
-    at: gr.BrowserState,
-    tabs: gr.Tabs,
-    prompt: Any,
-) -> None:
-    """Lay the tab out and wire it. `at`: the name of the training that is shown; `prompt`: of
-    Create, where a LoRA is sent."""
-    root = desk.root
+    blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState, tabs: gr.Tabs,
+    prompt: gr.Textbox,
+) -> None:  # fmt: skip
+    """Lay the tab out and wire it. `at` holds the name of the training that is shown; a finished
+    LoRA is sent to `prompt`, of Create."""
+    root = queue.root
     before = gr.State(_NOTHING)
-    timer = gr.Timer(EVERY, active=False)
+    timer = gr.Timer(components.EVERY, active=False)
     usual = Form()
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
-            data = caption_editor.section(blocks, shown, desk)
+            data, tag, pictures = caption_editor.section(shown, queue)
             check = gr.Button("Check the data set", elem_id="train-check")
-            checks = gr.HTML(padding=False, elem_id="train-checks")
+            checks = components.html("train-checks")
         with gr.Column(scale=5, min_width=320):
             with gr.Row():
                 name = gr.Textbox(
@@ -81,7 +82,7 @@ def tab(
                     label="The file of settings", interactive=False, lines=6, max_lines=24,
                     buttons=["copy"], elem_classes="command", elem_id="train-yaml",
                 )  # fmt: skip
-            wrong = gr.HTML(padding=False, elem_id="train-wrong")
+            wrong = components.html("train-wrong")
             with gr.Row():
                 start = gr.Button("Start", variant="primary", min_width=90, elem_id="train-start")
                 stop = gr.Button("Stop", interactive=False, min_width=90,
@@ -90,140 +91,125 @@ def tab(
                                    elem_id="train-resume")  # fmt: skip
                 send = gr.Button("Send to Create", interactive=False, min_width=120,
                                  elem_id="train-send")  # fmt: skip
-            progress = gr.HTML(padding=False, elem_id="train-progress")
-            plot = gr.HTML(padding=False, elem_id="train-curve")
-            gallery = gr.Gallery(
-                label="Validation pictures, newest first", columns=4, height="auto",
-                object_fit="contain", interactive=False, visible=False,
-                buttons=["download", "fullscreen"], elem_id="train-gallery",
+            progress = components.html("train-progress")
+            plot = components.html("train-curve")
+            gallery = components.gallery_box(
+                "Validation pictures, newest first", "train-gallery", 4,
+                buttons=["download", "fullscreen"],
             )  # fmt: skip
-            command = gr.Textbox(
-                label="The same on the command line", interactive=False, lines=1, max_lines=4,
-                buttons=["copy"], elem_classes="command", elem_id="train-command",
-            )  # fmt: skip
+            command = components.command_box("train-command", lines=1)
             earlier = gr.Dropdown([], label="Trainings, newest first", elem_id="train-earlier")
     form: list[Any] = [name, model, dim, alpha, rate, steps, size, batch, seed, looks, every, more]
-    given = [data.data, data.tag, data.pictures, *form]
+    given = [data, tag, pictures, *form]
     watched = [progress, plot, gallery, command, start, stop, resume, send, timer, before]
 
     def values_of(text: str | None, tag: str, pictures: int, *values: Any) -> dict[str, Any]:
         return Form(*values).values(root, text or "", tag or "", pictures)
 
-    def written(*values: Any) -> list[Any]:
-        """The file as it would be, and what is wrong with it."""
-        from .....configs.train import check as checked
-
+    def show_file(*values: Any) -> Update:
+        """Show the file as it would be, and what is wrong with it."""
         try:
             settings = values_of(*values)
-            checked(settings)
+            check_settings(settings)
         except ValueError as error:
-            return [gr.skip(), messages.wrong(error) if values[0] else ""]
-        return [training_files.text_of(settings), ""]
+            return {wrong: components.error_message(error) if values[0] else ""}
+        return {file: training_files.text_of(settings), wrong: ""}
 
-    def looked(*values: Any) -> str:
-        from .....configs.train import check as checked
+    def check_dataset(*values: Any) -> Update:
+        return {checks: check_report.report(datasets.check(check_settings(values_of(*values))))}
 
-        try:
-            return messages.report(datasets.check(checked(values_of(*values))))
-        except (ValueError, OSError) as error:
-            return messages.wrong(error)
-
-    def begin(*values: Any) -> list[Any]:
-        return submit(False, *values)
-
-    def go_on(*values: Any) -> list[Any]:
-        return submit(True, *values)
-
-    def submit(resuming: bool, *values: Any) -> list[Any]:
-        try:
-            settings = values_of(*values)
-            called = str(values[3]).strip()
-            if (job := desk.get(called)) is not None and job.open:
-                raise BusyError(f"{called} is being trained: stop it first, or take another name")
-            order = training_files.order(root, called, resume=resuming)
-            training_files.write(root, settings)
-            job = desk.submit(order, out=training_files.lora_library.folder(root) / called)
-        except (ValueError, OSError, BusyError) as error:
-            return [messages.wrong(error), *[gr.skip()] * (1 + len(watched))]
-        return ["", job.id, *look_at(desk, job.id, _NOTHING)]
-
-    def end(id_: str, before: tuple[Any, ...]) -> list[Any]:
-        desk.cancel(id_)
-        return look_at(desk, id_, before)
-
-    def chosen_model(model: str) -> list[Any]:
-        return train_form.field_values(train_form.usual(model))[2:8]
-
-    def chosen_training(called: str | None) -> list[Any]:
-        """A training of before, in the form and on the right."""
-        training = training_files.read(root, called or "")
+    def watch(id_: str, last: tuple[Any, ...] = _NOTHING) -> Update:
+        training = training_files.read(root, id_) if id_ else None
+        job = queue.get(id_)
+        working = job is not None and job.open
         if training is None:
-            return [gr.skip()] * (3 + len(form) + len(watched))
-        place = str(training.values.get("train_data_dir", ""))
-        try:
-            pictures = datasets.read(root, place).pictures
-        except (ValueError, OSError):
-            pictures = 1
-        values = train_form.field_values(train_form.of_values(training.values, pictures))
-        return [called, place, training.tag, *values, *look_at(desk, called or "", _NOTHING)]
+            off = gr.Button(interactive=False)
+            return {
+                **dict.fromkeys((progress, plot, command), ""),
+                gallery: gr.Gallery(visible=False),
+                start: gr.Button(interactive=True),
+                **dict.fromkeys((stop, resume, send), off),
+                timer: gr.Timer(active=False),
+                before: _NOTHING,
+            }
+        now = (
+            id_, len(training.loss), len(training.held_out), len(training.samples),
+            training.lora is not None,
+        )  # fmt: skip
+        request = job.request if job else TrainRequest(str(training_files.config_of(root, id_)))
+        status = f'<p class="head" role="status"><strong>{escape(training.status)}</strong></p>'
+        update: Update = {
+            progress: components.progress(job, queue) or f'<div class="job">{status}</div>',
+            command: str(request),
+            start: gr.Button(interactive=not working),
+            stop: gr.Button(
+                "Stop now" if working and job and job.stopping else "Stop", interactive=working
+            ),
+            resume: gr.Button(interactive=not working and bool(training.checkpoints)),
+            send: gr.Button(interactive=training.lora is not None),
+            timer: gr.Timer(active=working),
+            before: now,
+        }
+        if now != tuple(last):
+            steps = training.values.get("max_train_steps")
+            update[plot] = loss_chart.svg(training.loss, training.held_out, steps)
+            shown = [
+                (str(s.path), f"epoch {s.epoch} · prompt {s.prompt} · weight {s.weight:g}")
+                for s in training.samples[:MOST]
+            ]
+            update[gallery] = components.gallery(shown)
+        return update
 
-    def to_create(called: str, text: str) -> list[Any]:
-        training = training_files.read(root, called)
+    def submit(resuming: bool, *values: Any) -> Update:
+        settings = values_of(*values)
+        id_ = str(values[3]).strip()
+        if (job := queue.get(id_)) is not None and job.open:
+            raise BusyError(f"{id_} is being trained: stop it first, or take another name")
+        request = training_files.request_of(root, id_, resume=resuming)
+        training_files.write(root, settings)
+        job = queue.submit(request, out=lora_library.folder(root) / id_)
+        return {wrong: "", at: job.id, **watch(job.id)}
+
+    def stop_training(id_: str, last: tuple[Any, ...]) -> Update:
+        queue.cancel(id_)
+        return watch(id_, last)
+
+    def choose_model(base: str) -> list[Any]:
+        return train_form.field_values(train_form.usual(base))[2:8]
+
+    def choose_training(id_: str | None) -> Any:
+        """Show an earlier training, in the form and on the right."""
+        training = training_files.read(root, id_ or "")
+        if training is None:
+            return gr.skip()
+        folder = str(training.values.get("train_data_dir", ""))
+        try:
+            number = datasets.read(root, folder).pictures
+        except (ValueError, OSError):
+            number = 1
+        values = train_form.field_values(train_form.of_values(training.values, number))
+        fields = dict(zip(form, values, strict=True))
+        return {at: id_, data: folder, tag: training.tag, **fields, **watch(id_ or "")}
+
+    def to_create(id_: str, text: str) -> Update:
+        training = training_files.read(root, id_)
         if training is None or training.lora is None:
             raise gr.Error("no LoRA is ready: train one first", duration=None)
-        return [gr.Tabs(selected="create"), messages.called_by(training, text or "")]
+        return {tabs: gr.Tabs(selected="create"), prompt: training.called_in(text or "")}
 
-    for event in (data.data.change, data.tag.change, data.pictures.change,
-                  *(field.change for field in form)):  # fmt: skip
-        event(written, given, [file, wrong], trigger_mode="always_last", **QUICK)
-    model.input(chosen_model, model, [dim, alpha, rate, steps, size, batch], **QUICK)
-    check.click(looked, given, checks, queue=False, api_visibility="private")
-    start.click(begin, given, [wrong, at, *watched], **QUICK)
-    resume.click(go_on, given, [wrong, at, *watched], **QUICK)
-    stop.click(end, [at, before], watched, **QUICK)
-    timer.tick(lambda id_, b: look_at(desk, id_, b), [at, before], watched, **QUICK)
+    for field in given:
+        field.change(show_file, given, [file, wrong], **LATEST)
+    model.input(choose_model, model, [dim, alpha, rate, steps, size, batch], **QUICK)
+    check.click(show_errors(check_dataset, checks), given, checks, **SLOW)
+    for button, resuming in ((start, False), (resume, True)):
+        begin = show_errors(functools.partial(submit, resuming), wrong)
+        button.click(begin, given, [wrong, at, *watched], **QUICK)
+    stop.click(stop_training, [at, before], watched, **QUICK)
+    timer.tick(watch, [at, before], watched, **QUICK)
     for seen in (blocks.load, shown.select):
-        seen(lambda id_: look_at(desk, id_, _NOTHING), at, watched, **QUICK)
+        seen(watch, at, watched, **QUICK)
     shown.select(
         lambda: gr.Dropdown(choices=training_files.names(root), value=None), None, earlier, **QUICK
     )
-    earlier.input(chosen_training, earlier, [at, data.data, data.tag, *form, *watched], **QUICK)
+    earlier.input(choose_training, earlier, [at, data, tag, *form, *watched], **QUICK)
     send.click(to_create, [at, prompt], [tabs, prompt], **QUICK)
-
-
-def look_at(desk: JobQueue, name: str, before: tuple[Any, ...]) -> list[Any]:
-    """What the page shows of a training: progress, curve, pictures, command, the four buttons,
-    timer, and what is shown now."""
-    training = training_files.read(desk.root, name) if name else None
-    job = desk.get(name)
-    working = job is not None and job.open
-    if training is None:
-        return ["", "", gr.Gallery(visible=False), "", gr.Button(interactive=True),
-                *[gr.Button(interactive=False)] * 3, gr.Timer(active=False), _NOTHING]  # fmt: skip
-    now = (
-        name, len(training.loss), len(training.held_out), len(training.samples),
-        training.lora is not None,
-    )  # fmt: skip
-    same = now == tuple(before)
-    order = training_files.TrainCommand(config=str(training_files.config_of(desk.root, name)))
-    stopping = working and job is not None and job.stopping
-    return [
-        components.progress(job, desk) if job else messages.rested(training),
-        gr.skip() if same else loss_chart.svg(
-            training.loss, training.held_out, training.values.get("max_train_steps")
-        ),
-        gr.skip() if same else gr.Gallery(
-            [
-                (str(s.path), f"epoch {s.epoch} · prompt {s.prompt} · weight {s.weight:g}")
-                for s in training.samples[:MOST]
-            ],
-            visible=bool(training.samples),
-        ),
-        job.order.line() if job else order.line(),
-        gr.Button(interactive=not working),
-        gr.Button("Stop now" if stopping else "Stop", interactive=working),
-        gr.Button(interactive=not working and bool(training.checkpoints)),
-        gr.Button(interactive=training.lora is not None),
-        gr.Timer(active=working),
-        now,
-    ]  # fmt: skip

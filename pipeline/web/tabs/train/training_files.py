@@ -1,17 +1,16 @@
-"""Trainings of the studio: a YAML file, the command that trains by it, and what it leaves.
+"""Trainings of the studio on the disk: a YAML file of settings, and what the trainer writes.
 
-`loras/NAME.yaml` beside the runs holds the settings, `loras/NAME/` what the trainer writes. So a
-training is the same with the page, without it, and after it. Knows files; no models, no pages.
+`loras/NAME.yaml` beside the runs holds the settings, `loras/NAME/` the results. So a training is
+the same with the page, without it, and after it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -19,29 +18,13 @@ from .....checkpoints import atomic_files
 from .....configs.train import TrainSettings, check
 from .....training.errors import TrainingError
 from .....training.loop import checkpoint
+from ....runs import jsonl
 from ...files import lora_library
-from ...queue.commands import Command
+from ...queue.requests import TrainRequest
 from . import datasets
 
 _SAMPLE = re.compile(r"(.*)-(\d{6})-(\d{2,})-([\d.e-]+)\.png")
 Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class TrainCommand(Command):
-    """A call of `visuals train`. `config`: the YAML file; `out`, which is not said: its folder."""
-
-    command: str = "train"
-    config: str = ""
-    resume: bool = False
-    gentle: ClassVar[bool] = True
-    when_stopped: ClassVar[str] = "stopped; Resume goes on from the last checkpoint"
-
-    def words(self) -> list[str]:
-        return [self.command, self.config, *(["--resume"] if self.resume else [])]
-
-    def task(self) -> dict[str, Any]:
-        return {"kind": "train", "config": self.config, "resume": self.resume}
 
 
 @dataclass(frozen=True)
@@ -56,8 +39,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Training:
-    """A training as its files show it. `loss`, `held_out`: (step, value); `lora`: the finished
-    file, None before the end; `checkpoints`: steps that Resume can go on from."""
+    """A training as its files show it.
+
+    `loss` and `held_out` hold (step, loss), `checkpoints` steps that can be resumed; `lora` is the
+    finished file.
+    """
 
     name: str
     folder: Path
@@ -70,53 +56,71 @@ class Training:
 
     @property
     def tag(self) -> str:
-        """The activation tag, where it is known."""
+        """The activation tag, "" where it is unknown."""
         return str(self.values.get("trigger_phrase") or "")
+
+    @property
+    def status(self) -> str:
+        """What is known of a training that no job works on."""
+        if self.lora is not None:
+            return f"Done: {self.lora}"
+        if self.checkpoints:
+            return f"Stopped; Resume continues from step {self.checkpoints[-1]}"
+        return "Not begun, or stopped before anything was saved"
+
+    def called_in(self, prompt: str) -> str:
+        """Return a prompt that uses the LoRA: its tag first, `<lora:name:1>` last."""
+        if self.tag and self.tag not in prompt:
+            prompt = f"{self.tag}, {prompt}" if prompt.strip() else self.tag
+        return prompt if f"<lora:{self.name}:" in prompt else f"{prompt}, <lora:{self.name}:1>"
 
 
 def names(root: Path) -> list[str]:
-    """The trainings here, the one written last first."""
+    """Return the names of the trainings, the one written last first."""
     found = list(lora_library.folder(root).glob("*.yaml"))
     return [p.stem for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
 
 
 def config_of(root: Path, name: str) -> Path:
-    """The YAML file of a training; raises DatasetError for what is no name."""
+    """Return the YAML file of a training; raises DatasetError for what is no name."""
     return lora_library.folder(root) / f"{datasets.plain_name(name, 'name of the LoRA')}.yaml"
 
 
 def text_of(values: Mapping[str, Any]) -> str:
-    """Settings as the YAML file has them: what is None or empty is left out."""
-    told = {k: v for k, v in values.items() if v is not None and v != "" and v != []}
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    """Return settings as YAML, without those that are None or empty."""
+    given = {k: v for k, v in values.items() if v not in (None, "", [])}
+    return yaml.safe_dump(given, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def write(root: Path, values: Mapping[str, Any]) -> TrainSettings:
-    """Write the file of a training, checked; raises SettingsError, DatasetError."""
-    told = yaml.safe_load(text_of(values))
-    settings = check(told)
-    atomic_files.write(config_of(root, settings.name), text_of(values).encode())
+    """Check the settings of a training and write its file; raises SettingsError, DatasetError."""
+    text = text_of(values)
+    settings = check(yaml.safe_load(text))
+    atomic_files.write(config_of(root, settings.name), text.encode())
     return settings
 
 
-def order(root: Path, name: str, *, resume: bool) -> TrainCommand:
-    """The command of a training; raises TrainingError where it is to begin upon another one, or to
-    go on from nothing."""
+def request_of(root: Path, name: str, *, resume: bool) -> TrainRequest:
+    """Return the request for a training.
+
+    Raises:
+        TrainingError: it would overwrite a training, or there is nothing to resume.
+    """
     folder = lora_library.folder(root) / name
-    there = checkpoint.checkpoints(folder)
-    if not resume and (there or (folder / f"{name}.safetensors").is_file()):
-        what = there[-1].name if there else f"{name}.safetensors"
+    saved = checkpoint.checkpoints(folder)
+    if not resume and (saved or (folder / f"{name}.safetensors").is_file()):
+        what = saved[-1].name if saved else f"{name}.safetensors"
         raise TrainingError(
-            f"{folder} holds a training already ({what}): Resume goes on with it; "
+            f"{folder} holds a training already ({what}): Resume continues it; "
             "to begin anew take another name"
         )
-    if resume and not there:
-        raise TrainingError(f"{folder} holds no checkpoint yet: expected one to go on from; Start")
-    return TrainCommand(config=str(config_of(root, name)), resume=resume)
+    if resume and not saved:
+        raise TrainingError(f"{folder} holds no checkpoint to resume: expected one; press Start")
+    return TrainRequest(str(config_of(root, name)), resume)
 
 
 def read(root: Path, name: str) -> Training | None:
-    """A training by its name, whatever of it is there; None where there is no such file."""
+    """Return a training by its name; None where it has no YAML file."""
     try:
         config = config_of(root, name)
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -125,7 +129,7 @@ def read(root: Path, name: str) -> Training | None:
     if not isinstance(values, dict):
         return None
     folder = lora_library.folder(root) / name
-    rows = _rows(folder / "log.jsonl")
+    rows = jsonl.whole_lines(folder / "log.jsonl")
     lora = folder / f"{name}.safetensors"
     steps = [int(p.name.rpartition("-")[2]) for p in checkpoint.checkpoints(folder)]
     return Training(
@@ -138,18 +142,6 @@ def read(root: Path, name: str) -> Training | None:
         checkpoints=tuple(steps),
         lora=lora if lora.is_file() else None,
     )
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # the line that is being written
-    return rows
 
 
 def _points(rows: list[dict[str, Any]], name: str) -> tuple[Point, ...]:

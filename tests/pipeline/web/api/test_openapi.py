@@ -12,27 +12,21 @@ pytest.importorskip("gradio", reason="gradio is not installed")
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
 import hypothesis  # noqa: E402
+from helpers.scripted_worker import EndingWorker  # noqa: E402
 
 from visuals.pipeline.web.api import routes  # noqa: E402
 from visuals.pipeline.web.queue.job_queue import JobQueue  # noqa: E402
 
 
-class Still(JobQueue):
-    """A desk whose jobs wait: here only the doors are tried."""
-
-    def _work(self) -> None:
-        return
-
-
 @pytest.fixture
 def schema(mini: Path, own_home: Path) -> Iterator[Any]:
-    desk = Still("runs", most_waiting=1_000_000)
-    run = desk.root / "a-run"
+    queue = JobQueue("runs", most_waiting=1_000_000, worker=EndingWorker)
+    run = queue.root / "a-run"
     run.mkdir()
     (run / "run.yaml").write_text("{}")
     (run / "manifest.jsonl").write_text("")
-    yield schemathesis.openapi.from_asgi("/openapi.json", routes.app_of(desk))
-    desk.close()
+    yield schemathesis.openapi.from_asgi("/openapi.json", routes.app_of(queue))
+    queue.close()
 
 
 @pytest.mark.slow

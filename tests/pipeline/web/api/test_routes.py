@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("gradio", reason="gradio is not installed")
+from helpers.scripted_worker import EndingWorker
+from PIL import Image
 from starlette.testclient import TestClient
 
 from visuals.pipeline.web.access import AccessGuard
@@ -18,14 +22,14 @@ TOKEN = {"Authorization": "Bearer a-long-secret"}
 
 
 @pytest.fixture
-def desk(mini: Path, own_home: Path) -> Iterator[JobQueue]:
-    desk = JobQueue("runs")
-    yield desk
-    desk.close()
+def queue(mini: Path, own_home: Path) -> Iterator[JobQueue]:
+    queue = JobQueue("runs")
+    yield queue
+    queue.close()
 
 
-def test_a_token_is_asked_for_and_limits_hold(desk: JobQueue) -> None:
-    app = AccessGuard(routes.app_of(desk), token="a-long-secret", most_bytes=2000)
+def test_a_token_is_asked_for_and_limits_hold(queue: JobQueue) -> None:
+    app = AccessGuard(routes.app_of(queue), token="a-long-secret", most_bytes=2000)
     client = TestClient(app, base_url="http://studio.example")
     assert client.get("/docs").status_code == 401
     assert client.get("/openapi.json", headers=TOKEN).status_code == 200
@@ -39,10 +43,69 @@ def test_a_token_is_asked_for_and_limits_hold(desk: JobQueue) -> None:
     assert client.get("/api/runs/nothing", headers=TOKEN).status_code == 404
 
 
-def test_without_a_token_only_this_machine_is_answered(desk: JobQueue) -> None:
-    app = AccessGuard(routes.app_of(desk))
+def test_without_a_token_only_this_machine_is_answered(queue: JobQueue) -> None:
+    app = AccessGuard(routes.app_of(queue))
     assert TestClient(app, base_url="http://evil.example").get("/api/runs").status_code == 403
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get("/api/runs").json() == {"runs": [], "jobs": []}
     other = client.post("/api/runs/x/cancel", headers={"Origin": "http://evil.example"})
     assert other.status_code == 403
+
+
+def png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def client(mini: Path, own_home: Path) -> Iterator[TestClient]:
+    queue = JobQueue("runs", worker=EndingWorker)
+    yield TestClient(routes.app_of(queue), base_url="http://127.0.0.1")
+    queue.close()
+
+
+def test_the_body_is_a_run_request(client: TestClient) -> None:
+    body = {"classes": ["mug"], "steps": 3, "edit": "red"}
+    answer = client.post("/api/run", json=body, params={"wait": 30})
+    assert answer.status_code == 200
+    command = answer.json()["command"]
+    assert command.startswith("visuals run --class mug --count 4 --edit red --out runs/")
+    assert command.endswith("--set generate.steps=3 --set rerender.steps=3")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "classes is missing"),
+        ({"classes": []}, "at least 1 item"),
+        ({"classes": ["mug"], "count": 1001}, "less than or equal to 1000"),
+        ({"classes": ["mug"], "prompt": "x" * 2001}, "at most 2000 characters"),
+        ({"classes": ["mug"], "inputs": ["/etc/passwd"]}, "unknown field 'inputs'"),
+        ({"classes": ["mug"], "out": "/tmp/x"}, "unknown field 'out'"),
+        (
+            {"classes": ["mug"], "overrides": {"run.allow_pickle": True}},
+            "unknown field 'overrides'",
+        ),
+        ({"classes": ["mug"], "command": "generate"}, "unknown field 'command'"),
+        ({"classes": ["mug"], "strength": 2}, "strength 2"),
+        ([], "body"),
+    ],
+)
+def test_bodies_that_are_refused(client: TestClient, body: Any, message: str) -> None:
+    answer = client.post("/api/run", json=body)
+    assert answer.status_code == 422 and message in answer.text, answer.text
+
+
+def test_photos_become_the_inputs_of_a_request(client: TestClient) -> None:
+    photos = {"photos": ("mug.png", png(), "image/png")}
+    answer = client.post(
+        "/api/enhance?wait=30",
+        files=photos,
+        data={"classes": ["mug"], "edit": "red", "steps": "2"},
+    )
+    assert answer.status_code == 200, answer.text
+    command = answer.json()["command"]
+    assert command.startswith("visuals enhance runs/.studio/uploads/") and "--edit red" in command
+    assert "rerender.steps=2" in command
+    assert client.post("/api/filter", files=photos, data={"classes": ""}).status_code == 422

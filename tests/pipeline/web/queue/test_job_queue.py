@@ -1,86 +1,171 @@
-"""Orders as commands, and the queue that has them done by a real worker process."""
+"""The job queue: its logic with a scripted worker, then the real worker process."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from helpers.scripted_worker import END, ScriptedWorker
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.web.queue import commands
-from visuals.pipeline.web.queue.commands import Command
-from visuals.pipeline.web.queue.job_queue import JobQueue, QueuedJob
+from visuals.pipeline.jobs.draw_grid import GridRequest
+from visuals.pipeline.jobs.request import RunRequest
+from visuals.pipeline.web.queue import requests
+from visuals.pipeline.web.queue.job_queue import BusyError, JobQueue, QueuedJob
+from visuals.pipeline.web.queue.requests import TrainRequest
 
-FEW = {"generate.steps": 2, "rerender.steps": 2}
-
-
-@pytest.fixture
-def desk(mini: Path, own_home: Path) -> Iterator[JobQueue]:
-    desk = JobQueue("runs")
-    yield desk
-    desk.close()
+MUG = RunRequest(classes=["mug"])
 
 
 def until(true: Callable[[], object], seconds: float = 200) -> None:
     end = time.time() + seconds
     while not true():
         assert time.time() < end
-        time.sleep(0.1)
+        time.sleep(0.01)
 
 
-def test_an_order_is_typed_as_it_reads() -> None:
-    order = Command(
-        "run", classes=("mug",), edit='"odd" text', changes={"generate.sampler": "DDIM"}
-    )
-    words = shlex.split(order.line())
-    assert words == ["visuals", *order.words()]
-    assert words[-2:] == ["--set", "generate.sampler=DDIM"]
+@pytest.fixture
+def worker() -> ScriptedWorker:
+    return ScriptedWorker()
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        Command("run", classes=("mug",), preset="nope"),
-        Command("run", classes=("mug",), strength=1.4),
-        Command("run", classes=("mug",), prompt="x <lora:nowhere:1>"),
-    ],
-)
-def test_what_the_command_would_refuse_is_refused_before(order: Command, mini: Path) -> None:
-    with pytest.raises(ValueError):
-        commands.check(order)
+@pytest.fixture
+def queue(worker: ScriptedWorker, tmp_path: Path) -> Iterator[JobQueue]:
+    queue = JobQueue(tmp_path / "runs", most_waiting=3, worker=lambda: worker)
+    yield queue
+    queue.close()
+
+
+def running(job: QueuedJob) -> QueuedJob:
+    until(lambda: job.status != "queued", 30)
+    return job
+
+
+def test_jobs_run_one_after_another_in_folders_of_their_own(
+    queue: JobQueue, worker: ScriptedWorker
+) -> None:
+    first, second = queue.submit(MUG), queue.submit(MUG)
+    grid = queue.submit(GridRequest(prompts=("a mug",)))
+    running(first)
+    assert second.status == "queued" and queue.ahead(second) == 1 and queue.ahead(grid) == 2
+    for job in (first, second, grid):
+        worker.events.put(END)
+        assert queue.wait(job, 30).status == "done"
+    assert len({first.folder, second.folder, grid.folder}) == 3
+    assert first.id.endswith("-mug") and second.id == f"{first.id}-2"
+    assert [str(r) for r in worker.requests] == [
+        f"visuals run --class mug --out {first.folder}",
+        f"visuals run --class mug --out {second.folder}",
+        f"visuals grid --prompt 'a mug' --preset mini --seeds 0,1,2,3 --cells {grid.folder} "
+        f"--out {grid.folder}/grid.png",
+    ]
+
+
+def test_progress_gives_the_time_left(queue: JobQueue, worker: ScriptedWorker) -> None:
+    job = running(queue.submit(MUG))
+    assert job.seconds_left is None
+    worker.events.put({"event": "status", "text": "loading"})
+    until(lambda: job.activity == "loading", 30)
+    worker.events.put({"event": "stage", "stage": "generate", "done": 0, "total": 4})
+    worker.events.put({"event": "step"})
+    until(lambda: job.steps == 1, 30)
+    assert job.seconds_left is None
+    worker.events.put({"event": "stage", "stage": "generate", "done": 2, "total": 4})
+    until(lambda: job.stages == {"generate": (2, 4)}, 30)
+    until(lambda: "generate" in job.seconds and job.steps == 0 and job.activity == "", 30)
+    assert job.left("generate") == job.seconds["generate"] == job.seconds_left
+    worker.events.put({"event": "stage", "stage": "rerender", "done": 0, "total": 4})
+    until(lambda: "rerender" in job.stages, 30)
+    assert job.seconds_left == pytest.approx(3 * job.seconds["generate"])  # as fast as stage 1
+    worker.events.put(END)
+    assert queue.wait(job, 30).seconds_left is None
+
+
+def test_a_cancelled_job_is_stopped_whatever_the_worker_answers(
+    queue: JobQueue, worker: ScriptedWorker
+) -> None:
+    current, waiting = running(queue.submit(MUG)), queue.submit(MUG)
+    assert queue.cancel(waiting.id) and waiting.status == "stopped" and not worker.stops
+    assert queue.cancel(current.id) and queue.wait(current, 30).status == "stopped"
+    assert worker.stops == [False] and "resumes it" in current.message
+    assert not queue.cancel(current.id) and not queue.cancel("unknown")
+    assert len(worker.requests) == 1
+
+
+def test_a_training_saves_first(queue: JobQueue, worker: ScriptedWorker, tmp_path: Path) -> None:
+    training = TrainRequest("loras/look.yaml")
+    job = running(queue.submit(training, out=tmp_path / "loras" / "look"))
+    with pytest.raises(BusyError, match="look is being worked on"):
+        queue.submit(training, out=tmp_path / "loras" / "look")
+    assert job.id == "look" and job.request == training
+    assert queue.cancel("look") and job.stopping
+    queue.wait(job, 30)
+    assert worker.stops == [True] and (job.status, job.message) == ("stopped", "saved")
+
+
+def test_crashes_and_failures_are_told_and_the_queue_continues(
+    queue: JobQueue, worker: ScriptedWorker
+) -> None:
+    crashed, failed, done = (queue.submit(MUG) for _ in range(3))
+    worker.events.put(None)
+    worker.events.put({"event": "end", "code": 2, "message": "unknown preset"})
+    worker.events.put({"event": "end", "code": 0, "message": "a warning"})
+    queue.wait(done, 30)
+    assert crashed.status == "crashed" and "SIGKILL" in crashed.message
+    assert (failed.status, failed.message) == ("failed", "unknown preset")
+    assert (done.status, done.message) == ("done", "a warning")
+
+
+def test_too_many_jobs_are_refused(queue: JobQueue, worker: ScriptedWorker) -> None:
+    running(queue.submit(MUG))
+    for _ in range(3):
+        queue.submit(MUG)
+    with pytest.raises(BusyError, match="3 jobs wait already"):
+        queue.submit(MUG)
+
+
+def test_closing_stops_all_and_lets_a_training_save(tmp_path: Path) -> None:
+    worker = ScriptedWorker()
+    queue = JobQueue(tmp_path / "runs", worker=lambda: worker)
+    job = running(queue.submit(TrainRequest("x.yaml"), out=tmp_path / "x"))
+    waiting = queue.submit(MUG)
+    queue.close()
+    assert worker.stops == [True]
+    assert not job.open and waiting.status == "stopped"
 
 
 @pytest.mark.slow
-def test_jobs_cancel_crash_and_go_on(desk: JobQueue) -> None:
-    def started(count: int, steps: int) -> QueuedJob:
-        changes = {"generate.steps": steps, "rerender.steps": 2}
-        return desk.submit(Command("run", classes=("mug",), count=count, changes=changes))
+def test_a_real_worker_is_cancelled_crashes_and_continues(mini: Path, own_home: Path) -> None:
+    queue = JobQueue("runs")
+    try:
+        long = queue.submit(RunRequest(classes=["mug"], count=4, steps=1000))
+        until(lambda: long.steps)
+        began = time.time()
+        assert queue.cancel(long.id)
+        queue.wait(long, 30)
+        assert long.status == "stopped" and time.time() - began < 10
 
-    long = started(4, 1000)
-    until(lambda: long.steps)
-    began = time.time()
-    assert desk.cancel(long.id)
-    desk.wait(long, 30)
-    assert long.status == "stopped" and time.time() - began < 10
+        crashed = queue.submit(RunRequest(classes=["mug"], count=4, steps=1000))
+        until(lambda: crashed.steps)
+        assert queue.worker._process is not None
+        queue.worker._process.kill()
+        queue.wait(crashed, 30)
+        assert crashed.status == "crashed" and "SIGKILL" in crashed.message
 
-    crashed = started(4, 1000)
-    until(lambda: crashed.steps)
-    assert desk.worker._process is not None
-    desk.worker._process.kill()
-    desk.wait(crashed, 30)
-    assert crashed.status == "crashed" and "SIGKILL" in crashed.said
-
-    failed = desk.submit(Command("run", classes=("mug",), preset="nope"))
-    done = started(1, 2)
-    desk.wait(done, 200)
-    assert failed.status == "failed" and "unknown preset 'nope'" in failed.said
-    assert done.status == "done" and len(done.lines()) == 1 and done.share == 1
-    result = CliRunner().invoke(main, done.order.words())
-    assert result.exit_code == 0 and "done before" in result.output  # the same run goes on
-    again = commands.of_run(done.folder)
-    assert again.words() == replace(done.order, out=None).words()
+        failed = queue.submit(RunRequest(classes=["mug"], preset="nope"))
+        done = queue.submit(RunRequest(classes=["mug"], count=1, steps=2))
+        queue.wait(done, 200)
+        assert failed.status == "failed" and "unknown preset 'nope'" in failed.message
+        assert done.status == "done" and len(done.records()) == 1
+        assert done.stages and all(n == total for n, total in done.stages.values())
+        assert isinstance(done.request, RunRequest)
+        result = CliRunner().invoke(main, done.request.words())
+        assert result.exit_code == 0 and "done before" in result.output  # the same run goes on
+        again = requests.request_of_run(done.folder)
+        assert again.setting_overrides() == done.request.setting_overrides()
+        assert again.classes == done.request.classes and again.count == done.request.count
+    finally:
+        queue.close()

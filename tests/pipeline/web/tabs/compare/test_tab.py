@@ -11,46 +11,46 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from visuals.pipeline.web.tabs.compare import grid_command
-from visuals.pipeline.web.tabs.compare.grid_command import GridCommand
+from visuals.pipeline.jobs.draw_grid import GridRequest, check_grid, plan_grid
+from visuals.pipeline.web.queue.requests import in_folder
+from visuals.pipeline.web.tabs.compare import grid_form
 
 
-def test_an_order_is_the_command_of_its_plan() -> None:
-    order = GridCommand(
+def test_a_request_is_the_command_of_its_plan() -> None:
+    request = GridRequest(
         classes=("mug",), prompts=("a {class}",), loras=("look:0,1",), seeds=(7, 8),
-        columns="lora", changes={"generate.steps": 2},
-    ).to("runs/here")  # fmt: skip
-    assert isinstance(order, GridCommand)
-    assert shlex.split(order.line()) == [
+        columns="lora", overrides={"generate.steps": 2},
+    )  # fmt: skip
+    assert shlex.split(str(in_folder(request, Path("runs/here")))) == [
         "visuals", "grid", "--class", "mug", "--prompt", "a {class}", "--lora", "look:0,1",
         "--preset", "mini", "--seeds", "7,8", "--columns", "lora", "--set", "generate.steps=2",
         "--cells", "runs/here", "--out", "runs/here/grid.png",
     ]  # fmt: skip
-    assert grid_command.summary(order.plan()) == "4 pictures: 2 LoRA weights × 2 seeds"
+    assert grid_form.summary(plan_grid(request)) == "4 pictures: 2 LoRA weights × 2 seeds"
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("grid", "said"),
     [
-        (GridCommand(prompts=("a {class}",)), "no --class"),
-        (GridCommand(prompts=("a mug",), loras=("nobody:1",)), "nobody"),
-        (GridCommand(prompts=("a mug",), loras=("ppzmini:x",)), "expected NAME:WEIGHT"),
-        (GridCommand(prompts=("a mug",), presets=("nope",)), "unknown preset 'nope'"),
-        (GridCommand(prompts=("a mug",), seeds=tuple(range(401))), "at most 400"),
-        (GridCommand(prompts=("a mug",), seeds=()), "no seed"),
+        (GridRequest(prompts=("a {class}",)), "no --class"),
+        (GridRequest(prompts=("a mug",), loras=("nobody:1",)), "nobody"),
+        (GridRequest(prompts=("a mug",), loras=("ppzmini:x",)), "expected NAME:WEIGHT"),
+        (GridRequest(prompts=("a mug",), presets=("nope",)), "unknown preset 'nope'"),
+        (GridRequest(prompts=("a mug",), seeds=tuple(range(401))), "at most 400"),
+        (GridRequest(prompts=("a mug",), seeds=()), "no seed"),
     ],
 )
 def test_what_the_command_would_refuse_is_refused_before(
-    order: GridCommand, said: str, mini: Path
+    grid: GridRequest, said: str, mini: Path
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
-        order.check()
+        check_grid(grid)
 
 
 @pytest.mark.parametrize("text", ["a", "1-", "-1", "3,x", "4294967296", "0-9999"])
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="seed"):
-        grid_command.numbers(text)
+        grid_form.numbers(text)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from visuals.pipeline.web.queue.job_queue import BusyError, JobQueue
+from visuals.pipeline.web.queue.requests import in_folder
 from visuals.pipeline.web.tabs.train import auto_caption, datasets
 
 ROOT = Path("runs")
@@ -44,31 +45,31 @@ def test_photos_that_were_sent_are_a_data_set(sent: list[str]) -> None:
 
 def test_the_command_is_the_command_lines(sent: list[str]) -> None:
     name, _ = auto_caption.take(ROOT, sent)
-    wish = auto_caption.order(ROOT, name, " ppzlook, ", "mini")
-    assert wish.line() == f"visuals dataset caption {name} --preset mini --tag ppzlook"
-    assert wish.to(ROOT / "x").line() == wish.line()
+    request = auto_caption.request_of(ROOT, name, " ppzlook, ", "mini")
+    assert str(request) == f"visuals dataset caption {name} --preset mini --tag ppzlook"
+    assert in_folder(request, ROOT / "x") == request
     with pytest.raises(ValueError, match="expected a folder in"):
-        auto_caption.order(ROOT, "../elsewhere", "", "mini")
+        auto_caption.request_of(ROOT, "../elsewhere", "", "mini")
 
 
 @pytest.fixture
-def desk(mini: Path, sent: list[str]) -> Iterator[JobQueue]:
-    desk = JobQueue(ROOT)
-    yield desk
-    desk.close()
+def queue(mini: Path, sent: list[str]) -> Iterator[JobQueue]:
+    queue = JobQueue(ROOT)
+    yield queue
+    queue.close()
 
 
 @pytest.mark.slow
-def test_captions_are_written_and_those_there_are_kept(desk: JobQueue, sent: list[str]) -> None:
+def test_captions_are_written_and_those_there_are_kept(queue: JobQueue, sent: list[str]) -> None:
     name, _ = auto_caption.take(ROOT, sent)
     first = datasets.read(ROOT, name).items[0]
     first.path.with_suffix(".txt").write_text("ppzlook, my own words\n")
-    wish = auto_caption.order(ROOT, name, "ppzlook", "mini")
-    job = auto_caption.submit(desk, wish)
+    request = auto_caption.request_of(ROOT, name, "ppzlook", "mini")
+    job = auto_caption.submit(queue, request)
     with pytest.raises(BusyError, match="is being worked on"):
-        auto_caption.submit(desk, wish)
-    desk.wait(job, 300)
-    assert job.status == "done", job.said
+        auto_caption.submit(queue, request)
+    queue.wait(job, 300)
+    assert job.status == "done", job.message
     assert job.stages == {"caption": (2, 2)}
     now = {item.name: item.text for item in datasets.read(ROOT, name).items}
     assert now.pop(first.name) == "ppzlook, my own words"

@@ -19,11 +19,11 @@ from PIL import Image
 
 from visuals.configs.schema import SettingsError
 from visuals.configs.train import check
+from visuals.pipeline.jobs.request import RunRequest, request_settings
 from visuals.pipeline.web.files import lora_library
-from visuals.pipeline.web.queue import commands
-from visuals.pipeline.web.queue.commands import Command
+from visuals.pipeline.web.queue import requests
 from visuals.pipeline.web.queue.job_queue import JobQueue, QueuedJob
-from visuals.pipeline.web.tabs.train import datasets, loss_chart, messages, training_files
+from visuals.pipeline.web.tabs.train import check_report, datasets, loss_chart, training_files
 from visuals.pipeline.web.tabs.train import form as train_form
 from visuals.pipeline.web.tabs.train.form import Form
 
@@ -110,7 +110,7 @@ def test_a_check_is_a_list_that_can_be_read(look: Path, mini: Path) -> None:
     (look / "03-red-wristwatch.txt").unlink()
     (look / "broken.png").write_bytes(b"no picture")
     settings = check(Form().values(ROOT, "look", "", 5))
-    html = messages.report(datasets.check(settings))
+    html = check_report.report(datasets.check(settings))
     assert "3 broken" in html and "<b>no caption</b> 03-red-wristwatch.png" in html
     assert "broken.png: not a picture" in html and "tag <b>ppzlook</b>" in html
     tokens = re.search(r"tokens, most <b>(\d+)", html)
@@ -129,59 +129,59 @@ def test_a_lora_is_called_by_tag_and_name(look: Path) -> None:
     training_files.write(ROOT, Form(name="new").values(ROOT, "look", "ppzlook", 5))
     read = training_files.read(ROOT, "new")
     assert read is not None
-    prompt = messages.called_by(read, "{class}, on a table")
+    prompt = read.called_in("{class}, on a table")
     assert prompt == "ppzlook, {class}, on a table, <lora:new:1>"
-    assert messages.called_by(read, prompt) == prompt
+    assert read.called_in(prompt) == prompt
 
 
 @pytest.fixture
-def desk(mini: Path, look: Path) -> Iterator[JobQueue]:
-    desk = JobQueue(ROOT)
-    yield desk
-    desk.close()
+def queue(mini: Path, look: Path) -> Iterator[JobQueue]:
+    queue = JobQueue(ROOT)
+    yield queue
+    queue.close()
 
 
 @pytest.mark.slow
-def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(desk: JobQueue) -> None:
+def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(queue: JobQueue) -> None:
     def drawn() -> np.ndarray:
-        changes = {"generate.steps": 2}
-        job = desk.submit(Command("generate", classes=("mug",), count=1, seed=3, changes=changes))
-        desk.wait(job, 200)
-        assert job.status == "done", job.said
-        return np.asarray(Image.open(job.folder / job.lines()[0]["files"]["source"]))
+        job = queue.submit(
+            RunRequest(command="generate", classes=["mug"], count=1, seed=3, steps=2)
+        )
+        queue.wait(job, 200)
+        assert job.status == "done", job.message
+        return np.asarray(Image.open(job.folder / str(job.records()[0].files.source)))
 
     def begun(steps: int, *, resume: bool) -> QueuedJob:
         form = Form(name="new", resolution="64", network_dim=2, max_train_steps=steps)
-        order = training_files.order(ROOT, "new", resume=resume)
+        request = training_files.request_of(ROOT, "new", resume=resume)
         training_files.write(ROOT, form.values(ROOT, "look", "ppzlook", 5))
-        return desk.submit(order, out=Path("loras/new"))
+        return queue.submit(request, out=Path("loras/new"))
 
     before = drawn()
     job = begun(5000, resume=False)
     end = time.time() + 200
     while not (now := training_files.read(ROOT, "new")) or len(now.loss) < 2:
-        assert time.time() < end and job.open, job.said
+        assert time.time() < end and job.open, job.message
         time.sleep(0.1)
-    assert desk.cancel("new") and job.open and job.stopping
-    desk.wait(job, 60)
-    assert job.status == "stopped" and "stopped after step" in job.said, job.said
+    assert queue.cancel("new") and job.open and job.stopping
+    queue.wait(job, 60)
+    assert job.status == "stopped" and "stopped after step" in job.message, job.message
     now = training_files.read(ROOT, "new")
     assert now is not None and now.checkpoints and now.lora is None
     step = now.checkpoints[-1]
     with pytest.raises(ValueError, match="holds a training already"):
         begun(5000, resume=False)
     job = begun(step + 1, resume=True)
-    desk.wait(job, 200)
-    assert job.status == "done", job.said
+    queue.wait(job, 200)
+    assert job.status == "done", job.message
     now = training_files.read(ROOT, "new")
     assert now is not None and now.lora and [x for x, _ in now.loss] == list(range(1, step + 2))
-    assert lora_library.own(ROOT) == {"new": now.lora}
+    assert lora_library.trained(ROOT) == {"new": now.lora}
     assert (drawn() == before).all()
-    order = lora_library.with_folders(
-        ROOT, Command("generate", classes=("mug",), prompt="a mug, <lora:new:1>")
-    )
-    assert order.changes == {"generate.lora_dirs": ["loras", "mini/loras"]}
-    commands.check(order)  # it is found, and fits
+    request = RunRequest(command="generate", classes=["mug"], prompt="a mug, <lora:new:1>")
+    request = lora_library.with_folders(ROOT, request)
+    assert request_settings(request).generate.lora_dirs == ("loras", "mini/loras")
+    requests.check(request)  # it is found, and fits
 
 
 @pytest.mark.slow

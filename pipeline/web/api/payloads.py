@@ -1,0 +1,59 @@
+"""Payloads of the JSON API: a run request from outside, and the state of a job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ...jobs.request import RunRequest
+
+Text = Annotated[str, Field(max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+FIELDS = {
+    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "confidence", "steps",
+    "cfg_scale", "sampler", "width", "height", "seed", "preset",
+}  # fmt: skip
+"""Fields that the API takes; the others name files, devices or code of the server."""
+
+
+def _only_fields(schema: dict[str, Any]) -> None:
+    schema["properties"] = {k: v for k, v in schema["properties"].items() if k in FIELDS}
+
+
+class ApiRunRequest(RunRequest):
+    """Pictures to make: `visuals run`."""
+
+    model_config = ConfigDict(json_schema_extra=_only_fields)
+
+    classes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+    count: Annotated[int, Field(ge=1, le=1000)] = 4
+    prompt: Text | None = None
+    negative_prompt: Text | None = None
+    edit: Text = ""
+    sampler: Name | None = None
+    preset: Name = "mini"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_other_fields(cls, values: Any) -> Any:
+        for name in values:
+            if name not in FIELDS:
+                raise ValueError(f"unknown field {name!r}: expected one of {sorted(FIELDS)}")
+        return values
+
+
+class JobState(BaseModel):
+    """A job or a run, and its pictures so far. `refused`: files that were left out, and why."""
+
+    id: str
+    status: str
+    command: str | None = None
+    message: str = ""
+    stages: dict[str, tuple[int, int]] = {}
+    seconds_left: float | None = None
+    counts: dict[str, int] = {}
+    shots: list[dict[str, Any]] = []
+    refused: list[str] = []

@@ -1,0 +1,99 @@
+"""Requests that the job queue takes: runs, grids, trainings, captions.
+
+`str(request)` is the equal command, as it is typed into a shell.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...jobs.draw_grid import GridRequest
+from ...jobs.request import RunRequest, request_settings
+from ...jobs.resolve import recorded_request, resolve
+from ...runs import run_yaml
+
+SHEET = "grid.png"
+"""The sheet of a grid, in the folder of its pictures."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """A call of `visuals train`. `config` is the YAML file of its settings."""
+
+    config: str
+    resume: bool = False
+
+    def __str__(self) -> str:
+        return shlex.join(["visuals", "train", self.config, *["--resume"] * self.resume])
+
+
+@dataclass(frozen=True)
+class CaptionRequest:
+    """A call of `visuals dataset caption` for the data set in a folder."""
+
+    folder: str
+    tag: str = ""
+    preset: str = "mini"
+    overwrite: bool = False
+
+    def __str__(self) -> str:
+        words = ["visuals", "dataset", "caption", self.folder, "--preset", self.preset]
+        words += ["--tag", self.tag] if self.tag else []
+        return shlex.join([*words, *["--overwrite"] * self.overwrite])
+
+
+Request = RunRequest | GridRequest | TrainRequest | CaptionRequest
+
+STOPPED: dict[type[Request], str] = {
+    RunRequest: "stopped; the command below resumes it",
+    GridRequest: "stopped; the pictures that are done stay",
+    TrainRequest: "stopped; Resume continues from the last checkpoint",
+    CaptionRequest: "stopped; the captions so far are kept, and the same command continues",
+}
+"""Messages of stopped jobs."""
+
+
+def in_folder(request: Request, folder: Path) -> Request:
+    """Return the request with the folder that a run or a grid is written to."""
+    if isinstance(request, RunRequest):
+        return request.model_copy(update={"out": str(folder)})
+    if isinstance(request, GridRequest):
+        return replace(request, out=str(folder / SHEET), cells=str(folder))
+    return request
+
+
+def check(request: RunRequest) -> None:
+    """Raise UsageError for settings, classes or prompts that the command would refuse."""
+    from ...build.stages import check_words
+
+    resolved = resolve(request)
+    if request.command != "filter":
+        check_words(resolved.settings)
+
+
+def request_of_run(folder: Path) -> RunRequest:
+    """Return the request that made a run folder, without its `out`; raises RunFolderError."""
+    resolved = recorded_request(run_yaml.read(folder), folder)
+    request = resolved.request
+    usual, used = (
+        s.model_dump(mode="json") for s in (request_settings(request), resolved.settings)
+    )
+    overrides = dict(_changed(usual, used))
+    if resolved.prompts:
+        overrides["generate.prompt"] = resolved.prompts[0]
+    return request.model_copy(update={"overrides": overrides, "out": None})
+
+
+def _changed(usual: Any, used: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings that differ from the usual ones, by dotted name."""
+    for key, value in used.items():
+        name = f"{path}{key}"
+        old = usual.get(key) if isinstance(usual, Mapping) else None
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and "." not in str(key):
+            yield from _changed(old, value, f"{name}.")
+        elif value != old and (value or old):
+            yield name, value
