@@ -21,6 +21,7 @@ from ...jobs.request import RunRequest
 from ..files import run_folders, uploads
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
+from . import docs_page
 from .payloads import ApiRunRequest, JobState, Name, Share, Text
 
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
@@ -210,19 +211,8 @@ def _cache(root: Path) -> Path:
     return path
 
 
-def add(app: FastAPI, queue: JobQueue) -> None:
-    """Add the API and its page, /docs, to an app."""
-    app.include_router(routes(queue))
-
-    @app.get("/docs", include_in_schema=False)
-    def docs(request: Request) -> HTMLResponse:
-        from .docs_page import page
-
-        return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/")))
-
-
 def app_of(queue: JobQueue) -> FastAPI:
-    """Return an app with the API alone; its OpenAPI description is at /openapi.json."""
+    """Return an app of the API, with its description at /openapi.json and, as a page, at /docs."""
     app = FastAPI(
         title="visuals",
         version=VERSION,
@@ -230,5 +220,10 @@ def app_of(queue: JobQueue) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    add(app, queue)
+    app.include_router(routes(queue))
+
+    @app.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(docs_page.page(app.openapi(), str(request.base_url).rstrip("/")))
+
     return app

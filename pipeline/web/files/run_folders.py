@@ -6,7 +6,7 @@ import contextlib
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from ....configs.errors import UsageError
 from ...runs.manifest import NAME, ManifestRecord, last_records
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
+TEXT = (".jsonl", ".json", ".yaml")
+"""Files that are compressed in a zip."""
 OUTCOMES = ("enhanced", "kept", "skipped", "failed")
 
 
@@ -103,15 +105,11 @@ def pack(folder: Path, out: Path, *, annotated: bool = True) -> Path:
         with contextlib.suppress(AnnotationError):  # nothing was kept
             annotate(folder, ("coco", "metadata"), polygons=True)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for path in _files(folder):
-            kind = zipfile.ZIP_DEFLATED if path.suffix in (".jsonl", ".json", ".yaml") else None
-            archive.write(path, f"{folder.name}/{path.relative_to(folder)}", kind)
+    with zipfile.ZipFile(out, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if path.is_file() and not path.is_symlink() and not hidden:
+                kind = zipfile.ZIP_DEFLATED if path.suffix in TEXT else zipfile.ZIP_STORED
+                archive.write(path, f"{folder.name}/{name}", kind)
     return out
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not path.is_symlink() and not hidden:
-            yield path

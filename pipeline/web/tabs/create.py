@@ -31,11 +31,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     timer = gr.Timer(components.EVERY, active=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
-            classes = gr.Dropdown(
-                prompt_preview.classes("mini"), value=["mug"],
-                multiselect=True, allow_custom_value=True,
-                label="Product classes", elem_id="create-classes",
-            )  # fmt: skip
+            classes = components.class_box("Product classes", "create-classes")
             prompt = gr.Textbox(
                 usual.generate.prompt, lines=3, max_lines=8, label="Prompt",
                 info="{class} becomes the class", max_length=2000, elem_id="create-prompt",

@@ -7,7 +7,6 @@ are the run's own files, unchanged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,20 +16,10 @@ from ...runs.manifest import ManifestRecord
 from ..files.run_folders import RunSummary
 from . import components
 
-HERE = Path(__file__).parent
-
 
 def component(elem_id: str) -> Any:
     """Return the component, hidden until it has a picture."""
-    return gr.HTML(
-        {},
-        html_template=(HERE / "before_after.html").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "before_after.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        padding=False,
-        visible=False,
-        elem_id=elem_id,
-    )
+    return components.scripted_html(__file__, {}, elem_id, visible=False)
 
 
 def update(

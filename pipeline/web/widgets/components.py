@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from html import escape
@@ -10,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
 from ....configs.errors import VisualsError, one_line
 from ....stages.shot import Detection
@@ -18,6 +21,7 @@ from ...reports.overlay import overlay
 from ...runs.manifest import ManifestRecord
 from ..files.run_folders import RunSummary
 from ..queue.job_queue import JobQueue, QueuedJob
+from .prompt_preview import classes
 
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Options of an event that is answered at once."""
@@ -65,6 +69,23 @@ def command_box(elem_id: str, lines: int = 2, **options: Any) -> gr.Textbox:
 def html(elem_id: str) -> gr.HTML:
     """Return a place for HTML."""
     return gr.HTML(padding=False, elem_id=elem_id)
+
+
+def scripted_html(module: str, value: dict[str, Any], elem_id: str, **options: Any) -> Any:
+    """Return a component made of the .html and .js files beside a module."""
+    template, script = (Path(module).with_suffix(s).read_text("utf-8") for s in (".html", ".js"))
+    return gr.HTML(
+        value, html_template=template, js_on_load=script, apply_default_css=False, padding=False,
+        elem_id=elem_id, **options,
+    )  # fmt: skip
+
+
+def class_box(label: str, elem_id: str) -> gr.Dropdown:
+    """Return the field of product classes."""
+    return gr.Dropdown(
+        classes("mini"), value=["mug"], multiselect=True, allow_custom_value=True, min_width=180,
+        label=label, elem_id=elem_id,
+    )  # fmt: skip
 
 
 def gallery_box(label: str, elem_id: str, columns: int, **options: Any) -> gr.Gallery:
@@ -213,6 +234,20 @@ def read(path: Path | None) -> np.ndarray | None:
         return read_image(path).rgb if path else None
     except PictureError:
         return None
+
+
+def jpeg(image: Any, quality: int = 88) -> bytes:
+    """Encode a picture, an array or Pillow's."""
+    data = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(
+        data, "JPEG", quality=quality
+    )
+    return data.getvalue()
+
+
+def data_url(image: Any, quality: int) -> str:
+    """Return a picture as the URL of a JPEG."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(image, quality)).decode()}"
 
 
 def marked(

@@ -27,8 +27,8 @@ def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     edited = ""
     if edit:
         edited = f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
-    count = tokens(text, preset)
-    counted = "" if count is None else f'<span class="chip">{_counted(count)}</span>'
+    count = token_counter(load_settings(preset).generate.model)
+    counted = f'<span class="chip">{_counted(count(text))}</span>' if count else ""
     return f'<p class="preview">{escape(text)}{edited}<br>{counted}{loras}</p>'
 
 
@@ -42,12 +42,6 @@ def _counted(count: int) -> str:
     if chunks < 2:
         return f"{count} of {ROOM} tokens"
     return f"{count} tokens, read in {chunks} chunks of {ROOM}"
-
-
-def tokens(text: str, preset: str) -> int | None:
-    """Return how many tokens CLIP reads, without start and end; None without its tokenizer."""
-    count = token_counter(load_settings(preset).generate.model)
-    return None if count is None else count(text)
 
 
 @functools.lru_cache(4)

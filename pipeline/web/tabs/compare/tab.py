@@ -16,7 +16,7 @@ from ....jobs.grid import AXES
 from ...files import lora_library
 from ...queue.job_queue import JobQueue
 from ...queue.requests import SHEET
-from ...widgets import components, prompt_preview
+from ...widgets import components
 from ...widgets.components import LATEST, QUICK, Update
 from . import grid_form, grid_table
 
@@ -43,11 +43,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
             plan = gr.Radio(
                 list(PLANS), value=next(iter(PLANS)), label="Compare", elem_id="compare-plan"
             )
-            classes = gr.Dropdown(
-                prompt_preview.classes("mini"), value=["mug"],
-                multiselect=True, allow_custom_value=True,
-                label="Product classes", elem_id="compare-classes",
-            )  # fmt: skip
+            classes = components.class_box("Product classes", "compare-classes")
             prompt = gr.Textbox(
                 load_settings("mini").generate.prompt, lines=3, max_lines=8, max_length=4000,
                 label="Prompts, one a line", elem_id="compare-prompt",

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import Settings, presets
-from ...widgets import before_after, components, prompt_preview
+from ...widgets import before_after, components
 from . import mask_canvas, selection
 
 ALL = "all instances"
@@ -44,10 +44,7 @@ class Layout:
         )
         self.message = components.html("enhance-said")
         with gr.Row():
-            self.classes = gr.Dropdown(
-                prompt_preview.classes("mini"), value=["mug"], multiselect=True, min_width=180,
-                allow_custom_value=True, label="What to look for", elem_id="enhance-classes",
-            )  # fmt: skip
+            self.classes = components.class_box("What to look for", "enhance-classes")
             self.preset = gr.Dropdown(presets(), value="mini", label="Preset", min_width=120)
         self.find = gr.Button("Find", variant="primary", elem_id="enhance-find")
         self.threshold = gr.Slider(

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from .....checkpoints import atomic_files
 from .....configs.schema import Settings
@@ -141,9 +139,7 @@ class Search:
             image = self.view(record, THUMBNAIL)
             if image is None:
                 return None
-            data = io.BytesIO()
-            Image.fromarray(image).save(data, "JPEG", quality=88)
-            atomic_files.write(out, data.getvalue())
+            atomic_files.write(out, components.jpeg(image))
         return out
 
     def describe(self, record: ManifestRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from html import escape
 from typing import Any
 
@@ -118,19 +119,21 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
 
     def put_tag(text: str, word: str) -> Update:
         count = datasets.put_tag(root, text, word)
-        line = datasets.line("caption", root, text, "--no-model", "--tag", word)
+        folder = str(datasets.place(root, text))
+        words = ["visuals", "dataset", "caption", folder, "--no-model", "--tag", word]
         note = _note(f"{count} caption{'s' * (count != 1)} changed")
-        return {message: note, command: gr.Textbox(line, visible=True)}
+        return {message: note, command: gr.Textbox(shlex.join(words), visible=True)}
 
     def export(id_: str | None, word: str) -> Update:
         if not id_:
             raise UsageError("no run is chosen: choose one")
         name, left_out = datasets.export(root, id_, word)
-        line = datasets.export_line(root, id_, name, word)
+        words = ["visuals", "export", str(root / id_), "--out", str(root.parent / name)]
+        words += ["--tag", word] if word else []
         return {
             data: gr.Dropdown(choices=datasets.found(root), value=name),
             message: _note(f"Made {name}") + components.refused(left_out),
-            command: gr.Textbox(line, visible=True),
+            command: gr.Textbox(shlex.join(words), visible=True),
         }
 
     def choices(now: str | None) -> Update:

@@ -5,12 +5,9 @@ A data set is a folder in the studio's folder, the one that the runs lie in.
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from .....training.datasets.folder import Dataset, DatasetError, read_dataset
 from ....images.read import PictureError
 from ...files import lora_library, run_folders
 from ...files.free_path import free_path
+from ...widgets import components
 from ...widgets.prompt_preview import token_counter
 
 EXPORTED = "datasets"
@@ -110,17 +108,6 @@ def put_tag(root: Path, text: str, tag: str) -> int:
     return len(done.changes)
 
 
-def line(command: str, root: Path, text: str, *words: str) -> str:
-    """Return `visuals dataset COMMAND` for a data set, as it is typed."""
-    return shlex.join(["visuals", "dataset", command, str(place(root, text)), *words])
-
-
-def export_line(root: Path, run: str, name: str, tag: str) -> str:
-    """Return the equal `visuals export`, as it is typed."""
-    words = ["visuals", "export", str(root / run), "--out", str(root.parent / name)]
-    return shlex.join([*words, *(["--tag", tag] if tag else [])])
-
-
 def check(settings: TrainSettings) -> DatasetReport:
     """Check a data set as a training with these settings would read it; raises ValueError."""
     from .....training.datasets.training_set import make_buckets
@@ -146,9 +133,7 @@ def check(settings: TrainSettings) -> DatasetReport:
 def _thumbnail(path: Path, changed: float, side: int) -> str:
     image = picture_files.read(path)
     image.thumbnail((side, side))
-    held = io.BytesIO()
-    image.save(held, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode()
+    return components.data_url(image, 80)
 
 
 def thumbnail(path: Path, side: int = 192) -> str | None:

@@ -153,11 +153,7 @@ def tab(
         if now != tuple(last):
             steps = training.values.get("max_train_steps")
             update[plot] = loss_chart.svg(training.loss, training.held_out, steps)
-            shown = [
-                (str(s.path), f"epoch {s.epoch} · prompt {s.prompt} · weight {s.weight:g}")
-                for s in training.samples[:MOST]
-            ]
-            update[gallery] = components.gallery(shown)
+            update[gallery] = components.gallery(training.samples[:MOST])
         return update
 
     def submit(resuming: bool, *values: Any) -> Update:

@@ -28,21 +28,11 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A validation picture. `prompt` counts from 1."""
-
-    path: Path
-    epoch: int
-    prompt: int
-    weight: float
-
-
-@dataclass(frozen=True)
 class Training:
     """A training as its files show it.
 
-    `loss` and `held_out` hold (step, loss), `checkpoints` steps that can be resumed; `lora` is the
-    finished file.
+    `loss` and `held_out` hold (step, loss), `samples` (validation picture, caption), newest first,
+    `checkpoints` steps that can be resumed; `lora` is the finished file.
     """
 
     name: str
@@ -50,7 +40,7 @@ class Training:
     values: Mapping[str, Any]
     loss: tuple[Point, ...]
     held_out: tuple[Point, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[tuple[str, str], ...]
     checkpoints: tuple[int, ...]
     lora: Path | None
 
@@ -148,8 +138,10 @@ def _points(rows: list[dict[str, Any]], name: str) -> tuple[Point, ...]:
     return tuple(sorted({row["step"]: row[name] for row in rows if name in row}.items()))
 
 
-def _samples(folder: Path) -> tuple[Sample, ...]:
-    """Newest epoch first."""
-    matched = [(p, _SAMPLE.fullmatch(p.name)) for p in folder.glob("*.png")]
-    made = [Sample(p, int(m[2]), int(m[3]) + 1, float(m[4])) for p, m in matched if m is not None]
-    return tuple(sorted(made, key=lambda s: (-s.epoch, s.prompt, s.weight)))
+def _samples(folder: Path) -> tuple[tuple[str, str], ...]:
+    matched = [(path, _SAMPLE.fullmatch(path.name)) for path in folder.glob("*.png")]
+    keys = sorted((-int(m[2]), int(m[3]) + 1, float(m[4]), str(p)) for p, m in matched if m)
+    return tuple(
+        (path, f"epoch {-epoch} · prompt {prompt} · weight {weight:g}")
+        for epoch, prompt, weight, path in keys
+    )
