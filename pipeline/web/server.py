@@ -14,24 +14,20 @@ from .files import uploads
 from .queue.job_queue import JobQueue
 
 
-class BindError(UsageError):
-    """The address cannot be served."""
-
-
 def check_address(host: str, port: int, token: str | None) -> None:
-    """Raise BindError for an address beyond this machine without a token, or one in use."""
+    """Raise UsageError for an address beyond this machine without a token, or one in use."""
     if not is_loopback(host) and not token:
-        raise BindError(
+        raise UsageError(
             f"--host {host} is open to other machines: expected a token that keeps strangers out; "
             "set --token (or VISUALS_TOKEN)"
         )
     if token is not None and len(token) < 8:
-        raise BindError(f"--token of {len(token)} characters: expected at least 8")
+        raise UsageError(f"--token of {len(token)} characters: expected at least 8")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise BindError(
+        raise UsageError(
             f"cannot listen on {host}:{port} ({error.strerror}); set --port to another, 0 for any"
         ) from None
 

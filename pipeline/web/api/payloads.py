@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import UploadFile
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ...jobs.request import RunRequest
 
@@ -43,6 +44,26 @@ class ApiRunRequest(RunRequest):
             if name not in FIELDS:
                 raise ValueError(f"unknown field {name!r}: expected one of {sorted(FIELDS)}")
         return values
+
+
+class FilterForm(BaseModel):
+    """Photos to look for products in: `visuals filter`."""
+
+    photos: Annotated[list[UploadFile], Field(description="Pictures, or zip archives of them.")]
+    classes: Annotated[list[Name], Field(min_length=1, max_length=20)]
+    confidence: Share | None = None
+    preset: Name = "mini"
+
+
+class EnhanceForm(FilterForm):
+    """Photos whose products are re-rendered: `visuals enhance`."""
+
+    edit: Text = ""
+    prompt: Annotated[Text | None, AfterValidator(lambda text: text or None)] = None
+    negative_prompt: Text | None = None
+    strength: Annotated[float, Field(gt=0, le=1)] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
 class JobState(BaseModel):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, File, Form, HTTPException, Query, Request, UploadFile
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.background import BackgroundTask
 
@@ -22,11 +22,10 @@ from ..files import run_folders, uploads
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
 from . import docs_page
-from .payloads import ApiRunRequest, JobState, Name, Share, Text
+from .payloads import ApiRunRequest, EnhanceForm, FilterForm, JobState
 
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
-Photos = Annotated[list[UploadFile], File(description="Pictures, or zip archives of them.")]
-Classes = Annotated[list[Name], Form(min_length=1, max_length=20)]
+MULTIPART = Form(media_type="multipart/form-data")
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "No body that can be read."},
     404: {"description": "No such run or file."},
@@ -80,10 +79,11 @@ def routes(queue: JobQueue) -> APIRouter:
         answer = state(root, job.id, job, refused)
         return JSONResponse(answer.model_dump(mode="json"), 202 if job.open else 200)
 
-    def submit_photos(photos: list[UploadFile], wait: float, **fields: Any) -> JSONResponse:
+    def submit_photos(command: str, form: FilterForm, wait: float) -> JSONResponse:
+        fields = dict(form)
         with tempfile.TemporaryDirectory(dir=_cache(root)) as folder:
             named = []
-            for number, photo in enumerate(photos):
+            for number, photo in enumerate(fields.pop("photos")):
                 path = Path(folder) / str(number)
                 with path.open("wb") as out:
                     shutil.copyfileobj(photo.file, out, 1 << 20)
@@ -93,7 +93,7 @@ def routes(queue: JobQueue) -> APIRouter:
             problems = "; ".join(upload.refused) or "no photos: expected pictures or a zip of them"
             raise HTTPException(422, problems)
         with _errors():
-            request = RunRequest(inputs=[str(upload.folder)], **fields)
+            request = RunRequest(command=command, inputs=[str(upload.folder)], **fields)
         return submit(request, wait, upload.refused)
 
     answers: dict[int | str, dict[str, Any]] = {202: {"model": JobState}, 200: {"model": JobState}}
@@ -104,46 +104,14 @@ def routes(queue: JobQueue) -> APIRouter:
         return submit(RunRequest(**dict(request)), wait)
 
     @api.post("/filter", status_code=202, response_model=JobState, responses=answers)
-    def filter_(
-        photos: Photos,
-        classes: Classes,
-        confidence: Annotated[Share | None, Form()] = None,
-        preset: Annotated[Name, Form()] = "mini",
-        wait: Seconds = 0,
-    ) -> Any:
+    def filter_(form: Annotated[FilterForm, MULTIPART], wait: Seconds = 0) -> Any:
         """Find and mask the products in photos; those without are skipped with the reason."""
-        fields = {"classes": classes, "confidence": confidence, "preset": preset}
-        return submit_photos(photos, wait, command="filter", **fields)
+        return submit_photos("filter", form, wait)
 
     @api.post("/enhance", status_code=202, response_model=JobState, responses=answers)
-    def enhance(
-        photos: Photos,
-        classes: Classes,
-        edit: Annotated[Text, Form()] = "",
-        prompt: Annotated[Text | None, Form()] = None,
-        negative_prompt: Annotated[Text | None, Form()] = None,
-        strength: Annotated[float | None, Form(gt=0, le=1)] = None,
-        confidence: Annotated[Share | None, Form()] = None,
-        steps: Annotated[int | None, Form(ge=1, le=1000)] = None,
-        seed: Annotated[int | None, Form(ge=0, lt=2**32)] = None,
-        preset: Annotated[Name, Form()] = "mini",
-        wait: Seconds = 0,
-    ) -> Any:
+    def enhance(form: Annotated[EnhanceForm, MULTIPART], wait: Seconds = 0) -> Any:
         """Re-render the products of photos; not one pixel changes outside their masks."""
-        return submit_photos(
-            photos,
-            wait,
-            command="enhance",
-            classes=classes,
-            edit=edit,
-            prompt=prompt or None,
-            negative_prompt=negative_prompt,
-            strength=strength,
-            confidence=confidence,
-            steps=steps,
-            seed=seed,
-            preset=preset,
-        )
+        return submit_photos("enhance", form, wait)
 
     @api.get("/runs")
     def all_runs() -> dict[str, list[str]]:

@@ -75,31 +75,27 @@ class QueuedJob:
         """Return the manifest's records so far, the last of each shot."""
         return last_records(self.folder)
 
-    def left(self, stage: str) -> float | None:
-        """Return the seconds that a stage still takes; None before its first progress."""
-        done, total = self.stages.get(stage, (0, 0))
-        if not done or stage not in self.seconds:
-            return None
-        return self.seconds[stage] / done * (total - done)
+    def pace(self, stage: str) -> float | None:
+        """Return the seconds that a stage takes for a picture; None before its first progress."""
+        done, _ = self.stages.get(stage, (0, 0))
+        return self.seconds[stage] / done if done and stage in self.seconds else None
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds that all stages still take, None where unknown.
+    def left(self, stage: str) -> float | None:
+        """Return the seconds that a stage still takes, None where unknown.
 
         A re-render that has not begun is taken to be as fast as stage 1.
         """
-        if self.status != "running" or not self.stages:
+        done, total = self.stages[stage]
+        pace = self.pace(stage) or (self.pace("generate") if stage == "rerender" else None)
+        return 0.0 if done >= total else None if pace is None else pace * (total - done)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that all stages still take, None where unknown."""
+        left = [self.left(stage) for stage in self.stages]
+        if self.status != "running" or not left or None in left:
             return None
-        sum_ = 0.0
-        for stage, (done, total) in self.stages.items():
-            seconds = self.left(stage)
-            generated = self.stages.get("generate", (0, 0))[0]
-            if seconds is None and done < total and stage == "rerender" and generated:
-                seconds = self.seconds.get("generate", 0.0) / generated * total
-            if seconds is None and done < total:
-                return None
-            sum_ += seconds or 0.0
-        return sum_
+        return sum(filter(None, left))
 
     def on_event(self, event: dict[str, Any]) -> None:
         """Update the progress by an event of the worker."""

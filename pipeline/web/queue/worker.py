@@ -47,8 +47,7 @@ class WorkerReporter(Reporter):
     def note(self, text: str) -> None:
         self.messages.append(text)
 
-    def warn(self, text: str) -> None:
-        self.messages.append(text)
+    warn = note
 
     def status(self, text: str) -> None:
         self._send("status", text=text)

@@ -127,7 +127,7 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
 
 
 def _left(job: QueuedJob, stage: str) -> str:
-    seconds = job.left(stage) if job.status == "running" else None
+    seconds = job.left(stage) if job.status == "running" and job.pace(stage) else None
     return f" · {duration(seconds)}" if seconds else ""
 
 

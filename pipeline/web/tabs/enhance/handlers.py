@@ -30,10 +30,6 @@ MOST = 200
 """Photos shown small; a re-render takes all."""
 
 
-class NothingSelectedError(UsageError):
-    """No photos, classes or instances to work on."""
-
-
 class Handlers:
     """The handlers. `usual` are the settings that the page starts with."""
 
@@ -41,19 +37,13 @@ class Handlers:
         self.queue, self.root, self.layout, self.usual = queue, queue.root, layout, usual
 
     def find(
-        self,
-        paths: list[str] | None,
-        names: list[str],
-        preset: str,
-        run: str,
-        threshold: float,
-        state: Any,
-        *words: Any,
-    ) -> Update:
+        self, paths: list[str] | None, names: list[str], preset: str, run: str,
+        threshold: float, session: Any, *words: Any,
+    ) -> Update:  # fmt: skip
         """Search in the photos that were dropped, or in a run that was sent here."""
         layout, refused = self.layout, []
         if not names:
-            raise NothingSelectedError("nothing to look for: choose or type a class")
+            raise UsageError("nothing to look for: choose or type a class")
         if paths:
             upload = uploads.receive(self.root, [(Path(p).name, Path(p)) for p in paths])
             inputs, name, refused = upload.folder, upload.folder.name, upload.refused
@@ -62,7 +52,7 @@ class Handlers:
         elif run:
             inputs, name = run_folders.folder(self.root, run), f"{run}-{uuid.uuid4().hex[:6]}"
         else:
-            raise NothingSelectedError("no photos: drop some first")
+            raise UsageError("no photos: drop some first")
         request = RunRequest(
             command="filter",
             inputs=[str(inputs)],
@@ -72,7 +62,7 @@ class Handlers:
         )
         requests.check(request)
         job = self.queue.submit(request, out=self.root / ".studio" / "found" / name)
-        for_all = wording(with_wording(complete(state, self.usual), *words))
+        for_all = wording(with_wording(complete(session, self.usual), *words))
         session = {**EMPTY, "found": name, "threshold": threshold, "all": for_all}
         return {
             layout.message: components.refused(refused),
@@ -175,19 +165,20 @@ class Handlers:
         return {self.layout.session: session, **current, **self.words(session)}
 
     def paint(self, value: Any, session: Session) -> Update:
-        """Keep the strokes that the page sent and update the photos.
+        """Keep the strokes that the page sent and update the photos."""
+        return self.photos(session) if self._keep_strokes(value, session) else gr.skip()
 
-        Strokes on a photo of another search change nothing.
-        """
+    def _keep_strokes(self, value: Any, session: Session) -> bool:
+        """Keep the strokes that the page sent; False for a photo of another search."""
         search = Search.open(self.root, session)
-        named = str(value.get("id") or "") if isinstance(value, dict) else ""
-        folder, _, id_ = named.partition("/")
+        value = value if isinstance(value, dict) else {}
+        folder, _, id_ = str(value.get("id") or "").partition("/")
         if search is None or folder != search.folder.name or id_ not in search.records:
-            return gr.skip()
+            return False
         if not isinstance(value.get("seq"), int):
-            return gr.skip()
+            return False
         search.paint(id_, value["seq"], mask_strokes.read(value.get("strokes")))
-        return self.photos(session)
+        return True
 
     def choose_instance(self, session: Session, whose: int, *words: Any) -> Update:
         """Show the wording of another instance."""
@@ -210,13 +201,13 @@ class Handlers:
         """Update what the page shows of a search or a re-render; `before` is shown already."""
         job, layout = self.queue.get(id_), self.layout
         if job is None or not isinstance(job.request, RunRequest):
-            off = {
+            return {
+                layout.progress: "",
                 layout.cancel: gr.Button(interactive=False),
                 layout.timer: gr.Timer(active=False),
+                **self.photos(session),
+                **self.words(session),
             }
-            return {
-                layout.progress: "", **off, **self.photos(session), **self.words(session)
-            }  # fmt: skip
         records = job.records()
         now = job.id, len(records) + (not job.open)
         is_search = job.request.command == "filter"
@@ -267,7 +258,7 @@ class Handlers:
         out, counts = self._write_selection(session, canvas, edit, strength, prompt)
         session = with_wording(session, edit, strength, prompt)
         if not counts["kept"]:
-            raise NothingSelectedError("nothing is left to re-render: lower the threshold")
+            raise UsageError("nothing is left to re-render: lower the threshold")
         preset = requests.request_of_run(out).preset
         usual, words = load_settings(preset).rerender, wording(session)
         request = RunRequest(
@@ -319,10 +310,10 @@ class Handlers:
         self, session: Session, canvas: Any, *words: Any
     ) -> tuple[Path, Counter[str]]:
         """Write the selection as a run folder of its own; return it and its shots by status."""
-        self.paint(canvas, session)  # strokes that may not have come in yet
+        self._keep_strokes(canvas, session)  # strokes that may not have come in yet
         search = Search.open(self.root, with_wording(session, *words))
         if search is None:
-            raise NothingSelectedError("nothing was looked for yet: drop photos and press Find")
+            raise UsageError("nothing was looked for yet: drop photos and press Find")
         out = self.root / f"{session['found'][:15]}-chosen-{uuid.uuid4().hex[:4]}"
         return out, selection.write_selection(search.folder, out, search.selection)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +118,6 @@ def _looks(model: str) -> dict[str, Any]:
         "validation_inference_steps": min(20, generate.steps),
         "validation_cfg_scale": generate.cfg_scale,
     }
-
-
-def field_values(form: Form) -> list[Any]:
-    """Return the values in the order of the fields."""
-    return list(asdict(form).values())
 
 
 def models() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from html import escape
 from typing import Any
@@ -170,8 +171,8 @@ def tab(
         queue.cancel(id_)
         return watch(id_, last)
 
-    def choose_model(base: str) -> list[Any]:
-        return train_form.field_values(train_form.usual(base))[2:8]
+    def choose_model(base: str) -> tuple[Any, ...]:
+        return dataclasses.astuple(train_form.usual(base))[2:8]
 
     def choose_training(id_: str | None) -> Any:
         """Show an earlier training, in the form and on the right."""
@@ -183,7 +184,7 @@ def tab(
             number = datasets.read(root, folder).pictures
         except (ValueError, OSError):
             number = 1
-        values = train_form.field_values(train_form.of_values(training.values, number))
+        values = dataclasses.astuple(train_form.of_values(training.values, number))
         fields = dict(zip(form, values, strict=True))
         return {at: id_, data: folder, tag: training.tag, **fields, **watch(id_ or "")}
 
