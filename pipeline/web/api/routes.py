@@ -43,19 +43,17 @@ def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = 
         if job is None:
             raise
         counts, shots = {}, []
-    if job is None:
-        return JobState(id=id_, status="done", counts=counts, shots=shots)
-    return JobState(
-        id=id_,
-        status=job.status,
-        command=str(job.request),
-        message=job.message,
-        stages=job.stages,
-        seconds_left=job.seconds_left,
-        counts=counts,
-        shots=shots,
-        refused=list(refused),
-    )
+    progress: dict[str, Any] = {"status": "done"}
+    if job is not None:
+        progress = {
+            "status": job.status,
+            "command": str(job.request),
+            "message": job.message,
+            "stages": job.stages,
+            "seconds_left": job.seconds_left,
+            "refused": list(refused),
+        }
+    return JobState(id=id_, counts=counts, shots=shots, **progress)
 
 
 def routes(queue: JobQueue) -> APIRouter:

@@ -85,7 +85,7 @@ def serve() -> None:
     waiting: queue.Queue[Request] = queue.Queue()
     threading.Thread(target=_read, args=(waiting,), daemon=True).start()
     if hasattr(signal, "SIGUSR1"):
-        signal.signal(signal.SIGUSR1, _interrupt)
+        signal.signal(signal.SIGUSR1, signal.default_int_handler)
     with LoadedModels(on_load=partial(_hook_unet, WeakSet(), send)) as models:
         send("ready")
         while True:
@@ -196,10 +196,6 @@ def _read(waiting: queue.Queue[Request]) -> None:
         while True:
             waiting.put(pickle.load(sys.stdin.buffer))
     os._exit(0)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ..queue import requests
 from ..queue.job_queue import JobQueue
 from ..widgets import before_after as slider
 from ..widgets import components, prompt_preview
-from ..widgets.components import LATEST, QUICK, Update
+from ..widgets.components import LATEST, QUICK, SAVE, Update
 
 NONE = "none"
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
@@ -90,9 +90,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
             answer = components.html("create-answer")
         with gr.Column(scale=5, min_width=320):
             state = components.html("create-progress")
-            made = components.gallery_box(
-                "Pictures", "create-gallery", 3, buttons=["download", "fullscreen"]
-            )
+            made = components.gallery_box("Pictures", "create-gallery", 3, buttons=SAVE)
             before_after = slider.component("create-slider")
             command = components.command_box("create-command")
     fields = [

@@ -29,6 +29,8 @@ SLOW: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 """Options of an event that takes seconds, for which Gradio shows its own progress."""
 LATEST: dict[str, Any] = {**QUICK, "trigger_mode": "always_last"}
 """Options of an event that comes often, of which the last counts."""
+SAVE: Any = ["download", "fullscreen"]
+"""Buttons of pictures that are worth saving."""
 EVERY = 0.8
 """Seconds between two looks at a job."""
 

@@ -17,7 +17,7 @@ from ...files import lora_library
 from ...queue.job_queue import JobQueue
 from ...queue.requests import SHEET
 from ...widgets import components
-from ...widgets.components import LATEST, QUICK, Update
+from ...widgets.components import LATEST, QUICK, SAVE, Update
 from . import grid_form, grid_table
 
 PLANS = {
@@ -94,7 +94,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
             table = components.html("compare-table")
             sheet = gr.Image(
                 label="Sheet", type="filepath", interactive=False, visible=False, format="png",
-                buttons=["download", "fullscreen"], alt_text="All pictures with their headings",
+                buttons=SAVE, alt_text="All pictures with their headings",
                 elem_id="compare-sheet",
             )  # fmt: skip
             command = components.command_box("compare-command")

@@ -94,8 +94,8 @@ class Handlers:
             drawn = search.painted(record.id)
             named = f"{search.folder.name}/{record.id}"
             photo = mask_canvas.value(image, search.describe(record), named, drawn)
-            numbers = selection.above(record, search.selection.threshold)
-            options, value = _options(record, numbers), search.chosen(record)
+            numbers = search.selection.above(record)
+            options, value = _options(record, numbers), search.selection.chosen(record)
         ticks: Any = gr.CheckboxGroup(choices=options, value=value)
         return {self.layout.photo: photo, self.layout.ticks: ticks}
 
@@ -145,7 +145,7 @@ class Handlers:
         search = Search.open(self.root, session)
         if search is None or search.current is None:
             return {self.layout.session: session}
-        shown = selection.above(search.current, session["threshold"])
+        shown = search.selection.above(search.current)
         off = {**session["off"], session["current"]: [k for k in shown if k not in numbers]}
         session = {**session, "off": off}
         return {self.layout.session: session, **self.photos(session)}
@@ -219,7 +219,8 @@ class Handlers:
                 fresh = True
             out |= self.photos(session)
         elif now != before and not is_search:
-            out |= self._results(RunSummary(job.folder, records))
+            run = RunSummary(job.folder, records)
+            out |= {layout.results: components.gallery_of(run, least=2), **self._result(run)}
             out |= self.photos(session) if fresh else {}
         if fresh and layout.photo in out:
             out |= self.words(session)
@@ -284,21 +285,14 @@ class Handlers:
     def select_result(self, id_: str, event: gr.SelectData) -> Update:
         """Show a result by its number in the gallery."""
         job = self.queue.get(id_)
-        if job is None:
-            return gr.skip()
-        return self._result(RunSummary(job.folder, job.records()), event.index)
+        run = RunSummary(job.folder, job.records()) if job else None
+        return self._result(run, event.index) if run else gr.skip()
 
-    def _results(self, run: RunSummary) -> Update:
+    def _result(self, run: RunSummary, index: int | None = None) -> Update:
+        """Update slider and control map to a shot by its number, else to the first result."""
         records = components.shown(run)
-        index = next((k for k, record in enumerate(records) if record.files.result), 0)
-        return {
-            self.layout.results: components.gallery_of(run, least=2),
-            **self._result(run, index),
-        }
-
-    def _result(self, run: RunSummary, index: int) -> Update:
-        """Update slider and control map to the shot of that number."""
-        records = components.shown(run)
+        if index is None:
+            index = next((k for k, record in enumerate(records) if record.files.result), 0)
         name = records[index].files.control if records else None
         control: Any = components.read(run.folder / name) if name else None
         return {

@@ -18,7 +18,6 @@ import numpy as np
 
 from .....checkpoints import atomic_files
 from .....configs.schema import Settings
-from .....stages.shot import Skip
 from ....runs.manifest import NAME, ManifestRecord, last_records
 from ...files.run_folders import RunSummary
 from ...widgets import components
@@ -110,30 +109,22 @@ class Search:
     def _strokes_file(self, id_: str) -> Path:
         return self.folder / ".painted" / f"{_hash(id_)}.json"
 
-    def reason(self, record: ManifestRecord) -> Skip | None:
-        """Return why a shot is left out; None where it stays."""
-        return selection.reason(record, self.selection)
-
-    def chosen(self, record: ManifestRecord) -> list[int]:
-        """Return the numbers of the instances that threshold and ticks leave."""
-        return selection.chosen(record, self.selection)
-
     def view(self, record: ManifestRecord, longest: int) -> np.ndarray | None:
         """Return the photo with the selection marked; None where it cannot be read."""
         image = self._photo(record)
         if image is None:
             return None
-        if self.reason(record) is not None:
+        if self.selection.reason(record) is not None:
             return components.marked(image, [], longest=longest)
-        numbers = [k + 1 for k in self.chosen(record)]
-        parts = selection.instances(self.folder, record, self.selection)
+        numbers = [k + 1 for k in self.selection.chosen(record)]
+        parts = self.selection.instances(self.folder, record)
         if record.id in self.selection.painted and len(parts) != len(numbers):
             numbers = []
         return components.marked(image, parts, longest=longest, numbers=numbers)
 
     def thumbnail(self, record: ManifestRecord) -> Path | None:
         """Return a small `view` as a file, kept for the next time."""
-        key = json.dumps([record.id, self.chosen(record), self.painted(record.id)["seq"]])
+        key = json.dumps([record.id, self.selection.chosen(record), self.painted(record.id)["seq"]])
         out = self.folder / ".thumbs" / f"{_hash(key)}.jpg"
         if not out.is_file():
             image = self.view(record, THUMBNAIL)
@@ -144,18 +135,18 @@ class Search:
 
     def describe(self, record: ManifestRecord) -> str:
         """Return a shot in a line: how many instances stay, or why none."""
-        why = self.reason(record)
+        why = self.selection.reason(record)
         if why is not None:
             return f"{record.id} · skipped: {why.message}"
         hand = ", painted by hand" if record.id in self.selection.painted else ""
-        return f"{record.id} · {len(self.chosen(record))} found{hand}"
+        return f"{record.id} · {len(self.selection.chosen(record))} found{hand}"
 
     def outcomes(self) -> list[ManifestRecord]:
         """Return the records with the outcomes that the selection gives them."""
         out = []
         for record in self.records.values():
             if not record.error:
-                why = self.reason(record)
+                why = self.selection.reason(record)
                 status = "skipped" if why else "kept"
                 record = record.model_copy(update={"status": status, "reason": why, "metrics": {}})
             out.append(record)
@@ -166,7 +157,7 @@ class Search:
 
     def _union(self, record: ManifestRecord, chosen: Selection) -> np.ndarray | None:
         """Return all chosen masks of a shot together, bool (H, W)."""
-        parts = selection.masks(selection.instances(self.folder, record, chosen))
+        parts = selection.masks(chosen.instances(self.folder, record))
         if parts:
             return np.logical_or.reduce(parts)
         image = self._photo(record)

@@ -56,64 +56,60 @@ class Selection:
     overrides: dict[str, dict[int, Overrides]] = field(default_factory=dict)
     painted: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def above(self, record: ManifestRecord) -> list[int]:
+        """Return the numbers of the instances whose score is above the threshold."""
+        return [k for k, found in enumerate(record.detections) if found.score > self.threshold]
 
-def above(record: ManifestRecord, threshold: float) -> list[int]:
-    """Return the numbers of the instances whose score is above `threshold`."""
-    return [k for k, found in enumerate(record.detections) if found.score > threshold]
+    def chosen(self, record: ManifestRecord) -> list[int]:
+        """Return the numbers of the instances that threshold and ticks leave."""
+        off = self.off.get(record.id, set())
+        return [k for k in self.above(record) if k not in off]
 
+    def reason(self, record: ManifestRecord) -> Skip | None:
+        """Return why a shot is left out; None where it stays."""
+        if record.error:
+            return Skip("failed", record.error.message)
+        threshold = f"{self.threshold:g}"
+        painted = self.painted.get(record.id)
+        if painted is not None:
+            return None if painted.any() else Skip("no_mask", "the mask was erased by hand")
+        if self.chosen(record):
+            return None
+        if record.reason:
+            message = record.reason.message.replace(f"above {FLOOR:g}", f"above {threshold}")
+            return Skip(record.reason.code, message)
+        if self.above(record):
+            return Skip("deselected", "every instance was ticked off")
+        best = max((found.score for found in record.detections), default=0.0)
+        names = " or ".join(map(repr, record.classes))
+        return Skip("no_detection", f"no {names} above {threshold}; best {best:.2f}")
 
-def chosen(record: ManifestRecord, selection: Selection) -> list[int]:
-    """Return the numbers of the instances that threshold and ticks leave."""
-    off = selection.off.get(record.id, set())
-    return [k for k in above(record, selection.threshold) if k not in off]
+    def instances(self, folder: Path, record: ManifestRecord) -> list[Detection]:
+        """Return the detections, with masks, that are kept of a shot; raises PictureError.
 
-
-def reason(record: ManifestRecord, selection: Selection) -> Skip | None:
-    """Return why a shot is left out; None where it stays."""
-    if record.error:
-        return Skip("failed", record.error.message)
-    threshold = f"{selection.threshold:g}"
-    painted = selection.painted.get(record.id)
-    if painted is not None:
-        return None if painted.any() else Skip("no_mask", "the mask was erased by hand")
-    if chosen(record, selection):
-        return None
-    if record.reason:
-        message = record.reason.message.replace(f"above {FLOOR:g}", f"above {threshold}")
-        return Skip(record.reason.code, message)
-    if above(record, selection.threshold):
-        return Skip("deselected", "every instance was ticked off")
-    best = max((found.score for found in record.detections), default=0.0)
-    names = " or ".join(map(repr, record.classes))
-    return Skip("no_detection", f"no {names} above {threshold}; best {best:.2f}")
-
-
-def instances(folder: Path, record: ManifestRecord, selection: Selection) -> list[Detection]:
-    """Return the detections, with masks, that are kept of a shot; raises PictureError.
-
-    A painted mask is divided: each instance keeps what is left of its mask; what was added goes
-    to the instance whose box is nearest, or becomes an instance with score 1.
-    """
-    found = found_in(folder, record)
-    overrides = selection.overrides.get(record.id, {})
-    kept = []
-    for k in chosen(record, selection):
-        mine = overrides.get(k, Overrides())
-        given = {name: value for name, value in vars(mine).items() if value not in ("", None)}
-        kept.append(replace(found[k], **given))
-    painted = selection.painted.get(record.id)
-    if painted is None:
-        return kept
-    if not kept:
-        box, label = bounds(painted), next(iter(record.classes), "masked")
-        return [Detection(box, 1.0, label, painted)] if box else []
-    parts = [mask & painted for mask in masks(kept)]
-    added = painted & ~np.logical_or.reduce(masks(kept))
-    if added.any():
-        distances = np.stack([_distance(one.box_xyxy, added.shape) for one in kept])
-        nearest = distances.argmin(0)
-        parts = [part | (added & (nearest == k)) for k, part in enumerate(parts)]
-    return [_bounded(one, part) for one, part in zip(kept, parts, strict=True) if part.any()]
+        A painted mask is divided: each instance keeps what is left of its mask; what was added goes
+        to the instance whose box is nearest, or becomes an instance with score 1.
+        """
+        found = found_in(folder, record)
+        overrides = self.overrides.get(record.id, {})
+        kept = []
+        for k in self.chosen(record):
+            mine = overrides.get(k, Overrides())
+            given = {name: value for name, value in vars(mine).items() if value not in ("", None)}
+            kept.append(replace(found[k], **given))
+        painted = self.painted.get(record.id)
+        if painted is None:
+            return kept
+        if not kept:
+            box, label = bounds(painted), next(iter(record.classes), "masked")
+            return [Detection(box, 1.0, label, painted)] if box else []
+        parts = [mask & painted for mask in masks(kept)]
+        added = painted & ~np.logical_or.reduce(masks(kept))
+        if added.any():
+            distances = np.stack([_distance(one.box_xyxy, added.shape) for one in kept])
+            nearest = distances.argmin(0)
+            parts = [part | (added & (nearest == k)) for k, part in enumerate(parts)]
+        return [_bounded(one, part) for one, part in zip(kept, parts, strict=True) if part.any()]
 
 
 def masks(found: Sequence[Detection]) -> list[np.ndarray]:
@@ -143,11 +139,11 @@ def _selected(
         (out / source).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found / source, out / source)
     files = FileNames(source=source)
-    why = reason(record, selection)
+    why = selection.reason(record)
     if why is not None:
         changes = {} if record.error else {"status": "skipped", "reason": why}
         return record.model_copy(update={"files": files, "detections": (), **changes})
-    kept = instances(found, record, selection)
+    kept = selection.instances(found, record)
 
     def write(name: str, mask: np.ndarray) -> str:
         atomic_files.write(out / name, encode_png(mask.astype(np.uint8) * 255))

@@ -14,7 +14,7 @@ from ...files import lora_library
 from ...queue.job_queue import BusyError, JobQueue
 from ...queue.requests import TrainRequest
 from ...widgets import components
-from ...widgets.components import LATEST, QUICK, SLOW, Update, show_errors
+from ...widgets.components import LATEST, QUICK, SAVE, SLOW, Update, show_errors
 from . import caption_editor, check_report, datasets, loss_chart, training_files
 from . import form as train_form
 from .form import Form
@@ -86,18 +86,15 @@ def tab(
             wrong = components.html("train-wrong")
             with gr.Row():
                 start = gr.Button("Start", variant="primary", min_width=90, elem_id="train-start")
-                stop = gr.Button("Stop", interactive=False, min_width=90,
-                                 elem_id="train-stop")  # fmt: skip
-                resume = gr.Button("Resume", interactive=False, min_width=90,
-                                   elem_id="train-resume")  # fmt: skip
-                send = gr.Button("Send to Create", interactive=False, min_width=120,
-                                 elem_id="train-send")  # fmt: skip
+                off: Any = {"interactive": False}
+                stop = gr.Button("Stop", elem_id="train-stop", min_width=90, **off)
+                resume = gr.Button("Resume", elem_id="train-resume", min_width=90, **off)
+                send = gr.Button("Send to Create", elem_id="train-send", min_width=120, **off)
             progress = components.html("train-progress")
             plot = components.html("train-curve")
             gallery = components.gallery_box(
-                "Validation pictures, newest first", "train-gallery", 4,
-                buttons=["download", "fullscreen"],
-            )  # fmt: skip
+                "Validation pictures, newest first", "train-gallery", 4, buttons=SAVE
+            )
             command = components.command_box("train-command", lines=1)
             earlier = gr.Dropdown([], label="Trainings, newest first", elem_id="train-earlier")
     form: list[Any] = [name, model, dim, alpha, rate, steps, size, batch, seed, looks, every, more]

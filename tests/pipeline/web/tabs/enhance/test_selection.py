@@ -135,7 +135,7 @@ def test_what_is_painted_goes_to_the_nearest_instance(root: Path) -> None:
     opened(root).paint("two", 1, ())  # an older one, which comes late
     search = opened(root)
     assert search.painted("two")["seq"] == 2 and texts(search)[0].endswith("painted by hand")
-    left, right = selection.instances(search.folder, search.records["two"], search.selection)
+    left, right = search.selection.instances(search.folder, search.records["two"])
     assert left.mask is not None and right.mask is not None
     assert 0 < left.mask.sum() < 32 * 20 < right.mask.sum()
     assert right.mask[32, 61] and not left.mask[:, 32:].any()
@@ -146,7 +146,7 @@ def test_a_mask_that_was_painted_on_nothing_stands_alone(root: Path) -> None:
     search = opened(root)
     search.paint("none", 1, (Stroke(True, 0.1, ((0.5, 0.5),)),))
     search = opened(root)
-    (alone,) = selection.instances(search.folder, search.records["none"], search.selection)
+    (alone,) = search.selection.instances(search.folder, search.records["none"])
     assert (alone.label, alone.score) == ("mug", 1.0)
     search.paint("none", 2, (Stroke(False, 0.1, ((0.5, 0.5),)),))
     assert texts(opened(root))[1] == "none · skipped: the mask was erased by hand"
