@@ -21,13 +21,18 @@ _WHERE = {
     "Prompted": ".stages.shot",
     "Shot": ".stages.shot",
     "Skip": ".stages.shot",
+    "GenerateOptions": ".configs.generate",
     "Generator": ".stages.generate",
+    "HiresSettings": ".configs.generate",
     "ClassSpec": ".stages.classes",
     "Detector": ".stages.detect",
     "Verifier": ".stages.verify",
     "Segmenter": ".stages.segment",
     "MaskFilter": ".stages.mask",
+    "MaskSettings": ".configs.detect",
     "Canny": ".stages.diffusion.control_maps",
+    "InstancePrompts": ".stages.prompts.instance_prompts",
+    "RerenderOptions": ".configs.rerender",
     "Rerenderer": ".stages.rerender",
     "Settings": ".configs.schema",
     "load_settings": ".configs.schema",
@@ -60,9 +65,13 @@ if TYPE_CHECKING:
     from .checkpoints.load import load_segmenter as load_segmenter
     from .checkpoints.load import load_text_to_image as load_text_to_image
     from .checkpoints.load import load_verifier as load_verifier
+    from .configs.detect import MaskSettings as MaskSettings
     from .configs.errors import RunError as RunError
     from .configs.errors import UsageError as UsageError
     from .configs.errors import VisualsError as VisualsError
+    from .configs.generate import GenerateOptions as GenerateOptions
+    from .configs.generate import HiresSettings as HiresSettings
+    from .configs.rerender import RerenderOptions as RerenderOptions
     from .configs.schema import Settings as Settings
     from .configs.schema import load_settings as load_settings
     from .pipeline.build.stages import build_stages as build_stages
@@ -83,6 +92,7 @@ if TYPE_CHECKING:
     from .stages.diffusion.inpaint import Controlled as Controlled
     from .stages.generate import Generator as Generator
     from .stages.mask import MaskFilter as MaskFilter
+    from .stages.prompts.instance_prompts import InstancePrompts as InstancePrompts
     from .stages.rerender import Rerenderer as Rerenderer
     from .stages.segment import Segmenter as Segmenter
     from .stages.shot import Detection as Detection

@@ -18,7 +18,7 @@ class ClassSettings(Section):
 
     phrases: tuple[Phrase, ...] = ()
     reject: tuple[Phrase, ...] = ()
-    threshold: float | None = Field(None, ge=0, le=1)
+    threshold: float | None = Field(default=None, ge=0, le=1)
     prompt: str | None = None
     edit: str = ""
 
@@ -29,12 +29,12 @@ class DetectSettings(Section):
     doubt are looked at again in close-ups, padded by these shares of their longer side."""
 
     model: str
-    box_threshold: float = Field(0.35, ge=0, le=1)
-    text_threshold: float = Field(0.25, ge=0, le=1)
-    nms_iou: float = Field(0.5, ge=0, le=1)
-    cross_class_iou: float | None = Field(0.8, gt=0, le=1)
+    box_threshold: float = Field(default=0.35, ge=0, le=1)
+    text_threshold: float = Field(default=0.25, ge=0, le=1)
+    nms_iou: float = Field(default=0.5, ge=0, le=1)
+    cross_class_iou: float | None = Field(default=0.8, gt=0, le=1)
     second_look: tuple[Annotated[float, Field(ge=0, le=4)], ...] = ()
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(default=8, ge=1)
 
 
 class VerifySettings(Section):
@@ -42,8 +42,8 @@ class VerifySettings(Section):
     against its reject phrases and the other classes."""
 
     model: str = "openai/clip-vit-base-patch32"
-    threshold: float = Field(0.5, ge=0, le=1)
-    batch_size: int = Field(8, ge=1)
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    batch_size: int = Field(default=8, ge=1)
 
 
 class SegmentSettings(Section):
@@ -51,27 +51,40 @@ class SegmentSettings(Section):
     this share of its longer side; none: whole pictures."""
 
     model: str
-    crop_padding: float | None = Field(None, ge=0, le=4)
-    batch_size: int = Field(8, ge=1)
+    crop_padding: float | None = Field(default=None, ge=0, le=4)
+    batch_size: int = Field(default=8, ge=1)
 
 
 class MaskSettings(Section):
-    """Which masks, as in ADetailer. Ratios: the mask's share of the picture, 0 to 1; `mask_k`: 0
-    for all; offsets (y upwards), `dilate_erode` and `smooth`: pixels; `fill_holes`: true, or the
-    largest hole's share of the mask; `drop_islands`: the least part's share of the largest."""
+    """ADetailer's mask options, with its defaults except for `dilate_erode`, here 0.
 
-    mask_min_ratio: float = Field(0.0, ge=0, le=1)
-    mask_max_ratio: float = Field(1.0, ge=0, le=1)
-    mask_k: int = Field(0, ge=0)
+    Args:
+        mask_min_ratio: least share of the picture, 0 to 1, that a mask (not its box) covers.
+        mask_max_ratio: largest share.
+        mask_k: how many masks stay; 0 for all.
+        mask_filter_method: whether these are the largest ("area") or the best ("confidence").
+        sort: the order of the instances.
+        x_offset: pixels to the right.
+        y_offset: pixels upwards.
+        dilate_erode: pixels by which masks grow, or, below 0, shrink.
+        merge_invert: one mask of all; "merge_and_invert": of everything else, the scene.
+        fill_holes: largest hole that is filled, a share of the mask, or True for all.
+        drop_islands: least part that is kept, a share of the largest part.
+        smooth: sigma in pixels of the smoothing of edges.
+    """
+
+    mask_min_ratio: float = Field(default=0.0, ge=0, le=1)
+    mask_max_ratio: float = Field(default=1.0, ge=0, le=1)
+    mask_k: int = Field(default=0, ge=0)
     mask_filter_method: Literal["area", "confidence"] = "area"
     sort: Literal["none", "left-to-right", "center-to-edge", "area"] = "none"
     x_offset: int = 0
     y_offset: int = 0
-    dilate_erode: int = Field(0, ge=-1024, le=1024)
+    dilate_erode: int = Field(default=0, ge=-1024, le=1024)
     merge_invert: Literal["none", "merge", "merge_and_invert"] = "none"
     fill_holes: bool | float = False
-    drop_islands: float = Field(0.0, ge=0, le=1)
-    smooth: int = Field(0, ge=0, le=256)
+    drop_islands: float = Field(default=0.0, ge=0, le=1)
+    smooth: int = Field(default=0, ge=0, le=256)
 
     @property
     def is_default(self) -> bool:

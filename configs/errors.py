@@ -54,10 +54,10 @@ class WriteError(RunError):
         )
 
 
-def one_line(error: BaseException) -> str:
-    """Return the message of an error with line breaks and runs of blanks folded into one blank.
+def one_line(message: object) -> str:
+    """Return the text of an error or another object on one line, runs of blanks folded into one.
 
     >>> one_line(ValueError("got 3,\\n  expected 4"))
     'got 3, expected 4'
     """
-    return " ".join(str(error).split())
+    return " ".join(str(message).split())

@@ -14,10 +14,10 @@ class HiresSettings(Section):
     """A1111's hires fix. `strength`: how much is drawn over, 0 to 1; `steps`: how many are run,
     none: as many as before."""
 
-    scale: float = Field(2.0, gt=1, le=4)
+    scale: float = Field(default=2.0, gt=1, le=4)
     upscaler: Literal["latent", "lanczos"] = "latent"
-    strength: float = Field(0.7, ge=0.05, le=1)
-    steps: int | None = Field(None, ge=1, le=150)
+    strength: float = Field(default=0.7, ge=0.05, le=1)
+    steps: int | None = Field(default=None, ge=1, le=150)
 
 
 class RefinerSettings(Section):
@@ -25,7 +25,7 @@ class RefinerSettings(Section):
     1, before it."""
 
     model: str
-    high_noise_frac: float = Field(0.8, gt=0, lt=1)
+    high_noise_frac: float = Field(default=0.8, gt=0, lt=1)
 
 
 class IPAdapterSettings(Section):
@@ -34,8 +34,8 @@ class IPAdapterSettings(Section):
 
     model: str = "h94/IP-Adapter"
     subfolder: str = "models"
-    weight_name: str = Field("ip-adapter_sd15.safetensors", pattern=r"\.safetensors$")
-    scale: float = Field(0.6, ge=0, le=1)
+    weight_name: str = Field(default="ip-adapter_sd15.safetensors", pattern=r"\.safetensors$")
+    scale: float = Field(default=0.6, ge=0, le=1)
     references: tuple[str, ...] = ()
 
 
@@ -44,16 +44,42 @@ class BaseLoraSettings(Section):
     make few steps do (LCM, Hyper-SD, Lightning). `model`: a repository, a folder or a file."""
 
     model: str
-    weight_name: str | None = Field(None, pattern=r"\.safetensors$")
-    scale: float = Field(1.0, ge=-2, le=2)
+    weight_name: str | None = Field(default=None, pattern=r"\.safetensors$")
+    scale: float = Field(default=1.0, ge=-2, le=2)
 
 
-class GenerateSettings(Section):
-    """Stage 1. Sizes in pixels, multiples of 8 (the VAE's factor). `vae`: in the place of the
-    model's own; `init_image`: a picture to begin from, drawn over at `prompt_strength`, 0 to 1;
-    `fuse_loras`: add LoRAs into the weights, faster where all prompts have the same ones;
-    `cache_interval`: DeepCache's, 1 is off, 2 draws the UNet's inner blocks in every second step;
-    `backend`: where it is drawn; `version`: the model there."""
+class GenerateOptions(Section):
+    """How stage 1 draws. Sizes in pixels, multiples of 8 (the VAE's factor).
+
+    Args:
+        steps: denoising steps.
+        cfg_scale: classifier-free guidance; 1 is none.
+        sampler: A1111's name, such as "DPM++ 2M Karras".
+        cache_interval: DeepCache's: 1 is off, 2 draws the UNet's inner blocks in every second step.
+        clip_skip: layers of the text encoder to skip, as diffusers counts: 1 skips one.
+        width: pixels.
+        height: pixels.
+        prompt_strength: 0 to 1, how much of an initial picture is replaced; 1 is all.
+        hires: A1111's hires fix.
+        fuse_loras: add LoRAs into the weights, faster where all prompts have the same ones.
+        batch_size: pictures in one call of the pipeline.
+    """
+
+    steps: int = Field(default=30, ge=1, le=1000)
+    cfg_scale: float = Field(default=7.0, ge=0, le=50)
+    sampler: str = "DPM++ 2M Karras"
+    cache_interval: int = Field(default=1, ge=1, le=10)
+    clip_skip: int | None = Field(default=None, ge=1, le=12)
+    width: int = Field(default=512, ge=64, le=4096, multiple_of=8)
+    height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
+    prompt_strength: float = Field(default=0.8, gt=0, le=1)
+    hires: HiresSettings | None = None
+    fuse_loras: bool = False
+    batch_size: int = Field(default=4, ge=1)
+
+
+class _Models(Section):
+    """The model of stage 1; a base of its own so that it is listed first."""
 
     model: str
     backend: Literal["local", "replicate"] = "local"
@@ -63,21 +89,16 @@ class GenerateSettings(Section):
     base_loras: tuple[BaseLoraSettings, ...] = ()
     lora_dirs: tuple[str, ...] = ()
     wildcard_dirs: tuple[str, ...] = ()
-    fuse_loras: bool = False
     prompt: str = "{class}, studio photography, product photography"
     negative_prompt: str = ""
-    steps: int = Field(30, ge=1, le=1000)
-    cfg_scale: float = Field(7.0, ge=0, le=50)
-    sampler: str = "DPM++ 2M Karras"
-    cache_interval: int = Field(1, ge=1, le=10)
-    clip_skip: int | None = Field(None, ge=1, le=12)
-    width: int = Field(512, ge=64, le=4096, multiple_of=8)
-    height: int = Field(512, ge=64, le=4096, multiple_of=8)
+
+
+class GenerateSettings(GenerateOptions, _Models):
+    """Stage 1. `backend`: where it is drawn; `version`: the model there; `vae`: in place of the
+    model's own; `init_image`: a picture to begin from."""
+
     init_image: str | None = None
-    prompt_strength: float = Field(0.8, gt=0, le=1)
-    hires: HiresSettings | None = None
     ip_adapter: IPAdapterSettings | None = None
-    batch_size: int = Field(4, ge=1)
 
     @model_validator(mode="after")
     def _a_host_is_told_its_model(self) -> GenerateSettings:

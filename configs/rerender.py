@@ -26,32 +26,57 @@ class ControlSettings(Section):
         "tile",
     ]
     annotator: str | None = None
-    low: int = Field(100, ge=0, le=255)
-    high: int = Field(200, ge=0, le=255)
-    conditioning_scale: float = Field(1.0, ge=0, le=2)
-    guidance_start: float = Field(0.0, ge=0, le=1)
-    guidance_end: float = Field(1.0, ge=0, le=1)
+    low: int = Field(default=100, ge=0, le=255)
+    high: int = Field(default=200, ge=0, le=255)
+    conditioning_scale: float = Field(default=1.0, ge=0, le=2)
+    guidance_start: float = Field(default=0.0, ge=0, le=1)
+    guidance_end: float = Field(default=1.0, ge=0, le=1)
 
 
-class RerenderSettings(Section):
-    """Stage 3. `controls`: which of the settings' `controls` lead it, together. `padding`,
-    `mask_blur` and `dilate` in pixels of the picture. `min_structure`: a share of edges, 0 to 1; a
-    result that keeps fewer is drawn again at lower strength. `cache_interval`: as in generate."""
+class RerenderOptions(Section):
+    """How stage 3 draws.
+
+    Args:
+        strength: how much of a product is redrawn, above 0 to 1; 1 is all.
+        steps: denoising steps, of which `strength` are run.
+        cfg_scale: classifier-free guidance; 1 is none.
+        sampler: A1111's name, such as "DPM++ 2M Karras".
+        cache_interval: DeepCache's; 1 is off.
+        width: pixels at which a window round a product is drawn.
+        height: pixels at which it is drawn.
+        padding: pixels of the picture round a mask that its window shows.
+        mask_blur: sigma of the feather, in pixels of the picture.
+        dilate: pixels of the picture by which masks grow, or, below 0, shrink.
+        aspect_buckets: adapt a window's size to its mask's aspect.
+        color_correction: take off the model's own tint.
+        min_structure: least share of edges that a result keeps, 0 to 1; one that keeps fewer is
+            drawn again at lower strength, and the best one is kept.
+        batch_size: windows in one call of the pipeline.
+    """
+
+    strength: float = Field(default=0.75, gt=0, le=1)
+    steps: int = Field(default=20, ge=1, le=1000)
+    cfg_scale: float = Field(default=7.0, ge=0, le=50)
+    sampler: str = "DPM++ 2M Karras"
+    cache_interval: int = Field(default=1, ge=1, le=10)
+    width: int = Field(default=512, ge=64, le=4096, multiple_of=8)
+    height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
+    padding: int = Field(default=32, ge=0)
+    mask_blur: int = Field(default=4, ge=0)
+    dilate: int = Field(default=4, ge=-64, le=256)
+    aspect_buckets: bool = False
+    color_correction: bool = False
+    min_structure: float = Field(default=0.0, ge=0, le=1)
+    batch_size: int = Field(default=4, ge=1)
+
+
+class _Prompts(Section):
+    """What leads stage 3; a base of its own so that it is listed first."""
 
     controls: tuple[str, ...] = ("canny",)
     prompt: str | None = None
     negative_prompt: str = ""
-    strength: float = Field(0.75, gt=0, le=1)
-    steps: int = Field(20, ge=1, le=1000)
-    cfg_scale: float = Field(7.0, ge=0, le=50)
-    sampler: str = "DPM++ 2M Karras"
-    cache_interval: int = Field(1, ge=1, le=10)
-    width: int = Field(512, ge=64, le=4096, multiple_of=8)
-    height: int = Field(512, ge=64, le=4096, multiple_of=8)
-    padding: int = Field(32, ge=0)
-    mask_blur: int = Field(4, ge=0)
-    dilate: int = Field(4, ge=-64, le=256)
-    aspect_buckets: bool = False
-    color_correction: bool = False
-    min_structure: float = Field(0.0, ge=0, le=1)
-    batch_size: int = Field(4, ge=1)
+
+
+class RerenderSettings(RerenderOptions, _Prompts):
+    """Stage 3. `controls`: which of the settings' `controls` lead it, together."""

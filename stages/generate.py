@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..configs.generate import GenerateOptions
 from . import batching
 from .diffusion import lora_adapters, pipeline_modules
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
 from .diffusion.lora_adapters import FindLora, no_loras
-from .diffusion.passes import Hires, Passes, Refiner
+from .diffusion.passes import Passes, Refiner
 from .prompts import embeddings
 from .prompts.lora_tags import parse
 from .shot import Prompted, Shot
@@ -28,61 +29,36 @@ class Generator:
 
     Args:
         pipe: a Stable Diffusion or SDXL pipeline of diffusers.
-        steps: denoising steps.
-        cfg_scale: classifier-free guidance; 1 is none.
-        width: pixels, a multiple of 8.
-        height: pixels, a multiple of 8.
-        sampler: A1111's name, such as "DPM++ 2M Karras".
-        clip_skip: layers of the text encoder to skip, as diffusers counts: 1 skips one.
-        batch_size: pictures in one call of the pipeline.
+        options: how it draws.
         find_lora: from the name in `<lora:name:weight>` to its file.
-        fuse_loras: add LoRAs into the weights while the tags stay the same.
         init_image: uint8 (H, W, 3); drawn over in place of noise.
-        prompt_strength: 0..1, how much of `init_image` is replaced; 1 is all.
-        hires: A1111's hires fix.
         refiner: SDXL's refiner.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
-        cache_interval: DeepCache's; 1 is off.
+        accelerate: False runs the library's own code, without the patches of `stages.accel`.
     """
 
     def __init__(
         self,
         pipe: Any,
+        options: GenerateOptions | None = None,
         *,
-        steps: int = 30,
-        cfg_scale: float = 7.0,
-        width: int = 512,
-        height: int = 512,
-        sampler: str = "DPM++ 2M Karras",
-        clip_skip: int | None = None,
-        batch_size: int = 4,
         find_lora: FindLora = no_loras,
-        fuse_loras: bool = False,
         init_image: np.ndarray | None = None,
-        prompt_strength: float = 0.8,
-        hires: Hires | None = None,
         refiner: Refiner | None = None,
         references: Sequence[np.ndarray] = (),
-        cache_interval: int = 1,
+        accelerate: bool = True,
     ) -> None:
-        self.pipe = pipe
+        self.pipe, self.options = pipe, options or GenerateOptions()
         self.passes = Passes(
             pipe,
-            sampler=sampler,
-            steps=steps,
-            cfg_scale=cfg_scale,
-            width=width,
-            height=height,
+            self.options,
             init_image=init_image,
-            prompt_strength=prompt_strength,
-            hires=hires,
             refiner=refiner,
             references=references,
-            cache_interval=cache_interval,
+            accelerate=accelerate,
         )
-        self.clip_skip = clip_skip
-        self.batch_size = batch_size
-        self.find_lora, self.fuse_loras = find_lora, fuse_loras
+        self.batch_size = self.options.batch_size
+        self.find_lora = find_lora
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Prompted shots get their `image`; others pass."""
@@ -115,12 +91,13 @@ class Generator:
 
         sources = [s.source for s in shots if isinstance(s.source, Prompted)]
         parsed = [parse(s.prompt) for s in sources]
-        lora_adapters.attach(self.pipe, parsed[0][1], self.find_lora, fuse=self.fuse_loras)
+        fuse, clip_skip = self.options.fuse_loras, self.options.clip_skip
+        lora_adapters.attach(self.pipe, parsed[0][1], self.find_lora, fuse=fuse)
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
 
         def words(pipe: Any) -> dict[str, Any]:
             texts, negatives = [text for text, _ in parsed], [s.negative_prompt for s in sources]
-            return embeddings.encode(pipe, texts, negatives, clip_skip=self.clip_skip)
+            return embeddings.encode(pipe, texts, negatives, clip_skip=clip_skip)
 
         with torch.inference_mode():
             drawn = decode(self.pipe, self.passes(words, noise))

@@ -6,12 +6,14 @@ window; windows of all shots share batches. Pixels outside the feathered mask ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..configs.rerender import RerenderOptions
 from . import batching
 from .accel import cpu_parallel
 from .diffusion import lora_adapters, pipeline_modules
@@ -19,7 +21,6 @@ from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
 from .prompts import embeddings
-from .prompts.dynamic_prompts import Wildcards
 from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
@@ -47,7 +48,12 @@ class _Job:
     @property
     def group(self) -> tuple[Any, ...]:
         """What must be equal in one call of the pipeline."""
-        return (repr(parse(self.prompt)[1]), self.window.size_wh, self.chunks, self.strength)
+        return (
+            repr(parse(self.prompt)[1]),
+            self.window.size_wh,
+            self.chunks,
+            self.strength,
+        )
 
 
 _Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]  # with the first control's maps
@@ -63,28 +69,11 @@ class Rerenderer:
         pipe: a ControlNet inpainting pipeline of SD or SDXL, with a ControlNet for each of
             `controls`, or one union ControlNet for all.
         controls: control maps and their weights.
-        prompt_template: the prompt of classes without their own, with {class} and {edit}.
-        prompts: templates by class.
-        edits: edits by class, for shots without their own.
-        negative_prompt: for all.
-        strength: 0..1, how much of a product is redrawn; 1 is all.
-        steps: denoising steps, of which `strength` are run.
-        cfg_scale: classifier-free guidance; 1 is none.
-        sampler: A1111's name.
-        cache_interval: DeepCache's; 1 is off.
+        prompts: of the instances.
+        options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
-        size_wh: pixels at which a window is drawn.
-        aspect_buckets: adapt a window's size to its mask's aspect.
-        padding: pixels of the picture round a mask that its window shows.
-        mask_blur: sigma of the feather, in pixels of the picture.
-        dilate: pixels of the picture by which masks grow, or, below 0, shrink.
-        color_correction: take off the model's own tint.
-        min_structure: 0..1; a result whose `edge_iou` with the source is lower is drawn again at
-            RETRY_STRENGTHS, and the best one is kept.
-        batch_size: windows in one call of the pipeline.
         find_lora: from the name in `<lora:name:weight>` to its file.
         fuse_loras: add LoRAs into the weights while the tags stay the same.
-        wildcards: entries of `__name__`, by name.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
         accelerate: False runs the library's own code, without the patches of `stages.accel`.
     """
@@ -93,58 +82,36 @@ class Rerenderer:
         self,
         pipe: Any,
         controls: Sequence[Controlled],
+        prompts: InstancePrompts,
+        options: RerenderOptions | None = None,
         *,
-        prompt_template: str,
-        prompts: Mapping[str, str] | None = None,
-        edits: Mapping[str, str] | None = None,
-        negative_prompt: str = "",
-        strength: float = 0.75,
-        steps: int = 20,
-        cfg_scale: float = 7.0,
-        sampler: str = "DPM++ 2M Karras",
-        cache_interval: int = 1,
         clip_skip: int | None = None,
-        size_wh: tuple[int, int] = (512, 512),
-        aspect_buckets: bool = False,
-        padding: int = 32,
-        mask_blur: int = 4,
-        dilate: int = 4,
-        color_correction: bool = False,
-        min_structure: float = 0.0,
-        batch_size: int = 4,
         find_lora: FindLora = no_loras,
         fuse_loras: bool = False,
-        wildcards: Wildcards | None = None,
         references: Sequence[np.ndarray] = (),
         accelerate: bool = True,
     ) -> None:
+        self.options = options = options or RerenderOptions()
         self.inpainter = Inpainter(
             pipe,
             controls,
-            steps=steps,
-            cfg_scale=cfg_scale,
-            sampler=sampler,
-            cache_interval=cache_interval,
+            options,
             clip_skip=clip_skip,
-            color_correction=color_correction,
             references=references,
             accelerate=accelerate,
         )
-        self.wording = InstancePrompts(
-            prompt_template, prompts or {}, edits or {}, negative_prompt, wildcards or {}
-        )
-        self.strength = strength
-        self.min_structure = min_structure
-        self.batch_size = batch_size
+        self.prompts = prompts
+        self.batch_size = options.batch_size
         self.find_lora, self.fuse_loras = find_lora, fuse_loras
         levels = len(pipe.unet.config.block_out_channels)
-        self.framing: dict[str, Any] = {
-            "dilate": dilate,
-            "blur": mask_blur,
-            "padding": padding,
-            "size_wh": size_wh,
-            "step": pipe.vae_scale_factor * 2 ** (levels - 1) if aspect_buckets else None,
-        }
+        self.window = functools.partial(
+            windows.window,
+            dilate=options.dilate,
+            blur=options.mask_blur,
+            padding=options.padding,
+            size_wh=(options.width, options.height),
+            step=pipe.vae_scale_factor * 2 ** (levels - 1) if options.aspect_buckets else None,
+        )
 
     @property
     def pipe(self) -> Any:
@@ -171,7 +138,7 @@ class Rerenderer:
             loose = [
                 k
                 for k, s in enumerate(best)
-                if s.open and s.metrics["edge_iou"] < self.min_structure
+                if s.open and s.metrics["edge_iou"] < self.options.min_structure
             ]
             if not loose:
                 break
@@ -179,7 +146,7 @@ class Rerenderer:
                 loose, self._draw_all([shots[k] for k in loose], share), strict=True
             ):
                 if shot.open and shot.metrics["edge_iou"] > best[k].metrics["edge_iou"]:
-                    best[k] = shot.with_metrics(strength=round(self.strength * share, 4))
+                    best[k] = shot.with_metrics(strength=round(self.options.strength * share, 4))
         return [replace(s, status="enhanced") if s.open else s for s in best]
 
     def _draw_all(self, shots: list[Shot], share: float) -> list[Shot]:
@@ -221,13 +188,13 @@ class Rerenderer:
         """A window for each instance that is to be drawn, in the detections' order."""
         asked = []
         for k, found in enumerate(shot.detections):
-            prompt = self.wording.prompt(shot, found, k)
+            prompt = self.prompts.prompt(shot, found, k)
             if found.mask is None or prompt is None:
                 continue
-            window = windows.window(found.mask, **self.framing)
+            window = self.window(found.mask)
             if window is not None:
-                strength = self.strength if found.strength is None else found.strength
-                negative = self.wording.negative(shot.seed + k)
+                strength = self.options.strength if found.strength is None else found.strength
+                negative = self.prompts.negative(shot.seed + k)
                 chunks = embeddings.count(self.pipe, parse(prompt)[0], negative)
                 asked.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, chunks, strength)

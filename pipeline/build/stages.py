@@ -140,7 +140,7 @@ def _masker(settings: Settings) -> Any:
     from ...stages.mask import MaskFilter
 
     m = settings.mask
-    return None if m.is_default else MaskFilter(**m.model_dump())
+    return None if m.is_default else MaskFilter(m)
 
 
 def _segmenter(settings: Settings, detector: Any, report: Report, device: str) -> tuple[Any, Any]:
@@ -201,6 +201,7 @@ def rerenderer(
     `conditioning_scale` goes over the settings' own; 0 switches the ControlNets off. `led`: the
     `Controlled` of the settings, where they are loaded already.
     """
+    from ...stages.prompts.instance_prompts import InstancePrompts
     from ...stages.rerender import Rerenderer
     from . import control_maps
 
@@ -209,29 +210,21 @@ def rerenderer(
     control_maps.check_modes(inpaint, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
-    values: dict[str, Any] = {
-        "prompt_template": r.prompt or settings.generate.prompt,
-        "prompts": {n: c.prompt for n, c in settings.classes.items() if c.prompt},
-        "edits": {n: c.edit for n, c in settings.classes.items() if c.edit},
-        "negative_prompt": r.negative_prompt or settings.generate.negative_prompt,
-        "strength": r.strength,
-        "steps": r.steps,
-        "cfg_scale": r.cfg_scale,
-        "sampler": r.sampler,
-        "cache_interval": r.cache_interval,
-        "clip_skip": settings.generate.clip_skip,
-        "wildcards": wildcards.load_wildcards(settings),
-        "size_wh": (r.width, r.height),
-        "padding": r.padding,
-        "mask_blur": r.mask_blur,
-        "dilate": r.dilate,
-        "aspect_buckets": r.aspect_buckets,
-        "color_correction": r.color_correction,
-        "min_structure": r.min_structure,
-        "batch_size": r.batch_size,
-        "find_lora": lora_search.in_folders(loras.lora_folders(settings)),
-        "fuse_loras": settings.generate.fuse_loras,
-        "references": text_to_image.references(settings),
-        "accelerate": settings.run.accelerate,
-    }
-    return Rerenderer(inpaint, led, **values)
+    prompts = InstancePrompts(
+        r.prompt or settings.generate.prompt,
+        prompts={n: c.prompt for n, c in settings.classes.items() if c.prompt},
+        edits={n: c.edit for n, c in settings.classes.items() if c.edit},
+        negative_prompt=r.negative_prompt or settings.generate.negative_prompt,
+        wildcards=wildcards.load_wildcards(settings),
+    )
+    return Rerenderer(
+        inpaint,
+        led,
+        prompts,
+        r,
+        clip_skip=settings.generate.clip_skip,
+        find_lora=lora_search.in_folders(loras.lora_folders(settings)),
+        fuse_loras=settings.generate.fuse_loras,
+        references=text_to_image.references(settings),
+        accelerate=settings.run.accelerate,
+    )

@@ -78,7 +78,6 @@ def again(generator: Any, settings: Settings) -> Any:
 
 def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
     from ...checkpoints.lora import search as lora_search
-    from ...stages.diffusion.passes import Hires
     from ...stages.generate import Generator
     from ..images.read import read_image
     from ..prompts import loras
@@ -86,21 +85,12 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
     g = settings.generate
     return Generator(
         pipe,
-        steps=g.steps,
-        cfg_scale=g.cfg_scale,
-        width=g.width,
-        height=g.height,
-        sampler=g.sampler,
-        clip_skip=g.clip_skip,
-        batch_size=g.batch_size,
+        g,
         find_lora=lora_search.in_folders(loras.lora_folders(settings)),
-        fuse_loras=g.fuse_loras,
         init_image=read_image(g.init_image).rgb if g.init_image else None,
-        prompt_strength=g.prompt_strength,
-        hires=Hires(**g.hires.model_dump()) if g.hires else None,
         refiner=refiner,
         references=references(settings),
-        cache_interval=g.cache_interval if settings.run.accelerate else 1,
+        accelerate=settings.run.accelerate,
     )
 
 

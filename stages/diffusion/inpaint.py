@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...configs.rerender import RerenderOptions
 from ..accel import controlnet_reuse, cpu_parallel
 from ..accel.deep_cache import DeepCache
 from ..prompts import embeddings
@@ -46,12 +47,8 @@ class Inpainter:
         pipe: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
             union ControlNet for all.
         controls: control maps and their weights.
-        steps: denoising steps.
-        cfg_scale: classifier-free guidance; 1 is none.
-        sampler: A1111's name.
-        cache_interval: DeepCache's; 1 is off.
+        options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
-        color_correction: take off the model's own tint.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
         accelerate: False runs the library's own code, without the patches of `stages.accel`.
     """
@@ -60,13 +57,9 @@ class Inpainter:
         self,
         pipe: Any,
         controls: Sequence[Controlled],
+        options: RerenderOptions,
         *,
-        steps: int,
-        cfg_scale: float,
-        sampler: str,
-        cache_interval: int = 1,
         clip_skip: int | None = None,
-        color_correction: bool = False,
         references: Sequence[np.ndarray] = (),
         accelerate: bool = True,
     ) -> None:
@@ -74,10 +67,10 @@ class Inpainter:
 
         self.pipe, self.controls = pipe, tuple(controls)
         self.accelerate = accelerate
-        self.scheduler = scheduler(sampler, pipe.scheduler.config)
-        self.cache = DeepCache(cache_interval if accelerate else 1)
+        self.scheduler = scheduler(options.sampler, pipe.scheduler.config)
+        self.cache = DeepCache(options.cache_interval if accelerate else 1)
         self.clip_skip = clip_skip
-        self.color_correction = color_correction
+        self.color_correction = options.color_correction
         self.union = hasattr(pipe.controlnet, "config") and (
             "num_control_type" in pipe.controlnet.config
         )
@@ -86,9 +79,9 @@ class Inpainter:
             values = [getattr(c, name) for c in self.controls]
             return values if len(values) > 1 or self.union else values[0]
 
-        self.options = {
-            "num_inference_steps": steps,
-            "guidance_scale": cfg_scale,
+        self.arguments = {
+            "num_inference_steps": options.steps,
+            "guidance_scale": options.cfg_scale,
             "controlnet_conditioning_scale": each("conditioning_scale"),
             "control_guidance_start": each("guidance_start"),
             "control_guidance_end": each("guidance_end"),
@@ -96,9 +89,9 @@ class Inpainter:
             "callback_on_step_end": _stop_if_dropped,
         }
         if self.union:
-            self.options["control_mode"] = each("mode")
+            self.arguments["control_mode"] = each("mode")
         if references:
-            self.options["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
+            self.arguments["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
@@ -155,8 +148,8 @@ class Inpainter:
                 generator=[torch.Generator("cpu").manual_seed(s % 2**63) for s in seeds],
                 width=width,
                 height=height,
-                strength=max(strength, 1 / self.options["num_inference_steps"]),
-                **self.options,
+                strength=max(strength, 1 / self.arguments["num_inference_steps"]),
+                **self.arguments,
             ).images
             drawn = decode(self.pipe, latents)
         if self.color_correction:

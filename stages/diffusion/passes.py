@@ -5,27 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from ...configs.generate import GenerateOptions, HiresSettings
 from ..accel.deep_cache import DeepCache
 from .decode import decode
 from .samplers import scheduler, using
 
 Words = Callable[[Any], dict[str, Any]]
 """What a pipeline is to draw: its keyword arguments, prompts or embeddings."""
-
-
-@dataclass(frozen=True)
-class Hires:
-    """A1111's hires fix: the picture scaled up and drawn over at `strength`, 0..1. `steps`: how
-    many are run, as there; None: as many as before."""
-
-    scale: float = 2.0
-    upscaler: Literal["latent", "lanczos"] = "latent"
-    strength: float = 0.7
-    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,52 +49,53 @@ def steps_for(run: int, strength: float) -> int:
 class Passes:
     """Stage 1's passes over one Stable Diffusion pipeline.
 
-    `init_image`: uint8 (H, W, 3), drawn over at `prompt_strength`, 0..1 (1: nothing of it is
-    left); `references`: pictures for a loaded IP-Adapter; `cache_interval`: see `deep_cache`.
+    Args:
+        pipe: the pipeline.
+        options: how it draws.
+        init_image: uint8 (H, W, 3); drawn over in place of noise.
+        refiner: SDXL's refiner.
+        references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
+        accelerate: False switches DeepCache off.
     """
 
     def __init__(
         self,
         pipe: Any,
+        options: GenerateOptions,
         *,
-        sampler: str,
-        steps: int,
-        cfg_scale: float,
-        width: int,
-        height: int,
         init_image: np.ndarray | None = None,
-        prompt_strength: float = 0.8,
-        hires: Hires | None = None,
         refiner: Refiner | None = None,
         references: Sequence[np.ndarray] = (),
-        cache_interval: int = 1,
+        accelerate: bool = True,
     ) -> None:
         from PIL import Image
 
-        self.pipe, self.hires, self.refiner = pipe, hires, refiner
-        self.scheduler = scheduler(sampler, pipe.scheduler.config)
-        self.steps, self.size_wh = steps, (width, height)
-        self.cache = DeepCache(cache_interval)
-        self.common: dict[str, Any] = {"guidance_scale": cfg_scale, "output_type": "latent"}
+        self.pipe, self.options, self.refiner = pipe, options, refiner
+        self.scheduler = scheduler(options.sampler, pipe.scheduler.config)
+        self.size_wh = options.width, options.height
+        self.cache = DeepCache(options.cache_interval if accelerate else 1)
+        self.common: dict[str, Any] = {
+            "guidance_scale": options.cfg_scale,
+            "output_type": "latent",
+        }
         self.base: dict[str, Any] = {}
         if references:
             self.base["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
         self.init = None if init_image is None else fit(init_image, self.size_wh)
-        self.prompt_strength = max(prompt_strength, 1 / steps)
         self.over = None
-        if hires or init_image is not None:
+        if options.hires or init_image is not None:
             from diffusers import AutoPipelineForImage2Image
 
             self.over = AutoPipelineForImage2Image.from_pipe(pipe)
             self.over.set_progress_bar_config(disable=True)
         if refiner:
-            self.refiner_scheduler = scheduler(sampler, refiner.pipe.scheduler.config)
+            self.refiner_scheduler = scheduler(options.sampler, refiner.pipe.scheduler.config)
 
     def __call__(self, words: Words, noise: list[Any]) -> Any:
         """Latents (N, 4, h, w); `noise`: a generator for each picture."""
         latents = self._first(words, noise)
-        if self.hires:
-            latents = self._again(latents, self.hires, words, noise)
+        if self.options.hires:
+            latents = self._again(latents, self.options.hires, words, noise)
         return self._refined(latents, words, noise) if self.refiner else latents
 
     def _end(self, last: bool) -> dict[str, Any]:
@@ -112,14 +103,14 @@ class Passes:
         return {"denoising_end": self.refiner.high_noise_frac} if self.refiner and last else {}
 
     def _first(self, words: Words, noise: list[Any]) -> Any:
-        rest = {**self.common, **self.base, **self._end(last=self.hires is None)}
+        rest = {**self.common, **self.base, **self._end(last=self.options.hires is None)}
         if self.init is not None:
             return self._over(
                 [self.init] * len(noise),
                 words,
                 noise,
-                strength=self.prompt_strength,
-                num_inference_steps=self.steps,
+                strength=max(self.options.prompt_strength, 1 / self.options.steps),
+                num_inference_steps=self.options.steps,
                 **rest,
             )
         width, height = self.size_wh
@@ -128,12 +119,12 @@ class Passes:
                 **words(self.pipe),
                 width=width,
                 height=height,
-                num_inference_steps=self.steps,
+                num_inference_steps=self.options.steps,
                 generator=noise,
                 **rest,
             ).images
 
-    def _again(self, latents: Any, hires: Hires, words: Words, noise: list[Any]) -> Any:
+    def _again(self, latents: Any, hires: HiresSettings, words: Words, noise: list[Any]) -> Any:
         from PIL import Image
         from torch.nn.functional import interpolate
 
@@ -151,7 +142,7 @@ class Passes:
             words,
             noise,
             strength=hires.strength,
-            num_inference_steps=steps_for(hires.steps or self.steps, hires.strength),
+            num_inference_steps=steps_for(hires.steps or self.options.steps, hires.strength),
             **{**self.common, **self.base, **self._end(last=True)},
         )
 
@@ -168,7 +159,7 @@ class Passes:
                 **words(pipe),
                 image=latents,
                 denoising_start=self.refiner.high_noise_frac,
-                num_inference_steps=self.steps,
+                num_inference_steps=self.options.steps,
                 generator=noise,
                 **self.common,
             ).images

@@ -1,13 +1,11 @@
-"""Replicate's HTTP API: a prediction begun, waited for, canceled; what it made downloaded.
-
-Knows predictions; no shots, no settings. Its requests are `retried`. The API is that of
-replicate.com/docs/reference/http.
-"""
+"""A client of Replicate's HTTP API (replicate.com/docs/reference/http)."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import json
 import re
 import threading
 import time
@@ -16,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from ...configs.errors import UsageError
+from ...configs.errors import UsageError, one_line
 from .http import HostError, Http, place, rest
 
 FIRST_LOOK, LONGEST_LOOK = 0.5, 3.0
@@ -97,28 +95,23 @@ class ReplicateClient:
         import requests
 
         path = f"/v1/predictions/{prediction.id}/cancel"
-        try:
-            self._http.asked("POST", self._http.base_url + path)
-        except (requests.RequestException, HostError):
-            pass
+        with contextlib.suppress(requests.RequestException, HostError):
+            self._http.once("POST", self._http.base_url + path)
 
     def download(self, url: str, stop: threading.Event) -> bytes:
         """The bytes of an output, at most MOST_BYTES."""
         if url.startswith("data:"):
             return _inline(url)
-        status, data, _ = self._http.tried("GET", url, stop)
+        status, data = self._http.request("GET", url, stop)
         if status != 200:
             raise HostError(f"{place(url)} answered {status} for an output; run it again")
         return data
 
     def _record(self, method: str, path: str, stop: threading.Event, **more: Any) -> dict[str, Any]:
-        import json
-
-        status, data, _ = self._http.tried(method, self._http.base_url + path, stop, **more)
-        try:
+        status, data = self._http.request(method, self._http.base_url + path, stop, **more)
+        record = None
+        with contextlib.suppress(ValueError):
             record = json.loads(data)
-        except ValueError:
-            record = None
         if status >= 400:
             raise RefusedError(_refusal(status, record, path))
         if not isinstance(record, dict):
@@ -140,13 +133,13 @@ def _prediction(record: Mapping[str, Any]) -> Prediction:
         str(record.get("version") or ""),
         status,
         tuple(found for found in outputs if isinstance(found, str)),
-        " ".join(str(record.get("error") or "").split()),
+        one_line(record.get("error") or ""),
     )
 
 
 def _refusal(status: int, record: Any, path: str) -> str:
     said = record.get("detail") or record.get("title") if isinstance(record, dict) else ""
-    detail = " ".join(str(said or "").split()).rstrip(".") or f"HTTP {status}"
+    detail = one_line(said or "").rstrip(".") or f"HTTP {status}"
     if status == 401:
         return (
             f"Replicate does not know the token ({detail}): set REPLICATE_API_TOKEN to one of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..shot import Detection, Prompted, Shot
 from . import dynamic_prompts
@@ -15,16 +15,22 @@ SKIP = "[SKIP]"
 
 @dataclass(frozen=True)
 class InstancePrompts:
-    """`prompts` and `edits` go by class, over `template`; [SEP] separates the prompts of instances.
+    """Prompts by class, in which [SEP] separates instances and [SKIP] leaves one as it is.
 
-    Choices (see `dynamic_prompts`) are drawn by an instance's seed: the shot's plus its number.
+    Args:
+        template: the prompt of classes without their own, with {class} and {edit}; choices (see
+            `dynamic_prompts`) are drawn by an instance's seed: the shot's plus its number.
+        prompts: templates by class.
+        edits: edits by class, for shots without their own.
+        negative_prompt: for all.
+        wildcards: entries of `__name__`, by name.
     """
 
     template: str
-    prompts: Mapping[str, str]
-    edits: Mapping[str, str]
-    negative_prompt: str
-    wildcards: dynamic_prompts.Wildcards
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    edits: Mapping[str, str] = field(default_factory=dict)
+    negative_prompt: str = ""
+    wildcards: dynamic_prompts.Wildcards = field(default_factory=dict)
 
     def prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
         """The prompt of the instance of that number, from 0; None: it stays as it is."""

@@ -12,10 +12,13 @@ import torch
 from helpers import tiny, tiny_xl
 
 from visuals.checkpoints import load
+from visuals.configs.generate import GenerateOptions, HiresSettings
+from visuals.configs.rerender import RerenderOptions
 from visuals.stages.diffusion import control_maps
 from visuals.stages.diffusion.inpaint import Controlled
-from visuals.stages.diffusion.passes import Hires, Refiner, steps_for
+from visuals.stages.diffusion.passes import Refiner, steps_for
 from visuals.stages.generate import Generator
+from visuals.stages.prompts.instance_prompts import InstancePrompts
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
@@ -69,15 +72,16 @@ def drawn(generator: Generator, *shots: Shot) -> list[np.ndarray]:
 
 
 def rerendered(pipe: Any, *controls: Controlled, **options: Any) -> Shot:
-    values: dict[str, Any] = {"prompt_template": "blue {class}", "steps": 4, "size_wh": (64, 64)}
-    values |= {"sampler": "Euler", **options}
-    (done,) = Rerenderer(pipe, controls, **values)([masked()])
+    references = options.pop("references", ())
+    drawing = RerenderOptions(**SMALL, **options)
+    prompts = InstancePrompts("blue {class}")
+    (done,) = Rerenderer(pipe, controls, prompts, drawing, references=references)([masked()])
     return done
 
 
 def test_sdxl_draws_and_a_picture_does_not_depend_on_its_batch(base: Any) -> None:
-    both = drawn(Generator(base, batch_size=2, **SMALL), prompted(1), prompted(2))
-    alone = drawn(Generator(base, batch_size=1, **SMALL), prompted(1), prompted(2))
+    both = drawn(Generator(base, GenerateOptions(batch_size=2, **SMALL)), prompted(1), prompted(2))
+    alone = drawn(Generator(base, GenerateOptions(batch_size=1, **SMALL)), prompted(1), prompted(2))
     for a, b in zip(alone, both, strict=True):
         assert a.shape == (64, 64, 3) and np.abs(a.astype(int) - b).max() <= 2
     assert (alone[0] != alone[1]).any()
@@ -86,10 +90,10 @@ def test_sdxl_draws_and_a_picture_does_not_depend_on_its_batch(base: Any) -> Non
 def test_our_decoding_is_the_pipelines_own(pipe: Any, base: Any) -> None:
     for one in (pipe, base):
         shot = Shot(id="s", source=Prompted("red mug", "blue", 1), classes=("mug",))
-        (ours,) = drawn(Generator(one, cfg_scale=5.0, **SMALL), shot)
+        (ours,) = drawn(Generator(one, GenerateOptions(cfg_scale=5.0, **SMALL)), shot)
         noise = [torch.Generator().manual_seed(1)]
         with torch.inference_mode():
-            scheduler = Generator(one, **SMALL).passes.scheduler
+            scheduler = Generator(one, GenerateOptions(**SMALL)).passes.scheduler
             own, one.scheduler = one.scheduler, scheduler
             out = one(
                 prompt=["red mug"], negative_prompt=["blue"], generator=noise, output_type="np",
@@ -106,10 +110,10 @@ def test_the_refiner_draws_the_last_steps(xl: Path, base: Any) -> None:
     for name, net in (("base", base.unet), ("refiner", refiner.unet)):
         net.register_forward_pre_hook(lambda m, a, n=name: asked.append((n, int(a[1]))))
     options = {**SMALL, "steps": 5}
-    (alone,) = drawn(Generator(base, **options))
+    (alone,) = drawn(Generator(base, GenerateOptions(**options)))
     times = [t for _, t in asked]
     asked.clear()
-    (refined,) = drawn(Generator(base, refiner=Refiner(refiner, 0.6), **options))
+    (refined,) = drawn(Generator(base, GenerateOptions(**options), refiner=Refiner(refiner, 0.6)))
     assert [n for n, _ in asked] == ["base"] * 3 + ["refiner"] * 2
     assert [t for _, t in asked] == times and (alone != refined).any()
 
@@ -127,8 +131,8 @@ def test_a_refiner_is_told_from_a_base(xl: Path, base: Any, pipe: Any) -> None:
 def test_hires_fix_scales_up_and_runs_its_steps(pipe: Any, upscaler: Any) -> None:
     asked = []
     pipe.unet.register_forward_pre_hook(lambda m, a: asked.append(a[0].shape[-1]))
-    hires = Hires(scale=1.5, upscaler=upscaler, strength=0.5, steps=3)
-    (image,) = drawn(Generator(pipe, hires=hires, **SMALL))
+    hires = HiresSettings(scale=1.5, upscaler=upscaler, strength=0.5, steps=3)
+    (image,) = drawn(Generator(pipe, GenerateOptions(hires=hires, **SMALL)))
     assert image.shape == (96, 96, 3)
     assert asked == [8] * 4 + [12] * 3
 
@@ -143,10 +147,11 @@ def test_an_init_image_is_kept_as_far_as_the_prompt_strength_says(pipe: Any, bas
     image = np.repeat(np.repeat(ramp[None, :, None], 48, 0), 3, 2)  # 96 × 48: the middle is taken
     for one in (pipe, base):
         little, much = (
-            drawn(Generator(one, init_image=image, prompt_strength=s, **SMALL))[0]
+            drawn(Generator(one, GenerateOptions(prompt_strength=s, **SMALL), init_image=image))[0]
             for s in (0.25, 1.0)
         )
-        other = drawn(Generator(one, init_image=255 - image, prompt_strength=0.25, **SMALL))[0]
+        weak = GenerateOptions(prompt_strength=0.25, **SMALL)
+        other = drawn(Generator(one, weak, init_image=255 - image))[0]
         assert little.shape == (64, 64, 3)
         assert (little != much).any() and (little != other).any()
 
@@ -160,7 +165,7 @@ def test_reference_pictures_steer_both_stages(pipe: Any, sd: Path, tmp_path: Pat
     inpaint = load.load_controlnet_inpaint("", [sd / "controlnet-canny"], base=pipe)
     red, blue = (np.full((40, 50, 3), c, np.uint8) for c in ((250, 20, 20), (10, 20, 240)))
     pictures = [
-        drawn(Generator(pipe, references=[r], **SMALL), prompted(1), prompted(2))
+        drawn(Generator(pipe, GenerateOptions(**SMALL), references=[r]), prompted(1), prompted(2))
         for r in (red, blue)
     ]
     assert (pictures[0][0] != pictures[1][0]).any()
@@ -171,15 +176,15 @@ def test_reference_pictures_steer_both_stages(pipe: Any, sd: Path, tmp_path: Pat
 def test_another_vae_takes_the_place_of_the_models_own(xl: Path) -> None:
     pipe = load.load_text_to_image(xl / "base", vae=xl / "taesd")
     assert type(pipe.vae).__name__ == "AutoencoderTiny"
-    assert drawn(Generator(pipe, **SMALL))[0].shape == (64, 64, 3)
+    assert drawn(Generator(pipe, GenerateOptions(**SMALL)))[0].shape == (64, 64, 3)
     with pytest.raises(load.CheckpointError, match="expected an AutoencoderKL"):
         load.load_text_to_image(xl / "base", vae=xl / "base" / "unet")
 
 
 def test_a_fused_lora_acts_without_a_tag(sd: Path, pipe: Any) -> None:
-    (before,) = drawn(Generator(pipe, **SMALL))
+    (before,) = drawn(Generator(pipe, GenerateOptions(**SMALL)))
     load.fuse_lora(pipe, sd / "loras", weight_name="ppzmini.safetensors", scale=1.0)
-    (after,) = drawn(Generator(pipe, **SMALL))
+    (after,) = drawn(Generator(pipe, GenerateOptions(**SMALL)))
     assert (before != after).any()
     assert not getattr(pipe.unet, "peft_config", {})
 
@@ -224,10 +229,10 @@ def _overflowing(pipe: Any) -> None:
 
 def test_a_vae_that_overflows_is_tried_in_float32_and_says_so(pipe: Any, sd: Path) -> None:
     inpaint = load.load_controlnet_inpaint("", [sd / "controlnet-canny"], base=pipe)
-    (plain,) = Generator(pipe, **SMALL)([prompted()])
+    (plain,) = Generator(pipe, GenerateOptions(**SMALL))([prompted()])
     assert "vae_upcast" not in plain.metrics
     _overflowing(pipe)
-    (shot,) = Generator(pipe, **SMALL)([prompted()])
+    (shot,) = Generator(pipe, GenerateOptions(**SMALL))([prompted()])
     assert shot.status == "pending" and shot.metrics["vae_upcast"] == 1, shot.failure
     assert pipe.vae.dtype == torch.float16
     inpaint.controlnet.to(torch.float16)
@@ -239,12 +244,12 @@ def test_still_not_a_number_fails_with_a_sentence(pipe: Any) -> None:
     with torch.no_grad():
         pipe.vae.decoder.conv_out.bias.fill_(float("nan"))
     pipe.vae.to(torch.float16)
-    (shot,) = Generator(pipe, **SMALL)([prompted()])
+    (shot,) = Generator(pipe, GenerateOptions(**SMALL))([prompted()])
     assert shot.failure is not None and shot.failure.where == "generate"
     assert "the VAE gave not-a-number, in float32 also" in shot.failure.message
     with torch.no_grad():
         pipe.unet.conv_out.bias.fill_(float("nan"))
-    (shot,) = Generator(pipe, **SMALL)([prompted()])
+    (shot,) = Generator(pipe, GenerateOptions(**SMALL))([prompted()])
     assert shot.failure is not None and "the UNet gave not-a-number" in shot.failure.message
 
 
@@ -274,7 +279,7 @@ def _checker(flags: bool) -> dict[str, Any]:
 def test_flagged_pictures_are_outcomes_in_both_stages(pipe: Any, sd: Path, flags: bool) -> None:
     pipe.register_modules(**_checker(flags))
     inpaint = load.load_controlnet_inpaint("", [sd / "controlnet-canny"], base=pipe)
-    (shot,) = Generator(pipe, **SMALL)([prompted()])
+    (shot,) = Generator(pipe, GenerateOptions(**SMALL))([prompted()])
     done = rerendered(inpaint, Controlled(control_maps.Canny(60, 140)), min_structure=1.0)
     if flags:
         for one in (shot, done):

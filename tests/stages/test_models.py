@@ -15,11 +15,14 @@ from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
 from visuals.checkpoints.lora.file import LoraFileError
 from visuals.checkpoints.lora.search import LoraNotFoundError, in_folders
+from visuals.configs.generate import GenerateOptions
+from visuals.configs.rerender import RerenderOptions
 from visuals.stages.detect import Detector
 from visuals.stages.diffusion import control_maps, lora_adapters
 from visuals.stages.diffusion.inpaint import Controlled
 from visuals.stages.diffusion.samplers import UnknownSamplerError, scheduler
 from visuals.stages.generate import Generator
+from visuals.stages.prompts.instance_prompts import InstancePrompts
 from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.segment import Segmenter
@@ -44,8 +47,8 @@ def photo(size: tuple[int, int] = (96, 128)) -> Shot:
 
 def test_a_picture_does_not_depend_on_its_batch(pipe: Any) -> None:
     options: dict[str, Any] = {"steps": 3, "width": 64, "height": 64}
-    alone = Generator(pipe, batch_size=1, **options)([prompted(1), prompted(2)])
-    both = Generator(pipe, batch_size=2, **options)([prompted(1), prompted(2)])
+    alone = Generator(pipe, GenerateOptions(batch_size=1, **options))([prompted(1), prompted(2)])
+    both = Generator(pipe, GenerateOptions(batch_size=2, **options))([prompted(1), prompted(2)])
     for a, b in zip(alone, both, strict=True):
         assert a.image is not None and b.image is not None
         assert np.abs(a.image.astype(int) - b.image).max() <= 2
@@ -161,17 +164,20 @@ def inpaint(pipe: Any, mini: Path) -> Any:
 
 def rerenderer(inpaint: Any, **options: Any) -> Rerenderer:
     usual: dict[str, Any] = {
-        "prompt_template": PROMPT,
         "strength": 0.9,
         "steps": 4,
-        "size_wh": (64, 64),
+        "width": 64,
+        "height": 64,
         "padding": 6,
         "mask_blur": 1,
         "dilate": 1,
-        "find_lora": in_folders([catalog.resolve("mini/loras")]),
     }
     controls = options.pop("controls", [Controlled(control_maps.Canny(60, 140))])
-    return Rerenderer(inpaint, controls, **{**usual, **options})
+    words = {k: options.pop(k) for k in ("prompts", "edits", "wildcards") if k in options}
+    prompts = InstancePrompts(options.pop("prompt", PROMPT), **words)
+    find_lora = in_folders([catalog.resolve("mini/loras")])
+    drawing = RerenderOptions(**{**usual, **options})
+    return Rerenderer(inpaint, controls, prompts, drawing, find_lora=find_lora)
 
 
 def masked(*boxes: tuple[int, int, int, int]) -> Any:
@@ -221,10 +227,9 @@ def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpa
 
 
 def test_a_window_s_size_follows_its_mask_s_aspect(inpaint: Any) -> None:
-    from visuals.stages.regions import windows
 
     stage = rerenderer(inpaint, aspect_buckets=True, padding=0)
-    wide = windows.window(masked((10, 40, 110, 60)).mask, **stage.framing)
+    wide = stage.window(masked((10, 40, 110, 60)).mask)
     assert wide is not None and wide.size_wh[0] > 1.5 * wide.size_wh[1]
     assert stage([masked((10, 40, 110, 60))])[0].status == "enhanced"
 
@@ -285,7 +290,7 @@ def test_choices_and_weights_act_on_each_instance_by_its_seed(inpaint: Any) -> N
     boxes = (4, 4, 40, 40), (70, 40, 120, 90)
     template = "{a|b|c|d} (__colour__:1.3) {class} [SEP] plain {class}"
     options: dict[str, Any] = {
-        "prompt_template": template,
+        "prompt": template,
         "edits": {"mug": "{tiny|huge}"},
         "wildcards": {"colour": ["red", "blue", "green"]},
         "steps": 2,
@@ -308,7 +313,7 @@ def seeded(shot: Shot, seed: int) -> Shot:
 
 def test_a_prompt_s_weights_change_the_product_and_never_the_scene(inpaint: Any) -> None:
     plain, same, heavy, long = (
-        rerenderer(inpaint, prompt_template=text)([masked((40, 30, 90, 70))])[0]
+        rerenderer(inpaint, prompt=text)([masked((40, 30, 90, 70))])[0]
         for text in ("red mug", "red mug", "(red:1.8) mug", "red mug, " * 40)
     )
     assert plain.result is not None and same.result is not None, plain.failure

@@ -17,6 +17,7 @@ import torch
 from helpers.inpaint_calls import asked, calls, cores, noise
 
 from visuals.checkpoints import load
+from visuals.configs.rerender import RerenderOptions
 from visuals.stages.accel import controlnet_reuse, cpu_parallel, patching
 from visuals.stages.accel.grounding_dino import backbone_cache
 from visuals.stages.detect import Detector
@@ -24,6 +25,7 @@ from visuals.stages.detection import backends
 from visuals.stages.diffusion import samplers
 from visuals.stages.diffusion.control_maps import Canny
 from visuals.stages.diffusion.inpaint import Controlled
+from visuals.stages.prompts.instance_prompts import InstancePrompts
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Shot
 
@@ -127,13 +129,10 @@ def test_parts_at_the_same_time_draw_and_find_what_they_do_one_after_the_other(
     stage = Rerenderer(
         inpaint,
         [Controlled(Canny(60, 140))],
-        prompt_template="a {class}",
-        steps=3,
-        size_wh=(64, 64),
-        padding=4,
-        mask_blur=1,
-        dilate=1,
-        batch_size=2,
+        InstancePrompts("a {class}"),
+        RerenderOptions(
+            steps=3, width=64, height=64, padding=4, mask_blur=1, dilate=1, batch_size=2
+        ),
     )
     bare = [replace(s, detections=()) for s in shots(4)]
     find = Detector(*load.load_detector("mini/grounding-dino"), box_threshold=0.0, batch_size=4)

@@ -11,11 +11,12 @@ import torch
 from helpers.inpaint_calls import asked, calls, cores
 
 from visuals.checkpoints import load
+from visuals.configs.generate import GenerateOptions, HiresSettings
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build import stages as build_stages_module
 from visuals.stages.accel import cpu_parallel
 from visuals.stages.accel.deep_cache import DeepCache
-from visuals.stages.diffusion.passes import Hires, Passes
+from visuals.stages.diffusion.passes import Passes
 from visuals.stages.shot import Detection, FileInput, Shot
 
 
@@ -70,13 +71,18 @@ def test_an_error_leaves_the_models_as_they_were(inpaint: Any) -> None:
 
 def test_the_hires_pass_begins_anew(inpaint: Any) -> None:
     pipe = load.load_text_to_image("mini/sd")
-    options: dict[str, Any] = {"sampler": "DPM++ 2M", "steps": 3, "cfg_scale": 2.0}
-    size = {"width": 64, "height": 64, "hires": Hires(strength=1.0, scale=1.0)}
+    options = GenerateOptions(
+        sampler="DPM++ 2M",
+        steps=3,
+        cfg_scale=2.0,
+        width=64,
+        height=64,
+        hires=HiresSettings(strength=1.0, scale=1.125),
+        cache_interval=2,
+    )
     words = {"prompt": "a mug", "negative_prompt": ""}
     with torch.inference_mode(), calls(pipe.unet.mid_block.resnets[0]) as inner:
-        Passes(pipe, **options, **size, cache_interval=2)(
-            lambda pipe: words, [torch.Generator().manual_seed(0)]
-        )
+        Passes(pipe, options)(lambda pipe: words, [torch.Generator().manual_seed(0)])
     assert len(inner) == 4, "steps 0 and 2 of each pass"
 
 

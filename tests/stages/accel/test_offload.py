@@ -12,12 +12,15 @@ import torch
 from helpers import tiny_xl
 
 from visuals.checkpoints import load
+from visuals.configs.generate import GenerateOptions, HiresSettings
+from visuals.configs.rerender import RerenderOptions
 from visuals.stages.accel import controlnet_reuse
 from visuals.stages.accel.offload import Offload, wake
 from visuals.stages.diffusion import control_maps
 from visuals.stages.diffusion.inpaint import Controlled
-from visuals.stages.diffusion.passes import Hires, Refiner
+from visuals.stages.diffusion.passes import Refiner
 from visuals.stages.generate import Generator
+from visuals.stages.prompts.instance_prompts import InstancePrompts
 from visuals.stages.rerender import Rerenderer
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
@@ -51,18 +54,17 @@ class Stages:
             self.inpaint = load.load_controlnet_inpaint("", [xl / "controlnet"], base=self.pipe)
         self.generate = Generator(
             self.pipe,
-            hires=Hires(1.5, "lanczos", 0.5, 2),
+            GenerateOptions(
+                hires=HiresSettings(scale=1.5, upscaler="lanczos", strength=0.5, steps=2), **SMALL
+            ),
             refiner=Refiner(self.refiner, 0.6),
             references=[red],
-            **SMALL,
         )
         self.rerender = Rerenderer(
             self.inpaint,
             [Controlled(control_maps.Canny(60, 140))],
-            prompt_template="blue {class}",
-            steps=3,
-            size_wh=(64, 64),
-            sampler="Euler",
+            InstancePrompts("blue {class}"),
+            RerenderOptions(steps=3, width=64, height=64, sampler="Euler"),
             references=[red],
         )
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from visuals.checkpoints import load
+from visuals.configs.generate import GenerateOptions
 from visuals.stages.diffusion import samplers
 from visuals.stages.generate import Generator
 from visuals.stages.shot import Prompted, Shot
@@ -24,7 +25,9 @@ def pipe(mini: Path) -> Any:
 
 def draw(pipe: Any, sampler: str, steps: int = 3) -> np.ndarray:
     shot = Shot(id="s", source=Prompted("red mug", "", 1), classes=("mug",))
-    (done,) = Generator(pipe, steps=steps, width=32, height=32, sampler=sampler)([shot])
+    (done,) = Generator(pipe, GenerateOptions(steps=steps, width=64, height=64, sampler=sampler))(
+        [shot]
+    )
     assert done.status == "pending" and done.image is not None, done.failure
     return done.image
 

@@ -12,6 +12,7 @@ import torch
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
 from visuals.checkpoints.lora.search import in_folders
+from visuals.configs.generate import GenerateOptions
 from visuals.stages.diffusion.samplers import scheduler
 from visuals.stages.generate import Generator
 from visuals.stages.prompts import embeddings, token_chunks
@@ -223,7 +224,9 @@ def test_a_full_chunk_ends_behind_a_comma_that_is_near(sd: Any) -> None:
 def test_pictures_of_plain_prompts_are_those_of_the_pipeline_itself(sd: Any) -> None:
     source = Prompted("red mug, studio photography", "blue", 5)
     shot = Shot(id="a", source=source, classes=("mug",))
-    (mine,) = Generator(sd, steps=3, width=64, height=64, sampler="DPM++ 2M")([shot])
+    (mine,) = Generator(sd, GenerateOptions(steps=3, width=64, height=64, sampler="DPM++ 2M"))(
+        [shot]
+    )
     sd.scheduler = scheduler("DPM++ 2M", sd.scheduler.config)
     with torch.inference_mode():
         theirs = sd(
@@ -247,8 +250,8 @@ def test_weights_length_and_clip_skip_change_the_picture_and_not_their_neighbour
             for k, p in enumerate(prompts)
         ]
         find_lora = in_folders([catalog.resolve("mini/loras")])
-        usual = {"steps": 2, "width": 64, "height": 64, "find_lora": find_lora}
-        done = Generator(sd, **{**usual, **options})(shots)
+        drawing = GenerateOptions(steps=2, width=64, height=64, **options)
+        done = Generator(sd, drawing, find_lora=find_lora)(shots)
         assert all(s.image is not None for s in done), [s.failure for s in done]
         return [s.image for s in done if s.image is not None]
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visuals.configs.detect import MaskSettings
 from visuals.stages.mask import MaskFilter
 from visuals.stages.regions import mask_ops
 from visuals.stages.shot import Detection, FileInput, Shot
@@ -139,7 +140,7 @@ def test_merge_keeps_a_common_label_only() -> None:
 def test_an_erased_mask_takes_its_own_detection_along() -> None:
     thin = found(drawn("#....", "#....", "#....", "#....", "#....")[:, ::-1], 0.9, "thin")
     thick = found(drawn("###..", "###..", "###..", "###..", "###.."), 0.4, "thick")
-    (done,) = MaskFilter(dilate_erode=-1)([shot(thin, thick)])
+    (done,) = MaskFilter(MaskSettings(dilate_erode=-1))([shot(thin, thick)])
     assert [d.label for d in done.detections] == ["thick"]
     assert mask_ops.mask_of(done.detections[0]).sum() == 10
     assert done.metrics == {"dropped_eroded": 1}
@@ -147,16 +148,18 @@ def test_an_erased_mask_takes_its_own_detection_along() -> None:
 
 def test_a_shot_without_masks_left_is_skipped_with_numbers() -> None:
     large, middle, left = three()
-    (small,) = MaskFilter(mask_max_ratio=0.01)([shot(large, middle)])
+    (small,) = MaskFilter(MaskSettings(mask_max_ratio=0.01))([shot(large, middle)])
     assert small.reason is not None and small.reason.code == "mask_ratio"
     assert "2 outside 0 to 0.01 of the picture (0.222, 0.0556)" in small.reason.message
-    (mixed,) = MaskFilter(mask_min_ratio=0.1, dilate_erode=-2)([shot(large, middle, left)])
+    (mixed,) = MaskFilter(MaskSettings(mask_min_ratio=0.1, dilate_erode=-2))(
+        [shot(large, middle, left)]
+    )
     assert mixed.reason is not None and mixed.reason.code == "no_mask"
     assert "1 outside 0.1 to 1" in mixed.reason.message
     assert "2 eroded away by 2 px" in mixed.reason.message
     assert mixed.metrics == {"dropped_mask_ratio": 1, "dropped_eroded": 2}
     full = found(np.ones((4, 4), bool))
-    (nothing,) = MaskFilter(merge_invert="merge_and_invert")([shot(full)])
+    (nothing,) = MaskFilter(MaskSettings(merge_invert="merge_and_invert"))([shot(full)])
     assert nothing.reason is not None and "cover all of the picture" in nothing.reason.message
 
 
@@ -164,7 +167,9 @@ def test_steps_come_in_adetailer_s_order() -> None:
     """Ratio before growing, top-k before sorting: growing would let the small ones pass."""
     large, middle, left = three()
     stage = MaskFilter(
-        mask_min_ratio=0.1, mask_k=2, sort="left-to-right", dilate_erode=1, merge_invert="none"
+        MaskSettings(
+            mask_min_ratio=0.1, mask_k=2, sort="left-to-right", dilate_erode=1, merge_invert="none"
+        )
     )
     (done,) = stage([shot(middle, large, left)])
     assert [d.score for d in done.detections] == [left.score, large.score]
@@ -177,7 +182,7 @@ def test_a_detection_without_a_mask_fails_its_shot_alone() -> None:
     bare = Detection((0.0, 0.0, 2.0, 2.0), 0.5, "mug")
     good = shot(found(np.ones((4, 4), bool)))
     bad = Shot("b", good.source, ("mug",), image=good.image, detections=(bare,))
-    done, failed = MaskFilter(mask_k=1)([good, bad])
+    done, failed = MaskFilter(MaskSettings(mask_k=1))([good, bad])
     assert done.open and failed.failure is not None
     assert "run segment first" in failed.failure.message
 
@@ -249,7 +254,7 @@ def test_any_options_on_any_masks(data: Any, options: dict[str, Any], count: int
     """Twenty masks one over another included: no exception, whole masks, boxes round them."""
     shape = data.draw(st.tuples(st.integers(1, 24), st.integers(1, 24)))
     given_ = [found(data.draw(any_mask(shape)), k / 20, f"c{k % 3}") for k in range(count)]
-    (done,) = MaskFilter(**options)([shot(*given_)])
+    (done,) = MaskFilter(MaskSettings(**options))([shot(*given_)])
     assert done.failure is None
     if done.status == "skipped":
         assert done.reason is not None and done.reason.code in ("mask_ratio", "no_mask")
@@ -269,7 +274,7 @@ def test_any_options_on_any_masks(data: Any, options: dict[str, Any], count: int
 
 def test_no_option_changes_nothing() -> None:
     before = shot(*three())
-    assert MaskFilter()([before])[0].detections == before.detections
+    assert MaskFilter(MaskSettings())([before])[0].detections == before.detections
 
 
 @pytest.mark.parametrize("size", [(4000, 6000)])
@@ -280,7 +285,7 @@ def test_a_24_megapixel_mask_with_wide_brushes_takes_seconds(size: tuple[int, in
     mask[500:1500, 1000:2500] = True
     mask[900:910, 1200:1210] = False
     start = time.perf_counter()
-    stage = MaskFilter(dilate_erode=60, fill_holes=True, drop_islands=0.1, smooth=10)
+    stage = MaskFilter(MaskSettings(dilate_erode=60, fill_holes=True, drop_islands=0.1, smooth=10))
     (done,) = stage([shot(found(mask))])
     assert time.perf_counter() - start < 10
     grown = mask_ops.mask_of(done.detections[0])
