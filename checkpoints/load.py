@@ -121,15 +121,8 @@ def load_refiner(
     dtype: torch.dtype | None = None,
     allow_pickle: bool = False,
 ) -> Any:
-    """Load a StableDiffusionXLImg2ImgPipeline that shares the text encoder and VAE of `base`.
-
-    Args:
-        ref: The refiner, as in `load_text_to_image`.
-        base: The pipeline of the SDXL base.
-        device: Where to load it.
-        dtype: Of its weights; None for float32.
-        allow_pickle: Whether pickles may be read.
-    """
+    """Load a StableDiffusionXLImg2ImgPipeline that shares the text encoder and VAE of `base`, the
+    pipeline of an SDXL base; the other arguments are those of `load_text_to_image`."""
     import torch
 
     def load(path: str, local: bool) -> Any:
@@ -144,34 +137,41 @@ def load_refiner(
 def fuse_lora(
     pipe: Any, ref: str | os.PathLike[str], *, weight_name: str | None = None, scale: float = 1.0
 ) -> None:
-    """Merge a LoRA into a pipeline's weights, which cannot be undone.
+    """Merge a LoRA such as LCM, Hyper-SD or Lightning into a pipeline's weights for good.
 
-    Args:
-        pipe: The pipeline.
-        ref: A name, folder, repository or `.safetensors` file.
-        weight_name: The file in a folder or repository.
-        scale: Weight of the LoRA.
+    `weight_name` is the file in the folder or repository.
     """
-    load_or_explain(ref, lambda p, here: pipelines.fuse(pipe, p, here, weight_name, scale))
+
+    def fuse(path: str, local: bool) -> None:
+        name, file = weight_name, Path(path)
+        if name and not name.endswith(".safetensors"):
+            raise UnsuitableWeightsError(f"weight_name {name!r}: expected a .safetensors file")
+        if file.is_file():
+            path, name = str(file.parent), file.name
+        pipe.load_lora_weights(
+            path,
+            weight_name=name,
+            adapter_name="fused",
+            local_files_only=local,
+            use_safetensors=True,
+        )
+        pipe.fuse_lora(lora_scale=scale)
+        pipe.unload_lora_weights()
+
+    load_or_explain(ref, fuse)
 
 
 def attach_ip_adapter(
     pipe: Any, ref: str | os.PathLike[str], *, subfolder: str, weight_name: str, scale: float
 ) -> None:
-    """Attach an IP-Adapter to a pipeline, whose UNet then needs reference images.
-
-    Args:
-        pipe: The pipeline.
-        ref: A name, folder or repository.
-        subfolder: Folder of the adapter in it.
-        weight_name: File of the adapter in that folder.
-        scale: Weight of the reference image.
-    """
+    """Attach the IP-Adapter `subfolder`/`weight_name` of a folder or repository, and its image
+    encoder, to a pipeline, whose UNet then needs reference images; `scale` is their weight."""
 
     def load(path: str, local: bool) -> None:
-        pipelines.ip_adapter(
-            pipe, path, local, subfolder=subfolder, weight_name=weight_name, scale=scale
+        pipe.load_ip_adapter(
+            path, subfolder=subfolder, weight_name=weight_name, local_files_only=local
         )
+        pipe.set_ip_adapter_scale(scale)
 
     load_or_explain(ref, load)
 
@@ -188,13 +188,9 @@ def load_controlnet_inpaint(
 ) -> Any:
     """Load the ControlNet inpainting pipeline of the family of `ref`, SD 1.x or SDXL.
 
-    Args:
-        ref: The text-to-image model, as in `load_text_to_image`.
-        controlnet_refs: A ControlNet for each control; a union ControlNet once or for each.
-        device: Where to load them.
-        dtype: Of the weights; None for float32.
-        base: A loaded pipeline of `ref` whose models are shared; None to load it.
-        allow_pickle: Whether pickles may be read.
+    `controlnet_refs` names a ControlNet for each control, a union ControlNet once or for each;
+    `base` is a loaded pipeline of `ref` whose models are shared, None to load it. The other
+    arguments are those of `load_text_to_image`.
     """
     import torch
 

@@ -1,6 +1,7 @@
 """Builds diffusers pipelines of Stable Diffusion 1.x and SDXL from folders, the hub or one file.
 
-Knows no settings; `load` resolves the paths and explains the errors.
+`load` resolves the paths and explains the errors. In each function `path` is a folder, a repository
+or a file; `local` keeps it off the network; `dtype` is that of the weights.
 """
 
 from __future__ import annotations
@@ -26,11 +27,6 @@ def is_xl(pipe: Any) -> bool:
 def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
     """Load the pipeline that a folder's model_index.json names, or that a file holds.
 
-    Args:
-        path: A folder, repository or file.
-        local: Whether to stay off the network.
-        dtype: Of the weights.
-        vae: A loaded VAE to use in place of the model's own.
 
     Raises:
         UnsuitableWeightsError: The model is of another family.
@@ -46,14 +42,7 @@ def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
 
 
 def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
-    """Load an SDXL refiner that shares the second text encoder and the VAE of `base`.
-
-    Args:
-        path: A folder, repository or file.
-        local: Whether to stay off the network.
-        dtype: Of the weights.
-        base: The pipeline of the SDXL base.
-    """
+    """Load an SDXL refiner that shares the second text encoder and the VAE of `base`."""
     if not is_xl(base):
         raise UnsuitableWeightsError("a refiner needs an SDXL base, and generate.model is none")
     pipe = _pipeline(path, local, dtype, text_encoder_2=base.text_encoder_2, vae=base.vae)
@@ -69,14 +58,17 @@ def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
 
     if Path(path).is_file():
         return _from_file(Path(path), dtype, **given)
-    return DiffusionPipeline.from_pretrained(
-        path,
-        torch_dtype=dtype,
-        local_files_only=local,
-        use_safetensors=True,
-        variant=variant_of(path),
-        **given,
-    )
+    return DiffusionPipeline.from_pretrained(path, **_arguments(path, local, dtype), **given)
+
+
+def _arguments(path: str, local: bool, dtype: Any) -> dict[str, Any]:
+    """Return the arguments of every `from_pretrained`."""
+    return {
+        "torch_dtype": dtype,
+        "local_files_only": local,
+        "use_safetensors": True,
+        "variant": variant_of(path),
+    }
 
 
 def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
@@ -95,15 +87,8 @@ def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
 def autoencoder(
     path: str, local: bool, dtype: Any, replaced_config: Callable[[], Mapping[str, Any]]
 ) -> Any:
-    """Load an AutoencoderKL or AutoencoderTiny.
-
-    Args:
-        path: A folder, repository or file.
-        local: Whether to stay off the network.
-        dtype: Of the weights.
-        replaced_config: Returns the configuration of the VAE that it replaces; a file, which
-            holds none, is loaded with it.
-    """
+    """Load an AutoencoderKL or AutoencoderTiny; a file, which holds no configuration, with that of
+    the VAE which it replaces."""
     import diffusers
     from diffusers import AutoencoderKL
 
@@ -115,13 +100,7 @@ def autoencoder(
         raise UnsuitableWeightsError(
             f"it is a {name}; expected an AutoencoderKL or an AutoencoderTiny"
         )
-    return getattr(diffusers, name).from_pretrained(
-        path,
-        torch_dtype=dtype,
-        local_files_only=local,
-        use_safetensors=True,
-        variant=variant_of(path),
-    )
+    return getattr(diffusers, name).from_pretrained(path, **_arguments(path, local, dtype))
 
 
 def vae_config(path: str, local: bool) -> Mapping[str, Any]:
@@ -137,14 +116,7 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 
 
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
-    """Load a ControlNet or a union ControlNet (ControlNet++).
-
-    Args:
-        path: A folder, repository or file.
-        local: Whether to stay off the network.
-        dtype: Of the weights.
-        base: The pipeline that it is for.
-    """
+    """Load a ControlNet or a union ControlNet (ControlNet++)."""
     from diffusers import ControlNetModel, ControlNetUnionModel
 
     if Path(path).is_file():
@@ -152,13 +124,7 @@ def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     config = ControlNetModel.load_config(path, local_files_only=local)
     kind = ControlNetUnionModel if "num_control_type" in config else ControlNetModel
     single_file.require_width({config.get("cross_attention_dim")}, base.unet)
-    return kind.from_pretrained(
-        path,
-        torch_dtype=dtype,
-        local_files_only=local,
-        use_safetensors=True,
-        variant=variant_of(path),
-    )
+    return kind.from_pretrained(path, **_arguments(path, local, dtype))
 
 
 def use_channels_last(model: Any) -> None:
@@ -207,46 +173,3 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def fuse(pipe: Any, path: str, local: bool, weight_name: str | None, scale: float) -> None:
-    """Merge a LoRA such as LCM, Hyper-SD or Lightning into the weights.
-
-    Args:
-        pipe: The pipeline.
-        path: A folder, repository or file.
-        local: Whether to stay off the network.
-        weight_name: The file in a folder or repository.
-        scale: Weight of the LoRA.
-    """
-    if weight_name and not weight_name.endswith(".safetensors"):
-        raise UnsuitableWeightsError(f"weight_name {weight_name!r}: expected a .safetensors file")
-    file = Path(path)
-    if file.is_file():
-        path, weight_name = str(file.parent), file.name
-    pipe.load_lora_weights(
-        path,
-        weight_name=weight_name,
-        adapter_name="fused",
-        local_files_only=local,
-        use_safetensors=True,
-    )
-    pipe.fuse_lora(lora_scale=scale)
-    pipe.unload_lora_weights()
-
-
-def ip_adapter(
-    pipe: Any, path: str, local: bool, *, subfolder: str, weight_name: str, scale: float
-) -> None:
-    """Attach an IP-Adapter and its image encoder; the pipeline then needs reference images.
-
-    Args:
-        pipe: The pipeline.
-        path: A folder or repository.
-        local: Whether to stay off the network.
-        subfolder: Folder of the adapter in it.
-        weight_name: File of the adapter in that folder.
-        scale: Weight of the reference image.
-    """
-    pipe.load_ip_adapter(path, subfolder=subfolder, weight_name=weight_name, local_files_only=local)
-    pipe.set_ip_adapter_scale(scale)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batching
+from . import adaptive_batching
 from .accel import cpu_parallel, grounding_dino, offload
 from .classes import ClassSpec, specs_of
 from .detection import backends, close_ups
@@ -78,7 +78,7 @@ class Detector:
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get their `detections`, or are skipped as `no_detection`, `rejected` or, where
         one side is over 100 times the other, `too_narrow`."""
-        return batching.apply(shots, self._find, where="detect", key=_key, stage=self)
+        return adaptive_batching.apply(shots, self._find, where="detect", key=_key, stage=self)
 
     def modules(self) -> Modules:
         """The detector."""
@@ -86,7 +86,7 @@ class Detector:
 
     def sweep(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get each box that some threshold could pass (see `passing`); no skips."""
-        return batching.apply(shots, self._all, where="detect", key=_key, stage=self)
+        return adaptive_batching.apply(shots, self._all, where="detect", key=_key, stage=self)
 
     def passing(self, found: Sequence[Detection], least: Mapping[str, float]) -> set[str]:
         """The classes with a box left where each class's scores must be above its `least`, 0..1.

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from ..configs.generate import GenerateOptions
-from . import batching
-from .diffusion import lora_adapters, pipeline_modules
+from . import adaptive_batching
+from .diffusion import lora_adapters
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
 from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Passes, Refiner
 from .prompts import embeddings
 from .prompts.lora_tags import parse
 from .shot import Prompted, Shot
-from .stage import Modules
+from .stage import Modules, pipeline_modules
 
 
 class Generator:
@@ -65,7 +65,7 @@ class Generator:
         drawn = [s if isinstance(s.source, Prompted) and s.image is None else None for s in shots]
         waiting = [s for s in drawn if s is not None]
         done = iter(
-            batching.apply(
+            adaptive_batching.apply(
                 waiting,
                 self._draw,
                 where="generate",
@@ -79,7 +79,7 @@ class Generator:
         """The pipeline's parts, and the refiner's UNet."""
         refiner = self.passes.refiner
         extra = {"refiner": [refiner.pipe.unet]} if refiner else {}
-        return {**pipeline_modules.modules(self.pipe), **extra}
+        return {**pipeline_modules(self.pipe), **extra}
 
     def _group(self, source: Prompted) -> tuple[Any, ...]:
         """What must be equal in one call: padding to a longer prompt would change the picture."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..configs.detect import MaskSettings
-from . import batching
+from . import adaptive_batching
 from .regions import mask_ops
 from .shot import Detection, Shot, Skip
 from .stage import Modules
@@ -32,7 +32,9 @@ class MaskFilter:
 
         A shot that loses all is skipped: `mask_ratio`, or `no_mask` for any other reason.
         """
-        return batching.apply(shots, lambda s: [self._mask(x) for x in s], where="mask", size=1)
+        return adaptive_batching.apply(
+            shots, lambda s: [self._mask(x) for x in s], where="mask", size=1
+        )
 
     def modules(self) -> Modules:
         """It runs no models."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..configs.rerender import RerenderOptions
-from . import batching
+from . import adaptive_batching
 from .accel import cpu_parallel
-from .diffusion import lora_adapters, pipeline_modules
+from .diffusion import lora_adapters
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
@@ -26,7 +26,7 @@ from .prompts.lora_tags import parse
 from .regions import composite, windows
 from .regions.metrics import measured
 from .shot import Shot, Skip
-from .stage import Modules
+from .stage import Modules, pipeline_modules
 
 RETRY_STRENGTHS = 0.7, 0.49
 """Shares of the strength at which a result below `min_structure` is drawn again, in turn."""
@@ -125,12 +125,12 @@ class Rerenderer:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
-        return batching.apply(shots, self._render, where="rerender", stage=self)
+        return adaptive_batching.apply(shots, self._render, where="rerender", stage=self)
 
     def modules(self) -> Modules:
         """The pipeline's parts, and what makes each control map."""
         maps = {f"map {k}": c.control.modules() for k, c in enumerate(self.controls)}
-        return {**pipeline_modules.modules(self.pipe), **maps}
+        return {**pipeline_modules(self.pipe), **maps}
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batching
+from . import adaptive_batching
 from .accel import cpu_parallel, offload
 from .regions.boxes import square_box
 from .shot import Box, Shot, Skip
@@ -59,7 +59,7 @@ class Segmenter:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Detections of open shots get their masks, bool (H, W)."""
-        return batching.apply(
+        return adaptive_batching.apply(
             shots,
             self._mask,
             where="segment",

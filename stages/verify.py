@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batching
+from . import adaptive_batching
 from .accel import offload
 from .classes import ClassSpec, competitors, specs_of
 from .regions.boxes import square_box
@@ -57,7 +57,7 @@ class Verifier:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots' detections get their `verify_score`, or the shot is `not_verified`."""
-        return batching.apply(
+        return adaptive_batching.apply(
             shots, self._check, where="verify", key=lambda s: s.classes, stage=self
         )
 

@@ -74,7 +74,6 @@ KNOWN: dict[str, set[str]] = {
         "checkpoints/recipe",
     },
     "file name": {
-        "batching: pipeline.runner, stages",
         "blip: checkpoints.recipe, training.captioning",
         "folder: pipeline.runs, training.datasets",
         "interrupt: pipeline.cli, training",

@@ -39,11 +39,7 @@ def read() -> dict[str, Entry]:
 def add(name: str, ref: str, *, kind: str, files: tuple[str, ...] = ()) -> Entry:
     """Name a folder, a .safetensors file or a hub repository, and write the name to the file.
 
-    Args:
-        name: Letters, digits, ".", "_" and "-".
-        ref: The folder, the .safetensors file or the repository, "owner/name".
-        kind: What loads it, as in `Entry`.
-        files: Shell patterns of the wanted files.
+    `kind` and `files` are those of `Entry`.
 
     Raises:
         UserCatalogError: The name is taken or malformed, or `ref` is a pickle.

@@ -130,17 +130,8 @@ def _is_zip(path: str | Path) -> bool:
 
 
 def fitted(cls: Any, config: Any, state: Mapping[str, torch.Tensor], path: str | Path) -> Any:
-    """Build a model of transformers with exactly these weights.
-
-    Args:
-        cls: The model class.
-        config: Its configuration.
-        state: Weights, named as in the published safetensors; transformers renames them further.
-        path: The file that they come from, for messages.
-
-    Raises:
-        PickleError: Weights are missing, unexpected or of another shape.
-    """
+    """Build a model of transformers with exactly these weights, named as in the published
+    safetensors. Raises PickleError where some are missing, unexpected or of another shape."""
     import torch
 
     model, report = cls.from_pretrained(

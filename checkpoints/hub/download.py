@@ -85,12 +85,6 @@ def download(
 ) -> None:
     """Download files of a pin into the Hugging Face cache and verify them.
 
-    Args:
-        repository: The repository, "owner/name".
-        pin: The commit and the files' hashes.
-        names: The files to download, of those of the pin.
-        report: Called while hashes are computed, with the number of bytes since the last call.
-
     Raises:
         PullError: The download failed, or a file differs from its pin; that file is deleted.
     """

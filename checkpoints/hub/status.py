@@ -132,10 +132,7 @@ def verify(
 
     Files of a model that is not pinned are compared with the hashes by which the cache names them.
 
-    Args:
-        ref: A name or repository.
-        path: The lock file; None for the default one.
-        progress: Called with (bytes since the last call, bytes in total).
+    `progress` is called with (bytes since the last call, bytes in total).
     """
     status = look_up(ref, path)
     repository = status.entry.repository

@@ -36,14 +36,7 @@ class UnsupportedModelError(UsageError):
 
 
 def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, Any]:
-    """Load (model, processor) in float32.
-
-    Args:
-        path: A folder or hub repository.
-        classes: The supported model types.
-        role: What the model is for, as in "detector", for messages.
-        local: Whether to stay off the network.
-    """
+    """Load (model, processor) in float32. `role` is what the model is for, as in "detector"."""
     import torch
     import transformers
 

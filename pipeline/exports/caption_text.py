@@ -30,8 +30,8 @@ def caption(record: ManifestRecord, edits: Mapping[str, str] | None = None) -> s
         edits: edits by class, for classes that have their own.
     """
     from ...stages.classes import MERGED, SCENE
+    from ...stages.prompts.instance_prompts import expand
     from ...stages.prompts.lora_tags import parse
-    from ...stages.prompts.template import expand
 
     labels = record.labels
     products = [name for name in labels if name not in (MERGED, SCENE)] or list(record.classes)

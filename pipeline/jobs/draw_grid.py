@@ -168,8 +168,7 @@ def check_grid(request: GridRequest) -> GridPlan:
 
 def _writer(folder: Path, plan: GridPlan) -> Callable[[int, Shot, Settings], None]:
     """Return what writes each cell with the record of how it was made."""
-    from ..build import recorded_hashes
-    from ..build.model_hashes import fingerprints
+    from ..build import model_hashes
     from ..images import provenance
     from ..images.infotext import format_infotext
     from ..runs import run_yaml
@@ -183,11 +182,11 @@ def _writer(folder: Path, plan: GridPlan) -> Callable[[int, Shot, Settings], Non
             record = {
                 "request": {"command": "grid", "needs": ["generate"]},
                 "settings": settings.model_dump(mode="json"),
-                "checkpoints": fingerprints(settings, prompts),
+                "checkpoints": model_hashes.fingerprints(settings, prompts),
                 "versions": run_yaml.versions(),
             }
             records.clear()
-            records[id(settings)] = record, recorded_hashes.of(settings, prompts)
+            records[id(settings)] = record, model_hashes.short_hashes(settings, prompts)
         record, hashes = records[id(settings)]
         metadata = {
             "text": format_infotext(shot, record["settings"], hashes),

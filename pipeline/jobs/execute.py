@@ -104,8 +104,7 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
         RunFolderError: the folder holds something else.
         WriteError: it cannot be written to.
     """
-    from ..build import recorded_hashes
-    from ..build.model_hashes import fingerprints
+    from ..build import model_hashes
     from ..runs import folder as run_folder
     from ..runs import run_yaml
     from ..runs.lock import RunLock
@@ -113,11 +112,12 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
 
     resolved = plan.resolved
     request, settings = resolved.request, resolved.settings
-    edits = [row.edit or "" for row in resolved.rows]
+    prompts = resolved.prompts
+    edits = [*(row.edit or "" for row in resolved.rows), request.edit]
     parts: dict[str, Any] = {
         "request": resolved.record(),
         "settings": settings.model_dump(mode="json"),
-        "checkpoints": fingerprints(settings, [*resolved.prompts, *edits, request.edit]),
+        "checkpoints": model_hashes.fingerprints(settings, [*prompts, *edits]),
     }
     out = run_folder_name(resolved)
     place = run_place(out)
@@ -130,7 +130,7 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
                 break
         if str(place) != str(run_place(out)):
             reporter.note(f"{out} holds a run with other settings: this one goes to {place}")
-    parts |= {"output": plan.output, "hashes": recorded_hashes.of(settings, resolved.prompts)}
+    parts |= {"output": plan.output, "hashes": model_hashes.short_hashes(settings, prompts)}
     if not isinstance(place, Path):
         from ..runs import remote_folder
 

@@ -23,12 +23,12 @@ class Patch:
 
     Args:
         classes: names of the classes whose modules are patched.
-        parameters: the parameters of their `forward`, without self, that `make` relies on.
+        parameters: the parameters of their `forward` that `make` relies on, as in "x, mask".
         make: from a module to its new `forward`.
     """
 
     classes: tuple[str, ...]
-    parameters: tuple[str, ...]
+    parameters: str
     make: Callable[[Any], Forward]
 
 
@@ -57,13 +57,14 @@ def _modules(model: Any) -> Sequence[Any]:
     return list(getattr(model, "modules", tuple)())  # a detector of another library may have none
 
 
-def fits(function: Forward, parameters: Sequence[str]) -> bool:
+def fits(function: Forward, parameters: str) -> bool:
     """Whether a method of a class, or a bound one, has exactly these parameters beside self. The
     first time that it does not, a warning names it."""
-    found = [name for name in inspect.signature(function).parameters if name != "self"]
-    if found == list(parameters):
+    names = inspect.signature(function).parameters
+    found = ", ".join(name for name in names if name != "self")
+    if found == parameters:
         return True
-    _warn(function.__qualname__, ", ".join(found), ", ".join(parameters))
+    _warn(function.__qualname__, found, parameters)
     return False
 
 

@@ -10,52 +10,24 @@ from typing import Any
 from .patching import fits
 
 UNET = (
-    "sample",
-    "timestep",
-    "encoder_hidden_states",
-    "class_labels",
-    "timestep_cond",
-    "attention_mask",
-    "cross_attention_kwargs",
-    "added_cond_kwargs",
-    "down_block_additional_residuals",
-    "mid_block_additional_residual",
-    "down_intrablock_additional_residuals",
-    "encoder_attention_mask",
-    "return_dict",
+    "sample, timestep, encoder_hidden_states, class_labels, timestep_cond, attention_mask, "
+    "cross_attention_kwargs, added_cond_kwargs, down_block_additional_residuals, "
+    "mid_block_additional_residual, down_intrablock_additional_residuals, "
+    "encoder_attention_mask, return_dict"
 )
 CONTROLNET = (
-    "sample",
-    "timestep",
-    "encoder_hidden_states",
-    "controlnet_cond",
-    "conditioning_scale",
-    "class_labels",
-    "timestep_cond",
-    "attention_mask",
-    "added_cond_kwargs",
-    "cross_attention_kwargs",
-    "guess_mode",
-    "return_dict",
+    "sample, timestep, encoder_hidden_states, controlnet_cond, conditioning_scale, class_labels, "
+    "timestep_cond, attention_mask, added_cond_kwargs, cross_attention_kwargs, guess_mode, "
+    "return_dict"
 )
 CONTROLNET_UNION = (
-    *CONTROLNET[:4],
-    "control_type",
-    "control_type_idx",
-    *CONTROLNET[4:10],
-    "from_multi",
-    *CONTROLNET[10:],
+    "sample, timestep, encoder_hidden_states, controlnet_cond, control_type, control_type_idx, "
+    "conditioning_scale, class_labels, timestep_cond, attention_mask, added_cond_kwargs, "
+    "cross_attention_kwargs, from_multi, guess_mode, return_dict"
 )
 PREPARE_MASK_LATENTS = (
-    "mask",
-    "masked_image",
-    "batch_size",
-    "height",
-    "width",
-    "dtype",
-    "device",
-    "generator",
-    "do_classifier_free_guidance",
+    "mask, masked_image, batch_size, height, width, dtype, device, generator, "
+    "do_classifier_free_guidance"
 )
 
 

@@ -119,17 +119,10 @@ def _encode_chunk(
 def encode_ids(
     encoder: Any, ids: torch.Tensor, *, is_xl: bool, clip_skip: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Run token ids (N, tokens) through a text encoder.
+    """Token ids (N, tokens), with begin, end and padding, to hidden states (N, tokens, channels)
+    and, of encoders that have a projection, pooled ones (N, channels).
 
-    Args:
-        encoder: CLIP text encoder, may be wrapped for data parallelism.
-        ids: Token ids with begin, end and padding.
-        is_xl: SDXL reads the last layer but one, without the final norm.
-        clip_skip: Layers to skip, as diffusers counts them: 0 none.
-
-    Returns:
-        (hidden states (N, tokens, channels), pooled (N, channels) of encoders that have a
-        projection, else None).
+    SDXL (`is_xl`) reads the last layer but one, without the final norm; `clip_skip` skips layers.
     """
     out = encoder(ids, output_hidden_states=True)
     if is_xl:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from ..shot import Detection, Prompted, Shot
 from . import dynamic_prompts
-from .template import expand
 
 SKIP = "[SKIP]"
 """A prompt that leaves its instance as it is, as in ADetailer."""
@@ -50,3 +49,14 @@ class InstancePrompts:
     def negative(self, seed: int) -> str:
         """The negative prompt of the instance of that seed."""
         return dynamic_prompts.draw(self.negative_prompt, f"{seed}/negative", self.wildcards).text
+
+
+def expand(template: str, name: str, edit: str = "") -> str:
+    """Fill `{class}` and `{edit}`; an edit without a place of its own goes before the class.
+
+    >>> expand("tag, {class}, studio", "handbag", "red leather")
+    'tag, red leather handbag, studio'
+    """
+    if "{edit}" in template:
+        return template.replace("{edit}", edit).replace("{class}", name)
+    return template.replace("{class}", f"{edit} {name}".strip())

@@ -74,8 +74,7 @@ def replay(
         ReplayError: the target cannot be made again.
     """
     from ....configs.schema import check
-    from ...build import recorded_hashes, replicate
-    from ...build.model_hashes import fingerprints
+    from ...build import model_hashes, replicate
     from ...build.stages import check_words
 
     reporter = reporter or Reporter()
@@ -94,11 +93,11 @@ def replay(
         check_words(settings, prompts)
     if "generate" in plan.needs and replicate.draws(settings):
         reporter.warn("stage 1 is drawn by the host once more, which may differ")
-    checkpoints = fingerprints(settings, prompts)
+    checkpoints = model_hashes.fingerprints(settings, prompts)
     for note in [*plan.notes, *(() if changed else differences(plan, checkpoints))]:
         reporter.warn(f"{note}: pixels may differ")
     folder = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
-    hashes = recorded_hashes.of(settings, prompts)
+    hashes = model_hashes.short_hashes(settings, prompts)
     compared = _remake(plan, settings, folder, checkpoints, hashes, origin or target, reporter)
     return Replay(folder, tuple(compared), changed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...build import recorded_hashes
+from ...build.model_hashes import MODEL, differences, short_hashes
 from ...images.infotext import parse_infotext
 from ...images.read import read_texts
 from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
@@ -29,12 +29,11 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
         )
     settings = load_settings(preset, said.settings)
     shot = Shot(path.stem, Prompted(said.prompt, said.negative_prompt, said.seed), ())
-    now = recorded_hashes.of(settings, [said.prompt])
-    same = recorded_hashes.MODEL in now and now[recorded_hashes.MODEL] == said.hashes.get(
-        recorded_hashes.MODEL
-    )
+    now = short_hashes(settings, [said.prompt])
+    others = dict(said.hashes)
+    theirs = others.pop(MODEL, None)
+    same = MODEL in now and now[MODEL] == theirs
     model = f", not by {said.model}" if said.model and not same else ""
-    others = {k: v for k, v in said.hashes.items() if k != recorded_hashes.MODEL}
     return ReplayPlan(
         settings=settings.model_dump(mode="json"),
         needs=("generate",),
@@ -45,6 +44,6 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
         versions={},
         notes=(
             f"A1111's parameters alone: drawn by {settings.generate.model}{model}",
-            *recorded_hashes.differences(others, now),
+            *differences(others, now),
         ),
     )

@@ -15,8 +15,8 @@ ROOM = 75
 
 def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     """Return the first class's prompt as HTML: text, LoRAs with weights, number of tokens."""
+    from ....stages.prompts.instance_prompts import expand
     from ....stages.prompts.lora_tags import PromptError, parse
-    from ....stages.prompts.template import expand
 
     name = classes[0] if classes else "{class}"
     try:

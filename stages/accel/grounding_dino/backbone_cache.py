@@ -43,6 +43,6 @@ def _cached(backbone: Any) -> Forward:
 
 PATCH = Patch(
     ("GroundingDinoConvModel", "MMGroundingDinoConvModel"),
-    ("pixel_values", "pixel_mask"),
+    "pixel_values, pixel_mask",
     _cached,
 )

@@ -151,17 +151,8 @@ PATCH = Patch(
         "GroundingDinoMultiscaleDeformableAttention",
         "MMGroundingDinoMultiscaleDeformableAttention",
     ),
-    (
-        "hidden_states",
-        "attention_mask",
-        "encoder_hidden_states",
-        "encoder_attention_mask",
-        "position_embeddings",
-        "reference_points",
-        "spatial_shapes",
-        "spatial_shapes_list",
-        "level_start_index",
-        "output_attentions",
-    ),
+    "hidden_states, attention_mask, encoder_hidden_states, encoder_attention_mask, "
+    "position_embeddings, reference_points, spatial_shapes, spatial_shapes_list, "
+    "level_start_index, output_attentions",
     _forward,
 )

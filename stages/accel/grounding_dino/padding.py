@@ -43,12 +43,12 @@ def _positions(module: Any) -> Forward:
 PATCHES = (
     Patch(
         ("GroundingDinoContrastiveEmbedding",),
-        ("vision_hidden_state", "text_hidden_state", "text_token_mask"),
+        "vision_hidden_state, text_hidden_state, text_token_mask",
         _contrastive,
     ),
     Patch(
         ("GroundingDinoSinePositionEmbedding", "MMGroundingDinoSinePositionEmbedding"),
-        ("pixel_values", "pixel_mask"),
+        "pixel_values, pixel_mask",
         _positions,
     ),
 )

@@ -75,6 +75,6 @@ def _attend(module: Any, vision: Any, text: Any, no_place: Any, no_word: Any) ->
 
 PATCH = Patch(
     ("GroundingDinoBiMultiHeadAttention", "MMGroundingDinoBiMultiHeadAttention"),
-    ("vision_features", "text_features", "vision_attention_mask", "text_attention_mask"),
+    "vision_features, text_features, vision_attention_mask, text_attention_mask",
     _forward,
 )

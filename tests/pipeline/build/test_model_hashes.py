@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from visuals.checkpoints.catalog.names import resolve
 from visuals.checkpoints.lora import search as lora_search
 from visuals.configs.schema import load_settings
-from visuals.pipeline.build import recorded_hashes
+from visuals.pipeline.build import model_hashes
 from visuals.pipeline.images import infotext
 from visuals.stages.shot import Prompted, Shot
 
@@ -72,13 +72,14 @@ def test_a_model_of_one_file_has_a1111s_hash_and_name(mini: Path, tmp_path: Path
     file.write_bytes(b"weights")
     settings = load_settings("mini", {"generate.model": str(file), "generate.prompt": "a mug"})
     short = hashlib.sha256(b"weights").hexdigest()[:10]
-    assert recorded_hashes.of(settings) == {"model": short}
-    assert recorded_hashes.MODEL not in recorded_hashes.of(load_settings("mini")), "it is a folder"
+    assert model_hashes.short_hashes(settings) == {"model": short}
+    of_folder = model_hashes.short_hashes(load_settings("mini"))
+    assert model_hashes.MODEL not in of_folder
     shot = Shot(
         "s", Prompted("a mug", "", 1), ("mug",), image=np.zeros((8, 8, 3), np.uint8), status="kept"
     )
     text = infotext.format_infotext(
-        shot, settings.model_dump(mode="json"), recorded_hashes.of(settings)
+        shot, settings.model_dump(mode="json"), model_hashes.short_hashes(settings)
     )
     assert f"Model hash: {short}, Model: dream, Version" in text
     assert infotext.parse_infotext(text).hashes == {"model": short}

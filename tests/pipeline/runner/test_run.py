@@ -11,7 +11,7 @@ import pytest
 from helpers.stand_ins import STAGES, draw, find, prompted
 
 from visuals.pipeline.runner.run import Stages, Summary, fitted, run_shots
-from visuals.stages import batching
+from visuals.stages import adaptive_batching
 from visuals.stages.shot import Shot, shot_seed
 from visuals.stages.stage import FunctionStage
 
@@ -192,7 +192,7 @@ def test_a_batch_that_is_too_large_is_told_once() -> None:
         batch_size = 8
 
         def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-            return batching.apply(shots, self.work, where="detect", stage=self)
+            return adaptive_batching.apply(shots, self.work, where="detect", stage=self)
 
         def work(self, shots: list[Shot]) -> list[Shot]:
             if len(shots) > 2:
@@ -309,7 +309,7 @@ def test_a_batch_too_large_is_told_once_and_counted_with_several_at_once() -> No
                     raise MemoryError
                 return find(part)
 
-            return batching.apply(shots, work, where="detect", stage=self)
+            return adaptive_batching.apply(shots, work, where="detect", stage=self)
 
     told: list[tuple[str, int]] = []
     summary = Summary()

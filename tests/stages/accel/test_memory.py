@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from visuals.stages import batching
+from visuals.stages import adaptive_batching
 from visuals.stages.accel import memory
 from visuals.stages.accel.memory import is_out_of_memory
 from visuals.stages.shot import Detection, Prompted, Shot
@@ -38,7 +38,7 @@ class Model:
         self.sizes: list[int] = []
 
     def __call__(self, some: Sequence[Shot]) -> list[Shot]:
-        return batching.apply(some, self.work, where="detect", stage=self)
+        return adaptive_batching.apply(some, self.work, where="detect", stage=self)
 
     def work(self, some: list[Shot]) -> list[Shot]:
         things = sum(max(1, len(s.detections)) for s in some)
@@ -100,7 +100,9 @@ def test_one_shot_too_large_beside_others_is_tried_alone() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         parts = [[shot] for shot in shots(2)]
-        out = list(pool.map(lambda part: batching.apply(part, work, where="detect"), parts))
+        out = list(
+            pool.map(lambda part: adaptive_batching.apply(part, work, where="detect"), parts)
+        )
     assert [part[0].metrics.get("done") for part in out] == [1, 1] and most[0] == 2
     assert not [part[0].failure for part in out if part[0].failure]
 

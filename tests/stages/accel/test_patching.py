@@ -31,7 +31,7 @@ def doubled(module: Any) -> patching.Forward:
     return lambda x: 2 * original(x)
 
 
-PATCH = patching.Patch(("Half",), ("x",), doubled)
+PATCH = patching.Patch(("Half",), "x", doubled)
 
 
 class Half(torch.nn.Module):

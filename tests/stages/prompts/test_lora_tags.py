@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from visuals.stages.prompts.instance_prompts import expand
 from visuals.stages.prompts.lora_tags import LoraTag, PromptError, parse
-from visuals.stages.prompts.template import expand
 
 
 @pytest.mark.parametrize(
