@@ -25,6 +25,7 @@ _WHERE = {
     "Generator": ".stages.generate",
     "HiresSettings": ".configs.generate",
     "ClassSpec": ".stages.classes",
+    "DetectOptions": ".configs.detect",
     "Detector": ".stages.detect",
     "Verifier": ".stages.verify",
     "Segmenter": ".stages.segment",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .checkpoints.load import load_segmenter as load_segmenter
     from .checkpoints.load import load_text_to_image as load_text_to_image
     from .checkpoints.load import load_verifier as load_verifier
+    from .configs.detect import DetectOptions as DetectOptions
     from .configs.detect import MaskSettings as MaskSettings
     from .configs.errors import RunError as RunError
     from .configs.errors import UsageError as UsageError

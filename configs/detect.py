@@ -23,18 +23,38 @@ class ClassSettings(Section):
     edit: str = ""
 
 
-class DetectSettings(Section):
-    """Stage 2, where. Thresholds and overlaps are shares, 0 to 1. `cross_class_iou`: where boxes of
-    two classes overlap by so much the better one stays; none: both do. `second_look`: boxes in
-    doubt are looked at again in close-ups, padded by these shares of their longer side."""
+class DetectOptions(Section):
+    """How products are found. All are shares, 0 to 1, but the paddings and the batch size.
 
-    model: str
+    Args:
+        box_threshold: least score of a box (ADetailer's confidence); a class's own threshold
+            replaces it.
+        text_threshold: least score of its words, for models that score words.
+        nms_iou: boxes of one class that overlap by more count once; a box is also dropped where a
+            reject phrase of its class has a better-scored box with this overlap.
+        cross_class_iou: of boxes of two classes that overlap by this, the better one stays; None
+            keeps both.
+        second_look: paddings of close-ups, shares of a box's longer side, by which boxes in doubt
+            are scored again; empty: none.
+        batch_size: pictures in one call of the model.
+    """
+
     box_threshold: float = Field(default=0.35, ge=0, le=1)
     text_threshold: float = Field(default=0.25, ge=0, le=1)
     nms_iou: float = Field(default=0.5, ge=0, le=1)
     cross_class_iou: float | None = Field(default=0.8, gt=0, le=1)
     second_look: tuple[Annotated[float, Field(ge=0, le=4)], ...] = ()
     batch_size: int = Field(default=8, ge=1)
+
+
+class _Model(Section):
+    """The detector; a base of its own so that it is listed first."""
+
+    model: str
+
+
+class DetectSettings(DetectOptions, _Model):
+    """Stage 2, where."""
 
 
 class VerifySettings(Section):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..configs.detect import DetectOptions
 from . import adaptive_batching
 from .accel import cpu_parallel, grounding_dino, offload
 from .classes import ClassSpec, specs_of
@@ -31,18 +32,9 @@ class Detector:
     Args:
         model: a Grounding DINO, MM-Grounding-DINO, OWLv2 or SAM 3 of transformers.
         processor: the model's.
+        options: thresholds and the like.
         classes: phrases, reject phrases and thresholds, by class; a class without an entry stands
             for itself.
-        box_threshold: least score of a box, 0..1 (ADetailer's confidence); a class's own threshold
-            replaces it.
-        text_threshold: least score of its words, 0..1, for models that score words.
-        nms_iou: boxes of one class that overlap by more count once; a box is also dropped where a
-            reject phrase of its class has a better-scored box with this overlap. 0..1.
-        cross_class_iou: of boxes of two classes that overlap by this, the better one stays; None
-            keeps both. 0..1.
-        second_look: paddings of close-ups, shares of a box's longer side, by which boxes in doubt
-            are scored again (see `close_ups`); empty: none.
-        batch_size: pictures in one call of the model.
         accelerate: False runs the library's own code, without the patches of `stages.accel`.
 
     Raises:
@@ -53,14 +45,9 @@ class Detector:
         self,
         model: Any,
         processor: Any,
+        options: DetectOptions | None = None,
         *,
         classes: Mapping[str, ClassSpec] | None = None,
-        box_threshold: float = 0.35,
-        text_threshold: float = 0.25,
-        nms_iou: float = 0.5,
-        cross_class_iou: float | None = 0.8,
-        second_look: Sequence[float] = (),
-        batch_size: int = 8,
         accelerate: bool = True,
     ) -> None:
         if accelerate:
@@ -68,12 +55,10 @@ class Detector:
         else:
             grounding_dino.remove(model)
         self.model, self.processor = model, processor
+        self.options = options or DetectOptions()
         self.classes = dict(classes or {})
-        self.box_threshold = box_threshold
-        self.text_threshold = text_threshold if backends.scores_words(model) else 0.0
-        self.nms_iou, self.cross_class_iou = nms_iou, cross_class_iou
-        self.second_look = tuple(second_look)
-        self.batch_size = batch_size
+        self.text_threshold = self.options.text_threshold if backends.scores_words(model) else 0.0
+        self.batch_size = self.options.batch_size
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots get their `detections`, or are skipped as `no_detection`, `rejected` or, where
@@ -101,7 +86,7 @@ class Detector:
         """The least score of a box of a class, 0..1, exclusive."""
         spec = self.classes.get(name)
         own = spec.threshold if spec else None
-        return max(self.box_threshold if own is None else own, self.text_threshold)
+        return max(self.options.box_threshold if own is None else own, self.text_threshold)
 
     def _all(self, shots: list[Shot]) -> list[Shot]:
         out = []
@@ -145,7 +130,7 @@ class Detector:
         workers = cpu_parallel.workers(self.model.device, self.batch_size)
         parts = cpu_parallel.cut(images, self.batch_size, workers)
         first = [one for found in cpu_parallel.each(answers, parts, workers) for one in found]
-        return self._again(images, first, workers) if self.second_look else first
+        return self._again(images, first, workers) if self.options.second_look else first
 
     def _again(
         self, images: Sequence[Any], first: list[dict[str, RawDetections]], workers: int
@@ -154,7 +139,7 @@ class Detector:
         close = [
             c
             for view in views
-            for c in close_ups.close_ups(images[view.picture], view, self.second_look)
+            for c in close_ups.close_ups(images[view.picture], view, self.options.second_look)
         ]
         groups: dict[Any, list[int]] = {}
         for k, one in enumerate(close):
@@ -169,7 +154,7 @@ class Detector:
         said: dict[int, RawDetections] = {}
         for part, found in zip(parts, cpu_parallel.each(answers, parts, workers), strict=True):
             said |= zip(part, found, strict=True)
-        each, looks = len(self.second_look), []
+        each, looks = len(self.options.second_look), []
         for k, view in enumerate(views):
             of = range(k * each, (k + 1) * each)
             looks.append((view, *close_ups.look(view, [(close[i], said[i]) for i in of])))
@@ -190,12 +175,12 @@ class Detector:
             boxes = np.concatenate([answers[p].boxes for p in spec.queries])
             scores = np.concatenate([answers[p].scores for p in spec.queries])
             origin = [(p, i) for p in spec.queries for i in range(len(answers[p].scores))]
-            keep = _suppress(boxes, scores, least[spec.name], self.nms_iou)
+            keep = _suppress(boxes, scores, least[spec.name], self.options.nms_iou)
             boxes, scores = boxes[keep], scores[keep]
             lost = np.zeros(len(boxes), bool)
             for phrase in spec.reject:
                 other, theirs = answers[phrase].boxes, answers[phrase].scores
-                stronger = iou(boxes, other) >= self.nms_iou
+                stronger = iou(boxes, other) >= self.options.nms_iou
                 stronger &= theirs[None] > scores[:, None]
                 for i in np.flatnonzero(stronger.any(1) & ~lost)[:1]:
                     what = f"{theirs[stronger[i]].max():.2f} over {scores[i]:.2f}"
@@ -211,11 +196,11 @@ class Detector:
 
     def _across(self, found: list[Detection]) -> list[Detection]:
         """Drop detections that a better one of another class covers. `found` by falling score."""
-        if self.cross_class_iou is None or len({d.label for d in found}) < 2:
+        if self.options.cross_class_iou is None or len({d.label for d in found}) < 2:
             return found
         boxes = np.array([d.box_xyxy for d in found], np.float32)
         labels = np.array([d.label for d in found])
-        covered = (iou(boxes, boxes) >= self.cross_class_iou) & (labels[:, None] != labels)
+        covered = (iou(boxes, boxes) >= self.options.cross_class_iou) & (labels[:, None] != labels)
         kept = np.zeros(len(found), bool)
         for i in range(len(found)):
             kept[i] = not (covered[i] & kept).any()

@@ -86,13 +86,8 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
             parts["detect"] = Detector(
                 model,
                 processor,
+                d,
                 classes=product_classes.class_specs(settings),
-                box_threshold=d.box_threshold,
-                text_threshold=d.text_threshold,
-                nms_iou=d.nms_iou,
-                cross_class_iou=d.cross_class_iou,
-                second_look=d.second_look,
-                batch_size=d.batch_size,
                 accelerate=settings.run.accelerate,
             )
             parts["verify"] = _verifier(settings, device, report)

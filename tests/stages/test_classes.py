@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from visuals.checkpoints import load
+from visuals.configs.detect import DetectOptions
 from visuals.stages.classes import ClassSpec, competitors
 from visuals.stages.detect import Detector
 from visuals.stages.shot import Detection, FileInput, Shot
@@ -69,7 +70,7 @@ def shot(*names: str) -> Shot:
 
 def detect(told: Told, *names: str, specs: list[ClassSpec] | None = None, **options: Any) -> Shot:
     classes = {spec.name: spec for spec in specs or []}
-    return Detector(told, told, classes=classes, **options)([shot(*names)])[0]
+    return Detector(told, told, DetectOptions(**options), classes=classes)([shot(*names)])[0]
 
 
 def test_each_phrase_is_asked_alone_and_boxes_of_one_thing_count_once() -> None:
@@ -134,7 +135,7 @@ def test_a_sweep_says_what_a_run_at_that_threshold_does(threshold: float) -> Non
         mug=[(NEAR_LEFT, 0.7)],
     )
     specs = {"sneaker": ClassSpec("sneaker", reject=("boot",))}
-    detector = Detector(told, told, classes=specs, box_threshold=threshold)
+    detector = Detector(told, told, DetectOptions(box_threshold=threshold), classes=specs)
     (run,) = detector([shot("sneaker", "mug")])
     (swept,) = detector.sweep([shot("sneaker", "mug")])
     asked = {"sneaker": threshold, "mug": threshold}

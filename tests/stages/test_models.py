@@ -15,6 +15,7 @@ from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
 from visuals.checkpoints.lora.file import LoraFileError
 from visuals.checkpoints.lora.search import LoraNotFoundError, in_folders
+from visuals.configs.detect import DetectOptions
 from visuals.configs.generate import GenerateOptions
 from visuals.configs.rerender import RerenderOptions
 from visuals.stages.detect import Detector
@@ -94,12 +95,14 @@ def test_an_unknown_sampler_names_the_nearest() -> None:
 
 def test_detection_skips_with_the_best_score_and_keeps_the_rest_open(mini: Path) -> None:
     model, processor = load.load_detector("mini/grounding-dino")
-    strict = Detector(model, processor, box_threshold=1.0)([photo()])[0]
+    strict = Detector(model, processor, DetectOptions(box_threshold=1.0))([photo()])[0]
     assert strict.status == "skipped" and strict.reason is not None
     assert (
         strict.reason.code == "no_detection" and "'mug' above 1; best 0." in strict.reason.message
     )
-    loose = Detector(model, processor, box_threshold=0.0, text_threshold=0.0)([photo(), photo()])
+    loose = Detector(model, processor, DetectOptions(box_threshold=0.0, text_threshold=0.0))(
+        [photo(), photo()]
+    )
     for shot in loose:
         assert shot.open and shot.detections
         for d in shot.detections:

@@ -17,6 +17,7 @@ import torch
 from helpers.inpaint_calls import asked, calls, cores, noise
 
 from visuals.checkpoints import load
+from visuals.configs.detect import DetectOptions
 from visuals.configs.rerender import RerenderOptions
 from visuals.stages.accel import controlnet_reuse, cpu_parallel, patching
 from visuals.stages.accel.grounding_dino import backbone_cache
@@ -135,7 +136,9 @@ def test_parts_at_the_same_time_draw_and_find_what_they_do_one_after_the_other(
         ),
     )
     bare = [replace(s, detections=()) for s in shots(4)]
-    find = Detector(*load.load_detector("mini/grounding-dino"), box_threshold=0.0, batch_size=4)
+    find = Detector(
+        *load.load_detector("mini/grounding-dino"), DetectOptions(box_threshold=0.0, batch_size=4)
+    )
     with cores(1):
         alone, found_alone = stage(shots(4)), find(bare)
     threads: set[str] = set()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from visuals.checkpoints import load
+from visuals.configs.detect import DetectOptions
 from visuals.samples import studio
 from visuals.stages.detect import Detector
 from visuals.stages.detection import close_ups
@@ -74,7 +75,11 @@ def test_a_small_product_is_seen_better_close_up(mini: Path) -> None:
         labels = tuple(sorted({p["label"] for p in render.meta["products"]}))
         shot = Shot(f"{seed}", FileInput("a.png", 0), labels, image=render.image)
         once = Detector(model, processor).sweep([shot])[0].detections
-        twice = Detector(model, processor, second_look=(0.25, 0.6)).sweep([shot])[0].detections
+        twice = (
+            Detector(model, processor, DetectOptions(second_look=(0.25, 0.6)))
+            .sweep([shot])[0]
+            .detections
+        )
         for product in render.meta["products"]:
             before, after = (best(found, product) for found in (once, twice))
             sure += before > 0.85
@@ -112,7 +117,9 @@ def test_close_ups_that_go_together_are_seen_as_one_by_one() -> None:
     narrow = Shot("b", FileInput("b.png", 0), labels, image=render.image[:, 150:300].copy())
     for one in (shot, narrow):
         found = [
-            Detector(model, processor, second_look=(0.25, 4.0), batch_size=size).sweep([one])[0]
+            Detector(
+                model, processor, DetectOptions(second_look=(0.25, 4.0), batch_size=size)
+            ).sweep([one])[0]
             for size in (1, 16)
         ]
         alone, together = ({d.box_xyxy: d for d in f.detections} for f in found)

@@ -14,6 +14,7 @@ from helpers import family_models
 
 from visuals.checkpoints import load
 from visuals.checkpoints.identify import model_classes
+from visuals.configs.detect import DetectOptions
 from visuals.stages.detect import Detector
 from visuals.stages.detection import backends
 from visuals.stages.segment import Segmenter
@@ -47,7 +48,7 @@ def boxes(found: Shot) -> np.ndarray:
 @pytest.mark.parametrize("name", family_models.DETECTORS)
 def test_boxes_lie_in_the_picture_and_do_not_depend_on_the_batch(folders: Any, name: str) -> None:
     model, processor = load.load_detector(folders(name))
-    detect = Detector(model, processor, box_threshold=0.0, text_threshold=0.0)
+    detect = Detector(model, processor, DetectOptions(box_threshold=0.0, text_threshold=0.0))
     both = detect([shot(0), shot(1)])
     for k, found in enumerate(both):
         assert found.status != "failed", found.failure
@@ -63,7 +64,7 @@ def test_a_threshold_above_the_best_score_skips_with_that_score(folders: Any, na
     model, processor = load.load_detector(folders(name))
     answer = backends.ask(model, processor, [shot().image], "mug")[0]  # type: ignore[list-item]
     best = float(answer.scores.max())
-    skipped = Detector(model, processor, box_threshold=1.0)([shot()])[0]
+    skipped = Detector(model, processor, DetectOptions(box_threshold=1.0))([shot()])[0]
     assert skipped.reason is not None and skipped.reason.code == "no_detection"
     assert skipped.reason.message == f"no 'mug' above 1; best {best:.2f}"
 
@@ -71,7 +72,7 @@ def test_a_threshold_above_the_best_score_skips_with_that_score(folders: Any, na
 def test_a_text_threshold_counts_only_where_words_are_scored(folders: Any) -> None:
     for name, floor in (("mm-grounding-dino", 0.9), ("owlv2", 0.1), ("sam3", 0.1)):
         model, processor = load.load_detector(folders(name))
-        detect = Detector(model, processor, box_threshold=0.1, text_threshold=0.9)
+        detect = Detector(model, processor, DetectOptions(box_threshold=0.1, text_threshold=0.9))
         assert detect.threshold("mug") == floor
 
 
@@ -81,13 +82,13 @@ def test_owlv2_s_boxes_relate_to_the_picture_padded_to_a_square(folders: Any) ->
     model.box_bias = torch.zeros_like(model.box_bias)
     model.box_head.dense2.weight.zero_()
     model.box_head.dense2.bias.copy_(torch.logit(torch.tensor([0.5, 0.3, 0.2, 0.4])))
-    found = Detector(model, processor, box_threshold=0.0)([shot()])[0]
+    found = Detector(model, processor, DetectOptions(box_threshold=0.0))([shot()])[0]
     assert [d.box_xyxy for d in found.detections] == [pytest.approx((40, 10, 60, 50), abs=0.01)]
 
 
 def test_sam_3_masks_what_it_finds_and_the_segmenter_hands_its_masks_on(folders: Any) -> None:
     model, processor = load.load_detector(folders("sam3"))
-    found = Detector(model, processor, box_threshold=0.0)([shot(0), shot(1)])
+    found = Detector(model, processor, DetectOptions(box_threshold=0.0))([shot(0), shot(1)])
     for k, each in enumerate(found):
         inputs = processor(images=[shot(k).image], text=["mug"], return_tensors="pt")
         with torch.inference_mode():
