@@ -1,7 +1,4 @@
-"""Loads the models that make control maps: depth, semantic segmentation, controlnet-aux.
-
-Knows no stages and no settings; `load` has the other models.
-"""
+"""Loads the models that make control maps: depth, semantic segmentation, controlnet-aux."""
 
 from __future__ import annotations
 

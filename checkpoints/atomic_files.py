@@ -1,4 +1,4 @@
-"""Atomic file writes: a reader sees the old or the new content, never a part. Knows no formats."""
+"""Atomic file writes: a reader sees the old or the new content, never a part."""
 
 from __future__ import annotations
 

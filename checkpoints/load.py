@@ -1,7 +1,7 @@
 """Loads each kind of model, with the same code for embedded, local and hub checkpoints.
 
 Reads safetensors, and pickles only where the caller allows them. Within an active `LoadedModels`
-(see `loaded_models`) most loaders keep what they loaded last. Knows no stages and no settings.
+(see `loaded_models`) most loaders keep what they loaded last.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Loads a VAE or ControlNet that is one `.safetensors` file, as in A1111's models folders.
 
 The tensor names are those of the original code or of diffusers. Such a file holds no
-configuration: that of the base model's VAE is used, or one derived from its UNet. Knows no
-settings and no pickles; `load` resolves the paths and explains the errors.
+configuration: that of the base model's VAE is used, or one derived from its UNet. `load`
+resolves the paths and explains the errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The user's configuration and cache folders. Knows nothing of their content."""
+"""The user's configuration and cache folders."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The Cog predictor: one prediction draws products, or takes a photo, and gives back what was kept.
 
-Knows Cog's types; all else is done by `visuals.pipeline.jobs.model_server`. The models are those
-of the preset VISUALS_PRESET, loaded once. See docs/hosting.md.
+`visuals.pipeline.jobs.model_server` does the work. The models are those of the preset
+VISUALS_PRESET, loaded once. See docs/hosting.md.
 """
 
 import importlib.util

@@ -85,8 +85,10 @@ class Detector:
     def threshold(self, name: str) -> float:
         """The least score of a box of a class, 0..1, exclusive."""
         spec = self.classes.get(name)
-        own = spec.threshold if spec else None
-        return max(self.options.box_threshold if own is None else own, self.text_threshold)
+        threshold = spec.threshold if spec else None
+        return max(
+            self.options.box_threshold if threshold is None else threshold, self.text_threshold
+        )
 
     def _all(self, shots: list[Shot]) -> list[Shot]:
         out = []
@@ -151,13 +153,13 @@ class Detector:
 
         cuts = [cpu_parallel.cut(of, self.batch_size, workers) for of in groups.values()]
         parts = [part for cut in cuts for part in cut]
-        said: dict[int, RawDetections] = {}
+        by_close_up: dict[int, RawDetections] = {}
         for part, found in zip(parts, cpu_parallel.each(answers, parts, workers), strict=True):
-            said |= zip(part, found, strict=True)
+            by_close_up |= zip(part, found, strict=True)
         each, looks = len(self.options.second_look), []
         for k, view in enumerate(views):
             of = range(k * each, (k + 1) * each)
-            looks.append((view, *close_ups.look(view, [(close[i], said[i]) for i in of])))
+            looks.append((view, *close_ups.look(view, [(close[i], by_close_up[i]) for i in of])))
         return close_ups.taken_in(first, looks)
 
     def _pick(
@@ -190,8 +192,8 @@ class Detector:
                 x0, y0, x1, y1 = boxes[i].tolist()
                 phrase, query = origin[keep[i]]
                 mask = answers[phrase].mask if masks else None
-                own = mask(query) if mask else None
-                found.append(Detection((x0, y0, x1, y1), float(scores[i]), spec.name, own))
+                pixels = mask(query) if mask else None
+                found.append(Detection((x0, y0, x1, y1), float(scores[i]), spec.name, pixels))
         return sorted(found, key=lambda d: -d.score), beaten
 
     def _across(self, found: list[Detection]) -> list[Detection]:
@@ -234,8 +236,8 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, least: float, iou: float) -
 
 def _absent(best: Mapping[str, float], least: Mapping[str, float]) -> str:
     if len(set(least.values())) == 1:
-        asked = " or ".join(repr(name) for name in best)
+        names = " or ".join(repr(name) for name in best)
         threshold = next(iter(least.values()))
-        return f"no {asked} above {threshold:g}; best {max(best.values()):.2f}"
+        return f"no {names} above {threshold:g}; best {max(best.values()):.2f}"
     each = [f"no {name!r} above {least[name]:g} (best {best[name]:.2f})" for name in best]
     return ", ".join(each)

@@ -155,11 +155,11 @@ class Rerenderer:
         out = [self._begin(s) for s in shots]
         jobs = []
         for k, shot in enumerate(out):
-            own = self._jobs(k, shot) if shot.open else []
-            jobs += own
-            prompts, negatives = tuple(j.prompt for j in own), tuple(j.negative for j in own)
+            added = self._jobs(k, shot) if shot.open else []
+            jobs += added
+            prompts, negatives = tuple(j.prompt for j in added), tuple(j.negative for j in added)
             out[k] = replace(shot, prompts=prompts, negative_prompts=negatives)
-            if shot.open and not own:
+            if shot.open and not added:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
                 out[k] = shot.skip(Skip("no_mask", why))
         for turn in sorted({job.turn for job in jobs}):
@@ -186,7 +186,7 @@ class Rerenderer:
 
     def _jobs(self, index: int, shot: Shot) -> list[_Job]:
         """A window for each instance that is to be drawn, in the detections' order."""
-        asked = []
+        jobs = []
         for k, found in enumerate(shot.detections):
             prompt = self.prompts.prompt(shot, found, k)
             if found.mask is None or prompt is None:
@@ -196,11 +196,11 @@ class Rerenderer:
                 strength = self.options.strength if found.strength is None else found.strength
                 negative = self.prompts.negative(shot.seed + k)
                 chunks = embeddings.count(self.pipe, parse(prompt)[0], negative)
-                asked.append(
+                jobs.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, chunks, strength)
                 )
-        turns = windows.turns([job.window for job in asked])
-        return [replace(job, turn=turn) for job, turn in zip(asked, turns, strict=True)]
+        turns = windows.turns([job.window for job in jobs])
+        return [replace(job, turn=turn) for job, turn in zip(jobs, turns, strict=True)]
 
     def _drawn(self, jobs: list[_Job], shots: list[Shot], share: float) -> Iterator[_Drawn]:
         """The jobs in lists that one call of the pipeline can draw, with what it drew."""

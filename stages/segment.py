@@ -105,8 +105,8 @@ class Segmenter:
         for box in boxes:
             size_wh = image.shape[1], image.shape[0]
             x0, y0, x1, y1 = square_box(box, self.crop_padding, size_wh)
-            own = [box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0]
-            views.append(_View(index, image[y0:y1, x0:x1], [own], (x0, y0)))
+            within = [box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0]
+            views.append(_View(index, image[y0:y1, x0:x1], [within], (x0, y0)))
         return views
 
     def _predict(self, views: list[_View]) -> list[list[tuple[np.ndarray, float]]]:

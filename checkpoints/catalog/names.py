@@ -1,7 +1,7 @@
 """Resolves model names to folders, files and hub repositories.
 
 A reference is a name of the catalogue ("mini/sd"), a user's own name (see `user_names`), a folder
-or file, or a hub repository ("owner/name"). Knows no torch and no network.
+or file, or a hub repository ("owner/name").
 """
 
 from __future__ import annotations

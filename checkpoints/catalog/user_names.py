@@ -1,6 +1,6 @@
 """The user's own model names, kept in checkpoints.yaml of the user's configuration folder.
 
-The file has the fields of catalog.yaml and can be edited by hand. Knows no network.
+The file has the fields of catalog.yaml and can be edited by hand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Converts .ckpt, .pth and .pt files to .safetensors files in the user's cache folder, once.
 
 A file is converted at its first use, and again when its size or modification time has changed.
-Knows no models.
 """
 
 from __future__ import annotations

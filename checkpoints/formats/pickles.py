@@ -1,4 +1,4 @@
-"""Reads weights from .ckpt, .pth and .pt files; knows no models.
+"""Reads weights from .ckpt, .pth and .pt files.
 
 A pickle can run code when it is read, so the caller must allow it, and torch reads it with
 weights_only, which accepts tensors and plain containers and refuses everything else.

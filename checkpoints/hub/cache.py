@@ -1,7 +1,7 @@
 """Looks into the Hugging Face cache: which files of a pin are there, and whether they are intact.
 
 huggingface_hub writes the cache and knows its layout; this module only reads it, deletes damaged
-files and whole repositories, and remembers which files it has hashed. Knows no network.
+files and whole repositories, and remembers which files it has hashed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads and writes checkpoints.lock: commit, file sizes and hashes of each pulled model.
 
 The file can be shared: it holds no local path and no date, and the same pulls write the same
-text. Knows no network.
+text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Shows where each model is: embedded, local, cached, partial or missing; verifies cached files.
-
-Knows the catalogue, the lock file and the cache; no network.
-"""
+"""Shows where each model is: embedded, local, cached, partial or missing; verifies cached files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Loads detectors and segmenters with the transformers class that their config.json asks for.
-
-Knows no stages and no settings.
-"""
+"""Loads detectors and segmenters with the transformers class that their config.json asks for."""
 
 from __future__ import annotations
 

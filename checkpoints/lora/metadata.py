@@ -1,7 +1,4 @@
-"""Parses the training metadata of LoRA files: kohya's `ss_*` and the `modelspec.*` standard.
-
-Knows no files.
-"""
+"""Parses the training metadata of LoRA files: kohya's `ss_*` and the `modelspec.*` standard."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The published configurations of Stable Diffusion 1.5 and SDXL, and CLIP's tokenizer.
 
 A single `.safetensors` file holds weights alone; these are the other files of a diffusers folder.
-README.md has their sources. Knows no weights.
+README.md has their sources.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings to what captions a folder: the BLIP, and the tokenizer that counts. Knows no files."""
+"""Builds the captioner (BLIP) and the token counter of a folder's captions from settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings to control maps: which ControlNet is led by which map, and what makes the map."""
+"""Builds the control maps of the ControlNets from settings."""
 
 from __future__ import annotations
 

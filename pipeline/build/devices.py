@@ -1,4 +1,4 @@
-"""Settings to the device and the numbers that models run in. Loads no model."""
+"""Chooses the device and the dtype of models from settings."""
 
 from __future__ import annotations
 

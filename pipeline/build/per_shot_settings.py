@@ -55,11 +55,11 @@ class PerShotSettings(Generic[AnyStage]):
         out = list(shots)
         groups: dict[str, list[int]] = {}
         for k, shot in enumerate(shots):
-            own = {name: v for name, v in shot.settings.items() if name.startswith(self._reads)}
-            groups.setdefault(json.dumps(own, sort_keys=True), []).append(k)
-        for own_json, indices in groups.items():
+            changes = {name: v for name, v in shot.settings.items() if name.startswith(self._reads)}
+            groups.setdefault(json.dumps(changes, sort_keys=True), []).append(k)
+        for key, indices in groups.items():
             try:
-                stage = self._variant(own_json)
+                stage = self._variant(key)
             except Exception as error:
                 for k in indices:
                     out[k] = shots[k].fail(error, "settings")
@@ -70,14 +70,14 @@ class PerShotSettings(Generic[AnyStage]):
                 out[k] = shot
         return out
 
-    def _variant(self, own_json: str) -> AnyStage:
-        own: dict[str, Any] = json.loads(own_json)
-        if not own:
+    def _variant(self, key: str) -> AnyStage:
+        changes: dict[str, Any] = json.loads(key)
+        if not changes:
             return self.default
-        stage = self._variants.pop(own_json, None) or self._make(
-            apply_overrides(self._settings, own)
+        stage = self._variants.pop(key, None) or self._make(
+            apply_overrides(self._settings, changes)
         )
-        self._variants[own_json] = stage  # the latest stands last
+        self._variants[key] = stage  # the latest stands last
         if len(self._variants) > _VARIANTS:
             del self._variants[next(iter(self._variants))]
         stage.batch_size = self.batch_size

@@ -1,7 +1,4 @@
-"""Settings to a hosted stage 1: the token, the host's names, what its model can do.
-
-Knows settings and the environment. REPLICATE_API_TOKEN is never written anywhere.
-"""
+"""Builds stage 1 on Replicate from settings. REPLICATE_API_TOKEN is never written anywhere."""
 
 from __future__ import annotations
 

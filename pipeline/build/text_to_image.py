@@ -1,7 +1,4 @@
-"""Settings to stage 1: the text-to-image models, their refiner, and the pictures they begin from.
-
-Loads what the sections `generate` and `refiner` name.
-"""
+"""Builds stage 1 from settings: pipeline, refiner, initial and reference pictures."""
 
 from __future__ import annotations
 

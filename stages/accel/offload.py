@@ -41,10 +41,10 @@ class Offload:
         if _holds(self.there, model):
             return
         with torch.inference_mode():  # what was loaded in it can only be moved in it
-            gone = [other for theirs, other in self._there if theirs != group]
+            gone = [other for owner, other in self._there if owner != group]
             for other in gone:
                 other.to("cpu")
-            self._there = [(theirs, other) for theirs, other in self._there if theirs == group]
+            self._there = [(owner, other) for owner, other in self._there if owner == group]
             if gone:
                 clear_device_cache()
             model.to(self.device)

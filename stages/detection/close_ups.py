@@ -68,11 +68,11 @@ def close_ups(image: np.ndarray, view: View, paddings: Sequence[float]) -> list[
     return out
 
 
-def look(view: View, said: Sequence[tuple[CloseUp, RawDetections]]) -> tuple[float, np.ndarray]:
+def look(view: View, answers: Sequence[tuple[CloseUp, RawDetections]]) -> tuple[float, np.ndarray]:
     """Score, 0..1, and box of what the view's close-ups show at its place: the mean of the scores,
     the box of the last one, which is the closest, that shows it."""
     scores, box = [], view.box
-    for close, answer in said:
+    for close, answer in answers:
         boxes = answer.boxes + np.array([*close.offset, *close.offset], np.float32)
         seen = np.where(iou(boxes, view.box[None])[:, 0] >= SAME, answer.scores, 0.0)
         scores.append(float(seen.max(initial=0.0)))

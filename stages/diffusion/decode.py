@@ -98,14 +98,14 @@ def _unscaled(config: Any, latents: Any) -> Any:
 
 def _decoded(vae: Any, latents: Any, dtype: Any) -> Any:
     """Pictures (N, 3, H, W), -1..1, by the VAE in a dtype; it is in its own again after."""
-    own = vae.dtype
-    if dtype == own:
-        return vae.decode(latents.to(own), return_dict=False)[0]
+    original = vae.dtype
+    if dtype == original:
+        return vae.decode(latents.to(original), return_dict=False)[0]
     vae.to(dtype)
     try:
         return vae.decode(latents.to(dtype), return_dict=False)[0]
     finally:
-        vae.to(own)
+        vae.to(original)
 
 
 def _flags(pipe: Any, images: Any) -> list[bool]:

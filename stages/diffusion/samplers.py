@@ -75,16 +75,16 @@ def scheduler(name: str, config: Any) -> Any:
     import diffusers
 
     kind, changes = _KINDS[name]
-    own = {key: value for key, value in dict(config).items() if key not in _PLAIN}
-    there = {key: value for key, value in _PLAIN.items() if key in dict(config)}
-    return getattr(diffusers, kind).from_config({**own, **there, **changes})
+    values = dict(config)
+    plain = {key: value for key, value in _PLAIN.items() if key in values}
+    return getattr(diffusers, kind).from_config({**values, **plain, **changes})
 
 
 @contextlib.contextmanager
 def using(pipe: Any, scheduler: Any) -> Iterator[None]:
     """`pipe` with another scheduler for a while: its own stays what it was for the next user."""
-    own, pipe.scheduler = pipe.scheduler, scheduler
+    original, pipe.scheduler = pipe.scheduler, scheduler
     try:
         yield
     finally:
-        pipe.scheduler = own
+        pipe.scheduler = original

@@ -1,8 +1,4 @@
-"""Stage 1 on a host: prompts to predictions, what they made to pictures.
-
-Knows no files and no settings. Each shot is a prediction of its own with its own seed; as many
-as `batch_size` run at a time.
-"""
+"""Stage 1 on a host: draws each shot by a prediction with its own seed."""
 
 from __future__ import annotations
 
@@ -33,12 +29,17 @@ class PredictionError(VisualsError):
 
 
 class HostedGenerator:
-    """Draws the shots whose source is a prompt, by predictions of `version`.
+    """Draws the shots whose source is a prompt. LoRA tags are removed: the host lacks the files.
 
-    `names`: what the model calls `prompt`, `negative_prompt`, `seed` and each of `values`; those
-    it calls None are not sent, nor are values of None. `inputs`: sent as they are, over all else.
-    `plain_prompts`: without A1111's weights. LoRA tags are always taken out: the host has not got
-    the files.
+    Args:
+        client: the account.
+        version: the model, as in `ReplicateClient.create`.
+        names: the model's names of `prompt`, `negative_prompt`, `seed` and each of `values`; those
+            that are None are not sent.
+        values: inputs of every prediction by our names; those that are None are not sent.
+        inputs: inputs by the model's names, which replace all others.
+        plain_prompts: remove A1111's weights from prompts.
+        batch_size: predictions that run at a time.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class HostedGenerator:
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Prompted shots get their `image` and their source its `prediction`; others pass.
 
-        KeyboardInterrupt cancels what runs, waits until that is said, and goes on.
+        KeyboardInterrupt cancels the running predictions, waits for that, and is raised again.
         """
         stop, out = threading.Event(), list(shots)
         waiting = [
@@ -117,10 +118,10 @@ class HostedGenerator:
     def _outcome(self, shot: Shot, prediction: Prediction, stop: threading.Event) -> Shot:
         """The shot with its picture, or with why there is none."""
         if prediction.status != "succeeded":
-            said = prediction.error or "no reason given"
-            if _FLAGGED.search(said):
-                return shot.skip(Skip("flagged", f"the host flagged the picture ({said})"))
-            raise PredictionError(f"prediction {prediction.id} {prediction.status}: {said}")
+            message = prediction.error or "no reason given"
+            if _FLAGGED.search(message):
+                return shot.skip(Skip("flagged", f"the host flagged the picture ({message})"))
+            raise PredictionError(f"prediction {prediction.id} {prediction.status}: {message}")
         if not prediction.output:
             raise PredictionError(
                 f"prediction {prediction.id} succeeded without a picture: expected addresses as "

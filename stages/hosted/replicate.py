@@ -138,8 +138,8 @@ def _prediction(record: Mapping[str, Any]) -> Prediction:
 
 
 def _refusal(status: int, record: Any, path: str) -> str:
-    said = record.get("detail") or record.get("title") if isinstance(record, dict) else ""
-    detail = one_line(said or "").rstrip(".") or f"HTTP {status}"
+    message = record.get("detail") or record.get("title") if isinstance(record, dict) else ""
+    detail = one_line(message or "").rstrip(".") or f"HTTP {status}"
     if status == 401:
         return (
             f"Replicate does not know the token ({detail}): set REPLICATE_API_TOKEN to one of "

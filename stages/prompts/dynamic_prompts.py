@@ -1,7 +1,7 @@
 """Templates with a choice in them: `{red|blue} mug`, `{2$$oak|ash|fir}`, `__colours__`.
 
-The syntax is that of sd-dynamic-prompts. A seed chooses, so that a run repeats. Knows no files:
-wildcards come as a mapping of names to entries.
+The syntax is that of sd-dynamic-prompts. A seed chooses, so that a run repeats.
+Wildcards come as a mapping of names to entries.
 """
 
 from __future__ import annotations
@@ -138,13 +138,13 @@ class _Drawer:
             raise WildcardError(
                 f"wildcard {' → '.join((*inside, name))} holds itself; take one of them out"
             )
-        there = sorted(self.wildcards)
-        names = [n for n in there if fnmatchcase(n, name)] if "*" in name else [name]
-        if not names or not set(names) <= set(there):
-            near = difflib.get_close_matches(name, there, 1, 0.6)
+        known = sorted(self.wildcards)
+        names = [n for n in known if fnmatchcase(n, name)] if "*" in name else [name]
+        if not names or not set(names) <= set(known):
+            near = difflib.get_close_matches(name, known, 1, 0.6)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise WildcardError(
-                f"no wildcard {name!r}{hint} (there: {', '.join(there) or 'none'}); "
+                f"no wildcard {name!r}{hint} (there: {', '.join(known) or 'none'}); "
                 f"add {name}.txt to a folder of generate.wildcard_dirs"
             )
         return [entry for n in names for entry in self.wildcards[n]]

@@ -1,8 +1,8 @@
 """Prompts to the embeddings that a Stable Diffusion pipeline takes, weighted, of any length.
 
 Each chunk of 75 tokens goes through the text encoder by itself, so that an embedding depends on
-nothing but its chunk: not on the batch, not on what follows. Knows SD 1.x, 2.x and SDXL, with both
-of its encoders.
+nothing but its chunk: not on the batch, not on what follows. For SD 1.x, 2.x and SDXL, with both of
+its encoders.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def encode(
     `prompt_embeds`, `negative_prompt_embeds` (N, 77 × chunks, channels), for SDXL
     `pooled_prompt_embeds` and `negative_pooled_prompt_embeds` (N, channels) too. Prompts have
     A1111's attention and no LoRA tags. A plain one of up to 75 tokens gives, bit for bit, what the
-    pipeline's own `encode_prompt` gives. `clip_skip`: as in diffusers, 1 skips one layer; here
+    pipeline's own `encode_prompt` gives. `clip_skip`: as in diffusers, 1 skips one layer, but
     of the negative prompt too, as in A1111. Where the pipeline says `force_zeros_for_empty_prompt`
     (SDXL), an empty negative prompt is zeros.
     """
@@ -63,9 +63,9 @@ def encode(
     }
     pooled = [texts[t].pooled for t in prompts], [against[t].pooled for t in negatives]
     for name, rows in zip(("pooled", "negative_pooled"), pooled, strict=True):
-        there = [row for row in rows if row is not None]
-        if there:
-            out[f"{name}_prompt_embeds"] = torch.stack(there)
+        present = [row for row in rows if row is not None]
+        if present:
+            out[f"{name}_prompt_embeds"] = torch.stack(present)
     return out
 
 

@@ -1,7 +1,7 @@
 """A1111's attention: `(more)`, `[less]`, `(so much:1.3)`, `BREAK`. Text to weighted pieces.
 
-Knows no models. The reading is that of stable-diffusion-webui's wiki, "Attention/emphasis", and
-of the examples beside its parser, without prompt editing.
+As in stable-diffusion-webui's wiki, "Attention/emphasis", and in the examples beside its parser,
+without prompt editing.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ def parse(text: str) -> list[Piece]:
 def notes(text: str) -> list[str]:
     """A sentence for each form that A1111 reads and this program does not, and for each bracket
     without its other half."""
-    said = []
+    messages = []
     for pattern, name in _FORMS:
         for match in re.finditer(pattern, re.sub(r"\\.", "  ", text)):
             form = text[match.start() : match.end()]
             instead = _INSTEAD.get(name, "it is read as text of less weight")
-            said.append(f"{form!r}: {name} is not supported; {instead}")
+            messages.append(f"{form!r}: {name} is not supported; {instead}")
     _, _, left_open, stray = _scan(text)
-    said += [f"{b!r} is never closed: it runs to the end of the prompt" for b in left_open]
-    said += [f"{b!r} was never opened: it is read as text" for b in stray]
-    return said
+    messages += [f"{b!r} is never closed: it runs to the end of the prompt" for b in left_open]
+    messages += [f"{b!r} was never opened: it is read as text" for b in stray]
+    return messages
 
 
 def _scan(

@@ -1,7 +1,4 @@
-"""A prompt in chunks of tokens, as a text encoder takes them: 75 each, and no end of chunks.
-
-Knows tokenizers, no text encoders.
-"""
+"""Splits a prompt into any number of chunks of 75 tokens, as a text encoder takes them."""
 
 from __future__ import annotations
 
