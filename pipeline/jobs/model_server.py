@@ -79,7 +79,7 @@ class ModelServer:
         device, dtype = loading_place(settings)
         specs = product_classes.class_specs(settings)
         verify = built.verify and _with(built.verify, classes=specs)
-        threshold, rerender = settings.detect.box_threshold, built.rerender.default
+        rerender = built.rerender.default
         if replicate.draws(settings):
             generate = replicate.generator(settings)
         else:
@@ -96,7 +96,7 @@ class ModelServer:
         return replace(
             built,
             generate=generate,
-            detect=_with(built.detect, classes=specs, box_threshold=threshold),
+            detect=_with(built.detect, classes=specs, options=settings.detect),
             verify=verify,
             rerender=build_stages_module.rerenderer(rerender.pipe, settings, led=rerender.controls),
         )
