@@ -14,50 +14,40 @@ from typing import TYPE_CHECKING, Any
 
 from .configs.version import VERSION as __version__
 
+_MODULES = {
+    ".checkpoints.load": "load_controlnet_inpaint load_detector load_segmenter"
+    " load_text_to_image load_verifier",
+    ".configs.detect": "DetectOptions MaskSettings",
+    ".configs.errors": "RunError UsageError VisualsError",
+    ".configs.generate": "GenerateOptions HiresSettings",
+    ".configs.rerender": "RerenderOptions",
+    ".configs.schema": "Settings load_settings",
+    ".pipeline.build.stages": "build_stages",
+    ".pipeline.jobs.engine_options": "EngineOptions",
+    ".pipeline.jobs.execute": "RunResult execute=run",
+    ".pipeline.jobs.reporter": "Reporter",
+    ".pipeline.jobs.request": "RunRequest",
+    ".pipeline.runner.run": "Stages run_shots",
+    ".pipeline.runner.summary": "Summary",
+    ".pipeline.runs.folder": "RunFolder",
+    ".pipeline.runs.manifest": "ManifestRecord read_records=read_manifest",
+    ".stages.classes": "ClassSpec",
+    ".stages.detect": "Detector",
+    ".stages.diffusion.control_maps": "Canny",
+    ".stages.diffusion.inpaint": "Controlled",
+    ".stages.generate": "Generator",
+    ".stages.mask": "MaskFilter",
+    ".stages.prompts.instance_prompts": "InstancePrompts",
+    ".stages.rerender": "Rerenderer",
+    ".stages.segment": "Segmenter",
+    ".stages.shot": "Detection Failure FileInput Prompted Shot Skip",
+    ".stages.verify": "Verifier",
+}
+"""Public names by module; `a=b`: the module's `a` is public as `b`."""
 _WHERE = {
-    "Detection": ".stages.shot",
-    "Failure": ".stages.shot",
-    "FileInput": ".stages.shot",
-    "Prompted": ".stages.shot",
-    "Shot": ".stages.shot",
-    "Skip": ".stages.shot",
-    "GenerateOptions": ".configs.generate",
-    "Generator": ".stages.generate",
-    "HiresSettings": ".configs.generate",
-    "ClassSpec": ".stages.classes",
-    "DetectOptions": ".configs.detect",
-    "Detector": ".stages.detect",
-    "Verifier": ".stages.verify",
-    "Segmenter": ".stages.segment",
-    "MaskFilter": ".stages.mask",
-    "MaskSettings": ".configs.detect",
-    "Canny": ".stages.diffusion.control_maps",
-    "InstancePrompts": ".stages.prompts.instance_prompts",
-    "RerenderOptions": ".configs.rerender",
-    "Rerenderer": ".stages.rerender",
-    "Settings": ".configs.schema",
-    "load_settings": ".configs.schema",
-    "RunRequest": ".pipeline.jobs.request",
-    "EngineOptions": ".pipeline.jobs.engine_options",
-    "RunResult": ".pipeline.jobs.execute",
-    "Reporter": ".pipeline.jobs.reporter",
-    "run": ".pipeline.jobs.execute:execute",
-    "VisualsError": ".configs.errors",
-    "UsageError": ".configs.errors",
-    "RunError": ".configs.errors",
-    "ManifestRecord": ".pipeline.runs.manifest",
-    "read_manifest": ".pipeline.runs.manifest:read_records",
-    "load_text_to_image": ".checkpoints.load",
-    "load_detector": ".checkpoints.load",
-    "load_verifier": ".checkpoints.load",
-    "load_segmenter": ".checkpoints.load",
-    "load_controlnet_inpaint": ".checkpoints.load",
-    "Controlled": ".stages.diffusion.inpaint",
-    "Stages": ".pipeline.runner.run",
-    "Summary": ".pipeline.runner.summary",
-    "build_stages": ".pipeline.build.stages",
-    "run_shots": ".pipeline.runner.run",
-    "RunFolder": ".pipeline.runs.folder",
+    name.rpartition("=")[2]: (module, name.partition("=")[0])
+    for module, names in _MODULES.items()
+    for name in names.split()
 }
 
 if TYPE_CHECKING:
@@ -113,8 +103,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'visuals' has no attribute {name!r}")
     from importlib import import_module
 
-    module, _, attribute = _WHERE[name].partition(":")
-    return getattr(import_module(module, __name__), attribute or name)
+    module, attribute = _WHERE[name]
+    return getattr(import_module(module, __name__), attribute)
 
 
 def __dir__() -> list[str]:

@@ -1,1 +1,1 @@
-"""What the speed claims are measured against. Uses the libraries alone, nothing of `visuals`."""
+"""Measurements of quality, speed, training and crash recovery: what `visuals bench` runs."""

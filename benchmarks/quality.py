@@ -49,7 +49,8 @@ def measure(
     from ..checkpoints.catalog.entry import UnknownCheckpointError
     from ..pipeline.build import process
     from ..pipeline.build import stages as build_stages_module
-    from . import cold_start, detection, folder_accuracy, generation, rerendering
+    from .accuracy import detection, folder_accuracy, generation, rerendering
+    from .speed import cold_start
 
     size, seed, prompt = settings.generate.width, 90_001, settings.generate.prompt
     values: dict[str, float] = {}
@@ -68,7 +69,7 @@ def measure(
             take("run", cold_start.measure_run(preset))
     if "captions" in only:
         from ..pipeline.build.captioner import captioner
-        from . import caption_accuracy
+        from .accuracy import caption_accuracy
 
         tell(f"captions of {pictures} held-out renders")
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class VisualsError(Exception):
     """Base of every error that visuals raises on purpose; its message is meant for users."""
@@ -45,14 +48,6 @@ class NothingToAnnotateError(AnnotationError):
 class WriteError(RunError):
     """A run folder cannot be written to: the disk is full or read-only, or the folder is gone."""
 
-    @classmethod
-    def before_run(cls, path: object, error: OSError) -> WriteError:
-        """Return the error of a folder that cannot be written to before the run begins."""
-        return cls(
-            f"cannot write to {path} ({error.strerror or error}); mend that and repeat the "
-            "command, or set --out to a folder of yours"
-        )
-
 
 def one_line(message: object) -> str:
     """Return the text of an error or another object on one line, runs of blanks folded into one.
@@ -61,3 +56,17 @@ def one_line(message: object) -> str:
     'got 3, expected 4'
     """
     return " ".join(str(message).split())
+
+
+@contextmanager
+def writable(path: object) -> Iterator[None]:
+    """Raise a WriteError that says how to go on in place of an OSError of the block."""
+    try:
+        yield
+    except VisualsError:
+        raise
+    except OSError as error:
+        raise WriteError(
+            f"cannot write to {path} ({error.strerror or one_line(error)}); mend that and repeat "
+            "the command, or set --out to a folder of yours"
+        ) from None

@@ -1,3 +1,15 @@
-"""The version of visuals, which setup.cfg reads too."""
+"""The version of visuals, which setup.cfg reads too, and versions of installed libraries."""
+
+from __future__ import annotations
 
 VERSION = "0.1.0"
+
+
+def installed(library: str) -> str | None:
+    """Return the version of a library; None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None

@@ -70,16 +70,12 @@ KNOWN: dict[str, set[str]] = {
     "folder cycle": set(),
     "layer": set(),
     "folder size": {
-        "benchmarks",
         "checkpoints/recipe",
     },
     "file name": {
         "blip: checkpoints.recipe, training.captioning",
         "folder: pipeline.runs, training.datasets",
-        "interrupt: pipeline.cli, training",
         "lora: checkpoints.recipe, pipeline.cli",
-        "progress: checkpoints.recipe, pipeline.cli",
-        "progress: checkpoints.recipe, pipeline.runner",
         "vocabulary: pipeline.prompts, samples",
     },
     "length": {

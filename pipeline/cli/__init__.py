@@ -16,24 +16,24 @@ from ...configs.version import VERSION
 
 # name: (module, attribute, one line of help)
 _COMMANDS = {
-    "run": ("run", "run", "All three stages: prompts or photos to checked, re-rendered pictures."),
-    "generate": ("run", "generate", "Stage 1 only: draw pictures from prompts."),
-    "filter": ("run", "filter_", "Stage 2 only: find and mask the products in photos."),
-    "enhance": ("run", "enhance", "The remainder: re-render the products of photos or of a run."),
-    "grid": ("grid", "grid", "Prompts, LoRA weights, checkpoints, seeds side by side."),
-    "resume": ("resume", "resume", "Go on with a run that was stopped."),
-    "replay": ("replay", "replay", "Make finished pictures again, and compare the pixels."),
-    "ui": ("ui", "ui", "The studio in the browser, and its JSON API."),
-    "annotate": ("annotate", "annotate", "Write a run's annotations: COCO, YOLO, VOC, masks …"),
-    "prompt": ("prompt", "prompt", "Show how a prompt is read: chunks, weights, choices."),
-    "dataset": ("dataset", "dataset", "Product photos to a training set: import, caption, check."),
-    "export": ("export", "export", "Write a run's pictures as the data set of a training."),
-    "train": ("train", "train", "Train a LoRA on a folder of pictures with captions."),
-    "bench": ("bench", "bench", "Measure what the models are worth."),
-    "lora": ("lora", "lora", "What LoRA files are: format, base, rank, trigger words, hashes."),
-    "config": ("config", "config", "Show presets and settings."),
-    "doctor": ("doctor", "doctor", "What this machine has, and which presets fit on it."),
-    "checkpoints": ("checkpoints", "checkpoints", "List, fetch, verify and name models."),
+    "run": ("run", "run", "Run all stages: generate or read, check, re-render."),
+    "generate": ("run", "generate", "Generate pictures from prompts (stage 1)."),
+    "filter": ("run", "filter_", "Find and mask products in photos (stage 2)."),
+    "enhance": ("run", "enhance", "Re-render the products of photos or of a run."),
+    "grid": ("grid", "grid", "Compare prompts, LoRA weights, checkpoints and seeds."),
+    "resume": ("resume", "resume", "Resume a run that was stopped."),
+    "replay": ("replay", "replay", "Reproduce finished pictures and compare the pixels."),
+    "ui": ("ui", "ui", "Open the studio in the browser, with its JSON API."),
+    "annotate": ("annotate", "annotate", "Write annotations of a run: COCO, YOLO, VOC, masks."),
+    "prompt": ("prompt", "prompt", "Show how a prompt is parsed: chunks, weights, choices."),
+    "dataset": ("dataset", "dataset", "Prepare a training set: import, caption, check."),
+    "export": ("export", "export", "Write the pictures of a run as a training set."),
+    "train": ("train", "train", "Train a LoRA on pictures with captions."),
+    "bench": ("bench", "bench", "Measure quality, speed and crash recovery."),
+    "lora": ("lora", "lora", "Show LoRA files: format, base model, rank, hashes."),
+    "config": ("config", "config", "Show and validate presets and settings."),
+    "doctor": ("doctor", "doctor", "Show this machine and which presets fit on it."),
+    "checkpoints": ("checkpoints", "checkpoints", "List, download, verify and name models."),
 }
 
 
@@ -88,7 +88,7 @@ class _Lazy(click.Group):
 @click.group("visuals", cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="visuals")
 def main() -> None:
-    """Product photos by diffusion: generated, checked, re-rendered, the scene kept.
+    """Generate, check and re-render product photos; the scene stays as it is.
 
     \b
     visuals run --class sneaker --count 4

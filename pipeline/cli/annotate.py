@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -14,18 +13,18 @@ from .options import apply, errors, on_a_disk
 @click.argument("run", metavar="RUN")
 @apply("annotation_format")
 @click.option(
-    "--out", metavar="DIR", callback=on_a_disk, help="Where to write. Default: RUN/annotations."
+    "--out", metavar="DIR", callback=on_a_disk, help="Output folder. Default: RUN/annotations."
 )
-@click.option("--polygons", is_flag=True, help="COCO polygons in place of run lengths (RLE).")
+@click.option("--polygons", is_flag=True, help="Write COCO polygons instead of RLE.")
 @click.option(
-    "--include-skipped", is_flag=True, help="Skipped pictures too, without instances on them."
+    "--include-skipped", is_flag=True, help="Include skipped pictures, without instances."
 )
 @apply("json")
 @errors
 def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Write annotations of the pictures that were kept in RUN, a run folder.
+    """Write annotations of the pictures that RUN, a run folder, kept.
 
-    Re-rendered pictures are annotated where there are any, else the sources.
+    Re-rendered pictures are annotated if there are any, otherwise the sources.
     """
     from ..exports import annotate as annotations
     from ..runs.locate import on_disk
@@ -44,7 +43,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
             "instances": done.instances,
             "annotation_errors": done.errors,
         }
-        click.echo(json.dumps(record, ensure_ascii=False))
+        output.print_json(record)
     else:
         output.annotated(done)
         click.echo(f"{done.pictures} pictures, {done.instances} instances", err=True)

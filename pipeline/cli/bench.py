@@ -1,31 +1,59 @@
-"""`visuals bench`: what the models are worth, measured."""
+"""`visuals bench`: measures quality, speed, crash recovery and training."""
 
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ...configs.errors import writable
 from . import options
-from .bench_train import train
+
+_WORK = click.option(
+    "--work", metavar="DIR", help="Working folder. Default: a temporary one, which is deleted."
+)
+
+
+def _out(name: str) -> Callable[[Any], Any]:
+    return click.option("--out", metavar="FILE", default=name, show_default=True, help="Report.")
+
+
+def _tell(text: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(f"[dim]{text}…[/]")
+
+
+def _finish(report: Any, out: str, as_json: bool, shown: Iterable[Any]) -> None:
+    """Write the report to `out`; print it as JSON, or what is `shown` of it."""
+    from rich.console import Console
+
+    text = json.dumps(report, indent=1)
+    with writable(out):
+        Path(out).write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        click.echo(text)
+        return
+    for part in shown:
+        Console(highlight=False).print(part)
+    Console(stderr=True).print(f"[dim]written to {out}[/]")
 
 
 @click.group()
 def bench() -> None:
-    """Measure what the models are worth."""
-
-
-bench.add_command(train)
+    """Measure quality, speed, crash recovery and training."""
 
 
 @bench.command()
 @options.apply("preset", "set", "json")
-@click.option("--only", metavar="NAMES", help="Some measures, by comma: detection,vae,…")
+@click.option("--only", metavar="NAMES", help="Only these measures, by comma: detection,vae,…")
 @click.option("--pictures", type=click.IntRange(2), default=200, show_default=True)
 @click.option("--count", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--out", metavar="FILE", default="quality.json", show_default=True)
+@_out("quality.json")
 @options.errors
 def quality(
     preset: str,
@@ -36,41 +64,28 @@ def quality(
     count: int,
     out: str,
 ) -> None:
-    """Detection, masks, pictures, colours and speed on pictures that no training saw."""
-    from rich.console import Console
+    """Measure detection, masks, pictures, colors and speed on held-out pictures.
 
+    --pictures: photos to search; --count: pictures of each class to generate.
+    """
     from ...benchmarks import targets
-    from ...benchmarks.quality import MEASURES, MissingExtraError, measure
+    from ...benchmarks.quality import MEASURES, measure
     from ...configs.schema import load_settings
 
     names = tuple(only.split(",")) if only else MEASURES
     unknown = [n for n in names if n not in MEASURES]
     if unknown:
         raise click.UsageError(f"unknown measure {unknown[0]!r} (expected {', '.join(MEASURES)})")
-    notes = Console(stderr=True)
-    try:
-        values, details = measure(
-            load_settings(preset, options.parse_overrides(changes)),
-            preset=preset,
-            only=names,
-            pictures=pictures,
-            count=count,
-            tell=lambda text: notes.print(f"[dim]{text}…[/]"),
-        )
-    except MissingExtraError as error:
-        raise click.ClickException(str(error)) from None
-    report: dict[str, Any] = {
-        "preset": preset,
-        "values": targets.report(values),
-        "details": details,
-    }
-    text = json.dumps(report, indent=1)
-    Path(out).write_text(text + "\n", encoding="utf-8")
-    if as_json:
-        click.echo(text)
-    else:
-        Console().print(targets.table(values))
-        notes.print(f"[dim]written to {out}[/]")
+    values, details = measure(
+        load_settings(preset, options.parse_overrides(changes)),
+        preset=preset,
+        only=names,
+        pictures=pictures,
+        count=count,
+        tell=_tell,
+    )
+    report = {"preset": preset, "values": targets.report(values), "details": details}
+    _finish(report, out, as_json, [targets.table(values)])
 
 
 @bench.command()
@@ -81,43 +96,31 @@ def quality(
     type=click.IntRange(0),
     default=2000,
     show_default=True,
-    help="Photos of the run whose memory is measured; 0 measures none.",
+    help="Photos of the run whose memory is measured; 0: skip this measure.",
 )
-@click.option("--work", metavar="DIR", help="Where the runs go; default: a folder that is deleted.")
-@click.option("--out", metavar="FILE", default="survive.json", show_default=True)
+@_WORK
+@_out("survive.json")
 @options.apply("json")
 @options.errors
 def survive(
     pictures: int, kills: int, memory_pictures: int, work: str | None, out: str, as_json: bool
 ) -> None:
     """Kill runs at random moments and resume them; measure memory over many photos."""
-    import tempfile
-
-    from rich.console import Console
-
-    from ...benchmarks import crash_recovery as runs
-
-    notes = Console(stderr=True)
-
-    def tell(text: str) -> None:
-        notes.print(f"[dim]{text}…[/]")
+    from ...benchmarks import crash_recovery
 
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(work or scratch)
         found: dict[str, Any] = {
-            "killed": runs.survive(place, count=pictures, kills=kills, tell=tell)
+            "killed": crash_recovery.survive(place, count=pictures, kills=kills, tell=_tell)
         }
         if memory_pictures:
-            found["memory"] = runs.memory(place, count=memory_pictures, tell=tell)
-    text = json.dumps(found, indent=1)
-    Path(out).write_text(text + "\n", encoding="utf-8")
-    if as_json:
-        click.echo(text)
-        return
-    for part, values in found.items():
-        for key, value in values.items():
-            click.echo(f"{part:<8} {key.replace('_', ' '):<22} {value}")
-    notes.print(f"[dim]written to {out}[/]")
+            found["memory"] = crash_recovery.memory(place, count=memory_pictures, tell=_tell)
+    rows = (
+        f"{part:<8} {key.replace('_', ' '):<22} {value}"
+        for part, values in found.items()
+        for key, value in values.items()
+    )
+    _finish(found, out, as_json, rows)
 
 
 @bench.command()
@@ -125,8 +128,8 @@ def survive(
 @click.option("--pictures", type=click.IntRange(1), default=24, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--class", "class_", default="mug", show_default=True, metavar="NAME")
-@click.option("--only", type=click.Choice(["filter", "run"]), help="One of the two measures.")
-@click.option("--out", metavar="FILE", default="speed.json", show_default=True)
+@click.option("--only", type=click.Choice(["filter", "run"]), help="Only this command.")
+@_out("speed.json")
 @options.errors
 def speed(
     preset: str,
@@ -138,16 +141,12 @@ def speed(
     only: str | None,
     out: str,
 ) -> None:
-    """Pictures a second, against transformers + diffusers one picture at a time (benchmarks/)."""
-    import tempfile
-
-    from rich.console import Console
+    """Compare pictures a second with plain transformers and diffusers, one picture at a time."""
     from rich.table import Table
 
-    from ...benchmarks import throughput
+    from ...benchmarks.speed import throughput
     from ...configs.schema import load_settings
 
-    notes = Console(stderr=True)
     settings = load_settings(preset, options.parse_overrides(changes))
     found = []
     for name in (only,) if only else ("filter", "run"):
@@ -162,18 +161,79 @@ def speed(
                     rounds=rounds,
                     rerender=name == "run",
                     changes=changes,
-                    tell=lambda text: notes.print(f"[dim]{text}…[/]"),
+                    tell=_tell,
                 )
             )
-    text = json.dumps(found, indent=1)
-    Path(out).write_text(text + "\n", encoding="utf-8")
-    if as_json:
-        click.echo(text)
-        return
     table = Table("", *(str(record["command"]) for record in found))
     for key in found[-1]:
         if key != "command":
             cells = (str(record.get(key, "")) for record in found)
             table.add_row(key.replace("_", " "), *cells)
-    Console().print(table)
-    notes.print(f"[dim]written to {out}[/]")
+    _finish(found, out, as_json, [table])
+
+
+@bench.command()
+@options.apply("training_setting", "json")
+@click.option("--only", type=click.Choice(["look", "caches"]), help="Only this measure.")
+@click.option("--photos", type=click.IntRange(8), default=60, show_default=True)
+@click.option(
+    "--data", metavar="DIR", help="Captioned photos of your own instead of rendered ones."
+)
+@click.option("--count", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--weight", type=float, default=0.85, show_default=True, help="Weight of the LoRA.")
+@click.option("--seed", type=click.IntRange(0), default=52_001, show_default=True)
+@click.option("--rounds", type=click.IntRange(2), default=20, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
+@_WORK
+@_out("train.json")
+@options.errors
+def train(
+    only: str | None,
+    rounds: int,
+    batch: int,
+    photos: int,
+    data: str | None,
+    changes: tuple[str, ...],
+    work: str | None,
+    out: str,
+    as_json: bool,
+    **look: Any,
+) -> None:
+    """Measure how well a LoRA learns a look, and the speed of training with caches.
+
+    --count: pictures of each class, before and after the training; --rounds and --batch: of the
+    steps that are timed.
+    """
+    from ...benchmarks import targets
+    from ...benchmarks.quality import renderer
+    from ...benchmarks.training import lora_style, training_cache
+    from ..build.process import quiet
+    from . import output
+
+    renderer()
+    quiet("transformers", "diffusers")
+    values: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch, output.StageProgress(as_json) as progress:
+        place = Path(work or scratch)
+        # First: a run has the C library keep freed memory, by which a plain loop gains.
+        if only != "look":
+            sides = {"cache_times": 128, "cache_times_photos": training_cache.IMPORTED}
+            for key, side in sides.items():
+                progress.say(f"{rounds} steps with caches and without, in turns")
+                details[key] = training_cache.measure(
+                    "mini/sd", place, size=128, side=side, batch=batch, rounds=rounds
+                )
+                values[key] = details[key]["times"]
+        if only != "caches":
+            found, details["look"] = lora_style.measure(
+                options.plain_overrides(changes),
+                place,
+                photos=Path(data) if data else photos,
+                tell=progress.say,
+                progress=progress.update,
+                **look,
+            )
+            values |= found
+    report = {"values": targets.report(values), "details": details}
+    _finish(report, out, as_json, [targets.table(values, "visuals bench train")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .progress import VerificationProgress
+from .output import VerificationProgress, print_json
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.status import Status
@@ -20,7 +19,7 @@ _LOCK = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="VISUALS_LOCK",
     metavar="FILE",
-    help="Lock file. Default: ./checkpoints.lock if it exists, else the user's own.",
+    help="Lock file. Default: ./checkpoints.lock if it exists, else the user's.",
 )
 
 
@@ -36,7 +35,7 @@ def checkpoints() -> None:
 @options.apply("json")
 @options.errors
 def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> None:
-    """Show all names: where each model is, and its size on disk."""
+    """List all models: where each one is, and its size on disk."""
     from ...checkpoints.hub import status as hub_status
 
     found = [s for s in hub_status.list_all(lock) if not cached or s.where != "missing"]
@@ -45,7 +44,7 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
         raise click.UsageError(f"--kind {kind!r}: expected one of {', '.join(kinds)}")
     found = [s for s in found if not kind or s.entry.kind == kind]
     if as_json:
-        click.echo(json.dumps({"checkpoints": [s.as_dict() for s in found]}, ensure_ascii=False))
+        print_json({"checkpoints": [s.as_dict() for s in found]})
         return
     from rich.console import Console
     from rich.table import Table
@@ -70,12 +69,12 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
 @options.apply("json")
 @options.errors
 def info(name: str, lock: Path | None, as_json: bool) -> None:
-    """Show all that is known of a model: NAME, or a repository owner/name."""
+    """Show details of a model: NAME, or a hub repository owner/name."""
     from ...checkpoints.hub import status as hub_status
 
     found = hub_status.look_up(name, lock)
     if as_json:
-        click.echo(json.dumps(found.as_dict(files=True), ensure_ascii=False))
+        print_json(found.as_dict(files=True))
         return
     for key, value in _lines(found):
         click.echo(f"{key + ':':<12} {value}")
@@ -83,15 +82,17 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
 
 @checkpoints.command()
 @click.argument("names", nargs=-1)
-@click.option("--update", is_flag=True, help="Pin the commit that the hub has now.")
-@click.option("--variant", metavar="NAME", help="Weights: fp16, or none for the full ones.")
+@click.option("--update", is_flag=True, help="Pin the latest commit on the hub.")
+@click.option(
+    "--variant", metavar="NAME", help="Weights to download: fp16, or none for full precision."
+)
 @_LOCK
 @options.apply("json")
 @options.errors
 def pull(
     names: tuple[str, ...], update: bool, variant: str | None, lock: Path | None, as_json: bool
 ) -> None:
-    """Download models into the Hugging Face cache: NAMES, or all that the lock file pins."""
+    """Download models to the Hugging Face cache: NAMES, or all in the lock file."""
     from ...checkpoints.hub import lockfile as locks
     from ...checkpoints.hub import pull as puller
 
@@ -130,7 +131,7 @@ def pull(
             )
             click.echo(f"{name}: {verb}; {len(made.pin.files)} files, {what}, all as pinned")
     if as_json:
-        click.echo(json.dumps({"pulled": done}, ensure_ascii=False))
+        print_json({"pulled": done})
     if failed:
         sys.exit(1)
 
@@ -141,7 +142,7 @@ def pull(
 @options.apply("json")
 @options.errors
 def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
-    """Read the files again and compare their hashes: NAMES, or all that the cache holds."""
+    """Verify the hashes of downloaded files: of NAMES, or of all in the cache."""
     from ...checkpoints.hub import status as hub_status
 
     found = []
@@ -151,7 +152,7 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
         if not as_json:
             click.echo(found[-1].text)
     if as_json:
-        click.echo(json.dumps({"verified": [v.as_dict() for v in found]}, ensure_ascii=False))
+        print_json({"verified": [v.as_dict() for v in found]})
     elif not found:
         click.echo("nothing to verify: no model of the hub is in the cache")
     if any(v.bad for v in found):
@@ -167,11 +168,14 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
     help="Kind of model, as in text-to-image. Default: guessed from its files.",
 )
 @click.option(
-    "--files", multiple=True, metavar="PATTERN", help="Files wanted of a repository; repeatable."
+    "--files",
+    multiple=True,
+    metavar="PATTERN",
+    help="Files to download of a repository; repeatable.",
 )
 @options.errors
 def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
-    """Give a folder, a .safetensors file or a hub repository a NAME of your own."""
+    """Name a folder, a .safetensors file or a hub repository REF."""
     from ...checkpoints.catalog import user_names
     from ...checkpoints.identify import model_kind
     from ...checkpoints.user_dirs import config_folder
@@ -183,10 +187,10 @@ def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
 
 @checkpoints.command()
 @click.argument("name")
-@click.option("--files", is_flag=True, help="Delete its files from the Hugging Face cache too.")
+@click.option("--files", is_flag=True, help="Delete the files from the Hugging Face cache too.")
 @options.errors
 def remove(name: str, files: bool) -> None:
-    """Remove a NAME of your own; with --files delete any hub model from the cache."""
+    """Remove a NAME that was added; with --files also delete the model from the cache."""
     from ...checkpoints.catalog import names as catalog
     from ...checkpoints.catalog import user_names
     from ...checkpoints.hub import cache as hub_cache

@@ -7,27 +7,26 @@ from typing import Any
 import click
 
 from .options import apply, errors, parse_overrides
+from .output import print_json
 
 
 @click.group()
 def config() -> None:
-    """Show presets and settings."""
+    """Show and validate presets and settings."""
 
 
 @config.command()
 @apply("preset", "set", "json")
 @errors
 def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
-    """Print the settings of a preset, with changes; as YAML it can be a preset file itself."""
-    import json
-
+    """Print the settings of a preset as YAML, which can be used as a preset file."""
     import yaml
 
     from ...configs.schema import load_settings
 
     values: dict[str, Any] = load_settings(preset, parse_overrides(changes)).model_dump(mode="json")
     if as_json:
-        click.echo(json.dumps(values))
+        print_json(values)
     else:
         click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
 
@@ -35,7 +34,7 @@ def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
 @config.command("list")
 @errors
 def list_() -> None:
-    """Print the names of the presets."""
+    """List the presets."""
     from ...configs.schema import presets
 
     for name in presets():
@@ -46,7 +45,10 @@ def list_() -> None:
 @click.argument("file")
 @errors
 def validate(file: str) -> None:
-    """Say all that is wrong with a settings FILE, or a preset, a line each; exits 2 if anything."""
+    """Check FILE, a preset or settings file; print each problem on a line of its own.
+
+    The exit code is 2 if there are any.
+    """
     from ..diagnostics.preset_check import problems
 
     found = problems(file)
@@ -54,4 +56,4 @@ def validate(file: str) -> None:
         click.echo(f"visuals: {line}", err=True)
     if found:
         raise SystemExit(2)
-    click.echo(f"{file}: fine")
+    click.echo(f"{file}: no problems found")

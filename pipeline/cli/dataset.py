@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,14 @@ import click
 
 from . import options
 from .dataset_caption import caption, token_counter
+from .output import StageProgress, print_json
 
 _IN = click.Path(path_type=Path)
 
 
 @click.group()
 def dataset() -> None:
-    """Product photos to a training set: import, caption, check."""
+    """Prepare a training set: import, caption, check."""
 
 
 dataset.add_command(caption)
@@ -26,30 +26,37 @@ dataset.add_command(caption)
 
 @dataset.command("import")
 @click.argument("catalogue", type=_IN)
-@click.option("--images", type=_IN, required=True, metavar="DIR", help="Where its pictures lie.")
-@click.option("--out", type=_IN, required=True, metavar="DIR", help="The new training set.")
-@click.option("--field-sku", metavar="NAME", help="Field of the SKU. Default: a likely one.")
-@click.option("--field-image", metavar="NAME", help="Field of the pictures (a.b: nested).")
-@click.option("--field-text", metavar="NAME", help="Field of the text: title, description …")
+@click.option("--images", type=_IN, required=True, metavar="DIR", help="Folder of its pictures.")
+@click.option("--out", type=_IN, required=True, metavar="DIR", help="Folder for the training set.")
+@click.option("--field-sku", metavar="NAME", help="Field of the SKU. Default: guessed.")
 @click.option(
-    "--max-side", type=click.IntRange(0), default=1024, show_default=True, help="0: as it is."
+    "--field-image", metavar="NAME", help="Field of the pictures; a.b: nested. Default: guessed."
+)
+@click.option(
+    "--field-text", metavar="NAME", help="Field of the text, as in title. Default: guessed."
+)
+@click.option(
+    "--max-side",
+    type=click.IntRange(0),
+    default=1024,
+    show_default=True,
+    help="Longest side in pixels; 0: keep.",
 )
 @click.option(
     "--min-side",
     type=click.IntRange(0),
     default=256,
     show_default=True,
-    help="Leave out pictures with a shorter side.",
+    help="Skip pictures with a shorter side.",
 )
 @click.option(
     "--format",
-    "format_",
     type=click.Choice(["jpg", "png", "webp"]),
     default="jpg",
     show_default=True,
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=92, show_default=True)
-@click.option("--keep-duplicates", is_flag=True, help="Report them, but keep them.")
+@click.option("--keep-duplicates", is_flag=True, help="Keep duplicates; they are still reported.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier import in --out.")
 @options.apply("json")
 @options.errors
@@ -60,19 +67,14 @@ def import_(
     field_sku: str | None,
     field_image: str | None,
     field_text: str | None,
-    max_side: int,
-    min_side: int,
-    format_: Any,
-    quality: int,
-    keep_duplicates: bool,
     overwrite: bool,
     as_json: bool,
+    **shape: Any,
 ) -> None:
-    """Turn a product catalogue (JSON, JSONL, CSV) and its pictures into an imagefolder."""
+    """Import a CATALOGUE (JSON, JSONL, CSV) and its pictures as an imagefolder."""
     from ...training.catalog_import.import_catalog import Shape, import_catalogue
     from ...training.catalog_import.product_catalog import read_catalogue
     from . import dataset_output as show
-    from .output import StageProgress
 
     products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
     with StageProgress(as_json) as bars:
@@ -80,18 +82,12 @@ def import_(
             products,
             images,
             out,
-            shape=Shape(
-                max_side=max_side or None,
-                min_side=min_side,
-                format=format_,
-                quality=quality,
-                keep_duplicates=keep_duplicates,
-            ),
+            shape=Shape(**{**shape, "max_side": shape["max_side"] or None}),
             overwrite=overwrite,
             progress=partial(bars.update, "import"),
         )
     if as_json:
-        click.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        print_json(report.as_json())
     else:
         show.imported(report, fields, out)
 
@@ -99,23 +95,37 @@ def import_(
 @dataset.command()
 @click.argument("folder", type=_IN)
 @click.option(
-    "--resolution", default="768", show_default=True, metavar="N|W,H", help="As kohya has it."
+    "--resolution", default="768", show_default=True, metavar="N|W,H", help="As in kohya's scripts."
 )
 @click.option("--train-batch-size", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--gradient-accumulation-steps", type=click.IntRange(1), default=1)
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option(
-    "--repeats", type=click.IntRange(1), default=1, help="Of pictures in no N_name folder."
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    help="Repeats of pictures outside N_name folders.",
 )
 @click.option("--enable-bucket/--no-bucket", default=True, show_default=True)
-@click.option("--min-bucket-reso", type=int, help="Default: 320, less below 320 pixels.")
-@click.option("--max-bucket-reso", type=int, help="Default: 1280.")
+@click.option("--min-bucket-reso", type=int, help="Default: 320, or the resolution if smaller.")
+@click.option("--max-bucket-reso", type=int, default=1280, show_default=True)
 @click.option("--bucket-reso-steps", type=int, default=64, show_default=True)
-@click.option("--bucket-no-upscale", is_flag=True, help="Never enlarge a picture.")
-@click.option("--caption-extension", metavar=".EXT", help="Default: .txt, then .caption.")
-@click.option("--caption-column", default="text", show_default=True, help="Of metadata.jsonl.")
+@click.option("--bucket-no-upscale", is_flag=True, help="Never upscale a picture.")
+@click.option(
+    "--caption-extension", metavar=".EXT", help="Caption files. Default: .txt, then .caption."
+)
+@click.option(
+    "--caption-column", default="text", show_default=True, help="Column of metadata.jsonl."
+)
 @click.option("--max-token-length", type=click.IntRange(1), default=75, show_default=True)
-@click.option("--show", "shown", type=click.IntRange(0), default=5, help="Pictures to list.")
+@click.option(
+    "--show",
+    "shown",
+    type=click.IntRange(0),
+    default=5,
+    help="Pictures to list.",
+    show_default=True,
+)
 @options.apply("preset", "json")
 @options.errors
 def check(
@@ -125,36 +135,27 @@ def check(
     gradient_accumulation_steps: int,
     epochs: int,
     repeats: int,
-    enable_bucket: bool,
-    min_bucket_reso: int | None,
-    max_bucket_reso: int | None,
-    bucket_reso_steps: int,
-    bucket_no_upscale: bool,
     caption_extension: str | None,
     caption_column: str,
     max_token_length: int,
     shown: int,
     preset: str,
     as_json: bool,
+    **bucket_options: Any,
 ) -> None:
-    """Show a folder as the trainer sees it. Exit code 1 if something is broken."""
+    """Show FOLDER as the trainer sees it. The exit code is 1 if something is broken."""
     from ...configs.schema import load_settings
     from ...training.check_dataset import check_dataset
     from ...training.datasets.buckets import Buckets
     from ...training.datasets.folder import read_dataset
     from . import dataset_output as show
-    from .output import StageProgress
 
     size = _resolution(resolution)
-    low = min(320, min(size) // bucket_reso_steps * bucket_reso_steps)
-    buckets = Buckets(
-        resolution_wh=size,
-        enable_bucket=enable_bucket,
-        min_bucket_reso=min_bucket_reso or low,
-        max_bucket_reso=max_bucket_reso or 1280,
-        bucket_reso_steps=bucket_reso_steps,
-        bucket_no_upscale=bucket_no_upscale,
+    steps = bucket_options["bucket_reso_steps"]
+    bucket_options["min_bucket_reso"] = bucket_options["min_bucket_reso"] or min(
+        320, min(size) // steps * steps
     )
+    buckets = Buckets(resolution_wh=size, **bucket_options)
     found = read_dataset(
         folder,
         caption_column=caption_column,
@@ -174,7 +175,7 @@ def check(
         )
     if as_json:
         values = report.as_json() | {"epochs": epochs, "steps": epochs * report.steps}
-        click.echo(json.dumps(values, ensure_ascii=False))
+        print_json(values)
     else:
         show.checked(report, epochs, shown)
     if report.broken:

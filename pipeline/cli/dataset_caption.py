@@ -1,4 +1,4 @@
-"""`visuals dataset caption`: write captions by BLIP, or edit captions."""
+"""`visuals dataset caption`: writes captions with BLIP, or edits captions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import options, output
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -17,30 +17,40 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--tag", default="", metavar="TAG", help="Activation tag, put first.")
-@click.option("--model", metavar="NAME", help="A BLIP: folder or hub name. Default: the preset's.")
+@click.option("--tag", default="", metavar="TAG", help="Activation tag, put before each caption.")
+@click.option(
+    "--model", metavar="NAME", help="BLIP model: folder or hub name. Default: the preset's."
+)
 @click.option("--no-model", is_flag=True, help="Only edit existing captions.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["txt", "caption", "metadata"]),
-    help="Sidecars, or metadata.jsonl. Default: as the folder has them, else txt.",
+    help="Caption files or metadata.jsonl. Default: as in FOLDER, else txt.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace existing captions.")
-@click.option("--prefix", default="", metavar="TEXT", help='Before the caption: "a photo of".')
-@click.option("--suffix", default="", metavar="TEXT", help="After it and a comma.")
-@click.option("--replace", multiple=True, metavar="OLD=NEW", help="May be repeated.")
-@click.option("--preview", type=click.IntRange(1), metavar="N", help="Show N, write nothing.")
-@click.option("--caption-column", default="text", show_default=True, help="Of metadata.jsonl.")
-@click.option("--num-beams", type=int, help="Beams of the search. Default: the preset's.")
-@click.option("--min-tokens", type=int, help="Of a caption, by the BLIP.")
-@click.option("--max-tokens", type=int, help="Of a caption, by the BLIP.")
+@click.option(
+    "--prefix", default="", metavar="TEXT", help='Text before each caption, as in "a photo of".'
+)
+@click.option(
+    "--suffix", default="", metavar="TEXT", help="Text after each caption, behind a comma."
+)
+@click.option("--replace", multiple=True, metavar="OLD=NEW", help="Replace words; repeatable.")
+@click.option(
+    "--preview", type=click.IntRange(1), metavar="N", help="Show N captions, write nothing."
+)
+@click.option(
+    "--caption-column", default="text", show_default=True, help="Column of metadata.jsonl."
+)
+@click.option("--num-beams", type=int, help="Beams of the beam search. Default: the preset's.")
+@click.option("--min-tokens", type=int, help="Length of a caption in BLIP's tokens.")
+@click.option("--max-tokens", type=int, help="Length of a caption in BLIP's tokens.")
 @click.option(
     "--max-token-length",
     type=click.IntRange(1),
     default=75,
     show_default=True,
-    help="What the trainer's text encoder reads: 75, 150 or 225.",
+    help="Tokens that the trainer's text encoder reads: 75, 150 or 225.",
 )
 @options.apply("preset", "batch_size", "device", "json")
 @options.errors
@@ -65,9 +75,9 @@ def caption(
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Write captions by BLIP, the tag first; or edit captions.
+    """Caption the pictures in FOLDER with BLIP, or edit their captions.
 
-    Existing captions are kept; the same command continues after an interruption.
+    Existing captions are kept, so repeating the command resumes it.
     """
     from ...configs.schema import load_settings
     from ...training.captioning.caption_folder import caption_dataset
@@ -75,7 +85,6 @@ def caption(
     from ...training.datasets.folder import read_dataset
     from ..build import captioner, process
     from . import dataset_output as show
-    from .output import StageProgress
 
     if no_model and overwrite:
         raise click.UsageError("--no-model and --overwrite: expected one; --no-model edits anyway")
@@ -88,14 +97,15 @@ def caption(
     settings = load_settings(preset, overrides | {"run.device": device})
     found = read_dataset(folder, caption_column=caption_column)
     describe = None
+    say = (lambda text: None) if as_json else output.say
     if not no_model and (overwrite or not all(item.caption for item in found.items)):
-        show.say(f"loading {settings.caption.model}", quiet=as_json)
+        say(f"loading {settings.caption.model}")
         process.prepare(settings, ())
         describe = captioner.captioner(settings)
     elif not no_model:
-        show.say("every picture has a caption; --no-model edits them", quiet=as_json)
+        say("every picture has a caption; --no-model edits them")
         edits = CaptionEdits()
-    with StageProgress(as_json) as bars:
+    with output.StageProgress(as_json) as bars:
         done = caption_dataset(
             found,
             describe,
@@ -128,12 +138,11 @@ def token_counter(settings: Settings, *, quiet: bool) -> CountTokens | None:
     """Return a token counter; None, with a warning, if the tokenizer cannot be loaded."""
     from ...checkpoints.load import CheckpointError
     from ..build import captioner, process
-    from .output import warn
 
     process.quiet("transformers")
     try:
         return captioner.token_counter(settings)
     except CheckpointError as error:
         if not quiet:
-            warn(f"tokens are not counted: {error}")
+            output.warn(f"tokens are not counted: {error}")
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .output import print_json, say
 
 if TYPE_CHECKING:
     from ...training.captioning.caption_folder import Captioned
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
 _LISTED = 5
 """Problems of a kind that are shown one by one."""
-
-
-def say(text: str, *, quiet: bool = False) -> None:
-    if not quiet:
-        click.echo(f"visuals: {text}", err=True)
 
 
 def imported(report: ImportReport, fields: Fields, out: Path) -> None:
@@ -69,7 +65,7 @@ def captioned(
             "max_token_length": limit,
             "too_long": sorted(long),
         }
-        click.echo(json.dumps(values, ensure_ascii=False))
+        print_json(values)
         return
     if preview is not None:
         for change in done.changes:

@@ -7,14 +7,17 @@ from typing import Any
 import click
 
 from .options import apply, errors
+from .output import print_json
 
 
 @click.command()
 @apply("device", "json")
 @errors
 def doctor(device: str | None, as_json: bool) -> None:
-    """Show what this machine has and which presets fit on it. Loads no model, fetches nothing."""
-    import json
+    """Show device, memory, libraries and model cache, and which presets fit.
+
+    Loads no models and downloads nothing.
+    """
     from dataclasses import asdict
 
     from ..diagnostics import doctor as doctors
@@ -22,7 +25,7 @@ def doctor(device: str | None, as_json: bool) -> None:
     found = doctors.report(device or "auto")
     if as_json:
         needs = {name: asdict(need) for name, need in found["presets"].items()}
-        click.echo(json.dumps({**found, "presets": needs}))
+        print_json({**found, "presets": needs})
         return
     for name, text in _lines(found):
         click.echo(f"{name:<14}{text}")
@@ -35,7 +38,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     missing = {n: EXTRAS[n] for n, v in found["libraries"].items() if v is None and n in EXTRAS}
     there = [f"{n} {v}" for n, v in found["libraries"].items() if v is not None]
     switches = ["offline"] if cache["offline"] else []
-    switches += ["a token is there" if cache["token"] else "no token: gated models are refused"]
+    switches += ["token found" if cache["token"] else "no token: gated models cannot be downloaded"]
     lines = [
         ("visuals", f"{found['visuals']}, Python {found['python']}, {found['system']}"),
         ("device", f"{on['name']} ({on['why']}), {on['dtype']}, {_room(on)}"),
@@ -48,7 +51,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if missing:
         extras = ",".join(dict.fromkeys(missing.values()))
         what = ", ".join(missing)
-        lines.append(("not there", f"{what}: pip install 'visuals[{extras}]' where you want them"))
+        lines.append(("missing", f"{what}: pip install 'visuals[{extras}]' if you need them"))
     lines.append(
         (
             "cache",
@@ -56,7 +59,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             f"disk; {', '.join(switches)}",
         )
     )
-    lines.append(("lock", cache["lock"] or "none: the first visuals checkpoints pull makes one"))
+    lines.append(("lock", cache["lock"] or "none; visuals checkpoints pull creates one"))
     return [*lines, *((name, str(need)) for name, need in found["presets"].items())]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
-from .options import parse_overrides
-from .ray_options import ENGINE_OPTIONS
+from .options import ENGINE_OPTIONS, plain_overrides
+from .reporter import TerminalReporter
 
 if TYPE_CHECKING:
     from ..jobs.execute import RunResult
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> RunRequest:
     """Return the request of a command's options, which bear the names of its fields."""
-    from ...configs.schema import NULL
     from ..jobs.engine_options import EngineOptions
     from ..jobs.request import RunRequest
 
@@ -29,8 +28,7 @@ def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> 
     for name in ("as_json", "dry_run"):
         fields.pop(name, None)
     if "changes" in fields:
-        parsed = parse_overrides(fields.pop("changes"))
-        fields["overrides"] = {k: None if v is NULL else v for k, v in parsed.items()}
+        fields["overrides"] = plain_overrides(fields.pop("changes"))
     return RunRequest(
         command=command, inputs=(*inputs, *lists), engine=EngineOptions(**engine), **fields
     )
@@ -41,14 +39,12 @@ def execute(command: str, inputs: Sequence[str], options: dict[str, Any]) -> Non
     from ..jobs.resolve import resolve
 
     request = request_of(command, inputs, options)
-    with output.TerminalReporter(options["as_json"]) as reporter:
+    with TerminalReporter(options["as_json"]) as reporter:
         resolved = resolve(request, reporter)
         finish(resolved, reporter, dry=options["dry_run"])
 
 
-def finish(
-    resolved: ResolvedRequest, reporter: output.TerminalReporter, *, dry: bool = False
-) -> None:
+def finish(resolved: ResolvedRequest, reporter: TerminalReporter, *, dry: bool = False) -> None:
     """Execute a resolved request; exit 1 for nothing but failures, 130 where it was stopped."""
     from ...stages.accel.memory import loading
     from ..jobs.dry_run import dry_run
@@ -69,7 +65,7 @@ def finish(
 
 
 def _print_result(result: RunResult, *, as_json: bool) -> None:
-    from ..runs.folder import NAME, to_json
+    from ..runs.manifest import NAME
 
     written = result.annotations
     if as_json:
@@ -83,7 +79,7 @@ def _print_result(result: RunResult, *, as_json: bool) -> None:
         if written is not None:
             record["annotations"] = {k: str(path) for k, path in written.files.items()}
             record["annotation_errors"] = written.errors
-        click.echo(to_json(record))
+        output.print_json(record)
         return
     output.closing(result.summary)
     click.echo(f"pictures  {result.folder}/images")
@@ -94,10 +90,9 @@ def _print_result(result: RunResult, *, as_json: bool) -> None:
 
 def _print_dry_run(dry: Any, *, as_json: bool) -> None:
     from ..images.read import printable
-    from ..runs.folder import to_json
 
     if as_json:
-        click.echo(to_json({"folder": dry.folder, "stages": dry.stages, "shots": dry.shots}))
+        output.print_json({"folder": dry.folder, "stages": dry.stages, "shots": dry.shots})
         return
     for shot in dry.shots:
         size = "×".join(map(str, shot["size_wh"])) if shot["size_wh"] else "-"

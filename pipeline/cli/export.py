@@ -1,8 +1,6 @@
-"""`visuals export`: the pictures that a run kept, as the data set of a training."""
+"""`visuals export`: writes the pictures that a run kept as a training set."""
 
 from __future__ import annotations
-
-import json
 
 import click
 
@@ -17,22 +15,22 @@ from .options import apply, errors, on_a_disk
     type=click.Choice(["imagefolder", "kohya"]),
     default="kohya",
     show_default=True,
-    help="A 🤗 imagefolder, or kohya's N_name folders.",
+    help="Hugging Face imagefolder, or kohya's N_name folders.",
 )
 @click.option(
-    "--out", metavar="DIR", callback=on_a_disk, help="Where to write. Default: RUN/export/FORMAT."
+    "--out", metavar="DIR", callback=on_a_disk, help="Output folder. Default: RUN/export/FORMAT."
 )
 @click.option("--tag", default="", metavar="WORD", help="Activation tag before each caption.")
 @click.option(
     "--repeats", type=click.IntRange(1), default=1, show_default=True, help="N of kohya's N_name."
 )
-@click.option("--name", default="", help="Name of kohya's N_name. Default: the tag or the classes.")
+@click.option("--name", default="", help="name of kohya's N_name. Default: the tag or the classes.")
 @apply("json")
 @errors
 def export(
     run: str, kind: str, out: str | None, tag: str, repeats: int, name: str, as_json: bool
 ) -> None:
-    """Write the pictures that RUN, a run folder, kept, with captions and masks."""
+    """Write the pictures that RUN, a run folder, kept, as a training set."""
     from ..exports import training_set as exporting
     from ..runs.locate import on_disk
     from ..runs.object_store import is_url
@@ -46,7 +44,7 @@ def export(
         )
     if as_json:
         record = {"folder": str(done.folder), "pictures": done.pictures, "errors": done.errors}
-        click.echo(json.dumps(record, ensure_ascii=False))
+        output.print_json(record)
         return
     for text in done.errors[:5]:
         output.warn(f"left out: {text}")

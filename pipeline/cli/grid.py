@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import click
 
+from . import output
 from .options import apply, errors, on_a_disk, parse_overrides
 
 
@@ -21,83 +22,65 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
 
 @click.command()
 @click.option(
-    "--class", "classes", multiple=True, metavar="NAME", help="Fills {class} in the prompts."
+    "--class",
+    "classes",
+    multiple=True,
+    metavar="NAME",
+    help="Class for {class} in the prompts; repeatable.",
 )
-@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Prompt; repeatable.")
 @click.option(
     "--lora",
     "loras",
     multiple=True,
     metavar="NAME:W,W",
-    help="A LoRA and its weights, 0 for without; a second one is chained.",
+    help="LoRA and its weights, 0: without it; repeatable, every combination is drawn.",
 )
 @click.option(
-    "--checkpoint", "checkpoints", multiple=True, metavar="MODEL", help="In place of the preset's."
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    metavar="MODEL",
+    help="Model instead of the preset's; repeatable.",
 )
 @click.option(
-    "--preset", "presets", multiple=True, metavar="NAME", help="Default: mini; may be repeated."
+    "--preset", "presets", multiple=True, metavar="NAME", help="Preset; repeatable. Default: mini."
 )
 @click.option("--seeds", default="0,1,2,3", show_default=True, metavar="N,N", callback=_seeds)
 @click.option(
-    "--columns", metavar="AXIS", help="preset, checkpoint, prompt, lora or seed across the top."
+    "--columns",
+    metavar="AXIS",
+    help="Axis across the top: preset, checkpoint, prompt, lora or seed.",
 )
 @click.option("--out", default="grid.png", show_default=True, metavar="FILE", callback=on_a_disk)
 @click.option(
     "--cells",
-    "cells_dir",
     metavar="DIR",
-    help="Also write each picture, as soon as it is made, and grid.json.",
+    help="Write each picture to DIR as soon as it is made, with a grid.json.",
 )
 @apply("lora_dir", "device", "low_memory", "allow_pickle", "set", "json")
 @errors
-def grid(
-    classes: tuple[str, ...],
-    prompts: tuple[str, ...],
-    loras: tuple[str, ...],
-    checkpoints: tuple[str, ...],
-    presets: tuple[str, ...],
-    seeds: tuple[int, ...],
-    columns: str | None,
-    out: str,
-    cells_dir: str | None,
-    lora_dirs: tuple[str, ...],
-    device: str | None,
-    low_memory: bool | None,
-    allow_pickle: bool | None,
-    changes: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def grid(as_json: bool, changes: tuple[str, ...], presets: tuple[str, ...], **options: Any) -> None:
     """Draw the same pictures with different settings, side by side.
 
-    Every value of one axis is drawn with every value of the others. The last axis that varies
-    makes the columns, the others the rows.
+    Every combination of prompts, LoRA weights, models, presets and seeds is drawn. The last of
+    these that varies makes the columns, the others the rows.
     """
     from ..jobs.draw_grid import GridRequest, draw_grid
-    from .output import TerminalReporter
+    from .reporter import TerminalReporter
 
-    placement = {"run.device": device, "run.low_memory": low_memory}
-    placement["run.allow_pickle"] = allow_pickle
-    request = GridRequest(
-        prompts=prompts,
-        classes=classes,
-        loras=loras,
-        seeds=seeds,
-        presets=presets or ("mini",),
-        checkpoints=checkpoints,
-        columns=columns,
-        lora_dirs=lora_dirs,
-        overrides={**parse_overrides(changes), **{k: v for k, v in placement.items() if v}},
-        out=out,
-        cells=cells_dir,
-    )
+    names = ("device", "low_memory", "allow_pickle")
+    placement = {f"run.{name}": value for name in names if (value := options.pop(name))}
+    overrides = {**parse_overrides(changes), **placement}
+    request = GridRequest(presets=presets or ("mini",), overrides=overrides, **options)
     with TerminalReporter(as_json) as reporter:
         drawn = draw_grid(request, reporter)
     cells = drawn.plan.cells
     if as_json:
         records = [{**cell, "lora": str(cell["lora"])} for cell in cells]
-        click.echo(json.dumps({"grid": out, "cells": records, "missing": drawn.missing}))
+        output.print_json({"grid": request.out, "cells": records, "missing": drawn.missing})
     else:
         click.echo(f"{len(cells)} pictures, {drawn.missing} missing", err=True)
-        click.echo(f"grid      {out}")
+        click.echo(f"grid      {request.out}")
     if drawn.failed:
         raise SystemExit(1)

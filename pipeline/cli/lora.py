@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def lora() -> None:
-    """Show LoRA files: those of the preset's folders, of --lora-dir, or one by its path."""
+    """Show LoRA files in the preset's folders and --lora-dir, or one by its path."""
 
 
 @lora.command()
@@ -25,7 +24,7 @@ def lora() -> None:
 @apply("lora_dir", "preset", "json")
 @errors
 def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
-    """Print format, base, rank, alpha, trigger words, training settings and hashes."""
+    """Show format, base model, rank, alpha, trigger words and hashes of a LoRA."""
     from ...checkpoints.lora import search as lora_search
 
     path = Path(name)
@@ -34,7 +33,7 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
     file = lora_search.read(path)
     record = _record(file) | _hashes(file)
     if as_json:
-        click.echo(json.dumps(record, ensure_ascii=False))
+        output.print_json(record)
         return
     for key, value in record.items():
         if value not in (None, [], ""):
@@ -45,7 +44,7 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
 @apply("lora_dir", "preset", "json")
 @errors
 def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
-    """Print the LoRAs of the folders; unreadable files are named on stderr."""
+    """List the LoRAs in the folders."""
     from ...checkpoints.lora import search as lora_search
     from ...checkpoints.lora.file import LoraFileError
 
@@ -56,7 +55,7 @@ def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
         except LoraFileError as error:
             output.warn(str(error))
     if as_json:
-        click.echo(json.dumps(records, ensure_ascii=False))
+        output.print_json(records)
         return
     columns = ("name", "format", "base", "rank", "alpha", "trigger_word")
     rows = [[_plain(r[c]) for c in columns] for r in records]

@@ -23,9 +23,9 @@ def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 
 
 def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
-    """The value of an --out that cannot be in an object store."""
+    """Return the value of an --out that cannot be in an object store."""
     if given is not None and "://" in given:
-        raise click.BadParameter(f"{given}: expected a path on a disk; copy it on from there")
+        raise click.BadParameter(f"{given}: expected a local path; copy it to the store afterwards")
     return given
 
 
@@ -35,18 +35,21 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "classes",
         multiple=True,
         metavar="NAME[=PHRASE|…]",
-        help="Product class, with what to look for in its place; may be repeated.",
+        help="Product class, with phrases to search for instead of its name; repeatable.",
     ),
-    "count": click.option("--count", type=click.IntRange(1), help="Pictures a class. Default: 4."),
+    "count": click.option(
+        "--count", type=click.IntRange(1), help="Pictures per class. Default: 4."
+    ),
     "prompt": click.option(
-        "--prompt", metavar="TEXT", help="Prompt; {class} becomes the class. Default: the preset's."
+        "--prompt",
+        metavar="TEXT",
+        help="Prompt; {class} stands for the class. Default: the preset's.",
     ),
     "prompt_file": click.option(
         "--prompt-file",
         "--prompts",
-        "prompt_file",
         metavar="FILE",
-        help="Prompts, one a line, that the pictures take in turn; or a .csv, .jsonl of rows.",
+        help="Prompts to take in turn, one per line; or a .csv, .tsv or .jsonl table.",
     ),
     "annotate": click.option(
         "--annotate",
@@ -62,49 +65,54 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         default=("coco",),
         metavar="FORMATS",
         callback=_formats,
-        help="coco (the default), yolo, voc, masks, metadata; by comma, or repeated.",
+        help="coco (default), yolo, voc, masks, metadata; comma-separated or repeated.",
     ),
     "negative_prompt": click.option("--negative-prompt", metavar="TEXT", help="What to avoid."),
     "edit": click.option(
         "--edit", metavar="TEXT", help='What the product should become, as in "red leather".'
     ),
     "init_image": click.option(
-        "--init-image", metavar="FILE", help="A picture that stage 1 begins from."
+        "--init-image", metavar="FILE", help="Start stage 1 from this picture (img2img)."
     ),
     "prompt_strength": click.option(
         "--prompt-strength",
         type=float,
-        help="How much of --init-image is drawn over, 0 to 1. Default: the preset's.",
+        help="How much of --init-image to replace, 0 to 1. Default: the preset's.",
     ),
     "reference": click.option(
         "--reference",
         "references",
         multiple=True,
         metavar="FILE",
-        help="A picture that says what to draw (IP-Adapter); may be repeated.",
+        help="Reference picture for IP-Adapter; repeatable.",
     ),
-    "strength": click.option("--strength", type=float, help="How much stage 3 repaints, 0 to 1."),
+    "strength": click.option(
+        "--strength", type=float, help="Denoising strength of stage 3, 0 to 1."
+    ),
     "confidence": click.option(
         "--confidence",
         "--box-threshold",
-        "confidence",
         type=float,
-        help="Least score of a detection, 0 to 1.",
+        help="Minimum score of a detection, 0 to 1.",
     ),
     "mask_min_ratio": click.option(
-        "--mask-min-ratio", type=float, help="Least share of the picture a mask covers, 0 to 1."
+        "--mask-min-ratio",
+        type=float,
+        help="Minimum share of the picture that a mask covers, 0 to 1.",
     ),
     "mask_max_ratio": click.option(
-        "--mask-max-ratio", type=float, help="Largest share of the picture a mask covers, 0 to 1."
+        "--mask-max-ratio",
+        type=float,
+        help="Maximum share of the picture that a mask covers, 0 to 1.",
     ),
-    "mask_k": click.option("--mask-k", type=int, help="Keep only so many of the largest masks."),
+    "mask_k": click.option("--mask-k", type=int, help="Keep only the N largest masks; 0: all."),
     "sort": click.option(
         "--sort",
         metavar="ORDER",
         help="Order of the masks: none, left-to-right, center-to-edge, area.",
     ),
     "dilate": click.option(
-        "--dilate", type=int, metavar="PX", help="Grow each mask; below 0: shrink it."
+        "--dilate", type=int, metavar="PX", help="Grow each mask by PX pixels; negative: shrink it."
     ),
     "invert": click.option(
         "--invert", is_flag=True, help="Keep the products and re-render the scene."
@@ -112,40 +120,42 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "sweep": click.option(
         "--sweep",
         is_flag=True,
-        help="Only show how many photos pass at each threshold; writes nothing.",
+        help="Only show how many photos pass at each threshold; write nothing.",
     ),
     "control": click.option(
         "--control",
         "controls",
         multiple=True,
         metavar="NAME",
-        help="What holds the shape in stage 3: canny, depth …; may be repeated.",
+        help="ControlNet that keeps the shape in stage 3: canny, depth, …; repeatable.",
     ),
     "mask": click.option(
-        "--mask", metavar="PATH", help="Own mask (white: re-render), or a folder of them by name."
+        "--mask",
+        metavar="PATH",
+        help="Mask file (white: re-render), or a folder of masks named like the photos.",
     ),
     "from_file": click.option(
         "--from-file",
         multiple=True,
         metavar="LIST",
-        help="File with a path a line, as @LIST; may be repeated.",
+        help="File that lists photos, one path per line; same as @LIST; repeatable.",
     ),
     "copy_skipped": click.option(
-        "--copy-skipped", is_flag=True, help="Copy skipped originals to skipped/<reason>/."
+        "--copy-skipped", is_flag=True, help="Copy skipped originals to skipped/REASON/."
     ),
     "sort_by_class": click.option(
-        "--sort-by-class", is_flag=True, help="Kept pictures also under sorted/<class>/."
+        "--sort-by-class", is_flag=True, help="Copy kept pictures to sorted/CLASS/ too."
     ),
     "format": click.option(
         "--format",
         type=click.Choice(["png", "jpeg", "webp"]),
-        help="Of the pictures that come out; png keeps every pixel.",
+        help="Format of the results; only png keeps every pixel. Default: png.",
     ),
     "quality": click.option(
-        "--quality", type=click.IntRange(1, 100), help="Of jpeg and webp. Default: 95."
+        "--quality", type=click.IntRange(1, 100), help="Quality of jpeg and webp. Default: 95."
     ),
     "dry_run": click.option(
-        "--dry-run", is_flag=True, help="Say what would be done; load and write nothing."
+        "--dry-run", is_flag=True, help="Show what would be done; load and write nothing."
     ),
     "lora_dir": click.option(
         "--lora-dir",
@@ -153,53 +163,100 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         multiple=True,
         metavar="DIR",
         type=click.Path(exists=True, file_okay=False),
-        help="Where else <lora:name:1> is looked for; subfolders too; may be repeated.",
+        help="Folder to search for <lora:name:1>, with its subfolders; repeatable.",
     ),
     "retries": click.option(
-        "--retries", type=int, help="Other seeds to try where stage 2 refuses a drawn picture."
+        "--retries",
+        type=int,
+        help="Draw a picture that stage 2 rejects again, with up to N other seeds.",
     ),
     "preset": click.option(
-        "--preset", default="mini", show_default=True, metavar="NAME", help="Preset or .yaml file."
+        "--preset",
+        default="mini",
+        show_default=True,
+        metavar="NAME",
+        help="Preset, or a .yaml file of settings.",
     ),
     "out": click.option(
-        "--out", metavar="DIR", help="Run folder; one that exists goes on. Default: runs/<time>."
+        "--out",
+        metavar="DIR",
+        help="Run folder; an existing run is resumed. Default: runs/TIME-CLASS.",
     ),
     "fork": click.option(
         "--fork",
         is_flag=True,
-        help="Where --out holds a run with other settings, begin a folder beside it.",
+        help="Write to a new folder beside --out if that holds a run with other settings.",
     ),
-    "retry_failed": click.option(
-        "--retry-failed", is_flag=True, help="Try again what failed before."
-    ),
+    "retry_failed": click.option("--retry-failed", is_flag=True, help="Try failed pictures again."),
     "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
-    "batch_size": click.option("--batch-size", type=int, help="Pictures a stage takes at once."),
-    "device": click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."),
+    "batch_size": click.option(
+        "--batch-size", type=int, help="Pictures per batch, for all stages."
+    ),
+    "device": click.option(
+        "--device", metavar="NAME", help="Device: auto, cpu, cuda, cuda:1, mps."
+    ),
     "low_memory": click.option(
         "--low-memory",
         is_flag=True,
         default=None,
-        help="Slower, with only the models at work in a GPU's memory (a CPU's: the stage's).",
+        help="Keep only the models in use in memory; slower.",
     ),
     "allow_pickle": click.option(
         "--allow-pickle",
         is_flag=True,
         default=None,
-        help="Read models from .ckpt, .pt and .pth files, whose source you trust.",
+        help="Allow weights in .ckpt, .pt and .pth files; only for sources that you trust.",
+    ),
+    "training_setting": click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a setting, as in max_train_steps=100; repeatable.",
     ),
     "set": click.option(
         "--set",
         "changes",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any setting, as in rerender.padding=16; may be repeated.",
+        help="Override a setting, as in rerender.padding=16; repeatable.",
     ),
-    "json": click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
+    "engine": click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        help="Run in this process (local, the default) or on a Ray cluster.",
+    ),
+    "address": click.option(
+        "--address",
+        metavar="WHERE",
+        help="Ray: local, auto, HOST:6379 or ray://HOST:10001. Default: RAY_ADDRESS, else local.",
+    ),
+    "workers": click.option(
+        "--workers", type=click.IntRange(1), help="Ray: number of workers. Default: as many as fit."
+    ),
+    "gpus_per_worker": click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(0),
+        metavar="N",
+        help="Ray: GPUs per worker; 0.5: two workers share one. Default: 1 if there are GPUs.",
+    ),
+    "cpus_per_worker": click.option(
+        "--cpus-per-worker",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="Ray: CPUs and threads per worker. Default: up to 4.",
+    ),
+    "json": click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object to stdout."
+    ),
 }
 
 
+ENGINE_OPTIONS = ("engine", "address", "workers", "gpus_per_worker", "cpus_per_worker")
+
+
 def apply(*names: str) -> Callable[[Any], Any]:
-    """The named options, in this order in the help."""
+    """Add the named options, in this order in the help."""
 
     def decorate(command: Any) -> Any:
         for name in reversed(names):
@@ -230,3 +287,10 @@ def parse_overrides(changes: tuple[str, ...]) -> dict[str, Any]:
             raise click.UsageError(f"--set {change!r}: the value is no YAML; quote it") from None
         out[key.strip()] = NULL if parsed is None else parsed
     return out
+
+
+def plain_overrides(changes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings of `--set` with None for a null."""
+    from ...configs.schema import NULL
+
+    return {k: None if v is NULL else v for k, v in parse_overrides(changes).items()}

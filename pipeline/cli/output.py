@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import sys
 import time
-from collections.abc import Collection, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..jobs.reporter import Reporter
-
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-    from ...configs.schema import Settings
     from ..exports.annotate import Annotations
     from ..runner.run import Summary
-    from ..runs.folder import RunFolder
 
 _VERBS = {
     "load": "reading",
@@ -49,6 +43,13 @@ def note(text: str) -> None:
 
 def say(text: str) -> None:
     click.echo(f"visuals: {text}", err=True)
+
+
+def print_json(record: Any) -> None:
+    """Print one JSON object to stdout."""
+    from ..runs.jsonl import to_json
+
+    click.echo(to_json(record))
 
 
 def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:
@@ -99,12 +100,7 @@ class StageProgress:
             self._drawn = True
             self._progress.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -144,6 +140,53 @@ def _rate(done: int, seconds: float) -> str:
     if not done or not seconds:
         return ""
     return f"{done / seconds:.1f}/s" if done >= seconds else f"{seconds / done:.1f} s each"
+
+
+class VerificationProgress:
+    """Bytes, rate and remaining time of hashing the files of one model; `quiet` shows nothing.
+
+    The bar starts with the first bytes, so that the bars of a download may come before it.
+    """
+
+    def __init__(self, name: str, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._quiet = quiet
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=32),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task(name, total=None, visible=False)
+
+    def __enter__(self) -> VerificationProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if not self._quiet:
+            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def advance(self, count: int, total: int) -> None:
+        """Count `count` more bytes of `total`."""
+        self._progress.start()  # no-op once it runs
+        self._progress.update(self._task, advance=count, total=total, visible=True)
 
 
 def closing(summary: Summary) -> None:
@@ -186,58 +229,3 @@ def annotated(written: Annotations) -> None:
         warn(f"not annotated: {text}")
     if len(written.errors) > 5:
         warn(f"and {len(written.errors) - 5} more not annotated: see --json")
-
-
-class TerminalReporter(Reporter):
-    """Prints messages and progress bars on stderr, and answers Ctrl-C while shots run.
-
-    Args:
-        quiet: show no progress bars, as with --json.
-    """
-
-    def __init__(self, quiet: bool = False) -> None:
-        from .interrupt import InterruptHandler
-
-        self.quiet = quiet
-        self.stop = InterruptHandler()
-        self._bars = StageProgress(quiet)
-
-    def __enter__(self) -> TerminalReporter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the progress bars off the terminal; later progress shows new ones."""
-        self._bars.close()
-
-    def note(self, text: str) -> None:
-        note(text)
-
-    def warn(self, text: str) -> None:
-        warn(text)
-
-    def status(self, text: str) -> None:
-        self._bars.say(text)
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        self._bars.update(stage, done, total)
-
-    @contextlib.contextmanager
-    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
-        from ...stages.accel.memory import loading
-        from ..build import process
-
-        with loading():
-            process.prepare(settings, needs)
-            yield
-
-    @contextlib.contextmanager
-    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
-        from ...stages.accel.memory import loaded
-
-        if may_abandon:
-            self.stop.folder = folder
-        with loaded(), self.stop:
-            yield

@@ -1,4 +1,4 @@
-"""`visuals prompt`: how a prompt is read, before anything is drawn from it."""
+"""`visuals prompt`: shows how a prompt is parsed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ from . import output
 from .options import apply, errors, parse_overrides
 
 if TYPE_CHECKING:
-    from ..prompts.explain import PromptExplanation, Run
+    from ..prompts.explain import PromptExplanation
 
 
 @click.command()
 @click.argument("text", required=False)
 @apply("classes", "preset")
 @click.option(
-    "--count", type=click.IntRange(1), default=1, show_default=True, help="Draws a class."
+    "--count", type=click.IntRange(1), default=1, show_default=True, help="Prompts per class."
 )
 @apply("seed", "set", "json")
 @errors
 def prompt(text: str | None, **options: Any) -> None:
-    """Show how the prompt TEXT is read: chunks, tokens, weights, LoRAs, choices made.
+    """Show how the prompt TEXT is parsed: chunks, tokens, weights, LoRAs, choices.
 
-    \b
-    TEXT is the preset's prompt where none is given. With the --class, --count and --seed of a
-    run it shows the prompts that the run draws from.
+    TEXT defaults to the preset's prompt. With the --class, --count and --seed of a run, the
+    prompts of that run are shown.
     """
-    import json
-
     from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
     from ...configs.schema import load_settings
     from ..inputs import shots as inputs
@@ -65,20 +62,20 @@ def prompt(text: str | None, **options: Any) -> None:
         )
     words = known_words(settings.generate.model)
     strange = unknown_words(" ".join(r.prompt for r in readings), words, settings.generate.prompt)
-    said = list(dict.fromkeys(note for r in readings for note in r.notes))
+    warnings = list(dict.fromkeys(note for r in readings for note in r.notes))
     if any("{class}" in r.prompt for r in readings):
-        said.append("{class} stands for the class: name one by --class")
+        warnings.append("{class} stands for the class: add --class to fill it in")
     if strange:
-        said.append(f"{settings.generate.model} was not trained on: {', '.join(strange)}")
+        warnings.append(f"{settings.generate.model} was not trained on: {', '.join(strange)}")
     if options["as_json"]:
         records = [{"id": s.id, **r.as_dict()} for s, r in zip(shots, readings, strict=True)]
-        click.echo(json.dumps({"prompts": records, "warnings": said}, ensure_ascii=False))
+        output.print_json({"prompts": records, "warnings": warnings})
         return
     for k, (shot, reading) in enumerate(zip(shots, readings, strict=True)):
         if len(shots) > 1:
             click.echo(f"{'' if k == 0 else chr(10)}{shot.id}")
         _print(reading)
-    for note in said:
+    for note in warnings:
         output.warn(note)
 
 
@@ -96,11 +93,7 @@ def _print(reading: PromptExplanation) -> None:
         count = sum(len(run.tokens) for run in runs)
         _line(f"chunk {number}", f"{count} of {reading.room} tokens")
         for run in runs:
-            _weight(run)
-
-
-def _weight(run: Run) -> None:
-    _line(f"{run.weight:>7.4g}", " ".join(run.tokens))
+            _line(f"{run.weight:>7.4g}", " ".join(run.tokens))
 
 
 def _line(name: str, text: str) -> None:

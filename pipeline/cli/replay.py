@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...configs.errors import writable
 from ..runs.locate import on_disk
 from ..runs.object_store import is_url
 from . import output as show
@@ -24,37 +25,37 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="PATH",
     type=click.Path(exists=True, path_type=Path),
-    help="Where the photos of a PICTURE lie; may be repeated.",
+    help="File or folder with the photos of a PICTURE; repeatable.",
 )
 @click.option(
     "--out",
     metavar="DIR",
     callback=on_a_disk,
-    help="Folder of the new pictures. Default: runs/<time>.",
+    help="Folder for the new pictures. Default: runs/TIME-replay.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    help="Another seed for the first shot; the next ones count up.",
+    help="New seed of the first shot; the following ones count up.",
 )
 @click.option(
     "--preset",
     default="mini",
     show_default=True,
     metavar="NAME",
-    help="For a PICTURE that has A1111's parameters only: whose models draw it.",
+    help="Models for a PICTURE that holds only A1111's parameters.",
 )
 @apply("device", "low_memory", "allow_pickle", "set", "json")
 @errors
 def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any) -> None:
-    """Make the shots of a RUN again, or one PICTURE from what stands in its file.
+    """Reproduce the shots of a RUN, or one PICTURE from the metadata in its file.
 
-    All shots that did not fail, or those of the ids SHOT, go into a new folder, and their pixels
-    are compared with the old ones: exit code 1 where they are not equal. With --set or --seed the
-    pictures are others, and nothing but that is said.
+    The new pictures of all shots that did not fail, or of those with the ids SHOT, are compared
+    with the old ones pixel by pixel; the exit code is 1 if any differ. With --set or --seed they
+    are meant to differ.
     """
     from ..jobs.replays.replay import replay as replay_shots
-    from .output import TerminalReporter
+    from .reporter import TerminalReporter
 
     if shots and not is_url(target) and not Path(target).is_dir():
         raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
@@ -79,10 +80,11 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
 
 def _print(done: Replay, as_json: bool) -> None:
     from ..reports.html import write_report
-    from ..runs.folder import NAME, to_json
+    from ..runs.manifest import NAME
 
     compared, place = done.compared, done.folder
-    report = write_report(place)
+    with writable(place):
+        report = write_report(place)
     if as_json:
         shots = [
             {
@@ -95,7 +97,7 @@ def _print(done: Replay, as_json: bool) -> None:
             for one in compared
         ]
         record = {"folder": str(place), "manifest": str(place / NAME), "shots": shots}
-        click.echo(to_json({**record, "equal": sum(one.equal for one in compared)}))
+        show.print_json({**record, "equal": sum(one.equal for one in compared)})
         return
     for one in compared:
         click.echo(f"{one.id}\t{one}")

@@ -8,22 +8,20 @@ from typing import Any
 
 import click
 
-from .options import apply, errors
-from .ray_options import ENGINE_OPTIONS, engine_options
+from .options import ENGINE_OPTIONS, apply, errors
 
 
 @click.command()
 @click.argument("folder", metavar="RUN")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
-@apply("retry_failed", "batch_size", "low_memory", "dry_run", "json")
-@engine_options
+@apply("retry_failed", "batch_size", "low_memory", "dry_run", "json", *ENGINE_OPTIONS)
 @errors
 def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
-    """Go on with a run that was stopped, killed, or ran out of disk.
+    """Resume a run that was stopped, killed, or ran out of disk space.
 
-    What its manifest.jsonl holds is done and is not made again. The settings are those of its
-    run.yaml. PHOTOS: where its photos lie now, if they moved. Without --engine ray it goes on
-    in this process, wherever it began.
+    Pictures in its manifest.jsonl are kept. The settings are those of its run.yaml. PHOTOS: the
+    new place of its photos, if they moved. Without --engine ray the run continues in this
+    process, wherever it began.
     """
     from ...configs.schema import check, merge
     from ..jobs.engine_options import EngineOptions
@@ -32,7 +30,7 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     from ..runs.locate import run_place
     from ..runs.object_store import is_url, read
     from .execute import finish
-    from .output import TerminalReporter
+    from .reporter import TerminalReporter
 
     engine = EngineOptions(**{k: options[k] for k in ENGINE_OPTIONS if options[k] is not None})
     check_engine(engine)
@@ -41,7 +39,7 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     if not record:
         raise run_yaml.RunFolderError(
             f"{folder} is no run folder: expected {run_yaml.NAME} in it; "
-            "name the folder that `visuals run` wrote"
+            "name a folder that `visuals run` wrote"
         )
     resolved = recorded_request(record, place, [absolute(name) for name in inputs])
     size = options["batch_size"]

@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
-from .options import apply, errors
-from .ray_options import engine_options
+from .options import ENGINE_OPTIONS, apply, errors
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
 _BEGIN = ("init_image", "prompt_strength", "reference")
 _COMMON = (
     "format", "quality", "preset", "out", "fork", "retry_failed", "seed", "batch_size", "device",
-    "low_memory", "allow_pickle", "set", "dry_run", "json",
+    "low_memory", "allow_pickle", "set", "dry_run", "json", *ENGINE_OPTIONS,
 )  # fmt: skip
 _FILES = ("from_file", "copy_skipped", "sort_by_class")
 
@@ -24,14 +23,13 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
     "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir", "edit",
     "strength", "control", "confidence", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
-@engine_options
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
-    """Draw product pictures, or take PHOTOS, find the product, re-render it.
+    """Generate pictures or read PHOTOS, find the product, and re-render it.
 
-    PHOTOS: files, folders, quoted patterns, @list.txt. Without PHOTOS stage 1 draws --count
-    pictures of each --class. What stage 2 does not find is skipped with its reason. Everything
-    lands in a run folder.
+    PHOTOS are files, folders, quoted patterns or @list.txt. Without PHOTOS, stage 1 generates
+    --count pictures of each --class. Pictures in which stage 2 finds no product are skipped with
+    a reason. The results are written to a run folder.
     """
     from .execute import execute
 
@@ -50,10 +48,12 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     "annotate",
     *_COMMON,
 )
-@engine_options
 @errors
 def generate(**options: Any) -> None:
-    """Draw pictures from prompts (stage 1 only)."""
+    """Generate pictures from prompts (stage 1 only).
+
+    A prompt without {class} needs no --class.
+    """
     from .execute import execute
 
     execute("generate", (), options)
@@ -62,12 +62,11 @@ def generate(**options: Any) -> None:
 @click.command("filter")
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply("classes", "confidence", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
-@engine_options
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS (stage 2 only).
 
-    PHOTOS: files, folders, quoted patterns, @list.txt, or a run folder.
+    PHOTOS are files, folders, quoted patterns, @list.txt, or a run folder.
     """
     if not sweep:
         from .execute import execute
@@ -75,7 +74,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
         execute("filter", inputs, options)
         return
     if options["annotate"]:
-        raise click.UsageError("--annotate with --sweep, which writes nothing: expected one")
+        raise click.UsageError("--annotate with --sweep, which writes nothing: use one of them")
     if options["engine"] == "ray":
         raise click.UsageError("--sweep with --engine ray: expected one of them")
     from .execute import request_of
@@ -90,12 +89,12 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir", "control",
     "confidence", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
-@engine_options
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:
-    """Re-render the products of PHOTOS, or of a run folder whose masks are there already.
+    """Re-render the products in PHOTOS, or in a run folder with the masks that it holds.
 
-    With --mask the masks are yours: white is re-rendered, and stage 2 is left out.
+    PHOTOS are files, folders, quoted patterns, @list.txt, or a run folder. With --mask, stage 2
+    is skipped and the white area is re-rendered.
     """
     from .execute import execute
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from .output import TerminalReporter
+from .output import print_json
+from .reporter import TerminalReporter
 
 if TYPE_CHECKING:
     from ..jobs.request import RunRequest
@@ -25,7 +25,7 @@ def show(request: RunRequest, *, as_json: bool) -> None:
     with TerminalReporter(as_json) as reporter:
         found = run_sweep(request, reporter)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        print_json(found.as_dict())
     else:
         _print(found)
 

@@ -1,14 +1,14 @@
-"""`visuals train`: train a LoRA on a folder of pictures by a file of settings."""
+"""`visuals train`: trains a LoRA on a folder of pictures."""
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import apply, errors, parse_overrides
+from . import output
+from .options import apply, errors, plain_overrides
 
 if TYPE_CHECKING:
     from ...training.train_lora import Trained
@@ -18,19 +18,12 @@ if TYPE_CHECKING:
 @click.argument("config", metavar="CONFIG.yaml")
 @click.option("--resume", is_flag=True, help="Continue from the latest checkpoint in output_dir.")
 @click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any setting of the file, as in max_train_steps=100; may be repeated.",
-)
-@click.option(
     "--num_processes",
     "--num-processes",
     type=click.IntRange(1),
     hidden=True,  # an option of `accelerate launch`
 )
-@apply("allow_pickle", "json")
+@apply("training_setting", "allow_pickle", "json")
 @errors
 def train(
     config: str,
@@ -40,22 +33,21 @@ def train(
     allow_pickle: bool | None,
     as_json: bool,
 ) -> None:
-    """Train a LoRA by CONFIG.yaml, whose keys are those of diffusers' and kohya's scripts.
+    """Train a LoRA with the settings in CONFIG.yaml.
 
-    docs/training.md lists them. Ctrl-C finishes the step and saves a checkpoint.
+    The settings are named as in diffusers' and kohya's scripts; docs/training.md lists them.
+    Ctrl-C finishes the current step and saves a checkpoint.
     """
     from ...configs.errors import UsageError
-    from ...configs.schema import NULL
     from ...configs.train import read_train_settings
     from ...training.errors import TrainingStopped
-    from . import output
 
     if num_processes:
         raise UsageError(
             f"--num_processes {num_processes}: expected one process; to share each batch among "
             f"several, run: torchrun --nproc_per_node {num_processes} -m visuals train {config}"
         )
-    given = {k: None if v is NULL else v for k, v in parse_overrides(changes).items()}
+    given = plain_overrides(changes)
     if allow_pickle:
         given["allow_pickle"] = True
     if resume:
@@ -95,7 +87,7 @@ def _close(done: Trained, as_json: bool) -> None:
             "grid": str(done.grid) if done.grid else None,
             "problems": done.problems,
         }
-        click.echo(json.dumps(record, ensure_ascii=False))
+        output.print_json(record)
         return
     counts = {"picture": done.pictures, "epoch": done.epochs, "step": done.steps}
     many = [f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items()]

@@ -13,28 +13,32 @@ from .options import errors
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 for any."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7860,
+    show_default=True,
+    help="Port to listen on; 0: any free one.",
 )
 @click.option(
     "--token",
     envvar="VISUALS_TOKEN",
     metavar="TOKEN",
-    help="What a visitor must know; needed with a --host beyond this machine.",
+    help="Access token; required if --host is reachable from other machines.",
 )
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Folder of the runs.",
+    help="Folder of the run folders.",
 )
-@click.option("--no-browser", is_flag=True, help="Open no browser window.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @errors
 def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) -> None:
-    """Make, check and re-render pictures in the browser, on this machine.
+    """Open the studio in the browser; it runs on this machine.
 
-    Pages and a JSON API (/docs) over the same commands; every run is a folder in --runs. Ctrl-C
-    ends it.
+    It offers the same commands on pages and as a JSON API (/docs). Every run is a folder in
+    --runs. Ctrl-C stops it.
     """
     from ..web import server
 

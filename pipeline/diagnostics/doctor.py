@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.version import VERSION, installed
+
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
@@ -114,15 +116,7 @@ def memory_gib() -> tuple[float | None, float | None]:
 
 def libraries() -> dict[str, str | None]:
     """Versions of what makes the pictures and of the extras; None: not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    out: dict[str, str | None] = {}
-    for name in (*LIBRARIES, *EXTRAS):
-        try:
-            out[name] = version(name.replace("_", "-"))
-        except PackageNotFoundError:
-            out[name] = None
-    return out
+    return {name: installed(name.replace("_", "-")) for name in (*LIBRARIES, *EXTRAS)}
 
 
 def cache() -> dict[str, Any]:
@@ -221,7 +215,6 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
 def report(asked: str = "auto") -> dict[str, Any]:
     """Everything, as plain values."""
     from ...configs.schema import presets
-    from ...configs.version import VERSION
 
     on = device(asked)
     total, available = memory_gib()

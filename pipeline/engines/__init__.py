@@ -1,1 +1,1 @@
-"""How a run's shots pass through the stages where it is not this process that works on them."""
+"""Engines other than this process: a run's shots on a Ray cluster."""

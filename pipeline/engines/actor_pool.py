@@ -1,7 +1,6 @@
-"""The workers of a run as Ray actors: hired, asked for work, replaced when they die.
+"""A pool of Ray actors: starts workers, hands out shots, replaces workers that die.
 
-Ray restarts nothing by itself here: what a dead worker had in hand must be counted (see shares).
-Knows Ray; no terminal.
+Ray's own restarts are off: shots of a dead worker must be counted (see work_queue).
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 IN_HAND = 2
-"""Shares that a worker has at a time: one in the models, one being read or written."""
-BARREN = 12
-"""So many workers in a row may die without a picture finished before the run gives up."""
+"""Shares in progress per worker: one in the models, one being read or written."""
+MAX_DEATHS = 12
+"""Workers that may die in a row, none with a picture finished, before the run fails."""
 Tell = Callable[[str], None]
 
 
 @dataclass
 class Actor:
-    """A worker and what it has in hand; `loading` until its models are there."""
+    """A worker and its shares in progress; `loading` until its models are loaded."""
 
     actor: Any
     loading: Any
@@ -44,17 +43,23 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker that died: what it had in hand, and what is known of why."""
+    """A worker that died: its unfinished shots, and the likely cause."""
 
     shots: list[Shot]
     why: str
 
 
 class ActorPool:
-    """At most `pool.workers` actors over one plan. `dismiss` ends them all, whatever they do."""
+    """Up to `pool.workers` actors that work on one run."""
 
     def __init__(
-        self, plan: WorkerSpec, pool: Pool, *, say: Tell, warn: Tell, barren: int = BARREN
+        self,
+        plan: WorkerSpec,
+        pool: Pool,
+        *,
+        say: Tell,
+        warn: Tell,
+        max_deaths: int = MAX_DEATHS,
     ) -> None:
         import ray
 
@@ -62,7 +67,7 @@ class ActorPool:
         self._size = pool.workers or 1
         self._plan = ray.put(plan)
         actors: Any = ray.remote(RayWorker)
-        self._hire = actors.options(
+        self._start_actor = actors.options(
             num_cpus=pool.cpus,
             num_gpus=pool.gpus,
             max_concurrency=IN_HAND,
@@ -71,9 +76,9 @@ class ActorPool:
             scheduling_strategy="SPREAD",
         )
         self._members: list[Actor] = []
-        self._stillborn = self._barren = 0
-        self._most_barren = barren
-        self._told_versions = False
+        self._failed_starts = self._fruitless = 0
+        self._max_deaths = max_deaths
+        self._warned_of_versions = False
         self.deaths = 0
 
     @property
@@ -82,17 +87,17 @@ class ActorPool:
 
     @property
     def engaged(self) -> int:
-        """Workers with something in hand."""
+        """Number of workers with shots."""
         return sum(bool(member.hand) for member in self._members)
 
     def fill(self, wanted: int) -> None:
-        """Hire until there are `wanted` workers, or as many as there may be."""
+        """Start workers until there are `wanted`, or the most that are allowed."""
         for _ in range(min(wanted, self._size) - len(self._members)):
-            actor = self._hire.remote(self._plan)
+            actor = self._start_actor.remote(self._plan)
             self._members.append(Actor(actor, actor.load.remote()))
 
     def hand_out(self, take: Callable[[bool], list[Shot]], suspect: Callable[..., bool]) -> None:
-        """Give every worker that has room what `take` (whether it is idle) gives, in turns."""
+        """Give each worker with room the shots that `take(idle)` returns, in turns."""
         for depth in range(1, IN_HAND + 1):
             for member in self._members:
                 if member.who is None or len(member.hand) >= (1 if member.alone else depth):
@@ -103,7 +108,7 @@ class ActorPool:
                     member.hand[member.actor.work.remote(shots)] = shots
 
     def wait(self, seconds: float = 0.5) -> list[Finished | Lost]:
-        """What happened within `seconds`, as soon as something did."""
+        """Return the next events, after at most `seconds`."""
         of = {ref: member for member in self._members for ref in member.hand}
         of |= {m.loading: m for m in self._members if m.loading is not None}
         if not of:
@@ -113,21 +118,21 @@ class ActorPool:
         for ref in done:
             member = of[ref]
             if member not in self._members:
-                continue  # died of another share just now
+                continue  # died of another share
             if ref == member.loading:
                 happened += self._loaded(member)
             else:
                 happened += self._back(member, ref)
         return happened
 
-    def dismiss(self) -> None:
-        """End all workers at once."""
+    def stop_all(self) -> None:
+        """Stop all workers at once."""
         for member in self._members:
             self._ray.kill(member.actor)
         self._members.clear()
 
     def _get(self, ref: Any, seconds: float = 60) -> Any:
-        """The value of a finished call; _Died where its worker died. Raises what the call did."""
+        """Return the value of a finished call, or _Died; raises what the call raised."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(ref, timeout=seconds)
@@ -148,13 +153,17 @@ class ActorPool:
         if isinstance(got, _Died):
             self._leave(member)
             self.deaths += 1
-            self._stillborn += 1
-            if self._stillborn >= 3:
-                self._stillborn = 0
-                said = f"3 workers in a row died while they loaded the models ({got.why})"
-                self._without(ClusterError(f"{said}: expected memory for them; fewer --workers"))
+            self._failed_starts += 1
+            if self._failed_starts >= 3:
+                self._failed_starts = 0
+                self._without(
+                    ClusterError(
+                        f"3 workers in a row died while loading the models ({got.why}): expected "
+                        "enough memory for them; set fewer --workers"
+                    )
+                )
             return []
-        self._stillborn = 0
+        self._failed_starts = 0
         member.who = got
         ready = sum(m.who is not None for m in self._members)
         self._say(f"{ready} of {self._size} workers are ready")
@@ -162,24 +171,23 @@ class ActorPool:
         return []
 
     def _compare(self, who: Ready) -> None:
-        """Versions make pictures: ours must be the same, others are told once."""
+        """Refuse another version of visuals; warn once of other libraries' versions."""
         from ..runs import run_yaml
 
         here = run_yaml.versions()
         other = [f"{k} {v} (here {here[k]})" for k, v in who.versions.items() if here.get(k) != v]
         if who.versions["visuals"] != here["visuals"]:
             raise EngineError(f"the worker on {who.host} has {other[0]}: install the same there")
-        if other and not self._told_versions:
-            self._told_versions = True
+        if other and not self._warned_of_versions:
+            self._warned_of_versions = True
             self._warn(f"{who.host} has {', '.join(other)}: its pictures may differ a little")
 
     def _without(self, error: Exception) -> None:
-        """Go on with a worker less; raises `error` where that was the last one."""
+        """Continue with one worker less; raises `error` if that was the last one."""
         self._size -= 1
         if self._size < 1:
             raise error
-        said = one_line(error)
-        self._warn(f"going on with {self._size} workers: one did not start: {said}")
+        self._warn(f"continuing with {self._size} workers: one did not start: {one_line(error)}")
 
     def _back(self, member: Actor, ref: Any) -> list[Finished | Lost]:
         got = self._get(ref)
@@ -187,12 +195,12 @@ class ActorPool:
             del member.hand[ref]
             member.alone = False
             if got.records:
-                self._barren = 0
+                self._fruitless = 0
             return [Finished(got)]
         happened: list[Finished | Lost] = []
         shots: list[Shot] = []
         for other, share in member.hand.items():
-            # What it had finished before it died came back all the same.
+            # Shares that it finished before it died still arrive.
             result = got if other == ref else self._get(other)
             if isinstance(result, _Died):
                 shots += share
@@ -201,17 +209,17 @@ class ActorPool:
         host = member.who.host if member.who else "?"
         self._leave(member)
         self.deaths += 1
-        self._barren = 0 if happened else self._barren + 1
-        if self._barren >= self._most_barren:
+        self._fruitless = 0 if happened else self._fruitless + 1
+        if self._fruitless >= self._max_deaths:
             raise ClusterError(
-                f"{self._barren} workers died one after another, none with a picture finished; "
+                f"{self._fruitless} workers died one after another, none with a picture finished; "
                 f"the last on {host}: {got.why}"
             )
         return [*happened, Lost(shots, f"on {host}: {got.why}")]
 
     def _leave(self, member: Actor) -> None:
         self._members.remove(member)
-        self._ray.kill(member.actor)  # where it is out of reach only, it must not go on
+        self._ray.kill(member.actor)  # it may only be out of reach: it must stop
 
 
 @dataclass(frozen=True)
@@ -219,13 +227,11 @@ class _Died:
     why: str
 
 
-def _why(said: str) -> str:
-    """Ray's paragraphs on a death, in a few words."""
-    low = said.lower()
+def _why(message: str) -> str:
+    """Return the cause of a death in a few words, from Ray's long message."""
+    low = message.lower()
     if "running low on memory" in low or "memory monitor" in low:
-        known = "the machine was out of memory"
-    elif "node" in low and ("died" in low or "terminated" in low) and "worker exit" not in low:
-        known = "its machine was lost"
-    else:  # Ray names the kernel's killer for want of memory as one cause of many
-        known = "its process was killed or crashed"
-    return known
+        return "the machine was out of memory"
+    if "node" in low and ("died" in low or "terminated" in low) and "worker exit" not in low:
+        return "its machine was lost"
+    return "its process was killed or crashed"

@@ -1,7 +1,4 @@
-"""The cluster: where it is, what fits on it, and what is said where it does not answer.
-
-Knows Ray; no shots, no models, no terminal.
-"""
+"""Connects to a Ray cluster and decides how many workers fit on it."""
 
 from __future__ import annotations
 
@@ -18,21 +15,21 @@ from typing import Any
 from ...configs.errors import RunError, UsageError, one_line
 
 OBJECT_STORE = 100 * 2**20
-"""Bytes of shared memory that a local cluster takes: no picture travels through it."""
+"""Shared memory of a local cluster, in bytes: no pictures go through it."""
 _HOW = "start one with `ray start --head` on its first machine, or give --address local"
 
 
 class EngineError(UsageError):
-    """Options that no cluster can satisfy; the message says got, expected, remedy."""
+    """Options that no cluster can satisfy."""
 
 
 class ClusterError(RunError):
-    """A cluster that does not answer or loses its workers; the message says what to do."""
+    """A cluster that does not answer or loses its workers."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """How many workers, and what each one takes; None is chosen by what the cluster has."""
+    """Number of workers, and CPUs and GPUs of each; None: depends on the cluster."""
 
     workers: int | None = None
     cpus: float | None = None
@@ -40,8 +37,13 @@ class Pool:
 
 
 def place(address: str | None) -> str:
-    """The address of a cluster: `local`, `auto`, `host:port` or `ray://host:port`; None is that
-    of the environment (RAY_ADDRESS), else `local`. Raises EngineError."""
+    """Return a valid address: `local`, `auto`, `host:port` or `ray://host:port`.
+
+    None stands for RAY_ADDRESS of the environment, else `local`.
+
+    Raises:
+        EngineError: it is none of these.
+    """
     given = address or os.environ.get("RAY_ADDRESS") or "local"
     if given not in ("local", "auto") and not re.fullmatch(r"(ray://)?[^/:\s]+:\d{1,5}", given):
         raise EngineError(
@@ -53,12 +55,13 @@ def place(address: str | None) -> str:
 
 @contextlib.contextmanager
 def connected(address: str, pool: Pool) -> Iterator[None]:
-    """Ray, connected within; a cluster that a caller is connected to already is used as it is.
+    """Connect to a cluster for the block; an existing connection is kept.
 
-    Raises ClusterError where no cluster answers, ImportError where Ray is not installed.
+    Raises:
+        ClusterError: no cluster answers.
     """
-    # Nothing of a run goes to a third party unasked; and Ray's words on a death, which it prints
-    # to stdout whatever its log level is, are ours to say. Both are read when it is imported.
+    # Ray reads both when it is imported: no usage statistics are sent, and deaths of workers,
+    # which Ray prints to stdout at any log level, are reported by us.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     import ray
@@ -68,7 +71,7 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
         return
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
-        # Ray's default of 15 leaves its workers what other programs leave over.
+        # Ray's default of 15 gives its workers only the CPU time that others leave.
         os.environ.setdefault("RAY_worker_niceness", "0")
         cpus = max(os.cpu_count() or 1, math.ceil((pool.workers or 1) * (pool.cpus or 1)))
         how |= {"num_cpus": cpus, "include_dashboard": False}
@@ -77,14 +80,16 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
         _knock((os.environ.get("RAY_ADDRESS") or _running()) if address == "auto" else address)
     try:
         ray.init(address=address, **how)
-    except (Exception, SystemExit) as error:  # a head that is gone ends by SystemExit
-        said = one_line(error)
+    except (Exception, SystemExit) as error:  # SystemExit: the head is gone
+        message = one_line(error)
         if address == "local":
-            raise ClusterError(f"Ray did not start here ({said}); try once more") from None
+            raise ClusterError(
+                f"Ray did not start on this machine ({message}); try again"
+            ) from None
         if isinstance(error, ConnectionError) and address == "auto":
             raise ClusterError(f"no Ray cluster runs on this machine; {_HOW}") from None
         raise ClusterError(
-            f"the Ray cluster at {address} did not take this machine in ({said}): expected the "
+            f"the Ray cluster at {address} refused this machine ({message}): expected the "
             "same Ray and Python there, and the same token (RAY_AUTH_TOKEN or ~/.ray/auth_token)"
         ) from None
     try:
@@ -94,18 +99,17 @@ def connected(address: str, pool: Pool) -> Iterator[None]:
 
 
 def _running() -> str:
-    """The cluster that this machine was in last, as Ray noted it; one that was killed left the
-    note behind."""
+    """Return the address of this machine's last cluster, which may be gone."""
     try:
         from ray._private.utils import read_ray_address
 
         return read_ray_address() or ""
-    except (ImportError, OSError):  # no public name says it
+    except (ImportError, OSError):  # private, without a public equivalent
         return ""
 
 
 def _knock(address: str) -> None:
-    """Ray itself asks an address that nobody listens at for minutes."""
+    """Raise ClusterError where nothing listens; Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return
@@ -122,10 +126,13 @@ def fit(
     device: str = "auto",
     warn: Callable[[str], None] = lambda text: None,
 ) -> Pool:
-    """What was asked for with what was left open filled in by what `nodes` (`ray.nodes()`) have.
+    """Return `asked` with its Nones filled in from `nodes`, which `ray.nodes()` returned.
 
-    With GPUs there: a worker a GPU; else one for each four CPUs. Raises EngineError where not
-    one worker fits, unless `asked` says how many: then machines may yet come.
+    The default is a worker per GPU, or per four CPUs where there are none.
+
+    Raises:
+        EngineError: no worker fits and `asked` has no number of workers. With a number, the run
+            waits for machines.
     """
     there = [node["Resources"] for node in nodes if node["Alive"]]
     have = [(float(r.get("CPU", 0)), float(r.get("GPU", 0))) for r in there]
@@ -140,7 +147,7 @@ def fit(
     if device.startswith("cuda") and not gpus:
         raise EngineError("--device cuda with --gpus-per-worker 0: expected more than 0")
     if gpus > 1 and gpus != int(gpus):
-        raise EngineError(f"--gpus-per-worker {gpus:g}: expected a part of 1, or whole ones")
+        raise EngineError(f"--gpus-per-worker {gpus:g}: expected below 1, or a whole number")
     cpus = asked.cpus
     if cpus is None:
         shares = [cpu * min(1.0, gpus / gpu) if gpus else cpu for cpu, gpu in have if gpu >= gpus]
@@ -150,8 +157,8 @@ def fit(
     if not room and asked.workers is None:
         most = ", ".join(f"{cpu:g} CPU and {gpu:g} GPU" for cpu, gpu in sorted(set(have)))
         raise EngineError(
-            f"a worker takes {needs}: the cluster's machines have {most or 'nothing'}; "
-            "set --cpus-per-worker and --gpus-per-worker to less"
+            f"a worker needs {needs}: the machines of the cluster have {most or 'nothing'}; "
+            "lower --cpus-per-worker or --gpus-per-worker"
         )
     if asked.workers is not None and asked.workers > room:
         warn(f"--workers {asked.workers}: there is room for {room} of {needs}; the others wait")

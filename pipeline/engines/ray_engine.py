@@ -1,7 +1,7 @@
-"""A run's shots through the workers of a Ray cluster.
+"""Runs shots on the workers of a Ray cluster.
 
-The driver hands out names and gets back lines; pictures go from disk to worker to disk. Every
-shot comes back once, whatever dies on the way. Knows no terminal.
+The driver sends file names and receives manifest records; workers read and write the pictures.
+Each shot is returned exactly once, even if workers die.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import VisualsError
 from ..runner.run import Progress
 from ..runner.summary import Summary
-from .actor_pool import BARREN, ActorPool, Finished, Lost, Tell
+from .actor_pool import MAX_DEATHS, ActorPool, Finished, Lost, Tell
 from .ray_cluster import Pool
 from .ray_worker import WorkerReport, WorkerSpec
 from .work_queue import DEATHS, WorkQueue
@@ -28,7 +28,7 @@ SLOW_START = 60.0
 
 
 class WorkerDiedError(VisualsError):
-    """A picture that was in hand each time that a worker died."""
+    """A picture with which several workers died."""
 
 
 def run_on_ray(
@@ -45,46 +45,62 @@ def run_on_ray(
     smaller: Callable[[str, int], None] | None = None,
     say: Tell = lambda text: None,
     warn: Tell = lambda text: None,
-    barren: int = BARREN,
+    max_deaths: int = MAX_DEATHS,
 ) -> None:
-    """All shots, in shares of `batch_size`; each line is given to `finish` as it comes.
+    """Run all shots, in shares of `batch_size`; Ray is connected.
 
-    Ray is connected (see cluster). In flight are two shares a worker. A worker that dies is
-    replaced, and its pictures are handed out again, one by one; a picture that three died with
-    fails: `give_up` makes its line. Once `stop` is true nothing more is handed out.
-    `progress` is told of "shots". The rest is as in `run_shots`. Raises WriteError where a
-    worker's disk takes no more, ClusterError where `barren` workers in a row die.
+    A worker that dies is replaced, and its shots are tried again one by one; a shot with which
+    three workers died fails.
+
+    Args:
+        shots: the shots.
+        plan: what each worker needs to know.
+        pool: the number of workers and their size.
+        batch_size: shots of a share.
+        finish: receives each record as it arrives.
+        give_up: makes the record of a shot that is not tried again.
+        summary: is counted up.
+        stop: once it returns true, nothing more is handed out.
+        progress: receives the counts of "shots".
+        smaller: as in `run_shots`.
+        say: receives the state of the cluster.
+        warn: receives deaths and delays.
+        max_deaths: workers that may die in a row without a finished picture.
+
+    Raises:
+        WriteError: a worker cannot write.
+        ClusterError: too many workers died.
     """
     from ..runs.folder import sweep
 
     shares = WorkQueue(shots, batch_size)
     began = time.perf_counter()
     say(f"starting {min(pool.workers or 1, shares.count)} workers on Ray")
-    crew = ActorPool(plan, pool, say=say, warn=warn, barren=barren)
+    workers = ActorPool(plan, pool, say=say, warn=warn, max_deaths=max_deaths)
     waits_since: float | None = time.monotonic()
     try:
-        while crew.busy or (len(shares) and not stop()):
+        while workers.busy or (len(shares) and not stop()):
             if not stop():
-                crew.fill(crew.engaged + shares.count)
-                crew.hand_out(lambda idle: shares.take(idle=idle), shares.suspect)
-            for event in crew.wait():
+                workers.fill(workers.engaged + shares.count)
+                workers.hand_out(lambda idle: shares.take(idle=idle), shares.suspect)
+            for event in workers.wait():
                 if isinstance(event, Finished):
                     _take(event.report, finish, summary, smaller)
                 else:
                     _hand_back(event, shares, give_up, finish, summary, warn)
                 if progress and summary.total:
                     progress("shots", summary.total, len(shots))
-            if crew.busy:
+            if workers.busy:
                 waits_since = None
             elif waits_since and time.monotonic() - waits_since > SLOW_START:
                 waits_since = None
                 warn(
-                    "no worker is ready yet: models load, or the cluster has no room; "
-                    "`ray status` on its first machine shows what waits"
+                    "no worker is ready yet: models are loading, or the cluster has no room; "
+                    "`ray status` on its head shows what is waiting"
                 )
     finally:
-        crew.dismiss()
-    if crew.deaths and isinstance(plan.folder, Path):
+        workers.stop_all()
+    if workers.deaths and isinstance(plan.folder, Path):
         sweep(plan.folder)
     summary.seconds = time.perf_counter() - began
 
@@ -115,8 +131,8 @@ def _hand_back(
         warn(f"a worker died {event.why}; its {again} {them} tried again")
     for shot in lost:
         why = WorkerDiedError(
-            f"{DEATHS} workers died with this picture in hand, the last {event.why}; try it "
-            "with --retry-failed on this machine alone, or leave it out"
+            f"{DEATHS} workers died while working on this picture, the last {event.why}; try it "
+            "with --retry-failed and --engine local, or leave it out"
         )
         failed = _identified(shot).fail(why, "worker")
         finish(give_up(failed))
@@ -124,7 +140,7 @@ def _hand_back(
 
 
 def _identified(shot: Shot) -> Shot:
-    """With what tells the file's bytes from others', so that the line is known to be its."""
+    """Return a photo's shot with the hash of its file, by which a resumed run knows it."""
     from ..inputs import resume
 
     source: Any = shot.source

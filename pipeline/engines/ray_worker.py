@@ -1,23 +1,23 @@
-"""One worker of a run that many share: models in a process, shots in, files and lines out.
+"""A worker of a run: holds the models, receives shots, writes their files, returns records.
 
-A plain class; Ray makes an actor of it. The worker writes the files of its shots to the run's
-folder, which all machines see; what goes back are the manifest's lines. Knows no other worker.
+A plain class, of which Ray makes an actor. The run folder is on a disk that all machines share,
+or in an object store.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import RunError, one_line
-from ..runner.run import Stages, fitted
+from ..runner.run import Stages, fitted, load_one
 from ..runner.summary import Summary
 from ..runs.lock import HOLDER
 from ..runs.manifest import ManifestRecord
@@ -28,22 +28,27 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 _PASSED_ON = ("VISUALS_", "HF_HUB_OFFLINE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
-"""What an environment variable begins with that means the same on every machine of a run."""
+"""Prefixes of environment variables that are passed on to workers."""
 
 
 class WorkerError(RunError):
-    """A machine that cannot take part in a run; the message says got, expected, remedy."""
+    """A machine that cannot take part in a run."""
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker needs to know; it travels to each one once.
+    """What a worker needs to know; it is sent to each one once.
 
-    `settings`: as plain values; `files`: writes into `folder`, an absolute path
-    or a folder of a store; `start`: the
-    stages `load` and `mask`, which hold no models; `holder`: what the lock file of `folder` says,
-    by which a worker knows the folder again; `checkpoints`: the hashes of the models;
-    `batch_sizes`: what fitted into memory before; `device`: what a worker has of its machine.
+    Args:
+        settings: the settings as plain values.
+        needs: the stages with models.
+        folder: the run folder: an absolute path, or a folder of an object store.
+        files: writes files of shots to `folder`.
+        start: the stages `load` and `mask`, which hold no models.
+        holder: contents of the lock file of `folder`, by which a worker recognizes the folder.
+        checkpoints: hashes of the models.
+        batch_sizes: batch sizes that fitted into memory before.
+        device: device of a worker.
     """
 
     settings: Mapping[str, Any]
@@ -63,7 +68,7 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class Ready:
-    """Who a worker is: its machine and process, and the versions there."""
+    """A worker with its models loaded: machine, process, and versions of libraries."""
 
     host: str
     pid: int
@@ -72,15 +77,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What became of some shots: their records, and counts."""
+    """Results of a share: records and counts."""
 
     records: list[ManifestRecord]
     summary: Summary
 
 
 class RayWorker:
-    """Holds the models of a run. `load` comes first; two threads may be in `work` at once: one
-    reads or writes files while the other one has the models."""
+    """Holds the models of a run. After `load`, two threads may call `work` at once: one reads or
+    writes files while the other one uses the models."""
 
     def __init__(self, plan: WorkerSpec) -> None:
         self._plan = plan
@@ -88,22 +93,24 @@ class RayWorker:
         self._models = threading.Lock()
 
     def load(self) -> Ready:
-        """Load the models. Raises WorkerError, whatever is wrong: no folder of the run on this
-        machine, other weights, models that are not there."""
+        """Load the models.
+
+        Raises:
+            WorkerError: the run folder or models are missing here, or weights differ.
+        """
         from ..runs import run_yaml
 
         host = socket.gethostname()
         try:
             self._load()
         except Exception as error:
-            said = one_line(error)
+            message = one_line(error)
             if not isinstance(error, (OSError, ValueError)):
-                said = f"{type(error).__name__}: {said}"
-            raise WorkerError(f"the worker on {host}: {said}") from None
+                message = f"{type(error).__name__}: {message}"
+            raise WorkerError(f"the worker on {host}: {message}") from None
         return Ready(host, os.getpid(), run_yaml.versions())
 
     def _load(self) -> None:
-
         plan = self._plan
         os.environ.update(plan.environment)
         if os.path.isdir(plan.working_folder):
@@ -135,8 +142,11 @@ class RayWorker:
         )
 
     def work(self, shots: Sequence[Shot]) -> WorkerReport:
-        """The shots through the stages, their files written. Raises WriteError where the disk
-        takes no more; all else is an outcome of its shot."""
+        """Run shots through the stages and write their files.
+
+        Raises:
+            WriteError: the run folder cannot be written to.
+        """
         from ..runner.run import run_shots
         from ..runs.folder import writing
 
@@ -159,29 +169,20 @@ class RayWorker:
             return WorkerReport(list(map(plan.files.write, done)), summary)
 
     def _read(self, shots: Sequence[Shot], summary: Summary) -> list[Shot]:
-        """The shots with the pixels of their files."""
+        """Return the shots with the pixels of their files."""
         from ..runner.io_threads import prefetch
 
         load = self._plan.start.load
         if load is None:
             return list(shots)
 
-        def one(shot: Shot) -> Shot:
-            began = time.perf_counter()
-            try:
-                (done,) = load([shot])
-            except Exception as error:
-                done = shot.fail(error, "load")
-            seconds = round(time.perf_counter() - began, 4)
-            return replace(done, seconds={**done.seconds, "load": seconds})
-
-        read = list(prefetch(shots, one, depth=len(shots)))
-        summary.per_stage["load"] = sum(shot.seconds["load"] for shot in read)
+        read = list(prefetch(shots, functools.partial(load_one, load), depth=len(shots)))
+        summary.per_stage["load"] = sum(shot.seconds.get("load", 0) for shot in read)
         return read
 
     def _check_folder(self) -> None:
-        """Whether the run's folder is here: its lock says the same as at the driver's."""
-        folder, why = self._plan.folder, f"another {HOLDER} lies in it"
+        """Raise WorkerError unless the lock file of the folder is the driver's."""
+        folder, why = self._plan.folder, f"it has another {HOLDER}"
         try:
             here = text(folder, HOLDER)
         except ObjectStoreError:

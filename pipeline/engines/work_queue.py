@@ -1,8 +1,7 @@
-"""What is left of a run to hand out, and which pictures were in hand when a worker died.
+"""The shots of a run that are to be handed out to workers.
 
-A worker that dies takes with it what it had in hand. That is handed out again, one by one and to
-a worker that has nothing else, so that a picture which kills is told from those beside it.
-Knows no workers.
+Shots of a worker that died are handed out again one by one, each to an idle worker, so that a
+picture that crashes its worker is told from those beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 DEATHS = 3
-"""So many workers may die with a picture in hand before it counts as failed."""
+"""Workers that may die with a picture before it counts as failed."""
 
 
 class WorkQueue:
@@ -30,17 +29,16 @@ class WorkQueue:
         self._deaths: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Shots that are to be handed out."""
+        """Return the number of shots that are still to be handed out."""
         return self._unseen + len(self._suspects)
 
     @property
     def count(self) -> int:
-        """So many shares there will be: more workers have nothing to do."""
+        """Number of shares left; more workers would be idle."""
         return -(-self._unseen // self._batch_size) + len(self._suspects)
 
     def take(self, *, idle: bool) -> list[Shot]:
-        """The next share; `idle`: for a worker with nothing in hand. A picture that was in hand
-        at a death is a share of its own for an idle one; the others wait until it is taken."""
+        """Return the next share. Shots of dead workers come first and only for idle workers."""
         if self._suspects:
             return [self._suspects.popleft()] if idle else []
         share = list(islice(self._fresh, self._batch_size))
@@ -48,11 +46,11 @@ class WorkQueue:
         return share
 
     def suspect(self, shots: Sequence[Shot]) -> bool:
-        """Whether a share is to be worked on with nothing beside it."""
+        """Return whether a worker should have no other share beside this one."""
         return any(self._deaths[shot.id] for shot in shots)
 
     def lost(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Take back what a dead worker had in hand; returns those that are given up."""
+        """Take back the shots of a dead worker; return those that have failed."""
         given_up = []
         for shot in shots:
             self._deaths[shot.id] += 1

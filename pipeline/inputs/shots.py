@@ -7,6 +7,7 @@ Knows no models.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +35,10 @@ def prompted(
     edit: str = "",
     run_seed: int = 0,
 ) -> LazyShots:
-    """`count` shots of each class; `{class}` in the prompt becomes the class.
+    """`count` shots of each class, or of the prompt where there is none.
 
-    `prompts`, where given, take turns in place of `prompt`.
+    `{class}` in the prompt becomes the class. `prompts`, where given, take turns in place of
+    `prompt`.
     """
     from ...stages.shot import Prompted, Shot
 
@@ -45,13 +47,11 @@ def prompted(
         text = prompts[(number - 1) % len(prompts)] if prompts else prompt
         text = text.replace("{class}", class_)
         source = Prompted(text, negative_prompt, shot_seed(run_seed, name.id))
-        return Shot(id=name.id, source=source, classes=(class_,), edit=edit)
+        return Shot(name.id, source, classes=(class_,) if class_ else (), edit=edit)
 
     names = [
-        ShotName(
-            f"{class_.replace(' ', '-').replace('/', '-')}-{number:04d}", None, (class_, number)
-        )
-        for class_ in classes
+        ShotName(f"{re.sub('[ /]', '-', class_) or 'picture'}-{number:04d}", None, (class_, number))
+        for class_ in classes or [""]
         for number in range(1, count + 1)
     ]
     return LazyShots(names, make)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...configs.errors import writable
 from . import grid as grids
 from . import grid_files
 from .grid import GridError, GridPlan
 from .reporter import Reporter
-from .request import yaml_value
+from .request import RunRequest, request_settings, yaml_value
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -82,16 +83,15 @@ class GridRequest:
 
     def settings(self, preset: str, checkpoint: str | None = None) -> Settings:
         """Return the settings of a preset and checkpoint."""
-        from ...configs.schema import load_settings
-
-        overrides = dict(self.overrides)
-        if checkpoint:
-            overrides["generate.model"] = checkpoint
-        settings = load_settings(preset, overrides)
-        if self.lora_dirs:
-            overrides["generate.lora_dirs"] = [*self.lora_dirs, *settings.generate.lora_dirs]
-            settings = load_settings(preset, overrides)
-        return settings
+        model = {"generate.model": checkpoint} if checkpoint else {}
+        return request_settings(
+            RunRequest(
+                command="generate",
+                preset=preset,
+                overrides={**self.overrides, **model},
+                lora_dirs=self.lora_dirs,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ def draw_grid(request: GridRequest, reporter: Reporter | None = None) -> DrawnGr
     keep = _writer(Path(request.cells), plan) if request.cells else lambda n, s, of: None
     drawn = grids.draw(plan.cells, request.settings, build, reporter.progress, keep)
     picture = sheet(drawn, *grid_files.headings(plan))
-    write(out, Format(format_).encode(picture, xmp=provenance.packet(provenance.DRAWN)))
+    with writable(out):
+        write(out, Format(format_).encode(picture, xmp=provenance.packet(provenance.DRAWN)))
     return DrawnGrid(plan, sum(isinstance(cell, str) for cell in drawn))
 
 
@@ -143,15 +144,20 @@ def plan_grid(request: GridRequest) -> GridPlan:
         raise GridError("no preset: expected one or more; choose mini")
     if not request.seeds:
         raise GridError("no seed: expected numbers, as in 0,1,2,3")
-    return grids.ask(
-        prompts=request.prompts or (request.settings(request.presets[0]).generate.prompt,),
-        classes=request.classes,
-        loras=request.loras,
-        seeds=request.seeds,
-        presets=request.presets,
-        checkpoints=request.checkpoints,
-        columns=request.columns,
-    )
+    texts: dict[str, None] = {}
+    for text in request.prompts or (request.settings(request.presets[0]).generate.prompt,):
+        if "{class}" in text and not request.classes:
+            raise GridError(f"no --class for {{class}} in {text!r}: expected one or more")
+        names = request.classes if "{class}" in text else ("",)
+        texts |= dict.fromkeys(text.replace("{class}", name) for name in names)
+    values = {
+        "preset": request.presets,
+        "checkpoint": request.checkpoints or (None,),
+        "prompt": tuple(texts),
+        "lora": grids.parse_loras(request.loras),
+        "seed": request.seeds,
+    }
+    return grids.plan(values, request.columns)
 
 
 def check_grid(request: GridRequest) -> GridPlan:

@@ -250,8 +250,8 @@ def _run_shots(
 
 def _writer(folder: RunFolder, finish: Callable[[ManifestRecord], None], run: Any) -> Any:
     """Return what writes finished shots in the background; a store takes many at once."""
-    from ..runner.batching import MOST_PIXELS, pixels
     from ..runner.io_threads import BackgroundWriter
+    from ..runner.shot_batches import MOST_PIXELS, pixels
 
     options: dict[str, Any] = {"depth": run.batch_size, "weigh": pixels, "most": MOST_PIXELS}
     if folder.place != folder.path:

@@ -40,7 +40,7 @@ def run_on_cluster(
     from ..engines import ray_cluster
     from ..engines.ray_engine import run_on_ray
     from ..engines.ray_worker import WorkerSpec
-    from ..runs.folder import WriteError
+    from ..runs.folder import WriteError, writing
     from ..runs.lock import HOLDER
     from ..runs.object_store import text
 
@@ -56,7 +56,8 @@ def run_on_cluster(
         place, files = folder.place, copy(folder.files)
         if isinstance(place, Path):
             files.path = place = place.absolute()
-        holder = text(place, HOLDER)
+        with writing(place):
+            holder = text(place, HOLDER)
         if holder is None:
             raise WriteError(f"{place}: its {HOLDER} was removed")
         spec = WorkerSpec(

@@ -114,43 +114,12 @@ class GridPlan:
 
 
 def plan(values: Mapping[str, Sequence[Any]], columns: str | None = None) -> GridPlan:
-    """The plan of a grid; without `columns` the last axis that varies makes them."""
+    """Return the plan of a grid; without `columns` the last axis that varies makes them."""
     if columns is not None and columns not in AXES:
         raise GridError(f"columns {columns!r}: expected one of {', '.join(AXES)}")
     varying = [name for name in AXES if len(values[name]) > 1]
     whole = {name: tuple(values[name]) for name in AXES}
     return GridPlan(whole, columns or (varying[-1] if varying else "seed"))
-
-
-def ask(
-    *,
-    prompts: Sequence[str],
-    classes: Sequence[str] = (),
-    loras: Sequence[str] = (),
-    seeds: Sequence[int] = (0,),
-    presets: Sequence[str] = ("mini",),
-    checkpoints: Sequence[str] = (),
-    columns: str | None = None,
-) -> GridPlan:
-    """The plan of what was asked for in words; `classes` fill {class}. Raises GridError."""
-    texts: list[str] = []
-    for text in prompts:
-        if "{class}" not in text:
-            texts.append(text)
-        elif classes:
-            texts += [text.replace("{class}", name) for name in classes]
-        else:
-            raise GridError(f"no --class for {{class}} in {text!r}: expected one or more")
-    return plan(
-        {
-            "preset": presets,
-            "checkpoint": checkpoints or (None,),
-            "prompt": list(dict.fromkeys(texts)),
-            "lora": parse_loras(loras),
-            "seed": seeds,
-        },
-        columns,
-    )
 
 
 def draw(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.atomic_files import write
+from ...configs.errors import writable
 from ..images.write import Format
 from ..runs import jsonl
 from .grid import GridError, GridPlan
@@ -31,19 +32,21 @@ class GridWriter:
         heads, sides = headings(plan)
         values = [{**cell, "lora": str(cell["lora"])} for cell in plan.cells]
         record = {"columns": heads, "rows": sides, "cells": values}
-        write(folder / NAME, json.dumps(record, ensure_ascii=False, indent=1).encode())
+        with writable(folder):
+            write(folder / NAME, json.dumps(record, ensure_ascii=False, indent=1).encode())
 
     def put(self, number: int, picture: Any, **beside: Any) -> None:
         """Keep a cell: its picture uint8 (H, W, 3), or the text of why there is none. `beside`:
         what stands in its file, as `encode.png` takes it."""
         name = f"cell-{number:04d}.png"
         line: dict[str, Any] = {"cell": number, "file": name, "error": None}
-        if isinstance(picture, str):
-            line |= {"file": None, "error": picture}
-        else:
-            write(self.folder / name, Format("png").encode(picture, **beside))
-        with (self.folder / LINES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with writable(self.folder):
+            if isinstance(picture, str):
+                line |= {"file": None, "error": picture}
+            else:
+                write(self.folder / name, Format("png").encode(picture, **beside))
+            with (self.folder / LINES).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def headings(plan: GridPlan) -> tuple[list[str], list[str]]:

@@ -130,7 +130,9 @@ def resolve_classes(
     reader = settings.generate.model if local else settings.detect.model
     known = known_words(reader)
     earlier = is_run_folder(request.inputs)
-    unneeded = earlier or request.mask or rows
+    texts = prompts or (request.prompt or settings.generate.prompt,)
+    full = request.command == "generate" and not any("{class}" in text for text in texts)
+    unneeded = earlier or request.mask or rows or full
     if not named and not unneeded and not set(settings.classes) - {MERGED, SCENE}:
         known_names = f" ({', '.join(known['classes'])})" if known else ""
         raise RequestError(f"no --class: expected the product to look for{known_names}")

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -181,14 +180,9 @@ class BackgroundWriter(Generic[T, R]):
     def __enter__(self) -> BackgroundWriter[T, R]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Wait until all is finished; on Ctrl-C what waits is dropped."""
-        self._dropped = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self._dropped = isinstance(error, KeyboardInterrupt)
         self._line.put(None)
         self._thread.join()
         self._pool.shutdown(wait=not self._dropped, cancel_futures=self._dropped)

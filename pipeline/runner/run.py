@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from ...stages.accel import cpu_parallel
 from ...stages.shot import Shot, shot_seed
-from . import batching
-from .batching import MOST_PIXELS, Part, Try, bare, pixels
+from . import shot_batches
 from .io_threads import prefetch
-from .progress import Progress as Progress
-from .progress import ProgressMeter
+from .progress_meter import Progress as Progress
+from .progress_meter import ProgressMeter
+from .shot_batches import MOST_PIXELS, Part, Try, bare, pixels
 from .summary import Summary as Summary
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run_shots(
 
     with (
         closing(_loaded(shots, stages, batch_size, summary)) as fresh,
-        closing(batching.each(fresh, again, batch_size, stages.parallel_parts, stop)) as begun,
+        closing(shot_batches.each(fresh, again, batch_size, stages.parallel_parts, stop)) as begun,
         closing(_found(begun, stages, meter, counted)) as found,
     ):
         runs_ahead = stages.parallel_parts > 1 and stages.rerender is not None
@@ -137,7 +137,7 @@ def _found(
     def before(part: Part) -> Part:
         return part if part.alone else _before(part, stages, meter)
 
-    parts, batch = batching.parts(begun, stages.parallel_parts), list[Try]()
+    parts, batch = shot_batches.parts(begun, stages.parallel_parts), list[Try]()
     with closing(cpu_parallel.stream(before, parts, stages.parallel_parts)) as done:
         for part in done:
             if part.alone:
@@ -158,6 +158,16 @@ def _before(part: Part, stages: Stages, meter: ProgressMeter) -> Part:
     return replace(part, tries=list(zip(shots, attempts, strict=True)))
 
 
+def load_one(load: Load, shot: Shot) -> Shot:
+    """The shot with the pixels of its file, and the seconds that this took."""
+    if not shot.open:
+        return shot
+    started = time.perf_counter()
+    (done,) = _guarded("load", load, [shot])
+    seconds = round(time.perf_counter() - started, 4)
+    return replace(done, seconds={**done.seconds, "load": seconds})
+
+
 def _loaded(
     shots: Iterable[Shot], stages: Stages, depth: int, summary: Summary
 ) -> Generator[Shot, None, None]:
@@ -167,14 +177,7 @@ def _loaded(
         yield from shots
         return
 
-    def one(shot: Shot) -> Shot:
-        if not shot.open:
-            return shot
-        started = time.perf_counter()
-        (done,) = _guarded("load", load, [shot])
-        seconds = round(time.perf_counter() - started, 4)
-        return replace(done, seconds={**done.seconds, "load": seconds})
-
+    one = functools.partial(load_one, load)
     with closing(prefetch(shots, one, depth=depth, weigh=pixels, most=MOST_PIXELS)) as ready:
         for shot in ready:
             spent = summary.per_stage.get("load", 0.0) + shot.seconds.get("load", 0.0)

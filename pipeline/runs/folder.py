@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import atomic_files
 from ...configs.errors import OtherSettingsError as OtherSettingsError
 from ...configs.errors import RunFolderError as RunFolderError
-from ...configs.errors import VisualsError, one_line
+from ...configs.errors import VisualsError, one_line, writable
 from ...configs.errors import WriteError as WriteError
 from ..images.write import Format
 from . import jsonl, run_yaml
@@ -27,7 +27,7 @@ from .manifest import plain as plain
 from .manifest import read_records as read_records
 from .object_store import ObjectStore
 from .shot_files import ShotFiles
-from .storage import LocalStorage, Storage
+from .storage import Storage
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -70,7 +70,7 @@ class RunFolder:
         storage: Storage | None = None,
     ) -> None:
         self.path = Path(path)
-        self.storage = storage or LocalStorage(self.path)
+        self.storage = storage or Storage(self.path)
         self.output = output or Format()
         record = plain({"request": request, "settings": settings, "checkpoints": checkpoints or {}})
         self.files = ShotFiles(
@@ -81,14 +81,10 @@ class RunFolder:
             hashes=hashes,
         )
         self._lock = threading.Lock()
-        try:
+        with writable(self.path):
             make(self.path)
             self._start(record)
             jsonl.drop_torn_line(self.path / NAME)
-        except WriteError:
-            raise
-        except OSError as error:
-            raise WriteError.before_run(self.path, error) from None
         self.done = ManifestIndex(self.path / NAME)
 
     def _start(self, record: dict[str, Any]) -> None:
@@ -202,11 +198,9 @@ def sweep(path: Path) -> None:
     Raises:
         WriteError: the disk refuses.
     """
-    try:
+    with writable(path):
         for unfinished in path.rglob(".*.part"):
             unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise WriteError.before_run(path, error) from None
 
 
 def make(path: Path) -> None:
@@ -218,10 +212,8 @@ def make(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
-    try:
+    with writable(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError.before_run(path, error) from None
 
 
 @contextlib.contextmanager

@@ -20,17 +20,16 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     if not path.is_file():
         return
+    offset = 0
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                yield offset, parse(line, f"{path} line {number}")
+                offset += len(line)
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read ({error.strerror}); mend the file") from None
-    offset = 0
-    with file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            yield offset, parse(line, f"{path} line {number}")
-            offset += len(line)
 
 
 def parse(line: str | bytes, name: str = "a line") -> dict[str, Any]:

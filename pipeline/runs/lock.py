@@ -6,16 +6,16 @@ names its holder, for the error message and for disks that machines share.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ...checkpoints import atomic_files
-from ...configs.errors import RunFolderError, WriteError
+from ...configs.errors import RunFolderError, writable
 
 LOCK, HOLDER = ".lock", ".lock.json"
 
@@ -44,15 +44,14 @@ class RunLock:
     def __enter__(self) -> RunLock:
         from filelock import Timeout
 
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise RunLockedError(
-                f"{self.folder} is being written to by {describe(self._holder())}; "
-                "wait until it ends, or set --out to another folder"
-            ) from None
-        except OSError as error:
-            raise WriteError.before_run(self.folder, error) from None
+        with writable(self.folder):
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise RunLockedError(
+                    f"{self.folder} is being written to by {describe(self._holder())}; "
+                    "wait until it ends, or set --out to another folder"
+                ) from None
         holder = self._holder()
         if holder.get("host", socket.gethostname()) != socket.gethostname():
             self._lock.release()
@@ -60,44 +59,47 @@ class RunLock:
                 f"{self.folder} is held by {describe(holder)}, which this machine cannot look for; "
                 f"where it has ended, delete {self.folder / HOLDER}"
             )
-        mine = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        }
         try:
-            atomic_files.write(self.folder / HOLDER, json.dumps(mine).encode())
-        except BaseException as error:
+            with writable(self.folder):
+                atomic_files.write(self.folder / HOLDER, json.dumps(this_process()).encode())
+        except BaseException:
             self._lock.release()
-            if isinstance(error, OSError):
-                raise WriteError.before_run(self.folder, error) from None
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # read-only by now: the next process takes it over
             (self.folder / HOLDER).unlink(missing_ok=True)
-        except OSError:
-            pass  # the disk became read-only: the next process takes the lock over
         self._lock.release()
 
     def _holder(self) -> dict[str, Any]:
         try:
-            holder = json.loads((self.folder / HOLDER).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return parse_holder((self.folder / HOLDER).read_bytes())
+        except OSError:
             return {}
-        return holder if isinstance(holder, dict) else {}
+
+
+def this_process() -> dict[str, Any]:
+    """Return what a lock says of its holder."""
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def parse_holder(data: bytes) -> dict[str, Any]:
+    """Return what a lock file says of its holder; {} where it cannot be read."""
+    try:
+        holder = json.loads(data)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
 
 
 def describe(holder: dict[str, Any]) -> str:
     """Return the name of a lock's holder for a message."""
     if not holder:
         return "another process"
-    return "process {pid} on {host} since {started}".format(
-        **{"pid": "?", "host": "?", "started": "?"} | holder
-    )
+    pid, host, started = (holder.get(key, "?") for key in ("pid", "host", "started"))
+    return f"process {pid} on {host} since {started}"

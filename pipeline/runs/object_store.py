@@ -104,7 +104,7 @@ class ObjectStore:
             import_module(MODULES[self.scheme])
             import fsspec
 
-            _hide_lost_tasks()
+            logging.getLogger("asyncio").addFilter(_is_news)
             options = _OPTIONS[self.scheme]
             self._system = fsspec.filesystem(self.scheme, use_listings_cache=False, **options)
         return self._system
@@ -250,15 +250,8 @@ def text(place: Path | ObjectStore, name: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-class _LostTaskFilter(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        kind = record.exc_info[0] if record.exc_info else None
-        of_aiohttp = kind is not None and kind.__module__.startswith("aiohttp")
-        return not (of_aiohttp and "never retrieved" in record.getMessage())
-
-
-def _hide_lost_tasks() -> None:
-    """Hide asyncio's traceback of a request that failed; the call has raised the same error."""
-    logger = logging.getLogger("asyncio")
-    if not any(isinstance(one, _LostTaskFilter) for one in logger.filters):
-        logger.addFilter(_LostTaskFilter())
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is more than asyncio's traceback of a failed request, which was raised."""
+    kind = record.exc_info[0] if record.exc_info else None
+    of_aiohttp = kind is not None and kind.__module__.startswith("aiohttp")
+    return not (of_aiohttp and "never retrieved" in record.getMessage())

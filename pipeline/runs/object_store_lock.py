@@ -13,13 +13,10 @@ import json
 import math
 import os
 import secrets
-import socket
 import threading
-from datetime import datetime, timezone
-from types import TracebackType
 from typing import Any
 
-from .lock import HOLDER, RunLockedError, describe
+from .lock import HOLDER, RunLockedError, describe, parse_holder, this_process
 from .object_store import ObjectStore, ObjectStoreError
 
 BEAT = 20.0
@@ -52,15 +49,8 @@ class ObjectStoreLock:
         self._beat, self._stale = beat, stale
         token = secrets.token_hex(8)
         self._sign = _SIGN.format(token)
-        self._mine = json.dumps(
-            {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                "machine": _machine(),
-                "token": token,
-            }
-        ).encode()
+        holder = {**this_process(), "machine": _machine(), "token": token}
+        self._mine = json.dumps(holder).encode()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="visuals-lock", daemon=True)
 
@@ -85,7 +75,7 @@ class ObjectStoreLock:
         raise RunLockedError(f"{self.store} is being opened by other processes; try again")
 
     def _refuse_if_alive(self, current: bytes) -> None:
-        holder = _read(current)
+        holder = parse_holder(current)
         if holder.get("machine") == _machine() != "" and not _lives(holder.get("pid")):
             return
         age = self._age(_sign(current))
@@ -129,27 +119,14 @@ class ObjectStoreLock:
             if self.store.get(HOLDER) == self._mine:
                 self.store.remove(HOLDER)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
 def _sign(holder: bytes) -> str:
     """Return the name of the sign of life that belongs to a lock object."""
-    token = str(_read(holder).get("token", ""))
+    token = str(parse_holder(holder).get("token", ""))
     return _SIGN.format(token if token.isalnum() else "unknown")
-
-
-def _read(data: bytes) -> dict[str, Any]:
-    try:
-        holder = json.loads(data)
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 def _machine() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from ...checkpoints import atomic_files
 from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import one_line
+from ...configs.version import VERSION, installed
 
 NAME = "run.yaml"
 _FREE = (
@@ -129,14 +130,6 @@ def _short(value: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of visuals, Python and the libraries that make the pictures."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    from ...configs.version import VERSION
-
-    out = {"visuals": VERSION, "python": platform.python_version()}
-    for name in ("torch", "diffusers", "transformers", "peft", "numpy"):
-        try:
-            out[name] = version(name)
-        except PackageNotFoundError:
-            out[name] = "not installed"
-    return out
+    names = ("torch", "diffusers", "transformers", "peft", "numpy")
+    libraries = {name: installed(name) or "not installed" for name in names}
+    return {"visuals": VERSION, "python": platform.python_version(), **libraries}

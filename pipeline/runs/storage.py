@@ -11,7 +11,6 @@ import contextlib
 import shutil
 import time
 from pathlib import Path
-from typing import Protocol
 
 from ...configs.errors import WriteError
 from . import run_yaml
@@ -26,12 +25,17 @@ _UPLOAD_SHARE = 20
 """Uploads take at most one part in so many of the time: long manifests are uploaded less often."""
 
 
-class Storage(Protocol):
-    """Where a run is kept, beyond the local folder that holds its run.yaml and manifest."""
+class Storage:
+    """Where a run is kept, beyond the local folder that holds its run.yaml and manifest.
 
-    @property
-    def place(self) -> Path | ObjectStore:
-        """Where the files of shots go."""
+    This base is a folder on a disk, where what is written is kept.
+
+    Args:
+        place: where the files of shots go.
+    """
+
+    def __init__(self, place: Path | ObjectStore) -> None:
+        self.place = place
 
     def save_record(self) -> None:
         """Keep run.yaml, which was just written to the local folder."""
@@ -44,40 +48,18 @@ class Storage(Protocol):
 
     def saved(self, count: int) -> int:
         """How many of the manifest's `count` shots are kept, whatever happens now."""
+        return count
 
     def check(self) -> None:
         """Raise WriteError where another process has taken over."""
 
     def close(self, count: int) -> None:
         """Keep the manifest's `count` shots and release the lock; the process ends at once."""
+        if isinstance(self.place, Path):
+            (self.place / HOLDER).unlink(missing_ok=True)
 
 
-class LocalStorage:
-    """A folder on a disk: what is written there is kept."""
-
-    def __init__(self, folder: Path) -> None:
-        self.place = folder
-
-    def save_record(self) -> None:
-        pass
-
-    def save(self, count: int, *, now: bool = True) -> None:
-        pass
-
-    def invalidate(self) -> None:
-        pass
-
-    def saved(self, count: int) -> int:
-        return count
-
-    def check(self) -> None:
-        pass
-
-    def close(self, count: int) -> None:
-        (self.place / HOLDER).unlink(missing_ok=True)
-
-
-class RemoteStorage:
+class RemoteStorage(Storage):
     """A folder in an object store; run.yaml and the manifest it has are copied to `folder`.
 
     Args:
@@ -87,13 +69,14 @@ class RemoteStorage:
     """
 
     def __init__(self, place: ObjectStore, lock: ObjectStoreLock, folder: Path) -> None:
-        self.place, self.lock, self._folder = place, lock, folder
+        super().__init__(place)
+        self.store, self.lock, self._folder = place, lock, folder
         place.fetch([run_yaml.NAME, NAME], folder)
         self._saved = len(ManifestIndex(folder / NAME))
         self._saved_at, self._interval = time.monotonic(), UPLOAD_INTERVAL
 
     def save_record(self) -> None:
-        self.place.put_file(run_yaml.NAME, self._folder / run_yaml.NAME)
+        self.store.put_file(run_yaml.NAME, self._folder / run_yaml.NAME)
 
     def save(self, count: int, *, now: bool = True) -> None:
         due = now or time.monotonic() - self._saved_at >= self._interval
@@ -101,7 +84,7 @@ class RemoteStorage:
             return
         self.check()
         begun = time.monotonic()
-        self.place.put_file(NAME, self._folder / NAME)
+        self.store.put_file(NAME, self._folder / NAME)
         self._saved_at = time.monotonic()
         self._interval = max(UPLOAD_INTERVAL, _UPLOAD_SHARE * (self._saved_at - begun))
         self._saved = count

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("numba")
 
-from visuals.benchmarks.detection import FIRST_SEED
+from visuals.benchmarks.accuracy.detection import FIRST_SEED
 from visuals.benchmarks.targets import BARS
 from visuals.pipeline.cli import main
 
@@ -20,6 +20,7 @@ TRAINING = {name for name in BARS if name.startswith(("train_", "cache_"))}
 LOOSE = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 
 
+@pytest.mark.slow
 def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Path) -> None:
     only = "detection,classes,colours,vae,rerender,look,folder,help"
     out = tmp_path / "q.json"
@@ -50,7 +51,7 @@ def test_an_unknown_measure_is_a_usage_error() -> None:
 
 
 def test_no_training_picture_is_held_out() -> None:
-    from visuals.benchmarks import folder_accuracy
+    from visuals.benchmarks.accuracy import folder_accuracy
     from visuals.checkpoints.recipe import lora, rendered_pictures
     from visuals.checkpoints.recipe.budgets import PLANS
 

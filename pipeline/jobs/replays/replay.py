@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from ...images.read import read_image
 from ...runs import run_yaml
+from ...runs.locate import new_folder
 from ..reporter import Reporter
 from . import replay_infotext, replay_plan
 from .replay_plan import ReplayError, ReplayPlan, Wanted
@@ -96,7 +96,7 @@ def replay(
     checkpoints = model_hashes.fingerprints(settings, prompts)
     for note in [*plan.notes, *(() if changed else differences(plan, checkpoints))]:
         reporter.warn(f"{note}: pixels may differ")
-    folder = Path(out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-replay")
+    folder = Path(out or new_folder(["replay"]))
     hashes = model_hashes.short_hashes(settings, prompts)
     compared = _remake(plan, settings, folder, checkpoints, hashes, origin or target, reporter)
     return Replay(folder, tuple(compared), changed)

@@ -20,7 +20,7 @@ from visuals.stages.diffusion import samplers
 def test_every_preset_is_fine(name: str, mini: Path) -> None:
     result = visuals("config", "validate", name)
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"{name}: fine\n"
+    assert result.stdout == f"{name}: no problems found\n"
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, mini: Path) -> None:

@@ -109,11 +109,15 @@ def test_what_is_left_open_follows_the_machines(
 @pytest.mark.parametrize(
     ("asked", "device", "said"),
     [
-        (Pool(cpus=8), "auto", "a worker takes 8 CPU: the cluster's machines have 2 CPU and 0 GPU"),
-        (Pool(), "cuda", "a worker takes 1 CPU and 1 GPU"),
+        (
+            Pool(cpus=8),
+            "auto",
+            "a worker needs 8 CPU: the machines of the cluster have 2 CPU and 0 GPU",
+        ),
+        (Pool(), "cuda", "a worker needs 1 CPU and 1 GPU"),
         (Pool(gpus=1), "cpu", "--gpus-per-worker 1 with --device cpu"),
         (Pool(gpus=0), "cuda", "--gpus-per-worker 0"),
-        (Pool(gpus=1.5), "auto", "--gpus-per-worker 1.5: expected a part of 1, or whole ones"),
+        (Pool(gpus=1.5), "auto", "--gpus-per-worker 1.5: expected below 1, or a whole number"),
         (Pool(), "cuda:1", "--device cuda:1: Ray gives each worker its GPU"),
     ],
 )

@@ -231,7 +231,10 @@ def test_a_picture_that_kills_its_worker_fails_alone(cluster: str, tmp_path: Pat
     assert sorted(lines) == [f"{k:05d}" for k in range(6)] and len(ids(folder.path)) == 6
     assert {k for k, line in lines.items() if line["status"] == "failed"} == {"00003"}
     error = lines["00003"]["error"]
-    assert error["where"] == "worker" and "3 workers died with this picture" in error["message"]
+    assert (
+        error["where"] == "worker"
+        and "3 workers died while working on this picture" in error["message"]
+    )
     assert lines["00003"]["content"]["sha256"]
     assert (summary.failed, summary.kept, summary.total) == (1, 5, 6)
     assert len(warned) == 2 and all("tried again" in text for text in warned)
@@ -253,7 +256,7 @@ def test_workers_that_die_at_the_start_end_the_run(cluster: str, tmp_path: Path)
 
             return os._exit, (1,)
 
-    with pytest.raises(ClusterError, match="3 workers in a row died while they loaded"):
+    with pytest.raises(ClusterError, match="3 workers in a row died while loading"):
         run_of(tmp_path, Deadly())  # type: ignore[arg-type]
 
 
@@ -266,5 +269,5 @@ def test_workers_that_die_one_after_another_end_the_run(cluster: str, tmp_path: 
         return []
 
     with pytest.raises(ClusterError, match=r"4 workers died one .* killed or crashed"):
-        run_of(tmp_path, load, count=8, barren=4)
+        run_of(tmp_path, load, count=8, max_deaths=4)
     assert not ids(tmp_path / "out") and not list((tmp_path / "out").rglob("*.part"))

@@ -13,6 +13,7 @@ from PIL import Image
 from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.jobs import grid
 from visuals.pipeline.jobs import grid_files as cells
+from visuals.pipeline.jobs.draw_grid import GridRequest, plan_grid
 from visuals.pipeline.reports.contact_sheet import sheet
 
 FEW = ("--set", "generate.steps=2")
@@ -105,7 +106,7 @@ def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
 
 def test_a_grid_is_read_while_it_is_drawn(tmp_path: Path) -> None:
     assert cells.read(tmp_path) is None
-    asked = grid.ask(prompts=["a {class}"], classes=["mug", "car"], seeds=[1, 2])
+    asked = plan_grid(GridRequest(("a {class}",), classes=("mug", "car"), seeds=(1, 2)))
     kept = cells.GridWriter(tmp_path, asked)
     kept.put(2, np.full((8, 8, 3), 9, np.uint8))
     kept.put(3, "flagged")

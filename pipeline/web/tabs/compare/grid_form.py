@@ -80,8 +80,8 @@ def lines(text: str | None) -> tuple[str, ...]:
 def summary(plan: GridPlan) -> str:
     """Return how many pictures a grid has, and of what.
 
-    >>> from visuals.pipeline.jobs.grid import ask
-    >>> summary(ask(prompts=["a mug"], loras=["look:0,1"], seeds=[1, 2]))
+    >>> from visuals.pipeline.jobs.draw_grid import plan_grid
+    >>> summary(plan_grid(GridRequest(("a mug",), loras=("look:0,1",), seeds=(1, 2))))
     '4 pictures: 2 LoRA weights × 2 seeds'
     """
     names = {"preset": "presets", "checkpoint": "checkpoints", "prompt": "prompts"}

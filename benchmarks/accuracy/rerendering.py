@@ -13,7 +13,7 @@ from .detection import held_out, shot_of
 
 def shots_with_truth(count: int, size: int) -> list[Any]:
     """Single products of held-out renders with their exact masks, as stage 2 would hand them on."""
-    from ..stages.shot import Detection
+    from ...stages.shot import Detection
 
     shots = []
     for k, render in enumerate(held_out(count, size, offset=3, products=1)):
@@ -34,7 +34,7 @@ def measure(
     rerender: Callable[..., Any], count: int, size: int
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """`rerender(conditioning_scale=…)` makes stage 3; it runs with the ControlNet on and off."""
-    from ..stages.regions.metrics import changed_outside, edge_iou
+    from ...stages.regions.metrics import changed_outside, edge_iou
 
     shots = shots_with_truth(count, size)
     edges, changed = {}, 0

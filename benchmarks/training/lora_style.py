@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..samples import vocabulary
-from . import generation, image_distance, lora_style_data
+from ...samples import vocabulary
+from ..accuracy import generation, image_distance
+from . import lora_style_data
 
 if TYPE_CHECKING:
-    from ..pipeline.runner.run import Stages
+    from ...pipeline.runner.run import Stages
 
 NAME = "look"
 SETTINGS: dict[str, Any] = {
@@ -102,10 +103,10 @@ def measure(
     the pictures, class pictures take the next. Minutes are of two cores, CPU time / 2: a busy
     machine does not count.
     """
-    from ..configs.schema import load_settings
-    from ..configs.train import check
-    from ..pipeline.build import stages as build_stages_module
-    from ..training.train_lora import train_lora
+    from ...configs.schema import load_settings
+    from ...configs.train import check
+    from ...pipeline.build import stages as build_stages_module
+    from ...training.train_lora import train_lora
 
     real = isinstance(photos, Path)
     settings = load_settings("mini")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.runner.run import Stages
-from ..samples import vocabulary
+from ...pipeline.runner.run import Stages
+from ...samples import vocabulary
 
 FIRST_SEED = 3_000_000
 """No training picture has a seed from here on."""
@@ -16,7 +16,7 @@ FIRST_SEED = 3_000_000
 
 def held_out(count: int, size: int, offset: int = 0, **constraints: Any) -> list[Any]:
     """`count` renders that no training saw; `offset` keeps the measures' pictures apart."""
-    from ..samples import studio
+    from ...samples import studio
 
     first = FIRST_SEED + 100_000 * offset
     return [studio.render(first + k, size, **constraints) for k in range(count)]
@@ -24,7 +24,7 @@ def held_out(count: int, size: int, offset: int = 0, **constraints: Any) -> list
 
 def shot_of(render: Any, name: str, number: int) -> Any:
     """An open shot that asks for class `name` in a render."""
-    from ..stages.shot import FileInput, Shot
+    from ...stages.shot import FileInput, Shot
 
     source = FileInput(f"render-{number}.png", number)
     return Shot(id=f"{name}-{number}", source=source, classes=(name,), image=render.image)

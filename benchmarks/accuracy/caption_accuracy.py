@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..samples import vocabulary
+from ...samples import vocabulary
 
 if TYPE_CHECKING:
-    from ..training.captioning.blip import Captioner
+    from ...training.captioning.blip import Captioner
 
 
 def named(text: str, meta: dict[str, Any]) -> dict[str, bool]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.inputs.shots import prompted
-from ..pipeline.runner.run import Stages
-from ..samples import vocabulary
+from ...pipeline.inputs.shots import prompted
+from ...pipeline.runner.run import Stages
+from ...samples import vocabulary
 from . import color_metrics
 from .detection import held_out
 
@@ -151,6 +151,6 @@ def measure_look(
 
 def spot(render: Any) -> np.ndarray:
     """A render in the LoRA's look, uint8."""
-    from ..samples import studio
+    from ...samples import studio
 
     return np.rint(studio.spotlight(render.image / 255) * 255).astype(np.uint8)

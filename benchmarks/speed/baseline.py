@@ -4,7 +4,7 @@ Grounding DINO and SAM of transformers, ControlNet inpainting of diffusers in a 
 product, pasted back through the feathered mask. Knows nothing of `visuals`, so that the comparison
 is with what one would write today:
 
-    python -m visuals.benchmarks.baseline settings.json photos out
+    python -m visuals.benchmarks.speed.baseline settings.json photos out
 
 `settings.json`: {"detector", "segmenter", "sd", "controlnet": folders or hub names, "class",
 "prompt", "negative_prompt", "box_threshold", "text_threshold", "nms_iou", "crop_padding",

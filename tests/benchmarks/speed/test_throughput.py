@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from visuals.benchmarks import throughput
+from visuals.benchmarks.speed import throughput
 from visuals.configs.schema import load_settings
 
 
+@pytest.mark.slow
 def test_the_baseline_draws_the_same_pictures(tmp_path: Path, mini_is_trained: bool) -> None:
     if not mini_is_trained:
         pytest.skip("needs models that find something")

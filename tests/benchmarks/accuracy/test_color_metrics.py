@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from visuals.benchmarks import color_metrics, targets
+from visuals.benchmarks import targets
+from visuals.benchmarks.accuracy import color_metrics
 
 # pairs 1, 4, 7, 13, 17, 21, 25, 31 of Sharma, Wu and Dalal (2005), table 1
 SHARMA = [

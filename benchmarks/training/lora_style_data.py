@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checkpoints import atomic_files
-from ..samples import vocabulary
-from . import generation, image_distance
-from .detection import held_out
+from ...checkpoints import atomic_files
+from ...samples import vocabulary
+from ..accuracy import generation, image_distance
+from ..accuracy.detection import held_out
 
 if TYPE_CHECKING:
-    from ..pipeline.runner.run import Stages
+    from ...pipeline.runner.run import Stages
 
 TAG = "ppzlook"
 FIRST_SEED = 4_500_000
@@ -42,7 +42,7 @@ class Look:
 
 def rendered(folder: Path, count: int, size: int) -> Look:
     """Write `count` pictures in the spotlight: 'ppzlook, a red mug'; the numbers are of others."""
-    from ..samples import studio
+    from ...samples import studio
 
     def made() -> Iterator[tuple[np.ndarray, str]]:
         for render in studio.spotlit(FIRST_SEED, count, size):
@@ -60,8 +60,8 @@ def photographed(folder: Path, size: int) -> Look:
     """A folder of captioned photos as it is; the numbers are of all of them, cut square."""
     from PIL import Image, ImageOps
 
-    from ..training.datasets import images as dataset_images
-    from ..training.datasets.folder import read_dataset
+    from ...training.datasets import images as dataset_images
+    from ...training.datasets.folder import read_dataset
 
     dataset = read_dataset(folder)
     found = []
@@ -88,8 +88,8 @@ def write(folder: Path, pictures: Iterator[tuple[np.ndarray, str]]) -> None:
 
 def class_pictures(stages: Stages, folder: Path, count: int, seed: int) -> None:
     """What the base draws of each class, captioned by its prompt: these are to stay."""
-    from ..pipeline.inputs.shots import prompted
-    from ..stages.shot import Prompted
+    from ...pipeline.inputs.shots import prompted
+    from ...stages.shot import Prompted
 
     assert stages.generate
     each = -(-count // len(vocabulary.CLASSES))

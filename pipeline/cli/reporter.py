@@ -1,4 +1,7 @@
-"""Ctrl-C: the first finishes what is in hand, the second stops at once."""
+"""The reporter of the command line: messages, progress bars, and Ctrl-C.
+
+The first Ctrl-C finishes what is in hand, the second stops at once.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...training.interrupt import StopRequest
+from ..jobs.reporter import Reporter
+from .output import StageProgress, note, warn
 
 if TYPE_CHECKING:
+    from ...configs.schema import Settings
     from ..runs.folder import RunFolder
 
 _SAID = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
@@ -54,3 +61,56 @@ def leave(folder: RunFolder, code: int) -> NoReturn:
         os.write(2, b"\x1b[?25h\n")  # the bars hide the cursor
     os.write(2, f"visuals: warning: stopped; {resume_hint(folder)}\n".encode(errors="replace"))
     os._exit(code)
+
+
+class TerminalReporter(Reporter):
+    """Prints messages and progress bars on stderr, and answers Ctrl-C while shots run.
+
+    Args:
+        quiet: show no progress bars, as with --json.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.stop = InterruptHandler()
+        self._bars = StageProgress(quiet)
+
+    def __enter__(self) -> TerminalReporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the progress bars off the terminal; later progress shows new ones."""
+        self._bars.close()
+
+    def note(self, text: str) -> None:
+        note(text)
+
+    def warn(self, text: str) -> None:
+        warn(text)
+
+    def status(self, text: str) -> None:
+        self._bars.say(text)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self._bars.update(stage, done, total)
+
+    @contextlib.contextmanager
+    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
+        from ...stages.accel.memory import loading
+        from ..build import process
+
+        with loading():
+            process.prepare(settings, needs)
+            yield
+
+    @contextlib.contextmanager
+    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
+        from ...stages.accel.memory import loaded
+
+        if may_abandon:
+            self.stop.folder = folder
+        with loaded(), self.stop:
+            yield

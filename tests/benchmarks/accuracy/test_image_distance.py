@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from visuals.benchmarks import color_metrics, image_distance
+from visuals.benchmarks.accuracy import color_metrics, image_distance
 
 
 def test_the_distance_of_two_points_is_known() -> None:

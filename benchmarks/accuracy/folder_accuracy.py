@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..pipeline.runner.run import Stages
-from ..samples import vocabulary
+from ...pipeline.runner.run import Stages
+from ...samples import vocabulary
 from .detection import box_iou, held_out, mask_iou
 
 SIZES = {128: 20, 256: 14, 512: 10, 1024: 6, 2000: 6, 4000: 4}
@@ -31,7 +31,7 @@ def measure(
     A detection is right where its box overlaps a product of its class by 0.5 or more, each product
     counted once. The worst class's precision and recall are reported, and the mean mask IoU.
     """
-    from ..stages.shot import FileInput, Shot
+    from ...stages.shot import FileInput, Shot
 
     assert stages.detect and stages.segment and stages.rerender
     hits: Counter[str] = Counter()

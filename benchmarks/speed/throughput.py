@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checkpoints import atomic_files
-from ..pipeline.images.read import read_image
-from ..pipeline.images.write import encode_png
-from ..pipeline.runs import folder as run_folder
+from ...checkpoints import atomic_files
+from ...pipeline.images.read import read_image
+from ...pipeline.images.write import encode_png
+from ...pipeline.runs import folder as run_folder
 
 if TYPE_CHECKING:
-    from ..configs.schema import Settings
+    from ...configs.schema import Settings
 
 Tell = Callable[[str], None]
 
@@ -59,7 +59,7 @@ def compare(
         seeds = {line["id"]: line["seed"] for line in run_folder.read_lines(mine)}
         asked.write_text(json.dumps(_asked(settings, class_, seeds, rerender)), encoding="utf-8")
         tell(f"the baseline, {count} photos")
-        _ran(["visuals.benchmarks.baseline", str(asked), str(work / "photos"), str(base)])
+        _ran(["visuals.benchmarks.speed.baseline", str(asked), str(work / "photos"), str(base)])
         done = json.loads((base / "result.json").read_text(encoding="utf-8"))
         number = done["pictures"]
         theirs.append((done["seconds"] / number, done["cpu_seconds"] / number))
@@ -92,7 +92,7 @@ def photos(folder: Path, class_: str, count: int) -> None:
     """`count` photos that show the class: the sample photos of it, each moved a little more."""
     import cv2
 
-    from .. import samples
+    from ... import samples
 
     shipped = sorted((Path(samples.__file__).parent / "photos").glob(f"*-{class_}*.jpg"))
     if not shipped:
@@ -117,7 +117,7 @@ def _asked(
     settings: Settings, class_: str, seeds: dict[str, int], rerender: bool
 ) -> dict[str, Any]:
     """The settings in the baseline's words."""
-    from ..checkpoints.catalog.names import resolve
+    from ...checkpoints.catalog.names import resolve
 
     g, d, r = settings.generate, settings.detect, settings.rerender
     (control,) = settings.leading
@@ -152,7 +152,7 @@ def _asked(
 
 def _prompt(settings: Settings) -> str:
     """The prompt of both, without LoRA tags: the baseline has no LoRA."""
-    from ..stages.prompts.lora_tags import parse
+    from ...stages.prompts.lora_tags import parse
 
     return parse(settings.rerender.prompt or settings.generate.prompt)[0]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from visuals.benchmarks import lora_style, lora_style_data, training_cache
+from visuals.benchmarks.training import lora_style, lora_style_data, training_cache
 from visuals.configs.train import check
 from visuals.training.train_lora import train_lora
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REAL = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data")) / "ppzocket"
 
 

@@ -24,9 +24,9 @@ def measure(
     The pictures are JPEGs of `side` pixels, the training is at `size`. Filling the caches, once a
     training, is left out.
     """
-    from ..checkpoints.catalog import names as catalog
-    from ..configs.train import check
-    from ..training.train_lora import train_lora
+    from ...checkpoints.catalog import names as catalog
+    from ...configs.train import check
+    from ...training.train_lora import train_lora
     from . import plain_training
 
     folder = work / f"photos-{side}"
@@ -91,9 +91,9 @@ def _photos(folder: Path, count: int, side: int) -> None:
 
     from PIL import Image
 
-    from ..checkpoints import atomic_files
+    from ...checkpoints import atomic_files
 
-    there = sorted((Path(__file__).parents[1] / "samples" / "photos").glob("*.jpg"))
+    there = sorted((Path(__file__).parents[2] / "samples" / "photos").glob("*.jpg"))
     lines = []
     for number in range(count):
         photo = there[number % len(there)]

@@ -1,0 +1,1 @@
+"""Accuracy: detection, masks, captions and pictures against what is known of them."""

@@ -1,0 +1,1 @@
+"""Speed: pictures a second, and the time to the first one."""

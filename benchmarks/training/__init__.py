@@ -1,0 +1,1 @@
+"""Training: the look that a LoRA learns, and the worth of caches."""
