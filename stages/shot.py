@@ -116,7 +116,7 @@ class Detection(_Value):
 
     def to_supervision(self) -> supervision.Detections:
         """The detection as one row of supervision's `Detections`, its label as `class_name`.
-        `supervision.Detections.merge` joins those of a shot. Needs `pip install supervision`."""
+        `supervision.Detections.merge` joins those of a shot. Needs the extra `supervision`."""
         try:
             import supervision
         except ImportError:

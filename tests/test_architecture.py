@@ -73,10 +73,7 @@ KNOWN: dict[str, set[str]] = {
         "checkpoints/recipe",
     },
     "file name": {
-        "blip: checkpoints.recipe, training.captioning",
-        "folder: pipeline.runs, training.datasets",
         "lora: checkpoints.recipe, pipeline.cli",
-        "vocabulary: pipeline.prompts, samples",
     },
     "length": {
         "samples.products",

@@ -11,7 +11,7 @@ from ..pipeline.images.read import PictureError, read_header
 from .datasets import images as dataset_images
 from .datasets.buckets import Buckets, Fit, Size, steps_per_epoch
 from .datasets.caption_edits import CountTokens, tag_frequency
-from .datasets.folder import Dataset, Item
+from .datasets.dataset_folder import Dataset, Item
 from .datasets.images import Problem
 from .datasets.perceptual_hash import NEAR, Fingerprint, first_like
 

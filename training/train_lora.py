@@ -11,9 +11,9 @@ from .errors import TrainingError
 from .loop import checkpoint, class_images
 from .loop import log as training_log
 from .loop.batches import BatchLoader
-from .loop.session import Progress, TrainingSession
-from .loop.session import Trained as Trained
 from .loop.trainer import Trainer
+from .loop.training_session import Progress, TrainingSession
+from .loop.training_session import Trained as Trained
 from .lora import models as lora_models
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from ...samples import vocabulary
 
 if TYPE_CHECKING:
-    from ...training.captioning.blip import Captioner
+    from ...training.captioning.blip_captioner import Captioner
 
 
 def named(text: str, meta: dict[str, Any]) -> dict[str, bool]:

@@ -61,7 +61,7 @@ def photographed(folder: Path, size: int) -> Look:
     from PIL import Image, ImageOps
 
     from ...training.datasets import images as dataset_images
-    from ...training.datasets.folder import read_dataset
+    from ...training.datasets.dataset_folder import read_dataset
 
     dataset = read_dataset(folder)
     found = []

@@ -8,14 +8,14 @@ from .devices import device_and_dtype
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ...training.captioning.blip import Captioner
+    from ...training.captioning.blip_captioner import Captioner
     from ...training.datasets.caption_edits import CountTokens
 
 
 def captioner(settings: Settings) -> Captioner:
     """The BLIP of the settings, on the run's device."""
     from ...checkpoints import load
-    from ...training.captioning.blip import Captioner
+    from ...training.captioning.blip_captioner import Captioner
 
     c = settings.caption
     device, dtype = device_and_dtype(settings)

@@ -147,7 +147,7 @@ def check(
     from ...configs.schema import load_settings
     from ...training.check_dataset import check_dataset
     from ...training.datasets.buckets import Buckets
-    from ...training.datasets.folder import read_dataset
+    from ...training.datasets.dataset_folder import read_dataset
     from . import dataset_output as show
 
     size = _resolution(resolution)

@@ -33,7 +33,7 @@ def prompt(text: str | None, **options: Any) -> None:
     from ..prompts import wildcards
     from ..prompts.explain import explain_prompt
     from ..prompts.loras import lora_folders
-    from ..prompts.vocabulary import unknown_words
+    from ..prompts.model_vocabulary import unknown_words
 
     changes = parse_overrides(options["changes"])
     if options["seed"] is not None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ...training.interrupt import StopRequest
+from ...training.stop_request import StopRequest
 from ..jobs.reporter import Reporter
 from .output import StageProgress, note, warn
 

@@ -120,8 +120,8 @@ def resolve_classes(
     from ...stages.classes import MERGED, SCENE
     from ..build.replicate import draws
     from ..inputs.shots import is_run_folder
+    from ..prompts.model_vocabulary import unknown_words
     from ..prompts.product_classes import class_prompts, merge_classes, without_prompts
-    from ..prompts.vocabulary import unknown_words
     from .check_prompt_rows import default_classes
 
     named = default_classes(rows, request.classes, settings)

@@ -11,7 +11,7 @@ from typing import Any
 from ...configs.errors import UsageError
 from ...configs.schema import Settings, check
 from ...stages.classes import MERGED, SCENE, ClassSpec
-from .vocabulary import check_classes, unknown_words
+from .model_vocabulary import check_classes, unknown_words
 
 
 class ClassError(UsageError):

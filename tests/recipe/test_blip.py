@@ -57,7 +57,7 @@ def test_what_is_learned_is_what_is_said(tmp_path: Path) -> None:
     from PIL import Image
 
     from visuals.checkpoints import load
-    from visuals.training.captioning.blip import Captioner
+    from visuals.training.captioning.blip_captioner import Captioner
 
     torch.manual_seed(0)
     tok = caption_grammar.tokenizer()

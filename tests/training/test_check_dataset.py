@@ -11,7 +11,7 @@ from PIL import Image
 
 from visuals.training.check_dataset import check_dataset
 from visuals.training.datasets.buckets import Buckets
-from visuals.training.datasets.folder import read_dataset
+from visuals.training.datasets.dataset_folder import read_dataset
 
 SMALL = Buckets(
     resolution_wh=(128, 128), min_bucket_reso=64, max_bucket_reso=256, bucket_reso_steps=32

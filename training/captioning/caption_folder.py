@@ -18,7 +18,7 @@ from ..datasets import imagefolder
 from ..datasets import images as dataset_images
 from ..datasets.caption_edits import CaptionEdits
 from ..datasets.captions import ENDINGS
-from ..datasets.folder import Dataset, DatasetError, Item
+from ..datasets.dataset_folder import Dataset, DatasetError, Item
 from ..datasets.images import Problem
 
 if TYPE_CHECKING:

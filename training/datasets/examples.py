@@ -16,7 +16,7 @@ from ...checkpoints.hashing import sha256
 from ...pipeline.images.read import PictureError
 from . import images as dataset_images
 from .buckets import Buckets, Fit
-from .folder import Dataset, DatasetError
+from .dataset_folder import Dataset, DatasetError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import sampling
 from .buckets import Buckets, steps_per_epoch
+from .dataset_folder import read_dataset
 from .examples import Example, examples, split
-from .folder import read_dataset
 
 if TYPE_CHECKING:
     from ...configs.train import TrainSettings

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..datasets import sampling
 from ..errors import DivergedError, TrainingStopped, how_to_resume, kept_checkpoint
-from ..interrupt import StopRequest
 from ..lora import save as lora_save
+from ..stop_request import StopRequest
 from . import checkpoint, optimizers
 from .loss import snr_weights, squared_errors
 

@@ -152,7 +152,7 @@ def _caption(request: CaptionRequest, reporter: Reporter) -> int:
     from ....configs.schema import load_settings
     from ....training.captioning.caption_folder import caption_dataset
     from ....training.datasets.caption_edits import CaptionEdits
-    from ....training.datasets.folder import read_dataset
+    from ....training.datasets.dataset_folder import read_dataset
     from ...build import captioner, process
 
     settings = load_settings(request.preset)

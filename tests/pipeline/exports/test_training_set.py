@@ -14,7 +14,7 @@ from visuals.pipeline.cli import main
 from visuals.pipeline.exports.annotate import AnnotationError
 from visuals.pipeline.exports.training_set import export
 from visuals.pipeline.runs import folder as run_folder
-from visuals.training.datasets.folder import read_dataset
+from visuals.training.datasets.dataset_folder import read_dataset
 
 
 def shot(number: int, status: str, label: str) -> dict[str, object]:

@@ -12,7 +12,11 @@ from visuals.checkpoints import atomic_files
 from visuals.pipeline.images.write import encode_png
 from visuals.pipeline.inputs import previous_run
 from visuals.pipeline.inputs import shots as inputs
-from visuals.pipeline.prompts.vocabulary import UnknownClassError, check_classes, unknown_words
+from visuals.pipeline.prompts.model_vocabulary import (
+    UnknownClassError,
+    check_classes,
+    unknown_words,
+)
 from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.stage import FunctionStage

@@ -18,7 +18,7 @@ from visuals.pipeline.build import stages as build_stages_module
 from visuals.pipeline.images.read import read_image
 from visuals.pipeline.inputs.previous_run import finder
 from visuals.pipeline.prompts import product_classes
-from visuals.pipeline.prompts.vocabulary import UnknownClassError
+from visuals.pipeline.prompts.model_vocabulary import UnknownClassError
 from visuals.stages.shot import Detection, FileInput, Shot
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,7 +14,7 @@ from PIL import Image
 from visuals.configs.schema import load_settings
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.prompts import explain, wildcards
-from visuals.pipeline.prompts.vocabulary import unknown_words
+from visuals.pipeline.prompts.model_vocabulary import unknown_words
 from visuals.stages.prompts.dynamic_prompts import WildcardError
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from visuals.training.captioning.caption_folder import caption_dataset
 from visuals.training.datasets.caption_edits import CaptionEdits
-from visuals.training.datasets.folder import DatasetError, read_dataset
+from visuals.training.datasets.dataset_folder import DatasetError, read_dataset
 
 TAG = CaptionEdits(tag="new")
 

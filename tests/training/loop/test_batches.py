@@ -13,7 +13,7 @@ from PIL import Image
 
 from visuals.training.datasets import sampling
 from visuals.training.datasets.buckets import BucketError
-from visuals.training.datasets.folder import DatasetError
+from visuals.training.datasets.dataset_folder import DatasetError
 from visuals.training.datasets.training_set import TrainingSet, read_training_set
 from visuals.training.loop import class_images
 from visuals.training.loop.batches import BatchLoader

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from .....configs.errors import UsageError
-from .....training.datasets.folder import Dataset, Item
+from .....training.datasets.dataset_folder import Dataset, Item
 from ...files import run_folders
 from ...queue.job_queue import JobQueue
 from ...widgets import components

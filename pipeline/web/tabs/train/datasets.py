@@ -16,7 +16,7 @@ from .....training.captioning import caption_folder
 from .....training.check_dataset import DatasetReport, check_dataset
 from .....training.datasets import images as picture_files
 from .....training.datasets.caption_edits import CaptionEdits
-from .....training.datasets.folder import Dataset, DatasetError, read_dataset
+from .....training.datasets.dataset_folder import Dataset, DatasetError, read_dataset
 from ....images.read import PictureError
 from ...files import lora_library, run_folders
 from ...files.free_path import free_path

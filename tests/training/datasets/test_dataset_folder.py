@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from visuals.training.datasets.folder import Dataset, DatasetError, read_dataset
+from visuals.training.datasets.dataset_folder import Dataset, DatasetError, read_dataset
 
 
 def picture(path: Path, size: tuple[int, int] = (32, 24)) -> Path:
