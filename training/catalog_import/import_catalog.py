@@ -7,8 +7,11 @@ or a duplicate is reported and left out; it never stops the import.
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +23,12 @@ from ..datasets import imagefolder
 from ..datasets import images as dataset_images
 from ..datasets.images import Problem
 from ..datasets.perceptual_hash import NEAR, Fingerprint, first_like
-from .locate_images import ImageLocator
 from .product_catalog import Product
 
 if TYPE_CHECKING:
     from PIL import Image
 
 REPORT = "import.json"
-IMAGES = "images"
 
 
 class CatalogImportError(UsageError):
@@ -64,17 +65,20 @@ class ImportReport:
     written: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    def note(self, code: str, product: Product, what: str) -> None:
+        self.problems.append(Problem(code, product.sku, f"{product.sku}: {what}"))
+
     def counts(self) -> dict[str, int]:
-        codes = [p.code for p in self.problems]
-        return {code: codes.count(code) for code in dict.fromkeys(codes)}
+        return dict(Counter(p.code for p in self.problems))
 
     def as_json(self) -> dict[str, Any]:
-        problems = [{"code": p.code, "sku": p.name, "message": p.message} for p in self.problems]
         return {
             "products": self.products,
             "pictures": len(self.written),
             "counts": self.counts(),
-            "problems": problems,
+            "problems": [
+                {"code": p.code, "sku": p.name, "message": p.message} for p in self.problems
+            ],
             "files": self.written,
         }
 
@@ -113,27 +117,26 @@ def import_catalogue(
         raise CatalogImportError(f"no folder {str(images)!r}: expected the pictures; set --images")
     previous = _previous_files(out, overwrite)
     report = ImportReport(len(products))
-    names = _Names()
+    locate = ImageLocator(images)
     rows: list[imagefolder.Row] = []
     seen: list[tuple[str, Fingerprint]] = []
-    look = ImageLocator(images)
+    names: set[str] = set()
     try:
         for number, product in enumerate(products, 1):
             progress(number - 1, len(products))
             before = len(rows)
-            for source in list(_sources(product, look, report)):
+            for source in _sources(product, locate, report):
                 image = _good(source, product, shape, report)
                 if image is None or not _is_new(image, source, product, shape, seen, report):
                     continue
-                name = f"{IMAGES}/{names.of(product.sku)}.{shape.format}"
+                name = f"images/{_unique_name(product.sku, names)}.{shape.format}"
                 report.written.append(name)
                 if len(report.written) == 1:  # from here on --overwrite may replace the folder
                     report.save(out)
                 dataset_images.write(out / name, _encoded(image, shape))
                 rows.append({"file_name": name, "text": product.text, "sku": product.sku})
             if len(rows) > before and not product.text:
-                what = "no text; write a caption: visuals dataset caption"
-                _note(report, "no_text", product, what)
+                report.note("no_text", product, "no text; add one with visuals dataset caption")
     finally:
         if report.written:
             report.save(out)
@@ -153,40 +156,72 @@ def import_catalogue(
 
 def _previous_files(out: Path, overwrite: bool) -> list[str]:
     """Files of an earlier import in `out`; raises CatalogImportError if it may not be replaced."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return []
-    if not (out / REPORT).is_file():
-        raise CatalogImportError(f"{out} is not empty: expected a new folder; set --out")
-    if not overwrite:
-        raise CatalogImportError(
-            f"{out} holds an earlier import, and captions perhaps: expected a new folder; set "
-            "--out, or --overwrite to import again"
-        )
     try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return []
+        if not (out / REPORT).is_file():
+            raise CatalogImportError(f"{out} is not empty: expected a new folder; set --out")
+        if not overwrite:
+            raise CatalogImportError(
+                f"{out} holds an earlier import, perhaps with edited captions: expected a new "
+                "folder; set --out, or --overwrite to import again"
+            )
         return [str(name) for name in json.loads((out / REPORT).read_text("utf-8"))["files"]]
-    except (ValueError, KeyError, TypeError):
+    except OSError as error:
+        raise CatalogImportError(
+            f"{out} cannot be read ({error.strerror}): expected a new folder; set --out"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         return []
 
 
-def _note(report: ImportReport, code: str, product: Product, what: str) -> None:
-    report.problems.append(Problem(code, product.sku, f"{product.sku}: {what}"))
+class ImageLocator:
+    """Finds a catalogue's pictures by path, ignoring case and ending, or by a file name that is
+    unique below the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_path: dict[str, Path] = {}
+        self._by_name: dict[str, list[Path]] = {}
+        for path in sorted(
+            p for p in folder.rglob("*") if dataset_images.is_picture(p) and os.path.isfile(p)
+        ):
+            below = path.relative_to(folder)
+            for key in (below.as_posix(), below.with_suffix("").as_posix()):
+                self._by_path.setdefault(key.casefold(), path)
+            for key in {path.name, path.stem}:
+                self._by_name.setdefault(key.casefold(), []).append(path)
+
+    def __call__(self, name: str) -> Path | None:
+        """Return the file or None; raises PermissionError for a path outside the folder."""
+        found = dataset_images.inside(self.folder, name)
+        if found and not os.path.isfile(found):
+            same = self._by_name.get(name.rpartition("/")[2].casefold(), [])
+            found = self._by_path.get(name.removeprefix("./").casefold())
+            found = found or (same[0] if len(same) == 1 else None)
+            if not found:
+                return None
+            found = dataset_images.inside(self.folder, found.relative_to(self.folder).as_posix())
+        if not found:
+            raise PermissionError(name)
+        return found
 
 
-def _sources(product: Product, look: ImageLocator, report: ImportReport) -> Iterator[Path]:
+def _sources(product: Product, locate: ImageLocator, report: ImportReport) -> Iterator[Path]:
     names = product.images or (product.sku,)  # pictures are often named by the SKU alone
     for name in names:
         try:
-            found = look(name)
+            found = locate(name)
         except PermissionError:
-            what = f"{name!r} is outside {look.folder}; expected a file in it; mend the catalogue"
-            _note(report, "outside", product, what)
+            what = f"{name!r} is outside {locate.folder}; expected a file in it; fix the catalogue"
+            report.note("outside", product, what)
             continue
         if found:
             yield found
         elif product.images:
-            _note(report, "missing", product, f"no file {name!r} in {look.folder}")
+            report.note("missing", product, f"no file {name!r} in {locate.folder}")
         else:
-            _note(report, "no_image", product, "names no picture, and none is named by its SKU")
+            report.note("no_image", product, "names no picture, and none is named by its SKU")
 
 
 def _good(source: Path, product: Product, shape: Shape, report: ImportReport) -> Image.Image | None:
@@ -194,19 +229,19 @@ def _good(source: Path, product: Product, shape: Shape, report: ImportReport) ->
     try:
         image = dataset_images.read(source)
     except PictureError as error:
-        _note(report, "unreadable", product, str(error))
+        report.note("unreadable", product, str(error))
         return None
     if min(image.size) < shape.min_side:
         size = f"{image.width} × {image.height}"
         what = f"{source.name} has {size} pixels; expected {shape.min_side} on the shorter side"
-        _note(report, "too_small", product, what)
+        report.note("too_small", product, what)
         return None
     if shape.max_side and max(image.size) > shape.max_side:
         from PIL import Image as pil
 
         scale = shape.max_side / max(image.size)
-        size_wh = [max(1, round(side * scale)) for side in image.size]
-        image = image.resize((size_wh[0], size_wh[1]), pil.Resampling.LANCZOS)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), pil.Resampling.LANCZOS)
     return image
 
 
@@ -224,32 +259,27 @@ def _is_new(
     seen.append((f"{product.sku} ({source.name})", fingerprint))
     if like is None:
         return True
-    _note(report, "duplicate", product, f"{source.name} looks like {like}")
+    report.note("duplicate", product, f"{source.name} looks like {like}")
     return shape.keep_duplicates
 
 
 def _encoded(image: Image.Image, shape: Shape) -> bytes:
+    subsampling = 0 if shape.quality >= 90 else 2  # no chroma subsampling at high quality
+    options: dict[str, dict[str, Any]] = {
+        "jpg": {"format": "JPEG", "quality": shape.quality, "optimize": True}
+        | {"subsampling": subsampling},
+        "png": {"format": "PNG", "optimize": True},
+        "webp": {"format": "WEBP", "quality": shape.quality},
+    }
     out = io.BytesIO()
-    if shape.format == "png":
-        image.save(out, "PNG", optimize=True)
-    elif shape.format == "webp":
-        image.save(out, "WEBP", quality=shape.quality)
-    else:
-        sampling = 0 if shape.quality >= 90 else 2  # no chroma subsampling at high quality
-        image.save(out, "JPEG", quality=shape.quality, optimize=True, subsampling=sampling)
+    image.save(out, **options[shape.format])
     return out.getvalue()
 
 
-class _Names:
-    """Makes unique, portable file names of SKUs: `sku`, `sku-2`, `sku-3` …"""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, sku: str) -> str:
-        base = re.sub(r"[^\w.\-]+", "-", sku).strip("-.")[:100] or "picture"
-        name, k = base, 2
-        while name.casefold() in self._taken:
-            name, k = f"{base}-{k}", k + 1
-        self._taken.add(name.casefold())
-        return name
+def _unique_name(sku: str, taken: set[str]) -> str:
+    """Return `sku`, `sku-2`, `sku-3` … as a portable file name that is not in `taken`; adds it."""
+    base = re.sub(r"[^\w.\-]+", "-", sku).strip("-.")[:100] or "picture"
+    numbered = (f"{base}-{number}" for number in itertools.count(2))
+    name = next(n for n in itertools.chain([base], numbered) if n.casefold() not in taken)
+    taken.add(name.casefold())
+    return name

@@ -10,12 +10,13 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...configs.errors import UsageError
+from ...configs.schema import nearest
+from ...configs.text_files import read_text
 
 LIKELY = {
     "sku": ("sku", "product_sku", "variant sku", "product_id", "productid", "item_id", "article")
@@ -33,12 +34,11 @@ class CatalogError(UsageError):
 
 @dataclass(frozen=True)
 class Product:
-    """A record. `images`: file names as in the catalogue; `row`: counted from 1."""
+    """A record. `images`: file names as in the catalogue."""
 
     sku: str
     images: tuple[str, ...]
     text: str
-    row: int
 
 
 @dataclass(frozen=True)
@@ -83,44 +83,32 @@ def read_catalogue(
     products = []
     for row, record in enumerate(records, 1):
         names = _names(_value(record, fields.image))
-        given = _value(record, fields.sku) if fields.sku else None
-        name = str(given).strip() if given not in (None, "") else ""
-        words = _value(record, fields.text) if fields.text else None
+        sku, text = _text(record, fields.sku), _text(record, fields.text)
         stem = PurePosixPath(names[0]).stem if names else ""
-        line = " ".join(str(words).split()) if words is not None else ""
-        products.append(Product(name or stem or f"row-{row}", names, line, row))
+        products.append(Product(sku or stem or f"row-{row}", names, text))
     return products, fields
 
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
-    if not path.is_file():
-        raise CatalogError(f"no file {str(path)!r}: expected a catalogue; check the path")
     kind = path.suffix.lower()
     if kind not in (".json", ".jsonl", ".ndjson", ".csv", ".tsv"):
         raise CatalogError(
             f"{path}: ending {kind!r}; expected .json, .jsonl or .csv; save it as one of these"
         )
+    text = read_text(path, CatalogError, "a product catalogue")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise CatalogError(f"{path}: cannot be read ({error.strerror}); check it") from None
-    except UnicodeDecodeError:
-        raise CatalogError(f"{path}: not UTF-8; save it as UTF-8") from None
-    if kind in (".csv", ".tsv"):
-        try:
+        if kind in (".csv", ".tsv"):
             return _table(text, kind)
-        except csv.Error as error:
-            raise CatalogError(f"{path}: not a table ({error}); mend it") from None
-    try:
         if kind == ".json":
-            found = json.loads(text)
+            found = _list_in(json.loads(text))
         else:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except csv.Error as error:
+        raise CatalogError(f"{path}: not a table ({error}); fix the file") from None
     except json.JSONDecodeError as error:
         raise CatalogError(
-            f"{path}: not JSON (line {error.lineno}: {error.msg}); mend it"
+            f"{path}: not JSON (line {error.lineno}: {error.msg}); fix the file"
         ) from None
-    found = _list_in(found)
     if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
         raise CatalogError(
             f"{path}: expected a list of objects, one a product (or an object that holds such a "
@@ -159,11 +147,9 @@ def _field(
     if given is not None:
         if any(_value(record, given) is not None for record in records):
             return given
-        near = get_close_matches(given, list(known), 1, 0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise CatalogError(
-            f"no record has a field {given!r}{hint} (fields: {', '.join(known)}); "
-            f"set --field-{what}"
+            f"no record has a field {given!r}{nearest(given, list(known))} (fields: "
+            f"{', '.join(known)}); set --field-{what}"
         )
     names = {_plain(key): key for key in reversed(known)}
     return next((names[_plain(n)] for n in LIKELY[what] if _plain(n) in names), None)
@@ -176,6 +162,11 @@ def _value(record: Mapping[str, Any], name: str) -> Any:
     for part in name.split("."):
         here = here.get(part) if isinstance(here, Mapping) else None
     return here
+
+
+def _text(record: Mapping[str, Any], name: str | None) -> str:
+    value = _value(record, name) if name else None
+    return "" if value is None else " ".join(str(value).split())
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -48,16 +48,18 @@ def _tidy(text: str, without: str = "") -> str:
     return ", ".join(part for part in parts if part and part != without)
 
 
+def split_tags(caption: str) -> tuple[str, ...]:
+    """Return the tags of a caption: its parts between commas, without empty ones."""
+    return tuple(part.strip() for part in caption.split(",") if part.strip())
+
+
 def tag_frequency(captions: Iterable[str]) -> dict[str, int]:
-    """Count the captions that hold each tag (a part between commas), most frequent first.
+    """Count the captions that hold each tag, most frequent first.
 
     >>> tag_frequency(["new, a mug", "new, a lamp"])
     {'new': 2, 'a lamp': 1, 'a mug': 1}
     """
-    count: Counter[str] = Counter()
-    for caption in captions:
-        parts = (part.strip() for part in caption.split(","))
-        count.update({part for part in parts if part})
+    count = Counter(tag for caption in captions for tag in set(split_tags(caption)))
     return dict(sorted(count.items(), key=lambda pair: (-pair[1], pair[0])))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ...configs.errors import UsageError
+from ...configs.text_files import read_text
 from . import imagefolder
 from . import images as dataset_images
 from .images import Problem
@@ -42,7 +44,9 @@ class Captions:
         if written is None:
             return None, None
         if not isinstance(written, str):
-            self._note("bad_caption", path, f"{self.column!r} is no text: {written!r}; mend it")
+            self._note(
+                "bad_caption", path, f"{self.column!r} is no text: {written!r}; fix the line"
+            )
             return None, None
         return written.strip(), source
 
@@ -54,7 +58,7 @@ class Captions:
             return None
         found = dataset_images.inside(source.parent, str(name))
         if found is None or not found.is_file():
-            self._note("no_mask", path, f"its mask {name!r} is not there; put it back")
+            self._note("no_mask", path, f"its mask {name!r} is missing; restore the file")
             return None
         return found
 
@@ -62,7 +66,9 @@ class Captions:
         """Report rows whose picture is missing; `taken`: pictures of the data set."""
         for path in sorted(set(self._rows) - taken):
             name = os.path.relpath(path, self.root)
-            text = f"{name}: named in {imagefolder.NAME}, not there; delete the line or put it back"
+            text = (
+                f"{name}: named in {imagefolder.NAME}, but missing; delete the line or restore it"
+            )
             self.problems.append(Problem("missing_picture", name, text))
 
     def _note(self, code: str, path: Path, what: str) -> None:
@@ -71,11 +77,11 @@ class Captions:
 
     def _first_line(self, sidecar: Path) -> str | None:
         try:
-            lines = sidecar.read_text(encoding="utf-8-sig").strip().splitlines()
-        except (OSError, UnicodeDecodeError):
-            self._note("bad_caption", sidecar, "not UTF-8 text; save it as UTF-8")
+            text = read_text(sidecar, UsageError, "a caption")
+        except UsageError as error:
+            self._note("bad_caption", sidecar, str(error))
             return None
-        return lines[0].strip() if lines else ""
+        return next(iter(text.strip().splitlines()), "").strip()
 
     def _metadata_of(self, path: Path) -> None:
         """Read the metadata of a picture's folder and of those above it, once."""
@@ -96,7 +102,7 @@ class Captions:
         for row in rows:
             path = dataset_images.inside(file.parent, row["file_name"])
             if path is None:
-                text = f"{name}: {row['file_name']!r} is outside the data set; mend the line"
+                text = f"{name}: {row['file_name']!r} is outside the data set; fix the line"
                 self.problems.append(Problem("outside", name, text))
                 continue
             path = Path(os.path.normpath(path))

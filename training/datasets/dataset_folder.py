@@ -18,6 +18,7 @@ from typing import Literal
 from ...configs.errors import UsageError
 from ...pipeline.images.read import ENDINGS
 from . import images as dataset_images
+from .caption_edits import split_tags
 from .captions import ENDINGS as CAPTION_ENDINGS
 from .captions import Captions
 from .images import Problem
@@ -60,8 +61,7 @@ class Item:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The parts of the text between commas."""
-        return tuple(part.strip() for part in self.text.split(",") if part.strip())
+        return split_tags(self.text)
 
     @property
     def tag(self) -> str:

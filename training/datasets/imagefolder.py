@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import UsageError
+from ...configs.text_files import read_text
 from . import images as dataset_images
 
 NAME = "metadata.jsonl"
@@ -19,11 +21,9 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
     wrong: list[str] = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        return [], [f"{path}: cannot be read ({error.strerror}); check its permissions"]
-    except UnicodeDecodeError:
-        return [], [f"{path}: not UTF-8; save it as UTF-8"]
+        lines = read_text(path, UsageError, "a JSON object a line").splitlines()
+    except UsageError as error:
+        return [], [str(error)]
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

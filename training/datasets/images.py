@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ...checkpoints import atomic_files
 from ...configs.errors import WriteError
 from ...pipeline.images.color_profiles import to_srgb
 from ...pipeline.images.read import ENDINGS, read_image
 from ...pipeline.images.sixteen_bit import to_uint8
+from ...pipeline.images.write import encode_png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,10 +29,7 @@ class Problem:
 
 
 def read(path: Path) -> Image.Image:
-    """Read a picture upright, as sRGB, with white behind transparent pixels.
-
-    Raises PictureError, whatever is wrong with the file.
-    """
+    """Read a picture upright, as sRGB, on white where it is transparent; raises PictureError."""
     from PIL import Image
 
     picture = read_image(path)
@@ -55,9 +54,7 @@ def write(path: Path, data: bytes) -> None:
 
 def write_png(path: Path, image: Image.Image) -> None:
     """Write a PNG atomically."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    atomic_files.write(path, buffer.getvalue())
+    atomic_files.write(path, encode_png(np.asarray(image)))
 
 
 def is_picture(path: Path) -> bool:
@@ -68,4 +65,7 @@ def is_picture(path: Path) -> bool:
 def inside(folder: Path, name: str) -> Path | None:
     """Return the path of a file below `folder`; None if it lies outside, links resolved."""
     path = folder / name.replace("\\", "/")
-    return path if path.resolve().is_relative_to(folder.resolve()) else None
+    try:
+        return path if path.resolve().is_relative_to(folder.resolve()) else None
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name with a null byte
+        return None

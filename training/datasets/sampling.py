@@ -11,6 +11,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from .caption_edits import split_tags
+
 Batch = list[int]
 
 
@@ -19,12 +21,8 @@ def batches(
 ) -> list[Batch]:
     """Return batches of picture indices in random order, each batch from one bucket.
 
-    Args:
-        buckets: Bucket of each picture.
-        repeats: How often each picture is shown in an epoch.
-        size: Pictures a batch; the last batch of a bucket may be smaller.
-        seed: Seed of the training.
-        epoch: Counted from 0.
+    `buckets`, `repeats`: of each picture; `size`: pictures a batch, of which the last batch of a
+    bucket may have fewer; `epoch`: counted from 0.
     """
     rng = np.random.default_rng([seed, epoch])
     members: dict[Hashable, Batch] = defaultdict(list)
@@ -50,19 +48,12 @@ def training_caption(
     keep_tokens: int = 0,
     caption_dropout_rate: float = 0.0,
 ) -> str:
-    """Return a caption for one step: dropped, or with its tags shuffled.
-
-    Args:
-        text: The caption, tags between commas.
-        rng: Random numbers of this picture and step.
-        shuffle_caption: Shuffle the tags after the first `keep_tokens`.
-        keep_tokens: Tags that stay in front, such as the activation tag.
-        caption_dropout_rate: Share of steps with an empty caption, 0 to 1.
-    """
+    """Return a caption for one step: empty in a share `caption_dropout_rate` of them, or with the
+    tags after the first `keep_tokens` shuffled. `rng`: of this picture and step."""
     if caption_dropout_rate and rng.random() < caption_dropout_rate:
         return ""
     if not shuffle_caption:
         return text
-    tags = [part.strip() for part in text.split(",") if part.strip()]
+    tags = split_tags(text)
     rest = tags[keep_tokens:]
     return ", ".join([*tags[:keep_tokens], *(rest[k] for k in rng.permutation(len(rest)))])
