@@ -1,1 +1,1 @@
-"""Reads and writes pictures: color profiles, 16 bit, infotext, provenance."""
+"""Reads and writes pictures: color profiles, 16 bit, infotext, provenance, contact sheets."""

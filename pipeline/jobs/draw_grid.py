@@ -116,8 +116,8 @@ def draw_grid(request: GridRequest, reporter: Reporter | None = None) -> DrawnGr
     from ...checkpoints.atomic_files import write
     from ..build.stages import build_stages
     from ..images import provenance
+    from ..images.contact_sheet import sheet
     from ..images.write import Format
-    from ..reports.contact_sheet import sheet
 
     reporter = reporter or Reporter()
     out = Path(request.out)

@@ -1,1 +1,1 @@
-"""The HTML report, contact sheets and overlays."""
+"""The HTML report, and overlays of detections."""

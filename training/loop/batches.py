@@ -12,8 +12,7 @@ import numpy as np
 from ..datasets import sampling
 from ..datasets.examples import Example
 from ..errors import TrainingError
-from .encoders import LatentEncoder, PromptEncoder
-from .feature_cache import Cache
+from .encoders import FeatureCache, LatentEncoder, PromptEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -34,15 +33,14 @@ class BatchLoader:
         on_disk = s.cache_latents_to_disk
         self.latents = LatentEncoder(
             models.vae,
-            Cache(folder / "latents" if on_disk else None) if keep or on_disk else None,
-            batch_size=s.vae_batch_size,
+            FeatureCache(folder / "latents" if on_disk else None) if keep or on_disk else None,
         )
         fixed = not s.trains_text_encoder and not s.shuffle_caption
         keep = fixed if s.cache_text_encoder_outputs is None else s.cache_text_encoder_outputs
         self.prompts = PromptEncoder(
             models.tokenizers,
             models.text_encoders,
-            Cache(folder / "text" if on_disk else None) if keep else None,
+            FeatureCache(folder / "text" if on_disk else None) if keep else None,
             max_token_length=s.max_token_length,
             clip_skip=s.clip_skip,
         )
@@ -64,14 +62,14 @@ class BatchLoader:
             every = every[share[0] :: share[1]]
         groups = defaultdict(list)
         for example in every:
-            groups[example.fit.bucket_wh].append(example)
+            groups[example.fit.bucket_wh] += [(example, flip) for flip in flips]
         done = 0
-        for members in groups.values():
-            for start in range(0, len(members), self.settings.vae_batch_size):
-                part = members[start : start + self.settings.vae_batch_size]
-                self.latents.fill([(e, flip) for e in part for flip in flips])
+        for pairs in groups.values():
+            for start in range(0, len(pairs), self.settings.vae_batch_size):
+                part = pairs[start : start + self.settings.vae_batch_size]
+                self.latents.fill(part)
                 done += len(part)
-                progress(done, len(every))
+                progress(done // len(flips), len(every))
 
     def batch(
         self, chosen: Sequence[Example], chances: Sequence[np.random.Generator]

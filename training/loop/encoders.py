@@ -6,13 +6,16 @@ speed only. Captions longer than 75 tokens are encoded in chunks, as kohya does.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints import atomic_files
 from ...stages.prompts.embeddings import encode_ids
 from ...stages.prompts.token_chunks import Chunk, padded
 from ..datasets.examples import Example
-from .feature_cache import Cache, fingerprint, key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,31 +24,59 @@ if TYPE_CHECKING:
 CHUNK = 75
 
 
+class FeatureCache:
+    """Tensors by key. `folder`: on disk, a safetensors file each; None: in memory."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._values: dict[str, dict[str, torch.Tensor]] = {}
+
+    def get(self, key: str) -> dict[str, torch.Tensor] | None:
+        """Return cached tensors; None if they are missing or their file is damaged."""
+        if self.folder is None:
+            return self._values.get(key)
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(self._file(key))  # type: ignore[no-any-return]
+        except (OSError, SafetensorError):
+            return None
+
+    def put(self, key: str, value: dict[str, torch.Tensor]) -> None:
+        if self.folder is None:
+            self._values[key] = value
+            return
+        from safetensors.torch import save
+
+        atomic_files.write(self._file(key), save({k: v.contiguous() for k, v in value.items()}))
+
+    def _file(self, key: str) -> Path:
+        assert self.folder is not None
+        return self.folder / key[:2] / f"{key}.cache"
+
+
 class LatentEncoder:
     """Encodes pictures by the VAE. `cache`: None encodes at each call."""
 
-    def __init__(self, vae: Any, cache: Cache | None, *, batch_size: int = 1) -> None:
+    def __init__(self, vae: Any, cache: FeatureCache | None) -> None:
         self.vae = vae.requires_grad_(False).eval()
         self._weight = next(vae.parameters())  # `vae.device` looks at every module
         self.cache = cache
-        self.batch_size = batch_size
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self._id = fingerprint(vae) if cache and cache.folder else ""
+        self._id = _fingerprint(vae) if cache and cache.folder else ""
 
     def shape(self, example: Example) -> tuple[int, int, int]:
         """(channels, h, w) of a picture's latent."""
         width, height = example.fit.bucket_wh
         return self.vae.config.latent_channels, height // self.factor, width // self.factor
 
-    def fill(self, wanted: Sequence[tuple[Example, bool]]) -> int:
-        """Cache (picture, mirrored) pairs of one bucket; returns how many were cached before."""
+    def fill(self, wanted: Sequence[tuple[Example, bool]]) -> None:
+        """Cache (picture, mirrored) pairs of one bucket; encodes those that are not cached yet."""
         assert self.cache is not None
         new = [w for w in wanted if self.cache.get(self._key(*w)) is None]
-        for start in range(0, len(new), self.batch_size):
-            part = new[start : start + self.batch_size]
-            for (example, flip), value in zip(part, self._encode(part), strict=True):
-                self.cache.put(self._key(example, flip), {"moments": value.cpu()})
-        return len(wanted) - len(new)
+        for pair, value in zip(new, self._encode(new) if new else (), strict=True):
+            self.cache.put(self._key(*pair), {"moments": value.cpu()})
 
     def moments(
         self,
@@ -73,7 +104,7 @@ class LatentEncoder:
         return (latents - shift) * config.scaling_factor  # type: ignore[no-any-return]
 
     def _key(self, example: Example, flip: bool) -> str:
-        return key(example.digest, example.fit, flip, self._id)
+        return _key(example.digest, example.fit, flip, self._id)
 
     def _encode(
         self,
@@ -83,13 +114,11 @@ class LatentEncoder:
         import numpy as np
         import torch
 
-        pixels = np.stack(
-            [
-                example.pixels(flip=flip, jitter=jitters[k] if jitters else None)
-                for k, (example, flip) in enumerate(wanted)
-            ]
-        )
-        batch = torch.from_numpy(pixels).to(self._weight.device, self._weight.dtype)
+        pixels = [
+            example.pixels(flip=flip, jitter=jitter)
+            for (example, flip), jitter in zip(wanted, jitters or repeat(None), strict=False)
+        ]
+        batch = torch.from_numpy(np.stack(pixels)).to(self._weight.device, self._weight.dtype)
         with torch.no_grad():
             moments: torch.Tensor = self.vae.encode(batch).latent_dist.parameters
         return moments.float()
@@ -111,7 +140,7 @@ class PromptEncoder:
         self,
         tokenizers: Sequence[Any],
         encoders: Sequence[Any],
-        cache: Cache | None,
+        cache: FeatureCache | None,
         *,
         max_token_length: int = CHUNK,
         clip_skip: int | None = None,
@@ -121,8 +150,8 @@ class PromptEncoder:
         self.is_xl = len(self.encoders) > 1
         self.clip_skip = 0 if self.is_xl else (clip_skip or 1) - 1
         on_disk = cache is not None and cache.folder is not None
-        weights = [fingerprint(e) for e in encoders] if on_disk else []
-        self._id = key(*weights, clip_skip, self.chunks) if on_disk else ""
+        weights = [_fingerprint(e) for e in encoders] if on_disk else []
+        self._id = _key(*weights, clip_skip, self.chunks) if on_disk else ""
 
     def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """`hidden` (N, tokens, width), and SDXL's `pooled` (N, width), with gradients for an
@@ -131,12 +160,12 @@ class PromptEncoder:
 
         if self.cache is None:
             return self._encode(texts)
-        values = {text: self.cache.get(key(text, self._id)) for text in texts}
+        values = {text: self.cache.get(_key(text, self._id)) for text in texts}
         for text in [text for text, value in values.items() if value is None]:
             with torch.no_grad():
                 value = {name: v[0].cpu() for name, v in self._encode([text]).items()}
             values[text] = value
-            self.cache.put(key(text, self._id), value)
+            self.cache.put(_key(text, self._id), value)
         rows = [values[text] or {} for text in texts]
         return {name: torch.stack([r[name] for r in rows]).to(self._device) for name in rows[0]}
 
@@ -154,9 +183,11 @@ class PromptEncoder:
     def _encode(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         import torch
 
-        outputs = [self._encode_by(which, texts) for which in range(len(self.encoders))]
-        hidden = torch.cat([h for h, _ in outputs], dim=-1)
-        return {"hidden": hidden, "pooled": outputs[-1][1]} if self.is_xl else {"hidden": hidden}
+        hidden, pooled = zip(
+            *(self._encode_by(which, texts) for which in range(len(self.encoders))), strict=True
+        )
+        joined = {"hidden": torch.cat(hidden, dim=-1)}
+        return {**joined, "pooled": pooled[-1]} if self.is_xl else joined
 
     def _encode_by(self, which: int, texts: Sequence[str]) -> tuple[torch.Tensor, Any]:
         """(hidden, pooled or None) by encoder `which`; chunks share one begin and one end."""
@@ -173,3 +204,19 @@ class PromptEncoder:
         parts = hidden.unflatten(0, (len(texts), self.chunks))
         middle = parts[:, :, 1:-1].flatten(1, 2)
         return torch.cat([parts[:, 0, :1], middle, parts[:, -1, -1:]], dim=1), pooled
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:40]
+
+
+def _fingerprint(model: Any) -> str:
+    """SHA-256 over a model's weights."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        plain = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(plain.numpy().tobytes())
+    return digest.hexdigest()

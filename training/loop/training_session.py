@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import atomic_files
-from ..lora import file_metadata
 from ..lora import save as lora_save
-from . import checkpoint, validation
+from . import checkpoint, file_metadata, validation
 from . import log as training_log
 
 if TYPE_CHECKING:
@@ -121,21 +120,8 @@ class TrainingSession:
     def _save(self, name: str, epoch: int) -> Path:
         """Write the LoRA as kohya's file."""
         path = self.folder / f"{name}.safetensors"
-        trainer, models = self.trainer, self.trainer.models
-        about = file_metadata.metadata(
-            self.settings,
-            trainer.data,
-            is_xl=models.is_xl,
-            prediction_type=models.noise_scheduler.config.prediction_type,
-            trains_text_encoder=models.trains_text_encoder,
-            cache_latents=trainer.loader.latents.cache is not None,
-            batch_size=trainer.size,
-            epoch=epoch,
-            epochs=trainer.epochs,
-            step=trainer.step,
-            total_steps=trainer.total,
-            started=self.started,
-        )
+        models = self.trainer.models
+        about = file_metadata.metadata(self.trainer, epoch=epoch, started=self.started)
         tensors = lora_save.kohya(
             models.parts,
             self.settings.save_precision,

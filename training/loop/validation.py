@@ -10,6 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ...checkpoints import atomic_files
+from ...pipeline.images.contact_sheet import sheet
+from ...pipeline.images.write import encode_png
 from ..datasets import images as dataset_images
 from ..lora import network as lora_network
 from .loss import squared_errors
@@ -56,13 +61,7 @@ def draw(
 ) -> list[Path]:
     """Generate and write a picture for each validation prompt and LoRA weight.
 
-    Args:
-        settings: `validation_*`, resolution and seed.
-        models: The models in training.
-        loader: Its prompt encoder is used, so that prompts are read as captions are.
-        accelerator: For its precision.
-        folder: Where to write.
-        epoch: For the file names; the noise is the same at every epoch.
+    Prompts are encoded as captions are, and the noise is the same at every epoch.
     """
     import torch
 
@@ -76,17 +75,14 @@ def draw(
         with _evaluating(models, loader), torch.no_grad(), accelerator.autocast():
             for weight in s.validation_weights:
                 lora_network.set_scale(models.learning.values(), weight)
-                noise = [
-                    torch.Generator().manual_seed(s.seed + k)
-                    for k in range(len(s.validation_prompts))
-                ]
+                seeds = range(s.seed, s.seed + len(s.validation_prompts))
                 images = pipe(
                     **_embeddings(s.validation_prompts, models, loader),
                     num_inference_steps=s.validation_inference_steps,
                     guidance_scale=s.validation_cfg_scale,
                     width=s.resolution[0],
                     height=s.resolution[1],
-                    generator=noise,
+                    generator=[torch.Generator().manual_seed(seed) for seed in seeds],
                 ).images
                 for number, image in enumerate(images):
                     path = folder / name(s.name, epoch, number, weight)
@@ -113,7 +109,7 @@ def _evaluating(models: TrainingModels, loader: BatchLoader) -> Iterator[None]:
 def _embeddings(
     prompts: Sequence[str], models: TrainingModels, loader: BatchLoader
 ) -> dict[str, Any]:
-    """Prompt arguments of the pipeline; encoded as captions are, with clip skip and chunks."""
+    """Prompt arguments of the pipeline, with clip skip and chunks as in the training."""
     if models.is_xl:
         return {"prompt": list(prompts)}
     hidden = loader.prompts([*prompts, ""])["hidden"]
@@ -131,30 +127,21 @@ def name(output_name: str, epoch: int, prompt: int, weight: float) -> str:
 
 def grid(settings: TrainSettings, folder: Path, epochs: int) -> Path | None:
     """Write `grid.png`: a row an epoch, a column a prompt and weight; None without samples."""
-    from PIL import Image, ImageDraw
-
     s = settings
     columns = [(p, w) for p in range(len(s.validation_prompts)) for w in s.validation_weights]
     rows = [
-        epoch
+        [folder / name(s.name, epoch, prompt, weight) for prompt, weight in columns]
         for epoch in range(1, epochs + 1)
-        if any((folder / name(s.name, epoch, p, w)).is_file() for p, w in columns)
     ]
-    if not rows or not columns:
+    drawn = {k: row for k, row in enumerate(rows, 1) if any(path.is_file() for path in row)}
+    if not drawn:
         return None
-    width, height = s.resolution
-    left, top = 60, 20
-    sheet = Image.new("RGB", (left + width * len(columns), top + height * len(rows)), "white")
-    pen = ImageDraw.Draw(sheet)
-    for x, (prompt, weight) in enumerate(columns):
-        pen.text((left + x * width + 4, 4), f"prompt {prompt + 1}, weight {weight:g}", fill="black")
-    for y, epoch in enumerate(rows):
-        pen.text((4, top + y * height + height // 2), f"epoch {epoch}", fill="black")
-        for x, (prompt, weight) in enumerate(columns):
-            path = folder / name(s.name, epoch, prompt, weight)
-            if path.is_file():
-                with Image.open(path) as image:
-                    sheet.paste(image.convert("RGB"), (left + x * width, top + y * height))
+    pictures = [
+        np.asarray(dataset_images.read(path)) if path.is_file() else "not drawn"
+        for row in drawn.values()
+        for path in row
+    ]
+    titles = [f"prompt {prompt + 1}, weight {weight:g}" for prompt, weight in columns]
     path = folder / "grid.png"
-    dataset_images.write_png(path, sheet)
+    atomic_files.write(path, encode_png(sheet(pictures, titles, [f"epoch {k}" for k in drawn])))
     return path

@@ -7,73 +7,37 @@ library/sai_model_spec.py.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import save as lora_save
+from ..datasets.caption_edits import split_tags
+from ..lora import save as lora_save
 
 if TYPE_CHECKING:
-    from ...configs.train import TrainSettings
     from ..datasets.examples import Example
-    from ..datasets.training_set import TrainingSet
+    from .trainer import Trainer
 
 
-def tag_frequency(examples: Sequence[Example], folder: str) -> dict[str, dict[str, int]]:
-    """Count the pictures that have each tag, by subfolder; pictures in none count under `folder`'s
-    name."""
-    counts: dict[str, Counter[str]] = {}
-    for example in examples:
-        tags = [part.strip() for part in example.text.split(",") if part.strip()]
-        counts.setdefault(_subfolder(example) or Path(folder).resolve().name, Counter()).update(
-            tags
-        )
-    return {subfolder: dict(tags) for subfolder, tags in sorted(counts.items())}
-
-
-def metadata(
-    settings: TrainSettings,
-    data: TrainingSet,
-    *,
-    is_xl: bool,
-    prediction_type: str,
-    trains_text_encoder: bool,
-    cache_latents: bool,
-    batch_size: int,
-    epoch: int,
-    epochs: int,
-    step: int,
-    total_steps: int,
-    started: float,
-) -> dict[str, str]:
-    """Return the metadata of the LoRA file of an epoch, values as text.
-
-    Args:
-        settings: Settings of the training.
-        data: Its pictures.
-        is_xl: Whether the base model is SDXL.
-        prediction_type: `epsilon` or `v_prediction`.
-        trains_text_encoder: Whether the text encoders have a LoRA too.
-        cache_latents: Whether latents were cached.
-        batch_size: Pictures a batch, of all processes together.
-        epoch: Finished epochs.
-        epochs: Epochs of the whole training.
-        step: Finished optimizer steps.
-        total_steps: Optimizer steps of the whole training.
-        started: When the training began, in seconds since 1970.
-    """
-    s = settings
+def metadata(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
+    """Return the metadata of the LoRA file after `epoch` epochs, values as text. `started`: when
+    the training began, in seconds since 1970."""
+    s, data, models = trainer.settings, trainer.data, trainer.models
     pictures = [e for e in data.learned if not e.name.startswith("class/")]
     shown = sum(e.repeats for e in pictures)
+    folders: dict[str, list[Example]] = defaultdict(list)
+    for example in sorted(pictures, key=_subfolder):
+        folders[_subfolder(example) or Path(s.train_data_dir).resolve().name].append(example)
+    frequency = {
+        name: dict(Counter(tag for e in members for tag in split_tags(e.text)))
+        for name, members in sorted(folders.items())
+    }
     width, height = s.resolution
-    frequency = tag_frequency(pictures, s.train_data_dir)
     buckets = Counter(e.fit.bucket_wh for e in data.learned for _ in range(e.repeats))
     conv = {"conv_dim": s.conv_dim, "conv_alpha": s.conv_alpha or s.conv_dim}
-    members = {name: [e for e in pictures if _subfolder(e) == name] for name in frequency}
     values: dict[str, Any] = {
         "ss_output_name": s.name,
-        "ss_base_model_version": "sdxl_base_v1-0" if is_xl else "sd_v1",
+        "ss_base_model_version": "sdxl_base_v1-0" if models.is_xl else "sd_v1",
         "ss_v2": False,
         "ss_sd_model_name": s.model,
         "ss_network_module": "networks.lora",
@@ -83,19 +47,21 @@ def metadata(
         "ss_network_args": {k: f"{v:g}" for k, v in conv.items() if v} if s.conv_dim else None,
         "ss_learning_rate": s.learning_rate,
         "ss_unet_lr": s.learning_rate,
-        "ss_text_encoder_lr": s.text_encoder_lr or s.learning_rate if trains_text_encoder else None,
+        "ss_text_encoder_lr": s.text_encoder_lr or s.learning_rate
+        if s.trains_text_encoder
+        else None,
         "ss_optimizer": s.optimizer_type,
         "ss_lr_scheduler": s.lr_scheduler,
         "ss_lr_warmup_steps": s.lr_warmup_steps,
-        "ss_max_train_steps": total_steps,
-        "ss_steps": step,
-        "ss_num_epochs": epochs,
+        "ss_max_train_steps": trainer.total,
+        "ss_steps": trainer.step,
+        "ss_num_epochs": trainer.epochs,
         "ss_epoch": epoch,
         "ss_num_train_images": shown,
         "ss_num_reg_images": sum(e.repeats for e in data.learned) - shown,
-        "ss_num_batches_per_epoch": len(data.batches(s, batch_size, 0)),
+        "ss_num_batches_per_epoch": len(data.batches(s, trainer.size, 0)),
         "ss_batch_size_per_device": s.train_batch_size,
-        "ss_total_batch_size": batch_size,
+        "ss_total_batch_size": trainer.size,
         "ss_gradient_accumulation_steps": s.gradient_accumulation_steps,
         "ss_gradient_checkpointing": s.gradient_checkpointing,
         "ss_max_grad_norm": s.max_grad_norm,
@@ -112,7 +78,7 @@ def metadata(
                 for k, (size, count) in enumerate(sorted(buckets.items()))
             }
         },
-        "ss_cache_latents": cache_latents,
+        "ss_cache_latents": trainer.loader.latents.cache is not None,
         "ss_shuffle_caption": s.shuffle_caption,
         "ss_keep_tokens": s.keep_tokens,
         "ss_caption_dropout_rate": s.caption_dropout_rate,
@@ -125,10 +91,10 @@ def metadata(
         "ss_tag_frequency": frequency,
         "ss_dataset_dirs": {
             name: {
-                "n_repeats": max((e.repeats for e in inside), default=s.repeats),
-                "img_count": len(inside or pictures),
+                "n_repeats": max(e.repeats for e in members),
+                "img_count": len(members),
             }
-            for name, inside in members.items()
+            for name, members in sorted(folders.items())
         },
         "ss_datasets": [
             {
@@ -142,12 +108,14 @@ def metadata(
         "ss_training_finished_at": f"{time.time():.3f}",
         "ss_training_comment": None,
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if is_xl else 'v1'}/lora",
+        "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if models.is_xl else 'v1'}/lora",
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": s.name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "modelspec.prediction_type": "v" if prediction_type == "v_prediction" else "epsilon",
+        "modelspec.prediction_type": "v"
+        if models.noise_scheduler.config.prediction_type == "v_prediction"
+        else "epsilon",
     }
     if data.tag:
         values["modelspec.trigger_phrase"] = data.tag
