@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,7 @@ from ...configs.errors import MissingDependencyError
 from ...configs.errors import NothingToAnnotateError as NothingToAnnotateError
 
 if TYPE_CHECKING:
-    from .writer import Writer
+    from .writer import Exported, Progress, Writer
 
 FORMATS = {
     "coco": "coco.json",
@@ -26,32 +25,21 @@ FORMATS = {
 """The file or folder that each format writes into the annotations folder."""
 
 
-@dataclass
-class Annotations:
-    """What was written: a file or folder a format; `errors` name the pictures left out."""
-
-    files: dict[str, Path]
-    pictures: int = 0
-    instances: int = 0
-    errors: list[str] = field(default_factory=list)
-
-
 def parse_formats(given: Iterable[str]) -> tuple[str, ...]:
     """Return names of formats, each once; raises AnnotationError for one that is unknown.
 
     >>> parse_formats(["coco,voc", "coco"])
     ('coco', 'voc')
     """
-    names = [name.strip().lower() for text in given for name in text.split(",")]
-    names = [name for name in names if name]
+    from ...configs.schema import nearest
+
+    stripped = (name.strip().lower() for text in given for name in text.split(","))
+    names = tuple(dict.fromkeys(filter(None, stripped)))
     for name in names:
         if name not in FORMATS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, list(FORMATS), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = nearest(name, list(FORMATS))
             raise AnnotationError(f"unknown format {name!r}{hint} (expected {', '.join(FORMATS)})")
-    return tuple(dict.fromkeys(names))
+    return names
 
 
 def require(formats: Iterable[str], *, polygons: bool = False) -> None:
@@ -67,21 +55,21 @@ def annotate(
     out: str | Path | None = None,
     polygons: bool = False,
     include_skipped: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Annotations:
+    progress: Progress | None = None,
+) -> Exported:
     """Write a run's annotations. Re-rendered pictures are annotated where there are any.
 
     Args:
-        folder: the run folder.
-        formats: names of `FORMATS`.
-        out: a new folder to write to; by default the run's `annotations/`, whose earlier
+        folder: The run folder.
+        formats: Names of `FORMATS`.
+        out: A new folder to write to; by default the run's `annotations/`, whose earlier
             annotations are replaced.
-        polygons: write COCO masks as polygons in place of RLE.
-        include_skipped: write skipped pictures too, without instances.
-        progress: called with "annotate", the pictures done and their number.
+        polygons: Write COCO masks as polygons in place of RLE.
+        include_skipped: Write skipped pictures too, without instances.
+        progress: Called for each picture.
 
     Raises:
-        AnnotationError: a format is unknown, `out` is not empty, or nothing was kept.
+        AnnotationError: A format is unknown, `out` is not empty, or nothing was kept.
         MissingDependencyError: pycocotools is not installed, which RLE needs.
     """
     from . import records
@@ -92,25 +80,16 @@ def annotate(
     if not formats:
         raise AnnotationError(f"no format: expected one or more of {', '.join(FORMATS)}")
     require(formats, polygons=polygons)
-    manifest = records.read_run(folder)
-    chosen = records.choose(manifest, include_skipped=include_skipped)
-    if not chosen:
-        raise NothingToAnnotateError(
-            f"{folder} kept no picture: expected some to annotate; run it again"
-            + ("" if include_skipped else ", or add --include-skipped")
-        )
+    manifest, chosen = records.read_kept(folder, include_skipped=include_skipped)
     base = folder / "annotations" if out is None else Path(out)
     files = {name: base / FORMATS[name] for name in formats}
-    if out is not None:
-        for path in files.values():
-            require_new(path)
-    writers, names = _writers(polygons), records.class_names(manifest)
-    targets = {path: partial(writers[name], names=names) for name, path in files.items()}
-    written = write_pictures(folder, chosen, targets, progress=progress)
-    return Annotations(files, written.pictures, written.instances, written.errors)
+    for path in files.values() if out is not None else ():
+        require_new(path)
+    writers = _writers(records.class_names(manifest), polygons)
+    return write_pictures(folder, chosen, files, writers, progress=progress)
 
 
-def _writers(polygons: bool) -> dict[str, Callable[..., Writer]]:
+def _writers(names: Sequence[str], polygons: bool) -> dict[str, Callable[[Path], Writer]]:
     from .coco import Coco
     from .imagefolder import ImageFolder
     from .mask_images import MaskImages
@@ -118,9 +97,9 @@ def _writers(polygons: bool) -> dict[str, Callable[..., Writer]]:
     from .yolo import Yolo
 
     return {
-        "coco": partial(Coco, polygons=polygons),
-        "yolo": Yolo,
-        "voc": PascalVoc,
-        "masks": MaskImages,
-        "metadata": ImageFolder,
+        "coco": partial(Coco, names=names, polygons=polygons),
+        "yolo": partial(Yolo, names=names),
+        "voc": partial(PascalVoc, names=names),
+        "masks": partial(MaskImages, names=names),
+        "metadata": partial(ImageFolder, names=names),
     }

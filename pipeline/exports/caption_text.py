@@ -23,11 +23,7 @@ def class_edits(folder: Path) -> dict[str, str]:
 def caption(record: ManifestRecord, edits: Mapping[str, str] | None = None) -> str:
     """Return what a picture shows: its prompt without LoRA tags, else "a {class}".
 
-    The edit, the shot's or its class's own, is part of it where stage 3 has painted it.
-
-    Args:
-        record: the picture's record.
-        edits: edits by class, for classes that have their own.
+    The edit, the shot's or its class's own in `edits`, is part of it where stage 3 has painted it.
     """
     from ...stages.classes import MERGED, SCENE
     from ...stages.prompts.instance_prompts import expand

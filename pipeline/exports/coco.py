@@ -31,8 +31,8 @@ class Coco:
         image = {
             "id": len(self.images) + 1,
             "file_name": picture.file_name,
-            "width": picture.width,
-            "height": picture.height,
+            "width": picture.size_wh[0],
+            "height": picture.size_wh[1],
             "caption": picture.text,
             "prompt": picture.prompt,
             "seed": picture.seed,
@@ -65,10 +65,7 @@ class Coco:
             for name, number in self.numbers.items()
         ]
         record = {
-            "info": {
-                "description": "annotations of a run",
-                "contributor": f"visuals {VERSION}",
-            },
+            "info": {"description": "annotations of a run", "contributor": f"visuals {VERSION}"},
             "licenses": [],
             "categories": categories,
             "images": self.images,

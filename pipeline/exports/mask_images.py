@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...checkpoints import atomic_files
-from ..images.write import encode_png
 from .records import AnnotatedPicture
 
 
@@ -17,7 +15,7 @@ class MaskImages:
         self.folder = folder
 
     def add(self, picture: AnnotatedPicture) -> None:
-        atomic_files.write(self.folder / f"{picture.id}.png", encode_png(picture.mask))
+        picture.write_mask(self.folder / f"{picture.id}.png", empty=True)
 
     def close(self) -> None:
         self.folder.mkdir(exist_ok=True)

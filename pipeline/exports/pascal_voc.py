@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -32,12 +33,11 @@ class PascalVoc:
     def add(self, picture: AnnotatedPicture) -> None:
         self.ids.append(picture.id)
         picture.link(self.folder / "JPEGImages" / picture.name)
-        tree = _tree(picture)
+        tree = _element("annotation", _annotation(picture))
         ElementTree.indent(tree)
         text = ElementTree.tostring(tree, encoding="utf-8", xml_declaration=True)
         atomic_files.write(self.folder / "Annotations" / f"{picture.id}.xml", text + b"\n")
-        shape = picture.height, picture.width
-        objects, classes = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        objects, classes = np.zeros((2, *picture.size_wh[::-1]), np.uint8)
         numbered = list(enumerate(picture.instances[:_MAX_NUMBER], 1))
         # A pixel holds one number: where masks overlap the smaller is on top.
         for number, instance in sorted(numbered, key=lambda pair: -pair[1].area):
@@ -54,38 +54,40 @@ class PascalVoc:
         atomic_files.write(self.folder / "labels.txt", labels.encode())
 
 
-def _tree(picture: AnnotatedPicture) -> ElementTree.Element:
-    root = ElementTree.Element("annotation")
-    _put(root, "folder", "JPEGImages")
-    _put(root, "filename", picture.name)
-    _put(_put(root, "source"), "database", "visuals")
-    size = _put(root, "size")
-    for key, value in (("width", picture.width), ("height", picture.height), ("depth", 3)):
-        _put(size, key, value)
-    _put(root, "segmented", 1 if picture.instances else 0)
-    for instance in picture.instances:
-        _put_object(root, instance, picture)
-    return root
+def _annotation(picture: AnnotatedPicture) -> dict[str, Any]:
+    width, height = picture.size_wh
+    return {
+        "folder": "JPEGImages",
+        "filename": picture.name,
+        "source": {"database": "visuals"},
+        "size": {"width": width, "height": height, "depth": 3},
+        "segmented": int(bool(picture.instances)),
+        "object": [_object(instance, width, height) for instance in picture.instances],
+    }
 
 
-def _put_object(root: ElementTree.Element, instance: Instance, picture: AnnotatedPicture) -> None:
-    """Add an object. Its box counts pixels from 1 and includes its last ones, as in VOC."""
+def _object(instance: Instance, width: int, height: int) -> dict[str, Any]:
+    """An object; its box counts pixels from 1 and includes its last ones, as in VOC."""
     x0, y0, x1, y1 = instance.box_xyxy
-    at_edge = x0 == 0 or y0 == 0 or x1 == picture.width or y1 == picture.height
-    item = _put(root, "object")
-    _put(item, "name", instance.label)
-    _put(item, "pose", "Unspecified")
-    _put(item, "truncated", int(at_edge))
-    _put(item, "difficult", 0)
-    box = _put(item, "bndbox")
-    for key, value in (("xmin", x0 + 1), ("ymin", y0 + 1), ("xmax", x1), ("ymax", y1)):
-        _put(box, key, value)
+    return {
+        "name": instance.label,
+        "pose": "Unspecified",
+        "truncated": int(x0 == 0 or y0 == 0 or x1 == width or y1 == height),
+        "difficult": 0,
+        "bndbox": {"xmin": x0 + 1, "ymin": y0 + 1, "xmax": x1, "ymax": y1},
+    }
 
 
-def _put(parent: ElementTree.Element, name: str, value: object = None) -> ElementTree.Element:
-    child = ElementTree.SubElement(parent, name)
-    child.text = None if value is None else str(value)
-    return child
+def _element(name: str, value: Any) -> ElementTree.Element:
+    """Return an XML element: of a mapping its items are elements in it, a list repeats a name."""
+    element = ElementTree.Element(name)
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            items = inner if isinstance(inner, list) else [inner]
+            element.extend(_element(key, item) for item in items)
+    else:
+        element.text = str(value)
+    return element
 
 
 def _palette_png(numbers: np.ndarray) -> bytes:

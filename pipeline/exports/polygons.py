@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...stages.regions.boxes import mask_box
+
 
 def edges(mask: np.ndarray) -> list[np.ndarray]:
     """Return outlines along the edges of pixels, one for each part: int (N, 2), x and y.
@@ -44,11 +46,11 @@ def centres(mask: np.ndarray) -> np.ndarray:
 
 def _window(mask: np.ndarray) -> tuple[int, int, np.ndarray]:
     """Return top, left, and the mask cropped to what is not empty, as uint8."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = mask_box(mask)
+    if box is None:
         raise ValueError("an empty mask has no outline: expected at least one pixel")
-    window = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return int(rows[0]), int(columns[0]), np.ascontiguousarray(window, np.uint8)
+    x0, y0, x1, y1 = box
+    return y0, x0, np.ascontiguousarray(mask[y0:y1, x0:x1], np.uint8)
 
 
 def _rings(grid: np.ndarray) -> list[np.ndarray]:

@@ -6,12 +6,17 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ...configs.errors import AnnotationError
-from ..images.read import PictureError
+from ...checkpoints import atomic_files
+from ...configs.errors import AnnotationError, NothingToAnnotateError
+from ...stages.regions.boxes import IntBox, mask_box
+from ...training.datasets.caption_edits import split_tags
+from ..images.read import PictureError, read_header
+from ..images.write import encode_png
 from ..inputs.previous_run import found_in
 from ..runs.manifest import NAME, ManifestRecord, last_records
 from .caption_text import caption
@@ -30,15 +35,13 @@ class Instance:
         """Pixels of the mask."""
         return int(np.count_nonzero(self.mask))
 
-    @property
-    def box_xyxy(self) -> tuple[int, int, int, int]:
+    @cached_property
+    def box_xyxy(self) -> IntBox:
         """The mask's bounding box in whole pixels; the end is exclusive."""
-        rows = np.flatnonzero(self.mask.any(axis=1))
-        columns = np.flatnonzero(self.mask.any(axis=0))
-        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        return mask_box(self.mask) or (0, 0, 0, 0)
 
     @property
-    def box_xywh(self) -> tuple[int, int, int, int]:
+    def box_xywh(self) -> IntBox:
         """The same box as corner and size, as COCO has it."""
         x0, y0, x1, y1 = self.box_xyxy
         return x0, y0, x1 - x0, y1 - y0
@@ -48,24 +51,22 @@ class Instance:
 class AnnotatedPicture:
     """A picture of a run with its annotations.
 
-    Args:
-        id: id of its shot.
-        path: its file.
-        file_name: the same, relative to the run folder, with /.
-        width: in pixels.
-        height: in pixels.
-        text: its caption.
-        prompt: prompt of stage 1; None for a photo.
-        seed: seed of its shot.
-        skipped: code of the reason why it was skipped, "" where it was kept.
-        instances: the products in it.
+    Attributes:
+        id: Id of its shot.
+        path: Its file.
+        file_name: The same, relative to the run folder, with /.
+        size_wh: In pixels.
+        text: Its caption.
+        prompt: Prompt of stage 1; None for a photo.
+        seed: Seed of its shot.
+        skipped: Code of the reason why it was skipped, "" where it was kept.
+        instances: The products in it.
     """
 
     id: str
     path: Path
     file_name: str
-    width: int
-    height: int
+    size_wh: tuple[int, int]
     text: str
     prompt: str | None
     seed: int
@@ -77,13 +78,9 @@ class AnnotatedPicture:
         """Its id with the suffix of its file."""
         return self.id + self.path.suffix
 
-    @property
-    def mask(self) -> np.ndarray:
-        """uint8 (H, W): 255 on any product."""
-        union = np.zeros((self.height, self.width), np.uint8)
-        for instance in self.instances:
-            union[instance.mask] = 255
-        return union
+    def caption(self, tag: str = "") -> str:
+        """Its text with an activation tag in front, unless that is among its tags already."""
+        return f"{tag}, {self.text}" if tag and tag not in split_tags(self.text) else self.text
 
     def link(self, target: Path) -> None:
         """Put its file at `target`: a hard link, or a copy where the disk has no links."""
@@ -94,26 +91,43 @@ class AnnotatedPicture:
         except OSError:
             shutil.copyfile(self.path, target)
 
+    def write_mask(self, target: Path, *, empty: bool = False) -> bool:
+        """Write a grey PNG, 255 on any product, and return True; without products only if
+        `empty`."""
+        if not self.instances and not empty:
+            return False
+        union = np.zeros(self.size_wh[::-1], np.uint8)
+        for instance in self.instances:
+            union[instance.mask] = 255
+        atomic_files.write(target, encode_png(union))
+        return True
 
-def read_run(folder: Path) -> list[ManifestRecord]:
-    """Return the last record of each shot; raises AnnotationError where there is no manifest."""
+
+def read_kept(
+    folder: Path, *, include_skipped: bool | None = None
+) -> tuple[list[ManifestRecord], list[ManifestRecord]]:
+    """Return the last record of each shot, and those of kept pictures, with `include_skipped` of
+    skipped ones too (None: the caller has no such option).
+
+    Raises AnnotationError where there are none.
+    """
     if not (folder / NAME).is_file():
         raise AnnotationError(
             f"{folder} is no run folder: expected {NAME} in it; "
             "name the folder that `visuals run` wrote"
         )
-    return last_records(folder)
-
-
-def choose(
-    records: Sequence[ManifestRecord], *, include_skipped: bool = False
-) -> list[ManifestRecord]:
-    """Return the records of kept pictures, and with `include_skipped` those of skipped ones."""
-    return [
+    records = last_records(folder)
+    chosen = [
         record
         for record in records
         if record.files.source and (record.kept or (include_skipped and record.status == "skipped"))
     ]
+    if not chosen:
+        hint = ", or add --include-skipped" if include_skipped is False else ""
+        raise NothingToAnnotateError(
+            f"{folder} kept no picture: expected some to export; run it again{hint}"
+        )
+    return records, chosen
 
 
 def class_names(records: Sequence[ManifestRecord]) -> list[str]:
@@ -126,44 +140,29 @@ def class_names(records: Sequence[ManifestRecord]) -> list[str]:
 def load(
     folder: Path, record: ManifestRecord, edits: Mapping[str, str] | None = None
 ) -> AnnotatedPicture:
-    """Return the picture of a record with its masks. A skipped one has no instances.
+    """Return the picture of a record with its masks; a skipped one has no instances.
 
-    Args:
-        folder: the run folder.
-        record: the picture's record.
-        edits: edits by class, for the caption.
-
-    Raises:
-        PictureError: a file cannot be read.
+    `edits`: by class, for the caption. Raises PictureError for a file that cannot be read.
     """
-    from PIL import Image
-
     skipped, file_name = record.status == "skipped", record.files.picture or ""
     path = folder / _inside(file_name)
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except FileNotFoundError:
-        raise PictureError(f"{path}: no such file; run it again") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise PictureError(f"{path}: not a picture that can be read") from None
+    size_wh = read_header(path).size_wh
     instances = [
         Instance(found.label, float(found.score), found.mask)
         for found in (() if skipped else found_in(folder, record))
         if found.mask is not None and found.mask.any()
     ]
     for instance in instances:
-        if instance.mask.shape != (height, width):
+        if instance.mask.shape != size_wh[::-1]:
             raise PictureError(
                 f"a mask of {instance.mask.shape[1]} × {instance.mask.shape[0]} for a picture of "
-                f"{width} × {height}: expected equal sizes; run it again"
+                f"{size_wh[0]} × {size_wh[1]}: expected equal sizes; run it again"
             )
     return AnnotatedPicture(
         id=record.id,
         path=path,
         file_name=file_name,
-        width=width,
-        height=height,
+        size_wh=size_wh,
         text=caption(record, edits),
         prompt=record.prompt,
         seed=record.seed,

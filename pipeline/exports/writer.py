@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...configs.errors import AnnotationError, VisualsError
 from ..images.read import PictureError
@@ -14,8 +15,8 @@ from ..runs.manifest import ManifestRecord
 from .caption_text import class_edits
 from .records import AnnotatedPicture, load
 
-if TYPE_CHECKING:
-    Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
+"""Called with "annotate", the pictures done and their number."""
 
 
 class Writer(Protocol):
@@ -29,9 +30,11 @@ class Writer(Protocol):
 
 
 @dataclass
-class Written:
-    """Counts of what was written; `errors` name the pictures left out."""
+class Exported:
+    """Result of an export. `files`: a file or folder a format; `errors` name the pictures left
+    out."""
 
+    files: dict[str, Path] = field(default_factory=dict)
     pictures: int = 0
     instances: int = 0
     errors: list[str] = field(default_factory=list)
@@ -40,37 +43,39 @@ class Written:
 def write_pictures(
     run: Path,
     records: Sequence[ManifestRecord],
-    targets: Mapping[Path, Callable[[Path], Writer]],
+    files: Mapping[str, Path],
+    writers: Mapping[str, Callable[[Path], Writer]],
     *,
     progress: Progress | None = None,
     allow_none: bool = True,
-) -> Written:
-    """Write pictures of a run to each target, which is replaced when all are written.
+) -> Exported:
+    """Write pictures of a run in some formats. Earlier files are replaced when all is written.
 
     Args:
-        run: the run folder.
-        records: the records of the pictures.
-        targets: the writer of each file or folder.
-        progress: called with "annotate", the pictures done and their number.
-        allow_none: whether to write targets without a picture where none can be read.
+        run: The run folder.
+        records: Records of the pictures.
+        files: The file or folder of each format.
+        writers: Makes the writer of each format.
+        progress: Called for each picture.
+        allow_none: Whether to write files without a picture where none can be read.
 
     Raises:
-        AnnotationError: a target cannot be written, or no picture can be read.
+        AnnotationError: A file cannot be written, or no picture can be read.
     """
-    written, edits = Written(), class_edits(run)
-    parts = {target: target.with_name(f".{target.name}.part") for target in targets}
+    written, edits = Exported(dict(files)), class_edits(run)
+    parts = {name: path.with_name(f".{path.name}.part") for name, path in files.items()}
     try:
         for part in parts.values():
             _remove(part)
             part.parent.mkdir(parents=True, exist_ok=True)
-        writers = [targets[target](part) for target, part in parts.items()]
+        open_writers = [writers[name](part) for name, part in parts.items()]
         for number, record in enumerate(records, 1):
             try:
                 picture = load(run, record, edits)
             except PictureError as error:
                 written.errors.append(f"{record.id}: {error}")
             else:
-                for writer in writers:
+                for writer in open_writers:
                     writer.add(picture)
                 written.pictures += 1
                 written.instances += len(picture.instances)
@@ -78,27 +83,34 @@ def write_pictures(
                 progress("annotate", number, len(records))
         if not written.pictures and not allow_none:
             raise AnnotationError(f"{run}: no picture could be read ({written.errors[0]})")
-        for writer in writers:
+        for writer in open_writers:
             writer.close()
-        for target, part in parts.items():
-            _remove(target)
-            part.rename(target)
+        for name, part in parts.items():
+            _remove(files[name])
+            part.rename(files[name])
     except VisualsError:
         raise
     except OSError as error:
         raise AnnotationError(
-            f"cannot write to {next(iter(targets)).parent} ({error.strerror}); "
+            f"cannot write to {next(iter(files.values())).parent} ({error.strerror}); "
             "set --out to a folder of yours"
         ) from None
     finally:
         for part in parts.values():
-            _remove(part)
+            with contextlib.suppress(OSError):
+                _remove(part)
     return written
 
 
 def require_new(path: Path) -> None:
     """Raise AnnotationError where there is a file, or a folder that is not empty."""
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+    try:
+        taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    except OSError as error:
+        raise AnnotationError(
+            f"{path} cannot be read ({error.strerror}): expected a new folder; set --out"
+        ) from None
+    if taken:
         raise AnnotationError(f"{path} is there already: expected a new one; set --out")
 
 

@@ -22,10 +22,9 @@ class Yolo:
     def add(self, picture: AnnotatedPicture) -> None:
         name = _name(picture.name)
         picture.link(self.folder / "images" / name)
-        size = picture.width, picture.height
         rows = []
         for instance in picture.instances:
-            points = (centres(instance.mask) / size).ravel()
+            points = (centres(instance.mask) / picture.size_wh).ravel()
             outline = " ".join(f"{value:.6f}" for value in points)
             rows.append(f"{self.numbers[instance.label]} {outline}\n")
         label = self.folder / "labels" / f"{name[: -len(picture.path.suffix)]}.txt"

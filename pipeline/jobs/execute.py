@@ -17,7 +17,7 @@ from .request import RunRequest
 from .resolve import ResolvedRequest, resolve
 
 if TYPE_CHECKING:
-    from ..exports.annotate import Annotations
+    from ..exports.writer import Exported
     from ..runner.summary import Summary
     from ..runs.folder import RunFolder
     from ..runs.manifest import ManifestRecord
@@ -40,7 +40,7 @@ class RunResult:
     folder: Path | ObjectStore
     summary: Summary
     report: str = ""
-    annotations: Annotations | None = None
+    annotations: Exported | None = None
     stopped: bool = False
     resume_hint: str = ""
 
@@ -276,14 +276,10 @@ def _file_away(
         reporter.warn(f"{record.id}: not copied ({error.strerror})")
 
 
-def _annotate(folder: Path, formats: Sequence[str], reporter: Reporter) -> Annotations | None:
+def _annotate(folder: Path, formats: Sequence[str], reporter: Reporter) -> Exported | None:
     """Write annotations at the end of a run; their errors do not undo the run."""
-    from ..exports.annotate import (
-        AnnotationError,
-        Annotations,
-        NothingToAnnotateError,
-        annotate,
-    )
+    from ..exports.annotate import AnnotationError, NothingToAnnotateError, annotate
+    from ..exports.writer import Exported
 
     if not formats:
         return None
@@ -291,7 +287,7 @@ def _annotate(folder: Path, formats: Sequence[str], reporter: Reporter) -> Annot
         return annotate(folder, formats, progress=reporter.progress)
     except NothingToAnnotateError as error:
         reporter.warn(f"no annotations: {error}")
-        return Annotations(files={})
+        return Exported()
     except AnnotationError as error:
         reporter.warn(str(error))
-        return Annotations(files={}, errors=[str(error)])
+        return Exported(errors=[str(error)])

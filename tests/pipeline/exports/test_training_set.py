@@ -85,17 +85,17 @@ def test_kohya_folders_are_read_by_the_trainer(run: Path) -> None:
 
 def test_an_imagefolder_is_read_by_the_trainer(run: Path) -> None:
     done = export(run, "imagefolder", tag="ppz")
-    assert done.folder == run / "export" / "imagefolder"
-    rows = [json.loads(line) for line in (done.folder / "metadata.jsonl").open()]
+    assert done.files["imagefolder"] == run / "export" / "imagefolder"
+    rows = [json.loads(line) for line in (done.files["imagefolder"] / "metadata.jsonl").open()]
     assert rows[0] == {
         "file_name": "images/0001-mug.png",
         "text": "ppz, a mug",
         "mask_file_name": "masks/0001-mug.png",
     }
-    got = read_dataset(done.folder)
+    got = read_dataset(done.files["imagefolder"])
     assert got.layout == "imagefolder" and not got.problems
     assert [item.caption for item in got.items] == ["ppz, a mug", "ppz, a car"]
-    assert masks(done.folder) == [64, 64]
+    assert masks(done.files["imagefolder"]) == [64, 64]
     assert export(run, "imagefolder").pictures == 2  # the run's own is replaced
 
 
@@ -103,7 +103,7 @@ def test_a_broken_picture_is_named_and_left_out(run: Path) -> None:
     (run / "images" / "0001-mug.png").write_bytes(b"broken")
     done = export(run)
     assert done.pictures == 1 and "0001-mug" in done.errors[0]
-    assert done.folder.joinpath("1_mug car", "0003-car.png").is_file()
+    assert done.files["kohya"].joinpath("1_mug car", "0003-car.png").is_file()
 
 
 def test_nothing_to_export(run: Path, tmp_path: Path) -> None:
