@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ...configs.errors import AnnotationError
 from . import records
 from .imagefolder import ImageFolder
 from .records import AnnotatedPicture
-from .writer import Exported, Progress, require_new, write_pictures
+from .writer import Exported, Progress, Writer, require_new, write_pictures
 
 FORMATS = ("imagefolder", "kohya")
 
@@ -50,7 +51,7 @@ def export(
     if out is not None:
         require_new(folder)
     words = name or tag or " ".join(records.class_names(manifest))
-    writers = {
+    writers: dict[str, Callable[[Path], Writer]] = {
         "imagefolder": partial(ImageFolder, tag=tag, masks=True),
         "kohya": partial(Kohya, subfolder=f"{repeats}_{_folder_name(words)}", tag=tag),
     }

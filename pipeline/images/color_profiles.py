@@ -1,7 +1,4 @@
-"""Modes and ICC profiles to RGB: inks, greys, palettes and Lab as a screen shows them.
-
-Knows Pillow's images, no files. A profile that describes RGB stays as it is.
-"""
+"""Color profiles: converts CMYK, grey, palette and Lab images to RGB. RGB keeps its profile."""
 
 from __future__ import annotations
 
@@ -10,27 +7,27 @@ from typing import Any
 
 
 def to_rgb(image: Any, notes: list[str]) -> tuple[Any, bytes | None]:
-    """A Pillow image as RGB, and the ICC profile that belongs to it now.
+    """Return a Pillow image as RGB, and the ICC profile that now applies to it.
 
-    RGB is never converted. CMYK, grey and Lab become sRGB through their profile, by the relative
-    colorimetric intent; without one CMYK is turned by arithmetic. What was done goes to `notes`.
+    RGB is never converted. CMYK, grey and Lab become sRGB through their profile, with the relative
+    colorimetric intent; CMYK without a profile is converted by arithmetic. Conversions are added
+    to `notes`.
     """
     icc: bytes | None = image.info.get("icc_profile")
     if image.mode == "LAB":
         return to_srgb(image, None, notes), None
     if image.mode == "CMYK":
-        turned = to_srgb(image, icc, notes) if icc else None
-        if turned is None:
-            notes.append("CMYK without a profile that can be read: turned to RGB by arithmetic")
-        return turned or image.convert("RGB"), None
+        converted = to_srgb(image, icc, notes) if icc else None
+        if converted is None:
+            notes.append("CMYK without a readable profile: converted to RGB by arithmetic")
+        return converted or image.convert("RGB"), None
     if icc and space(icc) == "GRAY":
-        turned = to_srgb(image.convert("L"), icc, notes)
-        return turned or image.convert("RGB"), None
+        return to_srgb(image.convert("L"), icc, notes) or image.convert("RGB"), None
     return image.convert("RGB"), for_rgb(icc, notes)
 
 
 def for_rgb(icc: bytes | None, notes: list[str]) -> bytes | None:
-    """The profile if it may stand beside RGB samples; one of greys or inks may not."""
+    """Return the profile if it describes RGB; one of grey or CMYK is dropped with a note."""
     if icc and space(icc) not in ("RGB", ""):
         notes.append(f"an ICC profile of {space(icc)} beside RGB samples: left out")
         return None
@@ -38,7 +35,7 @@ def for_rgb(icc: bytes | None, notes: list[str]) -> bytes | None:
 
 
 def space(icc: bytes) -> str:
-    """The colour space that a profile describes ("RGB", "GRAY", "CMYK"), "" if it is broken."""
+    """Return the color space of a profile ("RGB", "GRAY", "CMYK"), or "" if it is broken."""
     from PIL import ImageCms
 
     try:
@@ -48,7 +45,7 @@ def space(icc: bytes) -> str:
 
 
 def to_srgb(image: Any, icc: bytes | None, notes: list[str]) -> Any:
-    """The image in sRGB; None if its profile (None: Lab) does not fit. Notes what was done."""
+    """Convert an image to sRGB; None if its profile does not fit. `icc`: None for Lab."""
     from PIL import ImageCms
 
     try:
@@ -64,5 +61,5 @@ def to_srgb(image: Any, icc: bytes | None, notes: list[str]) -> Any:
         )
     except (OSError, ValueError, ImageCms.PyCMSError):
         return None
-    notes.append(f"{image.mode} turned to sRGB by its profile")
+    notes.append(f"{image.mode} converted to sRGB by its profile")
     return out

@@ -1,4 +1,4 @@
-"""A1111's infotext, the `parameters` of a picture: formatted and parsed. Knows no models."""
+"""A1111's infotext, the `parameters` of a picture: formatted and parsed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SCHEDULES = ("Karras", "Exponential")
 _NO_MARKS = str.maketrans("", "", ":,")
-"""What A1111 leaves out of a LoRA's name, so that the list of hashes can be read."""
+"""Characters that A1111 removes from a LoRA's name in the list of hashes."""
 
 _FACT = re.compile(r'\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d+)\s*x\s*(\d+)")
@@ -31,18 +31,18 @@ _HIRES = {"Hires upscale": "scale", "Denoising strength": "strength", "Hires ste
 
 
 class InfotextError(UsageError):
-    """A text without A1111's parameters; the message says got, expected, remedy."""
+    """A text holds no parameters of A1111."""
 
 
 @dataclass(frozen=True)
 class Infotext:
     """A parsed text.
 
-    Args:
-        settings: by dotted name.
-        model: name of the checkpoint in A1111.
+    Attributes:
+        settings: By dotted name.
+        model: Name of the checkpoint in A1111.
         hashes: A1111's short hashes, as `model` and `lora:name`.
-        inpainted: whether it is of an inpainted picture, which the text does not hold.
+        inpainted: Whether the picture was inpainted; the text does not hold its source.
     """
 
     prompt: str
@@ -59,11 +59,8 @@ def format_infotext(
 ) -> str:
     """Return the text of a generated or re-rendered shot; "" for an unchanged photo.
 
-    Several prompts are joined by [SEP].
-
-    Args:
-        settings: the run's, as plain values.
-        hashes: A1111's short hashes of single files, as `model` and `lora:name`.
+    Several prompts are joined by [SEP]. `settings`: the run's, as plain values; `hashes`: A1111's
+    short hashes of single files, as `model` and `lora:name`.
     """
     known = hashes or {}
     settings = merge(settings, nest(shot.settings))
@@ -84,7 +81,7 @@ def format_infotext(
         facts["Sampler"] = stage["sampler"]
     facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
     hires = None if drawn else stage.get("hires")
-    if hires:  # A1111's is the size before it
+    if hires:  # A1111 gives the size before the hires fix
         facts["Size"] = f"{stage['width']}x{stage['height']}"
     elif image is not None:
         facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"

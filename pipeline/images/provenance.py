@@ -1,7 +1,6 @@
-"""Where a picture comes from, written into its file: all that makes it again, and what machines
-are to know of it (IPTC's digital source type).
+"""Provenance in picture files: the record that reproduces one, and IPTC's digital source type.
 
-PNG holds the record as the text `visuals`, JPEG and WebP within their XMP. Knows no models.
+A PNG holds the record as the text `visuals`, JPEG and WebP hold it in their XMP.
 """
 
 from __future__ import annotations
@@ -17,13 +16,15 @@ from xml.sax.saxutils import escape, unescape
 import numpy as np
 
 from ...configs.errors import UsageError
+from ...configs.version import VERSION
+from .read import printable, read_texts
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
 KEY = "visuals"
 DRAWN = "trainedAlgorithmicMedia"
-"""The digital source type of what a model drew whole."""
+"""Digital source type of a picture that a model generated."""
 _TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -37,15 +38,15 @@ _RECORD = re.compile(r"<visuals:record>(.*?)</visuals:record>", re.DOTALL)
 
 
 class ProvenanceError(UsageError):
-    """A picture that does not say how it was made; the message says got, expected, remedy."""
+    """A picture holds no provenance record."""
 
 
 def record(shot: Shot, made: Mapping[str, Any]) -> str:
-    """All that makes a finished shot again, as JSON; "" for a photo as it came, and
-    where the request is not known.
+    """Return the record of a finished shot as JSON; "" for an unchanged photo, and if the request
+    is not known.
 
-    `made`: the run's `request`, `settings`, `checkpoints` and `versions`. Of a photo stand its
-    name and SHA-256, not its folder.
+    `made`: the run's `request`, `settings`, `checkpoints` and `versions`. A photo is recorded by
+    name and SHA-256, without its folder.
     """
     request = made.get("request") or {}
     if not _type(shot) or not request.get("needs"):
@@ -73,14 +74,14 @@ def record(shot: Shot, made: Mapping[str, Any]) -> str:
 
 
 def source(shot: Shot) -> dict[str, Any]:
-    """What a shot begins from, as plain values without folders."""
-    begins: Any = shot.source
+    """Return the input of a shot as plain values, without folders."""
+    origin: Any = shot.source
     values: dict[str, Any] = {"id": shot.id, "seed": shot.seed, "classes": list(shot.classes)}
-    if hasattr(begins, "prompt"):
-        values |= {"prompt": begins.prompt, "negative_prompt": begins.negative_prompt}
+    if hasattr(origin, "prompt"):
+        values |= {"prompt": origin.prompt, "negative_prompt": origin.negative_prompt}
     else:
-        content = begins.content or {}
-        values["photo"] = {"name": Path(begins.path).name, "sha256": content.get("sha256")}
+        content = origin.content or {}
+        values["photo"] = {"name": Path(origin.path).name, "sha256": content.get("sha256")}
     if shot.edit:
         values["edit"] = shot.edit
     if shot.settings:
@@ -89,35 +90,29 @@ def source(shot: Shot) -> dict[str, Any]:
 
 
 def masks_given(request: Mapping[str, Any]) -> bool:
-    """Whether the masks came from the user or an earlier run, not from stage 2."""
+    """Return whether the masks came from the user or an earlier run, not from stage 2."""
     of_a_run = request.get("command") == "enhance" and not request.get("classes")
     return bool(request.get("mask") or request.get("masks_given")) or of_a_run
 
 
-def xmp(shot: Shot, said: str = "") -> bytes:
-    """The XMP packet of a finished shot's picture, with the record where one is given; b"" for a
-    photo as it came."""
+def xmp(shot: Shot, record: str = "") -> bytes:
+    """Return the XMP packet of a finished shot's picture; b"" for an unchanged photo."""
     kind = _type(shot)
-    return packet(kind, said) if kind else b""
+    return packet(kind, record) if kind else b""
 
 
-def packet(kind: str, said: str = "") -> bytes:
-    """An XMP packet with a digital source type of IPTC's and, where one is given, a record."""
-    from ...configs.version import VERSION
-
-    inner = f"\n<visuals:record>{escape(said)}</visuals:record>" if said else ""
+def packet(kind: str, record: str = "") -> bytes:
+    """Return an XMP packet with IPTC's digital source type, and with a record if there is one."""
+    inner = f"\n<visuals:record>{escape(record)}</visuals:record>" if record else ""
     tool = escape(f"visuals {VERSION}")
     return _PACKET.format(type=_TYPES + kind, tool=tool, record=inner).encode()
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The record of a picture file; raises LineageError where it holds none, and PictureError."""
-    from .read import printable, read_texts
-
-    said = read_texts(path)
-    text = said.get(KEY, "")
-    found = _RECORD.search(said.get("xmp", ""))
-    if not text and found:
+    """Read the record of a picture file; raises ProvenanceError without one, and PictureError."""
+    texts = read_texts(path)
+    text = texts.get(KEY, "")
+    if not text and (found := _RECORD.search(texts.get("xmp", ""))):
         text = unescape(found[1])
     try:
         values = json.loads(text or "null")
@@ -126,14 +121,13 @@ def read(path: str | Path) -> dict[str, Any]:
     except ValueError:
         pass
     raise ProvenanceError(
-        f"{printable(path)} does not say how it was made: expected a picture as "
-        "visuals wrote it, not saved again by another program"
+        f"{printable(path)} holds no record of how it was made: expected a picture as visuals "
+        "wrote it, not saved again by another program; take the original file"
     )
 
 
 def _type(shot: Shot) -> str:
-    drawn = hasattr(shot.source, "prompt")
-    if drawn:
+    if hasattr(shot.source, "prompt"):
         return DRAWN
     return "compositeWithTrainedAlgorithmicMedia" if shot.status == "enhanced" else ""
 

@@ -1,7 +1,6 @@
-"""Pictures in: files to RGB arrays with what stands beside them; and bytes to files.
+"""Reads picture files as upright RGB arrays, with alpha, ICC profile, EXIF and 16-bit samples.
 
-Knows no models and no runs. EXIF orientation is applied when reading; alpha, ICC profile,
-EXIF and 16-bit samples are kept beside the pixels. Bad files raise PictureError.
+Whatever is wrong with a file raises PictureError.
 """
 
 from __future__ import annotations
@@ -9,13 +8,14 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ...configs.errors import UsageError
+from ...configs.errors import UsageError, one_line
 from . import color_profiles, sixteen_bit
 
 ENDINGS = (
@@ -23,25 +23,34 @@ ENDINGS = (
     ".avif", ".jxl",
 )  # fmt: skip
 MAX_PIXELS = 100_000_000
-"""More than any camera takes; a picture that claims more is refused before it is decoded."""
+"""More than any camera takes; a picture with more is refused before it is decoded."""
 _ORIENTATION = 0x0112
 _TIFF_LAYOUT = (
     *range(254, 267), 273, 277, 278, 279, 284, 317, 318, 319, *range(320, 326), 330, 338, 339, 347,
     *range(529, 533), 700, 33723, 34377, 34675,
 )  # fmt: skip
-"""Tags that say how a TIFF lies in its file, or that are kept elsewhere: no EXIF."""
+"""Tags of a TIFF that describe its layout or are kept elsewhere; they are no EXIF."""
+
+
+_EXIF_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error)
+T = TypeVar("T")
 
 
 class PictureError(UsageError):
-    """A file that cannot be read as a picture; the message says got, expected, remedy."""
+    """A file cannot be read as a picture."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`rgb`: uint8 (H, W, 3), upright; `alpha`: (H, W) or None; raw ICC and EXIF.
+    """A decoded picture.
 
-    `deep`: the samples of a 16-bit file, uint16 (H, W, 3), of which `rgb` is the rounded eighth
-    bit, else None; alpha is uint16 with it, else uint8. `notes`: what a user should know.
+    Attributes:
+        rgb: uint8 (H, W, 3), upright.
+        alpha: (H, W), uint16 if `deep` is there, else uint8; None if opaque.
+        icc_profile: Raw profile of `rgb`.
+        exif: Raw EXIF without the orientation.
+        deep: uint16 (H, W, 3), the samples of a 16-bit file, of which `rgb` is rounded.
+        notes: What was left out or converted.
     """
 
     rgb: np.ndarray
@@ -54,7 +63,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of itself before its pixels are decoded; the size is upright."""
+    """Size (upright), format and Pillow mode of a file, read without its pixels."""
 
     size_wh: tuple[int, int]
     format: str
@@ -62,35 +71,33 @@ class ImageHeader:
 
 
 def read_header(path: str | Path) -> ImageHeader:
-    """Size and kind of a picture file, without its pixels; raises PictureError."""
+    """Read the header of a picture file; raises PictureError."""
     return _opened(Path(path), lambda image, head: _header(image))
 
 
 def read_texts(path: str | Path) -> dict[str, str]:
-    """The texts that stand in a picture file beside its pixels, by name; `xmp` is the packet.
+    """Read the text entries of a picture file by name, the XMP packet as `xmp`; raises
+    PictureError."""
 
-    Raises PictureError.
-    """
-
-    def found(image: Any, head: bytes) -> dict[str, str]:
+    def texts(image: Any, head: bytes) -> dict[str, str]:
         out = {str(k): v for k, v in image.info.items() if isinstance(v, str)}
         packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or ""
         text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
         return {**out, "xmp": text}
 
-    texts: dict[str, str] = _opened(Path(path), found)
-    return texts
+    return _opened(Path(path), texts)
 
 
 def read_image(path: str | Path) -> Picture:
-    """Decode a picture file; raises PictureError in one line, whatever is wrong with it.
+    """Decode a picture file; raises PictureError.
 
-    The first frame or page is taken; inks and greys with a profile become sRGB.
+    Only the first frame or page is read; CMYK and grey with a profile become sRGB.
     """
     return _opened(Path(path), lambda image, head: _decoded(image, head, Path(path)))
 
 
-def _opened(path: Path, work: Any) -> Any:
+def _opened(path: Path, work: Callable[[Any, bytes], T]) -> T:
+    """Return `work` of the opened image and the first 32 bytes of its file."""
     from PIL import Image, UnidentifiedImageError
 
     shown = printable(path)
@@ -115,13 +122,13 @@ def _opened(path: Path, work: Any) -> Any:
     except FileNotFoundError:
         raise PictureError(f"{shown}: no such file; check the path") from None
     except PermissionError:
-        raise PictureError(f"{shown}: not readable; allow reading it (chmod u+r)") from None
+        raise PictureError(f"{shown}: permission denied; allow reading it (chmod u+r)") from None
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d+", str(error))
         _check_size((int(claimed[0]) if claimed else 2 * MAX_PIXELS, 1), shown)
         raise
-    except Exception as error:  # decoders raise whatever they like: one file, one line
-        what = " ".join(str(error).replace(str(path), "").split()) or type(error).__name__
+    except Exception as error:  # decoders raise errors of any type
+        what = one_line(error).replace(str(path), "").strip() or type(error).__name__
         raise PictureError(
             f"{shown}: damaged or truncated ({what}); expected a whole picture; copy it again"
         ) from None
@@ -139,15 +146,18 @@ def _check_size(size_wh: tuple[int, int], shown: str) -> None:
 
 def _header(image: Any) -> ImageHeader:
     width, height = image.size
-    # Pillow turns a TIFF's size itself, and to ask a PNG for EXIF it lacks decodes it all.
-    asked = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-    if asked and _orientation(image) in (5, 6, 7, 8):
+    # Pillow turns a TIFF's size itself, and decodes all of a PNG to look for EXIF that it lacks.
+    has_exif = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+    if has_exif and _orientation(image) in (5, 6, 7, 8):
         width, height = height, width
     return ImageHeader((width, height), image.format, image.mode)
 
 
 def _decoded(image: Any, head: bytes, path: Path) -> Picture:
-    notes = _frames(image)
+    notes = []
+    if (count := getattr(image, "n_frames", 1)) > 1:
+        what = {"TIFF": "pages", "MPO": "pictures"}.get(image.format, "frames")
+        notes.append(f"{count} {what}: only the first is used")
     is_deep = sixteen_bit.bits(image, head) == 16
     first, exif = 1, None
     if image.format == "TIFF":  # loading closes the file and turns the pixels
@@ -156,7 +166,9 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     orientation = _orientation(image)
     if image.format != "TIFF":
         first, exif = orientation, _exif(image, notes)
-    alpha = sixteen_bit.turned(_alpha(image), orientation) if _has_alpha(image) else None
+    alpha = None
+    if image.has_transparency_data and not image.mode.startswith("I"):
+        alpha = sixteen_bit.turned(np.asarray(image.convert("RGBA"))[..., 3], orientation).copy()
     if image.mode.startswith("I"):
         if not is_deep:
             raise PictureError(
@@ -183,28 +195,19 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
             if alpha16 is None and isinstance(clear, tuple):
                 alpha16 = np.where((samples == clear).all(-1), 0, 65535).astype(np.uint16)
             return Picture(sixteen_bit.to_uint8(samples), alpha16, icc, exif, samples, tuple(notes))
-        notes.append("16 bits a sample of a kind that is read as 8")
-    alpha = None if alpha is None else alpha.copy()
+        notes.append("16 bits a sample in a layout that is read as 8 bits")
     return Picture(rgb, alpha, icc, exif, None, tuple(notes))
-
-
-def _frames(image: Any) -> list[str]:
-    count = getattr(image, "n_frames", 1)
-    if count < 2:
-        return []
-    what = {"TIFF": "pages", "MPO": "pictures"}.get(image.format, "frames")
-    return [f"{count} {what}: the first is taken"]
 
 
 def _orientation(image: Any) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+    except _EXIF_ERRORS:
         return 1
 
 
 def _exif(image: Any, notes: list[str]) -> bytes | None:
-    """The EXIF without orientation and without what describes the file's layout."""
+    """The EXIF without the orientation and the tags that describe the file's layout."""
     try:
         table = image.getexif()
         if not len(table):
@@ -215,20 +218,12 @@ def _exif(image: Any, notes: list[str]) -> bytes | None:
         for tag in _TIFF_LAYOUT if image.format == "TIFF" else ():
             kept.pop(tag, None)
         return kept.tobytes() if len(kept) else None
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+    except _EXIF_ERRORS:
         notes.append("EXIF that cannot be read: left out")
         return None
 
 
-def _has_alpha(image: Any) -> bool:
-    return bool(image.has_transparency_data) and not image.mode.startswith("I")
-
-
-def _alpha(image: Any) -> np.ndarray:
-    return np.asarray(image.convert("RGBA"))[..., 3]
-
-
 def printable(path: str | Path) -> str:
-    """A path for a message: control characters and what is not UTF-8 as escapes."""
+    """Return a path for a message, with control and undecodable characters escaped."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

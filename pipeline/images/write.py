@@ -1,11 +1,13 @@
-"""Pixels to the bytes of a picture file, with what stands beside them.
+"""Encodes pictures as PNG, JPEG or WebP, with profile, EXIF, XMP and text.
 
-PNG keeps every sample; JPEG and WebP change every pixel a little. Knows no runs.
+PNG is lossless; JPEG and WebP change every pixel a little.
 """
 
 from __future__ import annotations
 
 import io
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,18 +18,18 @@ from . import sixteen_bit
 
 _LONGEST = {"png": 2**31 - 1, "jpeg": 65_535, "webp": 16_383}
 _LONGEST_XMP = 65_500
-"""What a segment of a JPEG holds."""
+"""Bytes of XMP that fit into one segment of a JPEG."""
 _COMMENT, _EXIF_IFD, _HEAD = 0x9286, 0x8769, 33
-"""EXIF's UserComment and the table that holds it; a PNG's signature and first chunk."""
+"""EXIF's UserComment, the table that holds it; length of a PNG's signature and first chunk."""
 
 
 class EncodeError(UsageError):
-    """Pixels that a format cannot hold; the message says got, expected, remedy."""
+    """A picture that a format cannot hold."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """What pictures are written as. `quality`: 1..100, of JPEG and WebP."""
+    """A file format of pictures. `quality`: of JPEG and WebP, 1 to 100."""
 
     name: Literal["png", "jpeg", "webp"] = "png"
     quality: int = 95
@@ -41,7 +43,7 @@ class Format:
         return self.name == "png"
 
     def refusal(self, size_wh: tuple[int, int], alpha: np.ndarray | None) -> str:
-        """Why this format cannot hold such a picture; "" where it can."""
+        """Return why the format cannot hold such a picture, or ""."""
         longest = _LONGEST[self.name]
         if max(size_wh) > longest:
             return (
@@ -63,24 +65,22 @@ class Format:
         lineage: str = "",
         xmp: bytes = b"",
     ) -> bytes:
-        """The file's bytes; `pixels` uint8 or uint16 (H, W, 3). `text`: A1111's parameters;
-        `lineage`: the record that PNG holds beside them; `xmp`: a packet.
+        """Return the bytes of a file; raises EncodeError for a picture that `refusal` rejects.
 
-        Raises EncodeError for what `refusal` says.
+        Args:
+            pixels: uint8 or uint16 (H, W, 3) RGB; for PNG also uint8 (H, W) grey.
+            alpha: (H, W), of the depth of `pixels`.
+            icc_profile: Raw ICC profile.
+            exif: Raw EXIF.
+            text: A1111's parameters.
+            lineage: The provenance record, which PNG keeps in a text chunk of its own.
+            xmp: An XMP packet.
         """
+        reason = self.refusal((pixels.shape[1], pixels.shape[0]), alpha)
+        if reason:
+            raise EncodeError(reason)
         if self.name == "png":
-            return encode_png(
-                pixels,
-                alpha=alpha,
-                icc_profile=icc_profile,
-                exif=exif,
-                text=text,
-                lineage=lineage,
-                xmp=xmp,
-            )
-        why = self.refusal((pixels.shape[1], pixels.shape[0]), alpha)
-        if why:
-            raise EncodeError(why)
+            return _png(pixels, alpha, _chunks(icc_profile, exif, text, lineage, xmp))
         if self.name == "jpeg" or (alpha is not None and _opaque(alpha)):
             alpha = None
         image = _image(pixels, alpha)
@@ -101,22 +101,16 @@ class Format:
         return out.getvalue()
 
 
-def encode_png(
-    pixels: np.ndarray,
-    *,
-    alpha: np.ndarray | None = None,
-    icc_profile: bytes | None = None,
-    exif: bytes | None = None,
-    text: str = "",
-    lineage: str = "",
-    xmp: bytes = b"",
-) -> bytes:
-    """PNG bytes of uint8 or uint16 (H, W, 3) RGB or uint8 (H, W) grey; alpha of the same depth.
+def encode_png(pixels: np.ndarray, **embedded: Any) -> bytes:
+    """Return the bytes of a PNG; `embedded`: as in `Format.encode`."""
+    return Format().encode(pixels, **embedded)
 
-    Profiles, A1111's parameters `text`, the record `lineage` and the packet `xmp` are put in where
-    they are given.
-    """
-    from PIL.PngImagePlugin import PngInfo, putchunk
+
+def _chunks(
+    icc_profile: bytes | None, exif: bytes | None, text: str, lineage: str, xmp: bytes
+) -> list[tuple[bytes, ...]]:
+    """The chunks of a PNG that hold these, by name and data."""
+    from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     if text:
@@ -126,22 +120,30 @@ def encode_png(
     if xmp:
         info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     if icc_profile:
-        info.add(b"iCCP", b"ICC Profile\0\0" + _deflate(icc_profile))
+        info.add(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
     if exif:
         info.add(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    return info.chunks  # type: ignore[no-any-return, return-value]
+
+
+def _png(
+    pixels: np.ndarray, alpha: np.ndarray | None, chunks: Iterable[tuple[bytes, ...]]
+) -> bytes:
+    from PIL.PngImagePlugin import putchunk
+
     if alpha is not None and pixels.dtype == np.uint8:
-        alpha = _eight(alpha)
+        alpha = _to_eight(alpha)
     data = sixteen_bit.png(pixels, alpha)
     out = io.BytesIO()
     out.write(data[:_HEAD])
-    for chunk in info.chunks:
+    for chunk in chunks:
         putchunk(out, *chunk[:2])
     out.write(data[_HEAD:])
     return out.getvalue()
 
 
 def commented(exif: bytes | None, text: str) -> bytes | None:
-    """EXIF with `text` as its UserComment, in unicode; as it was where there is no text."""
+    """Return EXIF with `text` as its UserComment, in Unicode; unchanged without text."""
     from PIL import Image
 
     if not text:
@@ -156,21 +158,15 @@ def commented(exif: bytes | None, text: str) -> bytes | None:
 def _image(pixels: np.ndarray, alpha: np.ndarray | None) -> Any:
     from PIL import Image
 
-    image = Image.fromarray(np.ascontiguousarray(_eight(pixels)))
+    image = Image.fromarray(np.ascontiguousarray(_to_eight(pixels)))
     if alpha is not None:
-        image.putalpha(Image.fromarray(np.ascontiguousarray(_eight(alpha))))
+        image.putalpha(Image.fromarray(np.ascontiguousarray(_to_eight(alpha))))
     return image
 
 
-def _eight(values: np.ndarray) -> np.ndarray:
+def _to_eight(values: np.ndarray) -> np.ndarray:
     return sixteen_bit.to_uint8(values) if values.dtype == np.uint16 else values
 
 
 def _opaque(alpha: np.ndarray) -> bool:
     return bool((alpha == np.iinfo(alpha.dtype).max).all())
-
-
-def _deflate(data: bytes) -> bytes:
-    import zlib
-
-    return zlib.compress(data)

@@ -23,12 +23,12 @@ FAILED = {
 }
 """Ids that fail, and what is said of each."""
 NOTED = {
-    "anim_gif": "3 frames: the first is taken",
-    "anim_webp": "3 frames: the first is taken",
-    "anim_png": "3 frames: the first is taken",
-    "pages": "2 pages: the first is taken",
-    "cmyk": "CMYK without a profile that can be read: turned to RGB by arithmetic",
-    "inks": "CMYK turned to sRGB by its profile",
+    "anim_gif": "3 frames: only the first is used",
+    "anim_webp": "3 frames: only the first is used",
+    "anim_png": "3 frames: only the first is used",
+    "pages": "2 pages: only the first is used",
+    "cmyk": "CMYK without a readable profile: converted to RGB by arithmetic",
+    "inks": "CMYK converted to sRGB by its profile",
 }
 SAME = ("deep", "deep-alpha", "deep-tiff", "pages", "anim_png", "a_b", "🥿")
 """Ids that hold the photo's own pixels."""

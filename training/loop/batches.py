@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import sampling
+from ..datasets.buckets import Size
 from ..datasets.examples import Example
 from ..errors import TrainingError
 from .encoders import FeatureCache, LatentEncoder, PromptEncoder
@@ -60,7 +61,7 @@ class BatchLoader:
         every = [*self.data.learned, *self.data.held_out]
         if self.latents.cache.folder is not None:
             every = every[share[0] :: share[1]]
-        groups = defaultdict(list)
+        groups: dict[Size, list[tuple[Example, bool]]] = defaultdict(list)
         for example in every:
             groups[example.fit.bucket_wh] += [(example, flip) for flip in flips]
         done = 0

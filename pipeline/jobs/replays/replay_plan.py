@@ -69,7 +69,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
     request = record.get("request") or {}
     if "needs" not in request:
         raise ReplayError(
-            f"{folder} does not say how it was made: expected a folder that `visuals run`, "
+            f"{folder} holds no record of how it was made: expected a folder that `visuals run`, "
             "generate, filter or enhance wrote"
         )
     lines = run_folder.ManifestIndex(folder / run_folder.NAME)

@@ -78,7 +78,7 @@ def test_every_file_has_its_outcome(
         assert not any(lines[id_]["files"].values())
     assert record["failed"] == len(odd_files.FAILED) + bool(os.geteuid())
     if os.geteuid():
-        assert "not readable" in lines["locked"]["error"]["message"]
+        assert "permission denied" in lines["locked"]["error"]["message"]
     for id_, said in odd_files.NOTED.items():
         assert said in lines[id_]["notes"], id_
     assert all(not lines[id_]["notes"] for id_ in (*GOOD, "deep", "palette", "turned-6"))

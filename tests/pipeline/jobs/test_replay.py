@@ -235,7 +235,7 @@ def test_the_words_of_an_infotext(text: str, words: tuple[str, str]) -> None:
     [
         (["{ten}", "nobody"], "has no shot 'nobody'"),
         (["{here}"], "expected a folder that `visuals run`"),
-        (["{photo}"], "does not say how it was made"),
+        (["{photo}"], "holds no record of how it was made"),
         (["{photo}", "mug"], "expected one picture, or RUN SHOT"),
         (["{here}/none.png"], "no such file"),
     ],

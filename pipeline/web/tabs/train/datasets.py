@@ -92,7 +92,7 @@ def export(root: Path, run: str, tag: str) -> tuple[str, list[str]]:
 
     out = free_path(root.parent / EXPORTED / run)
     done = exporting.export(run_folders.folder(root, run), "kohya", out=out, tag=tag)
-    return done.folder.relative_to(root.parent).as_posix(), done.errors
+    return out.relative_to(root.parent).as_posix(), done.errors
 
 
 def write(root: Path, text: str, captions: Mapping[str, str]) -> None:
