@@ -1,1 +1,1 @@
-"""Typed settings and the presets that fill them. Knows no models and no runs."""
+"""Typed settings, and the presets that ship."""

@@ -1,4 +1,4 @@
-"""The settings of `visuals dataset caption`. Knows no models. `schema` joins them to the others."""
+"""Settings of `visuals dataset caption`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .base import Section
 
 
 class CaptionSettings(Section):
-    """Captions by a BLIP. Tokens are the model's own, of the caption without its tag."""
+    """Captioning by BLIP. Tokens are those of its tokenizer, without the activation tag."""
 
     model: str = "Salesforce/blip-image-captioning-base"
     num_beams: int = Field(3, ge=1, le=32)

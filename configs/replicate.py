@@ -1,7 +1,4 @@
-"""The settings of stage 1 on somebody else's machine: Replicate's API and its models' inputs.
-
-Knows no network, no stages, no command line. `schema` joins them to the settings of a run.
-"""
+"""Settings of stage 1 on Replicate: the API and the inputs of its models."""
 
 from __future__ import annotations
 
@@ -28,8 +25,7 @@ SCHEDULERS = {
 
 
 class InputNames(Section):
-    """What the model calls each input; null: it has none, and it is not sent. The default are the
-    names of cog-sdxl."""
+    """Names of the model's inputs, by default those of cog-sdxl; an input of null is not sent."""
 
     prompt: str = "prompt"
     negative_prompt: str | None = "negative_prompt"
@@ -47,10 +43,10 @@ class InputNames(Section):
 
 
 class ReplicateSettings(Section):
-    """How Replicate is asked. `inputs`: sent as they are, over all else; `schedulers`: samplers by
-    the names that the model gives them; `weights`, `lora_scale` (0 to 1): a LoRA trained there;
-    `plain_prompts`: take A1111's weights off, which few models there read; `timeout`: seconds
-    that a prediction may take, its queue included."""
+    """Requests to Replicate. `inputs`: further inputs, which take precedence; `schedulers`: the
+    model's names of samplers; `weights`, `lora_scale`: a LoRA trained there; `plain_prompts`:
+    remove A1111's attention weights, which few models there understand; `timeout`: seconds for a
+    prediction, including the time in the queue."""
 
     input_names: InputNames = Field(default_factory=InputNames)
     inputs: dict[str, Any] = Field(default_factory=dict)
@@ -62,8 +58,8 @@ class ReplicateSettings(Section):
 
 
 def check_host(backend: str, version: str | None) -> None:
-    """Raises ValueError where a host is not told which model to run, or in words that it does not
-    know: owner/name:version, the version alone, or owner/name of an official model."""
+    """Raise ValueError unless a backend has a model to run: owner/name:version, the version alone,
+    or owner/name of an official model."""
     if version is not None and not _VERSION.fullmatch(version):
         raise ValueError(
             f"generate.version {version!r}: expected owner/name:version with its 64 digits, or "

@@ -10,12 +10,11 @@ from .base import Section
 
 
 class RunSettings(Section):
-    """How the shots go through. `batch_size`: shots in memory at a time; `format`, `quality`: of
-    the pictures that come out (quality of JPEG and WebP, 1 to 100). `allow_pickle`: read .ckpt,
-    .pt and .pth files of weights; `torch_compile`: the UNet's and ControlNets' blocks, at their
-    first call. `accelerate`: false runs the code of transformers and diffusers without the
-    patches of `stages/accel`, and without `cache_interval`. `low_memory`: slower, but with only the
-    models at work on a GPU, or in the memory of a CPU, and the VAE in tiles."""
+    """A run as a whole. `batch_size`: shots in memory at a time; `format`, `quality`: of the final
+    pictures (quality of JPEG and WebP); `allow_pickle`: read .ckpt, .pt and .pth weights;
+    `torch_compile`: compile blocks of the UNet and ControlNets at their first call; `accelerate`:
+    false turns off the patches of `stages/accel` and `cache_interval`; `low_memory`: keep only the
+    models in use on the GPU, or in the memory of a CPU, and run the VAE in tiles; slower."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     retries: int = Field(0, ge=0, le=100)

@@ -1,7 +1,7 @@
-"""The settings of a run, typed and checked, and the presets that fill them.
+"""Settings of a run: types, presets, overrides by dotted name.
 
-Knows no models, no stages, no command line. An unknown key is refused with its nearest match, and
-all errors are reported together. The sections are in `sections` and beside it.
+An unknown key is rejected with its nearest match, and all errors are reported together. Each
+section of the settings has a module beside this one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from .errors import UsageError, one_line
 from .generate import GenerateSettings, RefinerSettings
 from .rerender import ControlSettings, RerenderSettings
 from .run import RunSettings
+from .text_files import read_text
 
 HERE = Path(__file__).parent
 NULL = object()
-"""As the value of an override: set it to null. (None leaves a setting as it is.)"""
+"""Value of an override that sets it to null; None leaves a setting as it is."""
+_EXPECTED = "sections (generate, detect, …) with settings"
 
 
 class SettingsError(UsageError):
-    """Settings that cannot be used. `problems`: one line each, got, expected, remedy."""
+    """Settings are not valid. `problems`: a line each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -76,23 +78,23 @@ class Settings(Section):
 
     @property
     def leading(self) -> tuple[ControlSettings, ...]:
-        """The controls that stage 3 is led by, in order."""
+        """The ControlNets of stage 3, in order."""
         return tuple(self.controls[name] for name in self.rerender.controls)
 
 
 def presets() -> list[str]:
-    """Names of the presets that ship."""
+    """Return the names of the presets that ship."""
     return sorted(path.stem for path in HERE.glob("*.yaml"))
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`"; did you mean 'strength'?"`, or nothing where no known word is near."""
+    """Return `"; did you mean 'strength'?"`, or "" without a similar word."""
     found = difflib.get_close_matches(word.lower(), known, 1, 0.6)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """The keys that stand where `path` (its last part unknown) points."""
+    """The keys that are valid in place of the last part of `path`."""
     here: Any = model
     for part in path[:-1]:
         if get_origin(here) in (dict, tuple):
@@ -104,38 +106,61 @@ def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     return list(here.model_fields)
 
 
-def _problem(error: Mapping[str, Any]) -> str:
-    path = tuple(error["loc"])
-    name = ".".join(str(part) for part in path)
+def describe(error: Mapping[str, Any], name: str, unknown: str) -> str:
+    """Return a line for an error of pydantic in the setting `name`; `unknown`: the hint for a key
+    that does not exist."""
     if error["type"] == "extra_forbidden":
-        known = _keys(Settings, path)
-        return (
-            f"unknown setting {name!r}{nearest(str(path[-1]), known)} "
-            f"(expected one of {', '.join(known)})"
-        )
+        return f"unknown setting {name!r}{unknown}"
     if error["type"] == "missing":
-        return f"{name} is missing: set it in the preset"
+        return f"{name} is missing: set it in the file"
     if error["type"] == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
     what = error["msg"][0].lower() + error["msg"][1:]
     return f"{name} {error['input']!r}: {what.replace('input should', 'should')}; set {name}"
 
 
+def _problem(error: Mapping[str, Any]) -> str:
+    path = tuple(error["loc"])
+    hint = ""
+    if error["type"] == "extra_forbidden":
+        known = _keys(Settings, path)
+        hint = f"{nearest(str(path[-1]), known)} (expected one of {', '.join(known)})"
+    return describe(error, ".".join(map(str, path)), hint)
+
+
 def check(values: Mapping[str, Any]) -> Settings:
-    """Settings of nested plain values; raises SettingsError with every problem at once."""
+    """Check nested plain values; raises SettingsError with every problem at once."""
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
         raise SettingsError([_problem(e) for e in error.errors()]) from None  # type: ignore[arg-type]
 
 
-def _read(preset: str) -> dict[str, Any]:
-    path = HERE / f"{preset}.yaml"
-    if preset.endswith((".yaml", ".yml")):
-        path = Path(preset)
-        if not path.is_file():
-            raise SettingsError([f"no file {preset!r}: expected a YAML file of settings"])
-    elif preset not in presets():
+def read_yaml(path: str | Path, expected: str) -> dict[str, Any]:
+    """Return the values of a YAML file; raises SettingsError. `expected`: what it should hold."""
+
+    def error(message: str) -> SettingsError:
+        return SettingsError([message])
+
+    text = read_text(path, error, expected)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as cause:
+        raise error(f"{path}: not YAML ({one_line(cause)}); fix the file") from None
+    if not isinstance(values, dict):
+        raise error(f"{path}: expected {expected}")
+    return values
+
+
+def _file(preset: str) -> Path | None:
+    """The user's file that a preset is; None for the name of one that ships."""
+    return Path(preset) if preset.endswith((".yaml", ".yml")) else None
+
+
+def raw(preset: str) -> dict[str, Any]:
+    """Return a preset's plain values with those of its `base:` below them, unchecked."""
+    file = _file(preset)
+    if file is None and preset not in presets():
         names = presets()
         raise SettingsError(
             [
@@ -143,40 +168,29 @@ def _read(preset: str) -> dict[str, Any]:
                 f"(expected {', '.join(names)}, or the path of a .yaml file)"
             ]
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = one_line(error)
-        raise SettingsError([f"{path}: not YAML ({where}); mend the file"]) from None
-    if not isinstance(values, dict):
-        raise SettingsError([f"{path}: expected sections (generate, detect, …) with settings"])
+    values = read_yaml(file or HERE / f"{preset}.yaml", _EXPECTED)
     base = values.pop("base", None)
-    return merge(_read(str(base)), values) if base else values
+    return merge(raw(str(base)), values) if base else values
 
 
 def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:
-    """The dotted names, as in generate.width, that the user set: in a file of theirs or on top.
+    """Return the dotted names, as in generate.width, that the user set: in a file or on top.
 
-    What a preset that ships says is not among them.
+    What a preset that ships sets is not among them.
     """
     names = {name for name, value in (overrides or {}).items() if value is not None}
     for _ in range(100):  # no chain of files is longer, unless it is a ring
-        if not preset.endswith((".yaml", ".yml")):
+        if (file := _file(preset)) is None:
             break
-        values = yaml.safe_load(Path(preset).read_text(encoding="utf-8"))
+        values = read_yaml(file, _EXPECTED)
         for section, inner in values.items():
             names |= {f"{section}.{key}" for key in inner} if isinstance(inner, Mapping) else set()
         preset = str(values.get("base") or "")
     return names
 
 
-def raw(preset: str) -> dict[str, Any]:
-    """A preset's plain values with those of its `base:` below them, unchecked."""
-    return _read(preset)
-
-
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values, `high` over `low`; lists are replaced, not joined.
+    """Merge nested values, `high` over `low`; lists are replaced, not joined.
 
     >>> merge({"run": {"seed": 0, "retries": 2}}, {"run": {"seed": 7}})
     {'run': {'seed': 7, 'retries': 2}}
@@ -189,18 +203,14 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def load_settings(preset: str = "mini", overrides: Mapping[str, Any] | None = None) -> Settings:
-    """A preset (a name, or a .yaml file; its `base:` names another) with changes on top.
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of dotted names by section; raises SettingsError for a name without one.
 
-    `overrides`: dotted names, `{"rerender.strength": 0.5}`; a value of None changes nothing.
-
-    >>> load_settings("mini", {"rerender.strength": 0.5}).rerender.strength
-    0.5
+    >>> nest({"generate.steps": 8})
+    {'generate': {'steps': 8}}
     """
     nested: dict[str, Any] = {}
-    for name, value in (overrides or {}).items():
-        if value is None:
-            continue
+    for name, value in values.items():
         *sections, key = name.split(".")
         if not sections:
             raise SettingsError([f"setting {name!r}: expected section.name, as in run.seed"])
@@ -210,4 +220,21 @@ def load_settings(preset: str = "mini", overrides: Mapping[str, Any] | None = No
             if not isinstance(place, dict):
                 raise SettingsError([f"setting {name!r}: {section} is set as a whole already"])
         place[key] = None if value is NULL else value
-    return check(merge(_read(preset), nested))
+    return nested
+
+
+def apply_overrides(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with values of dotted names over them; raises SettingsError."""
+    return check(merge(settings.model_dump(mode="json"), nest(values))) if values else settings
+
+
+def load_settings(preset: str = "mini", overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings of a preset (a name, or a .yaml file) with changes on top.
+
+    `overrides`: by dotted name, `{"rerender.strength": 0.5}`; a value of None changes nothing.
+
+    >>> load_settings("mini", {"rerender.strength": 0.5}).rerender.strength
+    0.5
+    """
+    changes = {name: value for name, value in (overrides or {}).items() if value is not None}
+    return check(merge(raw(preset), nest(changes)))

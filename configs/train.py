@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .base import Section
-from .errors import one_line
-from .schema import SettingsError, nearest
+from .schema import SettingsError, describe, nearest, read_yaml
 
 SCHEDULERS = Literal[
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"
@@ -220,20 +218,8 @@ def read_train_settings(
 
     Raises SettingsError with all problems at once.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise SettingsError([f"no file {str(path)!r}: expected the YAML settings of a training"])
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            [f"{path}: cannot be read ({error.strerror}); check its permissions"]
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path}: not YAML ({one_line(error)}); fix the file"]) from None
-    if not isinstance(values, dict):
-        raise SettingsError([f"{path}: expected settings, as in `rank: 16`, a line each"])
-    return check({**_renamed(values), **_renamed(dict(overrides or {}))})
+    values = read_yaml(path, "the YAML settings of a training, as in `rank: 16`, a line each")
+    return check({**_renamed(values), **_renamed(overrides or {})})
 
 
 def check(values: Mapping[str, Any]) -> TrainSettings:
@@ -270,14 +256,6 @@ def _number(value: Any) -> Any:
 
 
 def _problem(error: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"][:1])
-    if error["type"] == "extra_forbidden":
-        known = [*TrainSettings.model_fields, *ALIASES]
-        hint = nearest(name, known) or "; `visuals train --help` names the page of all settings"
-        return f"unknown setting {name!r}{hint}"
-    if error["type"] == "missing":
-        return f"{name} is missing: set it in the file"
-    if error["type"] == "value_error":
-        return str(error["msg"]).removeprefix("Value error, ")
-    what = error["msg"][0].lower() + error["msg"][1:]
-    return f"{name} {error['input']!r}: {what.replace('input should', 'should')}; set {name}"
+    name = str(error["loc"][0]) if error["loc"] else ""
+    hint = nearest(name, [*TrainSettings.model_fields, *ALIASES])
+    return describe(error, name, hint or "; `visuals train --help` names the page of all settings")

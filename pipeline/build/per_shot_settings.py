@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ...configs.overrides import apply_overrides
+from ...configs.schema import apply_overrides
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import UsageError
-from ...configs.overrides import nest
-from ...configs.schema import merge
+from ...configs.schema import merge, nest
 from ...configs.version import VERSION
 from ...stages.prompts.lora_tags import parse as parse_tags
 

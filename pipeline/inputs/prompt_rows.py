@@ -14,8 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ...configs.errors import UsageError
-from ...configs.overrides import nest
-from ...configs.schema import SettingsError, check, merge, raw
+from ...configs.schema import SettingsError, check, merge, nest, raw
 from ...stages.shot import shot_seed
 from .lazy_shots import LazyShots, ShotName
 

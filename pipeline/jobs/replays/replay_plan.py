@@ -223,17 +223,10 @@ def changed(plan: ReplayPlan, changes: Mapping[str, Any], seed: int | None) -> R
             source = replace(source, seed=(seed + numbers[shot.id]) % 2**32)
         return replace(shot, settings=own, source=source)
 
-    from ....configs.schema import NULL, merge
+    from ....configs.schema import merge, nest
 
-    nested: dict[str, Any] = {}
-    for name, value in changes.items():
-        *sections, key = name.split(".")
-        place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[key] = None if value is NULL else value
     batches = tuple(
         ReplayBatch(b.wanted, tuple(other(shot, shot.id in b.wanted) for shot in b.shots))
         for b in plan.batches
     )
-    return replace(plan, settings=merge(plan.settings, nested), batches=batches)
+    return replace(plan, settings=merge(plan.settings, nest(changes)), batches=batches)
