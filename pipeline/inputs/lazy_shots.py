@@ -1,7 +1,4 @@
-"""Shots as a list of names, each made when it is used: 100,000 pictures are 100,000 names.
-
-Reads no files.
-"""
+"""Lazy list of shots: holds their names and makes each shot when it is used."""
 
 from __future__ import annotations
 
@@ -13,15 +10,20 @@ if TYPE_CHECKING:
 
 
 class ShotName(NamedTuple):
-    """A shot's id, its file (None: generated), and the other values that make it."""
+    """Id and file of a shot (None: generated), and the other values that it is made of."""
 
     id: str
     path: str | None
     rest: Any = None
 
 
+def id_part(class_: str) -> str:
+    """Return a class as a part of a shot's id."""
+    return class_.replace(" ", "-").replace("/", "-")
+
+
 class LazyShots(Sequence["Shot"]):
-    """A sequence of shots that holds their names only."""
+    """A sequence of shots, each made of its name by `make`."""
 
     def __init__(self, names: Sequence[ShotName], make: Callable[[ShotName], Shot]) -> None:
         self.names, self.make = names, make

@@ -1,4 +1,4 @@
-"""What an earlier run found in its pictures: boxes and masks from its folder. Knows no models."""
+"""Detections of a previous run: boxes and masks, read from its folder."""
 
 from __future__ import annotations
 
@@ -16,23 +16,18 @@ if TYPE_CHECKING:
 
 
 def finder(folder: Path) -> Callable[[str], tuple[Detection, ...]]:
-    """Looks up what an earlier run found, by shot id, with its masks; () where it has none.
+    """Return a function that looks up the detections of a run by shot id, () if there are none.
 
-    Raises PictureError, when called, for a mask file that is gone or broken.
+    It raises PictureError for a mask file that is missing or broken.
     """
     records = ManifestIndex(folder / NAME)
-
-    def find(id_: str) -> tuple[Detection, ...]:
-        return found_in(folder, records[id_]) if id_ in records else ()
-
-    return find
+    return lambda id_: found_in(folder, records[id_]) if id_ in records else ()
 
 
 def found_in(folder: Path, record: ManifestRecord) -> tuple[Detection, ...]:
-    """Return the detections of a manifest record with their masks; () where it has no mask.
+    """Return the detections of a manifest record with their masks; () for a record without masks.
 
-    An older run folder names only the union of a shot's masks: there each box gets the
-    part of the union that lies in it.
+    Run folders of version 1 hold only the union of a shot's masks: each box gets its part of it.
     """
     from ...stages.shot import Detection
 

@@ -1,7 +1,4 @@
-"""The rows of prompt tables, checked one by one, and the shots made of them.
-
-Knows no files, no models.
-"""
+"""Rows of prompt tables: validation, and the shots made of them."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ...configs.errors import UsageError
 from ...configs.schema import SettingsError, check, merge, nest, raw
 from ...stages.shot import shot_seed
-from .lazy_shots import LazyShots, ShotName
+from .lazy_shots import LazyShots, ShotName, id_part
 
 GENERATE = (
     "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
@@ -26,14 +23,14 @@ RERENDER = (
     "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "min_structure",
 )  # fmt: skip
 SETTINGS = (*(f"generate.{key}" for key in GENERATE), *(f"rerender.{key}" for key in RERENDER))
-"""The settings that a row may have for itself: those that need no other model."""
+"""Settings that a row may override: those that need no other model."""
 _FORBIDDEN_IN_NAME = re.compile(r'[\\/<>:"|?*\x00-\x1f]|^\.|[. ]$')
 _MAX_NAME_BYTES = 120
 _LORA = re.compile(r"\s*([^:<>]+?)\s*((?::\s*-?\d+(\.\d+)?\s*){0,2})")
 
 
 class PromptFileError(UsageError):
-    """A prompt file that cannot be used; the message says got, expected, remedy."""
+    """A prompt file cannot be used."""
 
 
 def _file_name(value: Any) -> str:
@@ -67,9 +64,7 @@ def _lora_tags(value: Any) -> str:
     return " ".join(tags)
 
 
-@functools.lru_cache(maxsize=1)
-def _base_settings() -> dict[str, Any]:
-    return raw("mini")
+_base_settings = functools.cache(functools.partial(raw, "mini"))
 
 
 def _checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,20 +100,20 @@ def _checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 _Text = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 _Blank = BeforeValidator(lambda value: None if value == "" else value)
 _AnySeed = BeforeValidator(lambda value: None if value in ("", -1, "-1") else value)
-"""A1111's seed -1, and an empty one, stand for the seed that the run would give."""
+"""A1111's seed -1, like an empty one, means the seed that the run gives."""
 
 
 class PromptRow(BaseModel):
-    """A row of a prompt table; what is None or empty is inherited from the run.
+    """A row of a prompt table; values that are None or empty are inherited from the run.
 
-    Args:
-        line: line of the file where the row begins, from 1.
-        class_: product class, in lower case; column `class`.
-        seed: seed of its first picture, 0 to 2³² - 1; the next ones count up.
-        count: pictures of it.
-        name: file name of its pictures, without ending.
-        loras: tags of LoRAs, as in `<lora:film:0.8>`; column `lora`.
-        settings: values by dotted name, of those in SETTINGS.
+    Attributes:
+        line: Line of the file where the row begins, from 1.
+        class_: Product class, in lower case; column `class`.
+        seed: Seed of its first picture, 0 to 2³² - 1; the next ones count up.
+        count: Number of pictures.
+        name: File name of its pictures, without ending.
+        loras: LoRA tags, as in `<lora:film:0.8>`; column `lora`.
+        settings: Values by dotted name, of those in SETTINGS.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -159,15 +154,10 @@ def shots(
     edit: str = "",
     run_seed: int = 0,
 ) -> LazyShots:
-    """Return the shots of all rows, row by row.
+    """Return the shots of all rows, row by row; rows inherit missing values from the run's.
 
-    Args:
-        classes: the run's; a row without a class is drawn for each of them.
-        prompt, negative_prompt, edit: the run's, for rows without their own.
-        run_seed: the seeds of rows without one are made of it.
-
-    Raises:
-        PromptFileError: two rows would have a picture of the same name.
+    A row without a class is generated for each of `classes`. Raises PromptFileError if two rows
+    would have a picture of the same name.
     """
     from ...stages.shot import Prompted, Shot
 
@@ -175,16 +165,14 @@ def shots(
         row, class_, number = name.rest
         text = row.text(prompt).replace("{class}", class_)
         negative = negative_prompt if row.negative_prompt is None else row.negative_prompt
-        negative_setting = (
-            {"rerender.negative_prompt": row.negative_prompt} if row.negative_prompt else {}
-        )
+        own = {"rerender.negative_prompt": row.negative_prompt} if row.negative_prompt else {}
         seed = shot_seed(run_seed, name.id) if row.seed is None else (row.seed + number) % 2**32
         return Shot(
             id=name.id,
             source=Prompted(text, negative, seed),
             classes=(class_,) if class_ else (),
             edit=edit if row.edit is None else row.edit,
-            settings={**negative_setting, **row.settings},
+            settings={**own, **row.settings},
         )
 
     names: list[ShotName] = []
@@ -195,7 +183,7 @@ def shots(
             other = taken.setdefault(id_.lower(), row.line)
             if other != row.line:
                 problems.append(
-                    f"line {row.line}: the name {id_!r} is that of line {other}; take another"
+                    f"line {row.line}: the name {id_!r} is taken by line {other}; choose another"
                 )
                 break
             names.append(ShotName(id_, None, rest))
@@ -212,7 +200,7 @@ def _pictures(
     names_of_classes = [row.class_] if row.class_ else list(classes) or [""]
     count = row.count or 1
     for class_ in names_of_classes:
-        word = class_.replace(" ", "-").replace("/", "-")
+        word = id_part(class_)
         if row.name:
             stem = f"{row.name}-{word}" if len(names_of_classes) > 1 else row.name
         else:

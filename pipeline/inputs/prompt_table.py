@@ -1,6 +1,6 @@
-"""Prompt files: plain lines of prompts, and tables (CSV, TSV, JSONL, A1111's lines of arguments).
+"""Prompt files: lines of prompts, and tables (CSV, TSV, JSONL, A1111's lines of arguments).
 
-All problems of a table are reported together, each with its line. Knows no models.
+All problems of a table are reported together, each with its line.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from ...configs.errors import one_line
 from ...configs.schema import SettingsError, nearest
+from ...configs.text_files import read_text
 from .prompt_rows import GENERATE, SETTINGS, PromptFileError, PromptRow
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -60,8 +61,8 @@ class PromptTable:
 
 
 def is_table(path: str | Path) -> bool:
-    """Return whether a prompt file has settings in its rows: by its ending, or where lines of a
-    text file are A1111's, as in `--prompt "a mug" --steps 20`."""
+    """Return whether the rows of a prompt file hold settings: by its ending, or if a line of a
+    text file is A1111's, as in `--prompt "a mug" --steps 20`."""
     if str(path).lower().endswith(TABLES):
         return True
     try:
@@ -85,8 +86,8 @@ def read_prompts(path: str | Path) -> tuple[str, ...]:
 
 
 def read_table(path: str | Path) -> PromptTable:
-    """Read a CSV, TSV or JSONL file, or one of A1111's lines of arguments; blank rows and those
-    that begin with # are left out.
+    """Read a CSV, TSV or JSONL file, or A1111's lines of arguments; blank rows and rows that begin
+    with # are ignored.
 
     Raises PromptFileError for a file that cannot be read or has no row; see also
     `PromptTable.raise_problems`.
@@ -144,7 +145,7 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
             if not header:
                 header = [_column(cell) for cell in cells]
                 problem = _column_problem(header)
-                if not set(header) & set(COLUMNS):
+                if set(header).isdisjoint(COLUMNS):
                     problem = (
                         f"expected the names of the columns ({', '.join(WORDS)}, steps, "
                         f"cfg_scale, …), got {', '.join(header)[:60]!r}"
@@ -162,7 +163,7 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 named = zip(header, cells, strict=False)
                 yield line, {column: cell for column, cell in named if column and cell}
     except csv.Error as error:
-        yield reader.line_num, f"not CSV ({error}); mend the file"
+        yield reader.line_num, f"not CSV ({error}); fix the file"
 
 
 def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -233,15 +234,4 @@ def _column(title: str) -> str:
 
 def _text(path: str | Path, expected: str) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with its mark; raises PromptFileError."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise PromptFileError(
-            f"{path}: {reason}; expected a text file with {expected}; set --prompt-file"
-        ) from None
-    try:
-        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        return data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise PromptFileError(f"{path}: not UTF-8 text; expected {expected}") from None
+    return read_text(path, PromptFileError, f"a text file with {expected}", utf16=True)

@@ -1,7 +1,7 @@
-"""Which shots of a run are done already, matched with the lines of its manifest.
+"""Resumption: matches the shots of a run with the lines of its manifest.
 
 Photos are compared by content: one that was renamed or moved is still done, one that changed is
-not. Decodes no picture.
+not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...checkpoints import hashing
+from .find_files import free_name
 from .lazy_shots import LazyShots, ShotName
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Remaining:
-    """`shots`: those still to be made; `outdated`: ids whose lines are to be removed from the
-    manifest; `done`: the number of finished shots."""
+    """`shots`: still to be made; `outdated`: ids whose lines must be removed from the manifest;
+    `done`: number of finished shots."""
 
     shots: LazyShots
     outdated: frozenset[str]
@@ -30,62 +31,48 @@ class Remaining:
 
 
 def content(path: str | Path) -> dict[str, str | int]:
-    """Return a file's SHA-256, size and time; raises OSError, also for what is no plain file."""
+    """Return SHA-256, size and time of a regular file; raises OSError."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no plain file")
     stat = os.stat(path)
-    return {
-        "sha256": hashing.sha256(path),
-        "bytes": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-    }
+    sha256 = hashing.sha256(path)
+    return {"sha256": sha256, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
 def remaining(
     shots: LazyShots, records: Iterable[ManifestRecord], *, retry_failed: bool = False
 ) -> Remaining:
-    """Return the shots that the lines of a manifest leave to be made.
+    """Return the shots without a line in the manifest, and with `retry_failed` the failed ones.
 
-    A photo is done where its path has a line and the file is as it was (size and time, else
-    content), or where a line that no other file has is of its content. A name that is taken
-    by another picture gets a number.
+    A photo is done if its path has a line and the file is unchanged (by size and time, else by
+    content), or if its content is that of a line of which the file is gone. An id that another
+    picture has is numbered.
     """
-    known: dict[str, _Line] = {}
-    failed = set()
-    for record in records:
-        known[record.id] = _Line(record.id, record.input, record.content)
-        failed.discard(record.id)
-        if retry_failed and record.status == "failed":
-            failed.add(record.id)
+    known = {r.id: _Line(r.id, r.input, r.content, r.status == "failed") for r in records}
     if not known:
         return Remaining(shots, frozenset(), 0)
     matched = _match(shots.names, known)
     used = {id_.lower() for id_ in matched.values()}
-    todo, outdated = [], set()
+    todo = []
     for k, name in enumerate(shots.names):
-        id_ = matched.get(k, "")
-        if id_ and id_ not in failed:
-            continue
-        if not id_:
-            id_, number = name.id, 2
-            while id_.lower() in used:
-                id_, number = f"{name.id}_{number}", number + 1
-            used.add(id_.lower())
-        todo.append(name._replace(id=id_))
-        if id_ in known:
-            outdated.add(id_)
-    done = len(shots) - len(todo)
-    return Remaining(LazyShots(todo, shots.make), frozenset(outdated), done)
+        id_ = matched.get(k)
+        if id_ is None:
+            todo.append(name._replace(id=free_name(name.id, used)))
+        elif retry_failed and known[id_].failed:
+            todo.append(name._replace(id=id_))
+    outdated = frozenset(name.id for name in todo if name.id in known)
+    return Remaining(LazyShots(todo, shots.make), outdated, len(shots) - len(todo))
 
 
 class _Line(NamedTuple):
     id: str
     path: str | None
     content: Mapping[str, Any] | None
+    failed: bool
 
 
 def _match(names: Sequence[ShotName], known: Mapping[str, _Line]) -> dict[int, str]:
-    """By a name's place, the id of the line that has its picture."""
+    """Return the ids of the lines that match names, by the place of the name."""
     by_path = {os.path.abspath(line.path): line for line in known.values() if line.path}
     matched: dict[int, str] = {}
     taken: set[str] = set()
@@ -110,18 +97,18 @@ def _match(names: Sequence[ShotName], known: Mapping[str, _Line]) -> dict[int, s
         for k, name in enumerate(names)
         if sizes and name.path and k not in matched
     }
-    for own in (True, False):  # of two with the same content, the one of that name comes first
+    for by_id in (True, False):  # of two with the same content, the one of that id comes first
         for k, key in keys.items():
             lines = spare.get(key)
-            if lines and k not in matched and (not own or names[k].id in lines):
-                id_ = names[k].id if own else lines[0]
+            if lines and k not in matched and (not by_id or names[k].id in lines):
+                id_ = names[k].id if by_id else lines[0]
                 lines.remove(id_)
                 matched[k] = id_
     return matched
 
 
 def _same_file(path: str, line: _Line) -> bool:
-    """Whether the file is still the one of the line; without its content on record, yes."""
+    """Whether the file is still that of the line; true without recorded content."""
     if not line.content:
         return True
     try:
@@ -136,7 +123,7 @@ def _same_file(path: str, line: _Line) -> bool:
 
 
 def _key(path: str, sizes: set[int]) -> tuple[int, str]:
-    """Size and content of a file; its content is read only where one of `sizes` fits."""
+    """Size and SHA-256 of a file, which is read only if its size is among `sizes`."""
     try:
         size = os.stat(path).st_size
         return size, str(content(path)["sha256"]) if size in sizes else ""

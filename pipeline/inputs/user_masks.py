@@ -1,7 +1,4 @@
-"""Masks of the user's own in place of stage 2: white is what is re-rendered.
-
-Reads one mask file, or a folder of masks with the photos' names. Knows no models.
-"""
+"""User-supplied masks in place of stage 2: one file, or a folder with the photos' names."""
 
 from __future__ import annotations
 
@@ -21,11 +18,16 @@ if TYPE_CHECKING:
 
 
 class MaskError(UsageError):
-    """A mask that does not fit its photo; the message says got, expected, remedy."""
+    """A mask is missing or does not fit its photo."""
 
 
 class UserMasks:
-    """A stage that gives each open shot the mask of its name. `label`: the class in it."""
+    """A stage that gives each open shot a mask, white where to re-render.
+
+    Args:
+        path: A mask for all photos, or a folder of masks named like the photos.
+        label: Class of the masked product.
+    """
 
     batch_size = 8
 
@@ -46,62 +48,55 @@ class UserMasks:
 
     @property
     def single(self) -> bool:
-        """One mask for every photo."""
+        """Whether one mask is for every photo."""
         return self._files is None
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Open shots get a detection, are skipped where there is nothing to re-render, and fail
-        where the mask cannot be read or has another size."""
+        """Add a detection to open shots. A shot without a mask or with an empty one is skipped;
+        one whose mask cannot be read or has another size fails."""
         return [self._masked(shot) if shot.open else shot for shot in shots]
 
     def modules(self) -> dict[str, list[object]]:
-        """It runs no models."""
         return {}
 
     def file(self, shot: Shot) -> Path | None:
-        """The mask of a shot: by its id, else by its photo's name; None where there is none."""
+        """Return the mask of a shot by its id, else by its photo's name, or None."""
         if self._files is None:
             return self.path
-        photo = Path(getattr(shot.source, "path", shot.id))
+        photo = Path(shot.path or shot.id)
         for name in (shot.id, _stem(photo), photo.stem):
             if name in self._files:
                 return self._files[name]
         return None
 
     def check_size(self, shot: Shot) -> None:
-        """Raises MaskError where mask and photo differ in size; reads their headers only."""
-        file, photo = self.file(shot), getattr(shot.source, "path", None)
-        if file is not None and photo is not None:
-            _same(file, read_header(file).size_wh, read_header(photo).size_wh)
+        """Raise MaskError if mask and photo differ in size, by their headers."""
+        file = self.file(shot)
+        if file is not None and shot.path is not None:
+            _check_size(file, read_header(file).size_wh, read_header(shot.path).size_wh)
 
     def _masked(self, shot: Shot) -> Shot:
+        from ...stages.regions.mask_ops import bounds
         from ...stages.shot import Detection, Skip
 
         file = self.file(shot)
         if file is None:
-            why = f"no mask of this name in {printable(self.path)}"
-            return shot.skip(Skip("no_mask", why))
+            return shot.skip(Skip("no_mask", f"no mask of this name in {printable(self.path)}"))
         try:
             assert shot.image is not None
             mask = read(file)
-            _same(file, mask.shape[1::-1], shot.image.shape[1::-1])
+            _check_size(file, mask.shape[1::-1], shot.image.shape[1::-1])
         except (MaskError, PictureError) as error:
             return shot.fail(error, "mask")
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not len(rows):
-            why = f"{printable(file)} is black; expected white where to re-render"
-            return shot.skip(Skip("empty_mask", why))
-        box = (
-            float(columns[0]),
-            float(rows[0]),
-            float(columns[-1] + 1),
-            float(rows[-1] + 1),
-        )
+        box = bounds(mask)
+        if box is None:
+            reason = f"{printable(file)} is black; expected white where to re-render"
+            return shot.skip(Skip("empty_mask", reason))
         return replace(shot, detections=(Detection(box, 1.0, self.label, mask=mask),))
 
 
 def read(path: Path) -> np.ndarray:
-    """A mask file as bool (H, W), True where it is white; what is transparent is not white."""
+    """Read a mask file as bool (H, W): True where it is white and opaque."""
     picture = read_image(path)
     mask = picture.rgb.mean(-1) > 127
     if picture.alpha is not None:
@@ -109,7 +104,7 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(mask)
 
 
-def _same(file: Path, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def _check_size(file: Path, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if tuple(got) != tuple(expected):
         raise MaskError(
             f"mask {printable(file)} is {got[0]} × {got[1]}; expected the photo's "

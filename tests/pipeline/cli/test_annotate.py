@@ -178,7 +178,10 @@ def test_the_closing_lines_name_the_files(tmp_path: Path) -> None:
         (["filter", "x", "--sweep", "--annotate", "coco"], ["--annotate with --sweep"]),
         (["annotate", "nowhere"], ["nowhere is no run folder", "manifest.jsonl"]),
         (["annotate", "nowhere", "--format", "json"], ["unknown format 'json'", "metadata"]),
-        (["run", "--class", "mug", "--prompt-file", "none.txt"], ["none.txt: no such file"]),
+        (
+            ["run", "--class", "mug", "--prompt-file", "none.txt"],
+            ["no file 'none.txt'", "expected a text file"],
+        ),
         (["run", "--class", "mug", "--prompt-file", "empty.txt"], ["empty.txt: no prompt in it"]),
         (["run", "--class", "mug", "--prompt-file", "bytes.txt"], ["bytes.txt: not UTF-8 text"]),
         (["run", "--class", "mug", "--prompt-file", "."], [".: is a directory"]),

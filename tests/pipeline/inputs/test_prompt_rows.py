@@ -182,7 +182,7 @@ def test_names_and_seeds_of_the_shots() -> None:
     assert [s.id for s in made] == ["hero-01", "hero-02", "desk-lamp-0002", "mug-0003", "car-0003"]
     assert [s.seed for s in made[:2]] == [4294967295, 0]
     assert made[3].source.prompt == "usual mug"  # type: ignore[union-attr]
-    with pytest.raises(PromptFileError, match=r"line 3: the name 'A' is that of line 2"):
+    with pytest.raises(PromptFileError, match=r"line 3: the name 'A' is taken by line 2"):
         shots([PromptRow(line=2, name="a"), PromptRow(line=3, name="A")], ["mug"], prompt="x")
 
 
