@@ -1,7 +1,4 @@
-"""How a prompt is read: its choices made, its LoRAs, the chunks of tokens and their weights.
-
-Knows tokenizers; loads no models.
-"""
+"""Explains how a prompt is read: chosen variants, LoRAs, token chunks and their weights."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """Tokens in a row that weigh the same."""
+    """Consecutive tokens of one weight."""
 
     tokens: tuple[str, ...]
     weight: float
@@ -28,8 +25,8 @@ class Run:
 
 @dataclass(frozen=True)
 class PromptExplanation:
-    """A prompt as it is drawn from. `picks`: each choice and what it gave; `chunks`: None without
-    a tokenizer; `room`: tokens that a chunk holds; `notes`: what the user should know."""
+    """A prompt as the stages read it. `picks`: each choice and its variant; `chunks`: None without
+    a tokenizer; `room`: tokens that a chunk holds; `notes`: warnings."""
 
     prompt: str
     seed: int
@@ -41,7 +38,7 @@ class PromptExplanation:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; a BREAK is a piece without weight."""
+        """Return plain values; a BREAK is a piece without weight."""
         return {
             "prompt": self.prompt,
             "seed": self.seed,
@@ -75,7 +72,7 @@ def explain_prompt(
     tokenizer: Any = None,
     lora_dirs: Sequence[str] = (),
 ) -> PromptExplanation:
-    """A template, drawn with a shot's own seed. Raises ValueError for one that cannot be drawn."""
+    """Explain a template with the variants of a shot's seed; raises ValueError for a bad one."""
     drawn = dynamic_prompts.draw(template, seed, known)
     text, tags = parse(drawn.text)
     notes = emphasis.notes(text)
@@ -117,21 +114,21 @@ def _runs(chunk: token_chunks.Chunk, tokenizer: Any) -> tuple[Run, ...]:
 
 
 def _lengths(split: Sequence[token_chunks.Chunk], room: int, *, breaks: bool) -> list[str]:
-    total, said = sum(len(chunk.ids) for chunk in split), []
+    total, notes = sum(len(chunk.ids) for chunk in split), []
     if len(split) > 1 and not breaks:
-        said.append(
-            f"{total} tokens: {len(split)} chunks of {room}; what comes late in a long prompt "
-            "tells less: put what counts first, or part it by BREAK"
+        notes.append(
+            f"{total} tokens: {len(split)} chunks of {room}; the end of a long prompt has less "
+            "effect: put what matters first, or separate parts by BREAK"
         )
-    said += [f"chunk {k} is empty" for k, chunk in enumerate(split, 1) if total and not chunk.ids]
-    return said
+    notes += [f"chunk {k} is empty" for k, chunk in enumerate(split, 1) if total and not chunk.ids]
+    return notes
 
 
 def prompt_notes(settings: Settings, prompts: Collection[str]) -> list[str]:
-    """What to know of the prompts of shots and of the settings' own, each thing once."""
+    """Return warnings about the prompts of shots and of the settings, each once."""
     g, r = settings.generate, settings.rerender
-    own = [r.prompt or "", g.negative_prompt, r.negative_prompt]
-    own += [c.prompt or "" for c in settings.classes.values()]
+    templates = [r.prompt or "", g.negative_prompt, r.negative_prompt]
+    templates += [c.prompt or "" for c in settings.classes.values()]
     known = wildcards.load_wildcards(settings)
-    texts = [*prompts, *(dynamic_prompts.draw(text, 0, known).text for text in own)]
+    texts = [*prompts, *(dynamic_prompts.draw(text, 0, known).text for text in templates)]
     return list(dict.fromkeys(note for text in texts for note in emphasis.notes(text)))

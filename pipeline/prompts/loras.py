@@ -1,7 +1,6 @@
-"""The LoRAs of a run, looked at before any model is loaded: do they fit, what do they ask for.
+"""LoRAs of a run: whether they fit the model, and what they recommend, by their headers.
 
-Reads headers only. What a LoRA's header recommends (clip skip, resolution) goes below what the
-user set and above what a preset that ships says.
+Recommendations (clip skip, resolution) override a preset that ships, but not the user.
 """
 
 from __future__ import annotations
@@ -23,25 +22,24 @@ Tell = Callable[[str], None]
 
 
 def lora_folders(settings: Settings) -> tuple[str, ...]:
-    """Where `<lora:name:weight>` is looked for; catalogue names become folders."""
+    """Return the folders in which `<lora:name:weight>` is searched; catalogue names resolved."""
     from ...checkpoints.hub.pull import ensure_local
 
     return tuple(ensure_local(folder) for folder in settings.generate.lora_dirs)
 
 
 def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
-    """Every prompt of the settings, and these, each once; choices in them drawn by seed 0."""
-    own = [c.prompt or "" for c in settings.classes.values()]
-    templates = (settings.generate.prompt, settings.rerender.prompt or "", *own, *prompts)
+    """Return the settings' prompts and others, each once, with the variants of seed 0."""
+    of_classes = [c.prompt or "" for c in settings.classes.values()]
+    templates = (settings.generate.prompt, settings.rerender.prompt or "", *of_classes, *prompts)
     known = wildcards.load_wildcards(settings)
     return list(dict.fromkeys(dynamic_prompts.draw(text, 0, known).text for text in templates))
 
 
 def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
-    """The files that the tags of the settings' and other prompts mean, by name, in order.
+    """Return the LoRA files of the tags in the settings' prompts and others, by name, in order.
 
-    Raises LoraNotFoundError, LoraFileError, and WrongBaseError where a LoRA does not fit
-    `generate.model`.
+    Raises LoraNotFoundError, LoraFileError, or WrongBaseError if one does not fit `generate.model`.
     """
     places = lora_folders(settings)
     found = {}
@@ -65,9 +63,9 @@ def apply_lora_recommendations(
     tell: Tell,
     warn: Tell,
 ) -> Settings:
-    """The settings with what the LoRAs' headers recommend; warns of trigger words left out.
+    """Return the settings with what the LoRAs recommend; warn of missing trigger words.
 
-    `given`: the dotted names that the user set; `draws`: whether stage 1 runs.
+    `given`: dotted names that the user set; `draws`: whether stage 1 runs.
     """
     files = find_loras(settings, prompts)
     for line in missing_triggers(settings, files, prompts):
@@ -77,7 +75,7 @@ def apply_lora_recommendations(
 
 
 def hash_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
-    """SHA-256 of the LoRAs that the settings' and other prompts name, as `lora:name`."""
+    """Return the SHA-256 of the LoRAs in the settings' prompts and others, as `lora:name`."""
     try:
         files = find_loras(settings, prompts)
     except ValueError:  # a run without stages 1 and 3 needs none of them
@@ -88,20 +86,20 @@ def hash_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str
 def missing_triggers(
     settings: Settings, files: dict[str, LoraFile], prompts: Iterable[str] = ()
 ) -> list[str]:
-    """A line for each LoRA whose trigger word stands in no prompt that names it."""
+    """Return a warning for each LoRA whose trigger word is missing in a prompt that names it."""
     out = []
-    whole = [lora_tags.parse(text) for text in prompt_texts(settings, prompts)]
+    parsed = [lora_tags.parse(text) for text in prompt_texts(settings, prompts)]
     for name, file in files.items():
         if file.trigger is None:
             continue
         word, where = file.trigger
-        beside = [text for text, tags in whole if any(t.name == name for t in tags)]
+        texts = [text for text, tags in parsed if any(t.name == name for t in tags)]
         parts = [part.strip().lower() for part in word.split(",") if part.strip()]
-        if any(not any(part in text.lower() for part in parts) for text in beside):
+        if any(not any(part in text.lower() for part in parts) for text in texts):
             perhaps = "perhaps " if where == "ss_output_name" else ""
             out.append(
                 f"LoRA {name!r} was trained with {perhaps}the word {word!r} (its {where}), which "
-                "the prompt lacks; put it in"
+                "the prompt lacks; add it"
             )
     return out
 
@@ -109,21 +107,21 @@ def missing_triggers(
 def with_clip_skip(
     settings: Settings, files: Iterable[LoraFile], given: Collection[str], tell: Tell
 ) -> Settings:
-    """The settings with the clip skip of the first LoRA that names one, unless the user did.
+    """Return the settings with the clip skip of the first LoRA that has one, unless it is set.
 
     kohya and A1111 count from 1, diffusers from 0. SDXL reads a fixed layer.
     """
-    counted = (None, "SD 1.x", "SD 2.x")
+    families = (None, "SD 1.x", "SD 2.x")
     for file in files:
         skip = file.clip_skip
-        if skip is None or skip < 2 or file.base.family not in counted:
+        if skip is None or skip < 2 or file.base.family not in families:
             continue
-        said = f"LoRA {file.name!r} was trained with clip skip {skip}"
+        message = f"LoRA {file.name!r} was trained with clip skip {skip}"
         if "generate.clip_skip" in given or settings.generate.clip_skip is not None:
             if settings.generate.clip_skip != skip - 1:
-                tell(f"{said}; your generate.clip_skip {settings.generate.clip_skip} stays")
+                tell(f"{message}; your generate.clip_skip {settings.generate.clip_skip} stays")
             return settings
-        tell(f"{said}: generate.clip_skip is {skip - 1}")
+        tell(f"{message}: generate.clip_skip is {skip - 1}")
         return _changed(settings, clip_skip=skip - 1)
     return settings
 
@@ -131,22 +129,21 @@ def with_clip_skip(
 def with_size(
     settings: Settings, files: Iterable[LoraFile], given: Collection[str], tell: Tell
 ) -> Settings:
-    """The settings with the size of the first LoRA that was trained at a larger one than theirs.
+    """Return the settings with the size of the first LoRA that was trained at a larger one.
 
-    It is taken as an area, in the shape of the preset's picture, in steps of 64 pixels, unless
-    the user set a size. A smaller one is not taken: the checkpoint itself draws worse below its
-    own size.
+    The area is taken, at the aspect ratio of the preset, in steps of 64 pixels, unless the user
+    set a size. Smaller sizes are ignored: the base model is worse below its own size.
     """
     g = settings.generate
     for file in files:
         size = _size((g.width, g.height), file.resolution)
         if size is None or file.resolution is None:
             continue
-        said = f"LoRA {file.name!r} was trained at {file.resolution[0]}x{file.resolution[1]}"
+        message = f"LoRA {file.name!r} was trained at {file.resolution[0]}x{file.resolution[1]}"
         if {"generate.width", "generate.height"} & set(given):
-            tell(f"{said}; your {g.width}x{g.height} stays")
+            tell(f"{message}; your {g.width}x{g.height} stays")
             return settings
-        tell(f"{said}: pictures are {size[0]}x{size[1]}, not the preset's {g.width}x{g.height}")
+        tell(f"{message}: pictures are {size[0]}x{size[1]}, not the preset's {g.width}x{g.height}")
         return _changed(settings, width=size[0], height=size[1])
     return settings
 
@@ -157,7 +154,7 @@ def _changed(settings: Settings, **changes: Any) -> Settings:
 
 
 def _size(size_wh: tuple[int, int], trained: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The size in the preset's shape with the area of the training, None where that is smaller."""
+    """The area of the training at the preset's aspect ratio; None if it is smaller."""
     if trained is None:
         return None
     scale = sqrt(trained[0] * trained[1] / (size_wh[0] * size_wh[1]))

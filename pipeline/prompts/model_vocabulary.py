@@ -1,7 +1,7 @@
-"""The words that a model knows, held against the words that a user gives.
+"""Checks user prompts and classes against a model's vocabulary.
 
-Small models know few words; `checkpoints.load.known_words(ref)` reads them from the model's
-words.json. Where there is none, every word is taken as known.
+Small models know few words, which `checkpoints.load.known_words` reads from their words.json.
+Without that file every word is taken as known.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 from ...configs.errors import UsageError
 from ...configs.schema import nearest
 
-# Words that carry no content of their own; the text encoder has seen them in its captions.
+# Function words, which every model has seen in its captions.
 _SMALL = frozenset(("a", "an", "and", "of", "on", "in", "with", "the", "at", "by", "for", "to"))
 
 
 class UnknownClassError(UsageError):
-    """A class that the preset's models were not trained on."""
+    """The preset's models were not trained on a class."""
 
 
 def class_names(known: Mapping[str, Any]) -> list[str]:
-    """Classes and their synonyms."""
+    """Return the classes and their synonyms."""
     synonyms = [word for many in known.get("synonyms", {}).values() for word in many]
     return [*known["classes"], *synonyms]
 
@@ -34,7 +34,7 @@ def check_classes(
     preset: str,
     larger: str = "sd15",
 ) -> list[str]:
-    """The classes in the model's own words (`Shoe` → `sneaker`); raises UnknownClassError.
+    """Return classes by the model's names (`Shoe` → `sneaker`); raises UnknownClassError.
 
     >>> check_classes(["Shoe"], {"classes": ["sneaker"], "synonyms": {"sneaker": ["shoe"]}},
     ...               preset="mini")
@@ -57,9 +57,8 @@ def check_classes(
 
 
 def unknown_words(text: str, known: Mapping[str, Any] | None, usual: str = "") -> list[str]:
-    """The words of a prompt that the model never saw; tags, wildcards and weights are left out.
-
-    `usual`: the preset's own prompt, whose words (an activation tag, say) are no surprise.
+    """Return the words of a prompt that are not in the vocabulary, without tags, wildcards and
+    weights. `usual`: the preset's prompt, whose words count as known.
 
     >>> unknown_words("a red sneaker in the jungle, <lora:x:1>", {"classes": ["sneaker"],
     ...     "synonyms": {}, "colours": ["red"], "materials": [], "scenes": [], "other": []})

@@ -1,7 +1,4 @@
-"""The classes of a run: what was asked for on the command line, joined with the settings.
-
-Knows settings and words; no models, no files.
-"""
+"""Product classes of a run: those of the request merged with those of the settings."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ from .model_vocabulary import check_classes, unknown_words
 
 
 class ClassError(UsageError):
-    """A class that cannot be read; the message says got, expected, remedy."""
+    """A class of a request has a wrong form."""
 
 
 def parse_classes(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Names with their phrases, from `name` or `name=phrase|phrase`; () where none are given.
+    """Parse `name` or `name=phrase|phrase` into names with phrases, () without any.
 
     >>> parse_classes(["mug", "Sneaker = running shoe|trainers"])
     {'mug': (), 'sneaker': ('running shoe', 'trainers')}
@@ -44,32 +41,32 @@ def merge_classes(
     preset: str,
     fallback: bool = True,
 ) -> tuple[Settings, list[str], list[str]]:
-    """(settings with these classes in them, their names, warnings).
+    """Return (settings with these classes, their names, warnings).
 
-    Without any given, those of the settings are meant; they are named only if `fallback`. A name
-    without phrases is taken in the model's own words (`Shoe` → `sneaker`); phrases given replace
-    the settings' own. "scene" and "merged" of the settings are no classes to look for: they stay,
-    for the prompts of such masks.
-    Raises ClassError, or UnknownClassError for a phrase that the model was not trained on.
+    Without classes in the request, those of the settings are used, and returned as names only if
+    `fallback`. A name without phrases is translated to the model's (`Shoe` → `sneaker`); given
+    phrases replace those of the settings. "scene" and "merged" of the settings are not detected
+    but stay, for the prompts of such masks. Raises ClassError, or UnknownClassError for a phrase
+    that the model was not trained on.
     """
     own = {_plain(name): spec for name, spec in settings.classes.items()}
     masks = {n: own[n].model_dump(mode="json") for n in (MERGED, SCENE) if n in own}
-    asked = parse_classes(given) or {name: () for name in own if name not in masks}
-    bare = [n for n, words in asked.items() if not words and not (n in own and own[n].phrases)]
+    requested = parse_classes(given) or {name: () for name in own if name not in masks}
+    bare = [n for n, words in requested.items() if not words and not (n in own and own[n].phrases)]
     check_classes(bare, known, preset=preset)  # names all that are unknown at once
-    meant = {name: check_classes([name], known, preset=preset)[0] for name in bare}
+    known_as = {name: check_classes([name], known, preset=preset)[0] for name in bare}
     classes: dict[str, Any] = dict(masks)
     names, warnings = [], []
-    for name, words in asked.items():
-        spec = own.get(name) or own.get(meant.get(name, name))
+    for name, words in requested.items():
+        spec = own.get(name) or own.get(known_as.get(name, name))
         values: dict[str, Any] = spec.model_dump(mode="json") if spec else {}
-        name = meant.get(name, name)
+        name = known_as.get(name, name)
         if words or values.get("phrases"):
             phrases = check_classes(words or values["phrases"], known, preset=preset)
             values["phrases"] = phrases
-        strange = [w for p in values.get("reject", ()) for w in unknown_words(p, known)]
-        if strange:
-            warnings.append(f"reject phrases of {name!r} hold unknown words: {', '.join(strange)}")
+        unknown = [w for p in values.get("reject", ()) for w in unknown_words(p, known)]
+        if unknown:
+            warnings.append(f"reject phrases of {name!r} hold unknown words: {', '.join(unknown)}")
         if values:
             classes[name] = values
         names.append(name)
@@ -78,7 +75,7 @@ def merge_classes(
 
 
 def without_prompts(settings: Settings) -> Settings:
-    """The settings with no class's own prompt, for a prompt that goes over them."""
+    """Return the settings without prompts of classes, for a prompt that overrides them."""
     values = settings.model_dump(mode="json")
     for spec in values["classes"].values():
         spec["prompt"] = None
@@ -86,7 +83,7 @@ def without_prompts(settings: Settings) -> Settings:
 
 
 def class_specs(settings: Settings) -> dict[str, ClassSpec]:
-    """The settings' classes as the stages take them."""
+    """Return the settings' classes for the stages."""
     return {
         name: ClassSpec(name, phrases=c.phrases, reject=c.reject, threshold=c.threshold)
         for name, c in settings.classes.items()
@@ -94,7 +91,7 @@ def class_specs(settings: Settings) -> dict[str, ClassSpec]:
 
 
 def class_prompts(settings: Settings) -> list[str]:
-    """Every prompt and edit that the classes bring along."""
+    """Return every prompt and edit of the settings' classes."""
     return [t for c in settings.classes.values() for t in (c.prompt, c.edit) if t]
 
 
