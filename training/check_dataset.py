@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..pipeline.images.read import PictureError, read_header
@@ -98,15 +98,8 @@ def check_dataset(
 ) -> DatasetReport:
     """Decode every picture and compute buckets, steps and problems.
 
-    Args:
-        dataset: The folder as it was read.
-        buckets: Bucket options of the training.
-        batch_size: Pictures a batch.
-        gradient_accumulation_steps: Batches an optimizer step.
-        count_tokens: Counts tokens of a caption by the text encoder's tokenizer; None: no counts.
-        max_token_length: Tokens that the text encoder reads; the rest is cut.
-        near: Bits of 64 by which the hashes of duplicates may differ.
-        progress: Receives (done, total).
+    `count_tokens`: counts tokens by the text encoder's tokenizer; `near`: bits of 64 by which the
+    hashes of duplicates may differ; `progress`: receives (done, total).
     """
     problems = list(dataset.problems)
     seen: list[CheckedPicture] = []
@@ -135,7 +128,7 @@ def check_dataset(
             note(code, item.name, what)
         tokens = count_tokens(item.text) if count_tokens else None
         if tokens is not None and tokens > max_token_length:
-            what = f"{tokens} tokens; the encoder reads {max_token_length} and the rest is cut"
+            what = f"{tokens} tokens, truncated to {max_token_length} by the text encoder"
             note("long_caption", item.name, f"{what}; shorten it or raise max_token_length")
         seen.append(CheckedPicture(item, image.size, fit, tokens))
     tag = dataset.tag
@@ -143,7 +136,7 @@ def check_dataset(
         if tag and tag not in s.item.tags and s.item.text:
             note("no_tag", s.item.name, f"{tag!r} is not in its caption, as in most others")
     if len(seen) == 1:
-        note("one_picture", seen[0].item.name, "the only picture; a LoRA is learned from dozens")
+        note("one_picture", seen[0].item.name, "the only picture; add more, 15 or so")
     for path in dataset.left_out:
         name = path.relative_to(dataset.folder).as_posix()
         note("left_out", name, "in no N_name folder, so not trained on; move it into one")
@@ -157,12 +150,7 @@ def check_dataset(
         dict(sorted(counts.items())),
         steps_per_epoch(counts.values(), batch_size, gradient_accumulation_steps),
         {
-            "resolution": list(buckets.resolution_wh),
-            "enable_bucket": buckets.enable_bucket,
-            "min_bucket_reso": buckets.min_bucket_reso,
-            "max_bucket_reso": buckets.max_bucket_reso,
-            "bucket_reso_steps": buckets.bucket_reso_steps,
-            "bucket_no_upscale": buckets.bucket_no_upscale,
+            **{name.removesuffix("_wh"): value for name, value in asdict(buckets).items()},
             "train_batch_size": batch_size,
             "gradient_accumulation_steps": gradient_accumulation_steps,
             "max_token_length": max_token_length,
@@ -172,7 +160,7 @@ def check_dataset(
 
 def _caption(item: Item, known: bool) -> list[tuple[str, str]]:
     if item.caption is None and item.class_prompt:
-        return [("class_prompt", f"no caption; {item.class_prompt!r}, the folder's, stands in")]
+        return [("class_prompt", f"no caption; that of the folder is used: {item.class_prompt!r}")]
     if item.caption is None and not known:
         return [("no_caption", "no caption; write one: visuals dataset caption")]
     if item.caption == "":

@@ -78,16 +78,12 @@ def caption_dataset(
         WriteError: A file cannot be written.
     """
     done = Captioned()
-    broken = next((p for p in dataset.problems if p.code == "bad_metadata"), None)
-    if broken and preview is None:  # rewriting the file would lose the line
-        raise DatasetError(broken.message)
     if describe is None:
         todo = [item for item in dataset.items if item.caption]
     else:
         todo = [item for item in dataset.items if overwrite or not item.caption]
-    done.kept = sum(bool(item.caption) for item in dataset.items) if describe else 0
-    done.kept -= sum(bool(item.caption) for item in todo) if describe else 0
-    todo = todo if preview is None else todo[:preview]
+        done.kept = len(dataset.items) - len(todo)
+    todo = todo[:preview]
     writer = _Writer(dataset, format, column) if preview is None else None
     progress(0, len(todo))
     try:
@@ -95,7 +91,7 @@ def caption_dataset(
             for item, text in _texts(todo[k : k + batch_size], describe, done):
                 after = edits(text)
                 if not after:
-                    what = f"{item.name}: the model has no words for it; write its caption"
+                    what = f"{item.name}: the model gives an empty caption; write one"
                     done.problems.append(Problem("no_words", item.name, what))
                     continue
                 if after == item.caption:
@@ -114,11 +110,8 @@ def caption_dataset(
 
 
 def write_captions(dataset: Dataset, texts: Mapping[str, str], *, column: str = "text") -> None:
-    """Write captions, by picture name: to where the picture has its caption, else as in the folder,
+    """Write captions by picture name: where the picture has its caption, else as in the folder,
     else as `.txt`. Raises DatasetError if `metadata.jsonl` has a bad line."""
-    broken = next((p for p in dataset.problems if p.code == "bad_metadata"), None)
-    if broken:
-        raise DatasetError(broken.message)
     writer = _Writer(dataset, None, column)
     for item in dataset.items:
         if item.name in texts:
@@ -147,6 +140,9 @@ class _Writer:
     """Writes captions in the chosen format, and wherever the picture has one already."""
 
     def __init__(self, dataset: Dataset, format: Format | None, column: str) -> None:
+        for problem in dataset.problems:
+            if problem.code == "bad_metadata":  # rewriting the file would lose the line
+                raise DatasetError(problem.message)
         self.root, self.column = dataset.folder, column
         self.format = format or ("metadata" if dataset.layout == "imagefolder" else "txt")
         self.fixed = format is not None
@@ -160,11 +156,9 @@ class _Writer:
             sidecars.append(item.path.with_suffix(f".{self.format}"))
         for sidecar in dict.fromkeys(sidecars):
             dataset_images.write(sidecar, f"{text}\n".encode())
-        for place in (item.path.parent, *item.path.parent.parents):
-            if self._set(place / imagefolder.NAME, item.path, text):
-                return
-            if place == self.root:
-                break
+        folders = list(imagefolder.folders_above(item.path, self.root))
+        if any(self._set(folder / imagefolder.NAME, item.path, text) for folder in folders):
+            return
         if self.format == "metadata":
             self._set(self.root / imagefolder.NAME, item.path, text, add=True)
 

@@ -85,12 +85,10 @@ class Captions:
 
     def _metadata_of(self, path: Path) -> None:
         """Read the metadata of a picture's folder and of those above it, once."""
-        for place in (path.parent, *path.parent.parents):
-            if place not in self._read:
-                self._read.add(place)
-                self._read_rows(place / imagefolder.NAME)
-            if place == self.root:
-                return
+        for folder in imagefolder.folders_above(path, self.root):
+            if folder not in self._read:
+                self._read.add(folder)
+                self._read_rows(folder / imagefolder.NAME)
 
     def _read_rows(self, file: Path) -> None:
         if not file.is_file():

@@ -79,15 +79,17 @@ def examples(
     masks: bool = False,
     weight: float = 1.0,
 ) -> tuple[list[Example], list[str]]:
-    """(what can be learned, a sentence for each problem). `instance_prompt`: stands in for a
-    missing caption; `masks`: read them too. Raises DatasetError where nothing can be learned."""
+    """Return (usable pictures, a sentence for each problem); raises DatasetError without any.
+
+    `instance_prompt`: replaces missing captions; `masks`: read masks too; `weight`: of the loss.
+    """
     out: list[Example] = []
-    wrong = [problem.message for problem in dataset.problems]
-    silent: list[str] = []
+    problems = [problem.message for problem in dataset.problems]
+    uncaptioned: list[str] = []
     for item in dataset.items:
         text = (item.text or instance_prompt) if item.caption is None else item.caption
         if not text.strip():
-            silent.append(item.name)
+            uncaptioned.append(item.name)
             continue
         try:
             image = dataset_images.read(item.path)
@@ -95,8 +97,9 @@ def examples(
             if masks and item.mask:
                 dataset_images.read(item.mask)
                 mask_digest = sha256(item.mask)
-        except PictureError as error:
-            wrong.append(f"left out: {error}")
+            digest = sha256(item.path)
+        except (PictureError, OSError) as error:
+            problems.append(f"left out: {error}")
             continue
         out.append(
             Example(
@@ -106,27 +109,27 @@ def examples(
                 repeats=item.repeats,
                 size_wh=image.size,
                 fit=buckets.fit(image.size),
-                digest=sha256(item.path),
+                digest=digest,
                 mask=item.mask if masks else None,
                 mask_digest=mask_digest,
                 weight=weight,
             )
         )
-    if silent and not out and len(silent) == len(dataset.items):
+    if uncaptioned and not out and len(uncaptioned) == len(dataset.items):
         raise DatasetError(
-            f"{dataset.folder}: none of its {len(silent)} pictures has a caption: expected .txt "
-            "files beside them or metadata.jsonl; write them by `visuals dataset caption`, or set "
-            "instance_prompt"
+            f"{dataset.folder}: none of its {len(uncaptioned)} pictures has a caption: expected "
+            ".txt files beside them or metadata.jsonl; write them by `visuals dataset caption`, or "
+            "set instance_prompt"
         )
-    if silent:
-        many = f"{len(silent)} pictures have" if len(silent) > 1 else "a picture has"
-        wrong.append(
-            f"left out: {many} no caption or an empty one ({_some(silent)}); write "
-            f"{'them' if len(silent) > 1 else 'it'}, or set instance_prompt"
+    if uncaptioned:
+        shown = ", ".join(uncaptioned[:3]) + (", …" if len(uncaptioned) > 3 else "")
+        problems.append(
+            f"left out: {len(uncaptioned)} of {len(dataset.items)} pictures without a caption "
+            f"({shown}); write captions, or set instance_prompt"
         )
     if not out:
         raise DatasetError(
-            f"{dataset.folder}: no picture can be learned: {wrong[0]}; mend the data set"
+            f"{dataset.folder}: no picture can be used: {problems[0]}; fix the data set"
         )
     if masks and not any(e.mask for e in out):
         raise DatasetError(
@@ -134,16 +137,16 @@ def examples(
             "write them by `visuals export RUN --format kohya`"
         )
     if len(out) == 1 and weight == 1:
-        wrong.append(
-            f"only one picture ({out[0].name}): it will be learned by heart; add more, 15 or so"
+        problems.append(
+            f"only one picture ({out[0].name}): the training will overfit; add more, 15 or so"
         )
-    return out, wrong
+    return out, problems
 
 
 def split(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """(to learn, held out), the same for the same pictures and seed; one stays to be learned."""
+    """Return (training, held-out) pictures; at least one is for training."""
     count = max(1, round(share * len(examples))) if share else 0
     count = min(count, len(examples) - 1)
     order = np.random.default_rng(seed).permutation(len(examples))
@@ -161,7 +164,3 @@ def _jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = kind(image).enhance(float(rng.uniform(0.9, 1.1)))
     return image
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -4,7 +4,7 @@ same keys in every line."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from . import images as dataset_images
 
 NAME = "metadata.jsonl"
 Row = dict[str, Any]
+
+
+def folders_above(path: Path, root: Path) -> Iterator[Path]:
+    """Yield the folder of a picture and those above it up to `root`, whose metadata may name it."""
+    for folder in path.parents:
+        yield folder
+        if folder == root:
+            return
 
 
 def read(path: Path) -> tuple[list[Row], list[str]]:

@@ -91,9 +91,8 @@ def save(folder: Path, state: TrainerState, *, limit: int | None = None) -> Path
             shutil.rmtree(path)
         part.rename(path)
         _sync(folder)
-    except BaseException:
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise
     for old in checkpoints(folder)[: -limit or None] if limit else ():
         if old != path:
             shutil.rmtree(old)
@@ -102,12 +101,9 @@ def save(folder: Path, state: TrainerState, *, limit: int | None = None) -> Path
 
 def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.suppress(OSError):  # some file systems cannot
         os.fsync(handle)
-    except OSError:
-        pass  # some file systems cannot
-    finally:
-        os.close(handle)
+    os.close(handle)
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -162,7 +158,7 @@ def compare(saved: TrainerState, settings: Mapping[str, Any], data: Mapping[str,
     if changed:
         raise TrainingError(
             f"{name} was written with other settings ({'; '.join(changed[:4])}): "
-            "set them back, or start a new training in another output_dir"
+            "restore them, or start a new training in another output_dir"
         )
     before = saved.data
     differences = {
@@ -177,6 +173,6 @@ def compare(saved: TrainerState, settings: Mapping[str, Any], data: Mapping[str,
     ]
     if parts:
         raise TrainingError(
-            f"the data set differs from that of {name} ({'; '.join(parts)}): put it back, or "
+            f"the data set differs from that of {name} ({'; '.join(parts)}): restore it, or "
             "start a new training in another output_dir"
         )

@@ -6,6 +6,7 @@ section 3.3).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +37,7 @@ def generate(settings: TrainSettings, device: Any, progress: Callable[[int, int]
     pipe = load_text_to_image(s.model, device=str(device), allow_pickle=s.allow_pickle)
     pipe.scheduler = scheduler("DPM++ 2M", pipe.scheduler.config)
     names = {p.name for p in existing}
-    numbers = range(s.num_class_images + len(existing))
-    free = [n for n in numbers if _name(n) not in names][:missing]
+    free = list(itertools.islice((n for n in itertools.count() if _name(n) not in names), missing))
     for start in range(0, missing, BATCH):
         part = free[start : start + BATCH]
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -38,13 +39,10 @@ class Log:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         if path.is_file() and step:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
                     row = json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # cut when the process was killed
-                if row["step"] <= step:
-                    self.rows.append(row)
+                    self.rows += [row] if row["step"] <= step else []
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         atomic_files.write(path, text.encode())
         self._file = path.open("a", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A training with its output files: log, validation, LoRAs, sample pictures, loss curve."""
+"""Training session: a trainer with its output files."""
 
 from __future__ import annotations
 
@@ -111,16 +111,13 @@ class TrainingSession:
             if s.save_every_n_epochs and epoch % s.save_every_n_epochs == 0 and not last:
                 self._save(f"{s.name}-{epoch:06d}", epoch)
             if s.validation_prompts and (epoch % s.validation_epochs == 0 or last):
-                self._draw(epoch)
-
-    def _draw(self, epoch: int) -> None:
-        t = self.trainer
-        validation.draw(self.settings, t.models, t.loader, t.accelerator, self.samples, epoch)
+                validation.draw(
+                    s, trainer.models, trainer.loader, trainer.accelerator, self.samples, epoch
+                )
 
     def _save(self, name: str, epoch: int) -> Path:
         """Write the LoRA as kohya's file."""
-        path = self.folder / f"{name}.safetensors"
-        models = self.trainer.models
+        path, models = self.folder / f"{name}.safetensors", self.trainer.models
         about = file_metadata.metadata(self.trainer, epoch=epoch, started=self.started)
         tensors = lora_save.kohya(
             models.parts,

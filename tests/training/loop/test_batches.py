@@ -38,7 +38,7 @@ def test_one_bad_file_stops_nothing(photos: Path) -> None:
     assert [e.name for e in got.learned] == ["04-teal-mug.png", "06-orange-car.png"]
     damaged, silent = got.problems
     assert "02-purple-handbag.png: damaged" in damaged and "copy it again" in damaged
-    assert silent.startswith("left out: 2 pictures have no caption or an empty one (03-red-wrist")
+    assert silent.startswith("left out: 2 of 5 pictures without a caption (03-red-wrist")
     assert got.tag == "ppzlook"
     stood_in = read(photos, instance_prompt="ppzlook, a bottle")
     assert [e.text for e in stood_in.learned if "bottle" in e.name] == ["ppzlook, a bottle"]
@@ -58,14 +58,14 @@ def test_one_picture_is_learned_and_said(photos: Path) -> None:
     got = read(photos, validation_split=0.5)
     assert len(got.learned) == 1 and not got.held_out
     assert got.problems == [
-        "only one picture (04-teal-mug.png): it will be learned by heart; add more, 15 or so"
+        "only one picture (04-teal-mug.png): the training will overfit; add more, 15 or so"
     ]
 
 
 def test_nothing_but_broken_pictures(photos: Path) -> None:
     for file in photos.glob("*.png"):
         file.write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"no picture can be learned: left out: .*not a picture"):
+    with pytest.raises(DatasetError, match=r"no picture can be used: left out: .*not a picture"):
         read(photos)
 
 

@@ -120,7 +120,8 @@ def test_what_was_changed_is_named(data: Path, mini: Path, tmp_path: Path) -> No
     (mine / "04-teal-mug.txt").write_text("another caption\n")
     (mine / "05-brown-bottle.png").unlink()
     with pytest.raises(
-        TrainingError, match=r"1 gone: 05-brown-bottle.png; 1 changed: 04-teal-mug.png\): put it"
+        TrainingError,
+        match=r"1 gone: 05-brown-bottle.png; 1 changed: 04-teal-mug.png\): restore it",
     ):
         train_lora(small(mine, out, **again))
     with pytest.raises(TrainingError, match=r"no such checkpoint .*there: checkpoint-1"):
