@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ def _checkpoint(settings: TrainSettings) -> Path | None:
     if settings.resume_from_checkpoint:
         return checkpoint.find(folder, settings.resume_from_checkpoint)
     result = folder / f"{settings.name}.safetensors"
-    existing = checkpoint.find(folder, "latest") or (result if result.is_file() else None)
+    existing = checkpoint.find(folder, "latest") or (result if os.path.isfile(result) else None)
     if existing:
         raise TrainingError(
             f"output_dir {folder} holds a training already ({existing.name}): set "
@@ -93,8 +94,6 @@ def _checkpoint(settings: TrainSettings) -> Path | None:
 
 def _accelerator(settings: TrainSettings, tracker: str | None) -> Any:
     """Set up processes, device and precision; a process may train several times in a row."""
-    import os
-
     import torch
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState

@@ -111,7 +111,7 @@ def read_kept(
 
     Raises AnnotationError where there are none.
     """
-    if not (folder / NAME).is_file():
+    if not os.path.isfile(folder / NAME):
         raise AnnotationError(
             f"{folder} is no run folder: expected {NAME} in it; "
             "name the folder that `visuals run` wrote"

@@ -84,7 +84,7 @@ def expand(inputs: Sequence[str], listed: Sequence[str] = ()) -> Found:
         files += paths
         roots.append(root)
     for path in map(Path, listed):
-        files += find(path, found.outside) if path.is_dir() else [path]
+        files += find(path, found.outside) if os.path.isdir(path) else [path]
     unique: dict[str, Path] = {}
     for path in files:
         unique.setdefault(os.path.abspath(path), path)
@@ -109,7 +109,7 @@ def read_list(path: str) -> list[str]:
 def _files_of(given: str, outside: list[Path]) -> tuple[list[Path], Path]:
     """The files of one input, and the folder that their ids are relative to."""
     path = Path(given)
-    if path.is_dir():
+    if os.path.isdir(path):
         found = find(path, outside)
         if not found:
             raise InputError(
@@ -129,7 +129,7 @@ def _matches(pattern: str, outside: list[Path]) -> tuple[list[Path], Path]:
     parts = Path(pattern).parts
     fixed = next(k for k, part in enumerate(parts) if _PATTERN.search(part))
     base = Path(*parts[:fixed])
-    allowed = find(base, outside) if base.is_dir() else []
+    allowed = find(base, outside) if os.path.isdir(base) else []
     try:
         matches = set(base.glob(str(Path(*parts[fixed:]))))
     except ValueError as error:  # such as `**.jpg` before Python 3.13
@@ -146,7 +146,7 @@ def _matches(pattern: str, outside: list[Path]) -> tuple[list[Path], Path]:
 
 
 def _leads_out(path: Path, root: Path) -> bool:
-    if not path.is_symlink():
+    if not os.path.islink(path):
         return False
     try:
         return not path.resolve().is_relative_to(root)

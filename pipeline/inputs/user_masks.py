@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ class UserMasks:
     def __init__(self, path: str | Path, label: str = "") -> None:
         self.path, self.label = Path(path), label
         self._files: dict[str, Path] | None = None
-        if self.path.is_dir():
+        if os.path.isdir(self.path):
             found = find_files.find(self.path)
             if not found:
                 raise MaskError(f"{path} holds no mask: expected pictures with the photos' names")
@@ -43,7 +44,7 @@ class UserMasks:
                 self._files.setdefault(name, file)
             for file in found:
                 self._files.setdefault(_stem(file.relative_to(self.path)), file)
-        elif not self.path.exists():
+        elif not os.path.exists(self.path):
             raise MaskError(f"no mask {str(path)!r}: expected a picture or a folder of masks")
 
     @property

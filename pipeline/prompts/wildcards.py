@@ -6,6 +6,7 @@ line, `#` begins a comment.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,7 +40,7 @@ class Folders(Mapping[str, tuple[str, ...]]):
         self._files: dict[str, Path] = {}
         self.read: dict[str, tuple[str, ...]] = {}
         for folder in (Path(f).expanduser() for f in folders):
-            if not folder.is_dir():
+            if not os.path.isdir(folder):
                 raise WildcardFileError(
                     f"no folder {str(folder)!r}: expected one with wildcard files (colours.txt, "
                     "an entry a line); set generate.wildcard_dirs"

@@ -151,7 +151,7 @@ class _Writer:
         self._written = time.monotonic()
 
     def put(self, item: Item, text: str) -> None:
-        sidecars = [s for e in ENDINGS if (s := item.path.with_suffix(e)).is_file()]
+        sidecars = [s for e in ENDINGS if os.path.isfile(s := item.path.with_suffix(e))]
         if self.format != "metadata" and (self.fixed or not item.caption_from):
             sidecars.append(item.path.with_suffix(f".{self.format}"))
         for sidecar in dict.fromkeys(sidecars):
@@ -173,7 +173,7 @@ class _Writer:
 
     def _set(self, path: Path, picture: Path, text: str, *, add: bool = False) -> bool:
         if path not in self._rows:
-            self._rows[path] = imagefolder.read(path)[0] if path.is_file() else []
+            self._rows[path] = imagefolder.read(path)[0] if os.path.isfile(path) else []
         rows: list[dict[str, Any]] = self._rows[path]
         name = Path(os.path.relpath(picture, path.parent)).as_posix()
         matches = [

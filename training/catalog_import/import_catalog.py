@@ -113,7 +113,7 @@ def import_catalogue(
         WriteError: A file cannot be written.
     """
     shape = shape or Shape()
-    if not images.is_dir():
+    if not os.path.isdir(images):
         raise CatalogImportError(f"no folder {str(images)!r}: expected the pictures; set --images")
     previous = _previous_files(out, overwrite)
     report = ImportReport(len(products))
@@ -150,7 +150,7 @@ def import_catalogue(
     imagefolder.write(out / imagefolder.NAME, rows)
     for name in set(previous) - set(report.written):
         if (path := dataset_images.inside(out, name)) is not None:
-            path.unlink(missing_ok=True)
+            dataset_images.delete(path)
     return report
 
 

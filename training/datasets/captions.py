@@ -33,7 +33,7 @@ class Captions:
         written = row.get(self.column)
         for ending in self.endings:
             sidecar = path.with_suffix(ending)
-            if not sidecar.is_file():
+            if not os.path.isfile(sidecar):
                 continue
             text = self._first_line(sidecar)
             if text is not None and isinstance(written, str) and written.strip() != text:
@@ -57,7 +57,7 @@ class Captions:
         if not name or source is None:
             return None
         found = dataset_images.inside(source.parent, str(name))
-        if found is None or not found.is_file():
+        if found is None or not os.path.isfile(found):
             self._note("no_mask", path, f"its mask {name!r} is missing; restore the file")
             return None
         return found
@@ -91,7 +91,7 @@ class Captions:
                 self._read_rows(folder / imagefolder.NAME)
 
     def _read_rows(self, file: Path) -> None:
-        if not file.is_file():
+        if not os.path.isfile(file):
             return
         self.has_metadata = True
         rows, wrong = imagefolder.read(file)

@@ -107,7 +107,7 @@ def read_dataset(
         repeats: Of pictures that are in no `N_name` folder.
     """
     root = Path(os.path.normpath(folder))
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DatasetError(f"no folder {str(folder)!r}: expected a data set; check the path")
     try:
         subsets, layout = _subsets(root, repeats)
@@ -144,7 +144,7 @@ def _subsets(
     root: Path, repeats: int
 ) -> tuple[list[_Subset], Literal["kohya", "imagefolder", "folder"]]:
     """(folder, its pictures, repeats, class prompt) of each part of the data set."""
-    named = [(p, _REPEATS.fullmatch(p.name)) for p in sorted(root.iterdir()) if p.is_dir()]
+    named = [(p, _REPEATS.fullmatch(p.name)) for p in sorted(root.iterdir()) if os.path.isdir(p)]
     if not any(m for _, m in named) and _REPEATS.fullmatch(root.resolve().name):
         named = [(root, _REPEATS.fullmatch(root.resolve().name))]
     kohya = [(p, _flat(p), int(m[1]), m[2].strip()) for p, m in named if m]
@@ -158,7 +158,7 @@ def _learned(path: Path) -> bool:
 
 
 def _flat(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and _learned(p))
+    return sorted(p for p in folder.iterdir() if _learned(p) and os.path.isfile(p))
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -176,6 +176,6 @@ def _mask(path: Path, place: Path, root: Path) -> Path | None:
         place / MASKS / below,
         root / MASKS / path.relative_to(root).with_suffix(".png"),
     ):
-        if found.is_file():
+        if os.path.isfile(found):
             return found
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +46,20 @@ def read(path: Path) -> Image.Image:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file atomically; raises WriteError."""
-    try:
+    with _writing(path):
         atomic_files.write(path, data)
+
+
+def delete(path: Path) -> None:
+    """Delete a file if it exists; raises WriteError."""
+    with _writing(path):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise WriteError(
             f"cannot write {path} ({error.strerror or error}); free space or allow writing there"

@@ -120,3 +120,17 @@ def test_a_list_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty.txt").write_text("\n")
     with pytest.raises(find_files.InputError, match="is empty"):
         find_files.expand(["@empty.txt"])
+
+
+def test_patterns_and_folders_that_cannot_be_used_are_errors_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid(tmp_path, "photos/a.jpg", "locked/b.jpg")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(find_files.InputError, match=r"'photos/\*\*.png'"):
+        find_files.expand(["photos/**.png"])
+    if os.geteuid():
+        (tmp_path / "locked").chmod(0)
+        with pytest.raises(find_files.InputError, match="locked cannot be read"):
+            find_files.expand(["locked"])
+        (tmp_path / "locked").chmod(0o700)
