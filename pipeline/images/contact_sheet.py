@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,9 @@ if TYPE_CHECKING:
 
 
 def sheet(pictures: Sequence[Any], columns: Sequence[str], rows: Sequence[str]) -> np.ndarray:
-    """Arrange pictures in one, with dark labels on white.
+    """Arrange pictures in one, uint8 (H, W, 3), with labels of columns and rows.
 
-    Args:
-        pictures: row by row, each uint8 (h, w, 3); a text takes the place of one that failed.
-        columns: label of each column.
-        rows: label of each row.
-
-    Returns:
-        uint8 (H, W, 3).
+    `pictures`: row by row, each uint8 (h, w, 3), or a text in place of one that failed.
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
@@ -31,17 +26,11 @@ def sheet(pictures: Sequence[Any], columns: Sequence[str], rows: Sequence[str]) 
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
 
     def wrapped(text: str, room: int) -> str:
-        lines = []
+        lines: list[str] = []
         for line in text.split("\n"):
-            words, now = line.split(" "), ""
-            for word in words:
-                longer = f"{now} {word}".strip()
-                if now and pen.textlength(longer, font=font) > room:
-                    lines.append(now)
-                    now = word
-                else:
-                    now = longer
-            lines.append(now)
+            length = pen.textlength(line, font=font)
+            most = len(line) if length <= room else max(1, int(room * len(line) / length))
+            lines += textwrap.wrap(line, most, break_long_words=False) if line else [""]
         return "\n".join(lines)
 
     def extent(texts: Sequence[str]) -> tuple[int, int]:

@@ -73,13 +73,8 @@ class _Card:
 
 
 def render(folder: Path, records: Iterable[ManifestRecord], *, title: str) -> str:
-    """Return the page. No more records are in memory than are shown.
-
-    Args:
-        folder: where the pictures are.
-        records: the manifest.
-        title: heading of the page.
-    """
+    """Return the page of a manifest whose pictures are in `folder`; records beyond those shown are
+    not kept in memory."""
     from jinja2 import Environment, FileSystemLoader
 
     statuses: Counter[str] = Counter()

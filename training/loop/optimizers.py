@@ -28,42 +28,31 @@ def build(
 
     s = settings
     params = [{"params": list(some), "lr": rate} for some, rate in groups]
-    lr, betas, decay = groups[0][1], (s.adam_beta1, s.adam_beta2), s.adam_weight_decay
+    options: dict[str, Any] = {
+        "lr": groups[0][1],
+        "betas": (s.adam_beta1, s.adam_beta2),
+        "weight_decay": s.adam_weight_decay,
+        "eps": s.adam_epsilon,
+    }
+    optimizer: torch.optim.Optimizer
     if s.optimizer_type == "AdamW":
-        return torch.optim.AdamW(
-            params, lr=lr, betas=betas, weight_decay=decay, eps=s.adam_epsilon, fused=True
-        )
-    if s.optimizer_type == "AdamW8bit":
+        optimizer = torch.optim.AdamW(params, fused=True, **options)
+    elif s.optimizer_type == "AdamW8bit":
         if not on_gpu:
             raise OptimizerError(
                 "optimizer_type 'AdamW8bit' needs an NVIDIA GPU: expected AdamW on a CPU; set "
                 "optimizer_type: AdamW"
             )
-        bnb = _library("bitsandbytes", "AdamW8bit")
-        return bnb.optim.AdamW8bit(  # type: ignore[no-any-return]
-            params, lr=lr, betas=betas, weight_decay=decay, eps=s.adam_epsilon
-        )
-    if s.optimizer_type == "Prodigy":
-        prodigy = _library("prodigyopt", "Prodigy")
-        return prodigy.Prodigy(  # type: ignore[no-any-return]
-            params,
-            lr=lr,
-            betas=betas,
-            weight_decay=decay,
-            eps=s.adam_epsilon,
-            use_bias_correction=True,
-            safeguard_warmup=True,
-        )
-    from transformers.optimization import Adafactor
+        optimizer = _library("bitsandbytes", "AdamW8bit").optim.AdamW8bit(params, **options)
+    elif s.optimizer_type == "Prodigy":
+        prodigy = _library("prodigyopt", "Prodigy").Prodigy
+        optimizer = prodigy(params, use_bias_correction=True, safeguard_warmup=True, **options)
+    else:
+        from transformers.optimization import Adafactor
 
-    return Adafactor(  # type: ignore[no-any-return]
-        params,
-        lr=lr,
-        scale_parameter=False,
-        relative_step=False,
-        warmup_init=False,
-        weight_decay=decay,
-    )
+        fixed = {"scale_parameter": False, "relative_step": False, "warmup_init": False}
+        optimizer = Adafactor(params, lr=options["lr"], weight_decay=s.adam_weight_decay, **fixed)
+    return optimizer
 
 
 def _library(module: str, name: str) -> Any:

@@ -63,7 +63,11 @@ class Trainer:
             groups.append((text, s.text_encoder_lr or s.learning_rate))
         optimizer = optimizers.build(s, groups, on_gpu=accelerator.device.type == "cuda")
         self.schedule = optimizers.schedule(s, optimizer, self.total)
-        self.ema = self._ema()
+        self.ema = None
+        if s.use_ema:
+            from diffusers.training_utils import EMAModel
+
+            self.ema = EMAModel(self.parameters.values(), decay=s.ema_decay)
         self.optimizer = accelerator.prepare(optimizer)
         self.unet = accelerator.prepare(models.unet)
         self.wrapped = [self.unet]
@@ -73,13 +77,6 @@ class Trainer:
         self.step = 0
         self.folder = Path(s.output_dir)
         self._stop_request = StopRequest()
-
-    def _ema(self) -> Any:
-        if not self.settings.use_ema:
-            return None
-        from diffusers.training_utils import EMAModel
-
-        return EMAModel(self.parameters.values(), decay=self.settings.ema_decay)
 
     def run(
         self,
@@ -136,7 +133,10 @@ class Trainer:
 
         if not self.models.unet.training:  # after validation
             self.models.train()
-        rank, total = self.accelerator.process_index, torch.zeros((), device=self._device)
+        rank, total = (
+            self.accelerator.process_index,
+            torch.zeros((), device=self.accelerator.device),
+        )
         for number, (place, batch) in enumerate(group):
             size = self.settings.train_batch_size
             members = list(range(len(batch)))[rank * size : (rank + 1) * size]
@@ -190,7 +190,7 @@ class Trainer:
         """(mean loss of the processes, whether one was asked to stop)."""
         import torch
 
-        stop = torch.tensor(float(self._stop_request.made), device=self._device)
+        stop = torch.tensor(float(self._stop_request.made), device=self.accelerator.device)
         both = self.accelerator.reduce(torch.stack([loss, stop]), reduction="mean")
         return float(both[0]), bool(both[1] > 0)
 
@@ -205,10 +205,6 @@ class Trainer:
             f"{what} is not a number at step {self.step + 1}; {kept_checkpoint(self.last)}: lower "
             f"{' '.join(remedies)}, then {how_to_resume(self.last)}"
         )
-
-    @property
-    def _device(self) -> Any:
-        return self.accelerator.device
 
     @property
     def last(self) -> Path | None:
@@ -257,7 +253,7 @@ class Trainer:
             group.update(values)
         if self.ema is not None and "ema" in state.tensors:
             self.ema.load_state_dict(state.tensors["ema"])
-            self.ema.to(self._device)
+            self.ema.to(self.accelerator.device)
         if self.accelerator.scaler is not None and "scaler" in state.tensors:
             self.accelerator.scaler.load_state_dict(state.tensors["scaler"])
         self.step = state.step

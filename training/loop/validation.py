@@ -58,7 +58,7 @@ def draw(
     accelerator: Any,
     folder: Path,
     epoch: int,
-) -> list[Path]:
+) -> None:
     """Generate and write a picture for each validation prompt and LoRA weight.
 
     Prompts are encoded as captions are, and the noise is the same at every epoch.
@@ -70,7 +70,6 @@ def draw(
     s, pipe = settings, models.pipe
     original = pipe.scheduler
     pipe.scheduler = scheduler("DPM++ 2M", original.config)
-    written = []
     try:
         with _evaluating(models, loader), torch.no_grad(), accelerator.autocast():
             for weight in s.validation_weights:
@@ -85,13 +84,10 @@ def draw(
                     generator=[torch.Generator().manual_seed(seed) for seed in seeds],
                 ).images
                 for number, image in enumerate(images):
-                    path = folder / name(s.name, epoch, number, weight)
-                    dataset_images.write_png(path, image)
-                    written.append(path)
+                    dataset_images.write_png(folder / name(s.name, epoch, number, weight), image)
     finally:
         lora_network.set_scale(models.learning.values(), 1.0)
         pipe.scheduler = original
-    return written
 
 
 @contextlib.contextmanager
