@@ -95,15 +95,15 @@ def nearest(word: str, known: list[str]) -> str:
 
 def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """The keys that are valid in place of the last part of `path`."""
-    here: Any = model
+    kind: Any = model
     for part in path[:-1]:
-        if get_origin(here) in (dict, tuple):
-            here = get_args(here)[get_origin(here) is dict]
+        if get_origin(kind) in (dict, tuple):
+            kind = get_args(kind)[get_origin(kind) is dict]
         else:
-            here = here.model_fields[part].annotation
-        if type(None) in get_args(here):
-            here = get_args(here)[0]
-    return list(here.model_fields)
+            kind = kind.model_fields[part].annotation
+        if type(None) in get_args(kind):
+            kind = get_args(kind)[0]
+    return list(kind.model_fields)
 
 
 def describe(error: Mapping[str, Any], name: str, unknown: str) -> str:

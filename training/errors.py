@@ -17,7 +17,7 @@ class DivergedError(VisualsError):
 
 
 class TrainingStopped(Exception):
-    """The training was asked to stop and has saved a checkpoint.
+    """The training has saved a checkpoint and stopped on request.
 
     Attributes:
         step: Optimizer steps done.

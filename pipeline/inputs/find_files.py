@@ -52,13 +52,13 @@ def find(folder: Path, outside: list[Path] | None = None) -> list[Path]:
             raise InputError(f"{folder} cannot be read ({error.strerror}): allow reading it")
 
     for place, folders, files in os.walk(folder, onerror=unreadable):
-        here = Path(place)
-        if here != folder and "manifest.jsonl" in files:
+        current = Path(place)
+        if current != folder and "manifest.jsonl" in files:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        outside += [p for p in map(here.joinpath, folders) if _leads_out(p, real)]
-        for path in map(here.joinpath, files):
+        outside += [p for p in map(current.joinpath, folders) if _leads_out(p, real)]
+        for path in map(current.joinpath, files):
             if path.name.startswith(".") or path.suffix.lower() not in ENDINGS:
                 continue
             (outside if _leads_out(path, real) else found).append(path)

@@ -158,10 +158,10 @@ def _field(
 def _value(record: Mapping[str, Any], name: str) -> Any:
     if name in record:
         return record[name]
-    here: Any = record
+    value: Any = record
     for part in name.split("."):
-        here = here.get(part) if isinstance(here, Mapping) else None
-    return here
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _text(record: Mapping[str, Any], name: str | None) -> str:

@@ -94,9 +94,9 @@ class Captions:
         if not os.path.isfile(file):
             return
         self.has_metadata = True
-        rows, wrong = imagefolder.read(file)
+        rows, problems = imagefolder.read(file)
         name = file.relative_to(self.root).as_posix()
-        self.problems += [Problem("bad_metadata", name, text) for text in wrong]
+        self.problems += [Problem("bad_metadata", name, text) for text in problems]
         for row in rows:
             path = dataset_images.inside(file.parent, row["file_name"])
             if path is None:

@@ -27,7 +27,7 @@ def folders_above(path: Path, root: Path) -> Iterator[Path]:
 def read(path: Path) -> tuple[list[Row], list[str]]:
     """Return (rows with a `file_name`, a message for each other line)."""
     rows: list[Row] = []
-    wrong: list[str] = []
+    problems: list[str] = []
     try:
         lines = read_text(path, UsageError, "a JSON object a line").splitlines()
     except UsageError as error:
@@ -38,13 +38,13 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            wrong.append(f"{path}, line {number}: not JSON ({error.msg}); fix the line")
+            problems.append(f"{path}, line {number}: not JSON ({error.msg}); fix the line")
             continue
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-            wrong.append(f'{path}, line {number}: expected an object with "file_name"; fix it')
+            problems.append(f'{path}, line {number}: expected an object with "file_name"; fix it')
             continue
         rows.append(row)
-    return rows, wrong
+    return rows, problems
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -25,7 +25,7 @@ class TrainingSet:
         learned: Pictures to train on, class pictures included.
         held_out: Pictures of the validation split.
         tag: Activation tag, or "".
-        problems: A sentence for each picture that was left out or looks wrong.
+        problems: A sentence for each picture that was left out or is suspicious.
     """
 
     learned: list[Example]
@@ -96,12 +96,12 @@ def _class_examples(
     settings: TrainSettings, sizes: Buckets, learned: Sequence[Example], problems: list[str]
 ) -> list[Example]:
     """Class pictures, repeated until there are about as many as pictures to learn."""
-    usable, wrong = examples(
+    usable, found = examples(
         read_dataset(str(settings.class_data_dir)),
         sizes,
         instance_prompt=settings.class_prompt,
         weight=settings.prior_loss_weight,
     )
-    problems += wrong
+    problems += found
     repeats = max(1, sum(e.repeats for e in learned) // len(usable))
     return [replace(e, name=f"class/{e.name}", repeats=repeats) for e in usable]

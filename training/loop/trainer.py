@@ -127,7 +127,7 @@ class Trainer:
     ) -> tuple[float, bool]:
         """One optimizer step on (place in the epoch, batch) pairs.
 
-        Returns (mean loss of all processes, whether one of them was asked to stop).
+        Returns (mean loss of all processes, whether one of them received a stop request).
         """
         import torch
 
@@ -187,7 +187,7 @@ class Trainer:
         return errors.sum() / len(batch) * self.accelerator.num_processes * weight
 
     def _reduced(self, loss: Any) -> tuple[float, bool]:
-        """(mean loss of the processes, whether one was asked to stop)."""
+        """(mean loss of the processes, whether one received a stop request)."""
         import torch
 
         stop = torch.tensor(float(self._stop_request.made), device=self.accelerator.device)
