@@ -14,7 +14,6 @@ def read_text(
     """Return the text of a UTF-8 file.
 
     Args:
-        path: The file.
         error: Makes the error of a file that cannot be read, of its message.
         expected: What the file should hold, for that message.
         utf16: Read UTF-16 with a byte-order mark too.

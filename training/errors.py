@@ -17,12 +17,7 @@ class DivergedError(VisualsError):
 
 
 class TrainingStopped(Exception):
-    """The training has saved a checkpoint and stopped on request.
-
-    Attributes:
-        step: Optimizer steps done.
-        checkpoint: The newest checkpoint.
-    """
+    """The training stopped on request after optimizer step `step` and saved `checkpoint`."""
 
     def __init__(self, step: int, checkpoint: Path | None) -> None:
         super().__init__(f"stopped after step {step}")

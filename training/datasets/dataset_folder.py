@@ -34,16 +34,10 @@ class DatasetError(UsageError):
 
 @dataclass(frozen=True)
 class Item:
-    """A picture of a data set.
+    """A picture of a data set, with the files of its caption and mask.
 
-    Attributes:
-        path: The file.
-        name: Its path in the data set.
-        caption: None if there is none.
-        repeats: How often an epoch shows it.
-        class_prompt: Of its `N_name` folder; used without a caption.
-        caption_from: File of the caption.
-        mask: File of the mask.
+    `name`: its path in the data set; `repeats`: how often an epoch shows it; `class_prompt`: of its
+    `N_name` folder, used without a caption.
     """
 
     path: Path

@@ -26,14 +26,7 @@ _RATES = ("lr", "initial_lr", "betas", "eps", "weight_decay")
 
 
 class Trainer:
-    """A training on one `accelerate.Accelerator`.
-
-    Args:
-        settings: Checked settings.
-        accelerator: Processes, device and precision.
-        models: Base model with LoRAs attached.
-        data: Pictures to learn.
-        loader: Makes tensors of a batch of `data`.
+    """A training by an `accelerate.Accelerator`, which has processes, device and precision.
 
     Attributes:
         step: Optimizer steps done.

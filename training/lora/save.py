@@ -37,11 +37,8 @@ def kohya(
 ) -> dict[str, torch.Tensor]:
     """Return tensors by kohya's keys.
 
-    Args:
-        parts: LoRA layers of the UNet and of trained text encoders.
-        precision: float, fp16 or bf16.
-        unet_name: Maps a UNet module's name to kohya's.
-        xl: SDXL, whose text encoders are numbered.
+    `precision`: float, fp16 or bf16; `unet_name`: maps names of UNet modules to kohya's; `xl`:
+    number the text encoders, as for SDXL.
     """
     import torch
 
