@@ -6,11 +6,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from helpers.command_line import visuals
 from helpers.small_trainings import small, write_photos
 from PIL import Image
+
+from visuals.pipeline.images.contact_sheet import sheet
 
 
 @pytest.fixture
@@ -44,7 +47,9 @@ def test_a_training_end_to_end(config: Path, mini: Path) -> None:
         assert (out / name).is_file(), name
     assert told["lora"] == str(out / "look.safetensors")
     with Image.open(told["grid"]) as grid:
-        assert grid.size == (60 + 2 * 64, 20 + 2 * 64)
+        tiles = [np.zeros((64, 64, 3), np.uint8)] * 4
+        titles = ["prompt 1, weight 0", "prompt 1, weight 1"], ["epoch 1", "epoch 2"]
+        assert grid.size == sheet(tiles, *titles).shape[1::-1]
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in rows if "loss" in r] == [1, 2, 3, 4]
     assert [r["step"] for r in rows if "val_loss" in r] == [0, 2, 4]
