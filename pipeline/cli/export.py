@@ -43,10 +43,10 @@ def export(
             place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )
     if as_json:
-        record = {"folder": str(done.folder), "pictures": done.pictures, "errors": done.errors}
+        record = {"folder": str(done.files[kind]), "pictures": done.pictures, "errors": done.errors}
         output.print_json(record)
         return
     for text in done.errors[:5]:
         output.warn(f"left out: {text}")
     click.echo(f"{done.pictures} pictures", err=True)
-    click.echo(str(done.folder))
+    click.echo(str(done.files[kind]))

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-    from ..exports.annotate import Annotations
+    from ..exports.writer import Exported
     from ..runner.run import Summary
 
 _VERBS = {
@@ -221,7 +221,7 @@ def closing(summary: Summary) -> None:
         click.echo(f"visuals: and {len(summary.errors) - 5} more: see the report", err=True)
 
 
-def annotated(written: Annotations) -> None:
+def annotated(written: Exported) -> None:
     """Where the annotations are, on stdout; pictures left out, on stderr."""
     for name, path in written.files.items():
         click.echo(f"{name:<9} {path}")

@@ -1,13 +1,9 @@
-"""What a run starts from: prompts, photos, or the shots of an earlier run folder.
-
-Makes open shots without pixels, and the first stage that reads the pixels of a file shot.
-Knows no models.
-"""
+"""Shots of a run from prompts, photos or a previous run folder, and stage 0, which reads files."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +15,7 @@ from ..images.write import EncodeError, Format
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
-from .lazy_shots import LazyShots, ShotName
+from .lazy_shots import LazyShots, ShotName, id_part
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -35,10 +31,10 @@ def prompted(
     edit: str = "",
     run_seed: int = 0,
 ) -> LazyShots:
-    """`count` shots of each class, or of the prompt where there is none.
+    """Return `count` shots of each class, or of the prompt if there is no class.
 
-    `{class}` in the prompt becomes the class. `prompts`, where given, take turns in place of
-    `prompt`.
+    `{class}` in the prompt becomes the class. `prompts`, if there are any, are used in turn instead
+    of `prompt`.
     """
     from ...stages.shot import Prompted, Shot
 
@@ -50,7 +46,7 @@ def prompted(
         return Shot(name.id, source, classes=(class_,) if class_ else (), edit=edit)
 
     names = [
-        ShotName(f"{re.sub('[ /]', '-', class_) or 'picture'}-{number:04d}", None, (class_, number))
+        ShotName(f"{id_part(class_) or 'picture'}-{number:04d}", None, (class_, number))
         for class_ in classes or [""]
         for number in range(1, count + 1)
     ]
@@ -65,7 +61,7 @@ def photos(
     run_seed: int = 0,
     outside: list[Path] | None = None,
 ) -> LazyShots:
-    """A shot for each picture that `inputs` name: files, folders, globs, `@list.txt`.
+    """Return a shot for each picture that `inputs` name: files, folders, patterns, `@list.txt`.
 
     Links that lead out of their folder are left out and added to `outside`.
     """
@@ -83,7 +79,7 @@ def photos(
 
 
 def are_files(inputs: Sequence[str]) -> bool:
-    """Return whether every input names one file, so that a broken one is the user's to mend."""
+    """Return whether every input is a single file, so that a broken one is an error of usage."""
     return all(os.path.lexists(name) and not os.path.isdir(name) for name in inputs)
 
 
@@ -94,10 +90,7 @@ def is_run_folder(inputs: Sequence[str]) -> bool:
 def from_run(
     folder: Path, *, classes: Sequence[str] = (), edit: str = "", run_seed: int = 0
 ) -> LazyShots:
-    """The shots of an earlier run that were not skipped and did not fail, as file shots.
-
-    What was found in them comes along (see earlier), so that `enhance` needs no stage 2.
-    """
+    """Return the kept shots of a previous run as file shots (see also previous_run)."""
     from ...stages.shot import FileInput, Shot
 
     names = []
@@ -107,12 +100,12 @@ def from_run(
             rest = tuple(classes) or record.classes, edit or record.edit, seed
             names.append(ShotName(record.id, str(folder / record.files.source), rest))
     if not names:
-        raise InputError(f"{folder} is a run that kept no picture: expected some; run it again")
+        raise InputError(f"{folder} kept no picture: expected some; run it again")
 
     def make(name: ShotName) -> Shot:
-        asked, words, seed = name.rest
+        shot_classes, shot_edit, seed = name.rest
         source = FileInput(str(name.path), seed)
-        return Shot(id=name.id, source=source, classes=asked, edit=words)
+        return Shot(id=name.id, source=source, classes=shot_classes, edit=shot_edit)
 
     return LazyShots(names, make)
 
@@ -123,75 +116,73 @@ def load(
     output: Format | None = None,
     run_seed: int | None = None,
 ) -> list[Shot]:
-    """Stage 0: read the pixels of file shots; a file that cannot be read fails its shot only.
+    """Stage 0: read the pixels of file shots. A file that cannot be read fails its shot only.
 
-    `found` gives what an earlier run found in the shot of an id. A picture that `output` cannot
-    hold fails here, before anything is drawn. `run_seed`: give each shot a seed of its file's
-    content, so that a photo looks the same wherever it lies; None leaves the seeds.
+    Args:
+        shots: Shots of a run; only open file shots are read.
+        found: Looks up the detections of a previous run by shot id.
+        output: A picture that this format cannot hold fails before anything is generated.
+        run_seed: Derive each seed from the file's content, so that it does not depend on the
+            path; None keeps the seeds.
     """
-    out = []
-    for shot in shots:
-        path = getattr(shot.source, "path", None)
-        if path is None or not shot.open:
-            out.append(shot)
-            continue
-        shot = _identified(shot, path, run_seed)
-        try:
-            picture = _read(path, output)
-            known = found(shot.id) if found else shot.detections
-        except Exception as error:
-            out.append(shot.fail(error, "load"))
-            continue
-        out.append(
-            replace(
-                shot,
-                image=picture.rgb,
-                alpha=picture.alpha,
-                icc_profile=picture.icc_profile,
-                exif=picture.exif,
-                image16=picture.deep,
-                notes=picture.notes,
-                detections=known,
-            )
-        )
-    return out
+    return [
+        _loaded(shot, shot.path, found, output, run_seed) if shot.path and shot.open else shot
+        for shot in shots
+    ]
 
 
-def _identified(shot: Shot, path: str, run_seed: int | None) -> Shot:
+def _loaded(
+    shot: Shot,
+    path: str,
+    found: Callable[[str], tuple[Detection, ...]] | None,
+    output: Format | None,
+    run_seed: int | None,
+) -> Shot:
     from ...stages.shot import FileInput
 
-    try:
+    with contextlib.suppress(OSError):  # then reading the picture says why
         content = resume.content(path)
-    except OSError:
-        return shot  # reading the picture says why
-    seed = shot.seed if run_seed is None else shot_seed(run_seed, str(content["sha256"]))
-    return replace(shot, source=FileInput(path, seed, content))
+        seed = shot.seed if run_seed is None else shot_seed(run_seed, str(content["sha256"]))
+        shot = replace(shot, source=FileInput(path, seed, content))
+    try:
+        picture = _read(path, output)
+        detections = found(shot.id) if found else shot.detections
+    except Exception as error:
+        return shot.fail(error, "load")
+    return replace(
+        shot,
+        image=picture.rgb,
+        alpha=picture.alpha,
+        icc_profile=picture.icc_profile,
+        exif=picture.exif,
+        image16=picture.deep,
+        notes=picture.notes,
+        detections=detections,
+    )
 
 
 def _read(path: str, output: Format | None) -> Picture:
-    """A picture that `output` can hold; raises PictureError or EncodeError."""
+    """Read a picture that `output` can hold; raises PictureError or EncodeError."""
     picture = read_image(path)
     height, width = picture.rgb.shape[:2]
-    refused = output.refusal((width, height), picture.alpha) if output else ""
-    if refused:
-        raise EncodeError(f"{printable(path)}: {refused}")
+    refusal = output.refusal((width, height), picture.alpha) if output else ""
+    if refusal:
+        raise EncodeError(f"{printable(path)}: {refusal}")
     return picture
 
 
 def first_error(shots: Sequence[Shot], output: Format | None = None) -> str:
-    """Why not one of these file shots can be read, or held by `output`; "" as soon as one can.
+    """Return why none of these file shots can be read, or held by `output`; "" if one can.
 
-    Asked before any model is loaded, so that a folder of broken files costs seconds.
+    Called before any model is loaded, so that a folder of broken files fails in seconds.
     """
-    said = ""
+    first = ""
     for shot in shots:
-        path = getattr(shot.source, "path", None)
-        if path is None:
+        if shot.path is None:
             return ""
         try:
-            _read(path, output)
+            _read(shot.path, output)
+            return ""
         except (PictureError, EncodeError) as error:
-            said = said or str(error)
-            continue
-        return ""
-    return said
+            first = first or str(error)
+    return first

@@ -10,11 +10,11 @@ import pytest
 from helpers.command_line import visuals
 from PIL import Image
 
+from visuals.pipeline.images.contact_sheet import sheet
 from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.jobs import grid
 from visuals.pipeline.jobs import grid_files as cells
 from visuals.pipeline.jobs.draw_grid import GridRequest, plan_grid
-from visuals.pipeline.reports.contact_sheet import sheet
 
 FEW = ("--set", "generate.steps=2")
 
