@@ -54,6 +54,7 @@ class Plan:
     segmenter: Budget
     classifier: Budget
     blip: Budget
+    sheet_steps: int = 20
 
 
 PLANS = {
@@ -165,13 +166,13 @@ PLANS = {
     "smoke": Plan(
         size=128,
         varied=True,
-        train_pictures=250,
-        val_pictures=50,
-        crowd_pictures=50,
+        train_pictures=100,
+        val_pictures=12,
+        crowd_pictures=20,
         crowd_size=192,
-        recoloured=40,
+        recoloured=16,
         decoded=16,
-        whole=60,
+        whole=40,
         close=20,
         details=10,
         vae_channels=(16, 16, 16, 16),
@@ -196,6 +197,7 @@ PLANS = {
         segmenter=_BRIEF,
         classifier=_BRIEF,
         blip=_BRIEF,
+        sheet_steps=2,
     ),
 }
 """`cpu`: two cores, an evening; what shipped. `cpu-256`: the next models, some days of one core.

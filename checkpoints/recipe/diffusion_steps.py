@@ -121,7 +121,7 @@ def sheet(bench: Bench) -> None:
     """Draw every class with four seeds by what the UNet has learned so far: WORKDIR/sheets."""
     from . import sheet as step
 
-    step.draw(bench.workdir, bench.device)
+    step.draw(bench.workdir, bench.device, bench.plan.sheet_steps)
 
 
 def load_diffusion(bench: Bench) -> tuple[Any, Any, Any]:
