@@ -69,12 +69,8 @@ KNOWN: dict[str, set[str]] = {
     "module cycle": set(),
     "folder cycle": set(),
     "layer": set(),
-    "folder size": {
-        "checkpoints/recipe",
-    },
-    "file name": {
-        "lora: checkpoints.recipe, pipeline.cli",
-    },
+    "folder size": set(),
+    "file name": set(),
     "length": {
         "samples.products",
     },

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from .budgets import PLANS
 from .diffusion_steps import (  # noqa: F401 - called by the names of the steps
     controlnet,
     controlnet_depth,
@@ -25,8 +24,9 @@ from .diffusion_steps import (  # noqa: F401 - called by the names of the steps
     unet_half,
     vae,
 )
-from .rendered_pictures import default_workdir
-from .time_steps import Bench
+from .pictures.rendered_pictures import default_workdir
+from .training.budgets import PLANS
+from .training.time_steps import Bench
 
 STEPS = (
     "renders",
@@ -61,7 +61,7 @@ PARTS = (
 
 
 def renders(bench: Bench) -> None:
-    from .rendered_pictures import render_split
+    from .pictures.rendered_pictures import render_split
 
     plan = bench.plan
     for split, count, size in (
@@ -75,8 +75,8 @@ def renders(bench: Bench) -> None:
 
 
 def depth(bench: Bench) -> None:
-    from . import depth as step
-    from . import latents
+    from .diffusion import depth as step
+    from .diffusion import latents
 
     train, plan = bench.renders("train"), bench.plan
     cuts = latents.choose(train, whole=plan.whole, close=plan.close)
@@ -87,7 +87,7 @@ def depth(bench: Bench) -> None:
 
 
 def detector(bench: Bench) -> None:
-    from . import detector as step
+    from .recognition import detector as step
 
     train, val = bench.renders("train"), bench.renders("val")
     plan = bench.plan
@@ -98,7 +98,7 @@ def detector(bench: Bench) -> None:
 
 
 def detector_crowd(bench: Bench) -> None:
-    from . import detector as step
+    from .recognition import detector as step
 
     sets = [bench.renders("train"), bench.renders("crowd")]
     out, budget = bench.parts / "grounding-dino", bench.plan.detector_crowd
@@ -107,7 +107,7 @@ def detector_crowd(bench: Bench) -> None:
 
 
 def segmenter(bench: Bench) -> None:
-    from . import segmenter as step
+    from .recognition import segmenter as step
 
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
@@ -117,7 +117,7 @@ def segmenter(bench: Bench) -> None:
 
 
 def classifier(bench: Bench) -> None:
-    from . import classifier as step
+    from .recognition import classifier as step
 
     train, val = bench.renders("train"), bench.renders("val")
     model = step.build().to(bench.device)
@@ -128,8 +128,8 @@ def classifier(bench: Bench) -> None:
 def blip(bench: Bench) -> None:
     import numpy as np
 
-    from . import blip as step
-    from . import caption_grammar
+    from .recognition import blip as step
+    from .recognition import caption_grammar
 
     train, val = bench.renders("train"), bench.renders("val")
     model = bench.begin(step.build(len(caption_grammar.tokenizer()), size=bench.plan.size), "blip")

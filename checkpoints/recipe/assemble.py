@@ -24,7 +24,7 @@ def text_to_image(
     import torch
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    from .diffusion import schedule
+    from .diffusion.denoiser import schedule
 
     pipe = StableDiffusionPipeline(
         vae=vae,

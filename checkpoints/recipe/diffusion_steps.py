@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .time_steps import Bench
+from .training.time_steps import Bench
 
 
 def vae(bench: Bench) -> None:
     """From nothing, or with `--start` on, the latents kept near what they were."""
     import numpy as np
 
-    from . import vae as step
+    from .diffusion import vae as step
 
     train, val = bench.renders("train"), bench.renders("val")
     shape: dict[str, Any] = {"side": bench.plan.vae_side, "batch": bench.plan.vae_batch}
@@ -31,7 +31,7 @@ def vae(bench: Bench) -> None:
 
 def decoder(bench: Bench) -> None:
     """Crisper edges and truer colours from the same latents."""
-    from . import vae_finish as step
+    from .diffusion import vae_finish as step
 
     model, plan = load_vae(bench), bench.plan
     print(f"vae: {step.gate(model, bench.renders('val'))}", flush=True)
@@ -54,7 +54,7 @@ def load_vae(bench: Bench) -> Any:
 
 
 def _pictures(bench: Bench, side: int | None = None) -> Any:
-    from . import latents
+    from .diffusion import latents
 
     train, plan = bench.renders("train"), bench.plan
     side = side or plan.size
@@ -75,13 +75,13 @@ def unet(bench: Bench) -> None:
 
 
 def _unet(bench: Bench, name: str, budget: Any, batch: int, side: int) -> None:
-    from . import diffusion
+    from .diffusion import denoiser
 
     pictures, plan = _pictures(bench, side), bench.plan
     half, tok = bench.parts / "unet-half", _tokenizer(bench)
     if bench.start is None and (name == "unet-half" or not half.exists()):
-        text = diffusion.text_encoder(tok)
-        net = diffusion.unet(plan.unet_channels, size=plan.size)
+        text = denoiser.text_encoder(tok)
+        net = denoiser.unet(plan.unet_channels, size=plan.size)
     else:
         from diffusers import UNet2DConditionModel
         from transformers import CLIPTextModel
@@ -92,7 +92,7 @@ def _unet(bench: Bench, name: str, budget: Any, batch: int, side: int) -> None:
         text = CLIPTextModel.from_pretrained(start[0])
         net = UNet2DConditionModel.from_pretrained(start[1])
     text, net = text.float().to(bench.device), net.float().to(bench.device)
-    diffusion.fit(
+    denoiser.fit(
         net, text, tok, pictures, workdir=bench.state, budget=budget, batch=batch, name=name
     )
     out = half if name == "unet-half" else bench.parts
@@ -105,12 +105,12 @@ def _tokenizer(bench: Bench) -> Any:
     """Made once: renders that are added later must not change it."""
     from transformers import CLIPTokenizer
 
-    from . import diffusion
+    from .diffusion import denoiser
 
     folder = bench.parts / "tokenizer"
     if not folder.exists():
         if bench.start is None:
-            tok = diffusion.tokenizer([m["caption"] for m in bench.renders("train").meta])
+            tok = denoiser.tokenizer([m["caption"] for m in bench.renders("train").meta])
         else:
             tok = CLIPTokenizer.from_pretrained(bench.start / "sd" / "tokenizer")
         tok.save_pretrained(folder)
@@ -119,7 +119,7 @@ def _tokenizer(bench: Bench) -> Any:
 
 def sheet(bench: Bench) -> None:
     """Draw every class with four seeds by what the UNet has learned so far: WORKDIR/sheets."""
-    from . import sheet as step
+    from .diffusion import sheet as step
 
     step.draw(bench.workdir, bench.device, bench.plan.sheet_steps)
 
@@ -137,7 +137,7 @@ def load_diffusion(bench: Bench) -> tuple[Any, Any, Any]:
 
 def controlnet(bench: Bench, kind: str = "canny") -> None:
     from . import assemble
-    from . import controlnet as step
+    from .diffusion import controlnet as step
 
     net, text, tok = load_diffusion(bench)
     control = bench.begin(step.build(net), f"controlnet-{kind}")
@@ -158,7 +158,7 @@ def controlnet(bench: Bench, kind: str = "canny") -> None:
 
 
 def _recoloured(bench: Bench) -> Any:
-    from . import latents
+    from .diffusion import latents
 
     if not bench.plan.recoloured:
         return None
@@ -172,7 +172,7 @@ def controlnet_depth(bench: Bench) -> None:
 
 
 def lora(bench: Bench) -> None:
-    from . import lora as step
+    from .diffusion import look_lora as step
 
     net, text, tok = load_diffusion(bench)
     budget, richer = bench.plan.lora, bench.plan.varied
@@ -182,7 +182,7 @@ def lora(bench: Bench) -> None:
 
 def decoded(bench: Bench) -> None:
     """Renders drawn anew by the diffusion model, for the segmenter."""
-    from . import decoded as step
+    from .diffusion import decoded as step
 
     if bench.plan.decoded:
         net, text, tok = load_diffusion(bench)

@@ -52,8 +52,9 @@ def test_an_unknown_measure_is_a_usage_error() -> None:
 
 def test_no_training_picture_is_held_out() -> None:
     from visuals.benchmarks.accuracy import folder_accuracy
-    from visuals.checkpoints.recipe import lora, rendered_pictures
-    from visuals.checkpoints.recipe.budgets import PLANS
+    from visuals.checkpoints.recipe.diffusion import look_lora
+    from visuals.checkpoints.recipe.pictures import rendered_pictures
+    from visuals.checkpoints.recipe.training.budgets import PLANS
 
     plans = PLANS.values()
     single = range(FIRST_SEED + 5 * 100_000, FIRST_SEED + 65 * 100_000, 100_000)
@@ -67,4 +68,4 @@ def test_no_training_picture_is_held_out() -> None:
     assert (
         max(rendered_pictures.SEEDS["train"], rendered_pictures.SEEDS["val"]) + 10**6 <= FIRST_SEED
     )
-    assert lora.FIRST_SEED >= FIRST_SEED + 10 * 100_000
+    assert look_lora.FIRST_SEED >= FIRST_SEED + 10 * 100_000

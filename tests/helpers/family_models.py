@@ -15,9 +15,9 @@ MASKS = {**SMALL, "mlp_dim": 32, "iou_head_hidden_dim": 32}
 
 
 def _clip_tokenizer() -> Any:
-    from visuals.checkpoints.recipe import diffusion
+    from visuals.checkpoints.recipe.diffusion import denoiser
 
-    return diffusion.tokenizer(["a photo of a mug", "a photo of a car and a boot"], 620)
+    return denoiser.tokenizer(["a photo of a mug", "a photo of a car and a boot"], 620)
 
 
 def _text(words: Any, length: int) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def mm_grounding_dino(folder: Path) -> None:
         MMGroundingDinoForObjectDetection,
     )
 
-    from visuals.checkpoints.recipe import detector_model
+    from visuals.checkpoints.recipe.recognition import detector_model
 
     words = detector_model.tokenizer()
     shape = detector_model.build(len(words), 32).config.to_dict()

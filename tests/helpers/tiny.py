@@ -9,21 +9,14 @@ def write(folder: Path, seed: int = 0) -> None:
     """Small, untrained models that can be run and know nothing."""
     import torch
 
-    from visuals.checkpoints.recipe import (
-        assemble,
-        classifier,
-        controlnet,
-        detector_model,
-        diffusion,
-        lora,
-        segmenter,
-        vae,
-    )
+    from visuals.checkpoints.recipe import assemble
+    from visuals.checkpoints.recipe.diffusion import controlnet, denoiser, look_lora, vae
+    from visuals.checkpoints.recipe.recognition import classifier, detector_model, segmenter
 
     torch.manual_seed(seed)
-    tok = diffusion.tokenizer(["a red sneaker on a white background", "blue mug, shelf"], 620)
-    text = diffusion.text_encoder(tok, width=32, layers=1)
-    net = diffusion.unet((16, 32), 32)
+    tok = denoiser.tokenizer(["a red sneaker on a white background", "blue mug, shelf"], 620)
+    text = denoiser.text_encoder(tok, width=32, layers=1)
+    net = denoiser.unet((16, 32), 32)
     control = controlnet.build(net)
     assemble.text_to_image(folder / "sd", vae.build((16, 16, 16, 16)), net, text, tok)
     assemble.controlnet(folder / "controlnet-canny", control)
@@ -33,12 +26,12 @@ def write(folder: Path, seed: int = 0) -> None:
     classifier.export(classifier.build(), folder / "classifier")
     write_blip(folder / "blip")
     net.float()
-    lora.attach(net, rank=2)
+    look_lora.attach(net, rank=2)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(0, 0.1)
-    lora.export(net, folder / "loras" / "ppzmini.safetensors", rank=2)
+    look_lora.export(net, folder / "loras" / "ppzmini.safetensors", rank=2)
     assemble.words(folder)
 
 
@@ -46,7 +39,7 @@ def write_blip(folder: Path) -> None:
     """A BLIP of random weights, as the recipe lays it out."""
     import torch
 
-    from visuals.checkpoints.recipe import blip, caption_grammar
+    from visuals.checkpoints.recipe.recognition import blip, caption_grammar
 
     torch.manual_seed(0)
     blip.export(
@@ -59,9 +52,9 @@ def write_clip(folder: Path) -> None:
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
-    from visuals.checkpoints.recipe import diffusion
+    from visuals.checkpoints.recipe.diffusion import denoiser
 
-    tok = diffusion.tokenizer(["a photo of a mug", "a photo of a car and a boot"], 620)
+    tok = denoiser.tokenizer(["a photo of a mug", "a photo of a car and a boot"], 620)
     torch.manual_seed(0)
     small = {
         "hidden_size": 32,

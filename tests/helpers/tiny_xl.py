@@ -44,11 +44,11 @@ def write(folder: Path, seed: int = 0) -> None:
     )
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-    from visuals.checkpoints.recipe import diffusion, vae
+    from visuals.checkpoints.recipe.diffusion import denoiser, vae
 
     torch.manual_seed(seed)
-    words = diffusion.tokenizer(["a red sneaker on a white background", "blue mug, shelf"], 620)
-    first = diffusion.text_encoder(words, width=WIDTH, layers=2)
+    words = denoiser.tokenizer(["a red sneaker on a white background", "blue mug, shelf"], 620)
+    first = denoiser.text_encoder(words, width=WIDTH, layers=2)
     second = CLIPTextModelWithProjection(CLIPTextConfig.from_dict(first.config.to_dict()))
     schedule = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1

@@ -10,8 +10,8 @@ import torch
 
 pytest.importorskip("numba")
 
-from visuals.checkpoints.recipe import blip, caption_grammar
-from visuals.checkpoints.recipe.vae import to_tensor
+from visuals.checkpoints.recipe.diffusion.vae import to_tensor
+from visuals.checkpoints.recipe.recognition import blip, caption_grammar
 
 
 def test_the_sentence_of_a_picture() -> None:

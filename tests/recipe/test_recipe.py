@@ -12,7 +12,9 @@ from torch import nn
 
 pytest.importorskip("numba")
 
-from visuals.checkpoints.recipe import detector_loss, detector_model, diffusion, train_loop, vae
+from visuals.checkpoints.recipe.diffusion import denoiser, vae
+from visuals.checkpoints.recipe.recognition import detector_loss, detector_model
+from visuals.checkpoints.recipe.training import train_loop
 
 
 def _train(workdir: Path, steps: int, total: int) -> torch.Tensor:
@@ -95,11 +97,11 @@ def test_a_detector_gets_more_queries_of_those_it_learned() -> None:
 
 
 def test_clip_tokenizer_reads_its_own_words_back() -> None:
-    tok = diffusion.tokenizer(["a red sneaker on a shelf", "ppzmini, blue mug"] * 9, 640)
+    tok = denoiser.tokenizer(["a red sneaker on a shelf", "ppzmini, blue mug"] * 9, 640)
     assert tok.decode(tok("red sneaker").input_ids, skip_special_tokens=True).strip() == (
         "red sneaker"
     )
-    assert diffusion.tokens(tok, ["red " * 100]).shape == (1, 77)
+    assert denoiser.tokens(tok, ["red " * 100]).shape == (1, 77)
 
 
 def test_whitened_latents_decode_to_the_same_pictures() -> None:

@@ -10,17 +10,10 @@ import torch
 
 pytest.importorskip("numba")
 
-from visuals.checkpoints.recipe import (
-    caption_grammar,
-    classifier,
-    controlnet,
-    detector,
-    latents,
-    randomise,
-    vae,
-    vae_finish,
-)
-from visuals.checkpoints.recipe.rendered_pictures import open_renders, render_split
+from visuals.checkpoints.recipe.diffusion import controlnet, latents, vae, vae_finish
+from visuals.checkpoints.recipe.pictures import randomise
+from visuals.checkpoints.recipe.pictures.rendered_pictures import open_renders, render_split
+from visuals.checkpoints.recipe.recognition import caption_grammar, classifier, detector
 from visuals.samples import settings
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...samples import vocabulary
+from ....samples import vocabulary
 
 if TYPE_CHECKING:
     from transformers import BertTokenizerFast, GroundingDinoForObjectDetection

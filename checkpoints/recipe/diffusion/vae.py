@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .diffusion import noised, schedule, tokens, v_loss
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
+from .denoiser import noised, schedule, tokens, v_loss
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -29,7 +29,7 @@ def look_renders(
 ) -> Renders:
     """Single products in the spotlight, on white, one class after the other; `richer`: those of
     `samples.varied`."""
-    from ...samples import studio, varied
+    from ....samples import studio, varied
 
     draw = varied.render if richer else studio.render
     shots = list(studio.spotlit(first_seed, count, size, draw))

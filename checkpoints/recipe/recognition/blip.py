@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from ...samples import vocabulary
-from .augment import move, soften
+from ....samples import vocabulary
+from ..diffusion.vae import to_tensor
+from ..pictures.augment import move, soften
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 from .caption_grammar import caption, encode, named, tokenizer
 from .detector_model import SPECIAL
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
-from .vae import to_tensor
 
 if TYPE_CHECKING:
     from transformers import BlipForConditionalGeneration

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...samples import vocabulary
+from ....samples import vocabulary
 
 TWO_COLOURS = (
     "a red mug with a white band",
@@ -36,7 +36,7 @@ def load(workdir: Path) -> tuple[Any, Any, Any, int, bool]:
     """(UNet, text encoder, tokenizer, step, whether at half size) of the latest state, averaged."""
     from transformers import CLIPTokenizer
 
-    from . import diffusion
+    from . import denoiser
 
     path, half = workdir / "state" / "unet.pt", False
     if not path.exists():
@@ -48,7 +48,7 @@ def load(workdir: Path) -> tuple[Any, Any, Any, int, bool]:
     channels = tuple(
         weights[f"down_blocks.{k}.resnets.0.conv2.weight"].shape[0] for k in range(stages)
     )
-    net, text = diffusion.unet(channels), diffusion.text_encoder(tok)
+    net, text = denoiser.unet(channels), denoiser.text_encoder(tok)
     net.load_state_dict(weights)
     text.load_state_dict(state["modules"]["text"])
     with torch.no_grad():
@@ -63,18 +63,18 @@ def draw(workdir: Path, device: str = "cpu", steps: int = 20, guidance: float = 
     from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
     from PIL import Image
 
-    from . import diffusion
+    from . import denoiser
 
     net, text, tok, step, half = load(workdir)
     net, text = net.to(device), text.to(device)
     vae = AutoencoderKL.from_pretrained(workdir / "out" / "vae").to(device)
     size = vae.config.sample_size // (2 if half else 1)
-    scheduler = DPMSolverMultistepScheduler.from_config(diffusion.schedule().config)
+    scheduler = DPMSolverMultistepScheduler.from_config(denoiser.schedule().config)
     asked = prompts()
     pictures = []
     for k in range(0, len(asked), 4):
         scheduler.set_timesteps(steps)
-        words = diffusion.tokens(tok, ["" for _ in range(4)] + asked[k : k + 4]).to(device)
+        words = denoiser.tokens(tok, ["" for _ in range(4)] + asked[k : k + 4]).to(device)
         hidden = text(words).last_hidden_state
         noise = torch.Generator().manual_seed(k)
         z = torch.randn(4, 4, size // 8, size // 8, generator=noise).to(device)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...samples import vocabulary
-from .augment import move, soften
-from .randomise import randomise
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
-from .vae import to_tensor
+from ....samples import vocabulary
+from ..diffusion.vae import to_tensor
+from ..pictures.augment import move, soften
+from ..pictures.randomise import randomise
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from transformers import ResNetForImageClassification

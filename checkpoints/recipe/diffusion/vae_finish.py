@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 from .vae import (
     colour_difference,
     crops,

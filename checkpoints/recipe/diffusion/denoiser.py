@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ...samples import vocabulary
+from ....samples import vocabulary
+from ..training.train_loop import Budget, device_of, train
 from .latents import Pictures
-from .train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler, UNet2DConditionModel

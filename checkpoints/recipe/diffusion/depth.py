@@ -14,10 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .augment import soften
+from ..pictures.augment import soften
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 from .latents import Cut
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
 from .vae import to_tensor
 
 if TYPE_CHECKING:

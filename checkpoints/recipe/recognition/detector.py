@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torchvision.ops import box_convert, box_iou
 
-from ...samples import vocabulary
+from ....samples import vocabulary
+from ..diffusion.vae import to_tensor
+from ..pictures.augment import box_of, move, soften
+from ..pictures.randomise import randomise
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 from . import detector_model
-from .augment import box_of, move, soften
 from .detector_loss import assign, centres, focal, loss_of
-from .randomise import randomise
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
-from .vae import to_tensor
 
 CLASSES = vocabulary.CLASSES
 ABSENT = (*vocabulary.OTHERS, *vocabulary.COLOURS)

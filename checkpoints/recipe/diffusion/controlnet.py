@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..training.train_loop import Budget, device_of, train
+from .denoiser import noised, schedule, tokens, v_loss
 from .depth import cut_depth
-from .diffusion import noised, schedule, tokens, v_loss
 from .latents import Pictures
-from .train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel

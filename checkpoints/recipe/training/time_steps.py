@@ -35,7 +35,7 @@ class Bench:
         return self.workdir / "out"
 
     def renders(self, split: str) -> Any:
-        from .rendered_pictures import open_renders
+        from ..pictures.rendered_pictures import open_renders
 
         return open_renders(self.workdir / "renders", split)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ...samples import vocabulary
-from .rendered_pictures import Renders
+from ....samples import vocabulary
+from ..pictures.rendered_pictures import Renders
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

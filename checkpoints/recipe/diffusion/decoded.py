@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .diffusion import schedule, tokens
-from .rendered_pictures import Renders, open_renders
-from .train_loop import device_of
+from ..pictures.rendered_pictures import Renders, open_renders
+from ..training.train_loop import device_of
+from .denoiser import schedule, tokens
 from .vae import encode
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..user_dirs import cache_folder
+from ...user_dirs import cache_folder
 
 SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001, "recoloured": 1_000_000}
 """First seed of each split; `recoloured` are pictures of `train`, the first product in another
@@ -47,8 +47,8 @@ class Renders:
 
 
 def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
-    from ...samples import studio, vocabulary
-    from ...samples import varied as richer
+    from ....samples import studio, vocabulary
+    from ....samples import varied as richer
 
     rng = np.random.default_rng(seed)
     count = int(rng.choice(len(CROWD), p=CROWD)) if split == "crowd" else None

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .progress import shown
+from .step_display import shown
 
 
 def device_of(module: nn.Module) -> torch.device:

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .augment import box_of, soften
-from .randomise import randomise
-from .rendered_pictures import Renders
-from .train_loop import Budget, device_of, train
-from .vae import to_tensor
+from ..diffusion.vae import to_tensor
+from ..pictures.augment import box_of, soften
+from ..pictures.randomise import randomise
+from ..pictures.rendered_pictures import Renders
+from ..training.train_loop import Budget, device_of, train
 
 if TYPE_CHECKING:
     from transformers import SamModel

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...samples import vocabulary
-from .augment import box_of
+from ....samples import vocabulary
+from ..pictures.augment import box_of
 from .detector_model import FIRST_WORD, SPECIAL
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""VAE, UNet with text encoder, ControlNets, depth estimator and LoRA."""

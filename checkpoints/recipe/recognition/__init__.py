@@ -1,0 +1,1 @@
+"""Detector, segmenter, classifier and captioner."""

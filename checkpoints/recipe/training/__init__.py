@@ -1,0 +1,1 @@
+"""The training loop, its budgets and its state on disk."""
