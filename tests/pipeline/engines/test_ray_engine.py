@@ -138,8 +138,10 @@ def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)])
-def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path) -> None:
-    """Its own cluster goes with it, and another driver goes on."""
+def test_a_driver_that_is_gone_at_once(
+    signals: tuple[int, ...], cluster: str, tmp_path: Path
+) -> None:
+    """Its own cluster goes with it, and another driver goes on in another cluster."""
     crash_recovery.photos(tmp_path / "photos", 40, 64)
     whole, out = tmp_path / "whole", tmp_path / "out"
     command = ["filter", str(tmp_path / "photos"), *FILTER]
@@ -166,7 +168,7 @@ def test_a_driver_that_is_gone_at_once(signals: tuple[int, ...], tmp_path: Path)
     assert not alive, alive
     stood = len(ids(out))
     assert 3 <= stood < 40
-    checked("resume", str(out), *ON_RAY, "--address", "local")
+    checked("resume", str(out), *ON_RAY)
     checked(*command, "--out", str(whole))
     found = crash_recovery.compare(out, whole)
     assert (found["lines"], found["twice"], found["missing"]) == (40, 0, 0)
