@@ -16,7 +16,7 @@ from ..configs.errors import UsageError, one_line
 from . import pipelines, reference_configs
 from .catalog.names import resolve
 from .formats import pickles
-from .formats.pickle_cache import as_safetensors
+from .formats.convert_pickle import as_safetensors
 from .hub.pull import ensure_local
 from .identify import model_classes
 from .identify.tensor_names import UnsuitableWeightsError

@@ -18,6 +18,7 @@ from .accel import cpu_parallel, grounding_dino, offload
 from .classes import ClassSpec, specs_of
 from .detection import backends, close_ups
 from .detection.backends import RawDetections
+from .detection.non_maximum_suppression import suppress, suppress_across_classes
 from .regions.boxes import iou
 from .shot import Detection, Shot, Skip
 from .stage import Modules
@@ -80,7 +81,12 @@ class Detector:
         and reject phrases drop a box for a better-scored one, whatever the threshold.
         """
         floor = {name: max(least[name], self.text_threshold) for name in least}
-        return {d.label for d in self._across([d for d in found if d.score > floor[d.label]])}
+        return {
+            d.label
+            for d in suppress_across_classes(
+                [d for d in found if d.score > floor[d.label]], self.options.cross_class_iou
+            )
+        }
 
     def threshold(self, name: str) -> float:
         """The least score of a box of a class, 0..1, exclusive."""
@@ -106,7 +112,14 @@ class Detector:
         for shot, answers in zip(shots, self._ask(shots), strict=True):
             found, beaten = self._pick(shot, answers, least)
             if found:
-                out.append(replace(shot, detections=tuple(self._across(found))))
+                out.append(
+                    replace(
+                        shot,
+                        detections=tuple(
+                            suppress_across_classes(found, self.options.cross_class_iou)
+                        ),
+                    )
+                )
             elif beaten:
                 out.append(shot.skip(Skip("rejected", "; ".join(beaten))))
             else:
@@ -177,7 +190,7 @@ class Detector:
             boxes = np.concatenate([answers[p].boxes for p in spec.queries])
             scores = np.concatenate([answers[p].scores for p in spec.queries])
             origin = [(p, i) for p in spec.queries for i in range(len(answers[p].scores))]
-            keep = _suppress(boxes, scores, least[spec.name], self.options.nms_iou)
+            keep = suppress(boxes, scores, least[spec.name], self.options.nms_iou)
             boxes, scores = boxes[keep], scores[keep]
             lost = np.zeros(len(boxes), bool)
             for phrase in spec.reject:
@@ -196,18 +209,6 @@ class Detector:
                 found.append(Detection((x0, y0, x1, y1), float(scores[i]), spec.name, pixels))
         return sorted(found, key=lambda d: -d.score), beaten
 
-    def _across(self, found: list[Detection]) -> list[Detection]:
-        """Drop detections that a better one of another class covers. `found` by falling score."""
-        if self.options.cross_class_iou is None or len({d.label for d in found}) < 2:
-            return found
-        boxes = np.array([d.box_xyxy for d in found], np.float32)
-        labels = np.array([d.label for d in found])
-        covered = (iou(boxes, boxes) >= self.options.cross_class_iou) & (labels[:, None] != labels)
-        kept = np.zeros(len(found), bool)
-        for i in range(len(found)):
-            kept[i] = not (covered[i] & kept).any()
-        return [d for d, keep in zip(found, kept, strict=True) if keep]
-
 
 def _narrow(shot: Shot) -> str:
     """Why a picture is too narrow to detect in; "" where it is not."""
@@ -221,17 +222,6 @@ def _narrow(shot: Shot) -> str:
 
 def _key(shot: Shot) -> tuple[Any, ...]:
     return (shot.image.shape if shot.image is not None else None, shot.classes)
-
-
-def _suppress(boxes: np.ndarray, scores: np.ndarray, least: float, iou: float) -> np.ndarray:
-    """Indices of the boxes above `least` and at least a pixel wide and high, after NMS."""
-    import torch
-    from torchvision.ops import nms
-
-    size = boxes[:, 2:] - boxes[:, :2]
-    able = np.flatnonzero((scores > least) & (size >= 1).all(1))
-    kept = nms(torch.from_numpy(boxes[able]), torch.from_numpy(scores[able]), iou)
-    return able[kept.numpy()]
 
 
 def _absent(best: Mapping[str, float], least: Mapping[str, float]) -> str:

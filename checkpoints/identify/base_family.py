@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog.names import resolve
-from ..formats import pickle_cache, safetensors_header
+from ..formats import convert_pickle, safetensors_header
 from .model_kind import read_json_object
 from .tensor_names import Shapes, attention_widths
 
@@ -58,8 +58,8 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
     it may be read.
     """
     path = Path(resolve(ref))
-    if pickle_cache.is_pickled(path):
-        return _base_of_weights(pickle_cache.shapes(path)) if allow_pickle else Base()
+    if convert_pickle.is_pickled(path):
+        return _base_of_weights(convert_pickle.shapes(path)) if allow_pickle else Base()
     if path.is_file() and path.suffix.lower() == ".safetensors":
         try:
             return _base_of_weights(safetensors_header.read(path).shapes)

@@ -58,7 +58,7 @@ def _words(settings: Any) -> list[str]:
 def _models(settings: Any) -> list[str]:
     from ...checkpoints.catalog.names import resolve
     from ...checkpoints.formats import pickles
-    from ...checkpoints.formats.pickle_cache import is_pickled
+    from ...checkpoints.formats.convert_pickle import is_pickled
     from ..build import text_to_image
 
     def usable(name: str) -> None:

@@ -6,7 +6,7 @@ import queue
 from typing import Any
 
 from visuals.pipeline.web.queue.requests import Request
-from visuals.pipeline.web.queue.worker_process import OnEvent, WorkerProcess
+from visuals.pipeline.web.queue.worker_handle import OnEvent, WorkerProcess
 
 END = {"event": "end", "code": 0, "message": ""}
 

@@ -19,7 +19,7 @@ from ...jobs.request import RunRequest
 from ...runs.manifest import ManifestRecord, last_records
 from ..files.free_path import free_path
 from .requests import STOPPED, CaptionRequest, Request, TrainRequest, in_folder
-from .worker_process import WorkerProcess
+from .worker_handle import WorkerProcess
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
 KEPT = 200

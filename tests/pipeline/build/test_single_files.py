@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from visuals.checkpoints import load, reference_configs
 from visuals.checkpoints.catalog.names import resolve
-from visuals.checkpoints.formats import pickle_cache
+from visuals.checkpoints.formats import convert_pickle
 from visuals.pipeline.diagnostics import doctor
 
 FEW = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
@@ -69,7 +69,7 @@ def test_a_ckpt_draws_where_it_is_allowed(mini: Path, ckpt: Path, tmp_path: Path
     done("replay", sent, "--allow-pickle", "--out", "again")
     (again,) = Path("again/images").glob("*.png")
     assert np.array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(picture)))
-    assert len(list(pickle_cache.folder().iterdir())) == 1
+    assert len(list(convert_pickle.folder().iterdir())) == 1
 
 
 def test_all_three_files_re_render_a_photo(mini: Path, ckpt: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_lora_that_does_not_fit_a_ckpt_is_refused_before_it_is_loaded(
     words = ("--prompt", "a mug <lora:ppzmini:1>", "--class", "mug", "--allow-pickle")
     said = refused("generate", *words, "--set", f"generate.model={ckpt}", "--out", "out")
     assert "ppzmini" in said and "cross-attention 32" in said
-    assert not pickle_cache.folder().exists()
+    assert not convert_pickle.folder().exists()
 
 
 def test_a_training_upon_a_ckpt(mini: Path, ckpt: Path) -> None:

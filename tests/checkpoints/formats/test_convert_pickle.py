@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 
 from visuals.checkpoints import load, reference_configs
-from visuals.checkpoints.formats import pickle_cache
+from visuals.checkpoints.formats import convert_pickle
 from visuals.checkpoints.formats.pickles import PickleError
 from visuals.checkpoints.identify import base_family
 from visuals.configs.train import TrainSettings
@@ -26,7 +26,7 @@ from visuals.training.lora import models as lora_models
 
 def converted() -> list[Path]:
     """What the cache holds that is not hidden."""
-    place = pickle_cache.folder()
+    place = convert_pickle.folder()
     found = place.iterdir() if place.is_dir() else ()
     return sorted(p for p in found if not p.name.startswith("."))
 
@@ -79,7 +79,7 @@ def test_every_value_is_kept(zipped: bool, ending: str, tmp_path: Path) -> None:
     state["half of it"] = state["a"][:50]
     state["brain"] = torch.randn(5).to(torch.bfloat16)
     file = save(tmp_path / f"x.{ending}", state, _use_new_zipfile_serialization=zipped)
-    with safe_open(pickle_cache.as_safetensors(str(file), allowed=True), "pt") as read:
+    with safe_open(convert_pickle.as_safetensors(str(file), allowed=True), "pt") as read:
         assert set(read.keys()) == set(state)
         for name, value in state.items():
             assert torch.equal(read.get_tensor(name), value), name
@@ -88,10 +88,10 @@ def test_every_value_is_kept(zipped: bool, ending: str, tmp_path: Path) -> None:
 
 def test_a_file_that_changed_is_converted_anew(tmp_path: Path) -> None:
     file = save(tmp_path / "x.ckpt", weights(100))
-    first = pickle_cache.as_safetensors(str(file), allowed=True)
+    first = convert_pickle.as_safetensors(str(file), allowed=True)
     other = save(tmp_path / "other.ckpt", weights(7))
-    pickle_cache.as_safetensors(str(other), allowed=True)
-    second = pickle_cache.as_safetensors(str(save(file, weights(200))), allowed=True)
+    convert_pickle.as_safetensors(str(other), allowed=True)
+    second = convert_pickle.as_safetensors(str(save(file, weights(200))), allowed=True)
     assert first != second and not Path(first).exists()
     assert len(converted()) == 2
     with safe_open(second, "pt") as read:
@@ -142,7 +142,7 @@ def test_what_trainers_leave_beside_the_weights_is_not_made(
         best = {"best_model_score": np.float64(0.5), "saver": module.ModelCheckpoint()}
         held = {"callbacks": {module.ModelCheckpoint: best}, "state_dict": weights()}
         file = save(tmp_path / "v1-4.ckpt", {**held, "pytorch-lightning_version": "1.4.2"})
-    assert names(pickle_cache.as_safetensors(str(file), allowed=True)) == set(weights())
+    assert names(convert_pickle.as_safetensors(str(file), allowed=True)) == set(weights())
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_what_trainers_leave_beside_the_weights_is_not_made(
 )
 def test_what_holds_no_weights_is_one_sentence(held: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(PickleError, match=f"{said}.*expected names with tensors"):
-        pickle_cache.as_safetensors(str(save(tmp_path / "x.pt", held)), allowed=True)
+        convert_pickle.as_safetensors(str(save(tmp_path / "x.pt", held)), allowed=True)
     assert not converted()
 
 
 CONVERT = """
 import resource, signal, sys
-from visuals.checkpoints.formats import pickle_cache as pickled
+from visuals.checkpoints.formats import convert_pickle as pickled
 signal.signal(signal.SIGXFSZ, getattr(signal, sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -175,7 +175,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_that_is_loaded(end: str, tmp_path:
     file = save(tmp_path / "x.ckpt", state)
     words = [sys.executable, "-c", CONVERT, str(file), end]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
-    hidden = [p for p in pickle_cache.folder().iterdir() if p.name.startswith(".")]
+    hidden = [p for p in convert_pickle.folder().iterdir() if p.name.startswith(".")]
     if end == "SIG_DFL":
         assert done.returncode == -signal.SIGXFSZ and hidden
     else:
@@ -185,18 +185,18 @@ def test_a_kill_or_a_full_disk_leaves_nothing_that_is_loaded(end: str, tmp_path:
     assert not converted()
     for path in hidden:  # what an hour ago was killed goes with the next conversion
         os.utime(path, (0, 0))
-    with safe_open(pickle_cache.as_safetensors(str(file), allowed=True), "pt") as read:
+    with safe_open(convert_pickle.as_safetensors(str(file), allowed=True), "pt") as read:
         assert torch.equal(read.get_tensor("a"), state["a"])
-    assert len(list(pickle_cache.folder().iterdir())) == 1
+    assert len(list(convert_pickle.folder().iterdir())) == 1
 
 
 def test_half_a_conversion_is_made_anew(tmp_path: Path) -> None:
     """As a machine that lost its power leaves it."""
     file = save(tmp_path / "x.ckpt", weights())
-    kept = Path(pickle_cache.as_safetensors(str(file), allowed=True))
+    kept = Path(convert_pickle.as_safetensors(str(file), allowed=True))
     whole = kept.read_bytes()
     kept.write_bytes(whole[: len(whole) // 2])
-    assert Path(pickle_cache.as_safetensors(str(file), allowed=True)).read_bytes() == whole
+    assert Path(convert_pickle.as_safetensors(str(file), allowed=True)).read_bytes() == whole
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(
@@ -206,7 +206,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a-file"))
     with pytest.raises(PickleError, match=r"cannot write its weights to .*set XDG_CACHE_HOME"):
-        pickle_cache.as_safetensors(str(file), allowed=True)
+        convert_pickle.as_safetensors(str(file), allowed=True)
 
 
 def test_the_base_is_read_without_the_weights(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_the_base_is_read_without_the_weights(tmp_path: Path) -> None:
     )
     assert base_family.base_of_checkpoint(file) == base_family.Base()
     assert not converted()
-    pickle_cache.as_safetensors(str(file), allowed=True)
+    convert_pickle.as_safetensors(str(file), allowed=True)
     assert base_family.base_of_checkpoint(file, allow_pickle=True) == base_family.Base(
         "SD 1.x", 768
     )
