@@ -67,7 +67,7 @@ def cut(folder: Path, keep: int) -> None:
 def test_killed_three_times_it_ends_as_if_it_had_not_been(
     tmp_path: Path, mini_is_trained: bool
 ) -> None:
-    count, kills = (200, 20) if os.environ.get("VISUALS_SURVIVE") else (40, 3)
+    count, kills = (200, 20) if os.environ.get("VISUALS_SURVIVE") else (24, 3)
     everything = [] if mini_is_trained else list(FILTER[2:])
     found = crash_recovery.survive(tmp_path, count=count, kills=kills, arguments=everything)
     assert len(found["killed_at"]) == kills
@@ -273,7 +273,7 @@ def test_a_disk_that_takes_no_more(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 60, 64)
+    crash_recovery.photos(tmp_path / "photos", 24, 64)
     out, away = tmp_path / "out", tmp_path / "away"
     process = started(tmp_path / "photos", out)
     out.rename(away)
@@ -285,7 +285,7 @@ def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
     away.rename(out)
     done = len(ids(out))
     said = json.loads(checked("resume", str(out), "--json").stdout)
-    assert 0 < done < 60 and (said["resumed"], said["total"]) == (done, 60 - done)
+    assert 0 < done < 24 and (said["resumed"], said["total"]) == (done, 24 - done)
 
 
 @pytest.mark.parametrize("name", ["run.yaml", "manifest.jsonl", ".lock.json", "images/00003.png"])

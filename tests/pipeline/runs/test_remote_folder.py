@@ -161,7 +161,7 @@ def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path
 
 @pytest.mark.slow
 def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 40, 64)
+    crash_recovery.photos(tmp_path / "photos", 24, 64)
     url, whole = f"s3://{shop}/killed", tmp_path / "whole"
     store = ObjectStore(url)
     command = ["filter", str(tmp_path / "photos"), *FILTER]
@@ -172,16 +172,16 @@ def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> 
         process.kill()
         process.wait()
         stood = len(lines(store))
-        assert 5 <= stood < 40 and store.get(HOLDER)
+        assert 5 <= stood < 24 and store.get(HOLDER)
     said = json.loads(checked("resume", url, "--json").stdout)
-    assert said["resumed"] == stood and said["total"] == 40 - stood
+    assert said["resumed"] == stood and said["total"] == 24 - stood
     checked(*command, "--out", str(whole))
-    same(store, whole, 40)
+    same(store, whole, 24)
 
 
 @pytest.mark.slow
 def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 60, 64)
+    crash_recovery.photos(tmp_path / "photos", 24, 64)
     store = ObjectStore(f"s3://{shop}/stopped")
     process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", store.url)
     wait_until(partial(holds, store, 3), process)
@@ -192,14 +192,14 @@ def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_pat
     stood = len(lines(store))
     assert process.returncode == 130 and "Traceback" not in said, said
     assert f"visuals resume {store} goes on: {stood} pictures are done and kept" in said
-    assert 3 <= stood < 60 and store.get(HOLDER) is None
+    assert 3 <= stood < 24 and store.get(HOLDER) is None
 
 
 @pytest.mark.slow
 def test_a_store_that_is_gone_for_a_while(
     server: Any, shop: str, mini: Path, tmp_path: Path
 ) -> None:
-    crash_recovery.photos(tmp_path / "photos", 60, 64)
+    crash_recovery.photos(tmp_path / "photos", 24, 64)
     url = f"s3://{shop}/gone"
     store = ObjectStore(url)
     process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", url)
@@ -213,11 +213,11 @@ def test_a_store_that_is_gone_for_a_while(
     last = said.strip().splitlines()[-1]
     assert f"cannot use {url} (" in last and "check the network and the store's address" in last
     stood = len(lines(store))
-    assert 3 <= stood < 60
+    assert 3 <= stood < 24
     kept = re.search(rf"visuals resume {url} goes on: (\d+) pictures are done and kept", last)
     assert kept and 3 <= int(kept[1]) <= stood, last  # an answer to a put may have been lost
     assert json.loads(checked("resume", url, "--json").stdout)["resumed"] == stood
-    assert sorted(lines(store)) == [f"{k:05d}" for k in range(60)]
+    assert sorted(lines(store)) == [f"{k:05d}" for k in range(24)]
 
 
 @pytest.mark.slow
