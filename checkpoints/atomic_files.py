@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+SUFFIX = ".visuals.part"
+"""Ending of temporary files, which no other program uses."""
 _UNFINISHED: set[str] = set()
 
 
@@ -24,7 +26,7 @@ def beside(path: Path) -> Iterator[str]:
     """Yield the name of a temporary file that becomes `path`, or is deleted after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name may fill the 255 bytes that file systems allow, so only its start is repeated.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:16]}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:16]}.", suffix=SUFFIX)
     _UNFINISHED.add(name)
     os.close(handle)
     try:

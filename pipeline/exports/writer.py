@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError, VisualsError
 from ..images.read import PictureError
 from ..runs.manifest import ManifestRecord
@@ -63,7 +64,9 @@ def write_pictures(
         AnnotationError: A file cannot be written, or no picture can be read.
     """
     written, edits = Exported(dict(files)), class_edits(run)
-    parts = {name: path.with_name(f".{path.name}.part") for name, path in files.items()}
+    parts = {
+        name: path.with_name(f".{path.name}{atomic_files.SUFFIX}") for name, path in files.items()
+    }
     try:
         for part in parts.values():
             _remove(part)

@@ -26,11 +26,16 @@ from .manifest import ManifestRecord
 from .manifest import plain as plain
 from .manifest import read_records as read_records
 from .object_store import ObjectStore
+from .shot_files import FOLDERS as SHOT_FOLDERS
 from .shot_files import ShotFiles
+from .sorted_copies import FOLDERS as COPIES
 from .storage import Storage
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
+
+FOLDERS = (*SHOT_FOLDERS, *COPIES)
+"""Folders of a run."""
 
 
 def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
@@ -195,12 +200,20 @@ class RunFolder:
 def sweep(path: Path) -> None:
     """Remove files left half written by a process that was killed. The caller holds the lock.
 
+    Only the run's files and folders are searched, for names that this program gives: the folder
+    may hold files of others.
+
     Raises:
         WriteError: the disk refuses.
     """
     with writable(path):
-        for unfinished in path.rglob(".*.part"):
-            unfinished.unlink(missing_ok=True)
+        folders = [path / name for name in FOLDERS if not (path / name).is_symlink()]
+        files = [
+            Path(top, name) for one in folders for top, _, names in os.walk(one) for name in names
+        ]
+        for file in (*path.iterdir(), *files):
+            if file.name.startswith(".") and file.name.endswith(atomic_files.SUFFIX):
+                file.unlink(missing_ok=True)
 
 
 def make(path: Path) -> None:

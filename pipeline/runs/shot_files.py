@@ -22,6 +22,8 @@ from .object_store import ObjectStore, keep
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
+FOLDERS = ("images", "sources", "masks", "instances")
+"""Folders that the files of shots are in."""
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL)
 """Errors of one file's name, not of the disk: the run continues."""
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from ...checkpoints.atomic_files import beside
 from .manifest import ManifestRecord
 
+FOLDERS = ("skipped", "sorted")
+"""Folders that the copies are in."""
+
 
 def copy_skipped(folder: Path, record: ManifestRecord) -> Path | None:
     """Copy the original of a skipped shot, byte for byte, to `skipped/<reason>/<id><suffix>`.

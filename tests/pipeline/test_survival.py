@@ -57,7 +57,7 @@ def cut(folder: Path, keep: int) -> None:
     """The folder as a kill would leave it after `keep` pictures: a torn line, a half file."""
     whole = (folder / NAME).read_text().splitlines(keepends=True)
     (folder / NAME).write_text("".join(whole[:keep]) + whole[keep][:40])
-    (folder / "masks" / ".00005.png.x.part").write_bytes(b"half")
+    (folder / "masks" / ".00005.png.x.visuals.part").write_bytes(b"half")
 
 
 # --- killed

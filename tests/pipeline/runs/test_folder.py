@@ -12,7 +12,7 @@ from helpers.stand_ins import STAGES, prompted
 
 from visuals.pipeline.images.read import read_image
 from visuals.pipeline.runner.run import run_shots
-from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines
+from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines, sweep
 
 KEYS = {
     "id", "input", "content", "prompt", "negative_prompt", "seed", "prediction", "classes", "edit",
@@ -103,3 +103,29 @@ def test_numbers_that_json_lacks_become_null(run: RunFolder) -> None:
     run.record(shot.with_metrics(edge_iou=float("nan"), big=np.float32(2)))
     raw = (run.path / NAME).read_text().splitlines()[-1]
     assert json.loads(raw)["metrics"] == {"changed_outside": 0, "edge_iou": None, "big": 2.0}
+
+
+@pytest.mark.parametrize(
+    "folder", ["", "images", "masks/shop", "skipped/too_small", "mine", "link"]
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".iso-download.part",
+        ".movie.download.part",
+        "a.visuals.part",
+        ".00005.png.abcd1234.part",
+        ".00005.png.abcd1234.visuals.part",
+    ],
+)
+def test_only_unfinished_files_of_the_run_are_swept(tmp_path: Path, folder: str, name: str) -> None:
+    run = tmp_path / "run"
+    (tmp_path / "elsewhere").mkdir()
+    run.mkdir()
+    (run / "sources").symlink_to(tmp_path / "elsewhere")
+    place = tmp_path / "elsewhere" if folder == "link" else run / folder
+    place.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text("half")
+    sweep(run)
+    ours = name == ".00005.png.abcd1234.visuals.part" and folder not in ("mine", "link")
+    assert (place / name).exists() != ours
