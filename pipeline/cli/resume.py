@@ -14,7 +14,9 @@ from .options import ENGINE_OPTIONS, apply, errors
 @click.command()
 @click.argument("folder", metavar="RUN")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
-@apply("retry_failed", "batch_size", "low_memory", "dry_run", "json", *ENGINE_OPTIONS)
+@apply(
+    "retry_failed", "batch_size", "low_memory", "allow_pickle", "dry_run", "json", *ENGINE_OPTIONS
+)
 @errors
 def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     """Resume a run that was stopped, killed, or ran out of disk space.
@@ -44,6 +46,8 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     resolved = recorded_request(record, place, [absolute(name) for name in inputs])
     size = options["batch_size"]
     changes: dict[str, Any] = {"run": {"low_memory": True}} if options["low_memory"] else {}
+    if options["allow_pickle"]:
+        changes.setdefault("run", {})["allow_pickle"] = True
     if size is not None:
         for section in ("generate", "detect", "segment", "rerender", "run"):
             changes.setdefault(section, {})["batch_size"] = size

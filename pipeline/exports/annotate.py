@@ -72,6 +72,7 @@ def annotate(
         AnnotationError: A format is unknown, `out` is not empty, or nothing was kept.
         MissingDependencyError: pycocotools is not installed, which RLE needs.
     """
+    from ..runs.inside_path import inside
     from . import records
     from .writer import require_new, write_pictures
 
@@ -81,7 +82,7 @@ def annotate(
         raise AnnotationError(f"no format: expected one or more of {', '.join(FORMATS)}")
     require(formats, polygons=polygons)
     manifest, chosen = records.read_kept(folder, include_skipped=include_skipped)
-    base = folder / "annotations" if out is None else Path(out)
+    base = inside(folder, "annotations") if out is None else Path(out)
     files = {name: base / FORMATS[name] for name in formats}
     for path in files.values() if out is not None else ():
         require_new(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from .records import AnnotatedPicture, Instance
 
 _MAX_NUMBER = 254
 """A map has one byte a pixel; 0 is background and 255 is VOC's void."""
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 does not allow."""
 
 
 class PascalVoc:
@@ -86,7 +89,7 @@ def _element(name: str, value: Any) -> ElementTree.Element:
             items = inner if isinstance(inner, list) else [inner]
             element.extend(_element(key, item) for item in items)
     else:
-        element.text = str(value)
+        element.text = _NOT_XML.sub("\ufffd", str(value))
     return element
 
 

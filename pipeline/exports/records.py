@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ...training.datasets.caption_edits import split_tags
 from ..images.read import PictureError, read_header
 from ..images.write import encode_png
 from ..inputs.previous_run import found_in
+from ..runs.inside_path import inside
 from ..runs.manifest import NAME, ManifestRecord, last_records
 from .caption_text import caption
 
@@ -145,7 +146,7 @@ def load(
     `edits`: by class, for the caption. Raises PictureError for a file that cannot be read.
     """
     skipped, file_name = record.status == "skipped", record.files.picture or ""
-    path = folder / _inside(file_name)
+    path = inside(folder, file_name)
     size_wh = read_header(path).size_wh
     instances = [
         Instance(found.label, float(found.score), found.mask)
@@ -169,11 +170,3 @@ def load(
         skipped=record.reason.code if skipped and record.reason else "",
         instances=tuple(instances),
     )
-
-
-def _inside(name: str) -> PurePosixPath:
-    """Refuse a file outside the run folder: a manifest may come from anyone."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise PictureError(f"{name}: expected a file inside the run folder")
-    return path

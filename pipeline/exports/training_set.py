@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError
+from ..runs.inside_path import inside
 from . import records
 from .imagefolder import ImageFolder
 from .records import AnnotatedPicture
@@ -47,7 +48,7 @@ def export(
     if format not in FORMATS:
         raise AnnotationError(f"unknown format {format!r} (expected {', '.join(FORMATS)})")
     manifest, chosen = records.read_kept(run)
-    folder = run / "export" / format if out is None else Path(out)
+    folder = inside(run, f"export/{format}") if out is None else Path(out)
     if out is not None:
         require_new(folder)
     words = name or tag or " ".join(records.class_names(manifest))

@@ -137,7 +137,14 @@ class PromptRow(BaseModel):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> PromptRow:
-        """Return the row that `to_json` recorded, which was checked when it was read."""
+        """Return the row that `to_json` recorded, which was checked when it was read.
+
+        Only its name is checked again: a run folder may come from anyone, and files bear it.
+        """
+        try:
+            _file_name(values.get("name", ""))
+        except ValueError as error:
+            raise PromptFileError(f"a row of the run: {error}") from None
         return cls.model_construct(**values)
 
     def text(self, default: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...stages.shot import shot_seed
 from ..images.read import Picture, PictureError, printable, read_image
 from ..images.write import EncodeError, Format
+from ..runs.inside_path import inside
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
@@ -98,7 +99,7 @@ def from_run(
         if record.kept and record.files.source:
             seed = shot_seed(run_seed, (record.content or {}).get("sha256", record.id))
             rest = tuple(classes) or record.classes, edit or record.edit, seed
-            names.append(ShotName(record.id, str(folder / record.files.source), rest))
+            names.append(ShotName(record.id, str(inside(folder, record.files.source)), rest))
     if not names:
         raise InputError(f"{folder} kept no picture: expected some; run it again")
 

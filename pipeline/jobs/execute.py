@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
 from ..runs.locate import new_folder, resume_hint, run_place
 from .plan import ShotPlan, check, plan_shots
 from .reporter import Reporter
@@ -272,8 +273,8 @@ def _file_away(
             sorted_copies.copy_skipped(folder, record)
         if request.sort_by_class:
             sorted_copies.sort_by_class(folder, record)
-    except OSError as error:
-        reporter.warn(f"{record.id}: not copied ({error.strerror})")
+    except (OSError, UsageError) as error:
+        reporter.warn(f"{record.id}: not copied ({getattr(error, 'strerror', error)})")
 
 
 def _annotate(folder: Path, formats: Sequence[str], reporter: Reporter) -> Exported | None:

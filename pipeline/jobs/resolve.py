@@ -186,7 +186,7 @@ def recorded_request(
     """
     from ...configs.schema import SettingsError, check
     from ..inputs.prompt_rows import PromptRow
-    from ..runs.run_yaml import NAME, RunFolderError
+    from ..runs.run_yaml import NAME, RunFolderError, without_pickles
     from .check_prompt_rows import row_prompts
 
     request = record.get("request") or {}
@@ -200,7 +200,7 @@ def recorded_request(
             f"earlier version; repeat its command with --out {folder}"
         )
     try:
-        settings = check(record["settings"])
+        settings = check(without_pickles(record["settings"]))
     except SettingsError as error:
         raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
     options = request.get("options") or {}

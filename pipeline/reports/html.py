@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ...checkpoints import atomic_files
 from ..images.read import PictureError, read_image
 from ..inputs.previous_run import found_in
+from ..runs.inside_path import inside
 from ..runs.manifest import NAME, ManifestRecord, read_records
 from ..runs.object_store import keep
 from .overlay import overlay
@@ -179,7 +180,7 @@ def _ordinals(record: ManifestRecord) -> list[str]:
 
 def _read(folder: Path, name: str | None) -> np.ndarray | None:
     try:
-        return read_image(folder / name).rgb if name else None
+        return read_image(inside(folder, name)).rgb if name else None
     except PictureError:
         return None
 

@@ -19,6 +19,7 @@ from ...configs.errors import VisualsError, one_line, writable
 from ...configs.errors import WriteError as WriteError
 from ..images.write import Format
 from . import jsonl, run_yaml
+from .inside_path import inside
 from .jsonl import to_json as to_json
 from .manifest import NAME as NAME
 from .manifest import ManifestIndex as ManifestIndex
@@ -88,6 +89,8 @@ class RunFolder:
         self._lock = threading.Lock()
         with writable(self.path):
             make(self.path)
+            for name in (run_yaml.NAME, NAME):
+                inside(self.path, name)
             self._start(record)
             jsonl.drop_torn_line(self.path / NAME)
         self.done = ManifestIndex(self.path / NAME)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...checkpoints import atomic_files
 from ...configs.errors import RunFolderError, writable
+from .inside_path import inside
 
 LOCK, HOLDER = ".lock", ".lock.json"
 
@@ -39,7 +40,7 @@ class RunLock:
         from filelock import FileLock
 
         self.folder = Path(folder)
-        self._lock = FileLock(self.folder / LOCK)
+        self._lock = FileLock(inside(self.folder, LOCK))
 
     def __enter__(self) -> RunLock:
         from filelock import Timeout

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from ...configs.errors import RunFolderError
 from ...stages.shot import Box, Failure, Skip, Status
 from . import jsonl
+from .inside_path import InsideName, InsidePath
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -50,7 +58,7 @@ class DetectionRecord(_Record):
     mask_area: int | None = None
     mask_score: float | None = None
     verify_score: float | None = None
-    mask: str | None = ""
+    mask: InsidePath | Literal[""] | None = ""
     prompt: str = ""
     edit: str = ""
     strength: float | None = None
@@ -81,11 +89,11 @@ class DetectionRecord(_Record):
 class FileNames(_Record):
     """The files of a shot, relative to the run folder; None where there is none."""
 
-    source: str | None = None
-    mask: str | None = None
-    blend: str | None = None
-    control: str | None = None
-    result: str | None = None
+    source: InsidePath | None = None
+    mask: InsidePath | None = None
+    blend: InsidePath | None = None
+    control: InsidePath | None = None
+    result: InsidePath | None = None
 
     @property
     def picture(self) -> str | None:
@@ -119,7 +127,7 @@ class ManifestRecord(_Record):
         error: why the shot failed.
     """
 
-    id: str
+    id: InsidePath
     input: str | None = None
     content: Mapping[str, Any] | None = None
     prompt: str | None = None
@@ -139,6 +147,13 @@ class ManifestRecord(_Record):
     metrics: Mapping[str, Any] = {}
     seconds: Mapping[str, Any] = {}
     error: Failure | None = None
+
+    @field_validator("reason")
+    @classmethod
+    def _code_is_a_name(cls, reason: Skip | None) -> Skip | None:
+        if reason:
+            TypeAdapter(InsideName).validate_python(reason.code)
+        return reason
 
     @property
     def kept(self) -> bool:

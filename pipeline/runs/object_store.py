@@ -25,6 +25,7 @@ from ...configs.errors import (
 )
 from ..runner.io_threads import prefetch
 from . import jsonl, run_yaml
+from .inside_path import inside
 
 MODULES = {"s3": "s3fs", "gs": "gcsfs"}
 """The library of each store, by the scheme of its URLs."""
@@ -215,22 +216,12 @@ class ObjectStore:
         return ObjectStoreError(f"cannot use {self.url} ({message or kind}); {remedy}")
 
 
-def inside(folder: Path, name: str) -> Path:
-    """Return the path of an object below `folder`; raises ObjectStoreError for one outside."""
-    parts = name.split("/")
-    if not all(parts) or ".." in parts or "." in parts:
-        raise ObjectStoreError(
-            f"{name!r}: expected the name of a run's file; take it out of the store"
-        )
-    return folder.joinpath(*parts)
-
-
 def keep(place: Path | ObjectStore, name: str, data: bytes) -> None:
     """Write a file of a run atomically, on the disk or in the store."""
     if isinstance(place, ObjectStore):
         place.put(name, data)
     else:
-        atomic_files.write(place / name, data)
+        atomic_files.write(inside(place, name), data)
 
 
 def read(place: Path | ObjectStore) -> dict[str, Any]:

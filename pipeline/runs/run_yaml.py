@@ -25,6 +25,7 @@ _FREE = (
     "request.options",
     "request.preset",
     "request.version",
+    "settings.run.allow_pickle",
     "settings.run.low_memory",
     "settings.caption",
     "settings.run.retries",
@@ -61,6 +62,13 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise RunFolderError(f"{path}: expected request and settings; set --out to a new folder")
     return record
+
+
+def without_pickles(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return recorded settings without leave to read pickles, which only a user gives."""
+    from ...configs.schema import merge
+
+    return merge(settings, {"run": {"allow_pickle": False}})
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:

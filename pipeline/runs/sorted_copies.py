@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from ...checkpoints.atomic_files import beside
+from .inside_path import inside
 from .manifest import ManifestRecord
 
 FOLDERS = ("skipped", "sorted")
@@ -27,10 +28,10 @@ def copy_skipped(folder: Path, record: ManifestRecord) -> Path | None:
     if record.input:
         original = Path(record.input)
     elif record.files.source:
-        original = folder / record.files.source
+        original = inside(folder, record.files.source)
     else:
         return None
-    target = folder / "skipped" / record.reason.code / f"{record.id}{original.suffix}"
+    target = inside(folder, f"skipped/{record.reason.code}/{record.id}{original.suffix}")
     return _copy(original, target)
 
 
@@ -44,8 +45,8 @@ def sort_by_class(folder: Path, record: ManifestRecord) -> list[Path]:
         return []
     return [
         _copy(
-            folder / name,
-            folder / "sorted" / _folder(label or "masked") / f"{record.id}{Path(name).suffix}",
+            inside(folder, name),
+            inside(folder, f"sorted/{_folder(label or 'masked')}/{record.id}{Path(name).suffix}"),
             link=True,
         )
         for label in record.labels

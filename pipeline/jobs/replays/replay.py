@@ -11,6 +11,7 @@ import numpy as np
 
 from ...images.read import read_image
 from ...runs import run_yaml
+from ...runs.inside_path import inside
 from ...runs.locate import new_folder
 from ..reporter import Reporter
 from . import replay_infotext, replay_plan
@@ -196,7 +197,7 @@ def compare(wanted: Wanted, record: ManifestRecord, folder: Path) -> Compared:
     name = record.files.picture
     changed, largest = None, None
     if name and wanted.picture and wanted.picture.is_file():
-        old, new = read_image(wanted.picture), read_image(folder / name)
+        old, new = read_image(wanted.picture), read_image(inside(folder, name))
         one, two = old.rgb, new.rgb
         if old.deep is not None and new.deep is not None:
             one, two = old.deep, new.deep

@@ -16,6 +16,8 @@ from ...images import provenance
 from ...inputs import resume
 from ...runs import folder as run_folder
 from ...runs import run_yaml
+from ...runs.inside_path import check_name, inside
+from ...runs.run_yaml import without_pickles
 
 if TYPE_CHECKING:
     from ....stages.shot import Shot
@@ -88,7 +90,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
         if shot.status == "failed" and not ids:
             continue
         name = shot.files.picture
-        wanted[id_] = Wanted(id_, shot.status, folder / name if name else None)
+        wanted[id_] = Wanted(id_, shot.status, inside(folder, name) if name else None)
         groups.setdefault(shot.batch or ((id_, shot.seed),), []).append(id_)
     if not wanted:
         raise ReplayError(f"{folder} holds no finished shot: expected some; run it first")
@@ -102,7 +104,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
         batches.append(ReplayBatch(tuple(own), tuple(shots)))
     notes = [f"{', '.join(sorted(lost))}: of their batch, but not in {folder}"] if lost else []
     return ReplayPlan(
-        settings=record["settings"],
+        settings=without_pickles(record["settings"]),
         needs=tuple(request["needs"]),
         wanted=wanted,
         batches=tuple(batches),
@@ -139,12 +141,8 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> ReplayPlan:
             "say where it lies: --photos FOLDER"
         )
     lost = [one["id"] for one, shot in zip(said["batch"], batch, strict=True) if shot is None]
-    from ....configs.schema import merge
-
-    # A picture may come from anyone: it cannot allow what its reader did not.
-    settings = merge(said["settings"], {"run": {"allow_pickle": False}})
     return ReplayPlan(
-        settings=settings,
+        settings=without_pickles(said["settings"]),
         needs=tuple(said["needs"]),
         wanted={said["id"]: Wanted(said["id"], "", path)},
         batches=(ReplayBatch((said["id"],), tuple(shot for shot in batch if shot is not None)),),
@@ -159,6 +157,7 @@ def _shot(line: Mapping[str, Any], seed: int) -> Shot:
     """The shot of a manifest line as it began, with the seed of that attempt."""
     from ....stages.shot import FileInput, Prompted, Shot
 
+    check_name(line["id"])
     begins: Any
     if line["input"] is None:
         begins = Prompted(line["prompt"], line.get("negative_prompt") or "", seed)
@@ -200,7 +199,7 @@ def _begun(values: Mapping[str, Any], beside: Path, photos: Sequence[Path]) -> S
 def _find(photo: Mapping[str, Any], places: Sequence[Path]) -> Path | None:
     """The photo of that content: by its name first, then any picture of a folder."""
     for place in places:
-        files = [place] if place.is_file() else [place / photo["name"]]
+        files = [place] if place.is_file() else [place / Path(photo["name"]).name]
         files += sorted(place.iterdir()) if place.is_dir() and place != places[0] else []
         for file in files:
             try:

@@ -26,7 +26,7 @@ from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs import remote_folder
 from visuals.pipeline.runs.folder import NAME, WriteError
 from visuals.pipeline.runs.lock import HOLDER, RunLockedError
-from visuals.pipeline.runs.object_store import ObjectStore, ObjectStoreError, inside
+from visuals.pipeline.runs.object_store import ObjectStore, ObjectStoreError
 from visuals.pipeline.runs.object_store_lock import ObjectStoreLock
 from visuals.pipeline.runs.run_yaml import RunFolderError
 
@@ -385,8 +385,6 @@ def test_a_store_travels_to_other_processes_as_its_name(shop: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x"])
-def test_names_that_lead_out_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ObjectStoreError, match="expected the name of a run's file"):
-        inside(tmp_path, name)
+def test_names_that_lead_out_are_no_stores(name: str) -> None:
     with pytest.raises(RunFolderError):
         ObjectStore(name)

@@ -1,0 +1,59 @@
+"""Paths inside a run folder, whose records and links may come from anyone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from ...configs.errors import RunFolderError
+from ..images.read import PictureError
+
+
+class OutsideError(PictureError, RunFolderError):
+    """A name leads out of its run folder."""
+
+
+def _relative(name: str) -> str:
+    parts = name.split("/")
+    if "\0" in name or not all(parts) or not {".", ".."}.isdisjoint(parts):
+        raise ValueError(f"{name!r}: expected a path inside the run folder")
+    return name
+
+
+def _single(name: str) -> str:
+    if "/" in name:
+        raise ValueError(f"{name!r}: expected a name without a folder")
+    return _relative(name)
+
+
+InsidePath = Annotated[str, AfterValidator(_relative)]
+"""A path relative to a run folder, with / between its parts, none of which is . or .. or empty."""
+InsideName = Annotated[str, AfterValidator(_single)]
+"""An `InsidePath` of one part."""
+
+
+def check_name(name: str) -> str:
+    """Return the name of a file of a run; raises OutsideError where it leads out of its folder."""
+    try:
+        return _relative(name)
+    except ValueError as error:
+        raise OutsideError(f"{error}; it is not used") from None
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of `name` below `folder`, no part of which is a link.
+
+    Raises:
+        OutsideError: the name leads out of the folder, by itself or by a link.
+    """
+    path = folder
+    for part in check_name(name).split("/"):
+        path /= part
+        if os.path.islink(path):
+            raise OutsideError(
+                f"{path} is a link: expected a file or folder of the run; put the file itself there"
+            )
+    return path
