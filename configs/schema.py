@@ -145,7 +145,7 @@ def read_yaml(path: str | Path, expected: str) -> dict[str, Any]:
     text = read_text(path, error, expected)
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as cause:
+    except (yaml.YAMLError, RecursionError) as cause:
         raise error(f"{path}: not YAML ({one_line(cause)}); fix the file") from None
     if not isinstance(values, dict):
         raise error(f"{path}: expected {expected}")

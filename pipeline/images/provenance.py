@@ -118,7 +118,7 @@ def read(path: str | Path) -> dict[str, Any]:
         values = json.loads(text or "null")
         if isinstance(values, dict) and {"settings", "needs", "batch", "id"} <= set(values):
             return values
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     raise ProvenanceError(
         f"{printable(path)} holds no record of how it was made: expected a picture as visuals "

@@ -36,7 +36,7 @@ def parse(line: str | bytes, name: str = "a line") -> dict[str, Any]:
     """Return the values of a line, which errors call `name`; raises RunFolderError."""
     try:
         values = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise RunFolderError(

@@ -57,7 +57,7 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
 
     try:
         record = yaml.safe_load(data.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise RunFolderError(f"{path}: not YAML ({one_line(error)}); mend the file") from None
     if not isinstance(record, dict):
         raise RunFolderError(f"{path}: expected request and settings; set --out to a new folder")

@@ -129,3 +129,13 @@ def test_only_unfinished_files_of_the_run_are_swept(tmp_path: Path, folder: str,
     sweep(run)
     ours = name == ".00005.png.abcd1234.visuals.part" and folder not in ("mine", "link")
     assert (place / name).exists() != ours
+
+
+def test_deep_nesting_is_an_error_of_the_file(run: RunFolder) -> None:
+    deep = "[" * 100_000
+    (run.path / NAME).write_text(deep + "\n")
+    with pytest.raises(RunFolderError, match="line 1: not JSON"):
+        list(read_lines(run.path))
+    (run.path / "run.yaml").write_text(f"a: {deep[:3000]}")
+    with pytest.raises(RunFolderError, match="not YAML"):
+        made(run.path, a=1)
