@@ -27,7 +27,6 @@ def is_xl(pipe: Any) -> bool:
 def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
     """Load the pipeline that a folder's model_index.json names, or that a file holds.
 
-
     Raises:
         UnsuitableWeightsError: The model is of another family.
     """

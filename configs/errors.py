@@ -60,7 +60,7 @@ def one_line(message: object) -> str:
 
 @contextmanager
 def writable(path: object) -> Iterator[None]:
-    """Raise a WriteError that says how to go on in place of an OSError of the block."""
+    """Turn an OSError of the block into a WriteError that says how to go on."""
     try:
         yield
     except VisualsError:

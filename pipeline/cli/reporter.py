@@ -9,24 +9,23 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...training.stop_request import StopRequest
-from ..jobs.reporter import Reporter
+from ..jobs.reporter import ProgramReporter
 from .output import StageProgress, note, warn
 
 if TYPE_CHECKING:
-    from ...configs.schema import Settings
     from ..runs.folder import RunFolder
 
-_SAID = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
+_NOTICE = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
 
 
 class InterruptHandler(StopRequest):
-    """`with Stopper() as stop: …`: `stop()` is true after the first SIGINT or SIGTERM, which is
-    answered on stderr; the second ends the process at once where `folder` is set, else it raises
-    KeyboardInterrupt."""
+    """`with InterruptHandler() as stop: …`: `stop()` is true after the first SIGINT or SIGTERM,
+    which is answered on stderr; the second ends the process at once where `folder` is set, and
+    raises KeyboardInterrupt where it is not."""
 
     folder: RunFolder | None = None
 
@@ -35,7 +34,7 @@ class InterruptHandler(StopRequest):
 
     def _on_first_signal(self) -> None:
         # Not by click: the signal may have come in the middle of what it writes.
-        os.write(2, _SAID)
+        os.write(2, _NOTICE)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.made and self.folder is not None:
@@ -63,7 +62,7 @@ def leave(folder: RunFolder, code: int) -> NoReturn:
     os._exit(code)
 
 
-class TerminalReporter(Reporter):
+class TerminalReporter(ProgramReporter):
     """Prints messages and progress bars on stderr, and answers Ctrl-C while shots run.
 
     Args:
@@ -98,19 +97,8 @@ class TerminalReporter(Reporter):
         self._bars.update(stage, done, total)
 
     @contextlib.contextmanager
-    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
-        from ...stages.accel.memory import loading
-        from ..build import process
-
-        with loading():
-            process.prepare(settings, needs)
-            yield
-
-    @contextlib.contextmanager
     def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
-        from ...stages.accel.memory import loaded
-
         if may_abandon:
             self.stop.folder = folder
-        with loaded(), self.stop:
+        with super().running(folder, may_abandon=may_abandon), self.stop:
             yield

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from ...configs.schema import Settings
     from ..runs.folder import RunFolder
@@ -48,3 +48,23 @@ class Reporter:
                 while workers of a cluster or predictions of a host have to be canceled first.
         """
         return contextlib.nullcontext()
+
+
+class ProgramReporter(Reporter):
+    """The base for programs that own their process: sets it up for the models of a job."""
+
+    @contextlib.contextmanager
+    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
+        from ...stages.accel.memory import loading
+        from ..build import process
+
+        with loading():
+            process.prepare(settings, needs)
+            yield
+
+    @contextlib.contextmanager
+    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
+        from ...stages.accel.memory import loaded
+
+        with loaded():
+            yield

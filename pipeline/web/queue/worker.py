@@ -16,28 +16,24 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from ....checkpoints.loaded_models import LoadedModels
 from ....configs.errors import VisualsError, one_line
 from ...jobs.draw_grid import GridRequest, draw_grid
-from ...jobs.reporter import Reporter
+from ...jobs.reporter import ProgramReporter, Reporter
 from ...jobs.request import RunRequest
 from .requests import CaptionRequest, Request, TrainRequest
-
-if TYPE_CHECKING:
-    from ....configs.schema import Settings
-    from ...runs.folder import RunFolder
 
 STOPPED = 130
 """Exit code of a job that was stopped, as of a command after Ctrl-C."""
 Send = Callable[..., None]
 
 
-class WorkerReporter(Reporter):
+class WorkerReporter(ProgramReporter):
     """Sends progress as events; keeps warnings and notes for the end of the job."""
 
     def __init__(self, send: Send) -> None:
@@ -54,22 +50,6 @@ class WorkerReporter(Reporter):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._send("stage", stage=stage, done=done, total=total)
-
-    @contextlib.contextmanager
-    def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
-        from ....stages.accel.memory import loading
-        from ...build import process
-
-        with loading():
-            process.prepare(settings, needs)
-            yield
-
-    @contextlib.contextmanager
-    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
-        from ....stages.accel.memory import loaded
-
-        with loaded():
-            yield
 
 
 def serve() -> None:

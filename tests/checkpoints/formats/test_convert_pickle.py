@@ -157,12 +157,12 @@ def test_what_holds_no_weights_is_one_sentence(held: Any, said: str, tmp_path: P
 
 CONVERT = """
 import resource, signal, sys
-from visuals.checkpoints.formats import convert_pickle as pickled
+from visuals.checkpoints.formats import convert_pickle
 signal.signal(signal.SIGXFSZ, getattr(signal, sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    pickled.as_safetensors(sys.argv[1], allowed=True)
-except pickled.PickleError as error:
+    convert_pickle.as_safetensors(sys.argv[1], allowed=True)
+except convert_pickle.PickleError as error:
     print(error)
 """
 
