@@ -15,7 +15,7 @@ from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError, NothingToAnnotateError
 from ...stages.regions.boxes import IntBox, mask_box
 from ...training.datasets.caption_edits import split_tags
-from ..images.read import PictureError, read_header
+from ..images.read import PictureError, read_image
 from ..images.write import encode_png
 from ..inputs.previous_run import found_in
 from ..runs.inside_path import inside
@@ -147,23 +147,23 @@ def load(
     """
     skipped, file_name = record.status == "skipped", record.files.picture or ""
     path = inside(folder, file_name)
-    size_wh = read_header(path).size_wh
+    height, width = read_image(path).rgb.shape[:2]  # decoded, so that no broken picture is exported
     instances = [
         Instance(found.label, float(found.score), found.mask)
         for found in (() if skipped else found_in(folder, record))
         if found.mask is not None and found.mask.any()
     ]
     for instance in instances:
-        if instance.mask.shape != size_wh[::-1]:
+        if instance.mask.shape != (height, width):
             raise PictureError(
                 f"a mask of {instance.mask.shape[1]} × {instance.mask.shape[0]} for a picture of "
-                f"{size_wh[0]} × {size_wh[1]}: expected equal sizes; run it again"
+                f"{width} × {height}: expected equal sizes; run it again"
             )
     return AnnotatedPicture(
         id=record.id,
         path=path,
         file_name=file_name,
-        size_wh=size_wh,
+        size_wh=(width, height),
         text=caption(record, edits),
         prompt=record.prompt,
         seed=record.seed,

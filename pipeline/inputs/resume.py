@@ -7,7 +7,7 @@ not.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,15 +40,26 @@ def content(path: str | Path) -> dict[str, str | int]:
 
 
 def remaining(
-    shots: LazyShots, records: Iterable[ManifestRecord], *, retry_failed: bool = False
+    shots: LazyShots,
+    records: Iterable[ManifestRecord],
+    *,
+    retry_failed: bool = False,
+    there: Callable[[str], bool] = lambda name: True,
 ) -> Remaining:
-    """Return the shots without a line in the manifest, and with `retry_failed` the failed ones.
+    """Return the shots without a line in the manifest or without a file that their line names.
+
+    With `retry_failed` the failed ones too. `there`: whether the run has a file of that name.
 
     A photo is done if its path has a line and the file is unchanged (by size and time, else by
     content), or if its content is that of a line of which the file is gone. An id that another
     picture has is numbered.
     """
-    known = {r.id: _Line(r.id, r.input, r.content, r.status == "failed") for r in records}
+
+    def again(record: ManifestRecord) -> bool:
+        failed = retry_failed and record.status == "failed"
+        return failed or not all(map(there, record.file_names))
+
+    known = {r.id: _Line(r.id, r.input, r.content, again(r)) for r in records}
     if not known:
         return Remaining(shots, frozenset(), 0)
     matched = _match(shots.names, known)
@@ -58,7 +69,7 @@ def remaining(
         id_ = matched.get(k)
         if id_ is None:
             todo.append(name._replace(id=free_name(name.id, used)))
-        elif retry_failed and known[id_].failed:
+        elif known[id_].again:
             todo.append(name._replace(id=id_))
     outdated = frozenset(name.id for name in todo if name.id in known)
     return Remaining(LazyShots(todo, shots.make), outdated, len(shots) - len(todo))
@@ -68,7 +79,7 @@ class _Line(NamedTuple):
     id: str
     path: str | None
     content: Mapping[str, Any] | None
-    failed: bool
+    again: bool
 
 
 def _match(names: Sequence[ShotName], known: Mapping[str, _Line]) -> dict[int, str]:

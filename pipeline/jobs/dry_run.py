@@ -28,13 +28,19 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
     """Return what a request would do; raises what `execute` would raise before it writes."""
     from ..inputs.resume import remaining
     from ..runs.manifest import read_records
+    from ..runs.object_store import holds
 
     plan = plan_shots(resolved, reporter)
     if "generate" in plan.needs or "rerender" in plan.needs:
         plan = check_prompts(plan, reporter)
     out = run_folder_name(resolved)
-    records = read_records(run_place(out))
-    left = remaining(plan.shots, records, retry_failed=resolved.request.retry_failed)
+    place = run_place(out)
+    left = remaining(
+        plan.shots,
+        read_records(place),
+        retry_failed=resolved.request.retry_failed,
+        there=holds(place),
+    )
     todo = {(name.id, name.path) for name in left.shots.names}
     stages = (*(["mask"] if plan.masks else []), *plan.needs)
     shots = tuple(

@@ -154,6 +154,7 @@ def run_plan(
     from ..reports.html import write_run_report
     from ..runner.run import Summary
     from ..runs.folder import WriteError, read_records, writing
+    from ..runs.object_store import holds
 
     request = plan.resolved.request
     file_away = functools.partial(_file_away, folder.path, request, reporter)
@@ -161,7 +162,12 @@ def run_plan(
         folder.forget_batch_sizes()
     summary, stopped = Summary(), False
     try:
-        left = remaining(plan.shots, read_records(folder.path), retry_failed=request.retry_failed)
+        left = remaining(
+            plan.shots,
+            read_records(folder.path),
+            retry_failed=request.retry_failed,
+            there=holds(folder.place),
+        )
         folder.forget(left.outdated)
         if left.done and plan.needs and request.inputs and inputs.first_error(left.shots):
             plan = replace(plan, needs=())  # only broken files are left

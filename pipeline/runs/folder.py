@@ -91,20 +91,28 @@ class RunFolder:
             make(self.path)
             for name in (run_yaml.NAME, NAME):
                 inside(self.path, name)
-            self._start(record)
             jsonl.drop_torn_line(self.path / NAME)
-        self.done = ManifestIndex(self.path / NAME)
+            self._start(record)
 
     def _start(self, record: dict[str, Any]) -> None:
         old = run_yaml.read(self.path)
+        self.done = ManifestIndex(self.path / NAME)
         changes = run_yaml.differences(old, record) if old else []
-        if changes and (self.path / NAME).is_file():
+        if changes and self.done:
             raise OtherSettingsError(
                 f"{self.place} holds a run with other settings ({'; '.join(changes)}); "
                 "repeat that run's options to go on with it, add --fork to begin a folder "
                 "beside it, or set --out to a new one"
             )
+        identity = (not changes and old.get("identity")) or run_yaml.identity(record)
+        if self.done.runs - {identity, None if old else identity}:
+            raise OtherSettingsError(
+                f"{self.place}/{NAME} holds pictures of another run than its {run_yaml.NAME}, or "
+                f"than this one where that is gone; put its own {run_yaml.NAME} back, or set "
+                "--out to a new folder"
+            )
         kept: dict[str, Any] = {} if changes else {"batch_sizes": old.get("batch_sizes") or {}}
+        kept["identity"] = identity
         kept["began_in"] = old.get("began_in") or os.getcwd()
         self._record = record | kept | {"versions": run_yaml.versions()}
         if self._record != old:
@@ -163,6 +171,7 @@ class RunFolder:
 
     def append(self, record: ManifestRecord) -> ManifestRecord:
         """Append a line, synced, whole or not at all. Raises WriteError."""
+        record = record.model_copy(update={"run": self._record["identity"]})
         line = record.to_json().encode() + b"\n"
         with self._lock, writing(self.path):
             self._check()

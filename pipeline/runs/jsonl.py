@@ -87,11 +87,11 @@ def drop_torn_line(path: Path) -> None:
         os.truncate(path, keep)
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any, *, sort_keys: bool = False) -> str:
     """Return one line of JSON that UTF-8 can encode: undecodable file names are escaped."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, sort_keys=sort_keys)
     return text

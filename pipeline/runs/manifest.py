@@ -125,6 +125,7 @@ class ManifestRecord(_Record):
         metrics: numbers that describe the result.
         seconds: seconds a stage.
         error: why the shot failed.
+        run: identity of the run that the line belongs to; None in early versions.
     """
 
     id: InsidePath
@@ -147,6 +148,7 @@ class ManifestRecord(_Record):
     metrics: Mapping[str, Any] = {}
     seconds: Mapping[str, Any] = {}
     error: Failure | None = None
+    run: str | None = None
 
     @field_validator("reason")
     @classmethod
@@ -159,6 +161,14 @@ class ManifestRecord(_Record):
     def kept(self) -> bool:
         """Whether the shot left a picture that counts: kept or enhanced."""
         return self.status in ("kept", "enhanced")
+
+    @property
+    def file_names(self) -> list[str]:
+        """The names of all its files."""
+        files = self.files
+        masks = [found.mask for found in self.detections]
+        names = [files.source, files.mask, files.blend, files.control, files.result, *masks]
+        return list(filter(None, names))
 
     @property
     def labels(self) -> list[str]:
@@ -262,11 +272,19 @@ def last_records(folder: Path) -> list[ManifestRecord]:
 
 
 class ManifestIndex(Mapping[str, ManifestRecord]):
-    """Records of a manifest by shot id. Only their offsets are in memory."""
+    """Records of a manifest by shot id. Only their offsets are in memory.
+
+    `runs`: identities of the runs that they belong to. Raises RunFolderError for a wrong line.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offsets: dict[str, int] = {line["id"]: offset for offset, line in jsonl.each(path)}
+        self._offsets: dict[str, int] = {}
+        self.runs: set[str | None] = set()
+        for offset, line in jsonl.each(path):
+            record = ManifestRecord.from_dict(line)
+            self._offsets[record.id] = offset
+            self.runs.add(record.run)
 
     def __getitem__(self, id_: str) -> ManifestRecord:
         with self._path.open("rb") as file:

@@ -7,6 +7,7 @@ finds in the environment and in the user's files.
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -222,6 +223,22 @@ def keep(place: Path | ObjectStore, name: str, data: bytes) -> None:
         place.put(name, data)
     else:
         atomic_files.write(inside(place, name), data)
+
+
+def holds(place: Path | ObjectStore) -> Callable[[str], bool]:
+    """Return a function that tells whether a run has a file of that name, which is not empty."""
+    if isinstance(place, ObjectStore):
+        names = functools.cache(lambda: set(place.names()))
+        return lambda name: name in names()
+
+    def is_file(name: str) -> bool:
+        try:
+            path = inside(place, name)
+            return path.is_file() and path.stat().st_size > 0
+        except (OSError, RunFolderError):
+            return False
+
+    return is_file
 
 
 def read(place: Path | ObjectStore) -> dict[str, Any]:

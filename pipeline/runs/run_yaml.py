@@ -6,6 +6,7 @@ into memory.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from ...checkpoints import atomic_files
 from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import one_line
 from ...configs.version import VERSION, installed
+from .jsonl import to_json
 
 NAME = "run.yaml"
 _FREE = (
@@ -31,6 +33,7 @@ _FREE = (
     "settings.run.retries",
     "batch_sizes",
     "began_in",
+    "identity",
     "versions",
 )
 """Keys that may change when a run is resumed, since no picture depends on them."""
@@ -92,8 +95,26 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return _differ(was, now)
 
 
+def identity(record: Mapping[str, Any]) -> str:
+    """Return a hash of all that pictures depend on, which each line of a manifest names."""
+
+    def compared(value: Any, path: str = "") -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        paths = {key: f"{path}.{key}"[not path :] for key in value}
+        inner = {k: compared(v, paths[k]) for k, v in value.items() if not _is_free(paths[k])}
+        return {k: v for k, v in inner.items() if v is not None}
+
+    text = to_json(compared({**record, "settings": _used(record["settings"])}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_free(path: str) -> bool:
+    return path in _FREE or path.endswith(".batch_size")
+
+
 def _differ(old: Any, new: Any, path: str = "") -> list[str]:
-    if path in _FREE or path.endswith(".batch_size"):
+    if _is_free(path):
         return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = {**old, **new}

@@ -131,7 +131,7 @@ def _remake(
     from ...runner.run import Stages
     from ...runs import folder as run_folder
     from ...runs.lock import RunLock
-    from ...runs.object_store import is_url
+    from ...runs.object_store import holds, is_url
 
     output = Format(settings.run.format, settings.run.quality)
     needs = ("rerender",) if plan.masks else plan.needs
@@ -153,6 +153,8 @@ def _remake(
             output=output,
             hashes=hashes,
         )
+        there = holds(place)
+        folder.forget({r.id for r in folder.done.values() if not all(map(there, r.file_names))})
         if set(plan.wanted) - set(folder.done):
             stages = Stages()
             if needs:

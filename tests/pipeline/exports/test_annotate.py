@@ -442,3 +442,14 @@ def test_photos_of_a_folder_have_their_class_as_caption(tmp_path: Path) -> None:
     photo = shot("a", [square(0, 0)], source=FileInput("x.png", 1))
     path = annotate(recorded(tmp_path / "run", photo)).files["coco"]
     assert json.loads(path.read_text())["images"][0]["caption"] == "a mug"
+
+
+@pytest.mark.parametrize("kind", ["source", "mask"])
+def test_broken_pictures_are_left_out_by_name(tmp_path: Path, kind: str) -> None:
+    run = recorded(tmp_path, shot("half", [square(1, 1)]), shot("whole", [square(1, 1)]))
+    path = run / {"source": "images", "mask": "masks"}[kind] / "half.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    written = annotate(run, tuple(FORMATS))
+    assert written.pictures == 1 and len(written.errors) == 1
+    assert written.errors[0].startswith("half: ") and "damaged or truncated" in written.errors[0]
+    assert [file.stem for file in (run / "annotations/yolo/images").rglob("*.png")] == ["whole"]

@@ -243,3 +243,17 @@ def test_a_class_s_edit_and_prompt_serve_where_the_command_line_gives_none(inpai
     assert render(blue, {}, edit="red") == render(blue, {})
     own = "a mug on a shelf"
     assert render(plain, {}, prompt=own) == render(plain, {"prompt": own})
+
+
+def test_a_run_without_its_files_is_not_said_to_be_done(photos: Path) -> None:
+    command = ("filter", "photos", "--class", "mug", "--out", "shop")
+    made = record(*command)
+    assert made["kept"] == 2 and made["skipped"] == {"no_detection": 2}
+    shutil.rmtree("shop/images")
+    again = record("resume", "shop")
+    assert (again["resumed"], again["kept"]) == (2, 2)
+    assert all(Path(name).is_file() for name in again["pictures"]) and len(again["pictures"]) == 2
+    Path("shop/run.yaml").unlink()
+    refused = visuals("filter", "photos", "--class", "car", "--out", "shop")
+    assert refused.exit_code == 2 and "pictures of another run" in refused.stderr
+    assert record(*command)["resumed"] == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,24 @@ import pytest
 from helpers.stand_ins import STAGES, prompted
 
 from visuals.pipeline.images.read import read_image
+from visuals.pipeline.inputs.lazy_shots import LazyShots, ShotName
+from visuals.pipeline.inputs.resume import remaining
 from visuals.pipeline.runner.run import run_shots
-from visuals.pipeline.runs.folder import NAME, RunFolder, RunFolderError, read_lines, sweep
+from visuals.pipeline.runs.folder import (
+    NAME,
+    OtherSettingsError,
+    RunFolder,
+    RunFolderError,
+    read_lines,
+    read_records,
+    sweep,
+)
+from visuals.pipeline.runs.object_store import holds
 
 KEYS = {
     "id", "input", "content", "prompt", "negative_prompt", "seed", "prediction", "classes", "edit",
     "prompts", "settings", "batch", "status", "reason", "notes", "detections", "files", "metrics",
-    "seconds", "error",
+    "seconds", "error", "run",
 }  # fmt: skip
 
 
@@ -139,3 +151,67 @@ def test_deep_nesting_is_an_error_of_the_file(run: RunFolder) -> None:
     (run.path / "run.yaml").write_text(f"a: {deep[:3000]}")
     with pytest.raises(RunFolderError, match="not YAML"):
         made(run.path, a=1)
+
+
+def of_class(folder: Path, class_: str) -> RunFolder:
+    return RunFolder(folder, request={"classes": (class_,), "count": 3}, settings={"a": 1})
+
+
+def test_lines_know_their_run_where_run_yaml_is_gone(run: RunFolder) -> None:
+    record = run.path / "run.yaml"
+    record.unlink()
+    with pytest.raises(OtherSettingsError, match="pictures of another run"):
+        of_class(run.path, "car")
+    assert not record.exists()
+    again = of_class(run.path, "mug")
+    assert len(again.done) == 3 and len(again.done.runs) == 1 and record.exists()
+
+
+def test_a_manifest_of_another_run_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    other = of_class(tmp_path / "other", "car")
+    for shot in run_shots([prompted("even", 2)], STAGES):
+        other.record(shot)
+    (run.path / NAME).write_bytes((run.path / NAME).read_bytes() + (other.path / NAME).read_bytes())
+    with pytest.raises(OtherSettingsError, match="pictures of another run"):
+        of_class(run.path, "mug")
+
+
+def test_lines_of_a_version_without_identity_need_their_run_yaml(run: RunFolder) -> None:
+    lines = [{k: v for k, v in line.items() if k != "run"} for line in read_lines(run.path)]
+    (run.path / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(of_class(run.path, "mug").done) == 3
+    (run.path / "run.yaml").unlink()
+    with pytest.raises(OtherSettingsError, match="pictures of another run"):
+        of_class(run.path, "mug")
+
+
+def test_the_identity_stays_while_only_free_settings_change(run: RunFolder) -> None:
+    request = {"classes": ("mug",), "count": 5, "inputs": ["elsewhere"]}
+    more = RunFolder(run.path, request=request, settings={"a": 1})
+    for shot in run_shots([prompted("later", 2)], STAGES):
+        more.record(shot)
+    again = of_class(run.path, "mug").done
+    assert len(again) == 4 and len(again.runs) == 1
+
+
+@pytest.mark.parametrize("kind", ["source", "mask", "blend", "control", "result", "instance"])
+@pytest.mark.parametrize("how", ["gone", "empty", "link", "folder"])
+def test_shots_without_their_files_are_left(tmp_path: Path, kind: str, how: str) -> None:
+    run = made(tmp_path / "run")
+    shots = list(run_shots([prompted("a/even", 2), prompted("even", 4)], STAGES))
+    shots[0] = replace(shots[0], detections=shots[0].detections * 2, control=shots[0].image)
+    first, _ = map(run.record, shots)
+    there = holds(run.path)
+    assert all(map(there, first.file_names)) and len(first.file_names) == 7
+    name = getattr(first.files, kind, first.detections[1].mask)
+    path = run.path / str(name)
+    path.rename(tmp_path / "moved")
+    if how == "empty":
+        path.touch()
+    elif how == "link":
+        path.symlink_to(tmp_path / "moved")
+    elif how == "folder":
+        path.mkdir()
+    names = LazyShots([ShotName("a/even", None), ShotName("even", None)], lambda name: shots[0])
+    left = remaining(names, read_records(run.path), there=there)
+    assert left.outdated == {"a/even"} and left.done == 1
