@@ -137,9 +137,7 @@ def check_dataset(
             note("no_tag", s.item.name, f"{tag!r} is not in its caption, as in most others")
     if len(seen) == 1:
         note("one_picture", seen[0].item.name, "the only picture; add more, 15 or so")
-    for path in dataset.left_out:
-        name = path.relative_to(dataset.folder).as_posix()
-        note("left_out", name, "in no N_name folder, so not trained on; move it into one")
+    problems += dataset.unused
     counts: Counter[Size] = Counter()
     for s in seen:
         counts[s.fit.bucket_wh] += s.item.repeats

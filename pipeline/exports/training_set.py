@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError
+from ...training.datasets.dataset_folder import MASK_SUFFIX
+from ..inputs.find_files import flat_name, short_name
 from ..runs.inside_path import inside
 from . import records
 from .imagefolder import ImageFolder
@@ -29,6 +31,8 @@ def export(
     progress: Progress | None = None,
 ) -> Exported:
     """Write the kept pictures of a run as a training set. Masks are grey, 255 on any product.
+
+    Pictures of sub-folders are written into one folder: kohya's scripts enter none.
 
     Args:
         run: The run folder.
@@ -56,8 +60,15 @@ def export(
         "imagefolder": partial(ImageFolder, tag=tag, masks=True),
         "kohya": partial(Kohya, subfolder=f"{repeats}_{_folder_name(words)}", tag=tag),
     }
+    used: set[str] = set()
     return write_pictures(
-        run, chosen, {format: folder}, writers, progress=progress, allow_none=False
+        run,
+        chosen,
+        {format: folder},
+        writers,
+        progress=progress,
+        allow_none=False,
+        rename=lambda id_: flat_name(_visible(id_), used),
     )
 
 
@@ -78,6 +89,11 @@ class Kohya:
         """Nothing belongs to all pictures."""
 
 
+def _visible(name: str) -> str:
+    """Return a name that readers take neither for a hidden file nor for a mask."""
+    return f"_{name}_" if name.startswith(".") or name.endswith(MASK_SUFFIX) else name
+
+
 def _folder_name(words: str) -> str:
     """Return a folder name that any disk takes."""
-    return re.sub(r"[^\w .-]+", "", words).strip(" .") or "pictures"
+    return short_name(re.sub(r"[^\w .-]+", "", words).strip(" .") or "pictures")

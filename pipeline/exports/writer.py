@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -49,6 +49,7 @@ def write_pictures(
     *,
     progress: Progress | None = None,
     allow_none: bool = True,
+    rename: Callable[[str], str] = str,
 ) -> Exported:
     """Write pictures of a run in some formats. Earlier files are replaced when all is written.
 
@@ -59,6 +60,7 @@ def write_pictures(
         writers: Makes the writer of each format.
         progress: Called for each picture.
         allow_none: Whether to write files without a picture where none can be read.
+        rename: Ids of the run to ids in the export, by default the same.
 
     Raises:
         AnnotationError: A file cannot be written, or no picture can be read.
@@ -75,6 +77,7 @@ def write_pictures(
         for number, record in enumerate(records, 1):
             try:
                 picture = load(run, record, edits)
+                picture = replace(picture, id=rename(picture.id))
             except PictureError as error:
                 written.errors.append(f"{record.id}: {error}")
             else:

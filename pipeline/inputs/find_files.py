@@ -177,7 +177,7 @@ def names(paths: Iterable[Path], root: Path | None = None) -> dict[Path, str]:
         last = stem.name
         if taken[stem.as_posix().lower()] > 1 or last.lower().endswith(_OURS):
             last = f"{last}_{path.suffix[1:].lower()}"
-        name = "/".join([*folders, _short(_clean(last))])
+        name = "/".join([*folders, short_name(_clean(last))])
         out[path] = free_name(name, used)
     return out
 
@@ -187,7 +187,17 @@ def _clean(name: str) -> str:
     return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "_", name)
 
 
-def _short(name: str) -> str:
+def flat_name(id_: str, used: set[str]) -> str:
+    """Return an id as the name of one file that is not in `used`, and add it there.
+
+    >>> used = set(); [flat_name(id_, used) for id_ in ("a/x", "a_x")]
+    ['a_x', 'a_x_2']
+    """
+    return free_name(short_name(_clean(re.sub(r"[/\\]", "_", id_))), used)
+
+
+def short_name(name: str) -> str:
+    """Return a name of at most 200 bytes; a longer one is cut and ends in a hash."""
     data = name.encode()
     if len(data) <= LONGEST:
         return name

@@ -28,8 +28,6 @@ from .product_catalog import Product
 if TYPE_CHECKING:
     from PIL import Image
 
-REPORT = "import.json"
-
 
 class CatalogImportError(UsageError):
     """Nothing could be imported."""
@@ -85,7 +83,7 @@ class ImportReport:
     def save(self, out: Path) -> None:
         """Write `out/import.json`."""
         text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
-        dataset_images.write(out / REPORT, f"{text}\n".encode())
+        dataset_images.write(out / imagefolder.REPORT, f"{text}\n".encode())
 
 
 def import_catalogue(
@@ -159,14 +157,16 @@ def _previous_files(out: Path, overwrite: bool) -> list[str]:
     try:
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return []
-        if not (out / REPORT).is_file():
+        if not (out / imagefolder.REPORT).is_file():
             raise CatalogImportError(f"{out} is not empty: expected a new folder; set --out")
         if not overwrite:
             raise CatalogImportError(
                 f"{out} holds an earlier import, perhaps with edited captions: expected a new "
                 "folder; set --out, or --overwrite to import again"
             )
-        return [str(name) for name in json.loads((out / REPORT).read_text("utf-8"))["files"]]
+        return [
+            str(name) for name in json.loads((out / imagefolder.REPORT).read_text("utf-8"))["files"]
+        ]
     except OSError as error:
         raise CatalogImportError(
             f"{out} cannot be read ({error.strerror}): expected a new folder; set --out"

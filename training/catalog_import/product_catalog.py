@@ -102,7 +102,7 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
         if kind == ".json":
             found = _list_in(json.loads(text))
         else:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+            found = [json.loads(line) for line in text.split("\n") if line.strip()]
     except csv.Error as error:
         raise CatalogError(f"{path}: not a table ({error}); fix the file") from None
     except json.JSONDecodeError as error:

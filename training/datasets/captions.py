@@ -22,6 +22,7 @@ class Captions:
     def __init__(self, root: Path, column: str, endings: tuple[str, ...]) -> None:
         self.root, self.column, self.endings = root, column, endings
         self.problems: list[Problem] = []
+        self.used: set[Path] = set()
         self.has_metadata = False
         self._rows: dict[Path, tuple[imagefolder.Row, Path]] = {}
         self._read: set[Path] = set()
@@ -35,6 +36,7 @@ class Captions:
             sidecar = path.with_suffix(ending)
             if not os.path.isfile(sidecar):
                 continue
+            self.used.add(sidecar)
             text = self._first_line(sidecar)
             if text is not None and isinstance(written, str) and written.strip() != text:
                 self._note(
@@ -64,7 +66,7 @@ class Captions:
 
     def finish(self, taken: set[Path]) -> None:
         """Report rows whose picture is missing; `taken`: pictures of the data set."""
-        for path in sorted(set(self._rows) - taken):
+        for path in sorted(p for p in set(self._rows) - taken if not os.path.isfile(p)):
             name = os.path.relpath(path, self.root)
             text = (
                 f"{name}: named in {imagefolder.NAME}, but missing; delete the line or restore it"
@@ -94,6 +96,7 @@ class Captions:
         if not os.path.isfile(file):
             return
         self.has_metadata = True
+        self.used.add(file)
         rows, problems = imagefolder.read(file)
         name = file.relative_to(self.root).as_posix()
         self.problems += [Problem("bad_metadata", name, text) for text in problems]

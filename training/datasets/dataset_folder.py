@@ -2,7 +2,7 @@
 
 Three layouts are recognized: kohya's `N_name` folders, a 🤗 imagefolder with `metadata.jsonl`, and
 a plain folder. Captions are in sidecars (`.txt`, `.caption`) or in the metadata. A bad file becomes
-a Problem and never stops the reading.
+a Problem and never stops the reading; a file that is not used is named.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,11 +21,17 @@ from . import images as dataset_images
 from .caption_edits import split_tags
 from .captions import ENDINGS as CAPTION_ENDINGS
 from .captions import Captions
+from .imagefolder import REPORT
 from .images import Problem
 
 MASKS = "masks"
-_MASK_SUFFIX = "-masklabel"  # OneTrainer's name of a mask beside its picture
-_REPEATS = re.compile(r"(\d+)_(.*)")
+MASK_SUFFIX = "-masklabel"
+"""OneTrainer's name of a mask beside its picture."""
+REPEATS = re.compile(r"(\d+)(?:_(.*))?")
+"""Name of an `N_name` folder, or `N` alone, as kohya's scripts read it."""
+_REGULARISATION = "reg"  # kohya's GUI keeps class pictures there, beside img
+_OUTPUTS = ("loss.png", "log.jsonl", "train.yaml", "samples", "logs", "cache")
+_OUTPUT = re.compile(r"checkpoint-\d+|.*\.safetensors")
 
 
 class DatasetError(UsageError):
@@ -65,13 +71,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set; `items` are sorted by name. `left_out`: pictures outside of `N_name` folders."""
+    """A data set; `items` are sorted by name. `unused`: files that are not trained on, each with
+    the reason; pictures among them have the code `left_out`."""
 
     folder: Path
     layout: Literal["kohya", "imagefolder", "folder"]
     items: tuple[Item, ...]
     problems: tuple[Problem, ...] = ()
-    left_out: tuple[Path, ...] = ()
+    unused: tuple[Problem, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[Path, ...]:
+        """Pictures that are not trained on."""
+        return tuple(self.folder / p.name for p in self.unused if p.code == "left_out")
 
     @property
     def pictures(self) -> int:
@@ -85,12 +97,23 @@ class Dataset:
         return leading[0][0] if leading and 2 * leading[0][1] > len(self.items) else ""
 
 
+@dataclass(frozen=True)
+class _Subset:
+    """The part of a data set in one folder."""
+
+    folder: Path
+    repeats: int
+    class_prompt: str = ""
+
+
 def read_dataset(
     folder: Path | str,
     *,
     caption_column: str = "text",
     caption_extension: str | None = None,
     repeats: int = 1,
+    outputs: Iterable[Path | str] = (),
+    without: Iterable[Path | str] = (),
 ) -> Dataset:
     """Read a training folder; raises DatasetError if it has no picture.
 
@@ -99,73 +122,136 @@ def read_dataset(
         caption_column: Caption key of `metadata.jsonl`; a sidecar takes precedence.
         caption_extension: The only ending of sidecars; by default `.txt`, then `.caption`.
         repeats: Of pictures that are in no `N_name` folder.
+        outputs: Folders that a training writes to; what it writes is no part of the data set.
+        without: Folders that are another data set.
     """
     root = Path(os.path.normpath(folder))
     if not os.path.isdir(root):
         raise DatasetError(f"no folder {str(folder)!r}: expected a data set; check the path")
-    try:
-        subsets, layout = _subsets(root, repeats)
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be read ({error.strerror}); allow reading it"
-        ) from None
-    if not any(pictures for _, pictures, _, _ in subsets):
+    files, problems = _files(root, _real(outputs), _real(without))
+    subsets, layout = _subsets(_pictures(files, root), root, repeats)
+    if not subsets:
         raise DatasetError(
             f"{folder} holds no picture: expected {', '.join(ENDINGS)} in it or in "
             "folders named like 6_name; name another folder"
         )
     endings = (caption_extension,) if caption_extension else CAPTION_ENDINGS
     captions = Captions(root, caption_column, endings)
-    items, taken = [], set()
-    for place, pictures, times, prompt in subsets:
-        for path in pictures:
-            taken.add(path)
-            text, source = captions.of(path)
-            mask = captions.mask(path) or _mask(path, place, root)
-            name = path.relative_to(root).as_posix()
-            items.append(Item(path, name, text, times, prompt, source, mask))
-    captions.finish(taken)
-    left = sorted(set(_walk(root)) - taken) if layout == "kohya" else []
+    items = []
+    for path, subset in subsets.items():
+        text, source = captions.of(path)
+        mask = captions.mask(path) or _mask(path, subset.folder, root)
+        name = path.relative_to(root).as_posix()
+        items.append(Item(path, name, text, subset.repeats, subset.class_prompt, source, mask))
+    captions.finish(set(subsets))
+    used = {*subsets, *captions.used, *(item.mask for item in items)}
+    unused = [_unused(path, root) for path in files if path not in used]
+    problems += captions.problems
     if layout == "folder" and captions.has_metadata:
-        layout = "imagefolder"
-    return Dataset(root, layout, tuple(items), tuple(captions.problems), tuple(left))
+        return Dataset(root, "imagefolder", tuple(items), tuple(problems), tuple(unused))
+    return Dataset(root, layout, tuple(items), tuple(problems), tuple(unused))
 
 
-_Subset = tuple[Path, list[Path], int, str]
+def _real(paths: Iterable[Path | str]) -> set[Path]:
+    return {Path(path).resolve() for path in paths}
+
+
+def _files(root: Path, outputs: set[Path], without: set[Path]) -> tuple[list[Path], list[Problem]]:
+    """All visible files below a folder, sorted, without those that a training wrote."""
+    files: list[Path] = []
+    problems: list[Problem] = []
+
+    def unreadable(error: OSError) -> None:
+        text = f"{error.filename} cannot be read ({error.strerror}); allow reading it"
+        if error.filename == str(root):
+            raise DatasetError(text)
+        name = Path(error.filename).relative_to(root).as_posix()
+        problems.append(Problem("unreadable", name, text))
+
+    for place, folders, names in os.walk(root, onerror=unreadable, followlinks=True):
+        real = Path(place).resolve()
+        written = "log.jsonl" in names or real in outputs
+        folders[:], names[:] = (
+            [
+                name
+                for name in given
+                if not name.startswith(".")
+                and not (written and (name in _OUTPUTS or _OUTPUT.fullmatch(name)))
+            ]
+            for given in (folders, names)
+        )
+        around = {path.resolve() for path in (Path(place), *Path(place).parents)}
+        apart = {*without, *around, *real.parents}  # a link to a folder around it is a circle
+        folders[:] = [name for name in folders if (real / name).resolve() not in apart]
+        files += (Path(place, name) for name in names if name != REPORT)
+    return sorted(files), problems
+
+
+def _pictures(files: list[Path], root: Path) -> list[Path]:
+    """The pictures among files, without masks and kohya's class pictures."""
+    pictures = [path for path in files if dataset_images.is_picture(path)]
+    stems = {path.with_suffix("") for path in pictures}
+    return [
+        path
+        for path in pictures
+        if MASKS not in path.relative_to(root).parts[:-1]
+        and not _regularises(path, root)
+        and not (
+            path.stem.endswith(MASK_SUFFIX)
+            and path.with_name(path.stem.removesuffix(MASK_SUFFIX)) in stems
+        )
+    ]
+
+
+def _regularises(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts
+    return parts[0] == _REGULARISATION and len(parts) > 2 and bool(REPEATS.fullmatch(parts[1]))
 
 
 def _subsets(
-    root: Path, repeats: int
-) -> tuple[list[_Subset], Literal["kohya", "imagefolder", "folder"]]:
-    """(folder, its pictures, repeats, class prompt) of each part of the data set."""
-    named = [(p, _REPEATS.fullmatch(p.name)) for p in sorted(root.iterdir()) if os.path.isdir(p)]
-    if not any(m for _, m in named) and _REPEATS.fullmatch(root.resolve().name):
-        named = [(root, _REPEATS.fullmatch(root.resolve().name))]
-    kohya = [(p, _flat(p), int(m[1]), m[2].strip()) for p, m in named if m]
-    if any(pictures for _, pictures, _, _ in kohya):
-        return [part for part in kohya if part[2] > 0], "kohya"
-    return [(root, sorted(_walk(root)), repeats, "")], "folder"
+    pictures: list[Path], root: Path, repeats: int
+) -> tuple[dict[Path, _Subset], Literal["kohya", "folder"]]:
+    """The part that each picture belongs to. Where there are `N_name` folders, pictures elsewhere
+    belong to none; a folder within one counts to it."""
+    found: dict[Path, _Subset] = {}
+    for path in pictures:
+        for folder in reversed(path.relative_to(root).parents[:-1]):
+            if match := REPEATS.fullmatch(folder.name):
+                found[path] = _Subset(root / folder, int(match[1]), (match[2] or "").strip())
+                break
+    if found:
+        nearest = min(len(subset.folder.parts) for subset in found.values())
+        return {
+            path: subset
+            for path, subset in found.items()
+            if subset.repeats > 0 and len(subset.folder.parts) == nearest
+        }, "kohya"
+    if match := REPEATS.fullmatch(root.resolve().name):
+        whole = _Subset(root, int(match[1]), (match[2] or "").strip())
+        return dict.fromkeys(pictures if whole.repeats else (), whole), "kohya"
+    return dict.fromkeys(pictures, _Subset(root, repeats)), "folder"
 
 
-def _learned(path: Path) -> bool:
-    return dataset_images.is_picture(path) and not path.stem.endswith(_MASK_SUFFIX)
-
-
-def _flat(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if _learned(p) and os.path.isfile(p))
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(root):
-        folders[:] = [n for n in folders if not n.startswith(".") and n != MASKS]
-        yield from (Path(place, n) for n in names if _learned(Path(place, n)))
+def _unused(path: Path, root: Path) -> Problem:
+    """The reason why a file is not trained on."""
+    name = path.relative_to(root).as_posix()
+    code = "left_out" if dataset_images.is_picture(path) else "not_read"
+    if code == "not_read":
+        reason = f"neither a picture ({', '.join(ENDINGS)}) nor the caption of one"
+    elif _regularises(path, root):
+        reason = f"a class picture of kohya's; set class_data_dir to {_REGULARISATION} to use it"
+    elif MASKS in path.relative_to(root).parts[:-1] or path.stem.endswith(MASK_SUFFIX):
+        reason = "a mask of no picture; rename it, or move it out of masks"
+    else:
+        reason = "not in one of the N_name folders of 1 repeat or more; move it into one"
+    return Problem(code, name, f"{name}: {reason}")
 
 
 def _mask(path: Path, place: Path, root: Path) -> Path | None:
     """`masks/<name>.png` in the picture's folder or the root, or OneTrainer's beside it."""
     below = path.relative_to(place).with_suffix(".png")
     for found in (
-        path.with_name(f"{path.stem}{_MASK_SUFFIX}.png"),
+        path.with_name(f"{path.stem}{MASK_SUFFIX}.png"),
         path.parent / MASKS / f"{path.stem}.png",
         place / MASKS / below,
         root / MASKS / path.relative_to(root).with_suffix(".png"),

@@ -122,11 +122,13 @@ def examples(
             "set instance_prompt"
         )
     if uncaptioned:
-        shown = ", ".join(uncaptioned[:3]) + (", …" if len(uncaptioned) > 3 else "")
         problems.append(
             f"left out: {len(uncaptioned)} of {len(dataset.items)} pictures without a caption "
-            f"({shown}); write captions, or set instance_prompt"
+            f"({', '.join(uncaptioned)}); write captions, or set instance_prompt"
         )
+    problems += [f"left out: {p.message}" for p in dataset.unused if p.code == "left_out"]
+    if others := [p.name for p in dataset.unused if p.code != "left_out"]:
+        problems.append(f"not read: neither pictures nor captions of one: {', '.join(others)}")
     if not out:
         raise DatasetError(
             f"{dataset.folder}: no picture can be used: {problems[0]}; fix the data set"

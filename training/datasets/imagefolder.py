@@ -13,6 +13,8 @@ from ...configs.text_files import read_text
 from . import images as dataset_images
 
 NAME = "metadata.jsonl"
+REPORT = "import.json"
+"""What `visuals dataset import` writes beside it."""
 Row = dict[str, Any]
 
 
@@ -29,7 +31,7 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
     problems: list[str] = []
     try:
-        lines = read_text(path, UsageError, "a JSON object a line").splitlines()
+        lines = read_text(path, UsageError, "a JSON object a line").split("\n")
     except UsageError as error:
         return [], [str(error)]
     for number, line in enumerate(lines, 1):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import sampling
 from .buckets import Buckets, steps_per_epoch
-from .dataset_folder import read_dataset
+from .dataset_folder import Dataset, read_dataset
 from .examples import Example, examples, split
 
 if TYPE_CHECKING:
@@ -73,16 +73,24 @@ def make_buckets(settings: TrainSettings) -> Buckets:
     )
 
 
-def read_training_set(settings: TrainSettings) -> TrainingSet:
-    """Read and check the data set; raises DatasetError or BucketError."""
+def read_settings_dataset(settings: TrainSettings) -> Dataset:
+    """Read `train_data_dir` as the settings say; raises DatasetError."""
     s = settings
-    sizes = make_buckets(s)
-    dataset = read_dataset(
+    return read_dataset(
         s.train_data_dir,
         repeats=s.repeats,
         caption_column=s.caption_column,
         caption_extension=s.caption_extension,
+        outputs=[s.output_dir],
+        without=[s.class_data_dir] if s.class_data_dir else (),
     )
+
+
+def read_training_set(settings: TrainSettings) -> TrainingSet:
+    """Read and check the data set; raises DatasetError or BucketError."""
+    s = settings
+    sizes = make_buckets(s)
+    dataset = read_settings_dataset(s)
     usable, problems = examples(
         dataset, sizes, instance_prompt=s.instance_prompt, masks=s.masked_loss
     )
@@ -97,7 +105,7 @@ def _class_examples(
 ) -> list[Example]:
     """Class pictures, repeated until there are about as many as pictures to learn."""
     usable, found = examples(
-        read_dataset(str(settings.class_data_dir)),
+        read_dataset(str(settings.class_data_dir), outputs=[settings.output_dir]),
         sizes,
         instance_prompt=settings.class_prompt,
         weight=settings.prior_loss_weight,

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as checked
+from hypothesis import strategies as st
 from PIL import Image
 
 from visuals.pipeline.cli import main
@@ -17,7 +20,7 @@ from visuals.pipeline.runs import folder as run_folder
 from visuals.training.datasets.dataset_folder import read_dataset
 
 
-def shot(number: int, status: str, label: str) -> dict[str, object]:
+def shot(number: int, status: str, label: str, id_: str = "") -> dict[str, object]:
     """A line of a manifest, as `visuals filter` writes it."""
     name = f"{number:04d}-{label}"
     reason = {"code": "no_detection", "message": "none"} if status == "skipped" else None
@@ -32,7 +35,7 @@ def shot(number: int, status: str, label: str) -> dict[str, object]:
         }
     ]
     return {
-        "id": name, "input": f"{label}.jpg", "prompt": None, "seed": 1, "classes": [label],
+        "id": id_ or name, "input": f"{label}.jpg", "prompt": None, "seed": 1, "classes": [label],
         "edit": "", "status": status, "reason": reason,
         "detections": [] if status == "skipped" else detections,
         "files": {"source": f"images/{name}.png", "mask": f"instances/{name}-0.png",
@@ -97,6 +100,53 @@ def test_an_imagefolder_is_read_by_the_trainer(run: Path) -> None:
     assert [item.caption for item in got.items] == ["ppz, a mug", "ppz, a car"]
     assert masks(done.files["imagefolder"]) == [64, 64]
     assert export(run, "imagefolder").pictures == 2  # the run's own is replaced
+
+
+IDS = st.lists(
+    st.lists(
+        st.one_of(
+            st.sampled_from(["x", "y", "x_y", "6_t", "masks", "reg", ".x", "x-masklabel", "a.b"]),
+            st.text(st.characters(blacklist_characters="/\0"), min_size=1, max_size=90),
+        ).filter(lambda part: part not in (".", "..")),
+        min_size=1,
+        max_size=4,
+    ).map("/".join),
+    min_size=1,
+    max_size=6,
+    unique=True,
+)
+
+
+@pytest.mark.parametrize("format", ["kohya", "imagefolder"])
+@checked(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(ids=IDS, name=st.text(max_size=300))
+@example(ids=["x", "shop1/x", "shop2/x", "shop1_x", "shop1/deep/x"], name="t")
+@example(ids=["shop1/x"], name="t")
+@example(ids=[f"{'a' * 190}/{'b' * 190}", f"{'a' * 190}/{'c' * 190}"], name="n" * 260)
+def test_what_is_exported_is_read(
+    tmp_path_factory: pytest.TempPathFactory, format: str, ids: list[str], name: str
+) -> None:
+    """read(export(X)) = X: every picture with its caption, mask and repeats, whatever its id."""
+    run = tmp_path_factory.mktemp("run")
+    (run / "images").mkdir()
+    (run / "instances").mkdir()
+    lines = [shot(k, "kept", f"mug{k}", id_) for k, id_ in enumerate(ids)]
+    for k, line in enumerate(lines):
+        Image.new("RGB", (16, 16), (k, 90, 100)).save(run / line["files"]["source"])  # type: ignore[index]
+        mask = np.zeros((16, 16), np.uint8)
+        mask[: k + 1] = 255
+        Image.fromarray(mask).save(run / "instances" / f"{k:04d}-mug{k}-0.png")
+    (run / run_folder.NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = export(run, format, repeats=6, name=name)
+    got = read_dataset(done.files[format], repeats=6)
+    found = {Image.open(item.path).getpixel((0, 0))[0]: item for item in got.items}  # type: ignore[index]
+    assert sorted(found) == list(range(len(ids))) and not got.problems and not got.unused
+    for k, item in found.items():
+        assert (item.caption, item.repeats) == (f"a mug{k}", 6)
+        assert item.mask and (np.asarray(Image.open(item.mask)) == 255).sum() == 16 * (k + 1)
+        assert len(item.path.name.encode()) <= 255 and "/" not in item.name.split("/", 1)[1]
 
 
 def test_a_broken_picture_is_named_and_left_out(run: Path) -> None:

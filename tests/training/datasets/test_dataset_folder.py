@@ -45,6 +45,72 @@ def test_the_folder_of_repeats_itself(tmp_path: Path) -> None:
     assert (dataset.pictures, dataset.items[0].text, dataset.items[0].name) == (5, "mug", "a.png")
 
 
+def test_folders_within_a_folder_of_repeats_count_to_it(tmp_path: Path) -> None:
+    """As an earlier `visuals export` wrote photos of sub-folders; once, 1 of 5 was read."""
+    for name in ("x", "shop1/x", "shop1/y", "shop2/x", "shop2/deep/x"):
+        picture(tmp_path / "6_t" / f"{name}.png").with_suffix(".txt").write_text(name)
+    dataset = read_dataset(tmp_path)
+    assert dataset.pictures == 30 and not dataset.unused
+    assert [item.name for item in dataset.items if item.caption != item.name[4:-4]] == []
+    (tmp_path / "6_t" / "x.png").unlink()
+    assert {item.repeats for item in read_dataset(tmp_path).items} == {6}
+
+
+@pytest.mark.parametrize(("name", "repeats", "prompt"), [("10", 10, ""), ("010_", 10, ""),
+    ("3_a_b", 3, "a_b"), ("x_3", 1, ""), ("3x", 1, ""), ("3 x", 1, "")])  # fmt: skip
+def test_names_of_folders_as_kohya_reads_them(
+    tmp_path: Path, name: str, repeats: int, prompt: str
+) -> None:
+    """kohya's own parser gives the same repeats and prompts, and leaves out the last three."""
+    picture(tmp_path / name / "a.png")
+    (item,) = read_dataset(tmp_path).items
+    assert (item.repeats, item.class_prompt) == (repeats, prompt)
+
+
+def test_a_project_of_kohyas_interface(tmp_path: Path) -> None:
+    for name in ("img/10_x/a", "img/10_x/b", "reg/1_y/c", "model/sample/d", "log/e"):
+        picture(tmp_path / f"{name}.png")
+    dataset = read_dataset(tmp_path)
+    assert [(item.name, item.repeats) for item in dataset.items] == [
+        ("img/10_x/a.png", 10), ("img/10_x/b.png", 10),
+    ]  # fmt: skip
+    assert [p.name for p in dataset.left_out] == ["e.png", "d.png", "c.png"]
+    assert "set class_data_dir to reg" in dataset.unused[-1].message
+    assert [item.repeats for item in read_dataset(tmp_path / "reg").items] == [1]
+    plain = read_dataset(tmp_path / "img" / "10_x", without=[tmp_path / "reg"])
+    assert plain.pictures == 20 and not plain.unused
+
+
+def test_every_file_is_used_or_named(tmp_path: Path) -> None:
+    picture(tmp_path / "sub" / "a.png").with_suffix(".txt").write_text("a")
+    picture(tmp_path / "masks" / "sub" / "a.png")
+    picture(tmp_path / "b.png").with_suffix(".TXT").write_text("b")
+    picture(tmp_path / "b-masklabel.png")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "c.heic", "text": "c"}\n')
+    picture(tmp_path / ".hidden.png")
+    picture(tmp_path / "masks" / "lost.png")
+    for name in ("c.heic", "metadata.csv", "gone.txt", "notes.md", "import.json"):
+        (tmp_path / name).write_bytes(b"x")
+    picture(tmp_path / "d-masklabel.png")
+    dataset = read_dataset(tmp_path)
+    assert [item.name for item in dataset.items] == ["b.png", "d-masklabel.png", "sub/a.png"]
+    assert [item.mask is not None for item in dataset.items] == [True, False, True]
+    assert not dataset.problems
+    assert {(p.code, p.name) for p in dataset.unused} == {
+        ("left_out", "masks/lost.png"), ("not_read", "b.TXT"), ("not_read", "c.heic"),
+        ("not_read", "gone.txt"), ("not_read", "metadata.csv"), ("not_read", "notes.md"),
+    }  # fmt: skip
+
+
+def test_linked_folders_are_read_and_circles_end(tmp_path: Path) -> None:
+    picture(tmp_path / "photos" / "a.png")
+    (tmp_path / "set").mkdir()
+    for name in ("2_x", "3_y"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "circle").symlink_to(tmp_path / "set")
+    assert read_dataset(tmp_path / "set").pictures == 5
+
+
 def test_an_imagefolder_with_masks(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     picture(tmp_path / "images" / "b.png")

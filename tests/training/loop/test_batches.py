@@ -44,6 +44,22 @@ def test_one_bad_file_stops_nothing(photos: Path) -> None:
     assert [e.text for e in stood_in.learned if "bottle" in e.name] == ["ppzlook, a bottle"]
 
 
+def test_what_is_left_out_is_named(photos: Path) -> None:
+    other = photos / "3_look"
+    other.mkdir()
+    for file in photos.glob("0[23]*"):
+        file.rename(other / file.name)
+    (photos / "notes.md").write_text("x")
+    got = read(photos)
+    assert [(e.name[:9], e.repeats) for e in got.learned] == [("3_look/02", 3), ("3_look/03", 3)]
+    assert [text.split(":")[1].strip() for text in got.problems[:-1]] == [
+        "04-teal-mug.png", "05-brown-bottle.png", "06-orange-car.png",
+    ]  # fmt: skip
+    assert got.problems[-1].endswith(
+        "04-teal-mug.txt, 05-brown-bottle.txt, 06-orange-car.txt, notes.md"
+    )
+
+
 def test_no_captions_at_all(photos: Path) -> None:
     for file in photos.glob("*.txt"):
         file.unlink()

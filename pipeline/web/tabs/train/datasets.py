@@ -16,7 +16,7 @@ from .....training.captioning import caption_folder
 from .....training.check_dataset import DatasetReport, check_dataset
 from .....training.datasets import images as picture_files
 from .....training.datasets.caption_edits import CaptionEdits
-from .....training.datasets.dataset_folder import Dataset, DatasetError, read_dataset
+from .....training.datasets.dataset_folder import REPEATS, Dataset, DatasetError, read_dataset
 from ....images.read import PictureError
 from ...files import lora_library, run_folders
 from ...files.free_path import free_path
@@ -26,7 +26,6 @@ from ...widgets.prompt_preview import token_counter
 EXPORTED = "datasets"
 """The folder beside the runs where exports go."""
 _NAME = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
-_REPEATS = re.compile(r"\d+_.*")
 _MOST = 2000
 
 
@@ -68,7 +67,7 @@ def found(root: Path) -> list[str]:
             and n != "masks"
             and (path / n).resolve() not in skipped
         )
-        kohya = [n for n in below if _REPEATS.fullmatch(n)]
+        kohya = [n for n in below if REPEATS.fullmatch(n)]
         whole = "metadata.jsonl" in names or bool(kohya)
         if path != home and (whole or any(picture_files.is_picture(Path(n)) for n in names)):
             out.append(path.relative_to(home).as_posix())
@@ -110,17 +109,11 @@ def put_tag(root: Path, text: str, tag: str) -> int:
 
 def check(settings: TrainSettings) -> DatasetReport:
     """Check a data set as a training with these settings would read it; raises ValueError."""
-    from .....training.datasets.training_set import make_buckets
+    from .....training.datasets.training_set import make_buckets, read_settings_dataset
 
     s = settings
-    dataset = read_dataset(
-        s.train_data_dir,
-        caption_column=s.caption_column,
-        caption_extension=s.caption_extension,
-        repeats=s.repeats,
-    )
     return check_dataset(
-        dataset,
+        read_settings_dataset(s),
         buckets=make_buckets(s),
         batch_size=s.train_batch_size,
         gradient_accumulation_steps=s.gradient_accumulation_steps,
