@@ -132,7 +132,7 @@ class Detector:
 
     def _ask(self, shots: list[Shot]) -> list[dict[str, RawDetections]]:
         """The answers to every phrase of the shots' classes, once each, for each shot."""
-        images = [s.image for s in shots]
+        images = [s.on_white for s in shots]
         if any(image is None for image in images):
             raise ValueError("a shot without a picture: expected one; run generate or load first")
         specs = specs_of(shots[0].classes, self.classes)

@@ -25,7 +25,7 @@ from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
 from .regions.metrics import measured
-from .shot import Shot, Skip
+from .shot import Shot, Skip, on_white
 from .stage import Modules, pipeline_modules
 
 RETRY_STRENGTHS = 0.7, 0.49
@@ -228,10 +228,7 @@ class Rerenderer:
     def _call(self, jobs: list[_Job], shots: list[Shot], share: float) -> _Drawn:
         """One call of the pipeline. The windows of a turn share no pixel that is drawn, so that
         others of it may be at work."""
-        images = [
-            composite.resize(_result(shots[j.shot])[j.window.rows_columns], j.window.size_wh)
-            for j in jobs
-        ]
+        images = [composite.resize(_crop(shots[j.shot], j.window), j.window.size_wh) for j in jobs]
         masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in jobs]
         drawn, shown = self.inpainter(
             images,
@@ -257,6 +254,13 @@ def _ended(shot: Shot, drawn: Decoded) -> Shot | None:
     if drawn.error:
         return shot.fail(NotANumberError(drawn.error), "rerender")
     return shot.skip(FLAGGED) if drawn.flagged else None
+
+
+def _crop(shot: Shot, window: windows.Window) -> np.ndarray:
+    """What the model is to see of a window: on white where the picture is transparent."""
+    place = window.rows_columns
+    alpha = None if shot.alpha is None else shot.alpha[place]
+    return on_white(_result(shot)[place], alpha)
 
 
 def _result(shot: Shot) -> np.ndarray:

@@ -89,7 +89,7 @@ class Segmenter:
         return "cpu" if self.model is None else self.model.device
 
     def _views(self, index: int, shot: Shot) -> list[_View]:
-        image = shot.image
+        image = shot.on_white
         if image is None:
             raise ValueError("a shot without a picture: expected one; run generate or load first")
         boxes = [d.box_xyxy for d in shot.detections if d.mask is None]

@@ -34,6 +34,15 @@ def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
 
 
+def on_white(image: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """uint8 (H, W, 3) as it shows on white through its alpha, uint8 or uint16 (H, W); the same
+    array where there is none."""
+    if alpha is None:
+        return image
+    opacity = (alpha / np.float32(np.iinfo(alpha.dtype).max))[..., None]
+    return np.rint(255 - (255 - image) * opacity).astype(np.uint8)
+
+
 class _Value:
     """Equality, hash and repr for dataclasses with array fields."""
 
@@ -261,6 +270,11 @@ class Shot(_Value):
     def prompt(self) -> str | None:
         """The prompt that it is drawn from; None for a photo."""
         return self.source.prompt if isinstance(self.source, Prompted) else None
+
+    @property
+    def on_white(self) -> np.ndarray | None:
+        """`image` on white where it is transparent: what models are to see."""
+        return None if self.image is None else on_white(self.image, self.alpha)
 
     @property
     def mask(self) -> np.ndarray | None:

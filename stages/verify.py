@@ -69,7 +69,8 @@ class Verifier:
         asked = specs_of(shots[0].classes, self.classes)
         specs = {spec.name: spec for spec in asked}
         tried = [(k, d) for k, shot in enumerate(shots) for d in shot.detections]
-        crops = [self._crop(shots[k].image, d) for k, d in tried]
+        images = [shot.on_white for shot in shots]
+        crops = [self._crop(images[k], d) for k, d in tried]
         rivals = {name: competitors(spec, asked) for name, spec in specs.items()}
         texts = list(
             dict.fromkeys(

@@ -5,7 +5,9 @@ Whatever is wrong with a file raises PictureError.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import struct
 import warnings
 from collections.abc import Callable
@@ -16,12 +18,22 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...configs.errors import UsageError, one_line
+from ...stages.shot import on_white
 from . import color_profiles, sixteen_bit
 
-ENDINGS = (
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
-    ".avif", ".jxl",
-)  # fmt: skip
+FORMATS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "JXL": (".jxl",),
+}
+"""The formats that are read, by Pillow's names, and their endings; JXL where a plugin of Pillow is
+imported. A file is opened by its content, whatever its ending."""
+ENDINGS = tuple(ending for endings in FORMATS.values() for ending in endings)
 MAX_PIXELS = 100_000_000
 """More than any camera takes; a picture with more is refused before it is decoded."""
 _ORIENTATION = 0x0112
@@ -59,6 +71,11 @@ class Picture:
     exif: bytes | None = None
     deep: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def on_white(self) -> np.ndarray:
+        """`rgb` on white where it is transparent: what models and people are to see."""
+        return on_white(self.rgb, self.alpha)
 
 
 @dataclass(frozen=True)
@@ -102,23 +119,25 @@ def _opened(path: Path, work: Callable[[Any, bytes], T]) -> T:
 
     shown = printable(path)
     try:
-        if path.is_dir():
-            raise PictureError(f"{shown}: a folder; expected a picture file")
-        if path.stat().st_size == 0:
-            raise PictureError(f"{shown}: 0 bytes; expected a picture; copy the file again")
+        _check_file(path.stat(), shown)
+        with path.open("rb") as file:
+            head = file.read(32)
+        formats = [name for name in FORMATS if name != "JXL" or name in Image.OPEN]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            if head[:4] in sixteen_bit.TIFF_HEADS and (found := sixteen_bit.tiff_refusal(path)):
+                expected = "expected 8 or 16 bits a sample, unsigned"
+                raise PictureError(f"{shown}: {found}; {expected}; save it so")
+            with Image.open(path, formats=formats) as image:
                 _check_size(image.size, shown)
-                with path.open("rb") as file:
-                    head = file.read(32)
                 return work(image, head)
     except PictureError:
         raise
     except UnidentifiedImageError:
-        raise PictureError(
-            f"{shown}: not a picture that can be read; expected {', '.join(ENDINGS)}"
-        ) from None
+        what, expected = "not a picture that can be read", ", ".join(FORMATS)
+        if head[:4] in sixteen_bit.TIFF_HEADS:
+            what, expected = "a TIFF of an unusual layout", "grey, RGB or CMYK of 8 or 16 bits"
+        raise PictureError(f"{shown}: {what}; expected {expected}; save it so") from None
     except FileNotFoundError:
         raise PictureError(f"{shown}: no such file; check the path") from None
     except PermissionError:
@@ -129,9 +148,21 @@ def _opened(path: Path, work: Callable[[Any, bytes], T]) -> T:
         raise
     except Exception as error:  # decoders raise errors of any type
         what = one_line(error).replace(str(path), "").strip() or type(error).__name__
-        raise PictureError(
-            f"{shown}: damaged or truncated ({what}); expected a whole picture; copy it again"
-        ) from None
+        if isinstance(error, MemoryError) or "of memory" in what or "nsufficient memory" in what:
+            text = "too little memory to read it; close other programs or scale it down"
+        elif isinstance(error, OSError) and error.errno:  # of the system, not of a decoder
+            text = f"cannot be read ({error.strerror}); check its path and the disk"
+        else:
+            text = f"damaged or truncated ({what}); expected a whole picture; copy it again"
+        raise PictureError(f"{shown}: {text}") from None
+
+
+def _check_file(status: os.stat_result, shown: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise PictureError(f"{shown}: {what}; expected a picture file")
+    if status.st_size == 0:
+        raise PictureError(f"{shown}: 0 bytes; expected a picture; copy the file again")
 
 
 def _check_size(size_wh: tuple[int, int], shown: str) -> None:
@@ -158,10 +189,11 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     if (count := getattr(image, "n_frames", 1)) > 1:
         what = {"TIFF": "pages", "MPO": "pictures"}.get(image.format, "frames")
         notes.append(f"{count} {what}: only the first is used")
-    is_deep = sixteen_bit.bits(image, head) == 16
+    is_deep = sixteen_bit.bits(image, head) > 8
     first, exif = 1, None
     if image.format == "TIFF":  # loading closes the file and turns the pixels
         first, exif = _orientation(image), _exif(image, notes)
+        sixteen_bit.silence_libtiff()
     image.load()
     orientation = _orientation(image)
     if image.format != "TIFF":
@@ -170,20 +202,12 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     if image.has_transparency_data and not image.mode.startswith("I"):
         alpha = sixteen_bit.turned(np.asarray(image.convert("RGBA"))[..., 3], orientation).copy()
     if image.mode.startswith("I"):
-        if not is_deep:
-            raise PictureError(
-                f"{printable(path)}: 32 bits a sample; expected 8 or 16; save it with 16"
-            )
-        grey = sixteen_bit.turned(np.asarray(image).astype(np.uint16), orientation)
+        grey = sixteen_bit.turned(sixteen_bit.grey(image), orientation)
         samples = np.repeat(grey[..., None], 3, axis=2)
         icc = color_profiles.for_rgb(image.info.get("icc_profile"), notes)
         clear = image.info.get("transparency")
         alpha = None if clear is None else np.where(grey == clear, 0, 65535).astype(np.uint16)
         return Picture(sixteen_bit.to_uint8(samples), alpha, icc, exif, samples, tuple(notes))
-    if image.mode == "F":
-        raise PictureError(
-            f"{printable(path)}: samples in floating point; expected 8 or 16 bits; save it so"
-        )
     upright, icc = color_profiles.to_rgb(image, notes)
     rgb = sixteen_bit.turned(np.asarray(upright), orientation).copy()
     if is_deep:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_BITS_PER_SAMPLE = 258
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
+"""Tags of a TIFF: bits a sample, what 0 means, samples a pixel, planes, type of a sample."""
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TYPES = {2: "signed integers", 3: "floating point", 5: "complex integers", 6: "complex numbers"}
 _EIGHT = np.rint(np.arange(65536) / 257).astype(np.uint8)
 
 
@@ -19,10 +26,58 @@ def bits(image: Any, head: bytes) -> int:
     """Return the bits a sample of an opened image; `head`: the first 32 bytes of its file."""
     if image.format == "PNG":
         return head[24]
-    if image.format == "TIFF":
-        stored = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))
-        return int(max(stored if isinstance(stored, tuple) else (stored,)))
-    return 16 if image.mode.startswith("I;16") else 8
+    return _tiff_bits(image.tag_v2) if image.format == "TIFF" else 8
+
+
+def _tiff_bits(tags: Any) -> int:
+    return int(max(np.ravel(tags.get(_BITS, 1))))
+
+
+def tiff_refusal(path: Path) -> str:
+    """Return why the samples of a TIFF cannot be read as they are meant, or "".
+
+    Pillow and OpenCV misread such files, or call them no pictures.
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    with path.open("rb") as file:
+        head = file.read(8)
+        tags = ImageFileDirectory_v2(head + file.read(8) if 43 in head[2:4] else head)
+        file.seek(tags.next)
+        tags.load(file)
+    number = _tiff_bits(tags)
+    kinds = set(np.ravel(tags.get(_SAMPLE_FORMAT, 1)).tolist()) & set(_TYPES)
+    if kinds:
+        return f"samples of {number} bits, {_TYPES[max(kinds)]}"
+    if number not in (1, 2, 4, 8, 12, 16):
+        return f"{number} bits a sample"
+    samples, separate = tags.get(_SAMPLES, 1), tags.get(_PLANES) == 2
+    if number > 8 and (samples == 2 or (samples > 1 and separate)):
+        return f"{samples} samples of {number} bits" + " in separate planes" * separate
+    return ""
+
+
+def grey(image: Any) -> np.ndarray:
+    """Return the samples of an opened grey image of 12 or 16 bits, scaled to 16: uint16 (H, W)."""
+    samples: np.ndarray = np.asarray(image).astype(np.uint16)
+    if image.format != "TIFF":
+        return samples
+    if _tiff_bits(image.tag_v2) == 12:
+        samples = samples << 4 | samples >> 8
+    return 65535 - samples if image.tag_v2.get(_PHOTOMETRIC) == 0 else samples
+
+
+@functools.cache
+def silence_libtiff() -> None:
+    """Turn off what libtiff prints about a file without its name, in Pillow and in OpenCV."""
+    import cv2
+    from PIL import _imaging
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    with contextlib.suppress(AttributeError, OSError):  # a build of Pillow without libtiff
+        pillow = ctypes.CDLL(_imaging.__file__)
+        pillow.TIFFSetErrorHandler(None)
+        pillow.TIFFSetWarningHandler(None)
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -49,7 +104,9 @@ def decode(
 
     try:
         raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from None
         return None
     if raw is None or raw.dtype != np.uint16:
         return None

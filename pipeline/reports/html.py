@@ -180,7 +180,7 @@ def _ordinals(record: ManifestRecord) -> list[str]:
 
 def _read(folder: Path, name: str | None) -> np.ndarray | None:
     try:
-        return read_image(inside(folder, name)).rgb if name else None
+        return read_image(inside(folder, name)).on_white if name else None
     except PictureError:
         return None
 

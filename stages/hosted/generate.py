@@ -139,7 +139,7 @@ def picture(data: bytes) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise HostError(f"an output of {image.width} × {image.height} pixels: too large")
             return np.array(image.convert("RGB"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from ..shot import Shot
+from ..shot import Shot, on_white
 from . import boxes, composite
 
 
@@ -22,7 +22,9 @@ def measured(shot: Shot) -> Shot:
         changed = changed_outside(shot.image16, result16, blend)
         shot = replace(shot, result16=result16)
     near = _surroundings(blend, 3)
-    image, result, blend = image[near], result[near], blend[near]
+    alpha = None if shot.alpha is None else shot.alpha[near]
+    image, result = (on_white(pixels[near], alpha) for pixels in (image, result))
+    blend = blend[near]
     mask = None if shot.mask is None else shot.mask[near]
     return shot.with_metrics(
         changed_outside=changed,

@@ -84,8 +84,8 @@ def deepened(photo: np.ndarray) -> np.ndarray:
 
 
 def ramp(height: int, width: int) -> np.ndarray:
-    """Alpha uint16 (height, width) of every depth."""
-    return np.linspace(0, 65535, height * width).reshape(height, width).astype(np.uint16)
+    """Alpha uint16 (height, width) from three quarters to opaque, of every depth."""
+    return np.linspace(49152, 65535, height * width).reshape(height, width).astype(np.uint16)
 
 
 def cmyk_profile() -> bytes:

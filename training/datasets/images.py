@@ -14,7 +14,6 @@ from ...checkpoints import atomic_files
 from ...configs.errors import WriteError
 from ...pipeline.images.color_profiles import to_srgb
 from ...pipeline.images.read import ENDINGS, read_image
-from ...pipeline.images.sixteen_bit import to_uint8
 from ...pipeline.images.write import encode_png
 
 if TYPE_CHECKING:
@@ -35,13 +34,10 @@ def read(path: Path) -> Image.Image:
     from PIL import Image
 
     picture = read_image(path)
-    image = Image.fromarray(picture.rgb)
+    image = Image.fromarray(picture.on_white)
     if picture.icc_profile:
         image = to_srgb(image, picture.icc_profile, []) or image
-    if picture.alpha is None:
-        return image
-    alpha = picture.alpha if picture.deep is None else to_uint8(picture.alpha)
-    return Image.composite(image, Image.new("RGB", image.size, "white"), Image.fromarray(alpha))
+    return image
 
 
 def write(path: Path, data: bytes) -> None:

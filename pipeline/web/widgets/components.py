@@ -233,7 +233,7 @@ def gallery(pictures: Sequence[tuple[str, str]], least: int = 1) -> Any:
 def read(path: Path | None) -> np.ndarray | None:
     """Return a picture, uint8 (H, W, 3); None where it cannot be read."""
     try:
-        return read_image(path).rgb if path else None
+        return read_image(path).on_white if path else None
     except PictureError:
         return None
 
