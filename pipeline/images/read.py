@@ -5,10 +5,10 @@ Whatever is wrong with a file raises PictureError.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import numpy as np
 
 from ...configs.errors import UsageError, one_line
 from ...stages.shot import on_white
-from . import color_profiles, sixteen_bit
+from . import color_profiles, exif_block, sixteen_bit
 
 FORMATS = {
     "PNG": (".png", ".apng"),
@@ -36,15 +36,13 @@ imported. A file is opened by its content, whatever its ending."""
 ENDINGS = tuple(ending for endings in FORMATS.values() for ending in endings)
 MAX_PIXELS = 100_000_000
 """More than any camera takes; a picture with more is refused before it is decoded."""
-_ORIENTATION = 0x0112
 _TIFF_LAYOUT = (
     *range(254, 267), 273, 277, 278, 279, 284, 317, 318, 319, *range(320, 326), 330, 338, 339, 347,
-    *range(529, 533), 700, 33723, 34377, 34675,
+    *range(529, 533), 700, 33723, 34377, 34675, exif_block.ORIENTATION,
 )  # fmt: skip
 """Tags of a TIFF that describe its layout or are kept elsewhere; they are no EXIF."""
 
 
-_EXIF_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error)
 T = TypeVar("T")
 
 
@@ -93,14 +91,14 @@ def read_header(path: str | Path) -> ImageHeader:
 
 
 def read_texts(path: str | Path) -> dict[str, str]:
-    """Read the text entries of a picture file by name, the XMP packet as `xmp`; raises
-    PictureError."""
+    """Read the text entries of a picture file by name, the XMP packet as `xmp`, EXIF's UserComment
+    or a GIF's comment as `parameters`; raises PictureError."""
 
     def texts(image: Any, head: bytes) -> dict[str, str]:
         out = {str(k): v for k, v in image.info.items() if isinstance(v, str)}
         packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or ""
         text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
-        return {**out, "xmp": text}
+        return {"parameters": _comment(image, Path(path)), **out, "xmp": text}
 
     return _opened(Path(path), texts)
 
@@ -192,12 +190,12 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     is_deep = sixteen_bit.bits(image, head) > 8
     first, exif = 1, None
     if image.format == "TIFF":  # loading closes the file and turns the pixels
-        first, exif = _orientation(image), _exif(image, notes)
+        first, exif = _orientation(image), _raw_exif(image, path, notes)
         sixteen_bit.silence_libtiff()
     image.load()
     orientation = _orientation(image)
     if image.format != "TIFF":
-        first, exif = orientation, _exif(image, notes)
+        first, exif = orientation, _raw_exif(image, path, notes)
     alpha = None
     if image.has_transparency_data and not image.mode.startswith("I"):
         alpha = sixteen_bit.turned(np.asarray(image.convert("RGBA"))[..., 3], orientation).copy()
@@ -225,26 +223,46 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
 
 def _orientation(image: Any) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except _EXIF_ERRORS:
+        return int(image.getexif().get(exif_block.ORIENTATION, 1))
+    except (SyntaxError, TypeError, *exif_block.ERRORS):
         return 1
 
 
-def _exif(image: Any, notes: list[str]) -> bytes | None:
-    """The EXIF without the orientation and the tags that describe the file's layout."""
+def _exif(image: Any, path: Path) -> exif_block.Exif | None:
+    """The EXIF without the orientation and, of a TIFF, the tags that describe the file's layout.
+
+    Raises one of exif_block.ERRORS.
+    """
+    if image.format == "TIFF":
+        with path.open("rb") as file:
+            return exif_block.load(file, _TIFF_LAYOUT)
+    hexadecimal = "".join(image.info.get("Raw profile type exif", "").split("\n")[3:])
+    block = image.info.get("exif") or bytes.fromhex(hexadecimal)
+    if not block:
+        return None
+    return exif_block.load(block, (exif_block.ORIENTATION, exif_block.SUB_FILES))
+
+
+def _comment(image: Any, path: Path) -> str:
+    """The comment of a file as far as it holds parameters."""
+    comment = image.info.get("comment", b"")
+    text = comment if isinstance(comment, str) else comment.decode("utf-8", "replace")
+    with contextlib.suppress(*exif_block.ERRORS):
+        found = _exif(image, path)
+        text = (found and found.comment) or text
+    return text if exif_block.PARAMETERS in text else ""
+
+
+def _raw_exif(image: Any, path: Path, notes: list[str]) -> bytes | None:
     try:
-        table = image.getexif()
-        if not len(table):
-            return None
-        kept = type(table)()
-        kept.load(table.tobytes())
-        kept.pop(_ORIENTATION, None)
-        for tag in _TIFF_LAYOUT if image.format == "TIFF" else ():
-            kept.pop(tag, None)
-        return kept.tobytes() if len(kept) else None
-    except _EXIF_ERRORS:
+        found = _exif(image, path)
+    except exif_block.ERRORS:
         notes.append("EXIF that cannot be read: left out")
         return None
+    if found and found.lost:
+        tags = ", ".join(f"0x{tag:04X}" for tag in found.lost[:9])
+        notes.append(f"EXIF tags that cannot be read ({tags}): left out")
+    return found.block() if found and found.tags else None
 
 
 def printable(path: str | Path) -> str:

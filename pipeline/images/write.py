@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 
 from ...configs.errors import UsageError
-from . import sixteen_bit
+from . import exif_block, sixteen_bit
 
 _LONGEST = {"png": 2**31 - 1, "jpeg": 65_535, "webp": 16_383}
 _LONGEST_XMP = 65_500
 """Bytes of XMP that fit into one segment of a JPEG."""
-_COMMENT, _EXIF_IFD, _HEAD = 0x9286, 0x8769, 33
-"""EXIF's UserComment, the table that holds it; length of a PNG's signature and first chunk."""
+_HEAD = 33
+"""Length of a PNG's signature and first chunk."""
 
 
 class EncodeError(UsageError):
@@ -90,7 +90,7 @@ class Format:
             options["icc_profile"] = icc_profile
         if xmp and (self.name == "webp" or len(xmp) <= _LONGEST_XMP):
             options["xmp"] = xmp
-        for table in (commented(exif, text), exif, None):
+        for table in (_commented(exif, text), exif, None):
             out = io.BytesIO()
             try:
                 image.save(out, self.name.upper(), exif=table or b"", **options)
@@ -122,6 +122,9 @@ def _chunks(
     if icc_profile:
         info.add(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
     if exif:
+        comment = exif_block.load(exif).comment
+        if comment == "" or (comment and exif_block.PARAMETERS in comment):
+            exif = _commented(exif, text) or b""  # A1111 takes the comment for the parameters
         info.add(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return info.chunks  # type: ignore[no-any-return, return-value]
 
@@ -142,17 +145,13 @@ def _png(
     return out.getvalue()
 
 
-def commented(exif: bytes | None, text: str) -> bytes | None:
-    """Return EXIF with `text` as its UserComment, in Unicode; unchanged without text."""
-    from PIL import Image
-
+def _commented(exif: bytes | None, text: str) -> bytes | None:
+    """EXIF with `text` as its UserComment; unchanged without text."""
     if not text:
         return exif
-    table = Image.Exif()
-    if exif:
-        table.load(exif)
-    table.get_ifd(_EXIF_IFD)[_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
-    return table.tobytes()
+    block = exif_block.load(exif) if exif else exif_block.Exif("<")
+    block.comment = text
+    return block.block()
 
 
 def _image(pixels: np.ndarray, alpha: np.ndarray | None) -> Any:
