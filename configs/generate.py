@@ -14,7 +14,7 @@ class HiresSettings(Section):
     """A1111's hires fix. `strength`: how much is drawn over, 0 to 1; `steps`: how many are run,
     none: as many as before."""
 
-    scale: float = Field(default=2.0, gt=1, le=4)
+    scale: float = Field(default=2.0, ge=1, le=4)
     upscaler: Literal["latent", "lanczos"] = "latent"
     strength: float = Field(default=0.7, ge=0.05, le=1)
     steps: int | None = Field(default=None, ge=1, le=150)

@@ -12,21 +12,39 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import UsageError
 from ...configs.schema import merge, nest
 from ...configs.version import VERSION
+from ...stages.diffusion.samplers import NAMES, split
 from ...stages.prompts.lora_tags import parse as parse_tags
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
-_SCHEDULES = ("Karras", "Exponential")
+_AUTOMATIC = {
+    **dict.fromkeys(("DPM++ 2M", "DPM++ SDE", "DPM2", "DPM2 a"), "Karras"),
+    **dict.fromkeys(("DPM++ 2M SDE", "DPM++ 3M SDE"), "Exponential"),
+}
+"""What A1111 makes of "Schedule type: Automatic", or of none, where it is not "Uniform"."""
+_NEAREST = {"PNDM": "PLMS", "TCD": "LCM"}
+"""Samplers that A1111 does not know; it would take DPM++ 2M."""
+_OURS = "Visuals sampler"
 _NO_MARKS = str.maketrans("", "", ":,")
 """Characters that A1111 removes from a LoRA's name in the list of hashes."""
 
-_FACT = re.compile(r'\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
+_FACT = re.compile(
+    r"""\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^\[\]]*\]|[^,]*)\s*(?:,|$)"""
+)
 _SIZE = re.compile(r"(\d+)\s*x\s*(\d+)")
 _NEGATIVE = "Negative prompt:"
 _NUMBERS = {"Steps": ("generate.steps", int), "CFG scale": ("generate.cfg_scale", float)}
 _UPSCALERS = ("latent", "lanczos")
-_HIRES = {"Hires upscale": "scale", "Denoising strength": "strength", "Hires steps": "steps"}
+_USED = {
+    *("Steps", "CFG scale", "Seed", "Sampler", "Schedule type", "Size", "Clip skip", _OURS),
+    *("Denoising strength", "Hires upscale", "Hires resize", "Hires steps", "Hires upscaler"),
+    *("First pass size", "Model", "Model hash", "Lora hashes", "Version"),
+    *("User", "Batch size", "Batch pos", "VAE hash", "Hashes", "Created Date"),
+    *("Civitai resources", "Civitai metadata"),
+}
+"""What is honoured, or changes no pixel."""
+_NOTHING = re.compile("(False|None|Automatic|Use same.*)?")
 
 
 class InfotextError(UsageError):
@@ -42,6 +60,7 @@ class Infotext:
         model: Name of the checkpoint in A1111.
         hashes: A1111's short hashes, as `model` and `lora:name`.
         inpainted: Whether the picture was inpainted; the text does not hold its source.
+        ignored: What the text says and the settings do not.
     """
 
     prompt: str
@@ -51,6 +70,7 @@ class Infotext:
     model: str = ""
     hashes: dict[str, str] = field(default_factory=dict)
     inpainted: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 def format_infotext(
@@ -72,12 +92,10 @@ def format_infotext(
     against = shot.negative_prompts if drawn else (getattr(shot.source, "negative_prompt", ""),)
     negative = " [SEP] ".join(dict.fromkeys(against)) or usual
     image = shot.image
-    facts: dict[str, Any] = {"Steps": stage["steps"]}
-    sampler, _, schedule = stage["sampler"].rpartition(" ")
-    if schedule in _SCHEDULES:
-        facts |= {"Sampler": sampler, "Schedule type": schedule}
-    else:
-        facts["Sampler"] = stage["sampler"]
+    sampler, schedule = split(stage["sampler"])
+    facts: dict[str, Any] = {"Steps": stage["steps"], "Sampler": _NEAREST.get(sampler, sampler)}
+    if schedule or sampler in _AUTOMATIC:
+        facts["Schedule type"] = schedule or "Uniform"
     facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
     hires = None if drawn else stage.get("hires")
     if hires:  # A1111 gives the size before the hires fix
@@ -114,6 +132,8 @@ def format_infotext(
     ]
     if lora_hashes:
         facts["Lora hashes"] = ", ".join(lora_hashes)
+    if sampler in _NEAREST:
+        facts[_OURS] = sampler
     facts["Version"] = f"visuals {VERSION}"
     lines = [" [SEP] ".join(dict.fromkeys(prompts))]
     if negative:
@@ -156,22 +176,20 @@ def parse_infotext(text: str) -> Infotext:
         if text.startswith(_NEGATIVE)
         else text.partition("\n" + _NEGATIVE)
     )
+    ignored = [key for key in facts if key not in _USED and not _NOTHING.fullmatch(facts[key])]
     if facts.get("Sampler"):
-        settings["generate.sampler"] = _sampler(facts["Sampler"], facts.get("Schedule type", ""))
-    size = _SIZE.fullmatch(facts.get("Size", ""))
+        settings["generate.sampler"], honoured = _sampler(facts)
+        ignored += [] if honoured else ["Schedule type"]
+    size = _size(facts, "Size")
     if size:
-        settings |= {"generate.width": int(size[1]), "generate.height": int(size[2])}
+        settings |= {"generate.width": size[0], "generate.height": size[1]}
     skip = facts.get("Clip skip", "")
     if skip.isdigit() and int(skip) > 1:
         settings["generate.clip_skip"] = int(skip) - 1  # diffusers counts the layers left out
-    if "Hires upscale" in facts:
-        hires: dict[str, Any] = {
-            ours: float(facts[t]) for t, ours in _HIRES.items() if _is_number(facts.get(t))
-        }
-        hires |= {"steps": int(hires["steps"]) or None} if "steps" in hires else {}
-        upscaler = facts.get("Hires upscaler", "").lower()
-        hires |= {"upscaler": upscaler} if upscaler in _UPSCALERS else {}
-        settings["generate.hires"] = hires
+    upscaled = any(key.startswith("Hires ") or key == "First pass size" for key in facts)
+    if upscaled:
+        settings |= _hires(facts, size, ignored)
+    ignored += [] if 0 <= seed < 2**32 else ["Seed"]
     painted = {"Mask blur", "Inpaint area"} & set(facts)
     return Infotext(
         prompt=prompt.strip(),
@@ -180,8 +198,57 @@ def parse_infotext(text: str) -> Infotext:
         settings=settings,
         model=facts.get("Model", ""),
         hashes=_hashes(facts),
-        inpainted=bool(painted or ("Denoising strength" in facts and "Hires upscale" not in facts)),
+        inpainted=bool(painted or ("Denoising strength" in facts and not upscaled)),
+        ignored=tuple(f"{key}: {facts[key][:60]}" for key in ignored),
     )
+
+
+def _sampler(facts: dict[str, str]) -> tuple[str, bool]:
+    """The sampler with its schedule as one name, and whether the schedule is part of it."""
+    name, schedule = facts["Sampler"], facts.get("Schedule type", "")
+    if facts.get(_OURS) in NAMES:
+        return facts[_OURS], True
+    if schedule == "Automatic":
+        schedule = _AUTOMATIC.get(name, "")
+    both = f"{name} {schedule}"
+    return (both, True) if both in NAMES else (name, schedule in ("", "Uniform", "Normal"))
+
+
+def _size(facts: dict[str, str], key: str) -> tuple[int, int] | None:
+    found = _SIZE.fullmatch(facts.get(key, ""))
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _hires(
+    facts: dict[str, str], size: tuple[int, int] | None, ignored: list[str]
+) -> dict[str, Any]:
+    """The settings of a hires fix, whose first pass has that size; adds to `ignored`."""
+    wanted, settings = _size(facts, "Hires resize"), {}
+    first = _size(facts, "First pass size")  # before 2023, where Size was that of the result
+    if first and first[0] and size:
+        settings = {"generate.width": first[0], "generate.height": first[1]}
+        size, wanted = first, size
+    elif first:
+        ignored.append("First pass size")
+        return {}
+    hires: dict[str, Any] = {
+        ours: float(facts[theirs])
+        for theirs, ours in (("Hires upscale", "scale"), ("Denoising strength", "strength"))
+        if _is_number(facts.get(theirs))
+    }
+    if wanted and size:
+        scales = {side / before for side, before in zip(wanted, size, strict=True) if side}
+        hires["scale"] = max(scales, default=1.0)
+        if len(scales) > 1:  # A1111 crops the picture
+            ignored.append("Hires resize" if "Hires resize" in facts else "Size")
+    if _is_number(facts.get("Hires steps")) and float(facts["Hires steps"]):
+        hires["steps"] = int(float(facts["Hires steps"]))
+    upscaler = facts.get("Hires upscaler", "")
+    if upscaler.lower() in _UPSCALERS:
+        hires["upscaler"] = upscaler.lower()
+    elif upscaler:
+        ignored.append("Hires upscaler")
+    return {**settings, "generate.hires": hires}
 
 
 def _hashes(facts: dict[str, str]) -> dict[str, str]:
@@ -190,14 +257,6 @@ def _hashes(facts: dict[str, str]) -> dict[str, str]:
         name, _, value = pair.strip().rpartition(": ")
         out |= {f"lora:{name.strip()}": value} if name else {}
     return out
-
-
-def _sampler(name: str, schedule: str) -> str:
-    """Sampler and schedule as one name, as A1111 had them before they were two."""
-    from ...stages.diffusion.samplers import NAMES
-
-    both = f"{name} {schedule}".strip()
-    return both if both in NAMES else name
 
 
 def _plain(value: str) -> str:

@@ -60,6 +60,16 @@ _PLAIN = {
 NAMES = tuple(sorted(_KINDS))
 
 
+def split(name: str) -> tuple[str, str]:
+    """The sampler and the schedule of a name, "" for none.
+
+    >>> split("Euler SGM Uniform")
+    ('Euler', 'SGM Uniform')
+    """
+    schedule = next((one for one in _SCHEDULES if name.endswith(f" {one}")), "")
+    return name.removesuffix(f" {schedule}"), schedule
+
+
 class UnknownSamplerError(UsageError):
     """A sampler's name that is not known; the message names the nearest."""
 

@@ -16,24 +16,26 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     Raises ReplayError for one that was painted over, InfotextError, SettingsError, PictureError.
     """
     from ....configs.schema import load_settings
+    from ....stages.prompts import emphasis
     from ....stages.shot import Prompted, Shot
 
     text = read_texts(path).get("parameters", "")
     if not text:
         return None
-    said = parse_infotext(text)
-    if said.inpainted:
+    found = parse_infotext(text)
+    if found.inpainted:
         raise ReplayError(
             f"{path}: a picture was painted over, and its parameters do not hold that one; "
             "replay its run folder, or the file as visuals wrote it"
         )
-    settings = load_settings(preset, said.settings)
-    shot = Shot(path.stem, Prompted(said.prompt, said.negative_prompt, said.seed), ())
-    now = short_hashes(settings, [said.prompt])
-    others = dict(said.hashes)
+    not_used = f"not honoured: {', '.join(found.ignored)}"
+    settings = load_settings(preset, found.settings)
+    shot = Shot(path.stem, Prompted(found.prompt, found.negative_prompt, found.seed), ())
+    now = short_hashes(settings, [found.prompt])
+    others = dict(found.hashes)
     theirs = others.pop(MODEL, None)
     same = MODEL in now and now[MODEL] == theirs
-    model = f", not by {said.model}" if said.model and not same else ""
+    model = f", not by {found.model}" if found.model and not same else ""
     return ReplayPlan(
         settings=settings.model_dump(mode="json"),
         needs=("generate",),
@@ -44,6 +46,9 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
         versions={},
         notes=(
             f"A1111's parameters alone: drawn by {settings.generate.model}{model}",
+            *([not_used] if found.ignored else []),
+            *emphasis.notes(found.prompt),
+            *(f"negative prompt: {note}" for note in emphasis.notes(found.negative_prompt)),
             *differences(others, now),
         ),
     )

@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline.images import infotext, provenance
+from visuals.pipeline.images import exif_block, infotext, provenance
 from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.images.write import Format
 from visuals.stages.shot import Prompted, Shot
@@ -177,6 +177,15 @@ def test_a_picture_with_a1111s_parameters_only(ten: Path, tmp_path: Path) -> Non
     result = visuals("replay", str(tmp_path / "theirs.png"), "--out", str(tmp_path / "b"))
     assert result.exit_code == 1 and "not by x: pixels may differ" in result.stderr
     assert Image.open(tmp_path / "b" / "images" / "theirs.png").size == (64, 96)
+
+    for name in ("jpg", "webp"):
+        exif = exif_block.Exif(">")
+        exif.comment = f"{theirs}, RNG: CPU"
+        Image.new("RGB", (64, 96)).save(tmp_path / f"theirs.{name}", exif=exif.block())
+        out = tmp_path / name
+        result = visuals("replay", str(tmp_path / f"theirs.{name}"), "--out", str(out))
+        assert result.exit_code == 1 and "not honoured: RNG: CPU: pixels" in result.stderr
+        assert Image.open(out / "images" / "theirs.png").size == (64, 96)
 
     info = PngInfo()
     info.add_text("parameters", "red mug\nSteps: 2, Seed: 1, Denoising strength: 0.5, Mask blur: 4")

@@ -1,0 +1,133 @@
+"""Samplers as A1111 reads them back, hires fix, and what a foreign infotext says beyond that."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from visuals.configs.schema import load_settings
+from visuals.pipeline.images.infotext import format_infotext, parse_infotext
+from visuals.stages.diffusion.samplers import NAMES
+from visuals.stages.shot import Prompted, Shot
+
+AUTOMATIC = {
+    "DPM++ 2M": "Karras",
+    "DPM++ SDE": "Karras",
+    "DPM2": "Karras",
+    "DPM2 a": "Karras",
+    "DPM++ 2M SDE": "Exponential",
+    "DPM++ 3M SDE": "Exponential",
+}
+"""The samplers of A1111 1.10 for which "Automatic" is not "Uniform"."""
+
+
+def infotext(sampler: str) -> str:
+    settings = load_settings("mini", {"generate.sampler": sampler}).model_dump(mode="json")
+    shot = Shot("a", Prompted("a mug", "", 7), (), image=np.zeros((8, 8, 3), np.uint8))
+    return format_infotext(shot, settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a1111_uses_the_sampler_that_was_used(name: str) -> None:
+    text = infotext(name)
+    facts = dict(re.findall(r"(\w[\w ]+): ([^,\n]*)", text.split("\n")[-1]))
+    schedule = next((s for s in ("Karras", "Exponential", "SGM Uniform") if name.endswith(s)), "")
+    sampler = name.removesuffix(schedule).strip()
+    assert facts["Sampler"] == {"PNDM": "PLMS", "TCD": "LCM"}.get(sampler, sampler)
+    used = facts.get("Schedule type", "Automatic")
+    used = AUTOMATIC.get(sampler, "Uniform") if used == "Automatic" else used
+    assert used == (schedule or "Uniform")
+    found = parse_infotext(text)
+    assert found.settings["generate.sampler"] == name and not found.ignored
+
+
+@pytest.mark.parametrize(
+    ("line", "hires", "ignored"),
+    [
+        ("Hires resize: 192x192", {"scale": 1.5, "strength": 0.5}, ()),
+        ("Hires resize: 0x256", {"scale": 2.0, "strength": 0.5}, ()),
+        ("Hires resize: 192x256", {"scale": 2.0, "strength": 0.5}, ("Hires resize: 192x256",)),
+        ("Hires upscale: 1", {"scale": 1.0, "strength": 0.5}, ()),
+        (
+            "Hires upscale: 2, Hires steps: 3, Hires upscaler: Latent",
+            {"scale": 2.0, "strength": 0.5, "steps": 3, "upscaler": "latent"},
+            (),
+        ),
+        (
+            "Hires upscale: 2, Hires steps: 0, Hires upscaler: R-ESRGAN 4x+",
+            {"scale": 2.0, "strength": 0.5},
+            ("Hires upscaler: R-ESRGAN 4x+",),
+        ),
+        ("First pass size: 64x64", {"scale": 2.0, "strength": 0.5}, ()),
+        ("First pass size: 0x0", None, ("First pass size: 0x0",)),
+    ],
+)
+def test_a_hires_fix_is_not_painted_over(
+    line: str, hires: dict[str, float] | None, ignored: tuple[str, ...]
+) -> None:
+    text = f"a mug\nSteps: 5, Seed: 1, Size: 128x128, Denoising strength: 0.5, {line}"
+    found = parse_infotext(text)
+    assert not found.inpainted and found.settings.get("generate.hires") == hires
+    assert found.ignored == ignored
+    load_settings("mini", found.settings)
+
+
+FOREIGN = {
+    "VAE": "ft-mse.safetensors",
+    "Variation seed": "5",
+    "Variation seed strength": "0.3",
+    "Face restoration": "CodeFormer",
+    "ENSD": "31337",
+    "Eta": "0.5",
+    "RNG": "CPU",
+    "Tiling": "True",
+    "Emphasis": "No norm",
+    "Refiner": "xl [7440042bbd]",
+    "Refiner switch at": "0.8",
+    "TI hashes": '"bad-hands: 1234"',
+    "Hires sampler": "Euler a",
+    "Hires schedule type": "Karras",
+    "Hires prompt": '"red, (sharp:1.2)"',
+    "Hires negative prompt": "blurry",
+    "ControlNet 0": '"Module: canny, Model: control [1], Weight: 1"',
+    "ADetailer model": "face_yolov8n.pt",
+    "ADetailer prompt": '"a face, smiling"',
+    "Dynamic thresholding enabled": "True",
+}
+
+
+def test_everything_that_is_not_honoured_is_named() -> None:
+    facts = ", ".join(f"{key}: {value}" for key, value in FOREIGN.items())
+    harmless = 'VAE hash: 1, Hashes: {"model": "12", "lora:x": "34"}, Version: v1.10.1'
+    start = "a mug\nSteps: 20, Sampler: Euler, Schedule type: Simple, CFG scale: 7, Seed: 1"
+    found = parse_infotext(
+        f"{start}, Size: 128x128, Denoising strength: 0.5, Hires upscale: 2, {facts}, {harmless}"
+    )
+    expected = {key: value.strip('"') for key, value in FOREIGN.items()}
+    named = dict(one.split(": ", 1) for one in found.ignored)
+    assert named == {**expected, "Schedule type": "Simple"}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "used", "ignored"),
+    [
+        ("DPM++ 2M, Schedule type: Automatic", "DPM++ 2M Karras", ()),
+        ("DPM++ 3M SDE, Schedule type: Automatic", "DPM++ 3M SDE Exponential", ()),
+        ("Euler, Schedule type: Automatic", "Euler", ()),
+        ("DPM++ 2M, Schedule type: Uniform", "DPM++ 2M", ()),
+        ("DPM++ 2M", "DPM++ 2M", ()),  # before 1.9, which had no "Automatic"
+        ("DPM++ 2M Karras", "DPM++ 2M Karras", ()),
+        ("Euler a, Schedule type: Karras", "Euler a", ("Schedule type: Karras",)),
+        ("Euler, Schedule type: Polyexponential", "Euler", ("Schedule type: Polyexponential",)),
+    ],
+)
+def test_samplers_of_foreign_pictures(sampler: str, used: str, ignored: tuple[str, ...]) -> None:
+    found = parse_infotext(f"a\nSteps: 5, Sampler: {sampler}, Seed: 1")
+    assert found.settings["generate.sampler"] == used and found.ignored == ignored
+
+
+def test_a_seed_of_64_bits_is_folded_by_name() -> None:
+    found = parse_infotext("a\nSteps: 5, Seed: 4294967297")
+    assert found.seed == 1 and found.ignored == ("Seed: 4294967297",)
