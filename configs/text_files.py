@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import VisualsError
 
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
-def read_text(
-    path: str | Path, error: Callable[[str], VisualsError], expected: str, *, utf16: bool = False
-) -> str:
-    """Return the text of a UTF-8 file.
 
-    Args:
-        error: Makes the error of a file that cannot be read, of its message.
-        expected: What the file should hold, for that message.
-        utf16: Read UTF-16 with a byte-order mark too.
+def read_text(path: str | Path, error: Callable[[str], VisualsError], expected: str) -> str:
+    """Return the text of a file in UTF-8 or UTF-16, each with a byte-order mark or without.
+
+    `error`: makes the error of a file that cannot be read, of its message; `expected`: what the
+    file should hold, for that message.
     """
+    return read_encoded(path, error, expected)[0].removeprefix("\ufeff")
+
+
+def read_encoded(
+    path: str | Path, error: Callable[[str], VisualsError], expected: str
+) -> tuple[str, str]:
+    """Return the text, as `read_text` does but with its mark, and the encoding."""
     try:
-        data = Path(path).read_bytes()
-        wide = utf16 and data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        return data.decode("utf-16" if wide else "utf-8-sig")
+        return _decode(Path(path).read_bytes())
     except FileNotFoundError:
         raise error(f"no file {str(path)!r}: expected {expected}; check the path") from None
     except OSError as cause:
         reason = (cause.strerror or type(cause).__name__).lower()
         raise error(f"{path}: {reason}; expected {expected}; allow reading it") from None
-    except ValueError:  # not UTF-8, or a null byte in the path
+    except ValueError:  # another encoding, or a null byte in the path
         raise error(f"{path}: not UTF-8 text; expected {expected}; save it as UTF-8") from None
+
+
+def _decode(data: bytes) -> tuple[str, str]:
+    encoding = _MARKS.get(data[:2], "utf-8")
+    if encoding == "utf-8" and 4 * data.count(0) > len(data):  # mostly Latin letters in UTF-16
+        encoding = "utf-16-le" if data[1::2].count(0) > data[::2].count(0) else "utf-16-be"
+    text = data.decode(encoding)
+    if "\0" in text:
+        raise ValueError("no text")
+    return text, encoding

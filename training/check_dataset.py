@@ -108,10 +108,9 @@ def check_dataset(
     def note(code: str, name: str, what: str) -> None:
         problems.append(Problem(code, name, f"{name}: {what}"))
 
-    known = {p.name for p in dataset.problems}
     for number, item in enumerate(dataset.items, 1):
         progress(number, len(dataset.items))
-        for code, what in _caption(item, item.name in known):
+        for code, what in _caption(item):
             note(code, item.name, what)
         try:
             image = dataset_images.read(item.path)
@@ -156,10 +155,12 @@ def check_dataset(
     )
 
 
-def _caption(item: Item, known: bool) -> list[tuple[str, str]]:
-    if item.caption is None and item.class_prompt:
+def _caption(item: Item) -> list[tuple[str, str]]:
+    if item.is_unread:
+        return []  # a problem of its file
+    if item.is_uncaptioned and item.class_prompt:
         return [("class_prompt", f"no caption; that of the folder is used: {item.class_prompt!r}")]
-    if item.caption is None and not known:
+    if item.is_uncaptioned:
         return [("no_caption", "no caption; write one: visuals dataset caption")]
     if item.caption == "":
         return [("empty_caption", "its caption is empty; write one: visuals dataset caption")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def caption(
     Existing captions are kept, so repeating the command resumes it.
     """
     from ...configs.schema import load_settings
-    from ...training.captioning.caption_folder import caption_dataset
+    from ...training.captioning.caption_folder import caption_dataset, to_describe
     from ...training.datasets.caption_edits import CaptionEdits
     from ...training.datasets.dataset_folder import read_dataset
     from ..build import captioner, process
@@ -96,15 +97,15 @@ def caption(
     overrides: dict[str, Any] = {f"caption.{key}": value for key, value in changes.items()}
     settings = load_settings(preset, overrides | {"run.device": device})
     found = read_dataset(folder, caption_column=caption_column)
-    describe = None
+    describe: Any = None
     say = (lambda text: None) if as_json else output.say
-    if not no_model and (overwrite or not all(item.caption for item in found.items)):
+    if not no_model and to_describe(found, overwrite):
         say(f"loading {settings.caption.model}")
         process.prepare(settings, ())
         describe = captioner.captioner(settings)
     elif not no_model:
-        say("every picture has a caption; --no-model edits them")
-        edits = CaptionEdits()
+        say("no picture lacks a caption; --no-model edits captions")
+        describe = list  # nothing to describe
     with output.StageProgress(as_json) as bars:
         done = caption_dataset(
             found,
@@ -122,6 +123,8 @@ def caption(
     count = token_counter(settings, quiet=as_json)
     tokens = {name: count(text) for name, text in now.items()} if count else {}
     show.captioned(done, now, tokens, max_token_length, preview=preview, as_json=as_json)
+    if done.problems and not done.changes and not done.kept:
+        sys.exit(1)
 
 
 def _replacements(pairs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

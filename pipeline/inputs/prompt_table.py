@@ -234,4 +234,4 @@ def _column(title: str) -> str:
 
 def _text(path: str | Path, expected: str) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with its mark; raises PromptFileError."""
-    return read_text(path, PromptFileError, f"a text file with {expected}", utf16=True)
+    return read_text(path, PromptFileError, f"a text file with {expected}")

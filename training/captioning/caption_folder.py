@@ -1,7 +1,7 @@
 """Captions a folder: describes pictures without a caption, edits captions, writes them.
 
 Each batch is written before the next one, and captioned pictures are skipped, so that the same
-command continues after an interruption.
+command continues after an interruption. A caption that cannot be read is never replaced.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...configs.errors import UsageError
 from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
 from ..datasets.caption_edits import CaptionEdits
-from ..datasets.captions import ENDINGS
+from ..datasets.captions import ENDINGS, Sidecar
 from ..datasets.dataset_folder import Dataset, DatasetError, Item
 from ..datasets.images import Problem
 
@@ -41,7 +42,8 @@ class Change:
 
 @dataclass
 class Captioned:
-    """Result of captioning a folder. `kept`: captions that were not changed."""
+    """Result of captioning a folder. `kept`: captions that were not changed; `problems`: of
+    captions and pictures that were passed over, and of captions in two places."""
 
     changes: list[Change] = field(default_factory=list)
     kept: int = 0
@@ -77,12 +79,18 @@ def caption_dataset(
         DatasetError: `metadata.jsonl` has a bad line.
         WriteError: A file cannot be written.
     """
-    done = Captioned()
+    found = [p for p in dataset.problems if p.code in ("bad_caption", "two_captions")]
+    done = Captioned(problems=found)
     if describe is None:
         todo = [item for item in dataset.items if item.caption]
+        done.problems += [
+            Problem("no_caption", item.name, f"{item.name}: no caption to edit; write one")
+            for item in dataset.items
+            if not item.caption and not item.is_unread
+        ]
     else:
-        todo = [item for item in dataset.items if overwrite or not item.caption]
-        done.kept = len(dataset.items) - len(todo)
+        todo = to_describe(dataset, overwrite)
+        done.kept = sum(bool(item.caption) for item in dataset.items if not overwrite)
     todo = todo[:preview]
     writer = _Writer(dataset, format, column) if preview is None else None
     progress(0, len(todo))
@@ -109,9 +117,15 @@ def caption_dataset(
     return done
 
 
+def to_describe(dataset: Dataset, overwrite: bool = False) -> list[Item]:
+    """Return the pictures that a model is to describe, with `overwrite` the captioned ones too."""
+    return [i for i in dataset.items if not i.is_unread and (overwrite or not i.caption)]
+
+
 def write_captions(dataset: Dataset, texts: Mapping[str, str], *, column: str = "text") -> None:
     """Write captions by picture name: where the picture has its caption, else as in the folder,
-    else as `.txt`. Raises DatasetError if `metadata.jsonl` has a bad line."""
+    else as `.txt`. Raises UsageError for a caption that cannot be read and DatasetError if
+    `metadata.jsonl` has a bad line."""
     writer = _Writer(dataset, None, column)
     for item in dataset.items:
         if item.name in texts:
@@ -137,7 +151,7 @@ def _texts(
 
 
 class _Writer:
-    """Writes captions in the chosen format, and wherever the picture has one already."""
+    """Writes captions in the chosen format, and wherever the picture has the same one already."""
 
     def __init__(self, dataset: Dataset, format: Format | None, column: str) -> None:
         for problem in dataset.problems:
@@ -152,15 +166,24 @@ class _Writer:
 
     def put(self, item: Item, text: str) -> None:
         sidecars = [s for e in ENDINGS if os.path.isfile(s := item.path.with_suffix(e))]
-        if self.format != "metadata" and (self.fixed or not item.caption_from):
-            sidecars.append(item.path.with_suffix(f".{self.format}"))
-        for sidecar in dict.fromkeys(sidecars):
-            dataset_images.write(sidecar, f"{text}\n".encode())
+        new = item.path.with_suffix(f".{self.format}")
+        wants_sidecar = self.format != "metadata" and (self.fixed or not item.caption_from)
+        for sidecar in sidecars:
+            try:
+                old = Sidecar.read(sidecar)
+            except UsageError:
+                if sidecar == item.caption_from:
+                    raise
+                continue
+            if old.caption in ("", item.caption):
+                dataset_images.write(sidecar, old.with_caption(text))
+        if wants_sidecar and new not in sidecars:
+            dataset_images.write(new, Sidecar().with_caption(text))
         folders = list(imagefolder.folders_above(item.path, self.root))
-        if any(self._set(folder / imagefolder.NAME, item.path, text) for folder in folders):
+        if any(self._set(folder / imagefolder.NAME, item, text) for folder in folders):
             return
         if self.format == "metadata":
-            self._set(self.root / imagefolder.NAME, item.path, text, add=True)
+            self._set(self.root / imagefolder.NAME, item, text, add=True)
 
     def flush(self, after: float = 0.0) -> None:
         """Write changed metadata, unless it was written less than `after` seconds ago."""
@@ -171,11 +194,11 @@ class _Writer:
         self._changed.clear()
         self._written = time.monotonic()
 
-    def _set(self, path: Path, picture: Path, text: str, *, add: bool = False) -> bool:
+    def _set(self, path: Path, item: Item, text: str, *, add: bool = False) -> bool:
         if path not in self._rows:
             self._rows[path] = imagefolder.read(path)[0] if os.path.isfile(path) else []
         rows: list[dict[str, Any]] = self._rows[path]
-        name = Path(os.path.relpath(picture, path.parent)).as_posix()
+        name = Path(os.path.relpath(item.path, path.parent)).as_posix()
         matches = [
             row for row in rows if os.path.normpath(row["file_name"]) == os.path.normpath(name)
         ]
@@ -183,7 +206,7 @@ class _Writer:
             matches = [{"file_name": name}]
             rows += matches
         for row in matches:
-            row[self.column] = text
-        if matches:
-            self._changed.add(path)
+            if str(row.get(self.column) or "").strip() in ("", item.caption):
+                row[self.column] = text
+                self._changed.add(path)
         return bool(matches)

@@ -14,7 +14,8 @@ CountTokens = Callable[[str], int]
 class CaptionEdits:
     """Edits of a caption, in this order: `replace` (old, new), `prefix`, `suffix`, `tag` in front.
 
-    Text that is there already is not added twice, so edits may be repeated.
+    Text that is there already is not added twice, so edits may be repeated. A caption that no edit
+    concerns stays as it is.
     """
 
     tag: str = ""
@@ -30,22 +31,27 @@ class CaptionEdits:
         >>> CaptionEdits(prefix="a photo of", suffix="studio photography")("a red shoe")
         'a photo of a red shoe, studio photography'
         """
-        text = " ".join(caption.split())
+        text = caption
         for old, new in self.replace:
             text = text.replace(old, new)
+        if text != caption:  # a replacement may leave an empty part
+            text = _tidy(text)
         tag, prefix, suffix = self.tag.strip(" ,"), _tidy(self.prefix), _tidy(self.suffix)
-        text = _tidy(text, without=tag)
+        text = " ".join(text.split())
+        if tag in split_tags(text):
+            text = ",".join(part for part in text.split(",") if part.strip() != tag).strip()
         if prefix and not text.startswith(prefix):
-            text = _tidy(f"{prefix} {text}")
+            text = f"{prefix} {text}".strip()
         if suffix and not text.endswith(suffix):
-            text = _tidy(f"{text}, {suffix}")
-        return _tidy(f"{tag}, {text}")
+            text = f"{text}, {suffix}" if text else suffix
+        text = ", ".join(filter(None, (tag, text)))
+        return caption if text == " ".join(caption.split()) else text
 
 
-def _tidy(text: str, without: str = "") -> str:
-    """Single spaces, one comma and a space between parts; no part that is empty or `without`."""
+def _tidy(text: str) -> str:
+    """Single spaces, one comma and a space between parts, no part that is empty."""
     parts = (" ".join(part.split()) for part in text.split(","))
-    return ", ".join(part for part in parts if part and part != without)
+    return ", ".join(filter(None, parts))
 
 
 def split_tags(caption: str) -> tuple[str, ...]:

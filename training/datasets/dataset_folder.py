@@ -43,7 +43,8 @@ class Item:
     """A picture of a data set, with the files of its caption and mask.
 
     `name`: its path in the data set; `repeats`: how often an epoch shows it; `class_prompt`: of its
-    `N_name` folder, used without a caption.
+    `N_name` folder, used without a caption; `caption_from`: a file with a caption, which cannot be
+    read where `caption` is None.
     """
 
     path: Path
@@ -57,7 +58,17 @@ class Item:
     @property
     def text(self) -> str:
         """The caption, else the class prompt of the folder."""
-        return self.class_prompt if self.caption is None else self.caption
+        return self.class_prompt if self.is_uncaptioned else self.caption or ""
+
+    @property
+    def is_uncaptioned(self) -> bool:
+        """Whether there is no caption, not even one that cannot be read."""
+        return self.caption is None and self.caption_from is None
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether there is a caption that cannot be read."""
+        return self.caption is None and self.caption_from is not None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -145,7 +156,7 @@ def read_dataset(
         items.append(Item(path, name, text, subset.repeats, subset.class_prompt, source, mask))
     captions.finish(set(subsets))
     used = {*subsets, *captions.used, *(item.mask for item in items)}
-    unused = [_unused(path, root) for path in files if path not in used]
+    unused = [_unused(path, root) for path in files if path not in used] + captions.unread_lines
     problems += captions.problems
     if layout == "folder" and captions.has_metadata:
         return Dataset(root, "imagefolder", tuple(items), tuple(problems), tuple(unused))

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+_NOT_READ = {
+    "not_read": "neither pictures nor captions of one",
+    "more_lines": "lines behind the caption",
+}
+
+
 @dataclass(frozen=True)
 class Example:
     """A picture to learn. `digest`: of its file's bytes; `weight`: of its loss."""
@@ -87,7 +93,10 @@ def examples(
     problems = [problem.message for problem in dataset.problems]
     uncaptioned: list[str] = []
     for item in dataset.items:
-        text = (item.text or instance_prompt) if item.caption is None else item.caption
+        if item.is_unread:
+            problems.append(f"left out: {item.name}: its caption cannot be read")
+            continue
+        text = item.text or (instance_prompt if item.is_uncaptioned else "")
         if not text.strip():
             uncaptioned.append(item.name)
             continue
@@ -127,8 +136,9 @@ def examples(
             f"({', '.join(uncaptioned)}); write captions, or set instance_prompt"
         )
     problems += [f"left out: {p.message}" for p in dataset.unused if p.code == "left_out"]
-    if others := [p.name for p in dataset.unused if p.code != "left_out"]:
-        problems.append(f"not read: neither pictures nor captions of one: {', '.join(others)}")
+    for code, what in _NOT_READ.items():
+        if names := [p.name for p in dataset.unused if p.code == code]:
+            problems.append(f"not read: {what}: {', '.join(names)}")
     if not out:
         raise DatasetError(
             f"{dataset.folder}: no picture can be used: {problems[0]}; fix the data set"

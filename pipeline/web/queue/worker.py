@@ -130,15 +130,15 @@ def _train(request: TrainRequest, reporter: Reporter) -> int:
 
 def _caption(request: CaptionRequest, reporter: Reporter) -> int:
     from ....configs.schema import load_settings
-    from ....training.captioning.caption_folder import caption_dataset
+    from ....training.captioning.caption_folder import caption_dataset, to_describe
     from ....training.datasets.caption_edits import CaptionEdits
     from ....training.datasets.dataset_folder import read_dataset
     from ...build import captioner, process
 
     settings = load_settings(request.preset)
     dataset = read_dataset(request.folder)
-    if not request.overwrite and all(item.caption for item in dataset.items):
-        reporter.note("every picture has a caption")
+    if not to_describe(dataset, request.overwrite):
+        reporter.note("no picture lacks a caption")
         return 0
     reporter.status(f"loading {settings.caption.model}")
     process.prepare(settings, ())

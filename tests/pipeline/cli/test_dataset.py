@@ -66,6 +66,16 @@ def test_a_catalogue_becomes_a_captioned_training_set(set_: Path, blip: Path) ->
     assert "steps an epoch" in visuals("check", str(set_), *SIZE).stdout
 
 
+def test_a_caption_in_another_encoding_is_named_and_stays(tmp_path: Path) -> None:
+    shutil.copy(next(PHOTOS.glob("*.jpg")), tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9")
+    for options in ((), ("--overwrite",), ("--no-model", "--replace", "car=van")):
+        result = visuals("caption", str(tmp_path), *options, code=1)
+        assert "a.txt: not UTF-8 text; expected a caption; save it as UTF-8" in result.stderr
+        assert (tmp_path / "a.txt").read_bytes() == b"caf\xe9"
+    assert "a.txt: not UTF-8 text" in visuals("check", str(tmp_path), code=1).stderr
+
+
 def test_what_is_refused(set_: Path, tmp_path: Path) -> None:
     assert "expected OLD=NEW" in refused("caption", str(set_), "--replace", "cup")
     assert "expected one" in refused("caption", str(set_), "--no-model", "--overwrite")

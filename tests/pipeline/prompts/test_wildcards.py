@@ -42,7 +42,7 @@ def test_files_are_wildcards(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [(b"# only words\n\n", "no entry"), (b"\xff\xfe\x00r", "not UTF-8")]
+    ("data", "said"), [(b"# only words\n\n", "no entry"), (b"\xff\xfe\x00", "not UTF-8")]
 )
 def test_a_file_that_is_no_wildcard_is_named(folder: Path, data: bytes, said: str) -> None:
     (folder / "bad.txt").write_bytes(data)

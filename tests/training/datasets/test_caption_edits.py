@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,20 @@ def test_the_tag_is_first_and_once() -> None:
     assert edit("a mug") == edit("new, a mug") == edit("a mug, new") == "new, a mug"
     assert edit("") == "new"
     assert edit("newspaper, a mug") == "new, newspaper, a mug"
+
+
+@pytest.mark.parametrize("caption", ["a,,b", "a, b,", "a  mug", " ,a", ""])
+def test_a_caption_that_no_edit_concerns_stays_as_it_is(caption: str) -> None:
+    assert CaptionEdits(replace=(("car", "van"),))(caption) == caption
+    assert CaptionEdits()(caption) == caption
+    once = CaptionEdits(tag="new")(caption)
+    assert CaptionEdits(tag="new", replace=(("car", "van"),))(once) == once
+
+
+def test_an_edit_changes_no_other_part() -> None:
+    assert CaptionEdits(tag="new")("a,,b") == "new, a,,b"
+    assert CaptionEdits(suffix="soft light")("a,,b") == "a,,b, soft light"
+    assert CaptionEdits(replace=(("blurry", ""),))("shoe, blurry, red") == "shoe, red"
 
 
 def test_a_tag_is_renamed_by_a_replacement() -> None:

@@ -147,7 +147,7 @@ def test_everything_wrong_with_captions_is_said_and_nothing_stops(tmp_path: Path
         )
     )
     (tmp_path / "a.txt").write_text("new", encoding="utf-8-sig")
-    (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00tag")
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00ta")
     dataset = read_dataset(tmp_path)
     assert sorted(codes(dataset)) == [
         *["bad_caption"] * 2,
