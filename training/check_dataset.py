@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..pipeline.images.read import PictureError, read_header
+from ..pipeline.images.masks import MaskError, read_mask
+from ..pipeline.images.read import PictureError
 from .datasets import images as dataset_images
 from .datasets.buckets import Buckets, Fit, Size, steps_per_epoch
 from .datasets.caption_edits import CountTokens, tag_frequency
@@ -177,10 +178,10 @@ def _size(item: Item, size_wh: Size, fit: Fit) -> list[tuple[str, str]]:
         found.append(("cropped", f"{fit.cropped:.0%} of it is cut off; crop it to a usual aspect"))
     if item.mask is not None:
         try:
-            mask_wh = read_header(item.mask).size_wh
+            if not read_mask(item.mask, size_wh).any():
+                found.append(("empty_mask", "its mask is black; paint white what is to be learned"))
+        except MaskError as error:
+            found.append(("mask_size", str(error)))
         except PictureError as error:
-            return [*found, ("no_mask", f"its mask cannot be read ({error}); make it again")]
-        if abs(mask_wh[0] * size_wh[1] - mask_wh[1] * size_wh[0]) > 2 * max(size_wh):
-            shown = f"{mask_wh[0]} × {mask_wh[1]} pixels, the picture {size_wh[0]} × {size_wh[1]}"
-            found.append(("mask_size", f"its mask has {shown}; make it again"))
+            found.append(("no_mask", f"its mask cannot be read ({error}); make it again"))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..images.read import read_image
+from ..images.masks import read_mask
 from ..runs.inside_path import inside
 from ..runs.manifest import NAME, DetectionRecord, ManifestIndex, ManifestRecord
 
@@ -61,7 +61,7 @@ def found_in(folder: Path, record: ManifestRecord) -> tuple[Detection, ...]:
 
 
 def _read_mask(folder: Path, name: str) -> np.ndarray:
-    return read_image(inside(folder, name)).rgb[..., 0] > 127
+    return read_mask(inside(folder, name)) > 127
 
 
 def _inside(mask: np.ndarray, box_xyxy: Sequence[float]) -> np.ndarray:

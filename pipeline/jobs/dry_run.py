@@ -52,7 +52,6 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
 
 def _shot_record(plan: ShotPlan, shot: Shot, stages: tuple[str, ...]) -> dict[str, Any]:
     from ..images.read import PictureError, read_header
-    from ..inputs.user_masks import MaskError
 
     path = getattr(shot.source, "path", None)
     size, problem = None, ""
@@ -61,10 +60,10 @@ def _shot_record(plan: ShotPlan, shot: Shot, stages: tuple[str, ...]) -> dict[st
             size = read_header(path).size_wh
             problem = plan.output.refusal(size, None)
             if plan.masks is not None and plan.masks.file(shot) is None:
-                problem = f"no mask of this name in {plan.masks.path}"
+                problem = plan.masks.missing
             elif plan.masks is not None:
                 plan.masks.check_size(shot)
-        except (PictureError, MaskError) as error:
+        except PictureError as error:
             problem = str(error)
     return {
         "id": shot.id,

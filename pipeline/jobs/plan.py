@@ -15,7 +15,7 @@ from .resolve import ResolvedRequest
 if TYPE_CHECKING:
     from ...stages.shot import Shot
     from ..images.write import Format
-    from ..inputs.lazy_shots import LazyShots
+    from ..inputs.lazy_shots import LazyShots, ShotName
     from ..inputs.user_masks import UserMasks
     from ..runner.run import Stages
 
@@ -52,7 +52,6 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     from ..runner.run import Stages
 
     request, settings, needs = resolved.request, resolved.settings, resolved.needs
-    masks = _user_masks(resolved)
     output = Format(settings.run.format, settings.run.quality)
     if not output.exact:
         reporter.note(
@@ -62,6 +61,7 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     elif request.quality is not None:
         reporter.warn("--quality is for --format jpeg and webp; png keeps every pixel")
     shots, detections = shots_of(resolved, reporter)
+    masks = _user_masks(resolved, shots.names)
     if masks is not None or (detections is not None and request.command == "enhance"):
         needs = ("rerender",)
         if not settings.mask.is_default:
@@ -120,7 +120,7 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
     return shots, None
 
 
-def _user_masks(resolved: ResolvedRequest) -> UserMasks | None:
+def _user_masks(resolved: ResolvedRequest, names: Sequence[ShotName]) -> UserMasks | None:
     """The masks of a request's `mask`; they need a class or a prompt to say what to draw."""
     from ..inputs.user_masks import UserMasks
 
@@ -135,7 +135,7 @@ def _user_masks(resolved: ResolvedRequest) -> UserMasks | None:
         raise RequestError("--mask without words: expected --class or --prompt as well")
     if not classes and "{class}" in (request.prompt or ""):
         raise RequestError("--prompt holds {class}: expected --class beside it")
-    return UserMasks(request.mask, classes[0] if classes else "")
+    return UserMasks(request.mask, classes[0] if classes else "", names)
 
 
 def check(plan: ShotPlan, reporter: Reporter) -> ShotPlan:

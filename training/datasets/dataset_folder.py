@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ...configs.errors import UsageError
+from ...pipeline.images.masks import match_masks
 from ...pipeline.images.read import ENDINGS
 from . import images as dataset_images
 from .caption_edits import split_tags
@@ -148,10 +149,11 @@ def read_dataset(
         )
     endings = (caption_extension,) if caption_extension else CAPTION_ENDINGS
     captions = Captions(root, caption_column, endings)
+    masks = _masks(files, root, subsets)
     items = []
     for path, subset in subsets.items():
         text, source = captions.of(path)
-        mask = captions.mask(path) or _mask(path, subset.folder, root)
+        mask = captions.mask(path) or masks.get(path)
         name = path.relative_to(root).as_posix()
         items.append(Item(path, name, text, subset.repeats, subset.class_prompt, source, mask))
     captions.finish(set(subsets))
@@ -251,22 +253,25 @@ def _unused(path: Path, root: Path) -> Problem:
         reason = f"neither a picture ({', '.join(ENDINGS)}) nor the caption of one"
     elif _regularises(path, root):
         reason = f"a class picture of kohya's; set class_data_dir to {_REGULARISATION} to use it"
-    elif MASKS in path.relative_to(root).parts[:-1] or path.stem.endswith(MASK_SUFFIX):
-        reason = "a mask of no picture; rename it, or move it out of masks"
+    elif _is_mask(path, root):
+        reason = "a mask of no picture, or one of several; rename it, or move it out of masks"
     else:
         reason = "not in one of the N_name folders of 1 repeat or more; move it into one"
     return Problem(code, name, f"{name}: {reason}")
 
 
-def _mask(path: Path, place: Path, root: Path) -> Path | None:
-    """`masks/<name>.png` in the picture's folder or the root, or OneTrainer's beside it."""
-    below = path.relative_to(place).with_suffix(".png")
-    for found in (
-        path.with_name(f"{path.stem}{MASK_SUFFIX}.png"),
-        path.parent / MASKS / f"{path.stem}.png",
-        place / MASKS / below,
-        root / MASKS / path.relative_to(root).with_suffix(".png"),
-    ):
-        if os.path.isfile(found):
-            return found
-    return None
+def _is_mask(path: Path, root: Path) -> bool:
+    return MASKS in path.relative_to(root).parts[:-1] or path.stem.endswith(MASK_SUFFIX)
+
+
+def _masks(files: list[Path], root: Path, pictures: Collection[Path]) -> dict[Path, Path]:
+    """The mask of each picture that has one: OneTrainer's beside it, or the one with its path in
+    the `masks` folder of a folder around it, else the one with its stem (see `match_masks`)."""
+    places = {}
+    for path in pictures:
+        name = path.with_suffix("")
+        around = [folder for folder in path.parents if folder.is_relative_to(root)]
+        within = [folder / MASKS / name.relative_to(folder) for folder in around]
+        places[path] = [name.with_name(f"{name.name}{MASK_SUFFIX}"), *within, Path(path.stem)]
+    others = [p for p in files if p not in pictures and dataset_images.is_picture(p)]
+    return match_masks(places, [path for path in others if _is_mask(path, root)])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...checkpoints.hashing import sha256
+from ...pipeline.images.masks import read_mask
 from ...pipeline.images.read import PictureError
 from . import images as dataset_images
 from .buckets import Buckets, Fit
@@ -61,12 +62,8 @@ class Example:
 
         if self.mask is None:
             return np.ones((size_wh[1], size_wh[0]), np.float32)
-        image = (
-            dataset_images.read(self.mask)
-            .convert("L")
-            .resize(self.size_wh, Image.Resampling.NEAREST)
-        )
-        small = self._fitted(image, flip).resize(size_wh, Image.Resampling.BOX)
+        mask = Image.fromarray(read_mask(self.mask, self.size_wh))
+        small = self._fitted(mask, flip).resize(size_wh, Image.Resampling.BOX)
         return np.asarray(small, np.float32) / 255
 
     def _fitted(self, image: Image.Image, flip: bool) -> Image.Image:
@@ -104,7 +101,7 @@ def examples(
             image = dataset_images.read(item.path)
             mask_digest = ""
             if masks and item.mask:
-                dataset_images.read(item.mask)
+                read_mask(item.mask, image.size)
                 mask_digest = sha256(item.mask)
             digest = sha256(item.path)
         except (PictureError, OSError) as error:
@@ -145,7 +142,7 @@ def examples(
         )
     if masks and not any(e.mask for e in out):
         raise DatasetError(
-            f"{dataset.folder}: masked_loss, and no picture has a mask: expected masks/<name>.png; "
+            f"{dataset.folder}: masked_loss, and no picture has a mask: expected masks/<name>; "
             "write them by `visuals export RUN --format kohya`"
         )
     if len(out) == 1 and weight == 1:
