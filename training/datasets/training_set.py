@@ -82,7 +82,7 @@ def read_settings_dataset(settings: TrainSettings) -> Dataset:
         caption_column=s.caption_column,
         caption_extension=s.caption_extension,
         outputs=[s.output_dir],
-        without=[s.class_data_dir] if s.class_data_dir else (),
+        without=[folder for folder in (s.class_data_dir, s.cache_dir) if folder],
     )
 
 

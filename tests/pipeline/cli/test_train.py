@@ -14,6 +14,7 @@ from helpers.small_trainings import small, write_photos
 from PIL import Image
 
 from visuals.pipeline.images.contact_sheet import sheet
+from visuals.training.datasets.dataset_folder import read_dataset
 
 
 @pytest.fixture
@@ -63,6 +64,40 @@ def test_a_training_end_to_end(config: Path, mini: Path) -> None:
     assert "holds a training already (checkpoint-4)" in twice.stderr
     more = visuals("train", config, "--resume", "--set", "num_train_epochs=3", "--json")
     assert more.exit_code == 0 and json.loads(more.stdout)["steps"] == 6
+
+
+@pytest.mark.parametrize("output", ["loras/look", "", "reg"])
+@pytest.mark.parametrize("layout", ["", "3_look"])
+def test_what_a_training_writes_is_no_part_of_its_data_set(
+    config: Path, mini: Path, layout: str, output: str
+) -> None:
+    """With output_dir, cache_dir and class_data_dir in train_data_dir it resumes; check agrees."""
+    photos = config.parent / "photos"
+    if layout:
+        files = list(photos.iterdir())
+        (photos / layout).mkdir()
+        for file in files:
+            file.rename(photos / layout / file.name)
+    (photos / "cars").mkdir()
+    for name in "ab":
+        Image.new("RGB", (64, 64), "red").save(photos / "cars" / f"{name}.png")
+    sets = {
+        "output_dir": str(photos / output), "cache_dir": str(photos / "kept"),
+        "cache_latents_to_disk": True, "with_prior_preservation": True, "class_prompt": "a car",
+        "class_data_dir": str(photos / "cars"), "num_class_images": 2, "validation_split": 0,
+        "max_train_steps": 2, "train_batch_size": 4, "validation_inference_steps": 1,
+    }  # fmt: skip
+    options = [part for k, v in sets.items() for part in ("--set", f"{k}={json.dumps(v)}")]
+    first = visuals("train", config, *options, "--json")
+    assert first.exit_code == 0, first.output
+    done = json.loads(first.stdout)
+    assert (done["pictures"], done["problems"], done["steps"]) == (7, [], 2)
+    assert (photos / output / "loss.png").is_file() and (photos / output / "samples").is_dir()
+    more = visuals("train", config, *options, "--resume", "--set", "max_train_steps=3", "--json")
+    assert more.exit_code == 0, more.output
+    assert (json.loads(more.stdout)["problems"], json.loads(more.stdout)["steps"]) == ([], 3)
+    seen = read_dataset(photos, without=[photos / "cars", photos / "kept"])
+    assert len(seen.items) == 5 and not seen.unused
 
 
 @pytest.mark.parametrize(
