@@ -27,11 +27,11 @@ def edges(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def centres(mask: np.ndarray) -> np.ndarray:
-    """Return one outline through the centres of border pixels, float (N, 2), N at least 3.
+    """Return one outline through the border pixels, float (N, 2), N at least 3.
 
     `mask`: bool (H, W), not empty. Parts are joined by bridges one pixel wide, since a line of
-    a YOLO file is one polygon. Filled by cv2.fillPoly, as Ultralytics does, it gives the mask
-    and its bridges.
+    a YOLO file is one polygon. Filled by cv2.fillPoly it gives the mask and its bridges: points
+    are at a quarter of a pixel, which Ultralytics cuts off and supervision rounds off.
     """
     top, left, window = _window(mask)
     rings = sorted((_corners(ring) for ring in _rings(window)), key=len, reverse=True)
@@ -41,7 +41,7 @@ def centres(mask: np.ndarray) -> np.ndarray:
         whole = np.concatenate([whole[: i + 1], ring[j:], ring[: j + 1], whole[i:]])
     while len(whole) < 3:
         whole = np.concatenate([whole, whole[-1:]])
-    return whole + (left + 0.5, top + 0.5)
+    return whole + (left + 0.25, top + 0.25)
 
 
 def _window(mask: np.ndarray) -> tuple[int, int, np.ndarray]:

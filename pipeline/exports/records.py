@@ -57,7 +57,7 @@ class AnnotatedPicture:
         path: Its file.
         file_name: The same, relative to the run folder, with /.
         size_wh: In pixels.
-        text: Its caption.
+        text: Its caption; "" for a skipped one, which shows no product.
         prompt: Prompt of stage 1; None for a photo.
         seed: Seed of its shot.
         skipped: Code of the reason why it was skipped, "" where it was kept.
@@ -81,7 +81,8 @@ class AnnotatedPicture:
 
     def caption(self, tag: str = "") -> str:
         """Its text with an activation tag in front, unless that is among its tags already."""
-        return f"{tag}, {self.text}" if tag and tag not in split_tags(self.text) else self.text
+        is_new = tag not in split_tags(self.text)
+        return ", ".join(filter(None, (tag if is_new else "", self.text)))
 
     def link(self, target: Path) -> None:
         """Put its file at `target`: a hard link, or a copy where the disk has no links."""
@@ -164,7 +165,7 @@ def load(
         path=path,
         file_name=file_name,
         size_wh=(width, height),
-        text=caption(record, edits),
+        text="" if skipped else caption(record, edits),
         prompt=record.prompt,
         seed=record.seed,
         skipped=record.reason.code if skipped and record.reason else "",

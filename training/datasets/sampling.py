@@ -11,8 +11,6 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from .caption_edits import split_tags
-
 Batch = list[int]
 
 
@@ -49,11 +47,12 @@ def training_caption(
     caption_dropout_rate: float = 0.0,
 ) -> str:
     """Return a caption for one step: empty in a share `caption_dropout_rate` of them, or with the
-    tags after the first `keep_tokens` shuffled. `rng`: of this picture and step."""
+    tags after the first `keep_tokens` shuffled. Empty tags count, as in kohya's scripts. `rng`: of
+    this picture and step."""
     if caption_dropout_rate and rng.random() < caption_dropout_rate:
         return ""
     if not shuffle_caption:
         return text
-    tags = split_tags(text)
+    tags = [tag.strip() for tag in text.strip().split(",")]
     rest = tags[keep_tokens:]
     return ", ".join([*tags[:keep_tokens], *(rest[k] for k in rng.permutation(len(rest)))])

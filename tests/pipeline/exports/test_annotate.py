@@ -181,10 +181,15 @@ def test_an_empty_mask_has_no_outline_and_no_annotation(tmp_path: Path) -> None:
 
 
 def yolo_mask(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """As Ultralytics' polygon2mask: whole pixels by cutting, then cv2.fillPoly."""
-    out = np.zeros(shape, np.uint8)
-    polygon = (points.reshape(-1, 2) * shape[::-1]).astype(np.int32)
-    return cv2.fillPoly(out, [polygon], (1,))
+    """As Ultralytics' polygon2mask, which cuts to whole pixels, and supervision's reader, which
+    rounds; then cv2.fillPoly."""
+    polygon = points.reshape(-1, 2) * shape[::-1]
+    cut, rounded = (
+        cv2.fillPoly(np.zeros(shape, np.uint8), [corners.astype(np.int32)], (1,))
+        for corners in (polygon, np.round(polygon))
+    )
+    assert np.array_equal(cut, rounded)
+    return cut
 
 
 def test_yolo_lines_give_the_masks_back(run: Path) -> None:
@@ -373,7 +378,11 @@ def test_skipped_pictures_are_asked_for_and_carry_no_instances(run: Path) -> Non
     assert (done.pictures, done.instances) == (5, 4)
     images = json.loads(done.files["coco"].read_text())["images"]
     assert [i.get("skipped") for i in images] == [None, None, None, "no_detection", "no_mask"]
+    assert [i["caption"] for i in images[3:]] == ["", ""] and images[0]["caption"]
     assert (done.files["yolo"] / "labels" / "small.txt").read_text() == ""
+    rows = annotate(run, ["metadata"], include_skipped=True).files["metadata"] / "metadata.jsonl"
+    texts = [json.loads(line)["text"] for line in rows.read_text().splitlines()]
+    assert [bool(text) for text in texts] == [True, True, True, False, False]
 
 
 def test_a_second_call_replaces_the_first(run: Path) -> None:

@@ -47,6 +47,17 @@ def test_captions_keep_their_first_tags() -> None:
     assert sampling.training_caption("as, it  is", rng) == "as, it  is"
 
 
+def test_empty_tags_are_shuffled_as_in_kohyas_scripts() -> None:
+    """Each part between commas is a token there, an empty one too, and counts for keep_tokens."""
+    rng = np.random.default_rng(0)
+    captions = {
+        sampling.training_caption("a,,b,", rng, shuffle_caption=True, keep_tokens=2)
+        for _ in range(40)
+    }
+    assert captions == {"a, , b, ", "a, , , b"}
+    assert sampling.training_caption("a,,b", rng) == "a,,b"
+
+
 def scheduler(kind: str, zero: bool = False) -> object:
     from diffusers import DDPMScheduler
 
