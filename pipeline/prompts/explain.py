@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.lora.search import LoraNotFoundError, find
-from ...stages.prompts import dynamic_prompts, emphasis, token_chunks
+from ...stages.prompts import dynamic_prompts, emphasis, lora_tags, token_chunks
 from ...stages.prompts.lora_tags import LoraTag, parse
 from . import wildcards
 
@@ -75,7 +75,7 @@ def explain_prompt(
     """Explain a template with the variants of a shot's seed; raises ValueError for a bad one."""
     drawn = dynamic_prompts.draw(template, seed, known)
     text, tags = parse(drawn.text)
-    notes = emphasis.notes(text)
+    notes = [*emphasis.notes(text), *lora_tags.notes(drawn.text)]
     for tag in tags:
         try:
             find(tag.name, lora_dirs)
@@ -130,5 +130,5 @@ def prompt_notes(settings: Settings, prompts: Collection[str]) -> list[str]:
     templates = [r.prompt or "", g.negative_prompt, r.negative_prompt]
     templates += [c.prompt or "" for c in settings.classes.values()]
     known = wildcards.load_wildcards(settings)
-    texts = [*prompts, *(dynamic_prompts.draw(text, 0, known).text for text in templates)]
-    return list(dict.fromkeys(note for text in texts for note in emphasis.notes(text)))
+    texts = [dynamic_prompts.draw(text, 0, known).text for text in (*prompts, *templates)]
+    return list(dict.fromkeys(note for text in texts for note in emphasis.notes(parse(text)[0])))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from . import prompt_editing
+
 STEP = 1.1
 """What one pair of round brackets multiplies by, and one of square brackets divides by."""
 
@@ -19,12 +21,7 @@ _MARK = re.compile(
       | (?P<pause> \s* \b BREAK \b \s* )""",
     re.VERBOSE,
 )
-_FORMS = (
-    (r"\[[^\[\]]*:\s*[\d.]+\s*\]", "prompt editing"),
-    (r"\[[^\[\]]*\|[^\[\]]*\]", "alternating words"),
-    (r"\bAND\b", "joining prompts by AND"),
-)
-_INSTEAD = {"joining prompts by AND": "AND is read as a word"}
+_AND = re.compile(r"\bAND\b")
 
 
 class Piece(NamedTuple):
@@ -69,12 +66,13 @@ def parse(text: str) -> list[Piece]:
 def notes(text: str) -> list[str]:
     """A sentence for each form that A1111 reads and this program does not, and for each bracket
     without its other half."""
-    messages = []
-    for pattern, name in _FORMS:
-        for match in re.finditer(pattern, re.sub(r"\\.", "  ", text)):
-            form = text[match.start() : match.end()]
-            instead = _INSTEAD.get(name, "it is read as text of less weight")
-            messages.append(f"{form!r}: {name} is not supported; {instead}")
+    messages = [
+        f"{part.form!r}: {part.kind} is not supported; it is read as text of less weight"
+        for part in prompt_editing.parse(text)
+        if isinstance(part, prompt_editing.Edit)
+    ]
+    if _AND.search(text):
+        messages.append("'AND': joining prompts by AND is not supported; AND is read as a word")
     _, _, left_open, stray = _scan(text)
     messages += [f"{b!r} is never closed: it runs to the end of the prompt" for b in left_open]
     messages += [f"{b!r} was never opened: it is read as text" for b in stray]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..shot import Detection, Prompted, Shot
 from . import dynamic_prompts
+from .lora_tags import take_out
 
+_EDIT = re.compile(r"[\s,]*\{edit\}[\s,]*")
 SKIP = "[SKIP]"
 """A prompt that leaves its instance as it is, as in ADetailer."""
 
@@ -57,6 +60,8 @@ def expand(template: str, name: str, edit: str = "") -> str:
     >>> expand("tag, {class}, studio", "handbag", "red leather")
     'tag, red leather handbag, studio'
     """
+    if not edit:
+        template = take_out(_EDIT, template)
     if "{edit}" in template:
         return template.replace("{edit}", edit).replace("{class}", name)
     return template.replace("{class}", f"{edit} {name}".strip())

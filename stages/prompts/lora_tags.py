@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from ...configs.errors import UsageError
 
 _TAG = re.compile(r"<lora:([^:>]+)((?::[^:>]*)*)>", re.IGNORECASE)
+_TAGS = re.compile(rf"[\s,]*(?:{_TAG.pattern}[\s,]*)+", re.IGNORECASE)
 
 
 class PromptError(UsageError):
@@ -42,10 +44,29 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
             te = float(named.get("te", plain[0] if plain else 1.0))
             unet = float(named.get("unet", plain[1] if len(plain) > 1 else te))
         except ValueError:
-            raise PromptError(
-                f"{whole}: the weight is no number; expected <lora:name:0.8>"
-            ) from None
+            te = unet = math.nan
+        if not (math.isfinite(te) and math.isfinite(unet)):
+            raise PromptError(f"{whole}: the weight is no number; expected <lora:name:0.8>")
         tags.append(LoraTag(name, unet, te))
+    return " ".join(take_out(_TAGS, prompt).split()), tuple(tags)
+
+
+def take_out(pattern: re.Pattern[str], prompt: str) -> str:
+    """Return the prompt without what matches, commas and spaces around included.
+
+    >>> take_out(re.compile("[ ,]*{edit}[ ,]*"), "studio, {edit}, shelf, {edit}")
+    'studio, shelf'
+    """
+
+    def between(match: re.Match[str]) -> str:
+        inside = match.start() > 0 and match.end() < len(prompt)
+        return (", " if "," in match.group() else " ") if inside else ""
+
+    return pattern.sub(between, prompt)
+
+
+def notes(prompt: str) -> list[str]:
+    """A sentence where commas that A1111 keeps leave the prompt with a tag."""
     text = _TAG.sub("", prompt)
-    text = re.sub(r"\s*,(\s*,)+", ",", text)
-    return re.sub(r"\s+", " ", text).strip(" ,"), tuple(tags)
+    lost = text.count(",") - take_out(_TAGS, prompt).count(",")
+    return [f"{lost} of the commas around LoRA tags: A1111 reads each as a token"] if lost else []

@@ -16,7 +16,7 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     Raises ReplayError for one that was painted over, InfotextError, SettingsError, PictureError.
     """
     from ....configs.schema import load_settings
-    from ....stages.prompts import emphasis
+    from ....stages.prompts import emphasis, lora_tags
     from ....stages.shot import Prompted, Shot
 
     text = read_texts(path).get("parameters", "")
@@ -47,7 +47,8 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
         notes=(
             f"A1111's parameters alone: drawn by {settings.generate.model}{model}",
             *([not_used] if found.ignored else []),
-            *emphasis.notes(found.prompt),
+            *emphasis.notes(lora_tags.parse(found.prompt)[0]),
+            *lora_tags.notes(found.prompt),
             *(f"negative prompt: {note}" for note in emphasis.notes(found.negative_prompt)),
             *differences(others, now),
         ),

@@ -148,6 +148,13 @@ def test_pieces_and_weights(text: str, expected: Expected) -> None:
         ("a [cat:dog:0.5]", "'[cat:dog:0.5]': prompt editing is not supported"),
         ("a [dog:8]", "prompt editing"),
         ("[cat|dog]", "alternating words"),
+        ("[[a]:5]", "'[[a]:5]': prompt editing"),
+        ("[a:b:-1]", "prompt editing"),
+        ("[a:(b:1.2):.5]", "prompt editing"),
+        ("(x [a [b]::2])", "prompt editing"),
+        ("[a|[b]]", "'[a|[b]]': alternating words"),
+        ("[[a|b]:5]", "'[[a|b]:5]': prompt editing"),
+        ("[|a|(b)]", "alternating words"),
         ("cat AND dog", "AND is read as a word"),
         ("a (b", "'(' is never closed"),
         ("a [b", "'[' is never closed"),
@@ -162,7 +169,15 @@ def test_what_is_not_read_as_a1111_does_is_said(text: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["((a)) [b] (c:1.2)", r"\[cat:dog:0.5\] \(a", "[SEP] [SKIP]", "SAND, AND1, a: 5", "{a|b}"],
+    [
+        "((a)) [b] (c:1.2)",
+        r"\[cat:dog:0.5\] \(a",
+        "[SEP] [SKIP]",
+        "SAND, AND1, a: 5",
+        "{a|b}",
+        "[a:b]",
+        "[a]: 5",
+    ],
 )
 def test_plain_attention_needs_no_word(text: str) -> None:
     assert notes(text) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from visuals.stages.prompts.instance_prompts import expand
-from visuals.stages.prompts.lora_tags import LoraTag, PromptError, parse
+from visuals.stages.prompts.lora_tags import LoraTag, PromptError, notes, parse
 
 
 @pytest.mark.parametrize(
@@ -17,18 +17,33 @@ from visuals.stages.prompts.lora_tags import LoraTag, PromptError, parse
         ("mug <lora:a:0.5:1>", "mug", (LoraTag("a", 1.0, 0.5),)),
         ("mug <lora:a:te=0:unet=0.7>", "mug", (LoraTag("a", 0.7, 0.0),)),
         ("a, <lora:x:1>, <lora:y:-0.5>, b", "a, b", (LoraTag("x"), LoraTag("y", -0.5, -0.5))),
+        ("a <lora:x> b", "a b", (LoraTag("x"),)),
+        ("<lora:x>", "", (LoraTag("x"),)),
+        ("a,, b ,  c,", "a,, b , c,", ()),
+        (", a,, <lora:x>b,", ", a, b,", (LoraTag("x"),)),
     ],
 )
 def test_tags_leave_the_prompt(prompt: str, text: str, tags: tuple[LoraTag, ...]) -> None:
     assert parse(prompt) == (text, tags)
 
 
-def test_a_weight_that_is_no_number_is_named() -> None:
-    with pytest.raises(PromptError, match="<lora:a:strong>"):
-        parse("mug <lora:a:strong>")
+@pytest.mark.parametrize("weight", ["strong", "nan", "inf", "-inf", "1e999", "te=1:unet=nan"])
+def test_a_weight_that_is_no_number_is_named(weight: str) -> None:
+    with pytest.raises(PromptError, match=f"<lora:a:{weight}>: the weight is no number"):
+        parse(f"mug <lora:a:{weight}>")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "lost"),
+    [("a, <lora:x>, b", 1), ("a, <lora:x>", 1), ("a <lora:x>, b", 0), ("a,, b,", 0), ("a", 0)],
+)
+def test_commas_that_leave_with_a_tag_are_named(prompt: str, lost: int) -> None:
+    assert [note[0] for note in notes(prompt)] == [str(lost)] * bool(lost)
 
 
 def test_an_edit_goes_to_its_place_or_before_the_class() -> None:
     assert expand("t, {class}, s", "bag", "red leather") == "t, red leather bag, s"
     assert expand("t, {class} of {edit}", "bag", "red leather") == "t, bag of red leather"
     assert expand("t, {class}", "bag") == "t, bag"
+    assert expand("t, {class}, {edit}, s", "bag") == "t, bag, s"
+    assert expand("a {edit} {class}, {edit}", "bag") == "a bag"
