@@ -88,7 +88,9 @@ def _grounding(
     if not seen:
         inputs = processor(images=list(images), text=text, return_tensors="pt", **_LAYOUT)
         inputs = inputs.to(model.device)
-        seen.update({k: inputs[k] for k in ("pixel_values", "pixel_mask") if k in inputs})
+        pixels = {k: inputs[k] for k in ("pixel_values", "pixel_mask") if k in inputs}
+        seen.update(_with_room_for_queries(pixels, model.config))
+        inputs = {**inputs, **seen}
     else:
         inputs = {**processor(text=text, return_tensors="pt").to(model.device), **seen}
     out = model(**inputs)
@@ -100,6 +102,19 @@ def _grounding(
         RawDetections(_within(b * _scale(image), image), s)
         for image, b, s in zip(images, boxes, scores, strict=True)
     ]
+
+
+def _with_room_for_queries(pixels: Seen, config: Any) -> Seen:
+    """The inputs, padded with masked pixels where the picture is too narrow: the model takes its
+    queries from the cells of its feature maps, and fails where it has fewer cells than queries."""
+    from torch.nn import functional
+
+    height, width = size = list(pixels["pixel_values"].shape[-2:])
+    strides = [8 * 2**level for level in range(config.num_feature_levels)]
+    while sum(-(-size[0] // s) * -(-size[1] // s) for s in strides) < config.num_queries:
+        size[height > width] += 8
+    room = (0, size[1] - width, 0, size[0] - height)
+    return {name: functional.pad(values, room) for name, values in pixels.items()}
 
 
 def _owl(

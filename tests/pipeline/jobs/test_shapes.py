@@ -1,0 +1,76 @@
+"""Photos 1 to 200 times as long as wide, both ways, through detection, re-rendering, training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from visuals.pipeline.cli import main
+from visuals.pipeline.images.read import read_image
+from visuals.training.datasets.buckets import Buckets
+from visuals.training.datasets.dataset_folder import read_dataset
+from visuals.training.datasets.examples import examples
+
+RATIOS = (1, 2, 10, 36, 37, 64, 99, 100, 101, 150, 200)
+SIDES = (1, 24)
+
+
+@pytest.fixture(autouse=True)
+def photos(mini: Path, own_home: Path) -> None:
+    """Noise in each shape, with captions, and masks of its second quarter."""
+    noise = np.random.default_rng(0)
+    Path("photos").mkdir()
+    Path("masks").mkdir()
+    for ratio in RATIOS:
+        for side in SIDES:
+            pixels = noise.integers(0, 256, (side, side * ratio, 3), np.uint8)
+            mask = np.zeros(pixels.shape[:2], np.uint8)
+            mask[:, pixels.shape[1] // 4 : pixels.shape[1] // 2 + 1] = 255
+            for way, axes in (("wide", (0, 1, 2)), ("tall", (1, 0, 2))):
+                name = f"{ratio}-{side}-{way}"
+                Image.fromarray(pixels.transpose(axes).copy()).save(f"photos/{name}.png")
+                Image.fromarray(mask.transpose(axes[:2]).copy()).save(f"masks/{name}.png")
+                Path(f"photos/{name}.txt").write_text("a mug")
+
+
+def outcomes(*arguments: str) -> dict[str, tuple[str, str]]:
+    """Status and reason of each photo, by its id."""
+    result = CliRunner().invoke(main, [*arguments, "--out", "out"])
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    text = Path("out/manifest.jsonl").read_text(encoding="utf-8")
+    lines = map(json.loads, text.splitlines())
+    return {line["id"]: (line["status"], (line["reason"] or {}).get("code", "")) for line in lines}
+
+
+def test_up_to_100_times_as_long_as_wide_is_looked_at() -> None:
+    found = outcomes(
+        "filter", "photos", "--class", "mug",
+        "--set", "detect.box_threshold=0.01", "--set", "detect.text_threshold=0",
+    )  # fmt: skip
+    assert len(found) == len(RATIOS) * len(SIDES) * 2
+    for id_, (status, reason) in found.items():
+        assert status in ("kept", "skipped"), id_
+        assert (reason == "too_narrow") == (int(id_.split("-")[0]) > 100), id_
+
+
+def test_any_shape_is_re_rendered_where_it_is_masked() -> None:
+    found = outcomes(
+        "enhance", "photos", "--mask", "masks", "--class", "mug", "--set", "rerender.steps=1"
+    )
+    assert set(found.values()) == {("enhanced", "")}
+    for path in Path("photos").glob("*.png"):
+        assert read_image(Path("out/images", path.name)).rgb.shape == read_image(path).rgb.shape
+
+
+@pytest.mark.parametrize("options", [{}, {"bucket_no_upscale": True}, {"enable_bucket": False}])
+def test_any_shape_fills_its_bucket(options: dict[str, bool]) -> None:
+    buckets = Buckets(resolution_wh=(64, 64), min_bucket_reso=64, max_bucket_reso=128, **options)
+    found, problems = examples(read_dataset("photos"), buckets)
+    assert len(found) == len(RATIOS) * len(SIDES) * 2 and not problems
+    for example in found:
+        assert example.pixels().shape[1:] == example.fit.bucket_wh[::-1], example.name
