@@ -10,8 +10,8 @@ from pathlib import Path
 from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError
 from ...training.datasets.dataset_folder import MASK_SUFFIX
-from ..inputs.find_files import flat_name, short_name
-from ..runs.inside_path import inside
+from ..inputs.find_files import flat_name
+from ..runs.inside_path import file_name, inside
 from . import records
 from .imagefolder import ImageFolder
 from .records import AnnotatedPicture
@@ -96,4 +96,4 @@ def _visible(name: str) -> str:
 
 def _folder_name(words: str) -> str:
     """Return a folder name that any disk takes."""
-    return short_name(re.sub(r"[^\w .-]+", "", words).strip(" .") or "pictures")
+    return file_name(re.sub(r"[^\w .-]+", "", words).strip(" .") or "pictures")

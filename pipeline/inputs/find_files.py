@@ -5,7 +5,6 @@ Only names are read. Symbolic links that lead out of a folder are not followed.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import re
@@ -15,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...configs.errors import UsageError
+from ...configs.text_files import read_text
 from ..images.read import ENDINGS
+from ..runs.inside_path import clean, file_name
 
-LONGEST = 200
-"""Longest name of an id in bytes, so that name and ending fit into the usual limit of 255."""
 _PATTERN = re.compile(r"[*?\[]")
+_QUOTED = re.compile(r"""(["'])(.+)\1""")
 _WRITTEN = (".png", ".jpg", ".webp")
 _OURS = (".blend", ".control")
 
@@ -93,14 +93,24 @@ def expand(inputs: Sequence[str], listed: Sequence[str] = ()) -> Found:
 
 
 def read_list(path: str) -> list[str]:
-    """Return the paths in a list file, one a line, relative to the working folder."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise InputError(
-            f"cannot read the list {path} ({error.strerror}): expected a file with a path a line"
-        ) from None
-    paths = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    """Return the paths in a list file, one a line, relative to the working folder.
+
+    Lines that begin with # are comments; quotes and spaces around a path are left out. A line that
+    names a file as it stands is taken so.
+    """
+    text = read_text(
+        path,
+        lambda message: InputError(f"cannot read the list: {message}"),
+        "a path a line",
+        errors="surrogateescape",
+    )
+    paths = []
+    for line in text.replace("\r\n", "\n").split("\n"):
+        quoted = _QUOTED.fullmatch(line.strip())
+        if os.path.lexists(line):
+            paths.append(line)
+        elif quoted or (line.strip() and not line.startswith("#")):
+            paths.append(quoted[2] if quoted else line.strip())
     if not paths:
         raise InputError(f"the list {path} is empty: expected a path a line")
     return paths
@@ -173,18 +183,13 @@ def names(paths: Iterable[Path], root: Path | None = None) -> dict[Path, str]:
     out: dict[Path, str] = {}
     used: set[str] = set()
     for path, stem in stems.items():
-        folders = [_clean(part + "_" * part.lower().endswith(_WRITTEN)) for part in stem.parts[:-1]]
+        folders = [clean(part + "_" * part.lower().endswith(_WRITTEN)) for part in stem.parts[:-1]]
         last = stem.name
         if taken[stem.as_posix().lower()] > 1 or last.lower().endswith(_OURS):
             last = f"{last}_{path.suffix[1:].lower()}"
-        name = "/".join([*folders, short_name(_clean(last))])
+        name = "/".join([*folders, file_name(last)])
         out[path] = free_name(name, used)
     return out
-
-
-def _clean(name: str) -> str:
-    """Replace control characters and surrogates, which some disks and all JSON readers reject."""
-    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "_", name)
 
 
 def flat_name(id_: str, used: set[str]) -> str:
@@ -193,16 +198,7 @@ def flat_name(id_: str, used: set[str]) -> str:
     >>> used = set(); [flat_name(id_, used) for id_ in ("a/x", "a_x")]
     ['a_x', 'a_x_2']
     """
-    return free_name(short_name(_clean(re.sub(r"[/\\]", "_", id_))), used)
-
-
-def short_name(name: str) -> str:
-    """Return a name of at most 200 bytes; a longer one is cut and ends in a hash."""
-    data = name.encode()
-    if len(data) <= LONGEST:
-        return name
-    mark = hashlib.sha256(data).hexdigest()[:8]
-    return f"{data[: LONGEST - 9].decode(errors='ignore')}~{mark}"
+    return free_name(file_name(re.sub(r"[/\\]", "_", id_)), used)
 
 
 def free_name(name: str, used: set[str]) -> str:

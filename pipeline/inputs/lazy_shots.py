@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from ..runs.inside_path import file_name
+
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
@@ -19,7 +21,7 @@ class ShotName(NamedTuple):
 
 def id_part(class_: str) -> str:
     """Return a class as a part of a shot's id."""
-    return class_.replace(" ", "-").replace("/", "-")
+    return file_name(class_.replace(" ", "-").replace("/", "-"))
 
 
 class LazyShots(Sequence["Shot"]):

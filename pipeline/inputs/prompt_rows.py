@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ...configs.errors import UsageError
 from ...configs.schema import SettingsError, check, merge, nest, raw
 from ...stages.shot import shot_seed
+from ..runs.inside_path import file_name
 from .lazy_shots import LazyShots, ShotName, id_part
 
 GENERATE = (
@@ -214,5 +215,5 @@ def _pictures(
             stem = f"{word or 'row'}-{place:04d}"
         for number in range(count):
             id_ = stem if count == 1 else f"{stem}-{number + 1:0{max(2, len(str(count)))}d}"
-            pictures.append((id_, (row, class_, number)))
+            pictures.append((file_name(id_), (row, class_, number)))
     return pictures

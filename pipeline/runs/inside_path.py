@@ -1,8 +1,10 @@
-"""Paths inside a run folder, whose records and links may come from anyone."""
+"""Paths and names of files inside a run folder, whose records and links may come from anyone."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,9 @@ from pydantic import AfterValidator
 
 from ...configs.errors import RunFolderError
 from ..images.read import PictureError
+
+LONGEST = 200
+"""Longest name of an id in bytes, so that name and ending fit into the usual limit of 255."""
 
 
 class OutsideError(PictureError, RunFolderError):
@@ -57,3 +62,17 @@ def inside(folder: Path, name: str) -> Path:
                 f"{path} is a link: expected a file or folder of the run; put the file itself there"
             )
     return path
+
+
+def file_name(text: str) -> str:
+    """Return a text as a name of at most 200 bytes; a longer one is cut and ends in a hash."""
+    data = clean(text).encode()
+    if len(data) <= LONGEST:
+        return clean(text)
+    mark = hashlib.sha256(data).hexdigest()[:8]
+    return f"{data[: LONGEST - 9].decode(errors='ignore')}~{mark}"
+
+
+def clean(name: str) -> str:
+    """Replace control characters and surrogates, which some disks and all JSON readers reject."""
+    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "_", name)

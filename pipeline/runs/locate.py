@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .inside_path import file_name
 from .object_store import ObjectStore, is_url
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 def new_folder(words: Sequence[str]) -> str:
     """Return a name under runs/ that is not taken: the time and `words`, as in `…-red-mug`."""
-    name = f"runs/{'-'.join([time.strftime('%Y%m%d-%H%M%S'), *words])}".replace(" ", "-")
+    text = "-".join([time.strftime("%Y%m%d-%H%M%S"), *words])
+    name = f"runs/{file_name(re.sub('[ /]', '-', text))}"
     folder, number = name, 2
     while Path(folder).exists():
         folder, number = f"{name}-{number}", number + 1

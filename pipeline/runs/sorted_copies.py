@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from ...checkpoints.atomic_files import beside
-from .inside_path import inside
+from .inside_path import file_name, inside
 from .manifest import ManifestRecord
 
 FOLDERS = ("skipped", "sorted")
@@ -54,7 +54,7 @@ def sort_by_class(folder: Path, record: ManifestRecord) -> list[Path]:
 
 
 def _folder(label: str) -> str:
-    return re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_"
+    return file_name(re.sub(r"[^\w .+-]", "_", label).strip(" .") or "_")
 
 
 def _copy(source: Path, target: Path, *, link: bool = False) -> Path:

@@ -17,7 +17,7 @@ from ...configs.errors import UsageError
 
 Wildcards = Mapping[str, Sequence[str]]
 
-_NAME = re.compile(r"__((?:[^\W_]|\*)(?:[\w\-./* ]*?(?:[^\W_]|\*))?)__")
+_NAME = re.compile(r"__((?:[^\W_]|\*)(?:[\w\-./* ]*?(?:[^\W_]|\*))??)__")
 _HOW_MANY = re.compile(r"\s*(\d+)(?:-(\d+))?\$\$")
 _WEIGHT = re.compile(r"\s*(\d+(?:\.\d+)?)::")
 

@@ -115,11 +115,34 @@ def test_a_list_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("list.txt").write_bytes("\ufeffa/x.png\r\n\r\nb\ngone.png\n".encode())
     found = find_files.expand(["@list.txt"])
     assert sorted(found.ids.values()) == ["a/x", "b/y", "b/z", "gone"]
-    with pytest.raises(find_files.InputError, match="cannot read the list"):
+    with pytest.raises(find_files.InputError, match=r"cannot read the list: no file 'none.txt'"):
         find_files.expand(["@none.txt"])
     Path("empty.txt").write_text("\n")
     with pytest.raises(find_files.InputError, match="is empty"):
         find_files.expand(["@empty.txt"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_file_as_other_programs_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, end: str
+) -> None:
+    laid(tmp_path, "a b/x.png", "été.png", "#7.png", " y.png", "'z.png'")
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        "# my photos", '"a b/x.png"', "  été.png ", "#7.png", " y.png", "'z.png'", "", "#gone.png",
+    ]  # fmt: skip
+    Path("list.txt").write_bytes(end.join(lines).encode(encoding))
+    assert find_files.read_list("list.txt") == [
+        "a b/x.png", "été.png", "#7.png", " y.png", "'z.png'",
+    ]  # fmt: skip
+
+
+def test_a_list_file_with_names_that_are_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"caf\xe9.png\n")
+    assert [os.fsencode(name) for name in find_files.read_list(str(tmp_path / "list.txt"))] == [
+        b"caf\xe9.png"
+    ]
 
 
 def test_patterns_and_folders_that_cannot_be_used_are_errors_of_ours(

@@ -18,6 +18,7 @@ from visuals.pipeline.prompts.model_vocabulary import (
     unknown_words,
 )
 from visuals.pipeline.runner.run import Stages, run_shots
+from visuals.pipeline.runs import locate
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.stage import FunctionStage
 
@@ -96,3 +97,15 @@ def test_unknown_words_of_a_prompt() -> None:
     text = "((red:1.2)) leather shoe on a wooden table, neon jungle <lora:zzz:1> tag, BREAK 8k"
     assert unknown_words(text, KNOWN, "tag, {class}") == ["neon", "jungle", "8k"]
     assert unknown_words(text, None) == []
+
+
+@pytest.mark.parametrize("class_", ["m" * 260, "é" * 150, "a b/" * 90, "mug\x07"])
+def test_ids_of_any_class_are_names_of_files(tmp_path: Path, class_: str) -> None:
+    ids = [shot.id for shot in inputs.prompted([class_, f"{class_}x"], 2, prompt="{class}")]
+    assert len(set(ids)) == 4
+    for id_ in ids:
+        (tmp_path / f"{id_}.control.png").touch()
+        assert id_.isprintable()
+    new = Path(locate.new_folder([class_]))
+    (tmp_path / new.name).mkdir()
+    assert new.parent == Path("runs")

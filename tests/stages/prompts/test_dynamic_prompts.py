@@ -120,3 +120,19 @@ def test_a_check_finds_what_only_some_seeds_would_draw() -> None:
         check("{a|__loop__}", KNOWN)
     with pytest.raises(WildcardError, match="there: none"):
         check("__colours__")
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("__c__ __bom__", "red green"),
+        ("__c____bom__", "redgreen"),
+        ("__bom__, __c__ and __a__b__", "green, red and oneb__"),
+        ("__long_name__ __a__", "two one"),
+        ("{__c__|__c__} x", "red x"),
+    ],
+)
+def test_wildcards_of_one_letter_beside_others(template: str, text: str) -> None:
+    known = {"c": ["red"], "bom": ["green"], "a": ["one"], "long_name": ["two"]}
+    check(template, known)
+    assert draw(template, 1, known).text == text
