@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..images.read import printable
 from .output import print_json, say
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _LISTED = 5
 """Problems of a kind that are shown one by one."""
+_ALL_LISTED = ("left_out", "not_read")
+"""Kinds of which every file is named."""
 
 
 def imported(report: ImportReport, fields: Fields, out: Path) -> None:
@@ -70,7 +73,7 @@ def captioned(
     if preview is not None:
         for change in done.changes:
             was = "" if change.before is None else f"  (was: {change.before})"
-            click.echo(f"{change.name}: {change.after}{was}")
+            click.echo(printable(f"{change.name}: {change.after}{was}"))
     rows = [("captions shown" if preview is not None else "captions written", len(done.changes))]
     rows += [("kept", done.kept), ("failed", len(done.problems))]
     if tokens:
@@ -104,7 +107,8 @@ def checked(report: DatasetReport, epochs: int, shown: int) -> None:
     for s in report.seen[:shown]:
         size = f"{s.size_wh[0]} × {s.size_wh[1]}"
         bucket = f"{s.fit.bucket_wh[0]} × {s.fit.bucket_wh[1]}"
-        click.echo(f"{s.item.name}: {size} → {bucket}, {s.item.repeats} times: {s.item.text}")
+        times = f"{size} → {bucket}, {s.item.repeats} times"
+        click.echo(printable(f"{s.item.name}: {times}: {s.item.text}"))
     problems(report.problems)
     broken = len(report.broken)
     say(f"{broken} broken; fix them before training" if broken else "nothing is broken")
@@ -115,15 +119,16 @@ def _masked(seen: Any) -> bool:
 
 
 def problems(found: Sequence[Problem]) -> None:
-    """Print the first problems of each kind on stderr and count the others."""
+    """Print the first problems of each kind on stderr, of files not used all, and count others."""
     kinds: dict[str, list[Problem]] = {}
     for problem in found:
         kinds.setdefault(problem.code, []).append(problem)
     for code, same in kinds.items():
-        for problem in same[:_LISTED]:
+        shown = same if code in _ALL_LISTED else same[:_LISTED]
+        for problem in shown:
             say(f"{code.replace('_', ' ')}: {problem.message}")
-        if len(same) > _LISTED:
-            say(f"{code.replace('_', ' ')}: and {len(same) - _LISTED} more; --json lists all")
+        if more := len(same) - len(shown):
+            say(f"{code.replace('_', ' ')}: and {more} more; --json lists all")
 
 
 def _table(rows: Sequence[tuple[str, Any]]) -> None:

@@ -26,7 +26,7 @@ def edges(mask: np.ndarray) -> list[np.ndarray]:
     return [_corners(_with_inner_corners(ring)) // 2 + (left, top) for ring in _rings(grid)]
 
 
-def centres(mask: np.ndarray) -> np.ndarray:
+def outline(mask: np.ndarray) -> np.ndarray:
     """Return one outline through the border pixels, float (N, 2), N at least 3.
 
     `mask`: bool (H, W), not empty. Parts are joined by bridges one pixel wide, since a line of

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from ...checkpoints import atomic_files
-from .polygons import centres
+from .polygons import outline
 from .records import AnnotatedPicture
 
 
@@ -24,9 +24,9 @@ class Yolo:
         picture.link(self.folder / "images" / name)
         rows = []
         for instance in picture.instances:
-            points = (centres(instance.mask) / picture.size_wh).ravel()
-            outline = " ".join(f"{value:.6f}" for value in points)
-            rows.append(f"{self.numbers[instance.label]} {outline}\n")
+            points = (outline(instance.mask) / picture.size_wh).ravel()
+            corners = " ".join(f"{value:.6f}" for value in points)
+            rows.append(f"{self.numbers[instance.label]} {corners}\n")
         label = self.folder / "labels" / f"{name[: -len(picture.path.suffix)]}.txt"
         atomic_files.write(label, "".join(rows).encode())
 

@@ -83,7 +83,9 @@ class ImportReport:
     def save(self, out: Path) -> None:
         """Write `out/import.json`."""
         text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
-        dataset_images.write(out / imagefolder.REPORT, f"{text}\n".encode())
+        dataset_images.write(
+            out / imagefolder.REPORT, f"{text}\n".encode(errors="backslashreplace")
+        )
 
 
 def import_catalogue(

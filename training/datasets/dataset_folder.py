@@ -250,7 +250,7 @@ def _unused(path: Path, root: Path) -> Problem:
     name = path.relative_to(root).as_posix()
     code = "left_out" if dataset_images.is_picture(path) else "not_read"
     if code == "not_read":
-        reason = f"neither a picture ({', '.join(ENDINGS)}) nor the caption of one"
+        reason = "neither a picture by its ending nor the caption of one"
     elif _regularises(path, root):
         reason = f"a class picture of kohya's; set class_data_dir to {_REGULARISATION} to use it"
     elif _is_mask(path, root):

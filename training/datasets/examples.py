@@ -14,7 +14,7 @@ import numpy as np
 
 from ...checkpoints.hashing import sha256
 from ...pipeline.images.masks import read_mask
-from ...pipeline.images.read import PictureError
+from ...pipeline.images.read import PictureError, printable
 from . import images as dataset_images
 from .buckets import Buckets, Fit
 from .dataset_folder import Dataset, DatasetError
@@ -149,7 +149,7 @@ def examples(
         problems.append(
             f"only one picture ({out[0].name}): the training will overfit; add more, 15 or so"
         )
-    return out, problems
+    return out, [printable(text) for text in problems]
 
 
 def split(

@@ -56,4 +56,4 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     text = "".join(
         json.dumps({key: row.get(key) for key in keys}, ensure_ascii=False) + "\n" for row in rows
     )
-    dataset_images.write(path, text.encode())
+    dataset_images.write(path, text.encode(errors="backslashreplace"))

@@ -13,7 +13,7 @@ import numpy as np
 from ...checkpoints import atomic_files
 from ...configs.errors import WriteError
 from ...pipeline.images.color_profiles import to_srgb
-from ...pipeline.images.read import ENDINGS, read_image
+from ...pipeline.images.read import ENDINGS, printable, read_image
 from ...pipeline.images.write import encode_png
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class Problem:
     code: str
     name: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
 
 
 def read(path: Path) -> Image.Image:

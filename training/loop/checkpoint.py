@@ -86,7 +86,7 @@ def save(folder: Path, state: TrainerState, *, limit: int | None = None) -> Path
         atomic_files.write(part / lora_save.DIFFUSERS_NAME, lora)
         record = {"step": state.step, "settings": state.settings, "data": state.data}
         text = json.dumps(record, ensure_ascii=False, indent=1)
-        atomic_files.write(part / "state.json", text.encode())
+        atomic_files.write(part / "state.json", text.encode(errors="backslashreplace"))
         if path.exists():
             shutil.rmtree(path)
         part.rename(path)

@@ -99,8 +99,6 @@ def write(
 def as_metadata(values: Mapping[str, object]) -> dict[str, str]:
     """Return values as text as kohya writes them: None as "None", lists and maps as JSON."""
     return {
-        key: json.dumps(value, ensure_ascii=False)
-        if isinstance(value, (dict, list))
-        else str(value)
+        key: json.dumps(value) if isinstance(value, (dict, list)) else str(value)
         for key, value in values.items()
     }

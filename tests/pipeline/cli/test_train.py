@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,33 @@ def test_what_a_training_writes_is_no_part_of_its_data_set(
     assert (json.loads(more.stdout)["problems"], json.loads(more.stdout)["steps"]) == ([], 3)
     seen = read_dataset(photos, without=[photos / "cars", photos / "kept"])
     assert len(seen.items) == 5 and not seen.unused
+
+
+def test_names_that_no_text_can_hold(config: Path, mini: Path) -> None:
+    """Names that are not UTF-8 or hold control characters: trained on, resumed, printed escaped."""
+    photos = config.parent / "photos"
+    place = photos / os.fsdecode(b"3_caf\xe9")
+    place.mkdir()
+    for number, file in enumerate(sorted(photos.glob("0*"))):
+        name = os.fsdecode(b"caf\xe9\n\x1b[31m") + file.name if number < 4 else file.name
+        file.rename(place / name)
+    (photos / "lost\n\x1b[31m.png").write_bytes(b"x")
+    options = ("--set", "validation_prompts=[]", "--json")
+    first = visuals("train", config, *options)
+    assert first.exit_code == 0, first.output
+    assert "left out: lost\\n\\x1b[31m.png" in first.stderr
+    more = visuals("train", config, *options, "--resume", "--set", "num_train_epochs=3")
+    assert more.exit_code == 0, more.output
+    shown = visuals("dataset", "check", photos, "--resolution", "64")
+    edited = visuals("dataset", "caption", photos, "--no-model", "--replace", "mug=cup",
+                     "--format", "metadata", "--preview", "9")  # fmt: skip
+    written = visuals("dataset", "caption", photos, "--no-model", "--replace", "mug=cup",
+                      "--format", "metadata")  # fmt: skip
+    for result in (shown, edited, written):
+        assert result.exit_code == 0, result.output
+        assert "\x1b[31m" not in result.output
+    seen = read_dataset(photos)
+    assert len(seen.items) == 5 and not seen.problems
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_yolo_lines_give_the_masks_back(run: Path) -> None:
 @given(mask=masks_2d)
 def test_any_mask_of_one_part_goes_through_yolo(mask: np.ndarray) -> None:
     height, width = mask.shape
-    points = polygons.centres(mask) / (width, height)
+    points = polygons.outline(mask) / (width, height)
     text = " ".join(f"{v:.6f}" for v in points.ravel())
     got = yolo_mask(np.array(text.split(), float), mask.shape)
     parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1
