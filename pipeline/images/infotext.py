@@ -210,6 +210,8 @@ def _sampler(facts: dict[str, str]) -> tuple[str, bool]:
         return facts[_OURS], True
     if schedule == "Automatic":
         schedule = _AUTOMATIC.get(name, "")
+    if schedule == "Polyexponential":  # at A1111's usual rho, 1
+        schedule = "Exponential"
     both = f"{name} {schedule}"
     return (both, True) if both in NAMES else (name, schedule in ("", "Uniform", "Normal"))
 

@@ -67,7 +67,9 @@ class Inpainter:
 
         self.pipe, self.controls = pipe, tuple(controls)
         self.accelerate = accelerate
-        self.scheduler = scheduler(options.sampler, pipe.scheduler.config)
+        self.scheduler = scheduler(
+            options.sampler, pipe.scheduler.config, is_xl=hasattr(pipe, "text_encoder_2")
+        )
         self.cache = DeepCache(options.cache_interval if accelerate else 1)
         self.clip_skip = clip_skip
         self.color_correction = options.color_correction

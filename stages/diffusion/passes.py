@@ -71,7 +71,9 @@ class Passes:
         from PIL import Image
 
         self.pipe, self.options, self.refiner = pipe, options, refiner
-        self.scheduler = scheduler(options.sampler, pipe.scheduler.config)
+        self.scheduler = scheduler(
+            options.sampler, pipe.scheduler.config, is_xl=hasattr(pipe, "text_encoder_2")
+        )
         self.size_wh = options.width, options.height
         self.cache = DeepCache(options.cache_interval if accelerate else 1)
         self.common: dict[str, Any] = {
@@ -89,7 +91,9 @@ class Passes:
             self.over = AutoPipelineForImage2Image.from_pipe(pipe)
             self.over.set_progress_bar_config(disable=True)
         if refiner:
-            self.refiner_scheduler = scheduler(options.sampler, refiner.pipe.scheduler.config)
+            self.refiner_scheduler = scheduler(
+                options.sampler, refiner.pipe.scheduler.config, is_xl=True
+            )
 
     def __call__(self, words: Words, noise: list[Any]) -> Any:
         """Latents (N, 4, h, w); `noise`: a generator for each picture."""

@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...configs.errors import UsageError
+from .noise_levels import with_levels
 
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
-_SIGMAS = ("Karras", "Exponential", "SGM Uniform")
+_LEVELS = ("Simple", "Beta", "Align Your Steps")
+_SIGMAS = ("Karras", "Exponential", "SGM Uniform", *_LEVELS)
 _UNIFORM = ("SGM Uniform",)
 
 _SAMPLERS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "DPM++ 2M": ("DPMSolverMultistepScheduler", {}, _SIGMAS),
-    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE, ("Karras", "Exponential")),
+    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE, ("Karras", "Exponential", *_LEVELS)),
     "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE, _SIGMAS),
     "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", {**_SDE, "solver_order": 3}, _SIGMAS),
     "DPM2": ("KDPM2DiscreteScheduler", {}, _SIGMAS),
@@ -41,6 +43,7 @@ _SCHEDULES: dict[str, dict[str, Any]] = {
     "Karras": {"use_karras_sigmas": True},
     "Exponential": {"use_exponential_sigmas": True},
     "SGM Uniform": {"timestep_spacing": "trailing"},
+    **{name: {"use_karras_sigmas": True} for name in _LEVELS},  # see with_levels
 }
 _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (kind, values) for name, (kind, values, _) in _SAMPLERS.items()},
@@ -74,7 +77,7 @@ class UnknownSamplerError(UsageError):
     """A sampler's name that is not known; the message names the nearest."""
 
 
-def scheduler(name: str, config: Any) -> Any:
+def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
     """The scheduler of a sampler, on a model's own noise schedule (`config`)."""
     if name not in _KINDS:
         near = difflib.get_close_matches(name, NAMES, 1, 0.4)
@@ -85,9 +88,12 @@ def scheduler(name: str, config: Any) -> Any:
     import diffusers
 
     kind, changes = _KINDS[name]
+    made, schedule = getattr(diffusers, kind), split(name)[1]
+    if schedule in _LEVELS:
+        made = with_levels(made, schedule, is_xl=is_xl)
     values = dict(config)
     plain = {key: value for key, value in _PLAIN.items() if key in values}
-    return getattr(diffusers, kind).from_config({**values, **plain, **changes})
+    return made.from_config({**values, **plain, **changes})
 
 
 @contextlib.contextmanager

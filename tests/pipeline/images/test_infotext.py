@@ -21,6 +21,7 @@ AUTOMATIC = {
     "DPM++ 3M SDE": "Exponential",
 }
 """The samplers of A1111 1.10 for which "Automatic" is not "Uniform"."""
+SCHEDULES = ("Karras", "Exponential", "SGM Uniform", "Simple", "Beta", "Align Your Steps")
 
 
 def infotext(sampler: str) -> str:
@@ -33,7 +34,7 @@ def infotext(sampler: str) -> str:
 def test_a1111_uses_the_sampler_that_was_used(name: str) -> None:
     text = infotext(name)
     facts = dict(re.findall(r"(\w[\w ]+): ([^,\n]*)", text.split("\n")[-1]))
-    schedule = next((s for s in ("Karras", "Exponential", "SGM Uniform") if name.endswith(s)), "")
+    schedule = next((one for one in SCHEDULES if name.endswith(one)), "")
     sampler = name.removesuffix(schedule).strip()
     assert facts["Sampler"] == {"PNDM": "PLMS", "TCD": "LCM"}.get(sampler, sampler)
     used = facts.get("Schedule type", "Automatic")
@@ -101,13 +102,13 @@ FOREIGN = {
 def test_everything_that_is_not_honoured_is_named() -> None:
     facts = ", ".join(f"{key}: {value}" for key, value in FOREIGN.items())
     harmless = 'VAE hash: 1, Hashes: {"model": "12", "lora:x": "34"}, Version: v1.10.1'
-    start = "a mug\nSteps: 20, Sampler: Euler, Schedule type: Simple, CFG scale: 7, Seed: 1"
+    start = "a mug\nSteps: 20, Sampler: Euler, Schedule type: KL Optimal, CFG scale: 7, Seed: 1"
     found = parse_infotext(
         f"{start}, Size: 128x128, Denoising strength: 0.5, Hires upscale: 2, {facts}, {harmless}"
     )
     expected = {key: value.strip('"') for key, value in FOREIGN.items()}
     named = dict(one.split(": ", 1) for one in found.ignored)
-    assert named == {**expected, "Schedule type": "Simple"}
+    assert named == {**expected, "Schedule type": "KL Optimal"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,12 @@ def test_everything_that_is_not_honoured_is_named() -> None:
         ("DPM++ 2M", "DPM++ 2M", ()),  # before 1.9, which had no "Automatic"
         ("DPM++ 2M Karras", "DPM++ 2M Karras", ()),
         ("Euler a, Schedule type: Karras", "Euler a", ("Schedule type: Karras",)),
-        ("Euler, Schedule type: Polyexponential", "Euler", ("Schedule type: Polyexponential",)),
+        ("Euler, Schedule type: Polyexponential", "Euler Exponential", ()),
+        ("Heun, Schedule type: Simple", "Heun Simple", ()),
+        ("DPM++ SDE, Schedule type: Beta", "DPM++ SDE Beta", ()),
+        ("DPM++ 2M, Schedule type: Align Your Steps", "DPM++ 2M Align Your Steps", ()),
+        ("Euler, Schedule type: Normal", "Euler", ()),
+        ("Euler, Schedule type: Turbo", "Euler", ("Schedule type: Turbo",)),
     ],
 )
 def test_samplers_of_foreign_pictures(sampler: str, used: str, ignored: tuple[str, ...]) -> None:

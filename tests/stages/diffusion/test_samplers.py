@@ -10,6 +10,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from visuals.checkpoints import load
 from visuals.configs.generate import GenerateOptions
@@ -54,7 +55,7 @@ def test_what_the_name_says_is_what_the_scheduler_takes(name: str) -> None:
     """A key that a scheduler does not know would be dropped in silence."""
     made = samplers.scheduler(name, {"num_train_timesteps": 1000, "use_karras_sigmas": True})
     takes = inspect.signature(type(made).__init__).parameters
-    if name.endswith("Karras"):
+    if name.endswith(("Karras", "Simple", "Beta", "Steps")):
         assert made.config.use_karras_sigmas
     else:
         assert not made.config.get("use_karras_sigmas")
@@ -88,6 +89,41 @@ def test_names_of_a_kind_are_not_the_same_sampler() -> None:
         assert torch.isfinite(x).all(), name
         twin = seen.setdefault(x.numpy().tobytes(), name)
         assert twin == name or {twin, name} == {"PLMS", "PNDM"}
+
+
+SD15 = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in samplers.NAMES if n.endswith(("Simple", "Beta", "Steps"))]
+)
+@pytest.mark.parametrize("steps", [1, 7, 11, 20])
+def test_noise_levels_are_a1111s(name: str, steps: int) -> None:
+    """By the formulas of A1111's sd_schedulers, for SD 1.5."""
+    made = samplers.scheduler(name, {**SD15, "timestep_spacing": "leading", "steps_offset": 1})
+    made.set_timesteps(steps)
+    kept = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+    levels = ((1 - kept) / kept) ** 0.5
+    if name.endswith("Simple"):
+        expected = [levels[-1 - int(k * 1000 / steps)] for k in range(steps)]
+    elif name.endswith("Beta"):
+        quantiles = stats.beta.ppf(1 - np.linspace(0, 1, steps), 0.6, 0.6)
+        expected = [levels[0] + q * (levels[-1] - levels[0]) for q in quantiles]
+    else:
+        table = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029]
+        places = np.linspace(0, 10, steps)
+        expected = np.exp(np.interp(places, range(11), np.log(table))).tolist()
+    found = made.sigmas.unique().flip(0)[: len(set(expected))]
+    if not name.startswith("DPM2"):  # which has levels between these
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    else:
+        assert all(np.isclose(made.sigmas, level, rtol=1e-4).any() for level in expected)
+
+
+def test_align_your_steps_has_a_table_for_sdxl() -> None:
+    made = samplers.scheduler("Euler Align Your Steps", SD15, is_xl=True)
+    made.set_timesteps(11)
+    np.testing.assert_allclose(made.sigmas[1:4], [6.315, 3.771, 2.181], rtol=1e-5)
 
 
 def test_the_noise_schedule_is_the_models_own(pipe: Any) -> None:
