@@ -127,6 +127,8 @@ class Captions:
         self.problems.append(Problem(code, name, f"{name}: {what}"))
 
     def _caption_in(self, file: Path) -> str | None:
+        if file in self.used:
+            self._note("shared_caption", file, "of two pictures, which differ in their ending")
         self.used.add(file)
         try:
             sidecar = Sidecar.read(file)

@@ -137,14 +137,16 @@ def _caption(request: CaptionRequest, reporter: Reporter) -> int:
 
     settings = load_settings(request.preset)
     dataset = read_dataset(request.folder)
-    if not to_describe(dataset, request.overwrite):
+    describe: Any = list  # nothing to describe
+    if to_describe(dataset, request.overwrite):
+        reporter.status(f"loading {settings.caption.model}")
+        process.prepare(settings, ())
+        describe = captioner.captioner(settings)
+    else:
         reporter.note("no picture lacks a caption")
-        return 0
-    reporter.status(f"loading {settings.caption.model}")
-    process.prepare(settings, ())
     done = caption_dataset(
         dataset,
-        captioner.captioner(settings),
+        describe,
         edits=CaptionEdits(tag=request.tag),
         overwrite=request.overwrite,
         batch_size=settings.caption.batch_size,

@@ -154,6 +154,15 @@ def test_of_two_captions_one_is_read_and_the_other_is_named_and_stays(tmp_path: 
     assert "differs" not in train(tmp_path)
 
 
+def test_a_caption_of_two_pictures_is_named_and_edited_once(tmp_path: Path) -> None:
+    for ending in (".png", ".jpg"):
+        Image.new("RGB", (64, 64), "red").save(tmp_path / f"a{ending}")
+    (tmp_path / "a.txt").write_text("a car")
+    assert "a.txt: of two pictures, which differ in their ending" in train(tmp_path)
+    done = caption_dataset(read_dataset(tmp_path), None, edits=CaptionEdits(suffix="red"))
+    assert len(done.changes) == 2 and (tmp_path / "a.txt").read_text() == "a car, red"
+
+
 def test_without_a_model_what_is_passed_over_is_named(tmp_path: Path) -> None:
     for name in "abc":
         Image.new("RGB", (64, 64), "red").save(tmp_path / f"{name}.png")

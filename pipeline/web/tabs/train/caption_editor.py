@@ -112,7 +112,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         item = next((i for i in datasets.read(root, text).items if i.name == name), None)
         if item is None:
             raise UsageError(f"{name} is not there any more: open the data set again")
-        if caption == (item.caption or ""):
+        if caption == " ".join((item.caption or "").split()):
             return gr.skip()
         datasets.write(root, text, {name: caption})
         return _note(f"Saved the caption of {name}")
@@ -121,7 +121,10 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         count = datasets.put_tag(root, text, word)
         folder = str(datasets.place(root, text))
         words = ["visuals", "dataset", "caption", folder, "--no-model", "--tag", word]
-        note = _note(f"{count} caption{'s' * (count != 1)} changed")
+        passed_over = [i.name for i in datasets.read(root, text).items if not i.caption]
+        note = _note(f"{count} caption{'s' * (count != 1)} changed") + components.refused(
+            [f"{name}: no caption that can be read" for name in passed_over]
+        )
         return {message: note, command: gr.Textbox(shlex.join(words), visible=True)}
 
     def export(id_: str | None, word: str) -> Update:
