@@ -6,10 +6,10 @@ import os
 import platform
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...configs.version import VERSION, installed
+from ...stages.accel.memory import main_memory
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -92,26 +92,17 @@ def device(asked: str = "auto") -> Device:
         why = f"{torch.cuda.get_device_name(index)}, {why}"
         memory, left = total / _GIB, free / _GIB
         return Device(name, why, _short(dtype), round(memory, 1), round(left, 1))
-    total_gib, available = memory_gib()
-    return Device(name, why, _short(dtype), total_gib, available)
+    return Device(name, why, _short(dtype), *memory_gib())
 
 
 def _short(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def memory_gib() -> tuple[float | None, float | None]:
-    """(all, available) main memory; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-        return round(kib["MemTotal"] / 2**20, 1), round(kib["MemAvailable"] / 2**20, 1)
-    except (OSError, ValueError, KeyError, IndexError):
-        pass
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1), None
-    except (AttributeError, ValueError, OSError):
-        return None, None
+def memory_gib() -> tuple[float, float]:
+    """(all, available) main memory."""
+    total, available = main_memory()
+    return round(total / _GIB, 1), round(available / _GIB, 1)
 
 
 def libraries() -> dict[str, str | None]:

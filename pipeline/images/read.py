@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...configs.errors import UsageError, one_line
+from ...stages.accel import memory
 from ...stages.shot import on_white
 from . import color_profiles, exif_block, sixteen_bit
 
@@ -34,6 +35,8 @@ FORMATS = {
 """The formats that are read, by Pillow's names, and their endings; JXL where a plugin of Pillow is
 imported. A file is opened by its content, whatever its ending."""
 ENDINGS = tuple(ending for endings in FORMATS.values() for ending in endings)
+_BYTES_A_PIXEL = {False: 20, True: 36}
+"""Memory that decoding takes at its peak, measured, with a margin; True: of 12 and 16 bits."""
 MAX_PIXELS = 100_000_000
 """More than any camera takes; a picture with more is refused before it is decoded."""
 _TIFF_LAYOUT = (
@@ -117,7 +120,7 @@ def _opened(path: Path, work: Callable[[Any, bytes], T]) -> T:
 
     shown = printable(path)
     try:
-        _check_file(path.stat(), shown)
+        _check_file(path, shown)
         with path.open("rb") as file:
             head = file.read(32)
         formats = [name for name in FORMATS if name != "JXL" or name in Image.OPEN]
@@ -155,7 +158,10 @@ def _opened(path: Path, work: Callable[[Any, bytes], T]) -> T:
         raise PictureError(f"{shown}: {text}") from None
 
 
-def _check_file(status: os.stat_result, shown: str) -> None:
+def _check_file(path: Path, shown: str) -> None:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        os.scandir(path).close()  # one that cannot be read raises OSError
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
         raise PictureError(f"{shown}: {what}; expected a picture file")
@@ -170,6 +176,15 @@ def _check_size(size_wh: tuple[int, int], shown: str) -> None:
         raise PictureError(
             f"{shown}: {size} pixels; expected at most "
             f"{MAX_PIXELS // 1_000_000} million; scale it down"
+        )
+
+
+def _check_memory(size_wh: tuple[int, int], bytes_a_pixel: int, shown: str) -> None:
+    needed, (_, free) = size_wh[0] * size_wh[1] * bytes_a_pixel, memory.main_memory()
+    if needed > free:
+        raise PictureError(
+            f"{shown}: {size_wh[0]} × {size_wh[1]} pixels take {needed / 2**30:.1f} GiB to decode, "
+            f"{free / 2**30:.1f} GiB are free; close other programs or scale it down"
         )
 
 
@@ -188,6 +203,7 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
         what = {"TIFF": "pages", "MPO": "pictures"}.get(image.format, "frames")
         notes.append(f"{count} {what}: only the first is used")
     is_deep = sixteen_bit.bits(image, head) > 8
+    _check_memory(image.size, _BYTES_A_PIXEL[is_deep], printable(path))
     first, exif = 1, None
     if image.format == "TIFF":  # loading closes the file and turns the pixels
         first, exif = _orientation(image), _raw_exif(image, path, notes)

@@ -14,12 +14,13 @@ _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
 """Tags of a TIFF: bits a sample, what 0 means, samples a pixel, planes, type of a sample."""
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TYPES = {2: "signed integers", 3: "floating point", 5: "complex integers", 6: "complex numbers"}
-_EIGHT = np.rint(np.arange(65536) / 257).astype(np.uint8)
 
 
 def to_uint8(deep: np.ndarray) -> np.ndarray:
     """Convert uint16 to uint8, rounded: 65535 becomes 255."""
-    return _EIGHT[deep]
+    import cv2
+
+    return cv2.convertScaleAbs(deep, alpha=1 / 257).reshape(deep.shape)
 
 
 def bits(image: Any, head: bytes) -> int:
@@ -111,11 +112,14 @@ def decode(
     if raw is None or raw.dtype != np.uint16:
         return None
     if raw.ndim == 2:
-        raw = np.repeat(raw[..., None], 3, axis=2)
+        raw = cv2.cvtColor(raw, cv2.COLOR_GRAY2RGB)
+    else:  # in place: a large picture may take half of the memory
+        order = cv2.COLOR_BGRA2RGBA if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        raw = cv2.cvtColor(raw, order, dst=raw)
     for pixels in (raw, turned(raw, orientation)):
-        rgb = pixels[..., 2::-1]
-        if rgb.shape == shown.shape and np.array_equal(
-            np.right_shift(rgb, 8, dtype=np.uint16), shown
+        rgb = pixels[..., :3]
+        if rgb.shape == shown.shape and all(
+            np.array_equal(deep >> 8, upper) for deep, upper in zip(rgb, shown, strict=True)
         ):
             alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
             return np.ascontiguousarray(rgb), None if alpha is None else alpha.copy()

@@ -41,7 +41,8 @@ def find(folder: Path, outside: list[Path] | None = None) -> list[Path]:
 
     Hidden files and folders are left out, and so are run folders, so that a second
     `visuals run .` does not take the results of the first for photos. Linked folders are not
-    entered; links that lead out of the folder are added to `outside`.
+    entered; links that lead out of the folder are added to `outside`. A folder that cannot be read
+    is returned too, so that it fails by name.
     """
     found: list[Path] = []
     outside = [] if outside is None else outside
@@ -50,6 +51,7 @@ def find(folder: Path, outside: list[Path] | None = None) -> list[Path]:
     def unreadable(error: OSError) -> None:
         if error.filename == str(folder):
             raise InputError(f"{folder} cannot be read ({error.strerror}): allow reading it")
+        found.append(Path(error.filename))
 
     for place, folders, files in os.walk(folder, onerror=unreadable):
         current = Path(place)

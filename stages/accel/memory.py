@@ -1,4 +1,5 @@
-"""Memory: recognizes out-of-memory errors, frees caches, and tunes malloc and garbage collection.
+"""Memory: measures it, recognizes out-of-memory errors, frees caches, and tunes malloc and garbage
+collection.
 
 `keep_freed`, `loading` and `loaded` act on the whole process: they are for programs, not for
 library calls.
@@ -11,6 +12,7 @@ import ctypes
 import gc
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 _MESSAGES = (
     "out of memory",  # CUDA, ROCm, MPS, XPU
@@ -30,6 +32,19 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     message = str(error).lower()
     return isinstance(error, RuntimeError) and any(text in message for text in _MESSAGES)
+
+
+def main_memory() -> tuple[int, int]:
+    """(All, available) main memory in bytes, within the limit of a container (cgroup version 2)."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    with contextlib.suppress(OSError, ValueError):  # no such group, or no limit: "max"
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / f"memory.{n}").read_text()) for n in ("max", "current"))
+        files = int((group / "memory.stat").read_text().partition("\nfile ")[2].split("\n")[0])
+        return min(memory.total, limit), min(memory.available, limit - used + files)
+    return memory.total, memory.available
 
 
 def give_back() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from visuals.checkpoints import atomic_files
-from visuals.pipeline.images.read import PictureError, read_image
+from visuals.pipeline.images.masks import read_mask
+from visuals.pipeline.images.read import PictureError, read_header, read_image
 from visuals.pipeline.images.write import encode_png
+from visuals.training.datasets import images as dataset_images
 
 
 def gradient(height: int = 20, width: int = 30) -> np.ndarray:
@@ -88,3 +96,56 @@ def test_write_leaves_no_part_behind(tmp_path: Path) -> None:
     atomic_files.write(tmp_path / "deep" / "a.bin", b"data")
     assert (tmp_path / "deep" / "a.bin").read_bytes() == b"data"
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe", "zero", "folder"):
+        for read in (read_image, read_header, read_mask, dataset_images.read):
+            with pytest.raises(PictureError, match=f"{name}.png: a .*; expected a picture file"):
+                read(tmp_path / f"{name}.png")
+
+
+GIF = b"GIF89a\x0f\x27\x0f\x27\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+"""One pixel on 9,999 × 9,999."""
+
+
+def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bomb.gif").write_bytes(GIF)
+    deep = struct.pack(">IIBBBBB", 9999, 9999, 16, 2, 0, 0, 0)
+    header = b"IHDR" + deep
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "deep.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT" + b"5\xaf\x06\x1e"
+    )
+    memory = psutil.virtual_memory()
+    for name, needed in (("bomb.gif", "1.9"), ("deep.png", "3.4")):
+        assert read_header(tmp_path / name).size_wh == (9999, 9999)
+        with monkeypatch.context() as low:
+            low.setattr(psutil, "virtual_memory", lambda: memory._replace(available=2**30))
+            said = f"{name}: 9999 × 9999 pixels take {needed} GiB to decode, 1.0 GiB are free"
+            with pytest.raises(PictureError, match=said):
+                read_image(tmp_path / name)
+
+
+def test_memory_that_runs_out_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "bomb.gif").write_bytes(GIF)
+    code = (
+        "import resource, psutil\n"
+        "from PIL import GifImagePlugin\n"
+        "from visuals.pipeline.images.read import read_image\n"
+        "import visuals.stages.shot\n"
+        "most = psutil.Process().memory_info().vms + 2**27\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (most, most))\n"
+        "try: read_image('bomb.gif')\n"
+        "except ValueError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    expected = "bomb.gif: too little memory to read it; close other programs or scale it down\n"
+    assert done.stdout == expected

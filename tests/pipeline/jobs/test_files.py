@@ -194,3 +194,21 @@ def test_a_run_that_goes_on_files_away_what_it_had_done(photos: Path) -> None:
     assert again["resumed"] == 3
     copy = Path("out/skipped/no_detection/1/12-gray-mug.jpg")
     assert copy.read_bytes() == (photos / "1/12-gray-mug.jpg").read_bytes()
+
+
+def test_paths_that_are_too_long_fail_by_name(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        for name in ["photos", *["d" * 200] * 21]:
+            Path(name).mkdir(exist_ok=True)
+            away.chdir(name)
+        shutil.copy(SAMPLES / "04-teal-mug.jpg", "deep.jpg")
+    Path("list.txt").write_text(f"photos/0/04-teal-mug.jpg\n{'x/' * 2500}a.jpg\n")
+    for inputs, whole in (("photos", 2), ("@list.txt", 1)):
+        lines = visuals("filter", inputs, "--class", "mug", "--out", f"out{whole}")[
+            "lines"
+        ].values()
+        (bad,) = (line for line in lines if line["status"] == "failed")
+        assert "cannot be read (File name too long)" in bad["error"]["message"]
+        assert len(lines) == whole + 1
