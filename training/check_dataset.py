@@ -118,6 +118,8 @@ def check_dataset(
         except PictureError as error:
             problems.append(Problem("unreadable", item.name, str(error)))
             continue
+        for what in image.info["notes"]:
+            note("converted", item.name, what)
         fit = buckets.fit(image.size)
         fingerprint = Fingerprint.of(image)
         like = first_like(fingerprint, fingerprints, near)

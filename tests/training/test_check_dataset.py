@@ -12,6 +12,7 @@ from PIL import Image
 from visuals.training.check_dataset import check_dataset
 from visuals.training.datasets.buckets import Buckets
 from visuals.training.datasets.dataset_folder import read_dataset
+from visuals.training.datasets.examples import examples
 
 SMALL = Buckets(
     resolution_wh=(128, 128), min_bucket_reso=64, max_bucket_reso=256, bucket_reso_steps=32
@@ -77,6 +78,22 @@ def test_each_thing_that_can_be_wrong(tmp_path: Path) -> None:
     report = json.loads(json.dumps(check.as_json()))
     assert report["broken"] == 4 and report["pictures"] == 9 and report["tag"] == "new"
     assert {"width": 128, "height": 128, "pictures": 16} in report["buckets"]
+
+
+def test_what_is_not_used_of_a_picture_is_named(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    frames[1].convert("CMYK").save(tmp_path / "b.jpg")
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("a")
+    dataset = read_dataset(tmp_path)
+    frame, ink = (
+        "a.gif: 3 frames: only the first is used",
+        "b.jpg: CMYK without a readable profile: converted to RGB by arithmetic",
+    )
+    check = check_dataset(dataset, buckets=SMALL)
+    assert {frame, ink} <= {p.message for p in check.problems} and not check.broken
+    assert examples(dataset, SMALL)[1] == [frame, ink]
 
 
 def test_a_class_prompt_stands_in_for_captions(tmp_path: Path) -> None:

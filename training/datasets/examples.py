@@ -107,6 +107,7 @@ def examples(
         except (PictureError, OSError) as error:
             problems.append(f"left out: {error}")
             continue
+        problems += [f"{item.name}: {what}" for what in image.info["notes"]]
         out.append(
             Example(
                 path=item.path,

@@ -33,13 +33,17 @@ class Problem:
 
 
 def read(path: Path) -> Image.Image:
-    """Read a picture upright, as sRGB, on white where it is transparent; raises PictureError."""
+    """Read a picture upright, as sRGB, on white where it is transparent; raises PictureError.
+
+    Its `info["notes"]` says what was left out or converted.
+    """
     from PIL import Image
 
     picture = read_image(path)
     image = Image.fromarray(picture.on_white)
     if picture.icc_profile:
         image = to_srgb(image, picture.icc_profile, []) or image
+    image.info["notes"] = picture.notes
     return image
 
 
