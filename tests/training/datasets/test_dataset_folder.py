@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from visuals.training.datasets.dataset_folder import Dataset, DatasetError, read_dataset
@@ -100,6 +102,37 @@ def test_every_file_is_used_or_named(tmp_path: Path) -> None:
         ("left_out", "masks/lost.png"), ("not_read", "b.TXT"), ("not_read", "c.heic"),
         ("not_read", "gone.txt"), ("not_read", "metadata.csv"), ("not_read", "notes.md"),
     }  # fmt: skip
+
+
+PARTS = st.sampled_from(["6_t", "0_off", "10", "img", "reg", "masks", "shop", "samples", ".cache"])
+NAMES = st.sampled_from(
+    ["a.png", "a.txt", "a.caption", "b.JPG", "a-masklabel.png", "c.heic", "metadata.csv", ".x.png"]
+)
+TREES = st.sets(st.builds(lambda p, n: "/".join([*p, n]), st.lists(PARTS, max_size=3), NAMES))
+
+
+@given(TREES)
+def test_every_file_of_any_tree_is_used_or_named(
+    tmp_path_factory: pytest.TempPathFactory, names: set[str]
+) -> None:
+    root = tmp_path_factory.mktemp("set")
+    picture(root / "first.png").with_suffix(".txt").write_text("first")
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    try:
+        dataset = read_dataset(root)
+    except DatasetError:
+        assert any(name.startswith("0_off") or "/0_off" in name for name in names)
+        return
+    named = {p.name for p in dataset.unused}
+    used = {Path(item.name) for item in dataset.items}
+    used |= {path.with_suffix(ending) for path in used for ending in (".txt", ".caption")}
+    used |= {item.mask.relative_to(root) for item in dataset.items if item.mask}
+    for path in (p.relative_to(root) for p in root.rglob("*") if p.is_file()):
+        hidden = any(part.startswith(".") for part in path.parts)
+        assert hidden + (path in used) + (path.as_posix() in named) == 1, path
+    assert {item.repeats > 1 for item in dataset.items} == {dataset.layout == "kohya"}
 
 
 def test_linked_folders_are_read_and_circles_end(tmp_path: Path) -> None:
