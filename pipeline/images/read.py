@@ -6,6 +6,7 @@ Whatever is wrong with a file raises PictureError.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import stat
@@ -47,6 +48,7 @@ _TIFF_LAYOUT = (
 
 
 T = TypeVar("T")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it would print without a file's name
 
 
 class PictureError(UsageError):

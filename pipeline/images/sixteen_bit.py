@@ -104,7 +104,7 @@ def decode(
     import cv2
 
     try:
-        raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        raw = cv2.imdecode(np.frombuffer(_bare_png(data), np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError from None
@@ -124,6 +124,20 @@ def decode(
             alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
             return np.ascontiguousarray(rgb), None if alpha is None else alpha.copy()
     return None
+
+
+def _bare_png(data: bytes) -> bytes:
+    """The chunks of a PNG that make its pixels; of the others, libpng prints warnings without the
+    file's name. Other formats as they are."""
+    if not data.startswith(b"\x89PNG"):
+        return data
+    kept, start = [data[:8]], 8
+    while start < len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT"):
+            kept.append(data[start:end])
+        start = end
+    return b"".join([*kept, b"\0\0\0\0IEND\xaeB`\x82"])
 
 
 def png(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from visuals.pipeline.images.read import FORMATS, PictureError, read_header, read_image
+from visuals.pipeline.images.write import encode_png
 from visuals.training.datasets import images as dataset_images
 
 RAMP = np.linspace(0, 1, 20 * 30).reshape(20, 30)
@@ -98,7 +99,7 @@ def test_fewer_bits_than_8_and_12_bits_are_scaled(tmp_path: Path, bits: int) -> 
     assert np.abs(rgb[0, :, 0] - 255 * values / (2**bits - 1)).max() <= 0.5
 
 
-def test_what_libtiff_says_of_a_damaged_file_is_said_with_its_name(tmp_path: Path) -> None:
+def test_no_decoder_prints_what_it_thinks_of_a_file(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.tif", compression="tiff_adobe_deflate")
     data = bytearray((tmp_path / "a.tif").read_bytes())
@@ -106,9 +107,12 @@ def test_what_libtiff_says_of_a_damaged_file_is_said_with_its_name(tmp_path: Pat
     (tmp_path / "a.tif").write_bytes(data)
     tags = [(65000, "s", 0, "of a camera", True)]
     tifffile.imwrite(tmp_path / "b.tif", noise.astype(np.uint16) * 257, extratags=tags, **RGB)
+    deep = encode_png(np.full((4, 4, 3), 99, np.uint16), icc_profile=b"no profile")
+    (tmp_path / "c.png").write_bytes(deep)
     code = (
         "from visuals.pipeline.images.read import read_image\n"
         "read_image('b.tif')\n"
+        "read_image('c.png')\n"
         "try: read_image('a.tif')\n"
         "except ValueError as error: print(error)\n"
     )
