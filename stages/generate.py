@@ -18,7 +18,7 @@ from .diffusion import lora_adapters
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
 from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Passes, Refiner
-from .prompts import embeddings
+from .prompts import scheduled_embeddings
 from .prompts.lora_tags import parse
 from .shot import Prompted, Shot
 from .stage import Modules, pipeline_modules
@@ -82,9 +82,9 @@ class Generator:
         return {**pipeline_modules(self.pipe), **extra}
 
     def _group(self, source: Prompted) -> tuple[Any, ...]:
-        """What must be equal in one call: padding to a longer prompt would change the picture."""
+        """What must be equal in one call."""
         text, tags = parse(source.prompt)
-        return tags, embeddings.count(self.pipe, text, source.negative_prompt)
+        return tags, scheduled_embeddings.group(self.pipe, text, source.negative_prompt)
 
     def _draw(self, shots: list[Shot]) -> list[Shot]:
         import torch
@@ -95,9 +95,11 @@ class Generator:
         lora_adapters.attach(self.pipe, parsed[0][1], self.find_lora, fuse=fuse)
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
 
-        def words(pipe: Any) -> dict[str, Any]:
+        def words(pipe: Any, steps: int, **passes: Any) -> dict[str, Any]:
             texts, negatives = [text for text, _ in parsed], [s.negative_prompt for s in sources]
-            return embeddings.encode(pipe, texts, negatives, clip_skip=clip_skip)
+            return scheduled_embeddings.encode(
+                pipe, texts, negatives, steps=steps, clip_skip=clip_skip, **passes
+            )
 
         with torch.inference_mode():
             drawn = decode(self.pipe, self.passes(words, noise))

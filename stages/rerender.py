@@ -7,7 +7,7 @@ window; windows of all shots share batches. Pixels outside the feathered mask ar
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from .diffusion import lora_adapters
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
-from .prompts import embeddings
+from .prompts import scheduled_embeddings
 from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
@@ -42,7 +42,7 @@ class _Job:
     prompt: str
     negative: str
     seed: int
-    chunks: int
+    words: Hashable
     strength: float
 
     @property
@@ -51,7 +51,7 @@ class _Job:
         return (
             repr(parse(self.prompt)[1]),
             self.window.size_wh,
-            self.chunks,
+            self.words,
             self.strength,
         )
 
@@ -195,9 +195,9 @@ class Rerenderer:
             if window is not None:
                 strength = self.options.strength if found.strength is None else found.strength
                 negative = self.prompts.negative(shot.seed + k)
-                chunks = embeddings.count(self.pipe, parse(prompt)[0], negative)
+                words = scheduled_embeddings.group(self.pipe, parse(prompt)[0], negative)
                 jobs.append(
-                    _Job(index, window, 0, prompt, negative, shot.seed + k, chunks, strength)
+                    _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength)
                 )
         turns = windows.turns([job.window for job in jobs])
         return [replace(job, turn=turn) for job, turn in zip(jobs, turns, strict=True)]

@@ -41,15 +41,20 @@ def check(settings: Settings) -> None:
 
 def notes(prompts: Iterable[str]) -> list[str]:
     """What to know of prompts that a host draws from."""
-    from ...stages.prompts.lora_tags import parse
+    from ...stages.prompts import lora_tags, prompt_editing
 
-    names = dict.fromkeys(tag.name for text in prompts for tag in parse(text)[1])
-    if not names:
-        return []
-    return [
-        f"the host has not got LoRA {', '.join(names)}: stage 1 draws without; one that was "
-        "trained there is named by generate.replicate.weights"
-    ]
+    parsed = [lora_tags.parse(text) for text in prompts]
+    names = dict.fromkeys(tag.name for _, tags in parsed for tag in tags)
+    out = []
+    if names:
+        out.append(
+            f"the host has not got LoRA {', '.join(names)}: stage 1 draws without; one that was "
+            "trained there is named by generate.replicate.weights"
+        )
+    edits = dict.fromkeys(edit.form for text, _ in parsed for edit in prompt_editing.edits(text))
+    if edits:
+        out.append(f"a host changes no prompt between steps: {', '.join(edits)} is its last text")
+    return out
 
 
 def generator(settings: Settings, report: Any = lambda text: None) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.lora.search import LoraNotFoundError, find
-from ...stages.prompts import dynamic_prompts, emphasis, lora_tags, token_chunks
+from ...stages.prompts import dynamic_prompts, emphasis, lora_tags, prompt_editing, token_chunks
 from ...stages.prompts.lora_tags import LoraTag, parse
 from . import wildcards
 
@@ -75,7 +75,13 @@ def explain_prompt(
     """Explain a template with the variants of a shot's seed; raises ValueError for a bad one."""
     drawn = dynamic_prompts.draw(template, seed, known)
     text, tags = parse(drawn.text)
-    notes = [*emphasis.notes(text), *lora_tags.notes(drawn.text)]
+    edits = prompt_editing.edits(text)
+    text = max(prompt_editing.texts(text, 100), key=len)
+    notes = [
+        *(f"{e.form!r}: {e.kind}, the text changes between steps; here {text!r}" for e in edits),
+        *emphasis.notes(text),
+        *lora_tags.notes(drawn.text),
+    ]
     for tag in tags:
         try:
             find(tag.name, lora_dirs)

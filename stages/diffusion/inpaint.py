@@ -13,7 +13,7 @@ import numpy as np
 from ...configs.rerender import RerenderOptions
 from ..accel import controlnet_reuse, cpu_parallel
 from ..accel.deep_cache import DeepCache
-from ..prompts import embeddings
+from ..prompts import scheduled_embeddings
 from ..prompts.lora_tags import parse
 from ..regions import composite
 from .control_maps import Control
@@ -88,7 +88,6 @@ class Inpainter:
             "control_guidance_start": each("guidance_start"),
             "control_guidance_end": each("guidance_end"),
             "output_type": "latent",
-            "callback_on_step_end": _stop_if_dropped,
         }
         if self.union:
             self.arguments["control_mode"] = each("mode")
@@ -138,11 +137,13 @@ class Inpainter:
         self.cache.begin()
         with torch.inference_mode():
             latents = self._own_pipe()(
-                **embeddings.encode(
+                **scheduled_embeddings.encode(
                     self.pipe,
                     [parse(prompt)[0] for prompt, _ in words],
                     [negative for _, negative in words],
+                    steps=self.arguments["num_inference_steps"] * int(self.scheduler.order),
                     clip_skip=self.clip_skip,
+                    callback=_stop_if_dropped,
                 ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],

@@ -14,8 +14,9 @@ from ..accel.deep_cache import DeepCache
 from .decode import decode
 from .samplers import scheduler, using
 
-Words = Callable[[Any], dict[str, Any]]
-"""What a pipeline is to draw: its keyword arguments, prompts or embeddings."""
+Words = Callable[..., dict[str, Any]]
+"""Of a pipeline, the steps of a pass, `done` and `start` (see `scheduled_embeddings.encode`): its
+keyword arguments that say what to draw."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Passes:
         if self.init is not None:
             return self._over(
                 [self.init] * len(noise),
-                words,
+                words(self.over, self._steps(self.options.steps)),
                 noise,
                 strength=max(self.options.prompt_strength, 1 / self.options.steps),
                 num_inference_steps=self.options.steps,
@@ -120,7 +121,7 @@ class Passes:
         width, height = self.size_wh
         with using(self.pipe, self.scheduler), self.cache.over(self.pipe):
             return self.pipe(
-                **words(self.pipe),
+                **words(self.pipe, self._steps(self.options.steps)),
                 width=width,
                 height=height,
                 num_inference_steps=self.options.steps,
@@ -141,26 +142,34 @@ class Passes:
         else:
             pictures = [Image.fromarray(d.pixels) for d in decode(self.pipe, latents)]
             image = [p.resize((width, height), Image.Resampling.LANCZOS) for p in pictures]
+        steps = hires.steps or self.options.steps
         return self._over(
             image,
-            words,
+            words(self.over, self._steps(steps), done=self._steps(self.options.steps)),
             noise,
             strength=hires.strength,
-            num_inference_steps=steps_for(hires.steps or self.options.steps, hires.strength),
+            num_inference_steps=steps_for(steps, hires.strength),
             **{**self.common, **self.base, **self._end(last=True)},
         )
 
-    def _over(self, image: Any, words: Words, noise: list[Any], **options: Any) -> Any:
+    def _over(self, image: Any, words: dict[str, Any], noise: list[Any], **options: Any) -> Any:
         assert self.over is not None
         with using(self.over, self.scheduler), self.cache.over(self.over):
-            return self.over(**words(self.over), image=image, generator=noise, **options).images
+            return self.over(**words, image=image, generator=noise, **options).images
+
+    def _steps(self, steps: int) -> int:
+        """Evaluations of the model: samplers of second order have two a step."""
+        return steps * int(self.scheduler.order)
 
     def _refined(self, latents: Any, words: Words, noise: list[Any]) -> Any:
         assert self.refiner is not None
-        pipe = self.refiner.pipe
+        pipe, hires = self.refiner.pipe, self.options.hires
+        before = self._steps(self.options.steps)
+        steps = self._steps(hires.steps or self.options.steps) if hires else before
+        start = int(steps * self.refiner.high_noise_frac)
         with using(pipe, self.refiner_scheduler):
             return pipe(
-                **words(pipe),
+                **words(pipe, steps, done=before if hires else 0, start=start),
                 image=latents,
                 denoising_start=self.refiner.high_noise_frac,
                 num_inference_steps=self.options.steps,

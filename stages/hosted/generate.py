@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...configs.errors import VisualsError
-from ..prompts import emphasis
+from ..prompts import emphasis, prompt_editing
 from ..prompts.lora_tags import parse
 from ..shot import Prompted, Shot, Skip
 from ..stage import Modules
@@ -100,6 +100,7 @@ class HostedGenerator:
         text, _ = parse(prompt)
         if not self.plain_prompts:
             return text
+        text = prompt_editing.texts(text, 100)[-1]
         pieces = [p.text for p in emphasis.parse(text) if p is not emphasis.BREAK]
         return " ".join("".join(pieces).split())
 

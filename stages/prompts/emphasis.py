@@ -1,15 +1,13 @@
 """A1111's attention: `(more)`, `[less]`, `(so much:1.3)`, `BREAK`. Text to weighted pieces.
 
-As in stable-diffusion-webui's wiki, "Attention/emphasis", and in the examples beside its parser,
-without prompt editing.
+As in stable-diffusion-webui's wiki, "Attention/emphasis", and in the examples beside its parser.
+Prompt editing is read before (see prompt_editing).
 """
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
-
-from . import prompt_editing
 
 STEP = 1.1
 """What one pair of round brackets multiplies by, and one of square brackets divides by."""
@@ -64,13 +62,9 @@ def parse(text: str) -> list[Piece]:
 
 
 def notes(text: str) -> list[str]:
-    """A sentence for each form that A1111 reads and this program does not, and for each bracket
-    without its other half."""
-    messages = [
-        f"{part.form!r}: {part.kind} is not supported; it is read as text of less weight"
-        for part in prompt_editing.parse(text)
-        if isinstance(part, prompt_editing.Edit)
-    ]
+    """A sentence for AND, which A1111 reads in its own way, and for each bracket without its other
+    half."""
+    messages = []
     if _AND.search(text):
         messages.append("'AND': joining prompts by AND is not supported; AND is read as a word")
     _, _, left_open, stray = _scan(text)

@@ -53,6 +53,23 @@ def schedule(text: str, steps: int, done: int = 0) -> list[tuple[int, str]]:
     return [(end, _text(prompt, end, steps, done)) for end in sorted(ends) if end > 0]
 
 
+def texts(text: str, steps: int, done: int = 0) -> list[str]:
+    """Return the text of each step.
+
+    As in A1111, which counts steps from 0 here: a text that ends at step n has n + 1 of them.
+
+    >>> texts("[mug|cup]", 4)
+    ['mug', 'mug', 'cup', 'mug']
+    """
+    parts = schedule(text, steps, done)
+    return [next(part for end, part in parts if step <= end) for step in range(steps)]
+
+
+def edits(text: str) -> list[Edit]:
+    """Return the edits of a prompt that are not within others."""
+    return [part for part in parse(text) if isinstance(part, Edit)]
+
+
 def parse(text: str) -> Prompt:
     """Return the texts and the edits of a prompt in order.
 

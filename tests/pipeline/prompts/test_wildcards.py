@@ -96,12 +96,14 @@ def test_settings_are_checked_for_every_seed(folder: Path) -> None:
 
 
 def test_a_run_says_what_a1111_would_have_read_otherwise() -> None:
-    changes = {"rerender.prompt": "[cat:dog:0.5]", "generate.negative_prompt": "a AND b"}
+    changes = {"rerender.prompt": "[cat:dog", "generate.negative_prompt": "a AND b"}
     said = explain.prompt_notes(
         load_settings("mini", changes), ["{class} (x", "{class} (x", "fine"]
     )
     assert len(said) == 3
-    assert "never closed" in said[0] and "prompt editing" in said[1] and "AND" in said[2]
+    assert (
+        "'(' is never closed" in said[0] and "'[' is never closed" in said[1] and "AND" in said[2]
+    )
 
 
 def test_wildcards_are_no_unknown_words() -> None:

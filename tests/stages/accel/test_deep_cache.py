@@ -82,7 +82,7 @@ def test_the_hires_pass_begins_anew(inpaint: Any) -> None:
     )
     words = {"prompt": "a mug", "negative_prompt": ""}
     with torch.inference_mode(), calls(pipe.unet.mid_block.resnets[0]) as inner:
-        Passes(pipe, options)(lambda pipe: words, [torch.Generator().manual_seed(0)])
+        Passes(pipe, options)(lambda *_, **passes: words, [torch.Generator().manual_seed(0)])
     assert len(inner) == 4, "steps 0 and 2 of each pass"
 
 

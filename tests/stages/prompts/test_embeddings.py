@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import torch
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
 from visuals.checkpoints.lora.search import in_folders
-from visuals.configs.generate import GenerateOptions
+from visuals.configs.generate import GenerateOptions, HiresSettings
+from visuals.configs.schema import load_settings
+from visuals.pipeline.build.stages import build_stages
 from visuals.stages.diffusion.samplers import scheduler
 from visuals.stages.generate import Generator
 from visuals.stages.prompts import embeddings, token_chunks
-from visuals.stages.shot import Prompted, Shot
+from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
 PROMPT, NEGATIVE = "ppzmini, red mug, studio photography", "blue car"
 LONG = ", ".join(["red mug on a wooden table"] * 20)
@@ -261,3 +265,80 @@ def test_weights_length_and_clip_skip_change_the_picture_and_not_their_neighbour
     assert np.array_equal(plain, again)
     for other in (heavy, long, skipped):
         assert np.abs(plain.astype(int) - other).max() > 2
+
+
+@contextmanager
+def conditions(unet: Any) -> Iterator[list[tuple[torch.Tensor, torch.Tensor | None]]]:
+    """The prompts' part of what a UNet is called with, hidden states and pooled, in order."""
+    seen: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+
+    def note(module: Any, args: Any, given: dict[str, Any]) -> None:
+        pooled = (given.get("added_cond_kwargs") or {}).get("text_embeds")
+        half = len(given["encoder_hidden_states"]) // 2
+        seen.append(
+            (given["encoder_hidden_states"][half:], None if pooled is None else pooled[half:])
+        )
+
+    handle = unet.register_forward_pre_hook(note, with_kwargs=True)
+    yield seen
+    handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "changes", "expected"),
+    [
+        ("[red:blue:2] mug", {}, ["red mug"] * 3 + ["blue mug"]),
+        ("[red:blue:0.25] mug", {}, ["red mug"] * 2 + ["blue mug"] * 2),
+        ("[red|blue] mug", {}, ["red mug", "red mug", "blue mug", "red mug"]),
+        ("mug [(on wood:1.2):0.5]", {}, ["mug "] * 3 + ["mug (on wood:1.2)"]),
+        ("[red:blue:2] mug", {"sampler": "Heun"}, ["red mug"] * 3 + ["blue mug"] * 4),
+        (
+            "[red:blue:1.5] mug",
+            {"hires": HiresSettings(scale=1.5, strength=0.5, steps=4)},
+            ["red mug"] * 7 + ["blue mug"],
+        ),
+    ],
+)
+def test_each_step_is_drawn_by_its_text(
+    pipe: Any, prompt: str, changes: dict[str, Any], expected: list[str]
+) -> None:
+    options = GenerateOptions(steps=4, sampler="Euler", width=64, height=64, cfg_scale=2.0)
+    generator = Generator(pipe, options.model_copy(update=changes))
+    with conditions(pipe.unet) as seen:
+        (done,) = generator([Shot("a", Prompted(prompt, "", 1), ())])
+    assert done.image is not None and len(seen) == len(expected)
+    for (hidden, pooled), text in zip(seen, expected, strict=True):
+        wanted = encode(pipe, text)
+        assert torch.equal(hidden, wanted["prompt_embeds"]), text
+        if pooled is not None:
+            assert torch.equal(pooled, wanted["pooled_prompt_embeds"])
+
+
+def test_prompts_that_change_are_drawn_as_alone(sd: Any) -> None:
+    options = GenerateOptions(steps=4, sampler="Euler", width=64, height=64, batch_size=4)
+    prompts = ["[red:blue:2] mug", "mug", "[red:blue:2] mug", "[|blue] mug"]
+    shots = [Shot(f"{k}", Prompted(text, "", k), ()) for k, text in enumerate(prompts)]
+    together = Generator(sd, options)(shots)
+    for shot, one in zip(together, shots, strict=True):
+        (alone,) = Generator(sd, options)([one])
+        assert shot.image is not None and alone.image is not None
+        assert np.abs(shot.image.astype(int) - alone.image).max() <= 1
+
+
+def test_an_instance_is_re_rendered_by_the_text_of_each_step(sd: Any) -> None:
+    changes = {"steps": 4, "strength": 1.0, "sampler": "Euler", "prompt": "[red:blue:1] mug"}
+    settings = load_settings("mini", {f"rerender.{name}": value for name, value in changes.items()})
+    stage = build_stages(settings, ("rerender",)).rerender
+    assert stage is not None
+    mask = np.zeros((96, 96), bool)
+    mask[20:60, 30:70] = True
+    found = (Detection((30.0, 20.0, 70.0, 60.0), 0.9, "mug", mask),)
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    shot = Shot("a", FileInput("a.png", seed=1), ("mug",), image=image, detections=found)
+    parts = [part for parts in stage.modules().values() for part in parts]
+    unet = next(part for part in parts if type(part).__name__ == "UNet2DConditionModel")
+    with conditions(unet) as seen:
+        stage([shot])
+    expected = ["red mug"] * 2 + ["blue mug"] * 2
+    for (hidden, _), text in zip(seen, expected, strict=True):
+        assert torch.equal(hidden, encode(sd, text)["prompt_embeds"]), text

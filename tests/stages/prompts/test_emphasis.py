@@ -145,16 +145,6 @@ def test_pieces_and_weights(text: str, expected: Expected) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a [cat:dog:0.5]", "'[cat:dog:0.5]': prompt editing is not supported"),
-        ("a [dog:8]", "prompt editing"),
-        ("[cat|dog]", "alternating words"),
-        ("[[a]:5]", "'[[a]:5]': prompt editing"),
-        ("[a:b:-1]", "prompt editing"),
-        ("[a:(b:1.2):.5]", "prompt editing"),
-        ("(x [a [b]::2])", "prompt editing"),
-        ("[a|[b]]", "'[a|[b]]': alternating words"),
-        ("[[a|b]:5]", "'[[a|b]:5]': prompt editing"),
-        ("[|a|(b)]", "alternating words"),
         ("cat AND dog", "AND is read as a word"),
         ("a (b", "'(' is never closed"),
         ("a [b", "'[' is never closed"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visuals.stages.prompts.prompt_editing import schedule
+from visuals.stages.prompts.prompt_editing import edits, schedule, texts
 
 
 def alternating(*texts: str) -> list[tuple[int, str]]:
@@ -59,6 +59,34 @@ def test_the_texts_of_ten_steps(text: str, expected: list[tuple[int, str]]) -> N
 )
 def test_the_second_pass_of_a_hires_fix_goes_on(text: str, expected: list[tuple[int, str]]) -> None:
     assert schedule(text, 10, done=10) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        ("a [cat:dog:0.5]", ["[cat:dog:0.5]"]),
+        ("a [dog:8]", ["[dog:8]"]),
+        ("[cat|dog]", ["[cat|dog]"]),
+        ("[[a]:5]", ["[[a]:5]"]),
+        ("[a:b:-1]", ["[a:b:-1]"]),
+        ("[a:(b:1.2):.5]", ["[a:(b:1.2):.5]"]),
+        ("(x [a [b]::2])", ["[a [b]::2]"]),
+        ("[a|[b]]", ["[a|[b]]"]),
+        ("[[a|b]:5]", ["[[a|b]:5]"]),
+        ("[|a|(b)] [c:1]", ["[|a|(b)]", "[c:1]"]),
+        ("[a:b]", []),
+        (r"\[cat:dog:0.5\]", []),
+        ("((a)) [b] (c:1.2) [[d]]", []),
+    ],
+)
+def test_the_edits_of_a_prompt(text: str, forms: list[str]) -> None:
+    assert [edit.form for edit in edits(text)] == forms
+
+
+def test_a_text_is_read_one_step_longer_than_its_number_as_in_a1111() -> None:
+    assert texts("[a:b:2]", 5) == ["a", "a", "a", "b", "b"]
+    assert texts("[a|b]", 5) == ["a", "a", "b", "a", "b"]
+    assert texts("[a:b:0]", 2) == ["b", "b"]
 
 
 @given(st.text(alphabet="a[]():|\\1.5, ", max_size=40), st.integers(1, 30))
