@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape, unescape
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from ...configs.errors import UsageError
 from ...configs.version import VERSION
@@ -35,6 +36,37 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 _RECORD = re.compile(r"<visuals:record>(.*?)</visuals:record>", re.DOTALL)
+
+
+class _Photo(BaseModel):
+    name: str
+    sha256: str | None = None
+
+
+class _Begun(BaseModel):
+    """A shot of a batch as it began; see `source`."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    id: str
+    seed: int
+    classes: list[str]
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    photo: _Photo | None = None
+    edit: str | None = None
+    settings: dict[str, Any] | None = None
+
+
+class _Lineage(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    settings: dict[str, Any]
+    needs: list[Literal["generate", "detect", "segment", "rerender"]]
+    batch: list[_Begun]
+    id: str
+    checkpoints: dict[str, str] | None = None
+    versions: dict[str, str] | None = None
 
 
 class ProvenanceError(UsageError):
@@ -115,10 +147,8 @@ def read(path: str | Path) -> dict[str, Any]:
     if not text and (found := _RECORD.search(texts.get("xmp", ""))):
         text = unescape(found[1])
     try:
-        values = json.loads(text or "null")
-        if isinstance(values, dict) and {"settings", "needs", "batch", "id"} <= set(values):
-            return values
-    except (ValueError, RecursionError):
+        return _Lineage.model_validate(json.loads(text)).model_dump(exclude_unset=True)
+    except (ValueError, RecursionError):  # also pydantic's
         pass
     raise ProvenanceError(
         f"{printable(path)} holds no record of how it was made: expected a picture as visuals "

@@ -136,18 +136,6 @@ class PromptRow(BaseModel):
         """Return the values given, as run.yaml records them."""
         return {k: v for k, v in self.model_dump().items() if v not in (None, "", {})}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PromptRow:
-        """Return the row that `to_json` recorded, which was checked when it was read.
-
-        Only its name is checked again: a run folder may come from anyone, and files bear it.
-        """
-        try:
-            _file_name(values.get("name", ""))
-        except ValueError as error:
-            raise PromptFileError(f"a row of the run: {error}") from None
-        return cls.model_construct(**values)
-
     def text(self, default: str) -> str:
         """Return its prompt, else the run's, with the tags of its LoRAs."""
         return " ".join(filter(None, (self.prompt or default, self.loras)))

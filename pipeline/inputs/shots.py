@@ -97,7 +97,7 @@ def from_run(
     names = []
     for record in read_records(folder):
         if record.kept and record.files.source:
-            seed = shot_seed(run_seed, (record.content or {}).get("sha256", record.id))
+            seed = shot_seed(run_seed, record.content["sha256"] if record.content else record.id)
             rest = tuple(classes) or record.classes, edit or record.edit, seed
             names.append(ShotName(record.id, str(inside(folder, record.files.source)), rest))
     if not names:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .engine_options import EngineOptions, RequestError
+from ...configs.errors import UsageError
+from .engine_options import EngineOptions, RequestError, sentences
 from .reporter import Reporter
 from .request import RunRequest, request_settings
 
@@ -21,7 +22,9 @@ VERSION = 2
 """Version of the request in run.yaml; version 1, of the first release, is read too."""
 
 _RECORDED = ("annotate", "copy_skipped", "sort_by_class", "prompt", "negative_prompt")
-"""Fields of a request that run.yaml keeps beside the ones that settings hold."""
+"""Fields of a request that run.yaml keeps among its options, beside those that settings hold."""
+_REQUESTED = ("command", "classes", "count", "edit", "preset", "mask")
+"""Fields of a request that run.yaml keeps under their names."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ def recorded_request(
     Raises:
         RunFolderError: the record holds no request that can be resumed.
     """
-    from ...configs.schema import SettingsError, check
+    from ...configs.schema import check
     from ..inputs.prompt_rows import PromptRow
     from ..runs.run_yaml import NAME, RunFolderError, without_pickles
     from .check_prompt_rows import row_prompts
@@ -199,30 +202,23 @@ def recorded_request(
             f"{folder}/{NAME} does not say how the run goes on: it was begun by the library or an "
             f"earlier version; repeat its command with --out {folder}"
         )
-    try:
-        settings = check(without_pickles(record["settings"]))
-    except SettingsError as error:
-        raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
     options = request.get("options") or {}
-    rows = tuple(PromptRow.from_json(row) for row in request.get("rows") or ())
-    return ResolvedRequest(
-        RunRequest(
-            command=request["command"],
-            inputs=tuple(inputs or request["inputs"]),
-            classes=tuple(request["classes"]),
-            count=request["count"],
-            edit=request.get("edit") or "",
-            preset=request["preset"],
-            mask=request["mask"],
+    fields = {key: request.get(key) for key in _REQUESTED} | {
+        key: options.get(key) for key in _RECORDED
+    }
+    try:
+        settings = check(without_pickles(record.get("settings") or {}))
+        with sentences(PromptRow):
+            rows = tuple(map(PromptRow.model_validate, request.get("rows") or ()))
+        made = RunRequest(
+            inputs=tuple(inputs or request.get("inputs") or ()),
             out=str(folder),
-            **{key: options[key] for key in _RECORDED if options.get(key) is not None},
-        ),
-        settings,
-        tuple(request["classes"]),
-        tuple(request["needs"]),
-        row_prompts(rows, settings) if rows else tuple(request["prompts"] or ()),
-        rows,
-    )
+            **{key: value for key, value in fields.items() if value is not None},
+        )
+    except UsageError as error:
+        raise RunFolderError(f"{folder}/{NAME}: {error}; mend the file") from None
+    prompts = row_prompts(rows, settings) if rows else tuple(request.get("prompts") or ())
+    return ResolvedRequest(made, settings, made.classes, tuple(request["needs"]), prompts, rows)
 
 
 def absolute(name: str) -> str:

@@ -35,7 +35,7 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def parse(line: str | bytes, name: str = "a line") -> dict[str, Any]:
     """Return the values of a line, which errors call `name`; raises RunFolderError."""
     try:
-        values = json.loads(line)
+        values = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
@@ -44,6 +44,10 @@ def parse(line: str | bytes, name: str = "a line") -> dict[str, Any]:
             "again"
         )
     return values
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def whole_lines(path: Path) -> list[dict[str, Any]]:

@@ -5,34 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     TypeAdapter,
     ValidationError,
     field_validator,
     model_serializer,
+    model_validator,
 )
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from ...configs.errors import RunFolderError
-from ...stages.shot import Box, Failure, Skip, Status
+from ...stages.shot import Box, Detection, Failure, Skip, Status
 from . import jsonl
 from .inside_path import InsideName, InsidePath
 
 if TYPE_CHECKING:
-    from ...stages.shot import Detection, Shot
+    from ...stages.shot import Shot
     from .object_store import ObjectStore
 
 NAME = "manifest.jsonl"
+_Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class Content(TypedDict):
+    """What tells the bytes of a photo from others'."""
+
+    sha256: str
+    bytes: int
+    mtime_ns: int
 
 
 class _Record(BaseModel):
     """Keys of later versions are kept and written back."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
 
 class DetectionRecord(_Record):
@@ -62,6 +74,11 @@ class DetectionRecord(_Record):
     prompt: str = ""
     edit: str = ""
     strength: float | None = None
+
+    @model_validator(mode="after")
+    def _is_a_detection(self) -> DetectionRecord:
+        Detection(self.box_xyxy, self.score, self.label, strength=self.strength)
+        return self
 
     @classmethod
     def from_detection(cls, found: Detection, mask: str | None) -> DetectionRecord:
@@ -130,7 +147,7 @@ class ManifestRecord(_Record):
 
     id: InsidePath
     input: str | None = None
-    content: Mapping[str, Any] | None = None
+    content: Content | None = None
     prompt: str | None = None
     negative_prompt: str | None = None
     seed: int
@@ -145,8 +162,8 @@ class ManifestRecord(_Record):
     notes: tuple[str, ...] = ()
     detections: tuple[DetectionRecord, ...] = ()
     files: FileNames = FileNames()
-    metrics: Mapping[str, Any] = {}
-    seconds: Mapping[str, Any] = {}
+    metrics: Mapping[str, _Integer | float | None] = {}
+    seconds: Mapping[str, float] = {}
     error: Failure | None = None
     run: str | None = None
 

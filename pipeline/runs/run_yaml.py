@@ -10,7 +10,9 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...checkpoints import atomic_files
 from ...configs.errors import RunFolderError as RunFolderError
@@ -38,6 +40,37 @@ _FREE = (
 )
 """Keys that may change when a run is resumed, since no picture depends on them."""
 
+
+class _Given(BaseModel):
+    """Keys of later versions are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Request(_Given):
+    needs: list[Literal["generate", "detect", "segment", "rerender"]] = []
+    command: str | None = None
+    inputs: list[str] | None = None
+    preset: str | None = None
+    classes: list[str] | None = None
+    count: int | None = None
+    edit: str | None = None
+    prompts: list[str] | None = None
+    rows: list[dict[str, Any]] | None = None
+    mask: str | None = None
+    options: dict[str, Any] | None = None
+
+
+class _Record(_Given):
+    request: _Request | None = None
+    settings: dict[str, Any] | None = None
+    checkpoints: dict[str, str] | None = None
+    batch_sizes: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    began_in: str | None = None
+    identity: str | None = None
+    versions: dict[str, str] | None = None
+
+
 _KINDS = ("lora:", "wildcard:")
 
 
@@ -54,7 +87,7 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
     """Return the record in the bytes of a run.yaml, which errors call `path`.
 
     Raises:
-        RunFolderError: it is not YAML, or has no keys.
+        RunFolderError: it is not YAML, or a value is of another type.
     """
     import yaml
 
@@ -62,9 +95,12 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
         record = yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise RunFolderError(f"{path}: not YAML ({one_line(error)}); mend the file") from None
-    if not isinstance(record, dict):
-        raise RunFolderError(f"{path}: expected request and settings; set --out to a new folder")
-    return record
+    try:
+        return _Record.model_validate(record).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"])) or "expected request and settings"
+        raise RunFolderError(f"{path}: {name}: {problem['msg']}; mend the file") from None
 
 
 def without_pickles(settings: Mapping[str, Any]) -> dict[str, Any]:

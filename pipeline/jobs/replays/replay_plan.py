@@ -104,7 +104,7 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
         batches.append(ReplayBatch(tuple(own), tuple(shots)))
     notes = [f"{', '.join(sorted(lost))}: of their batch, but not in {folder}"] if lost else []
     return ReplayPlan(
-        settings=without_pickles(record["settings"]),
+        settings=without_pickles(record.get("settings") or {}),
         needs=tuple(request["needs"]),
         wanted=wanted,
         batches=tuple(batches),

@@ -12,8 +12,15 @@ from helpers.stand_ins import STAGES, prompted
 
 from visuals.configs.errors import RunFolderError
 from visuals.pipeline.runner.run import run_shots
+from visuals.pipeline.runs import run_yaml
 from visuals.pipeline.runs.folder import RunFolder
-from visuals.pipeline.runs.manifest import NAME, ManifestRecord, last_records, read_records
+from visuals.pipeline.runs.manifest import (
+    NAME,
+    ManifestIndex,
+    ManifestRecord,
+    last_records,
+    read_records,
+)
 
 LEAST: dict[str, Any] = {"id": "a", "seed": 3, "status": "kept"}
 
@@ -54,6 +61,12 @@ def test_a_file_name_that_is_not_utf8_survives() -> None:
         ({"id": "a", "seed": 3}, "shot 'a': status: Field required"),
         ({**LEAST, "status": "lost"}, "status: Input should be"),
         ({**LEAST, "files": 5}, "files: "),
+        ({**LEAST, "content": {"sha256": "x"}}, "content.bytes: "),
+        ({**LEAST, "metrics": {"seam": "high"}}, "metrics.seam"),
+        (
+            {**LEAST, "detections": [{"label": "m", "score": 1, "box_xyxy": [4, 0, 1, 2]}]},
+            "x0 < x1",
+        ),
     ],
 )
 def test_a_wrong_line_is_refused_by_name(line: dict[str, Any], problem: str) -> None:
@@ -65,3 +78,27 @@ def test_the_last_record_of_a_shot_counts(tmp_path: Path) -> None:
     lines = [LEAST, {**LEAST, "id": "b"}, {**LEAST, "seed": 4}]
     (tmp_path / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert [(record.id, record.seed) for record in last_records(tmp_path)] == [("a", 4), ("b", 3)]
+
+
+def test_an_index_of_lines_without_an_id_is_refused(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text('{"seed": 3, "status": "kept"}\n')
+    with pytest.raises(RunFolderError, match="id: Field required"):
+        ManifestIndex(tmp_path / NAME)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_json_lacks_are_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / NAME).write_text(
+        f'{{"id": "a", "seed": 3, "status": "kept", "seconds": {{"load": {number}}}}}\n'
+    )
+    with pytest.raises(RunFolderError):
+        ManifestIndex(tmp_path / NAME)
+
+
+@pytest.mark.parametrize(
+    "text", ["request: 5", "batch_sizes: {detect: -5}", "settings: []", "checkpoints: {a: [1]}",
+             "request: {needs: [paint]}", "request: {rows: [5]}", "began_in: 3", "- a", "5"],
+)  # fmt: skip
+def test_a_wrong_run_yaml_is_refused_by_name(text: str) -> None:
+    with pytest.raises(RunFolderError, match=r"^shop/run\.yaml: .*; mend the file$"):
+        run_yaml.parse(text.encode(), "shop/run.yaml")
