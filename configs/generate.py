@@ -20,6 +20,13 @@ class HiresSettings(Section):
     steps: int | None = Field(default=None, ge=1, le=150)
 
 
+class VariationSettings(Section):
+    """A1111's variation seed. `strength`: 0 to 1, how much of its noise is mixed in."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    strength: float = Field(ge=0, le=1)
+
+
 class RefinerSettings(Section):
     """SDXL's refiner, which draws the last steps. `high_noise_frac`: the share of the steps, 0 to
     1, before it."""
@@ -61,6 +68,7 @@ class GenerateOptions(Section):
         height: pixels.
         prompt_strength: 0 to 1, how much of an initial picture is replaced; 1 is all.
         hires: A1111's hires fix.
+        variation: A1111's variation seed.
         fuse_loras: add LoRAs into the weights, faster where all prompts have the same ones.
         batch_size: pictures in one call of the pipeline.
     """
@@ -74,6 +82,7 @@ class GenerateOptions(Section):
     height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
     prompt_strength: float = Field(default=0.8, gt=0, le=1)
     hires: HiresSettings | None = None
+    variation: VariationSettings | None = None
     fuse_loras: bool = False
     batch_size: int = Field(default=4, ge=1)
 
@@ -103,4 +112,6 @@ class GenerateSettings(GenerateOptions, _Models):
     @model_validator(mode="after")
     def _a_host_is_told_its_model(self) -> GenerateSettings:
         check_host(self.backend, self.version)
+        if self.variation and self.init_image:
+            raise ValueError("variation: mixes noise, and init_image leaves none; expected one")
         return self

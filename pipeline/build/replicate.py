@@ -30,7 +30,7 @@ def check(settings: Settings) -> None:
     """Raises HostSettingsError, before anything is loaded or paid for."""
     g = settings.generate
     _token(), _base_url()
-    for name in ("hires", "init_image"):
+    for name in ("hires", "variation", "init_image"):
         if getattr(g, name) is not None:
             raise HostSettingsError(
                 f"generate.{name} with backend {g.backend}, which has none: set it to null, or "

@@ -39,7 +39,15 @@ _UPSCALERS = ("latent", "lanczos")
 _USED = {
     *("Steps", "CFG scale", "Seed", "Sampler", "Schedule type", "Size", "Clip skip", _OURS),
     *("Denoising strength", "Hires upscale", "Hires resize", "Hires steps", "Hires upscaler"),
-    *("First pass size", "Model", "Model hash", "Lora hashes", "Version"),
+    *(
+        "Variation seed",
+        "Variation seed strength",
+        "First pass size",
+        "Model",
+        "Model hash",
+        "Lora hashes",
+        "Version",
+    ),
     *("User", "Batch size", "Batch pos", "VAE hash", "Hashes", "Created Date"),
     *("Civitai resources", "Civitai metadata"),
 }
@@ -121,6 +129,10 @@ def format_infotext(
             **({"Hires steps": hires["steps"]} if hires["steps"] else {}),
             "Hires upscaler": hires["upscaler"].capitalize(),
         }
+    variation = None if drawn or hosted else stage.get("variation")
+    if variation:
+        facts["Variation seed"] = variation["seed"]
+        facts["Variation seed strength"] = variation["strength"]
     if settings["generate"].get("clip_skip"):
         # diffusers counts the layers left out, A1111 the one that is read.
         facts["Clip skip"] = settings["generate"]["clip_skip"] + 1
@@ -186,6 +198,11 @@ def parse_infotext(text: str) -> Infotext:
     skip = facts.get("Clip skip", "")
     if skip.isdigit() and int(skip) > 1:
         settings["generate.clip_skip"] = int(skip) - 1  # diffusers counts the layers left out
+    if _is_number(facts.get("Variation seed strength")):
+        settings["generate.variation"] = {
+            "seed": int(facts.get("Variation seed", 0)) % 2**32,
+            "strength": float(facts["Variation seed strength"]),
+        }
     upscaled = any(key.startswith("Hires ") or key == "First pass size" for key in facts)
     if upscaled:
         settings |= _hires(facts, size, ignored)

@@ -47,6 +47,16 @@ def steps_for(run: int, strength: float) -> int:
     return steps
 
 
+def slerp(one: Any, other: Any, share: float) -> Any:
+    """Between two noises, float (channels, h, w), on the sphere; by columns, as in A1111."""
+    import torch
+
+    unit, other_unit = (x / x.norm(dim=1, keepdim=True) for x in (one, other))
+    angle = torch.acos((unit * other_unit).sum(1, keepdim=True).clamp(-1, 1))
+    parts = torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other
+    return torch.where(torch.sin(angle) == 0, one, parts / torch.sin(angle))
+
+
 class Passes:
     """Stage 1's passes over one Stable Diffusion pipeline.
 
@@ -126,8 +136,25 @@ class Passes:
                 height=height,
                 num_inference_steps=self.options.steps,
                 generator=noise,
+                **self._varied(noise),
                 **rest,
             ).images
+
+    def _varied(self, noise: list[Any]) -> dict[str, Any]:
+        """The noise to begin from, where another seed's is mixed in; `noise` is read as usual."""
+        import torch
+        from diffusers.utils.torch_utils import randn_tensor
+
+        variation = self.options.variation
+        if variation is None:
+            return {}
+        width, height = (side // self.pipe.vae_scale_factor for side in self.size_wh)
+        shape = 1, self.pipe.unet.config.in_channels, height, width
+        place = {"device": self.pipe._execution_device, "dtype": self.pipe.unet.dtype}
+        other = torch.Generator("cpu").manual_seed(variation.seed)
+        (varied,) = randn_tensor(shape, other, **place)
+        own = (randn_tensor(shape, generator, **place)[0] for generator in noise)
+        return {"latents": torch.stack([slerp(one, varied, variation.strength) for one in own])}
 
     def _again(self, latents: Any, hires: HiresSettings, words: Words, noise: list[Any]) -> Any:
         from PIL import Image

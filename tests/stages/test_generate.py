@@ -3,6 +3,7 @@ from, IP-Adapter, unions, and what becomes of not-a-number and of flagged pictur
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from visuals.configs.generate import GenerateOptions, HiresSettings
 from visuals.configs.rerender import RerenderOptions
 from visuals.stages.diffusion import control_maps
 from visuals.stages.diffusion.inpaint import Controlled
-from visuals.stages.diffusion.passes import Refiner, steps_for
+from visuals.stages.diffusion.passes import Refiner, slerp, steps_for
 from visuals.stages.generate import Generator
 from visuals.stages.prompts.instance_prompts import InstancePrompts
 from visuals.stages.rerender import Rerenderer
@@ -135,6 +136,33 @@ def test_hires_fix_scales_up_and_runs_its_steps(pipe: Any, upscaler: Any) -> Non
     (image,) = drawn(Generator(pipe, GenerateOptions(hires=hires, **SMALL)))
     assert image.shape == (96, 96, 3)
     assert asked == [8] * 4 + [12] * 3
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a"])
+def test_a_variation_lies_between_two_seeds(pipe: Any, base: Any, sampler: str) -> None:
+    for model in (pipe, base):
+        size = {"width": 64, "height": 72, "steps": 2, "sampler": sampler}
+        (one, other) = drawn(Generator(model, GenerateOptions(**size)), prompted(1), prompted(2))
+        for strength, same in ((0.0, one), (1.0, other), (0.5, None)):
+            options = GenerateOptions(**size, variation={"seed": 2, "strength": strength})
+            (varied, alike) = drawn(Generator(model, options), prompted(1), prompted(2))
+            assert np.abs(alike.astype(int) - other).max() <= 1, "mixed with itself"
+            if same is None:
+                assert (varied != one).any() and (varied != other).any()
+            elif sampler == "Euler" or strength == 0:  # else the noise of later steps is seed 1's
+                assert np.abs(varied.astype(int) - same).max() <= 1
+
+
+def test_noise_is_mixed_as_in_a1111() -> None:
+    """By the formula of A1111's slerp, whose norms are over the height."""
+    one, other = torch.randn(2, 4, 6, 8, generator=torch.Generator().manual_seed(0)).double()
+    found = slerp(one, other, 0.3)
+    for channel in range(4):
+        for column in range(8):
+            a, b = one[channel, :, column], other[channel, :, column]
+            angle = math.acos(float(a @ b / a.norm() / b.norm()))
+            expected = (math.sin(0.7 * angle) * a + math.sin(0.3 * angle) * b) / math.sin(angle)
+            assert torch.allclose(found[channel, :, column], expected)
 
 
 @pytest.mark.parametrize(("run", "strength"), [(20, 0.7), (3, 0.6), (1, 0.05), (30, 1.0)])

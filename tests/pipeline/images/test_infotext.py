@@ -77,8 +77,6 @@ def test_a_hires_fix_is_not_painted_over(
 
 FOREIGN = {
     "VAE": "ft-mse.safetensors",
-    "Variation seed": "5",
-    "Variation seed strength": "0.3",
     "Face restoration": "CodeFormer",
     "ENSD": "31337",
     "Eta": "0.5",
@@ -132,6 +130,17 @@ def test_everything_that_is_not_honoured_is_named() -> None:
 def test_samplers_of_foreign_pictures(sampler: str, used: str, ignored: tuple[str, ...]) -> None:
     found = parse_infotext(f"a\nSteps: 5, Sampler: {sampler}, Seed: 1")
     assert found.settings["generate.sampler"] == used and found.ignored == ignored
+
+
+def test_a_variation_seed_comes_back() -> None:
+    changes = {"generate.variation": {"seed": 5, "strength": 0.3}}
+    settings = load_settings("mini", changes).model_dump(mode="json")
+    shot = Shot("a", Prompted("a mug", "", 7), (), image=np.zeros((8, 8, 3), np.uint8))
+    text = format_infotext(shot, settings)
+    assert "Variation seed: 5, Variation seed strength: 0.3" in text
+    found = parse_infotext(text)
+    assert found.settings["generate.variation"] == {"seed": 5, "strength": 0.3}
+    assert not found.ignored
 
 
 def test_a_seed_of_64_bits_is_folded_by_name() -> None:
