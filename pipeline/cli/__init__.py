@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ...configs.version import VERSION
+from .output import echo
 
 # name: (module, attribute, one line of help)
 _COMMANDS = {
@@ -51,10 +52,10 @@ class _Lazy(click.Group):
             command = error.ctx.command_path if getattr(error, "ctx", None) else "visuals"  # type: ignore[attr-defined]
             text = error.format_message().rstrip(".").split("\n")
             line = " ".join(part.strip() for part in text)
-            click.echo(f"visuals: {line[:1].lower() + line[1:]}; see {command} --help", err=True)
+            echo(f"visuals: {line[:1].lower() + line[1:]}; see {command} --help", err=True)
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("visuals: stopped", err=True)
+            echo("visuals: stopped", err=True)
             sys.exit(130)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .options import apply, errors, on_a_disk
+from .output import echo
 
 
 @click.command()
@@ -46,6 +47,6 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
         output.print_json(record)
     else:
         output.annotated(done)
-        click.echo(f"{done.pictures} pictures, {done.instances} instances", err=True)
+        echo(f"{done.pictures} pictures, {done.instances} instances", err=True)
     if done.errors and not done.pictures:
         raise SystemExit(1)

@@ -12,6 +12,7 @@ import click
 
 from ...configs.errors import writable
 from . import options
+from .output import echo
 
 _WORK = click.option(
     "--work", metavar="DIR", help="Working folder. Default: a temporary one, which is deleted."
@@ -36,7 +37,7 @@ def _finish(report: Any, out: str, as_json: bool, shown: Iterable[Any]) -> None:
     with writable(out):
         Path(out).write_text(text + "\n", encoding="utf-8")
     if as_json:
-        click.echo(text)
+        echo(text)
         return
     for part in shown:
         Console(highlight=False).print(part)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .output import VerificationProgress, print_json
+from .output import VerificationProgress, console, echo, print_json
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.status import Status
@@ -46,7 +46,6 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
     if as_json:
         print_json({"checkpoints": [s.as_dict() for s in found]})
         return
-    from rich.console import Console
     from rich.table import Table
 
     from ...checkpoints.hub.pull import format_bytes
@@ -60,7 +59,7 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
         table.add_row(
             s.name, s.entry.kind, s.where, size, pinned, s.entry.licence or "see its page"
         )
-    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+    console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
 
 
 @checkpoints.command()
@@ -77,7 +76,7 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
         print_json(found.as_dict(files=True))
         return
     for key, value in _lines(found):
-        click.echo(f"{key + ':':<12} {value}")
+        echo(f"{key + ':':<12} {value}")
 
 
 @checkpoints.command()
@@ -115,7 +114,7 @@ def pull(
                 )
         except puller.PullError as error:  # the others are still pulled
             failed += 1
-            click.echo(f"visuals: {error}", err=True)
+            echo(f"visuals: {error}", err=True)
             done.append({"name": name, "error": str(error)})
             continue
         done.append(
@@ -129,7 +128,7 @@ def pull(
                 if made.fetched
                 else "was here already"
             )
-            click.echo(f"{name}: {verb}; {len(made.pin.files)} files, {what}, all as pinned")
+            echo(f"{name}: {verb}; {len(made.pin.files)} files, {what}, all as pinned")
     if as_json:
         print_json({"pulled": done})
     if failed:
@@ -150,11 +149,11 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
         with VerificationProgress(name, as_json) as bar:
             found.append(hub_status.verify(name, lock, progress=bar.advance))
         if not as_json:
-            click.echo(found[-1].text)
+            echo(found[-1].text)
     if as_json:
         print_json({"verified": [v.as_dict() for v in found]})
     elif not found:
-        click.echo("nothing to verify: no model of the hub is in the cache")
+        echo("nothing to verify: no model of the hub is in the cache")
     if any(v.bad for v in found):
         sys.exit(1)
 
@@ -182,7 +181,7 @@ def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
 
     entry = user_names.add(name, ref, kind=kind or model_kind.guess_kind(ref), files=files)
     what = entry.path or entry.repository
-    click.echo(f"{name}: {what} ({entry.kind}), in {config_folder() / user_names.FILE}")
+    echo(f"{name}: {what} ({entry.kind}), in {config_folder() / user_names.FILE}")
 
 
 @checkpoints.command()
@@ -206,19 +205,19 @@ def remove(name: str, files: bool) -> None:
             f"{name!r} is no name of your own; --files deletes its files from the cache"
         )
     if taken:
-        click.echo(f"{name}: removed")
+        echo(f"{name}: removed")
     if files and repository:
         freed = hub_cache.delete(repository)
         others = [n for n in names_of(repository) if n != name]
         also = f" (also {', '.join(others)})" if others else ""
-        click.echo(
+        echo(
             f"{repository}{also}: {format_bytes(freed)} freed"
             if freed
             else f"{repository}: not cached"
         )
     elif files:
         where = entry.path if entry and entry.path else "this package"
-        click.echo(f"{name}: its files stay in {where}; only the cache is deleted from")
+        echo(f"{name}: its files stay in {where}; only the cache is deleted from")
 
 
 def _lines(s: Status) -> list[tuple[str, str]]:

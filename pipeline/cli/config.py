@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import apply, errors, parse_overrides
-from .output import print_json
+from .output import echo, print_json
 
 
 @click.group()
@@ -28,7 +28,7 @@ def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(values)
     else:
-        click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+        echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
 
 
 @config.command("list")
@@ -38,7 +38,7 @@ def list_() -> None:
     from ...configs.schema import presets
 
     for name in presets():
-        click.echo(name)
+        echo(name)
 
 
 @config.command()
@@ -53,7 +53,7 @@ def validate(file: str) -> None:
 
     found = problems(file)
     for line in found:
-        click.echo(f"visuals: {line}", err=True)
+        echo(f"visuals: {line}", err=True)
     if found:
         raise SystemExit(2)
-    click.echo(f"{file}: no problems found")
+    echo(f"{file}: no problems found")

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ..images.read import printable
-from .output import print_json, say
+from .output import console, echo, print_json, say
 
 if TYPE_CHECKING:
     from ...training.captioning.caption_folder import Captioned
@@ -73,7 +71,7 @@ def captioned(
     if preview is not None:
         for change in done.changes:
             was = "" if change.before is None else f"  (was: {change.before})"
-            click.echo(printable(f"{change.name}: {change.after}{was}"))
+            echo(printable(f"{change.name}: {change.after}{was}"))
     rows = [("captions shown" if preview is not None else "captions written", len(done.changes))]
     rows += [("kept", done.kept), ("failed", len(done.problems))]
     if tokens:
@@ -108,7 +106,7 @@ def checked(report: DatasetReport, epochs: int, shown: int) -> None:
         size = f"{s.size_wh[0]} × {s.size_wh[1]}"
         bucket = f"{s.fit.bucket_wh[0]} × {s.fit.bucket_wh[1]}"
         times = f"{size} → {bucket}, {s.item.repeats} times"
-        click.echo(printable(f"{s.item.name}: {times}: {s.item.text}"))
+        echo(printable(f"{s.item.name}: {times}: {s.item.text}"))
     problems(report.problems)
     broken = len(report.broken)
     say(f"{broken} broken; fix them before training" if broken else "nothing is broken")
@@ -143,6 +141,5 @@ def _table(rows: Sequence[tuple[str, Any]]) -> None:
 
 
 def _print(table: Any) -> None:
-    from rich.console import Console
 
-    Console(highlight=False).print(table)
+    console(highlight=False).print(table)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import apply, errors
-from .output import print_json
+from .output import echo, print_json
 
 
 @click.command()
@@ -28,7 +28,7 @@ def doctor(device: str | None, as_json: bool) -> None:
         print_json({**found, "presets": needs})
         return
     for name, text in _lines(found):
-        click.echo(f"{name:<14}{text}")
+        echo(f"{name:<14}{text}")
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import click
-
 from ...configs.errors import VisualsError, one_line
+from .output import echo
 
 _EXTRAS = {
     "numba": "recipe",
@@ -50,5 +49,5 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _end(message: str, code: int) -> None:
-    click.echo(f"visuals: {message}", err=True)
+    echo(f"visuals: {message}", err=True)
     sys.exit(code)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from . import output
 from .options import ENGINE_OPTIONS, plain_overrides
+from .output import echo
 from .reporter import TerminalReporter
 
 if TYPE_CHECKING:
@@ -82,10 +81,10 @@ def _print_result(result: RunResult, *, as_json: bool) -> None:
         output.print_json(record)
         return
     output.closing(result.summary)
-    click.echo(f"pictures  {result.folder}/images")
+    echo(f"pictures  {result.folder}/images")
     if written is not None:
         output.annotated(written)
-    click.echo(f"report    {result.report}")
+    echo(f"report    {result.report}")
 
 
 def _print_dry_run(dry: Any, *, as_json: bool) -> None:
@@ -97,7 +96,7 @@ def _print_dry_run(dry: Any, *, as_json: bool) -> None:
     for shot in dry.shots:
         size = "×".join(map(str, shot["size_wh"])) if shot["size_wh"] else "-"
         outcome = shot["problem"] or ", ".join(shot["stages"]) or "nothing: done before"
-        click.echo(f"{printable(shot['id'])}\t{size}\t{printable(outcome)}")
+        echo(f"{printable(shot['id'])}\t{size}\t{printable(outcome)}")
     bad = sum(bool(shot["problem"]) for shot in dry.shots)
     work = sum(bool(shot["stages"]) for shot in dry.shots)
-    click.echo(f"{work} to do, {bad} that would fail or be skipped; into {dry.folder}", err=True)
+    echo(f"{work} to do, {bad} that would fail or be skipped; into {dry.folder}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .options import apply, errors, on_a_disk
+from .output import echo
 
 
 @click.command()
@@ -48,5 +49,5 @@ def export(
         return
     for text in done.errors[:5]:
         output.warn(f"left out: {text}")
-    click.echo(f"{done.pictures} pictures", err=True)
-    click.echo(str(done.files[kind]))
+    echo(f"{done.pictures} pictures", err=True)
+    echo(str(done.files[kind]))

@@ -8,6 +8,7 @@ import click
 
 from . import output
 from .options import apply, errors, on_a_disk, parse_overrides
+from .output import echo
 
 
 def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int, ...]:
@@ -80,7 +81,7 @@ def grid(as_json: bool, changes: tuple[str, ...], presets: tuple[str, ...], **op
         records = [{**cell, "lora": str(cell["lora"])} for cell in cells]
         output.print_json({"grid": request.out, "cells": records, "missing": drawn.missing})
     else:
-        click.echo(f"{len(cells)} pictures, {drawn.missing} missing", err=True)
-        click.echo(f"grid      {request.out}")
+        echo(f"{len(cells)} pictures, {drawn.missing} missing", err=True)
+        echo(f"grid      {request.out}")
     if drawn.failed:
         raise SystemExit(1)

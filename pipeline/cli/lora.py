@@ -9,6 +9,7 @@ import click
 
 from . import output
 from .options import apply, errors
+from .output import echo
 
 if TYPE_CHECKING:
     from ...checkpoints.lora.file import LoraFile
@@ -37,7 +38,7 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
         return
     for key, value in record.items():
         if value not in (None, [], ""):
-            click.echo(f"{key.replace('_', ' '):<15} {_plain(value)}")
+            echo(f"{key.replace('_', ' '):<15} {_plain(value)}")
 
 
 @lora.command("list")
@@ -63,7 +64,7 @@ def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
     widths = [max(len(row[k]) for row in table) for k in range(len(columns))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
 
 
 def _folders(lora_dirs: tuple[str, ...], preset: str) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
     from ..exports.writer import Exported
@@ -33,28 +36,58 @@ _VERBS = {
 }
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal, or that UTF-8 lacks; names and metadata of files have any."""
+
+
+def shown(text: str) -> str:
+    """Return a text with its control characters escaped, as JSON does it.
+
+    >>> shown("a\x1b[2J")
+    'a\\\\u001b[2J'
+    """
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text that may come from a file of anyone; all of the command line's goes here."""
+    click.echo(shown(text), err=err, nl=nl)
+
+
+def console(**options: Any) -> Console:
+    """Return rich's console for texts that may come from a file of anyone."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        def render(self, *arguments: Any, **more: Any) -> Iterator[Segment]:
+            for part in super().render(*arguments, **more):
+                yield part if part.control else part._replace(text=shown(part.text))
+
+    return SafeConsole(**options)
+
+
 def warn(text: str) -> None:
-    click.echo(f"visuals: warning: {text}", err=True)
+    echo(f"visuals: warning: {text}", err=True)
 
 
 def note(text: str) -> None:
-    click.echo(f"visuals: note: {text}", err=True)
+    echo(f"visuals: note: {text}", err=True)
 
 
 def say(text: str) -> None:
-    click.echo(f"visuals: {text}", err=True)
+    echo(f"visuals: {text}", err=True)
 
 
 def print_json(record: Any) -> None:
     """Print one JSON object to stdout."""
     from ..runs.jsonl import to_json
 
-    click.echo(to_json(record))
+    echo(to_json(record))
 
 
 def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:
     """Bars on stderr: name, bar, count, these columns, remaining time; `quiet` shows none."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -71,7 +104,7 @@ def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:
         MofNCompleteColumn(),
         *columns,
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         disable=quiet,
     )
 
@@ -149,7 +182,6 @@ class VerificationProgress:
     """
 
     def __init__(self, name: str, quiet: bool) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             DownloadColumn,
@@ -166,7 +198,7 @@ class VerificationProgress:
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
+            console=console(stderr=True),
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
         )
@@ -191,10 +223,8 @@ class VerificationProgress:
 
 def closing(summary: Summary) -> None:
     """The closing table: made, kept, skipped by reason, failed, seconds a picture."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(stderr=True, highlight=False)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(justify="left", style="dim")
     table.add_column(justify="right")
@@ -214,17 +244,17 @@ def closing(summary: Summary) -> None:
     table.add_row("failed", f"[bold red]{summary.failed}[/]" if summary.failed else "0")
     if summary.total:
         table.add_row("seconds a picture", f"{summary.seconds / summary.total:.2f}")
-    console.print(table)
+    console(stderr=True, highlight=False).print(table)
     for text in summary.errors[:5]:
-        click.echo(f"visuals: failed: {text}", err=True)
+        echo(f"visuals: failed: {text}", err=True)
     if len(summary.errors) > 5:
-        click.echo(f"visuals: and {len(summary.errors) - 5} more: see the report", err=True)
+        echo(f"visuals: and {len(summary.errors) - 5} more: see the report", err=True)
 
 
 def annotated(written: Exported) -> None:
     """Where the annotations are, on stdout; pictures left out, on stderr."""
     for name, path in written.files.items():
-        click.echo(f"{name:<9} {path}")
+        echo(f"{name:<9} {path}")
     for text in written.errors[:5]:
         warn(f"not annotated: {text}")
     if len(written.errors) > 5:

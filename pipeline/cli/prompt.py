@@ -8,6 +8,7 @@ import click
 
 from . import output
 from .options import apply, errors, parse_overrides
+from .output import echo
 
 if TYPE_CHECKING:
     from ..prompts.explain import PromptExplanation
@@ -73,7 +74,7 @@ def prompt(text: str | None, **options: Any) -> None:
         return
     for k, (shot, reading) in enumerate(zip(shots, readings, strict=True)):
         if len(shots) > 1:
-            click.echo(f"{'' if k == 0 else chr(10)}{shot.id}")
+            echo(f"{'' if k == 0 else chr(10)}{shot.id}")
         _print(reading)
     for note in warnings:
         output.warn(note)
@@ -97,4 +98,4 @@ def _print(reading: PromptExplanation) -> None:
 
 
 def _line(name: str, text: str) -> None:
-    click.echo(f"{name:<9} {text}")
+    echo(f"{name:<9} {text}")

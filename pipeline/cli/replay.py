@@ -12,6 +12,7 @@ from ..runs.locate import on_disk
 from ..runs.object_store import is_url
 from . import output as show
 from .options import apply, errors, on_a_disk, parse_overrides
+from .output import echo
 
 if TYPE_CHECKING:
     from ..jobs.replays.replay import Replay
@@ -100,9 +101,9 @@ def _print(done: Replay, as_json: bool) -> None:
         show.print_json({**record, "equal": sum(one.equal for one in compared)})
         return
     for one in compared:
-        click.echo(f"{one.id}\t{one}")
+        echo(f"{one.id}\t{one}")
     same = sum(one.equal for one in compared)
     why = "as asked" if done.changed else "another device or library rounds otherwise"
     rest = f"; the others are not ({why})" if same < len(compared) else ""
-    click.echo(f"{same} of {len(compared)} are equal{rest}", err=True)
-    click.echo(f"report    {report}")
+    echo(f"{same} of {len(compared)} are equal{rest}", err=True)
+    echo(f"report    {report}")

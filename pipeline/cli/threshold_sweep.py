@@ -6,9 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
-from .output import print_json
+from .output import console, echo, print_json
 from .reporter import TerminalReporter
 
 if TYPE_CHECKING:
@@ -41,13 +39,12 @@ def histogram(counts: Sequence[int]) -> str:
 
 
 def _print(found: Sweep) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from ..jobs.threshold_sweep import THRESHOLDS
 
     width = None if sys.stdout.isatty() else 110  # a file takes the whole table
-    console = Console(highlight=False, width=width)
+    terminal = console(highlight=False, width=width)
     table = Table(box=None, padding=(0, 1), title=f"{found.pictures} pictures; passing above")
     table.add_column("class", overflow="fold")
     for t in THRESHOLDS:
@@ -60,8 +57,8 @@ def _print(found: Sweep) -> None:
         table.add_row(name, *(str(n) for n in counts), f"{passing} at {now:g}", bars)
     if len(found.now) > 1:
         table.add_row("any", *(str(n) for n in found.any), "")
-    console.print(table)
+    terminal.print(table)
     if found.least > THRESHOLDS[0]:
-        click.echo(f"below {found.least:g} detect.text_threshold decides")
+        echo(f"below {found.least:g} detect.text_threshold decides")
     for text in found.errors:
-        click.echo(f"visuals: failed: {text}", err=True)
+        echo(f"visuals: failed: {text}", err=True)

@@ -9,6 +9,7 @@ import click
 
 from . import output
 from .options import apply, errors, plain_overrides
+from .output import echo
 
 if TYPE_CHECKING:
     from ...training.train_lora import Trained
@@ -91,11 +92,11 @@ def _close(done: Trained, as_json: bool) -> None:
         return
     counts = {"picture": done.pictures, "epoch": done.epochs, "step": done.steps}
     many = [f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items()]
-    click.echo(", ".join(many), err=True)
+    echo(", ".join(many), err=True)
     if held_out:
-        click.echo(f"loss on held-out pictures: {held_out[0]:.4f} → {held_out[-1]:.4f}", err=True)
-    click.echo(f"lora      {done.lora}")
-    click.echo(f"diffusers {done.diffusers}")
-    click.echo(f"curve     {done.curve}")
+        echo(f"loss on held-out pictures: {held_out[0]:.4f} → {held_out[-1]:.4f}", err=True)
+    echo(f"lora      {done.lora}")
+    echo(f"diffusers {done.diffusers}")
+    echo(f"curve     {done.curve}")
     if done.grid:
-        click.echo(f"grid      {done.grid}")
+        echo(f"grid      {done.grid}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .options import errors
+from .output import echo
 
 
 @click.command()
@@ -49,7 +50,7 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
         shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address
         shown = f"[{shown}]" if ":" in shown else shown
         url = f"http://{shown}:{number}/" + (f"?token={token}" if token else "")
-        click.echo(f"studio    {url}")
+        echo(f"studio    {url}")
         if not no_browser:
             import webbrowser
 

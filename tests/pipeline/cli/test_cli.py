@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import visuals
 
+import visuals as visuals_package
 from visuals.configs.schema import load_settings, presets
 from visuals.pipeline.images.write import encode_png
 
@@ -164,3 +165,48 @@ def test_version_in_a_process_of_its_own() -> None:
         [sys.executable, "-m", "visuals", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("visuals, version ")
+
+
+ESCAPES = "\x1b[31mX\x1b]0;T\x07\x9b2J\u202e"
+
+
+def test_texts_of_files_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+    from safetensors.numpy import save_file
+
+    from visuals.pipeline.cli.output import console
+
+    layer = "lora_unet_mid_block_attentions_0_proj_in"
+    halves = {f"{layer}.lora_{half}.weight": np.ones((2, 2), "f4") for half in ("down", "up")}
+    names = ("ss_output_name", "modelspec.trigger_phrase", "ss_base_model_version")
+    (tmp_path / "loras").mkdir()
+    save_file(halves, tmp_path / "loras/a.safetensors", dict.fromkeys(names, ESCAPES))
+    photos = tmp_path / "6_\x1b[2Jcup"
+    photos.mkdir()
+    Image.new("RGB", (64, 64)).save(photos / "\x1b[31ma.png")
+    (photos / "\x1b[31ma.txt").write_text(ESCAPES)
+    for command in (
+        ("lora", "info", str(tmp_path / "loras/a.safetensors")),
+        ("lora", "list", "--lora-dir", str(tmp_path / "loras")),
+        ("filter", str(photos), "--class", "mug", "--dry-run"),
+        ("dataset", "check", str(tmp_path)),
+        ("generate", "--class", f"mug{ESCAPES}"),
+        ("run", ESCAPES, "--class", "mug"),
+        (ESCAPES,),
+    ):
+        result = visuals(*command)
+        shown = result.stdout + result.stderr
+        assert "[31m" in shown or "[2J" in shown, (command, shown)
+        assert not set(shown) & set("\x1b\x07\x9b\u202e"), command
+    terminal = console(width=80, record=True)
+    terminal.print(f"a{ESCAPES}", style="red")
+    assert "a\\u001b[31mX" in terminal.export_text()
+
+
+def test_all_commands_print_through_one_place() -> None:
+    folder = Path(visuals_package.__file__).parent / "pipeline" / "cli"
+    texts = {path.name: path.read_text() for path in folder.glob("*.py")}
+    assert [name for name in texts if "click.echo(" in texts[name]] == ["output.py"]
+    direct = {name for name in texts if " Console(" in texts[name]}
+    assert direct <= {"bench.py"}, "output.console escapes what files hold"
