@@ -36,12 +36,19 @@ class UserMasks:
             found = find_files.find(self.path)
             if not found:
                 raise MaskError(f"{path} holds no mask: expected pictures with the photos' names")
-            places = {
-                n.path or n.id: [self.path / n.id, Path(Path(n.path or n.id).stem)] for n in names
-            }
+            flat = not any("/" in name.id for name in names)
+            deepest = max(len(file.relative_to(self.path).parts) for file in found) if flat else 1
+            places = {name.path or name.id: self._places(name, deepest) for name in names}
             self._files = match_masks(places, found)
         elif not os.path.exists(self.path):
             raise MaskError(f"no mask {str(path)!r}: expected a picture or a folder of masks")
+
+    def _places(self, name: ShotName, deepest: int) -> list[Path]:
+        """Where a shot's mask may be. The ids of photos of one folder do not say which folder that
+        is: the ends of their paths, of up to `deepest` parts, do."""
+        path = Path(os.path.abspath(name.path or name.id)).with_suffix("")
+        ends = [self.path.joinpath(*path.parts[-count:]) for count in range(deepest, 1, -1)]
+        return [*ends, self.path / name.id, Path(path.name)]
 
     @property
     def single(self) -> bool:

@@ -160,6 +160,13 @@ def test_masks_go_by_path_then_by_a_stem_that_is_unique(
     assert matched(tmp_path / "photos", photos, masks) == [expected, expected]
 
 
+def test_a_photo_by_itself_has_the_mask_of_its_folder(tmp_path: Path) -> None:
+    masks = [save(tmp_path / "masks" / name) for name in ("x.png", "shop/x.png")]
+    for name, mask in zip(("x.jpg", "shop/x.jpg"), masks, strict=True):
+        listed = shots.photos([str(photo(tmp_path / "photos" / name))], [])
+        assert UserMasks(tmp_path / "masks", "", listed.names).file(listed[0]) == mask
+
+
 NAMES = st.sampled_from([f"{folder}{stem}" for folder in ("", "s/", "t/") for stem in "xyz"])
 MASKS = st.builds("{}.{}".format, NAMES, st.sampled_from(["png", "jpg", "tif"]))
 
