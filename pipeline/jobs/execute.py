@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,8 @@ def run_plan(
     from ..runs.object_store import holds
 
     request = plan.resolved.request
-    file_away = functools.partial(_file_away, folder.path, request, reporter)
+    photos = {os.path.abspath(name.path) for name in plan.shots.names if name.path}
+    file_away = functools.partial(_file_away, folder.path, request, photos, reporter)
     if request.batch_size is not None:
         folder.forget_batch_sizes()
     summary, stopped = Summary(), False
@@ -269,14 +271,18 @@ def _writer(folder: RunFolder, finish: Callable[[ManifestRecord], None], run: An
 
 
 def _file_away(
-    folder: Path, request: RunRequest, reporter: Reporter, record: ManifestRecord
+    folder: Path,
+    request: RunRequest,
+    photos: Collection[str],
+    reporter: Reporter,
+    record: ManifestRecord,
 ) -> None:
     """Copy a finished shot to skipped/ or sorted/; a copy that fails does not end the run."""
     from ..runs import sorted_copies
 
     try:
         if request.copy_skipped:
-            sorted_copies.copy_skipped(folder, record)
+            sorted_copies.copy_skipped(folder, record, photos)
         if request.sort_by_class:
             sorted_copies.sort_by_class(folder, record)
     except (OSError, UsageError) as error:

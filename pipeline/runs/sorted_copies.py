@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from ...checkpoints.atomic_files import beside
@@ -18,14 +19,18 @@ FOLDERS = ("skipped", "sorted")
 """Folders that the copies are in."""
 
 
-def copy_skipped(folder: Path, record: ManifestRecord) -> Path | None:
+def copy_skipped(folder: Path, record: ManifestRecord, photos: Collection[str] = ()) -> Path | None:
     """Copy the original of a skipped shot, byte for byte, to `skipped/<reason>/<id><suffix>`.
 
-    The original of a drawn picture lies in `sources/`. Returns None for a shot not skipped.
+    The original of a drawn picture lies in `sources/`. Returns None for a shot not skipped, and for
+    one whose original is none of `photos`, the absolute paths of those that the request names: a
+    manifest may come from anyone.
     """
     if record.status != "skipped" or not record.reason:
         return None
     if record.input:
+        if os.path.abspath(record.input) not in photos:
+            return None
         original = Path(record.input)
     elif record.files.source:
         original = inside(folder, record.files.source)

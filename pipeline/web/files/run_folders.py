@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....configs.errors import UsageError
+from ...runs.inside_path import OutsideError, inside
 from ...runs.manifest import NAME, ManifestRecord, last_records
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
@@ -55,7 +56,10 @@ class RunSummary:
     def picture(self, record: ManifestRecord) -> Path | None:
         """Return the result of a shot, else its source; None where neither is there."""
         name = record.files.picture
-        path = self.folder / name if name else Path(record.input or "")
+        try:
+            path = inside(self.folder, name) if name else Path(record.input or "")
+        except OutsideError:
+            return None
         return path if path.is_file() else None
 
 
@@ -89,10 +93,10 @@ def file(root: Path, id_: str, name: str) -> Path:
     base = folder(root, id_)
     try:
         path = (base / name).resolve()
-        inside = path.is_relative_to(base.resolve()) and path.is_file()
+        found = path.is_relative_to(base.resolve()) and path.is_file()
     except (OSError, ValueError):
-        inside = False
-    if not inside or any(part.startswith(".") for part in Path(name).parts):
+        found = False
+    if not found or any(part.startswith(".") for part in Path(name).parts):
         raise RunNotFoundError(f"no file {name!r} in run {id_!r}")
     return path
 

@@ -23,6 +23,7 @@ from ....images.write import encode_png
 from ....inputs.previous_run import found_in
 from ....reports.html import write_report
 from ....runs import run_yaml
+from ....runs.inside_path import inside
 from ....runs.manifest import NAME, DetectionRecord, FileNames, ManifestRecord, last_records
 
 FLOOR = 0.1
@@ -137,7 +138,7 @@ def _selected(
     source = record.files.source
     if source:
         (out / source).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(found / source, out / source)
+        shutil.copyfile(inside(found, source), out / source)
     files = FileNames(source=source)
     why = selection.reason(record)
     if why is not None:

@@ -10,12 +10,14 @@ import yaml
 from PIL import Image
 
 from visuals.pipeline.images.read import read_image
+from visuals.pipeline.runs.inside_path import OutsideError
 from visuals.pipeline.runs.manifest import (
     DetectionRecord,
     FileNames,
     ManifestRecord,
     last_records,
 )
+from visuals.pipeline.web.files.run_folders import RunSummary
 from visuals.pipeline.web.tabs.enhance import search_session, selection
 from visuals.pipeline.web.tabs.enhance.mask_strokes import Stroke
 from visuals.pipeline.web.tabs.enhance.search_session import EMPTY, Search, Session
@@ -172,3 +174,15 @@ def test_wording_is_of_all_or_of_one_instance() -> None:
     state = search_session.with_wording({**state, "whose": -1}, "green", 0.3, "a {class}")
     assert search_session.wording(state)["prompt"] == "a {class}"
     assert search_session.wording(state, 1)["strength"] == 0.3
+
+
+@pytest.mark.parametrize("name", ["images", "images/two.png"])
+def test_no_link_in_a_run_is_shown_or_copied(root: Path, tmp_path: Path, name: str) -> None:
+    found = root / ".studio" / "found" / NAME
+    (found / name).rename(tmp_path / "secret")
+    (found / name).symlink_to(tmp_path / "secret")
+    run = RunSummary(found, last_records(found))
+    assert run.picture(run.records[0]) is None
+    with pytest.raises(OutsideError):
+        selection.write_selection(found, tmp_path / "out", selection.Selection(0.5))
+    assert not list((tmp_path / "out").rglob("*.png"))
