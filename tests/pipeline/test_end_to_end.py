@@ -77,7 +77,8 @@ def test_the_same_command_draws_the_same_pictures_and_goes_on(
     first, *_ = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
     manifest.write_text(first + '{"id": "torn', encoding="utf-8")
     for path in (out / "images").iterdir():
-        path.unlink()
+        if path.stem != json.loads(first)["id"]:
+            path.unlink()
     again = json_of("run", "--class", "mug", "--count", "3", "--out", str(out), *FAST, *EVERYTHING)
     assert again["resumed"] == 1 and again["total"] == 2
     compared = 0

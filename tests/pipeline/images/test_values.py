@@ -150,3 +150,28 @@ def test_a_format_is_known_by_content_and_only_the_documented_ones_are_opened(
     assert opened == set(FORMATS) - {"JXL"}
     assert {"EPS", "TGA", "ICO", "PPM", "JPEG2000", "PCX"} <= refused
     assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize(
+    ("ending", "mode"),
+    [
+        *(("png", mode) for mode in ("RGBA", "LA", "P")),
+        *(("tif", mode) for mode in ("RGBA", "LA")),
+        *((ending, "RGBA") for ending in ("webp", "avif", "gif")),
+    ],
+)
+def test_transparency_of_every_format_is_seen_on_white(
+    tmp_path: Path, mode: str, ending: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 24, 4), np.uint8)
+    noise[:4, :, 3] = 0
+    image = Image.fromarray(noise)
+    path = tmp_path / f"a.{ending}"
+    (image.quantize(64) if mode == "P" else image.convert(mode)).save(path)
+    with Image.open(path) as opened:
+        shown = opened.convert("RGBA")
+    white = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB")
+    picture = read_image(path)
+    assert picture.alpha is not None
+    assert np.abs(picture.on_white.astype(int) - np.asarray(white)).max() <= 1
+    assert np.array_equal(np.asarray(dataset_images.read(path)), picture.on_white)
