@@ -190,8 +190,9 @@ def parse_infotext(text: str) -> Infotext:
     )
     ignored = [key for key in facts if key not in _USED and not _NOTHING.fullmatch(facts[key])]
     if facts.get("Sampler"):
-        settings["generate.sampler"], honoured = _sampler(facts)
-        ignored += [] if honoured else ["Schedule type"]
+        name, unknown = _sampler(facts)
+        settings |= {"generate.sampler": name} if name else {}
+        ignored += unknown
     size = _size(facts, "Size")
     if size:
         settings |= {"generate.width": size[0], "generate.height": size[1]}
@@ -220,17 +221,24 @@ def parse_infotext(text: str) -> Infotext:
     )
 
 
-def _sampler(facts: dict[str, str]) -> tuple[str, bool]:
-    """The sampler with its schedule as one name, and whether the schedule is part of it."""
-    name, schedule = facts["Sampler"], facts.get("Schedule type", "")
+def _sampler(facts: dict[str, str]) -> tuple[str, list[str]]:
+    """The sampler with its schedule as one name, and the keys that are no part of it."""
     if facts.get(_OURS) in NAMES:
-        return facts[_OURS], True
+        return facts[_OURS], []
+    name, schedule = split(facts["Sampler"])
+    schedule = schedule or facts.get("Schedule type", "")
     if schedule == "Automatic":
         schedule = _AUTOMATIC.get(name, "")
     if schedule == "Polyexponential":  # at A1111's usual rho, 1
         schedule = "Exponential"
     both = f"{name} {schedule}"
-    return (both, True) if both in NAMES else (name, schedule in ("", "Uniform", "Normal"))
+    if both in NAMES:
+        return both, []
+    if name not in NAMES:
+        return "", ["Sampler"]
+    if schedule in ("", "Uniform", "Normal"):
+        return name, []
+    return name, ["Schedule type" if "Schedule type" in facts else "Sampler"]
 
 
 def _size(facts: dict[str, str], key: str) -> tuple[int, int] | None:

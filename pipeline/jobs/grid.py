@@ -42,7 +42,7 @@ class Weights:
         """
         for name, weight in self.of:
             tag = f"<lora:{name}:{weight:g}>" if weight else ""
-            own = re.compile(rf"<lora:\s*{re.escape(name)}\s*(:[^>]*)?>", re.IGNORECASE)
+            own = re.compile(rf"<(?:lora|lyco):\s*{re.escape(name)}\s*(:[^>]*)?>", re.IGNORECASE)
             if own.search(prompt):
                 prompt = own.sub(tag, prompt, count=1)
             elif tag:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ def explain_prompt(
     notes = [
         *(f"{e.form!r}: {e.kind}, the text changes between steps; here {text!r}" for e in edits),
         *emphasis.notes(text),
+        *lora_tags.unread(drawn.text),
         *lora_tags.notes(drawn.text),
     ]
     for tag in tags:
@@ -137,4 +139,5 @@ def prompt_notes(settings: Settings, prompts: Collection[str]) -> list[str]:
     templates += [c.prompt or "" for c in settings.classes.values()]
     known = wildcards.load_wildcards(settings)
     texts = [dynamic_prompts.draw(text, 0, known).text for text in (*prompts, *templates)]
-    return list(dict.fromkeys(note for text in texts for note in emphasis.notes(parse(text)[0])))
+    notes = [(*lora_tags.unread(text), *emphasis.notes(parse(text)[0])) for text in texts]
+    return list(dict.fromkeys(itertools.chain(*notes)))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ...configs.errors import UsageError
 
-_TAG = re.compile(r"<lora:([^:>]+)((?::[^:>]*)*)>", re.IGNORECASE)
-_TAGS = re.compile(rf"[\s,]*(?:{_TAG.pattern}[\s,]*)+", re.IGNORECASE)
+_TAG = re.compile(r"<(\w+):([^:>]+)((?::[^:>]*)*)>")
+_TAGS = re.compile(rf"[\s,]*(?:{_TAG.pattern}[\s,]*)+")
+_LORAS = ("lora", "lyco")
 
 
 class PromptError(UsageError):
@@ -29,15 +30,18 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
     """The prompt without its tags, and the tags in order.
 
     `<lora:x>` weighs 1, `<lora:x:0.8>` both parts 0.8, `<lora:x:0.5:1>` text encoder 0.5 and UNet
-    1, `<lora:x:te=0:unet=1>` by name, as in A1111.
+    1, `<lora:x:te=0:unet=1>` by name, as in A1111; `<lyco:x>` is the same. Tags of other networks
+    are taken out.
 
     >>> parse("mug, red, <lora:look:0.8>")
     ('mug, red', (LoraTag(name='look', unet=0.8, text_encoder=0.8),))
     """
     tags = []
     for match in _TAG.finditer(prompt):
-        whole, name = match.group(0), match.group(1).strip()
-        parts = [p.strip() for p in match.group(2).split(":")[1:]]
+        whole, name = match[0], match[2].strip()
+        if match[1].lower() not in _LORAS:
+            continue
+        parts = [p.strip() for p in match[3].split(":")[1:]]
         named = dict(p.split("=", 1) for p in parts if "=" in p)
         plain = [p for p in parts if "=" not in p and p]
         try:
@@ -63,6 +67,12 @@ def take_out(pattern: re.Pattern[str], prompt: str) -> str:
         return (", " if "," in match.group() else " ") if inside else ""
 
     return pattern.sub(between, prompt)
+
+
+def unread(prompt: str) -> list[str]:
+    """A sentence for each tag that names no LoRA."""
+    tags = [match[0] for match in _TAG.finditer(prompt) if match[1].lower() not in _LORAS]
+    return [f"{tag}: not supported; the tag is taken out" for tag in dict.fromkeys(tags)]
 
 
 def notes(prompt: str) -> list[str]:

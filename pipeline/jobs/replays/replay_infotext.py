@@ -48,6 +48,7 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
             f"A1111's parameters alone: drawn by {settings.generate.model}{model}",
             *([not_used] if found.ignored else []),
             *emphasis.notes(lora_tags.parse(found.prompt)[0]),
+            *lora_tags.unread(found.prompt),
             *lora_tags.notes(found.prompt),
             *(f"negative prompt: {note}" for note in emphasis.notes(found.negative_prompt)),
             *differences(others, now),

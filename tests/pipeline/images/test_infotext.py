@@ -124,12 +124,18 @@ def test_everything_that_is_not_honoured_is_named() -> None:
         ("DPM++ SDE, Schedule type: Beta", "DPM++ SDE Beta", ()),
         ("DPM++ 2M, Schedule type: Align Your Steps", "DPM++ 2M Align Your Steps", ()),
         ("Euler, Schedule type: Normal", "Euler", ()),
+        ("Euler a Karras", "Euler a", ("Sampler: Euler a Karras",)),
+        ("DPM++ 2S a Karras", None, ("Sampler: DPM++ 2S a Karras",)),
+        ("DPM adaptive, Schedule type: Karras", None, ("Sampler: DPM adaptive",)),
+        ("Euler SGM Uniform", "Euler SGM Uniform", ()),
         ("Euler, Schedule type: Turbo", "Euler", ("Schedule type: Turbo",)),
     ],
 )
-def test_samplers_of_foreign_pictures(sampler: str, used: str, ignored: tuple[str, ...]) -> None:
+def test_samplers_of_foreign_pictures(
+    sampler: str, used: str | None, ignored: tuple[str, ...]
+) -> None:
     found = parse_infotext(f"a\nSteps: 5, Sampler: {sampler}, Seed: 1")
-    assert found.settings["generate.sampler"] == used and found.ignored == ignored
+    assert found.settings.get("generate.sampler") == used and found.ignored == ignored
 
 
 def test_a_variation_seed_comes_back() -> None:

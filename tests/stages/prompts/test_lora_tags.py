@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from visuals.stages.prompts.instance_prompts import expand
-from visuals.stages.prompts.lora_tags import LoraTag, PromptError, notes, parse
+from visuals.stages.prompts.lora_tags import LoraTag, PromptError, notes, parse, unread
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ from visuals.stages.prompts.lora_tags import LoraTag, PromptError, notes, parse
         ("mug <lora:a:te=0:unet=0.7>", "mug", (LoraTag("a", 0.7, 0.0),)),
         ("a, <lora:x:1>, <lora:y:-0.5>, b", "a, b", (LoraTag("x"), LoraTag("y", -0.5, -0.5))),
         ("a <lora:x> b", "a b", (LoraTag("x"),)),
+        ("a, <lyco:x:0.5>", "a", (LoraTag("x", 0.5, 0.5),)),
+        ("a, <hypernet:y:1>, <LoRA:x>, b", "a, b", (LoraTag("x"),)),
+        ("<my-token> a < b : c > d", "<my-token> a < b : c > d", ()),
         ("<lora:x>", "", (LoraTag("x"),)),
         ("a,, b ,  c,", "a,, b , c,", ()),
         (", a,, <lora:x>b,", ", a, b,", (LoraTag("x"),)),
@@ -31,6 +34,12 @@ def test_tags_leave_the_prompt(prompt: str, text: str, tags: tuple[LoraTag, ...]
 def test_a_weight_that_is_no_number_is_named(weight: str) -> None:
     with pytest.raises(PromptError, match=f"<lora:a:{weight}>: the weight is no number"):
         parse(f"mug <lora:a:{weight}>")
+
+
+def test_tags_of_other_networks_are_named() -> None:
+    assert unread("a <hypernet:y:1> <lora:x:1> <hypernet:y:1> <lyco:z>") == [
+        "<hypernet:y:1>: not supported; the tag is taken out"
+    ]
 
 
 @pytest.mark.parametrize(
