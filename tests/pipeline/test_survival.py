@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import yaml
 from helpers.command_line import checked
+from helpers.reference_run import COUNT, ReferenceRun
 from helpers.stand_ins import find
 
 from visuals.benchmarks import crash_recovery
@@ -179,11 +180,10 @@ def test_a_second_writer_is_kept_out(photos: Path, tmp_path: Path) -> None:
 # --- stopped
 
 
-def started(photos: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+def started(run: ReferenceRun, out: Path) -> subprocess.Popen[str]:
     """A filter run in a process of its own, once it has finished a picture."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "visuals", "filter", str(photos), *FILTER, "--batch-size", "1",
-         "--out", str(out), *options],
+        [sys.executable, "-m", "visuals", *run.command, "--out", str(out)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     while process.poll() is None and not crash_recovery.lines_in(out):
@@ -192,15 +192,14 @@ def started(photos: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_finishes_what_is_in_hand(tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 200, 64)
+def test_ctrl_c_finishes_what_is_in_hand(reference_run: ReferenceRun, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = started(tmp_path / "photos", out)
+    process = started(reference_run, out)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     done = len(ids(out))
-    assert 0 < done < 200 and f"visuals resume {out} goes on: {done} picture" in said
+    assert 0 < done < COUNT and f"visuals resume {out} goes on: {done} picture" in said
     assert "Traceback" not in said and not list(out.rglob("*.part"))
     assert all((out / line["files"]["source"]).is_file() for line in read_lines(out))
 
@@ -272,10 +271,9 @@ def test_a_disk_that_takes_no_more(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 24, 64)
+def test_a_folder_moved_away_in_mid_run(reference_run: ReferenceRun, tmp_path: Path) -> None:
     out, away = tmp_path / "out", tmp_path / "away"
-    process = started(tmp_path / "photos", out)
+    process = started(reference_run, out)
     out.rename(away)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 1 and "Traceback" not in said
@@ -285,7 +283,7 @@ def test_a_folder_moved_away_in_mid_run(tmp_path: Path) -> None:
     away.rename(out)
     done = len(ids(out))
     said = json.loads(checked("resume", str(out), "--json").stdout)
-    assert 0 < done < 24 and (said["resumed"], said["total"]) == (done, 24 - done)
+    assert 0 < done < COUNT and (said["resumed"], said["total"]) == (done, COUNT - done)
 
 
 @pytest.mark.parametrize("name", ["run.yaml", "manifest.jsonl", ".lock.json", "images/00003.png"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from helpers.command_line import checked
+from helpers.reference_run import COUNT, ReferenceRun
 
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline.engines.ray_cluster import ClusterError, Pool, connected
@@ -36,8 +38,6 @@ pytestmark = [
     ),
 ]
 
-FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0",
-          "--batch-size", "1")  # fmt: skip
 ON_RAY = ("--engine", "ray", "--workers", "2", "--cpus-per-worker", "1")
 
 
@@ -78,17 +78,18 @@ def _is_a_worker(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path) -> None:
+def test_a_worker_killed_three_times_costs_nothing(
+    cluster: str, reference_run: ReferenceRun, tmp_path: Path
+) -> None:
     """And the run is gone on with by the other engine, either way."""
-    count = 200 if os.environ.get("VISUALS_SURVIVE") else 16
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    crash_recovery.photos(tmp_path / "photos", count, 64)
-    command = ["filter", str(tmp_path / "photos"), *FILTER, "--sort-by-class"]
+    whole = shutil.copytree(reference_run.folder, tmp_path / "whole")
+    out = tmp_path / "out"
+    command = (*reference_run.command, "--sort-by-class")
     checked(*command, "--out", str(whole))
     killed_at: list[int] = []
 
     def kill() -> None:
-        for at in (count // 8, count // 3, count // 2):
+        for at in (3, 8, 12):
             while crash_recovery.lines_in(out) < at or not kill_a_worker():
                 time.sleep(0.002)
             killed_at.append(crash_recovery.lines_in(out))
@@ -97,14 +98,14 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
     killer.start()
     said = checked(*command, "--out", str(out), *ON_RAY, "--json")
     killer.join(timeout=1)
-    assert len(killed_at) == 3 and killed_at[-1] < count, "took no work with it: more photos"
+    assert len(killed_at) == 3 and killed_at[-1] < COUNT, "took no work with it: more photos"
     assert said.stderr.count("a worker died on") == 3
     found = crash_recovery.compare(out, whole)
-    assert (found["lines"], found["twice"], found["missing"]) == (count, 0, 0)
-    assert (found["files_broken"], found["half_written"]) == (0, 0) and found["files"] > count
+    assert (found["lines"], found["twice"], found["missing"]) == (COUNT, 0, 0)
+    assert (found["files_broken"], found["half_written"]) == (0, 0) and found["files"] > COUNT
     assert found["largest_difference"] == found["lines_that_differ"] == 0
     record = json.loads(said.stdout)
-    assert (record["total"], record["failed"]) == (count, 0) and record["seconds_per_stage"]
+    assert (record["total"], record["failed"]) == (COUNT, 0) and record["seconds_per_stage"]
     names = sorted(p.relative_to(out) for p in (out / "sorted").rglob("*.png"))
     assert names == sorted(p.relative_to(whole) for p in (whole / "sorted").rglob("*.png"))
 
@@ -112,17 +113,18 @@ def test_a_worker_killed_three_times_costs_nothing(cluster: str, tmp_path: Path)
         lines = (folder / "manifest.jsonl").read_text().splitlines(keepends=True)
         (folder / "manifest.jsonl").write_text("".join(lines[:-2]) + lines[-2][:30])
         again = json.loads(checked("resume", str(folder), *engine, "--json").stdout)
-        assert (again["resumed"], again["total"]) == (count - 2, 2)
+        assert (again["resumed"], again["total"]) == (COUNT - 2, 2)
     found = crash_recovery.compare(out, whole)
-    assert found["lines"] == count and found["lines_that_differ"] == 0
+    assert found["lines"] == COUNT and found["lines_that_differ"] == 0
 
 
-def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 400, 64)
+def test_ctrl_c_finishes_what_the_workers_have(
+    cluster: str, reference_run: ReferenceRun, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "visuals", "filter", str(tmp_path / "photos"), *FILTER, *ON_RAY,
-         "--address", cluster, "--out", str(out)],
+        [sys.executable, "-m", "visuals", *reference_run.command, *ON_RAY, "--address", cluster,
+         "--out", str(out)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     while process.poll() is None and not crash_recovery.lines_in(out):
@@ -132,21 +134,19 @@ def test_ctrl_c_finishes_what_the_workers_have(cluster: str, tmp_path: Path) -> 
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     done = len(ids(out))
-    assert 0 < done < 400 and f"visuals resume {out} goes on: {done} picture" in said
+    assert 0 < done < COUNT and f"visuals resume {out} goes on: {done} picture" in said
     assert "Traceback" not in said and not list(out.rglob("*.part"))
     assert all((out / line["files"]["source"]).is_file() for line in read_lines(out))
 
 
 @pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGINT)])
 def test_a_driver_that_is_gone_at_once(
-    signals: tuple[int, ...], cluster: str, tmp_path: Path
+    signals: tuple[int, ...], cluster: str, reference_run: ReferenceRun, tmp_path: Path
 ) -> None:
     """Its own cluster goes with it, and another driver goes on in another cluster."""
-    crash_recovery.photos(tmp_path / "photos", 40, 64)
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    command = ["filter", str(tmp_path / "photos"), *FILTER]
+    out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "visuals", *command, *ON_RAY, "--address", "local",
+        [sys.executable, "-m", "visuals", *reference_run.command, *ON_RAY, "--address", "local",
          "--out", str(out)],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
@@ -167,11 +167,10 @@ def test_a_driver_that_is_gone_at_once(
     _, alive = psutil.wait_procs(theirs, timeout=30)
     assert not alive, alive
     stood = len(ids(out))
-    assert 3 <= stood < 40
+    assert 3 <= stood < COUNT
     checked("resume", str(out), *ON_RAY)
-    checked(*command, "--out", str(whole))
-    found = crash_recovery.compare(out, whole)
-    assert (found["lines"], found["twice"], found["missing"]) == (40, 0, 0)
+    found = crash_recovery.compare(out, reference_run.folder)
+    assert (found["lines"], found["twice"], found["missing"]) == (COUNT, 0, 0)
     assert found["lines_that_differ"] == found["files_broken"] == found["half_written"] == 0
 
 

@@ -12,13 +12,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from helpers.command_line import checked
+from helpers.reference_run import COUNT, ReferenceRun
 
 from visuals.benchmarks import crash_recovery
 from visuals.pipeline.inputs import shots
@@ -37,9 +39,9 @@ FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.
           "--batch-size", "1")  # fmt: skip
 OFTEN = """
 import sys
-from visuals.pipeline.runs import remote_folder as stored
+from visuals.pipeline.runs import storage
 from visuals.pipeline.cli import main
-stored.EVERY = 0.2
+storage.UPLOAD_INTERVAL = 0.2
 main(sys.argv[1:])
 """
 """`visuals` that puts its manifest five times a second, so that a test is short."""
@@ -58,15 +60,13 @@ def server() -> Iterator[Any]:
 @pytest.fixture(autouse=True)
 def shop(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The name of a bucket of the test's own, and an environment that leads to it."""
-    import boto3
-
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     bucket = f"b{abs(hash(tmp_path))}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
+    s3_client().create_bucket(Bucket=bucket)
     return bucket
 
 
@@ -88,15 +88,29 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = 
     while not true():
         assert process is None or process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end, "waited for two minutes"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def lines(store: ObjectStore) -> list[str]:
     return [line["id"] for line in store.lines(NAME)]
 
 
+@cache
+def s3_client() -> Any:
+    import boto3
+
+    return boto3.client("s3")
+
+
 def holds(store: ObjectStore, least: int) -> bool:
-    return len(lines(store)) >= least
+    """Whether the manifest has so many lines; one request, as the server is in this process."""
+    bucket, _, folder = store.url.removeprefix("s3://").partition("/")
+    client = s3_client()
+    try:
+        manifest = client.get_object(Bucket=bucket, Key=f"{folder}/{NAME}")["Body"].read()
+    except client.exceptions.NoSuchKey:
+        return False
+    return manifest.count(b"\n") >= least
 
 
 def same(store: ObjectStore, whole: Path, count: int) -> None:
@@ -160,30 +174,26 @@ def test_a_drawn_picture_says_the_same_of_itself(mini: Path, shop: str, tmp_path
 
 
 @pytest.mark.slow
-def test_killed_in_mid_run_it_goes_on(shop: str, mini: Path, tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 40, 64)
-    url, whole = f"s3://{shop}/killed", tmp_path / "whole"
+def test_killed_in_mid_run_it_goes_on(shop: str, reference_run: ReferenceRun) -> None:
+    url = f"s3://{shop}/killed"
     store = ObjectStore(url)
-    command = ["filter", str(tmp_path / "photos"), *FILTER]
     stood = 0
     for run in (["--out", url], None):
-        process = started(*command, *run) if run else started("resume", url)
-        wait_until(partial(holds, store, stood + 5), process)
+        process = started(*reference_run.command, *run) if run else started("resume", url)
+        wait_until(partial(holds, store, stood + 3), process)
         process.kill()
         process.wait()
         stood = len(lines(store))
-        assert 5 <= stood < 40 and store.get(HOLDER)
+        assert 3 <= stood < COUNT and store.get(HOLDER)
     said = json.loads(checked("resume", url, "--json").stdout)
-    assert said["resumed"] == stood and said["total"] == 40 - stood
-    checked(*command, "--out", str(whole))
-    same(store, whole, 40)
+    assert said["resumed"] == stood and said["total"] == COUNT - stood
+    same(store, reference_run.folder, COUNT)
 
 
 @pytest.mark.slow
-def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
-    crash_recovery.photos(tmp_path / "photos", 24, 64)
+def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, reference_run: ReferenceRun) -> None:
     store = ObjectStore(f"s3://{shop}/stopped")
-    process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", store.url)
+    process = started(*reference_run.command, "--out", store.url)
     wait_until(partial(holds, store, 3), process)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
@@ -192,17 +202,16 @@ def test_ctrl_c_twice_leaves_no_lock_in_the_store(shop: str, mini: Path, tmp_pat
     stood = len(lines(store))
     assert process.returncode == 130 and "Traceback" not in said, said
     assert f"visuals resume {store} goes on: {stood} pictures are done and kept" in said
-    assert 3 <= stood < 24 and store.get(HOLDER) is None
+    assert 3 <= stood < COUNT and store.get(HOLDER) is None
 
 
 @pytest.mark.slow
 def test_a_store_that_is_gone_for_a_while(
-    server: Any, shop: str, mini: Path, tmp_path: Path
+    server: Any, shop: str, reference_run: ReferenceRun
 ) -> None:
-    crash_recovery.photos(tmp_path / "photos", 24, 64)
     url = f"s3://{shop}/gone"
     store = ObjectStore(url)
-    process = started("filter", str(tmp_path / "photos"), *FILTER, "--out", url)
+    process = started(*reference_run.command, "--out", url)
     wait_until(partial(holds, store, 3), process)
     server.stop()
     try:
@@ -213,25 +222,24 @@ def test_a_store_that_is_gone_for_a_while(
     last = said.strip().splitlines()[-1]
     assert f"cannot use {url} (" in last and "check the network and the store's address" in last
     stood = len(lines(store))
-    assert 3 <= stood < 24
+    assert 3 <= stood < COUNT
     kept = re.search(rf"visuals resume {url} goes on: (\d+) pictures are done and kept", last)
     assert kept and 3 <= int(kept[1]) <= stood, last  # an answer to a put may have been lost
     assert json.loads(checked("resume", url, "--json").stdout)["resumed"] == stood
-    assert sorted(lines(store)) == [f"{k:05d}" for k in range(24)]
+    assert sorted(lines(store)) == [f"{k:05d}" for k in range(COUNT)]
 
 
 @pytest.mark.slow
-def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+)
+def test_ray_writes_to_the_store(shop: str, reference_run: ReferenceRun) -> None:
     """And a worker that is killed costs nothing."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'visuals[ray]'")
-    count = 24
-    crash_recovery.photos(tmp_path / "photos", count, 64)
-    url, whole = f"s3://{shop}/ray", tmp_path / "whole"
+    url = f"s3://{shop}/ray"
     store = ObjectStore(url)
-    command = ["filter", str(tmp_path / "photos"), *FILTER]
     process = started(
-        *command, "--out", url, "--engine", "ray", "--workers", "1", "--cpus-per-worker", "1",
-        "--address", "local",
+        *reference_run.command, "--out", url, "--engine", "ray", "--workers", "1",
+        "--cpus-per-worker", "1", "--address", "local",
     )  # fmt: skip
     wait_until(partial(holds, store, 5), process)
     for child in psutil.Process(process.pid).children(recursive=True):
@@ -239,8 +247,7 @@ def test_ray_writes_to_the_store(shop: str, mini: Path, tmp_path: Path) -> None:
             child.kill()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0 and said.count("a worker died on") == 1, said
-    checked(*command, "--out", str(whole))
-    same(store, whole, count)
+    same(store, reference_run.folder, COUNT)
 
 
 # --- what a store may refuse
