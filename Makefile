@@ -4,7 +4,7 @@
 # make check  format, lint, types, and what the wheel holds
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
 SETS ?= lowest highest
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 export PYTHONUNBUFFERED := 1
