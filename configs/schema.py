@@ -27,7 +27,7 @@ from .errors import UsageError, one_line
 from .generate import GenerateSettings, RefinerSettings
 from .rerender import ControlSettings, RerenderSettings
 from .run import RunSettings
-from .text_files import read_text
+from .text_files import parse_yaml, read_text
 
 HERE = Path(__file__).parent
 NULL = object()
@@ -144,8 +144,8 @@ def read_yaml(path: str | Path, expected: str) -> dict[str, Any]:
 
     text = read_text(path, error, expected)
     try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as cause:
+        values = parse_yaml(text)
+    except yaml.YAMLError as cause:
         raise error(f"{path}: not YAML ({one_line(cause)}); fix the file") from None
     if not isinstance(values, dict):
         raise error(f"{path}: expected {expected}")
@@ -157,8 +157,13 @@ def _file(preset: str) -> Path | None:
     return Path(preset) if preset.endswith((".yaml", ".yml")) else None
 
 
-def raw(preset: str) -> dict[str, Any]:
-    """Return a preset's plain values with those of its `base:` below them, unchecked."""
+def raw(preset: str, *above: str) -> dict[str, Any]:
+    """Return a preset's plain values with those of its `base:` below them, unchecked.
+
+    `above`: the presets that it is the base of.
+    """
+    if preset in above:
+        raise SettingsError([f"{preset}: a base of itself; expected `base:` of another preset"])
     file = _file(preset)
     if file is None and preset not in presets():
         names = presets()
@@ -170,7 +175,7 @@ def raw(preset: str) -> dict[str, Any]:
         )
     values = read_yaml(file or HERE / f"{preset}.yaml", _EXPECTED)
     base = values.pop("base", None)
-    return merge(raw(str(base)), values) if base else values
+    return merge(raw(str(base), preset, *above), values) if base else values
 
 
 def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:

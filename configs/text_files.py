@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from .errors import VisualsError
 
+MAX_BYTES = 64 << 20
+"""Largest text file that is read: half a million prompts."""
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -36,7 +42,13 @@ def read_encoded(
 ) -> tuple[str, str]:
     """Return the text, as `read_text` does but with its mark, and the encoding."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise error(f"{path}: a folder, pipe or device; expected a file with {expected}")
+        if (size := os.path.getsize(path)) > MAX_BYTES:
+            raise error(f"{path}: {size:,} bytes; expected {expected}, at most {MAX_BYTES:,} bytes")
         return _decode(Path(path).read_bytes(), errors)
+    except VisualsError:
+        raise
     except FileNotFoundError:
         raise error(f"no file {str(path)!r}: expected {expected}; check the path") from None
     except OSError as cause:
@@ -54,3 +66,38 @@ def _decode(data: bytes, errors: str) -> tuple[str, str]:
     if "\0" in text:
         raise ValueError("no text")
     return text, encoding
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the values of a YAML text.
+
+    Raises:
+        YAMLError: it is not YAML, or nested too deeply, or its aliases stand for too many values.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (ValueError, RecursionError) as error:  # of numbers, dates and depth
+        raise yaml.YAMLError(str(error)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses aliases which would expand to far more than the text holds."""
+
+    def get_single_node(self) -> Any:
+        node, sizes = super().get_single_node(), dict[int, int]()
+        size = _expanded(node, sizes)
+        if size > max(100_000, 10 * len(sizes)):
+            raise yaml.YAMLError(f"its aliases stand for {size:.1g} values; write them out")
+        return node
+
+
+def _expanded(node: Any, sizes: dict[int, int]) -> int:
+    """Return how many nodes a node stands for; `sizes`: those known, 0 while they are counted."""
+    if id(node) not in sizes:
+        sizes[id(node)] = 0
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = (one for part in inner for one in (part if isinstance(part, tuple) else (part,)))
+        sizes[id(node)] = 1 + sum(_expanded(child, sizes) for child in children)
+    if not sizes[id(node)]:
+        raise yaml.YAMLError("an alias of itself; write it out")
+    return sizes[id(node)]

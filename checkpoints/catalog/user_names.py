@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError, one_line
+from ...configs.text_files import parse_yaml
 from .. import atomic_files
 from ..formats.pickles import UNSAFE_SUFFIXES
 from ..user_dirs import config_folder
@@ -109,7 +110,7 @@ def _read_values() -> dict[str, Mapping[str, Any]]:
         return {}
     known = {field.name for field in dataclasses.fields(Entry)}
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        values = parse_yaml(file.read_text(encoding="utf-8")) or {}
         for name, entry in values.items():
             unknown = set(entry) - known
             if unknown or not isinstance(entry.get("kind"), str):

@@ -41,6 +41,8 @@ def read(path: str | os.PathLike[str]) -> SafetensorsHeader:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise HeaderError(f"{path}: a folder, pipe or device; expected a .safetensors file")
     try:
         with safe_open(str(path), "np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

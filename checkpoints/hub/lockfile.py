@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...configs.errors import UsageError, one_line
+from ...configs.text_files import parse_yaml
 from .. import atomic_files
 
 NAME = "checkpoints.lock"
@@ -77,7 +78,7 @@ def read(path: Path | None = None) -> dict[str, Pin]:
     if not path.is_file():
         return {}
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = parse_yaml(path.read_text(encoding="utf-8")) or {}
         return {repository: _pin(value) for repository, value in values["models"].items()}
     except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = one_line(error)[:200]

@@ -158,7 +158,7 @@ def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[s
         elif beside.is_file() and any(n.startswith("base_model.model.") for n in head.shapes):
             values = json.loads(beside.read_text(encoding="utf-8"))
             out = dict.fromkeys(PARTS, values)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise LoraFileError(f"cannot read LoRA {head.path}: its configuration: {error}") from None
     return out
 

@@ -28,7 +28,7 @@ def written_base(meta: Mapping[str, str]) -> str | None:
 def _object(meta: Mapping[str, str], name: str) -> Any:
     try:
         return json.loads(meta.get(name, ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -75,7 +75,7 @@ def files_in(folders: Iterable[str | Path]) -> Iterator[Path]:
     for folder in folders:
         place = Path(folder).expanduser()
         for file in sorted(place.rglob("*.safetensors")) if place.is_dir() else []:
-            if file.resolve() not in seen:
+            if file.is_file() and file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield file
 

@@ -275,6 +275,7 @@ def parse_overrides(changes: tuple[str, ...]) -> dict[str, Any]:
     import yaml
 
     from ...configs.schema import NULL
+    from ...configs.text_files import parse_yaml
 
     out = {}
     for change in changes:
@@ -282,7 +283,7 @@ def parse_overrides(changes: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.UsageError(f"--set {change!r}: expected KEY=VALUE, as in run.seed=7")
         try:
-            parsed = yaml.safe_load(value)
+            parsed = parse_yaml(value)
         except yaml.YAMLError:
             raise click.UsageError(f"--set {change!r}: the value is no YAML; quote it") from None
         out[key.strip()] = NULL if parsed is None else parsed

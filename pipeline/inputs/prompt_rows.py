@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ...configs.errors import UsageError
 from ...configs.schema import SettingsError, check, merge, nest, raw
+from ...configs.text_files import parse_yaml
 from ...stages.shot import shot_seed
 from ..runs.inside_path import file_name
 from .lazy_shots import LazyShots, ShotName, id_part
@@ -76,7 +77,7 @@ def _checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, str) and not name.endswith("prompt"):
             try:
-                values[name] = yaml.safe_load(value)
+                values[name] = parse_yaml(value)
             except yaml.YAMLError:
                 pass  # the check below says what was expected
     if not values:

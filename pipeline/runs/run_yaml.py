@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...checkpoints import atomic_files
 from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import one_line
+from ...configs.text_files import parse_yaml
 from ...configs.version import VERSION, installed
 from .jsonl import to_json
 
@@ -92,8 +93,8 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
     import yaml
 
     try:
-        record = yaml.safe_load(data.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        record = parse_yaml(data.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{path}: not YAML ({one_line(error)}); mend the file") from None
     try:
         return _Record.model_validate(record).model_dump(exclude_unset=True)

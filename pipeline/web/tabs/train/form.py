@@ -13,6 +13,7 @@ import yaml
 
 from .....configs.errors import one_line
 from .....configs.schema import SettingsError, load_settings, presets
+from .....configs.text_files import parse_yaml
 from .....configs.train import ALIASES
 from ...files import lora_library
 from . import datasets
@@ -146,7 +147,7 @@ def usual(model: str) -> Form:
 def more_of(root: Path, text: str) -> dict[str, Any]:
     """Return other settings, a line of YAML each; raises SettingsError for those with a field."""
     try:
-        values = yaml.safe_load(text or "") or {}
+        values = parse_yaml(text or "") or {}
     except yaml.YAMLError as error:
         where = one_line(error)
         raise SettingsError([f"other settings: not YAML ({where})"]) from None

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from .....checkpoints import atomic_files
+from .....configs.text_files import parse_yaml
 from .....configs.train import TrainSettings, check
 from .....training.errors import TrainingError
 from .....training.loop import checkpoint
@@ -85,7 +86,7 @@ def text_of(values: Mapping[str, Any]) -> str:
 def write(root: Path, values: Mapping[str, Any]) -> TrainSettings:
     """Check the settings of a training and write its file; raises SettingsError, DatasetError."""
     text = text_of(values)
-    settings = check(yaml.safe_load(text))
+    settings = check(parse_yaml(text))
     atomic_files.write(config_of(root, settings.name), text.encode())
     return settings
 
@@ -113,7 +114,7 @@ def read(root: Path, name: str) -> Training | None:
     """Return a training by its name; None where it has no YAML file."""
     try:
         config = config_of(root, name)
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+        values = parse_yaml(config.read_text(encoding="utf-8"))
     except (ValueError, OSError, yaml.YAMLError):
         return None
     if not isinstance(values, dict):
