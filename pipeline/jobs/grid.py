@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import UsageError
+from ...stages.prompts.lora_tags import parse, take_out
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -38,14 +39,17 @@ class Weights:
         """The prompt with these weights: in the LoRA's own tag, or in one at the end.
 
         >>> Weights((("look", 0.5), ("grain", 0))).put("a mug, <lora:look:1>, <lora:grain>")
-        'a mug, <lora:look:0.5>, '
+        'a mug, <lora:look:0.5>'
         """
         for name, weight in self.of:
             tag = f"<lora:{name}:{weight:g}>" if weight else ""
-            own = re.compile(rf"<(?:lora|lyco):\s*{re.escape(name)}\s*(:[^>]*)?>", re.IGNORECASE)
-            if own.search(prompt):
-                prompt = own.sub(tag, prompt, count=1)
-            elif tag:
+            own = rf"<(?:lora|lyco):\s*{re.escape(name)}\s*(:[^>]*)?>"
+            if not tag:
+                around = re.compile(rf"[\s,]*{own}[\s,]*", re.IGNORECASE)
+                prompt = take_out(around, prompt)
+            elif re.search(own, prompt, re.IGNORECASE):
+                prompt = re.sub(own, tag, prompt, count=1, flags=re.IGNORECASE)
+            else:
                 prompt = f"{prompt}, {tag}"
         return prompt
 
@@ -103,8 +107,6 @@ class GridPlan:
 
     def label(self, row: Mapping[str, Any]) -> str:
         """What is special about a row: the values of the axes that vary, a line each."""
-        from ...stages.prompts.lora_tags import parse
-
         shown = {"seed": lambda v: f"seed {v}", "prompt": lambda v: parse(v)[0]}
         return "\n".join(
             shown.get(name, str)(row[name])
