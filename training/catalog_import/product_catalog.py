@@ -27,6 +27,8 @@ LIKELY = {
 }
 """Usual names of the fields, best first; case and `_ -` are ignored."""
 
+ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+
 
 class CatalogError(UsageError):
     """A catalogue cannot be read."""
@@ -91,7 +93,7 @@ def read_catalogue(
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
     kind = path.suffix.lower()
-    if kind not in (".json", ".jsonl", ".ndjson", ".csv", ".tsv"):
+    if kind not in ENDINGS:
         raise CatalogError(
             f"{path}: ending {kind!r}; expected .json, .jsonl or .csv; save it as one of these"
         )
