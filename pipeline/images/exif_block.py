@@ -19,7 +19,10 @@ _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
 """Tags that point to a directory, by the tag of the directory that they are in."""
 _MAKER_NOTE, _COMMENT = 0x927C, 0x9286
-_LONG, _UNDEFINED = 4, 7
+_ASCII, _LONG, _UNDEFINED = 2, 4, 7
+_MENDED = {13: _LONG}
+"""IFD, of which piexif and with it A1111 crash, as they do of numbers without a value and of a
+UserComment of type BYTE, as Pillow writes it."""
 _SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), 1))
 """Bytes of a value by TIFF type."""
 _LARGEST = 2**24
@@ -115,6 +118,8 @@ def load(file: BinaryIO | bytes, without: Collection[int] = (SUB_FILES,)) -> Exi
         nonlocal room
         tags: dict[int, Any] = {}
         (number,) = read(at, count_format)
+        if number >= 2**16:
+            raise ValueError(f"{number} tags: expected EXIF")
         for k in range(number):
             tag, kind, count, data = read(at + (8 + 20 * k if big else 2 + 12 * k), entry_format)
             size = count * _SIZES[kind] if kind in _SIZES else _LARGEST + 1
@@ -122,8 +127,9 @@ def load(file: BinaryIO | bytes, without: Collection[int] = (SUB_FILES,)) -> Exi
             try:
                 if name == 0 and tag in without:
                     continue
-                if (name, tag) == (_EXIF, _COMMENT):
-                    kind = _UNDEFINED  # Pillow writes BYTE, of which A1111 crashes
+                kind = _UNDEFINED if (name, tag) == (_EXIF, _COMMENT) else _MENDED.get(kind, kind)
+                if size == 0 and kind not in (_ASCII, _UNDEFINED):
+                    continue
                 if tag in _POINTERS.get(name, ()):
                     tags[tag] = directory(pointer, tag)
                 elif size <= len(data):

@@ -79,4 +79,6 @@ def notes(prompt: str) -> list[str]:
     """A sentence where commas that A1111 keeps leave the prompt with a tag."""
     text = _TAG.sub("", prompt)
     lost = text.count(",") - take_out(_TAGS, prompt).count(",")
-    return [f"{lost} of the commas around LoRA tags: A1111 reads each as a token"] if lost else []
+    if not lost:
+        return []
+    return [f"{lost} of the commas around LoRA tags taken out; A1111 reads each as a token"]

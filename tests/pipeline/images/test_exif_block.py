@@ -48,7 +48,7 @@ def camera_tags(order: str, comment: bytes = b"") -> dict[int, Any]:
 
 def directory(order: str, tags: dict[int, Any], at: int) -> bytes:
     """A TIFF directory that begins at an offset, its values behind it; the writer of the tests."""
-    sizes = {1: 1, 2: 1, 3: 2, 5: 8, 7: 1, 10: 8, 12: 8}
+    sizes = {1: 1, 2: 1, 3: 2, 5: 8, 7: 1, 10: 8, 12: 8, 13: 4}
     entries, rest = b"", b""
     end = at + 6 + 12 * len(tags)
     for tag, value in sorted(tags.items()):
@@ -140,6 +140,14 @@ def test_a_comment_of_the_wrong_type_is_mended(tmp_path: Path) -> None:
     read = read_image(tmp_path / "a.jpg")
     assert read.exif is not None
     assert typed(read.exif)[0x8769] == {0x9286: (7, b"ASCII\0\0\0by me")}
+
+
+def test_tags_that_crash_a1111_are_mended() -> None:
+    """IFD is read as LONG, and a number without a value is left out."""
+    tags = {0xFE00: (13, b"\1\0\0\0"), 0xFE01: (3, b""), 0xFE02: (2, b""), 0xFE03: (7, b"")}
+    found = exif_block.load(block("<", {0x8769: tags}))
+    assert not found.lost
+    assert found.tags[0x8769] == {0xFE00: (4, b"\1\0\0\0"), 0xFE02: (2, b""), 0xFE03: (7, b"")}
 
 
 @pytest.mark.parametrize("big", [False, True])
