@@ -151,9 +151,16 @@ def test_annotations_are_as_before(old: Path, tmp_path: Path) -> None:
     )
     for key in ("images", "annotations", "categories"):
         assert coco[key] == expected[key]
-    for folder in ("labels/01-purple-sneaker.txt", "labels/04-teal-mug.txt"):
-        made = (tmp_path / "a" / "yolo" / folder).read_text()
-        assert made == (old / "annotations" / folder).read_text()
+    sizes = {Path(image["file_name"]).stem: image for image in coco["images"]}
+    for name in ("01-purple-sneaker", "04-teal-mug"):
+        size = sizes[name]["width"], sizes[name]["height"]
+        made, before = (  # points of version 1 are half a pixel from its corner, not a quarter
+            np.array((folder / "labels" / f"{name}.txt").read_text().split(), float)
+            for folder in (tmp_path / "a" / "yolo", old / "annotations")
+        )
+        assert made[0] == before[0]
+        points, expected_points = (np.floor(p[1:].reshape(-1, 2) * size) for p in (made, before))
+        assert np.array_equal(points, expected_points)
     made = (tmp_path / "a" / "metadata" / "metadata.jsonl").read_text()
     assert made == (old / "annotations" / "metadata.jsonl").read_text()
 
