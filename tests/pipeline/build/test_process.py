@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
 
+GLIBC = hasattr(ctypes.CDLL(None), "mallinfo2")
 STATE = """
-import gc, os, sys, warnings
+import ctypes, gc, os, sys, warnings
 import cv2, torch, transformers, diffusers  # cv2 sets LD_LIBRARY_PATH when it is imported
 from transformers.utils import logging as of_transformers
 from diffusers.utils import logging as of_diffusers
@@ -15,6 +17,27 @@ from visuals.configs.schema import load_settings
 from visuals.pipeline.build import process
 from visuals.pipeline.build.stages import build_stages
 from visuals.stages.shot import Prompted, Shot
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+    ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+)
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+        "fordblks", "keepcost")]
+
+def maps_large_blocks():
+    "Whether malloc maps a block of 64 MiB by itself, as it does until its thresholds are set."
+    if not hasattr(libc, "mallinfo2"):
+        return None
+    libc.mallinfo2.restype = Mallinfo
+    before = libc.mallinfo2().hblks
+    block = libc.malloc(64 << 20)
+    mapped = libc.mallinfo2().hblks - before
+    libc.free(block)
+    return mapped
 
 def state():
     return {
@@ -26,6 +49,7 @@ def state():
         "cwd": os.getcwd(),
         "environment": dict(os.environ),
         "threads": torch.get_num_threads(),
+        "malloc": maps_large_blocks(),
     }
 
 settings = load_settings("mini", {"generate.steps": 1, "detect.box_threshold": 0.0})
@@ -45,4 +69,5 @@ def test_a_library_call_changes_nothing_of_the_process_and_prepare_does(mini: Pa
     assert done.returncode == 0, done.stderr
     library, prepared = done.stdout.splitlines()
     assert library == "[]"
-    assert prepared == "['warnings', 'verbosity', 'bars']"
+    changed = ["warnings", "verbosity", "bars", *(["malloc"] if GLIBC else [])]
+    assert prepared == str(changed)
