@@ -25,6 +25,8 @@ _AUTOMATIC = {
 """What A1111 makes of "Schedule type: Automatic", or of none, where it is not "Uniform"."""
 _NEAREST = {"PNDM": "PLMS", "TCD": "LCM"}
 """Samplers that A1111 does not know; it would take DPM++ 2M."""
+_FORGE = ("DEIS", "DDPM")
+"""Samplers of Forge; A1111 takes DPM++ 2M with their schedule."""
 _OURS = "Visuals sampler"
 _NO_MARKS = str.maketrans("", "", ":,")
 """Characters that A1111 removes from a LoRA's name in the list of hashes."""
@@ -102,7 +104,7 @@ def format_infotext(
     image = shot.image
     sampler, schedule = split(stage["sampler"])
     facts: dict[str, Any] = {"Steps": stage["steps"], "Sampler": _NEAREST.get(sampler, sampler)}
-    if schedule or sampler in _AUTOMATIC:
+    if schedule or sampler in _AUTOMATIC or sampler in _FORGE:
         facts["Schedule type"] = schedule or "Uniform"
     facts |= {"CFG scale": stage["cfg_scale"], "Seed": shot.seed}
     hires = None if drawn else stage.get("hires")
