@@ -1,7 +1,7 @@
 """Reads the header of a LoRA file: format, base, rank, alpha, trigger words, training settings.
 
-Formats: kohya (LoRA, and LoCon with its convolutions), diffusers, PEFT. Metadata: kohya's `ss_*`
-and the `modelspec.*` standard. Reads no weights and imports no torch.
+Formats: kohya (LoRA, and LoCon with its convolutions), diffusers, PEFT, LyCORIS. Metadata: kohya's
+`ss_*` and the `modelspec.*` standard. Reads no weights and imports no torch.
 """
 
 from __future__ import annotations
@@ -9,20 +9,26 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError
 from ..formats import safetensors_header
 from ..identify.base_family import Base, base_of_width
+from . import lycoris
 from . import metadata as lora_metadata
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 _DOWN = re.compile(
     r"(?P<module>.+?)[._](?:lora_down|lora_A|lora\.down|lora_linear_layer\.down)"
     r"(?:\.default)?\.weight"
+)
+_PART = re.compile(
+    r"(.+?)(?:[._](?:lora_|lora\.|lora_linear_layer\.)(?:down|A|up|B|mid)(?:\.default)?\.(?:weight|bias)"
+    r"|\.alpha|\.lora_magnitude_vector(?:\.default)?(?:\.weight)?)"
 )
 _UNET = (
     "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
@@ -38,15 +44,20 @@ _PREFIXES = {
     "text_encoder_2.": "text_encoder_2",
     **dict.fromkeys(_UNET, "unet"),
 }
-_OTHER = {
-    "LoHa": r"\.hada_w",
-    "LoKr": r"\.lokr_w",
-    "OFT": r"\.oft_",
-    "DoRA": r"\.dora_scale$",
-    "GLoRA": r"\.a1\.weight$",
-    "(IA)^3": r"\.on_input$",
-    "full difference": r"\.diff(_b)?$",
+_REFUSED = {
+    "a GLoRA": r"\.[ab][12]\.weight$",
+    "a BOFT": r"\.boft_|\.oft_diag$",
+    "for Flux": r"^lora_unet_(double|single)_blocks_|^transformer\.(single_)?transformer_blocks\.",
+    "for SD 3": r"^lora_unet_joint_blocks_|^lora_te3_",
 }
+_UNREAD = {
+    "norm layers": r"\.[wb]_norm$",
+    "a textual inversion": r"^bundle_emb\.",
+    "lycoris_ names": r"^lycoris_",
+    "differences of biases": r"\.diff_b$",
+    "other names": "",
+}
+"""Kinds of keys that are not read, by their form; the last takes the rest."""
 _SGM = ("lora_unet_input_blocks_", "lora_unet_middle_block_", "lora_unet_output_blocks_")
 
 
@@ -64,7 +75,7 @@ class LoraFile:
 
     Args:
         path: The file.
-        format: "kohya", "LoCon", "diffusers" or "PEFT".
+        format: "kohya", "LoCon", "diffusers", "PEFT", or a kind of `lycoris.KINDS`.
         base: Family and text width that it was trained for.
         ranks: All ranks in it.
         alphas: All alphas in it.
@@ -75,6 +86,7 @@ class LoraFile:
         resolution: Width and height in pixels.
         clip_skip: As kohya and A1111 count: 1 is none.
         model_hash: kohya's `sshs_model_hash`.
+        unread: Number of keys that do nothing, by kind.
     """
 
     path: Path
@@ -89,6 +101,7 @@ class LoraFile:
     resolution: tuple[int, int] | None = None
     clip_skip: int | None = None
     model_hash: str | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -111,9 +124,12 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
     except safetensors_header.HeaderError as error:
         raise LoraFileError(f"cannot read LoRA {error}") from None
     downs = {m["module"]: name for name in head.shapes if (m := _DOWN.fullmatch(name))}
-    form = _format(head, downs)
-    places = {module: part_of(module) for module in downs}
+    others = lycoris.modules(head.shapes)
+    kinds = {module: lycoris.kind_of(names) for module, names in others.items()}
+    form = _format(head, downs, {m: k for m, k in kinds.items() if part_of(m)})
+    places = {module: part_of(module) for module in (*downs, *kinds)}
     shapes = {module: head.shapes[name] for module, name in downs.items()}
+    shapes |= {m: head.shapes[f"{m}.hada_w1_b"] for m in kinds if f"{m}.hada_w1_b" in head.shapes}
     meta = head.metadata
     return LoraFile(
         path=head.path,
@@ -128,6 +144,7 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
         resolution=lora_metadata.resolution(meta),
         clip_skip=lora_metadata.clip_skip(meta),
         model_hash=meta.get("sshs_model_hash") or None,
+        unread=_unread(head, places, others),
     )
 
 
@@ -163,13 +180,35 @@ def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[s
     return out
 
 
-def _format(head: safetensors_header.SafetensorsHeader, downs: Mapping[str, str]) -> str:
-    for name, mark in _OTHER.items():
+def _unread(
+    head: safetensors_header.SafetensorsHeader,
+    places: Mapping[str, str | None],
+    others: Mapping[str, set[str]],
+) -> dict[str, int]:
+    """Count the keys that belong to no module of the model, by kind."""
+    known = {f"{module}.{name}" for module, names in others.items() for name in names}
+    found: Counter[str] = Counter()
+    for key in head.shapes:
+        half = _PART.fullmatch(key)
+        module = half[1] if half else key.rpartition(".")[0] if key in known else ""
+        if not places.get(module):
+            found[next(kind for kind, form in _UNREAD.items() if re.search(form, key))] += 1
+    return dict(found)
+
+
+def _format(
+    head: safetensors_header.SafetensorsHeader,
+    downs: Mapping[str, str],
+    kinds: Mapping[str, str],
+) -> str:
+    for name, mark in _REFUSED.items():
         if any(re.search(mark, key) for key in head.shapes):
             raise LoraFileError(
-                f"LoRA {head.path} is a {name} file: expected LoRA or LoCon in kohya's, diffusers' "
-                "or PEFT's format; convert it to LoRA"
+                f"LoRA {head.path} is {name}: expected LoRA, LoCon, LoHa, LoKr, (IA)^3, OFT "
+                "or DoRA of Stable Diffusion 1.x, 2.x or XL"
             )
+    if kinds:
+        return ", ".join(sorted(set(kinds.values())))
     if not downs or not any(part_of(m) for m in downs):
         keys = ", ".join(list(head.shapes)[:2]) or "none"
         raise LoraFileError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import one_line
 from ..formats import safetensors_header
+from . import lycoris
 from .file import LoraFile, LoraFileError, alpha_config, part_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _HALF = re.compile(
     r"(?P<module>.+?)(?P<mark>[._](?:lora_|lora\.|lora_linear_layer\.))(?P<half>down|A|up|B|mid)"
     r"(?:\.default)?\.(?P<kind>weight|bias)"
+)
+_HALVES = re.compile(
+    r"[._](lora_(?:A|B|down|up)|lora\.(?:down|up)|lora_linear_layer\.(?:down|up))\.(?:weight|bias)$"
 )
 _TEXT = re.compile(r"(text_encoder(?:_2)?\.)(?!text_model|text_projection)")
 
@@ -39,15 +43,23 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         head = safetensors_header.read(file.path)
     except (SafetensorError, safetensors_header.HeaderError, OSError) as error:
         raise LoraFileError(f"cannot read LoRA {file.path}: {error}; download it again") from None
+    broken = [key for key, value in raw.items() if not value.isfinite().all()]
+    if broken:
+        raise LoraFileError(f"LoRA {file.path}: {broken[0]} holds NaN or infinity; train it again")
     config = alpha_config(head)
     modules: dict[str, dict[str, str]] = {}
+    others = {
+        module: {name: raw[f"{module}.{name}"] for name in names}
+        for module, names in lycoris.modules(raw).items()
+        if part_of(module)
+    }
     for key in raw:
         found = _HALF.fullmatch(key)
         if found and part_of(found["module"]):
             half = {"A": "down", "B": "up"}.get(found["half"], found["half"])
             name = f"{half}.bias" if found["kind"] == "bias" else half
             modules.setdefault(found["module"], {})[name] = key
-    out = {}
+    out, products = {}, {}
     for module, keys in modules.items():
         if "down" not in keys or "up" not in keys:
             raise LoraFileError(
@@ -59,8 +71,11 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         if "mid" in keys:  # LyCORIS' Tucker form: one r × r kernel between the two
             mid = raw[keys["mid"]].float()
             down = torch.einsum("m n k l, n i -> m i k l", mid, down[:, :, 0, 0])
+        if module in others:  # DoRA
+            products[module] = (up.flatten(1) @ down.flatten(1)) * scale
+            continue
         name = _renamed(module)
-        halves = ("lora_down", "lora_up") if name.startswith("lora_") else ("lora_A", "lora_B")
+        halves = _halves(name)
         out[f"{name}.{halves[0]}.weight"] = down
         out[f"{name}.{halves[1]}.weight"] = up * scale
         if "up.bias" in keys:
@@ -70,6 +85,12 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
             out[_renamed(key).replace(".default.", ".")] = value.float()
     dtype = pipe.unet.dtype  # once: it walks all modules of the model
     out = {key: value.to(dtype).contiguous() for key, value in out.items()}
+    marks: dict[int, tuple[torch.Tensor, str, bool]] = {}  # they hold the places through renaming
+    for module in others:
+        name = _renamed(module)
+        for half, is_down in zip(_halves(name), (True, False), strict=True):
+            mark = out[f"{name}.{half}.weight"] = torch.zeros(1)
+            marks[id(mark)] = mark, module, is_down
     unet = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
     if unet:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
         try:
@@ -77,7 +98,49 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         except (ValueError, KeyError, IndexError) as error:
             what = one_line(error)[:200]
             raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error
+    for key, value in list(out.items()):
+        layer = _layer(pipe, key) if _HALVES.search(key) else None
+        if layer is None:
+            if id(value) in marks:
+                del out[key]  # its adapter lacks the module, which is counted
+            continue
+        weight = layer.weight.detach().float()
+        if id(value) in marks:
+            _, module, is_down = marks[id(value)]
+            tensors = {**others[module], "alpha": raw.get(f"{module}.alpha", torch.zeros(1))}
+            try:  # B·A is ΔW in the form identity · ΔW
+                value = lycoris.change(tensors, weight, products.get(module))
+            except (ValueError, KeyError, RuntimeError) as error:
+                raise LoraFileError(
+                    f"LoRA {file.path}: {module} does not fit the model ({one_line(error)[:120]}); "
+                    "expected a LoRA of its base"
+                ) from None
+            if not is_down:
+                value = torch.eye(len(weight)).reshape(-1, len(weight), *[1] * (weight.ndim - 2))
+            out[key] = value.to(dtype)
+        elif key.endswith("weight") and value.ndim not in (1, weight.ndim):
+            raise LoraFileError(
+                f"LoRA {file.path}: {key} has {value.ndim} dimensions, the model's layer "
+                f"{weight.ndim}; expected a LoRA of its base"
+            )
     return out
+
+
+def _halves(name: str) -> tuple[str, str]:
+    return ("lora_down", "lora_up") if name.startswith("lora_") else ("lora_A", "lora_B")
+
+
+def _layer(pipe: Any, key: str) -> Any:
+    """The layer of the model that a key of the loader is for; None where it has none."""
+    module = _HALVES.sub("", key)
+    part, _, path = _renamed(module).partition(".")
+    for name in (path, path.removeprefix("text_model.")):
+        try:
+            layer = getattr(pipe, part).get_submodule(name)
+            return getattr(layer, "base_layer", layer)
+        except AttributeError:
+            continue
+    return None
 
 
 def _scale(module: str, rank: int, alpha: Any, config: Mapping[str, dict[str, Any]]) -> float:

@@ -37,7 +37,7 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
         output.print_json(record)
         return
     for key, value in record.items():
-        if value not in (None, [], ""):
+        if value not in (None, [], {}, ""):
             echo(f"{key.replace('_', ' '):<15} {_plain(value)}")
 
 
@@ -90,6 +90,7 @@ def _record(file: LoraFile) -> dict[str, Any]:
         "tags": list(file.tags),
         "resolution": list(file.resolution) if file.resolution else None,
         "clip_skip": file.clip_skip,
+        "unread_keys": dict(file.unread),
     }
 
 

@@ -68,8 +68,9 @@ def apply_lora_recommendations(
     `given`: dotted names that the user set; `draws`: whether stage 1 runs.
     """
     files = find_loras(settings, prompts)
-    for line in missing_triggers(settings, files, prompts):
-        warn(line)
+    for line in [*missing_triggers(settings, files, prompts), *map(unread_keys, files.values())]:
+        if line:
+            warn(line)
     settings = with_clip_skip(settings, files.values(), given, tell)
     return with_size(settings, files.values(), given, tell) if draws else settings
 
@@ -102,6 +103,12 @@ def missing_triggers(
                 "the prompt lacks; add it"
             )
     return out
+
+
+def unread_keys(file: LoraFile) -> str:
+    """Return a warning of the keys of a LoRA that do nothing; "" without any."""
+    kinds = ", ".join(f"{count} of {kind}" for kind, count in file.unread.items())
+    return f"LoRA {file.name!r}: keys that are not read: {kinds}" if kinds else ""
 
 
 def with_clip_skip(

@@ -109,7 +109,9 @@ def metadata(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
         "ss_training_comment": None,
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if models.is_xl else 'v1'}/lora",
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
+        "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
+        if models.is_xl
+        else "diffusers",
         "modelspec.title": s.name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": time.strftime("%Y-%m-%dT%H:%M:%S"),

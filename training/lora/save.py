@@ -85,7 +85,8 @@ def write(
     """Write a safetensors file atomically. `hashes`: add those by which A1111 identifies it."""
     from safetensors.torch import save
 
-    plain = save(dict(tensors), dict(metadata))
+    # kohya hashes a file that has its training metadata only (precalculate_safetensors_hashes).
+    plain = save(dict(tensors), {k: v for k, v in metadata.items() if k.startswith("ss_")})
     (header,) = struct.unpack("<Q", plain[:8])
     body = hashlib.sha256(plain[8 + header :]).hexdigest()
     known = {

@@ -144,9 +144,11 @@ def test_resolution_and_clip_skip(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (f"{OURS}.hada_w1_a", "LoHa"),
-        (f"{OURS}.lokr_w1", "LoKr"),
-        (f"{OURS}.dora_scale", "DoRA"),
+        (f"{OURS}.a1.weight", "is a GLoRA"),
+        (f"{OURS}.oft_diag", "is a BOFT"),
+        ("lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", "is for Flux"),
+        ("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux"),
+        ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "is for SD 3"),
         ("diffusion_model.blocks.0.lora_A.weight", "no LoRA of Stable Diffusion"),
         ("transformer.single_blocks.0.lora_A.weight", "no LoRA of Stable Diffusion"),
         ("model.diffusion_model.out.2.weight", "no LoRA of Stable Diffusion"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.command_line import visuals
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from visuals.checkpoints.catalog.names import resolve
 from visuals.configs.schema import given, load_settings
@@ -119,6 +119,22 @@ def test_given_is_what_the_user_wrote(tmp_path: Path) -> None:
     names = given(str(tmp_path / "b.yaml"), {"generate.height": 512, "run.device": None})
     assert names == {"generate.width", "generate.height", "run.seed"}
     assert given("sd15") == set()
+
+
+def test_keys_that_are_not_read_are_counted_by_info_and_by_a_run(
+    mini: Path, tmp_path: Path
+) -> None:
+    file = load_file(Path(resolve("mini/loras")) / "ppzmini.safetensors")
+    file["lora_unet_mid_block_resnets_0_norm1.w_norm"] = np.zeros(8, np.float16)
+    save_file(file, tmp_path / "odd.safetensors")
+    record = json.loads(visuals("lora", "info", str(tmp_path / "odd.safetensors"), "--json").stdout)
+    assert record["unread_keys"] == {"norm layers": 1}
+    done = visuals(
+        "generate", "--class", "mug", "--count", "1", "--prompt", "{class} <lora:odd:1>",
+        "--lora-dir", str(tmp_path), "--set", "generate.steps=1",
+    )  # fmt: skip
+    assert done.exit_code == 0
+    assert "LoRA 'odd': keys that are not read: 1 of norm layers" in done.stderr
 
 
 def test_info_and_list_say_what_is_there(mini: Path, tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 import torch
 from helpers.small_trainings import small, write_photos
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from visuals.checkpoints.load import load_text_to_image
 from visuals.checkpoints.lora.search import in_folders
 from visuals.stages.diffusion import lora_adapters
 from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.training.lora import network as lora_network
+from visuals.training.lora import save as lora_save
 from visuals.training.train_lora import Trained, train_lora
 
 STEPS = {"max_train_steps": 6, "conv_dim": 3, "conv_alpha": 1}
@@ -127,6 +128,7 @@ def test_names_and_labels_are_kohyas(trained: Trained) -> None:
     assert json.loads(told["ss_network_args"]) == {"conv_dim": "3", "conv_alpha": "1"}
     assert told["ss_num_train_images"] == "10" and told["ss_steps"] == "6"
     assert told["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert told["modelspec.implementation"] == "diffusers"  # kohya's, for SD 1.5
     assert told["modelspec.trigger_phrase"] == "ppzlook"
     with safe_open(trained.diffusers, "pt") as file:
         names = set(file.keys())
@@ -144,3 +146,18 @@ def test_the_hash_is_that_of_the_tensors(trained: Trained) -> None:
     with safe_open(trained.lora, "pt") as file:
         told = file.metadata()["sshs_model_hash"]
     assert hashlib.sha256(data[8 + header :]).hexdigest() == told
+
+
+def test_the_old_hash_is_that_of_a_file_with_kohyas_metadata_only(tmp_path: Path) -> None:
+    """kohya's precalculate_safetensors_hashes: 64 KiB from 1 MiB on, of a file with `ss_*` only."""
+    import hashlib
+
+    tensors = {"lora_unet_x.lora_down.weight": torch.randn(600, 1000)}
+    metadata = {"ss_network_dim": "600", "modelspec.title": "a title"}
+    lora_save.write(tmp_path / "x.safetensors", tensors, metadata)
+    with safe_open(tmp_path / "x.safetensors", "pt") as file:
+        found = file.metadata()["sshs_legacy_hash"]
+    save_file(tensors, tmp_path / "y.safetensors", {"ss_network_dim": "600"})
+    with open(tmp_path / "y.safetensors", "rb") as plain:
+        plain.seek(0x100000)
+        assert found == hashlib.sha256(plain.read(0x10000)).hexdigest()[:8]
