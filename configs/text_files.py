@@ -43,7 +43,7 @@ def read_encoded(
     """Return the text, as `read_text` does but with its mark, and the encoding."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise error(f"{path}: a folder, pipe or device; expected a file with {expected}")
+            raise error(f"{path}: a folder, pipe or device; expected {expected}")
         if (size := os.path.getsize(path)) > MAX_BYTES:
             raise error(f"{path}: {size:,} bytes; expected {expected}, at most {MAX_BYTES:,} bytes")
         return _decode(Path(path).read_bytes(), errors)

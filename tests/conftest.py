@@ -57,6 +57,7 @@ def own_home(
     for name in ("XDG_CONFIG_HOME", "VISUALS_LOCK", "HF_TOKEN", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(home)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # no test cuts the power
     yield home
 
 

@@ -184,7 +184,10 @@ def test_the_closing_lines_name_the_files(tmp_path: Path) -> None:
         ),
         (["run", "--class", "mug", "--prompt-file", "empty.txt"], ["empty.txt: no prompt in it"]),
         (["run", "--class", "mug", "--prompt-file", "bytes.txt"], ["bytes.txt: not UTF-8 text"]),
-        (["run", "--class", "mug", "--prompt-file", "."], [".: is a directory"]),
+        (
+            ["run", "--class", "mug", "--prompt-file", "."],
+            [".: a folder, pipe or device; expected a text file"],
+        ),
         (["run", "--class", "mug", "--prompt-file", "lora.txt"], ["no LoRA 'zz'"]),
         (
             ["run", "--class", "mug", "--prompt", "x", "--prompt-file", "good.txt"],
