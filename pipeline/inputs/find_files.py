@@ -29,23 +29,31 @@ class InputError(UsageError):
 
 
 @dataclass
+class LeftOut:
+    """Files in folders that are not taken: `links` that lead out, and `others` by their endings."""
+
+    links: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+
+@dataclass
 class Found:
-    """Files with their ids, in order; `outside`: links that lead out of their folder."""
+    """Files with their ids, in order, and what was left out."""
 
     ids: dict[Path, str] = field(default_factory=dict)
-    outside: list[Path] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
-def find(folder: Path, outside: list[Path] | None = None) -> list[Path]:
+def find(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
     """Return all pictures below a folder by their endings, sorted; raises InputError.
 
     Hidden files and folders are left out, and so are run folders, so that a second
     `visuals run .` does not take the results of the first for photos. Linked folders are not
-    entered; links that lead out of the folder are added to `outside`. A folder that cannot be read
-    is returned too, so that it fails by name.
+    entered. Links that lead out of the folder and visible files that are no pictures are added to
+    `left_out`. A folder that cannot be read is returned too, so that it fails by name.
     """
     found: list[Path] = []
-    outside = [] if outside is None else outside
+    left_out = left_out or LeftOut()
     real = folder.resolve()
 
     def unreadable(error: OSError) -> None:
@@ -59,11 +67,14 @@ def find(folder: Path, outside: list[Path] | None = None) -> list[Path]:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        outside += [p for p in map(current.joinpath, folders) if _leads_out(p, real)]
-        for path in map(current.joinpath, files):
-            if path.name.startswith(".") or path.suffix.lower() not in ENDINGS:
+        left_out.links += [p for p in map(current.joinpath, folders) if _leads_out(p, real)]
+        for path in map(current.joinpath, sorted(files)):
+            if path.name.startswith("."):
                 continue
-            (outside if _leads_out(path, real) else found).append(path)
+            if path.suffix.lower() not in ENDINGS:
+                left_out.others.append(path)
+            else:
+                (left_out.links if _leads_out(path, real) else found).append(path)
     return sorted(found)
 
 
@@ -82,11 +93,11 @@ def expand(inputs: Sequence[str], listed: Sequence[str] = ()) -> Found:
     files: list[Path] = []
     roots: list[Path] = []
     for name in given:
-        paths, root = _files_of(name, found.outside)
+        paths, root = _files_of(name, found.left_out)
         files += paths
         roots.append(root)
     for path in map(Path, listed):
-        files += find(path, found.outside) if os.path.isdir(path) else [path]
+        files += find(path, found.left_out) if os.path.isdir(path) else [path]
     unique: dict[str, Path] = {}
     for path in files:
         unique.setdefault(os.path.abspath(path), path)
@@ -118,11 +129,11 @@ def read_list(path: str) -> list[str]:
     return paths
 
 
-def _files_of(given: str, outside: list[Path]) -> tuple[list[Path], Path]:
+def _files_of(given: str, left_out: LeftOut) -> tuple[list[Path], Path]:
     """The files of one input, and the folder that their ids are relative to."""
     path = Path(given)
     if os.path.isdir(path):
-        found = find(path, outside)
+        found = find(path, left_out)
         if not found:
             raise InputError(
                 f"{given} holds no picture: expected files ending in "
@@ -132,16 +143,17 @@ def _files_of(given: str, outside: list[Path]) -> tuple[list[Path], Path]:
     if os.path.lexists(path):
         return [path], path.parent
     if _PATTERN.search(given):
-        return _matches(given, outside)
+        return _matches(given, left_out)
     raise InputError(f"no file or folder {given!r}: expected photos; check the path")
 
 
-def _matches(pattern: str, outside: list[Path]) -> tuple[list[Path], Path]:
+def _matches(pattern: str, left_out: LeftOut) -> tuple[list[Path], Path]:
     """The files that a pattern matches, or that are in folders that it matches."""
     parts = Path(pattern).parts
     fixed = next(k for k, part in enumerate(parts) if _PATTERN.search(part))
     base = Path(*parts[:fixed])
-    allowed = find(base, outside) if os.path.isdir(base) else []
+    below = LeftOut(links=left_out.links)  # a pattern names what it takes
+    allowed = find(base, below) if os.path.isdir(base) else []
     try:
         matches = set(base.glob(str(Path(*parts[fixed:]))))
     except ValueError as error:  # such as `**.jpg` before Python 3.13

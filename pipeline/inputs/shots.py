@@ -60,17 +60,18 @@ def photos(
     *,
     edit: str = "",
     run_seed: int = 0,
-    outside: list[Path] | None = None,
+    left_out: find_files.LeftOut | None = None,
 ) -> LazyShots:
     """Return a shot for each picture that `inputs` name: files, folders, patterns, `@list.txt`.
 
-    Links that lead out of their folder are left out and added to `outside`.
+    What is left out of the folders is added to `left_out`.
     """
     from ...stages.shot import FileInput, Shot
 
     found = find_files.expand(inputs)
-    if outside is not None:
-        outside += found.outside
+    if left_out is not None:
+        left_out.links += found.left_out.links
+        left_out.others += found.left_out.others
 
     def make(name: ShotName) -> Shot:
         source = FileInput(str(name.path), shot_seed(run_seed, name.id))

@@ -86,6 +86,7 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
     """Return the shots of a request, and a lookup of the detections of an earlier run."""
     from ..inputs import previous_run
     from ..inputs import shots as inputs
+    from ..inputs.find_files import LeftOut
     from ..inputs.prompt_rows import shots as shots_of_rows
 
     request, settings, classes = resolved.request, resolved.settings, resolved.classes
@@ -112,11 +113,15 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
                 "add --class, or run `visuals filter` on it first"
             )
         return shots, detections
-    outside: list[Path] = []
-    shots = inputs.photos(request.inputs, classes, edit=edit, run_seed=seed, outside=outside)
-    if outside:
-        more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
-        reporter.warn(f"links out of the folder are not followed: {outside[0]}{more}")
+    left_out = LeftOut()
+    shots = inputs.photos(request.inputs, classes, edit=edit, run_seed=seed, left_out=left_out)
+    for what, paths in (
+        ("links out of the folder are not followed", left_out.links),
+        ("files with other endings are not read", left_out.others),
+    ):
+        if paths:
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            reporter.warn(f"{what}: {paths[0]}{more}")
     return shots, None
 
 

@@ -82,10 +82,12 @@ def test_links_inside_are_fine_those_that_lead_out_are_not_followed(tmp_path: Pa
     (root / "away").symlink_to(tmp_path / "secret")
     (root / "deep" / "loop").symlink_to(root)
     (root / "self.png").symlink_to(root / "self.png")
-    outside: list[Path] = []
-    found = below(root, find_files.find(root, outside))
+    laid(root, "deep/c.heic", ".hidden.txt", "notes.txt")
+    left_out = find_files.LeftOut()
+    found = below(root, find_files.find(root, left_out))
     assert found == ["a.png", "deep/b.png", "same.png", "self.png"]
-    assert sorted(below(root, outside)) == ["away", "out.png"]
+    assert sorted(below(root, left_out.links)) == ["away", "out.png"]
+    assert below(root, left_out.others) == ["notes.txt", "deep/c.heic"]
     globbed = find_files.expand([f"{root}/**/*.png"])
     assert sorted(globbed.ids.values()) == ["a", "deep/b", "same", "self"]
 

@@ -180,7 +180,9 @@ def test_globs_lists_and_links(photos: Path, tmp_path: Path) -> None:
 
     assert planned("photos/**/*.jpg") == planned("photos") == ["0/04-teal-mug", "1/12-gray-mug"]
     assert len(planned("@list.txt")) == len(planned("--from-file", "list.txt")) == 2
+    (photos / "1" / "phone.heic").write_bytes(b"x")
     result = call("filter", "photos", "--class", "mug", "--dry-run")
+    assert "files with other endings are not read: photos/1/phone.heic" in result.stderr
     assert "links out of the folder are not followed: photos/out.jpg" in result.stderr
     assert "expected files" in refused("filter", "--class", "mug")
 
