@@ -26,10 +26,13 @@ _DOWN = re.compile(
     r"(?P<module>.+?)[._](?:lora_down|lora_A|lora\.down|lora_linear_layer\.down)"
     r"(?:\.default)?\.weight"
 )
-_PART = re.compile(
-    r"(.+?)(?:[._](?:lora_|lora\.|lora_linear_layer\.)(?:down|A|up|B|mid)(?:\.default)?\.(?:weight|bias)"
-    r"|\.alpha|\.lora_magnitude_vector(?:\.default)?(?:\.weight)?)"
+HALF = re.compile(
+    r"(?P<module>.+?)(?P<mark>[._](?:lora_|lora\.|lora_linear_layer\.))(?P<half>down|A|up|B|mid)"
+    r"(?:\.default)?\.(?P<kind>weight|bias)"
 )
+"""Key of one of a module's matrices."""
+_BESIDE = re.compile(r"(?P<module>.+?)\.(?:alpha|lora_magnitude_vector(?:\.default)?(?:\.weight)?)")
+"""Key of what a module has beside its matrices."""
 _UNET = (
     "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
     "add_embedding.",
@@ -189,8 +192,8 @@ def _unread(
     known = {f"{module}.{name}" for module, names in others.items() for name in names}
     found: Counter[str] = Counter()
     for key in head.shapes:
-        half = _PART.fullmatch(key)
-        module = half[1] if half else key.rpartition(".")[0] if key in known else ""
+        part = HALF.fullmatch(key) or _BESIDE.fullmatch(key)
+        module = part["module"] if part else key.rpartition(".")[0] if key in known else ""
         if not places.get(module):
             found[next(kind for kind, form in _UNREAD.items() if re.search(form, key))] += 1
     return dict(found)

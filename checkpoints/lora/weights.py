@@ -8,21 +8,17 @@ weights; this module handles the names that they miss.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import one_line
 from ..formats import safetensors_header
 from . import lycoris
-from .file import LoraFile, LoraFileError, alpha_config, part_of
+from .file import HALF, LoraFile, LoraFileError, alpha_config, part_of
 
 if TYPE_CHECKING:
     import torch
 
-_HALF = re.compile(
-    r"(?P<module>.+?)(?P<mark>[._](?:lora_|lora\.|lora_linear_layer\.))(?P<half>down|A|up|B|mid)"
-    r"(?:\.default)?\.(?P<kind>weight|bias)"
-)
 _HALVES = re.compile(
     r"[._](lora_(?:A|B|down|up)|lora\.(?:down|up)|lora_linear_layer\.(?:down|up))\.(?:weight|bias)$"
 )
@@ -46,15 +42,57 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     broken = [key for key, value in raw.items() if not value.isfinite().all()]
     if broken:
         raise LoraFileError(f"LoRA {file.path}: {broken[0]} holds NaN or infinity; train it again")
-    config = alpha_config(head)
+    others = {m: names for m, names in lycoris.modules(raw).items() if part_of(m)}
+    out, products = _matrices(file, raw, alpha_config(head), others)
+    dtype = pipe.unet.dtype  # once: it walks all modules of the model
+    out = {key: value.to(dtype).contiguous() for key, value in out.items()}
+    marks: dict[int, tuple[torch.Tensor, str, bool]] = {}  # they hold the places through renaming
+    for module in others:
+        name = _renamed(module)
+        for half, is_down in zip(_halves(name), (True, False), strict=True):
+            mark = out[f"{name}.{half}.weight"] = torch.zeros(1)
+            marks[id(mark)] = mark, module, is_down
+    unet = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
+    if unet:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
+        try:
+            out |= pipe.lora_state_dict(unet, unet_config=pipe.unet.config)[0]
+        except (ValueError, KeyError, IndexError) as error:
+            what = one_line(error)[:200]
+            raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error
+    for key, value in list(out.items()):
+        layer = _layer(pipe, key) if _HALVES.search(key) else None
+        _, module, is_down = marks.get(id(value), (None, "", False))
+        if layer is None:
+            if module:
+                del out[key]  # the model has no such layer
+        elif module and is_down:  # B·A is ΔW in the form identity · ΔW
+            tensors = {name: raw[f"{module}.{name}"] for name in others[module]}
+            tensors["alpha"] = raw.get(f"{module}.alpha", torch.zeros(1))
+            out[key] = _change(file, module, tensors, layer, products.get(module)).to(dtype)
+        elif module:
+            size, ends = len(layer.weight), [1] * (layer.weight.ndim - 2)
+            out[key] = torch.eye(size).reshape(-1, size, *ends).to(dtype)
+        elif key.endswith("weight") and value.ndim not in (1, layer.weight.ndim):
+            raise LoraFileError(
+                f"LoRA {file.path}: {key} has {value.ndim} dimensions, the model's layer "
+                f"{layer.weight.ndim}; expected a LoRA of its base"
+            )
+    return out
+
+
+def _matrices(
+    file: LoraFile,
+    raw: Mapping[str, torch.Tensor],
+    config: Mapping[str, dict[str, Any]],
+    others: Collection[str],
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The matrices of each module, scaled, by their names in diffusers, and the product of the
+    two for modules in `others`, which have more than these."""
+    import torch
+
     modules: dict[str, dict[str, str]] = {}
-    others = {
-        module: {name: raw[f"{module}.{name}"] for name in names}
-        for module, names in lycoris.modules(raw).items()
-        if part_of(module)
-    }
     for key in raw:
-        found = _HALF.fullmatch(key)
+        found = HALF.fullmatch(key)
         if found and part_of(found["module"]):
             half = {"A": "down", "B": "up"}.get(found["half"], found["half"])
             name = f"{half}.bias" if found["kind"] == "bias" else half
@@ -83,47 +121,20 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     for key, value in raw.items():
         if "lora_magnitude_vector" in key:  # DoRA in diffusers' names, which it reads itself
             out[_renamed(key).replace(".default.", ".")] = value.float()
-    dtype = pipe.unet.dtype  # once: it walks all modules of the model
-    out = {key: value.to(dtype).contiguous() for key, value in out.items()}
-    marks: dict[int, tuple[torch.Tensor, str, bool]] = {}  # they hold the places through renaming
-    for module in others:
-        name = _renamed(module)
-        for half, is_down in zip(_halves(name), (True, False), strict=True):
-            mark = out[f"{name}.{half}.weight"] = torch.zeros(1)
-            marks[id(mark)] = mark, module, is_down
-    unet = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
-    if unet:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
-        try:
-            out |= pipe.lora_state_dict(unet, unet_config=pipe.unet.config)[0]
-        except (ValueError, KeyError, IndexError) as error:
-            what = one_line(error)[:200]
-            raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error
-    for key, value in list(out.items()):
-        layer = _layer(pipe, key) if _HALVES.search(key) else None
-        if layer is None:
-            if id(value) in marks:
-                del out[key]  # its adapter lacks the module, which is counted
-            continue
-        weight = layer.weight.detach().float()
-        if id(value) in marks:
-            _, module, is_down = marks[id(value)]
-            tensors = {**others[module], "alpha": raw.get(f"{module}.alpha", torch.zeros(1))}
-            try:  # B·A is ΔW in the form identity · ΔW
-                value = lycoris.change(tensors, weight, products.get(module))
-            except (ValueError, KeyError, RuntimeError) as error:
-                raise LoraFileError(
-                    f"LoRA {file.path}: {module} does not fit the model ({one_line(error)[:120]}); "
-                    "expected a LoRA of its base"
-                ) from None
-            if not is_down:
-                value = torch.eye(len(weight)).reshape(-1, len(weight), *[1] * (weight.ndim - 2))
-            out[key] = value.to(dtype)
-        elif key.endswith("weight") and value.ndim not in (1, weight.ndim):
-            raise LoraFileError(
-                f"LoRA {file.path}: {key} has {value.ndim} dimensions, the model's layer "
-                f"{weight.ndim}; expected a LoRA of its base"
-            )
-    return out
+    return out, products
+
+
+def _change(
+    file: LoraFile, module: str, tensors: Mapping[str, torch.Tensor], layer: Any, product: Any
+) -> torch.Tensor:
+    """What the tensors of a module of LyCORIS' kinds add to a layer's weight."""
+    try:
+        return lycoris.change(tensors, layer.weight.detach().float(), product)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise LoraFileError(
+            f"LoRA {file.path}: {module} does not fit the model ({one_line(error)[:120]}); "
+            "expected a LoRA of its base"
+        ) from None
 
 
 def _halves(name: str) -> tuple[str, str]:
