@@ -39,8 +39,12 @@ def on_white(image: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     array where there is none."""
     if alpha is None:
         return image
-    opacity = (alpha / np.float32(np.iinfo(alpha.dtype).max))[..., None]
-    return np.rint(255 - (255 - image) * opacity).astype(np.uint8)
+    return np.rint(255 - (255 - image) * opacity(alpha)[..., None]).astype(np.uint8)
+
+
+def opacity(alpha: np.ndarray) -> np.ndarray:
+    """Alpha, uint8 or uint16, as float32 from 0, clear, to 1, opaque."""
+    return alpha / np.float32(np.iinfo(alpha.dtype).max)
 
 
 class _Value:

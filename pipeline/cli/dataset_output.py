@@ -141,5 +141,4 @@ def _table(rows: Sequence[tuple[str, Any]]) -> None:
 
 
 def _print(table: Any) -> None:
-
     console(highlight=False).print(table)

@@ -21,8 +21,8 @@ _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
 _MAKER_NOTE, _COMMENT = 0x927C, 0x9286
 _ASCII, _LONG, _UNDEFINED = 2, 4, 7
 _MENDED = {13: _LONG}
-"""IFD, of which piexif and with it A1111 crash, as they do of numbers without a value and of a
-UserComment of type BYTE, as Pillow writes it."""
+"""Types that are replaced: piexif, and A1111 with it, crashes on IFD. It also crashes on numbers
+without a value, and on a UserComment of type BYTE, as Pillow writes it."""
 _SIZES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), 1))
 """Bytes of a value by TIFF type."""
 _LARGEST = 2**24

@@ -39,21 +39,13 @@ _NEGATIVE = "Negative prompt:"
 _NUMBERS = {"Steps": ("generate.steps", int), "CFG scale": ("generate.cfg_scale", float)}
 _UPSCALERS = ("latent", "lanczos")
 _USED = {
-    *("Steps", "CFG scale", "Seed", "Sampler", "Schedule type", "Size", "Clip skip", _OURS),
-    *("Denoising strength", "Hires upscale", "Hires resize", "Hires steps", "Hires upscaler"),
-    *(
-        "Variation seed",
-        "Variation seed strength",
-        "First pass size",
-        "Model",
-        "Model hash",
-        "Lora hashes",
-        "Version",
-    ),
-    *("User", "Batch size", "Batch pos", "VAE hash", "Hashes", "Created Date"),
-    *("Civitai resources", "Civitai metadata"),
-}
-"""What is honoured, or changes no pixel."""
+    "Steps", "CFG scale", "Seed", "Sampler", "Schedule type", "Size", "Clip skip", _OURS,
+    "Denoising strength", "Hires upscale", "Hires resize", "Hires steps", "Hires upscaler",
+    "Variation seed", "Variation seed strength", "First pass size",
+    "Model", "Model hash", "Lora hashes", "VAE hash", "Hashes", "Version", "User",
+    "Batch size", "Batch pos", "Created Date", "Civitai resources", "Civitai metadata",
+}  # fmt: skip
+"""Keys that are honoured, or that change no pixel."""
 _NOTHING = re.compile("(False|None|Automatic|Use same.*)?")
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...stages.shot import opacity
 from .read import PictureError, printable, read_image
 
 K = TypeVar("K", bound=Hashable)
@@ -30,8 +31,7 @@ def read_mask(path: Path, size_wh: Sequence[int] | None = None) -> np.ndarray:
     picture = read_image(path)
     mask = np.asarray(Image.fromarray(picture.rgb).convert("L"))
     if picture.alpha is not None:
-        opacity = picture.alpha / np.float32(np.iinfo(picture.alpha.dtype).max)
-        mask = np.rint(mask * opacity).astype(np.uint8)
+        mask = np.rint(mask * opacity(picture.alpha)).astype(np.uint8)
     check_size(path, mask.shape[1::-1], size_wh or mask.shape[1::-1])
     return mask
 
