@@ -6,7 +6,6 @@ Reads safetensors, and pickles only where the caller allows them. Within an acti
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from .formats import pickles
 from .formats.convert_pickle import as_safetensors
 from .hub.pull import ensure_local
 from .identify import model_classes
+from .identify.model_kind import read_json_object
 from .identify.tensor_names import UnsuitableWeightsError
 from .loaded_models import keepable
 
@@ -302,6 +302,6 @@ def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:
     for folder in (path, path.parent):
         file = folder / "words.json"
         if file.is_file():
-            words: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return words
+            words = read_json_object(file)
+            return words if "classes" in words else None
     return None

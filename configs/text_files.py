@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .errors import VisualsError
+from .errors import VisualsError, one_line
 
 MAX_BYTES = 64 << 20
 """Largest text file that is read: half a million prompts."""
@@ -68,6 +69,41 @@ def _decode(data: bytes, errors: str) -> tuple[str, str]:
     return text, encoding
 
 
+def parse_json(
+    text: str | bytes,
+    names: Collection[str] | None = None,
+    parse_constant: Callable[[str], Any] | None = None,
+) -> Any:
+    """Return the values of a JSON text.
+
+    Args:
+        text: of any origin.
+        names: keys of an object that hold names of files, in which a lone surrogate stands for a
+            byte that is not UTF-8; elsewhere none is allowed. None: no surrogate is looked for.
+        parse_constant: reads NaN and Infinity, as in `json.loads`.
+
+    Raises:
+        ValueError: it is not JSON, nested too deeply, or holds a number of thousands of digits or
+            a lone surrogate; the message is one line.
+    """
+    try:
+        values = json.loads(text, parse_constant=parse_constant)
+        if _is_deep(values):
+            raise RecursionError
+        if names is not None:
+            is_object = isinstance(values, dict)
+            texts = {k: v for k, v in values.items() if k not in names} if is_object else values
+            json.dumps(texts, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise ValueError(f"{half} is half a character, as where a text was cut in two") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(one_line(error).partition("; use sys.")[0]) from None
+    return values
+
+
 def parse_yaml(text: str) -> Any:
     """Return the values of a YAML text.
 
@@ -75,13 +111,30 @@ def parse_yaml(text: str) -> Any:
         YAMLError: it is not YAML, or nested too deeply, or its aliases stand for too many values.
     """
     try:
-        return yaml.load(text, _Loader)
+        values = yaml.load(text, _Loader)
+        if _is_deep(values):
+            raise RecursionError("nested too deeply")
+        return values
     except (ValueError, RecursionError) as error:  # of numbers, dates and depth
-        raise yaml.YAMLError(str(error)) from None
+        raise yaml.YAMLError(str(error).partition("; use sys.")[0]) from None
+
+
+def _is_deep(values: Any) -> bool:
+    """Whether lists and objects are nested over 100 levels, which no program reads recursively."""
+    level = [values]
+    for _ in range(100):
+        parents = [value for value in level if isinstance(value, (dict, list))]
+        level = [
+            child
+            for parent in parents
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return bool(level)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses aliases which would expand to far more than the text holds."""
+    """SafeLoader that refuses integers over 64 bits, and aliases which would expand to far more
+    than the text holds."""
 
     def get_single_node(self) -> Any:
         node, sizes = super().get_single_node(), dict[int, int]()
@@ -89,6 +142,15 @@ class _Loader(yaml.SafeLoader):
         if size > max(100_000, 10 * len(sizes)):
             raise yaml.YAMLError(f"its aliases stand for {size:.1g} values; write them out")
         return node
+
+    def construct_yaml_int(self, node: Any) -> int:
+        value: int = super().construct_yaml_int(node)  # type: ignore[no-untyped-call]
+        if value.bit_length() > 64:
+            raise yaml.YAMLError(f"an integer of {value.bit_length():,} bits; expected at most 64")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _expanded(node: Any, sizes: dict[int, int]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from ...configs.errors import UsageError
+from ...configs.text_files import parse_json, read_text
 from ..catalog.names import catalogue
 from ..formats import safetensors_header
 from . import model_classes
@@ -46,8 +47,8 @@ def guess_kind(ref: str) -> str:
 def read_json_object(file: Path) -> dict[str, Any]:
     """Read a JSON object; empty where the file is missing, damaged or holds something else."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = parse_json(read_text(file, UsageError, "a JSON object"))
+    except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
 

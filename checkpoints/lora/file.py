@@ -6,7 +6,6 @@ Formats: kohya (LoRA, and LoCon with its convolutions), diffusers, PEFT, LyCORIS
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError
+from ...configs.text_files import parse_json, read_text
 from ..formats import safetensors_header
 from ..identify.base_family import Base, base_of_width
 from . import lycoris
@@ -172,13 +172,13 @@ def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[s
     out: dict[str, dict[str, Any]] = {}
     try:
         if text:
-            for name, value in json.loads(text).items():
+            for name, value in parse_json(text).items():
                 part, _, key = name.partition(".")
                 out.setdefault(part, {})[key] = value
         elif beside.is_file() and any(n.startswith("base_model.model.") for n in head.shapes):
-            values = json.loads(beside.read_text(encoding="utf-8"))
+            values = parse_json(read_text(beside, UsageError, "PEFT's settings"))
             out = dict.fromkeys(PARTS, values)
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError) as error:
         raise LoraFileError(f"cannot read LoRA {head.path}: its configuration: {error}") from None
     return out
 

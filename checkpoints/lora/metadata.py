@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+
+from ...configs.text_files import parse_json
 
 
 def written_base(meta: Mapping[str, str]) -> str | None:
@@ -27,8 +28,8 @@ def written_base(meta: Mapping[str, str]) -> str | None:
 
 def _object(meta: Mapping[str, str], name: str) -> Any:
     try:
-        return json.loads(meta.get(name, ""))
-    except (ValueError, RecursionError):
+        return parse_json(meta.get(name, ""))
+    except ValueError:
         return None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import UsageError
 from ...configs.schema import merge, nest
+from ...configs.text_files import parse_json
 from ...configs.version import VERSION
 from ...stages.diffusion.samplers import NAMES, split
 from ...stages.prompts.lora_tags import parse as parse_tags
@@ -284,7 +285,7 @@ def _plain(value: str) -> str:
     value = value.strip()
     if value.startswith('"'):
         try:
-            return str(json.loads(value))
+            return str(parse_json(value))
         except ValueError:
             return value.strip('"')
     return value

@@ -16,7 +16,9 @@ from xml.sax.saxutils import escape, unescape
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ...configs.base import Text
 from ...configs.errors import UsageError
+from ...configs.text_files import parse_json
 from ...configs.version import VERSION
 from .read import printable, read_texts
 
@@ -50,11 +52,11 @@ class _Begun(BaseModel):
 
     id: str
     seed: int
-    classes: list[str]
-    prompt: str | None = None
-    negative_prompt: str | None = None
+    classes: list[Text]
+    prompt: Text | None = None
+    negative_prompt: Text | None = None
     photo: _Photo | None = None
-    edit: str | None = None
+    edit: Text | None = None
     settings: dict[str, Any] | None = None
 
 
@@ -147,8 +149,8 @@ def read(path: str | Path) -> dict[str, Any]:
     if not text and (found := _RECORD.search(texts.get("xmp", ""))):
         text = unescape(found[1])
     try:
-        return _Lineage.model_validate(json.loads(text)).model_dump(exclude_unset=True)
-    except (ValueError, RecursionError):  # also pydantic's
+        return _Lineage.model_validate(parse_json(text)).model_dump(exclude_unset=True)
+    except ValueError:  # also pydantic's
         pass
     raise ProvenanceError(
         f"{printable(path)} holds no record of how it was made: expected a picture as visuals "

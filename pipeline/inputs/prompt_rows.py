@@ -118,7 +118,9 @@ class PromptRow(BaseModel):
         settings: Values by dotted name, of those in SETTINGS.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, str_max_length=10_000_000
+    )
 
     line: int
     prompt: _Text = ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...configs.errors import one_line
 from ...configs.schema import SettingsError, nearest
-from ...configs.text_files import read_text
+from ...configs.text_files import parse_json, read_text
 from .prompt_rows import GENERATE, SETTINGS, PromptFileError, PromptRow
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -172,9 +170,9 @@ def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         if not row or row.startswith(("#", "//")):
             continue
         try:
-            values = json.loads(row)
+            values = parse_json(row, ())
         except ValueError as error:
-            yield line, f"not JSON ({one_line(error)}); expected one object a line"
+            yield line, f"not JSON ({error}); expected one object a line"
             continue
         if not isinstance(values, dict):
             yield line, f'{row[:40]!r}: expected an object, as in {{"prompt": "a mug"}}'

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...checkpoints.atomic_files import write
 from ...configs.errors import writable
+from ...configs.text_files import parse_json
 from ..images.write import Format
 from ..runs import jsonl
 from .grid import GridError, GridPlan
@@ -73,7 +74,7 @@ class Drawn:
 def read(folder: Path) -> Drawn | None:
     """The grid in a folder; None where there is none."""
     try:
-        record = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        record = parse_json((folder / NAME).read_bytes())
         columns, rows = tuple(map(str, record["columns"])), tuple(map(str, record["rows"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

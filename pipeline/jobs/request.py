@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ...configs.base import Text
 from ...configs.schema import NULL, Settings, load_settings
 from .engine_options import EngineOptions, dashed, sentences
 
@@ -136,10 +137,10 @@ class RunRequest(BaseModel):
     inputs: tuple[Name, ...] = ()
     classes: tuple[Name, ...] = ()
     count: int | None = Field(None, ge=1)
-    prompt: str | None = None
+    prompt: Text | None = None
     prompt_file: str | None = None
-    negative_prompt: str | None = None
-    edit: str = ""
+    negative_prompt: Text | None = None
+    edit: Text = ""
     mask: str | None = None
     annotate: tuple[Name, ...] = ()
     copy_skipped: bool = False

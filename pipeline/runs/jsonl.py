@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import RunFolderError
+from ...configs.text_files import parse_json
 
 
 def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -35,8 +36,8 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def parse(line: str | bytes, name: str = "a line") -> dict[str, Any]:
     """Return the values of a line, which errors call `name`; raises RunFolderError."""
     try:
-        values = json.loads(line, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        values = parse_json(line, parse_constant=_no_number)
+    except ValueError:
         values = None
     if not isinstance(values, dict):
         raise RunFolderError(

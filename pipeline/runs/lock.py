@@ -16,6 +16,7 @@ from typing import Any
 
 from ...checkpoints import atomic_files
 from ...configs.errors import RunFolderError, writable
+from ...configs.text_files import parse_json
 from .inside_path import inside
 
 LOCK, HOLDER = ".lock", ".lock.json"
@@ -92,7 +93,7 @@ def this_process() -> dict[str, Any]:
 def parse_holder(data: bytes) -> dict[str, Any]:
     """Return what a lock file says of its holder; {} where it cannot be read."""
     try:
-        holder = json.loads(data)
+        holder = parse_json(data)
     except ValueError:
         return {}
     return holder if isinstance(holder, dict) else {}

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
+from ...configs.base import Text
 from ...configs.errors import RunFolderError
 from ...stages.shot import Box, Detection, Failure, Skip, Status
 from . import jsonl
@@ -64,15 +65,15 @@ class DetectionRecord(_Record):
         strength: 0..1, denoising strength of this instance alone; None for the run's.
     """
 
-    label: str
+    label: Text
     score: float
     box_xyxy: Box
     mask_area: int | None = None
     mask_score: float | None = None
     verify_score: float | None = None
     mask: InsidePath | Literal[""] | None = ""
-    prompt: str = ""
-    edit: str = ""
+    prompt: Text = ""
+    edit: Text = ""
     strength: float | None = None
 
     @model_validator(mode="after")
@@ -148,15 +149,15 @@ class ManifestRecord(_Record):
     id: InsidePath
     input: str | None = None
     content: Content | None = None
-    prompt: str | None = None
-    negative_prompt: str | None = None
+    prompt: Text | None = None
+    negative_prompt: Text | None = None
     seed: int
     prediction: Mapping[str, Any] | None = None
-    classes: tuple[str, ...] = ()
-    edit: str = ""
+    classes: tuple[Text, ...] = ()
+    edit: Text = ""
     settings: Mapping[str, Any] = {}
     batch: tuple[tuple[str, int], ...] = ()
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[Text, ...] = ()
     status: Status
     reason: Skip | None = None
     notes: tuple[str, ...] = ()

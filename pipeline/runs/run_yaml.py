@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...checkpoints import atomic_files
+from ...configs.base import Text
 from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import one_line
 from ...configs.text_files import parse_yaml
@@ -53,10 +54,10 @@ class _Request(_Given):
     command: str | None = None
     inputs: list[str] | None = None
     preset: str | None = None
-    classes: list[str] | None = None
+    classes: list[Text] | None = None
     count: int | None = None
-    edit: str | None = None
-    prompts: list[str] | None = None
+    edit: Text | None = None
+    prompts: list[Text] | None = None
     rows: list[dict[str, Any]] | None = None
     mask: str | None = None
     options: dict[str, Any] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from ...configs.text_files import parse_json
 from .access import Receive, Scope, Send, refusal
 
 FILE_ROUTE = "/gradio_api/file="
@@ -56,8 +56,8 @@ class FileGuard:
 
     def _check_body(self, body: bytes, host: str) -> Response | None:
         try:
-            data = json.loads(body) if body else None
-        except (ValueError, RecursionError):
+            data = parse_json(body) if body else None
+        except ValueError:
             return refusal(
                 400, "body cannot be read: expected JSON; upload files to /gradio_api/upload"
             )

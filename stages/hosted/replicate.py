@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import re
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ...configs.errors import UsageError, one_line
+from ...configs.text_files import parse_json
 from .http import HostError, Http, place, rest
 
 FIRST_LOOK, LONGEST_LOOK = 0.5, 3.0
@@ -111,7 +111,7 @@ class ReplicateClient:
         status, data = self._http.request(method, self._http.base_url + path, stop, **more)
         record = None
         with contextlib.suppress(ValueError):
-            record = json.loads(data)
+            record = parse_json(data)
         if status >= 400:
             raise RefusedError(_refusal(status, record, path))
         if not isinstance(record, dict):

@@ -56,6 +56,27 @@ def test_bad_files_are_said_in_one_line(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("rerender", "strength"), ("generate", "cfg_scale"), ("detect", "box_threshold")],
+)
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1e999", "'nan'"])
+def test_numbers_are_finite(tmp_path: Path, section: str, key: str, value: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"base: mini\n{section}: {{{key}: {value}}}\n")
+    with pytest.raises(SettingsError, match=f"{section}.{key} .*should be a finite number"):
+        load_settings(str(tmp_path / "x.yaml"))
+
+
+@pytest.mark.parametrize(
+    "setting", ["generate: {prompt: T}", "classes: {T: {}}", "classes: {a: {phrases: [T]}}"]
+)
+def test_texts_hold_no_half_characters(tmp_path: Path, setting: str) -> None:
+    text = setting.replace("T", r'"a \ud800"')
+    (tmp_path / "x.yaml").write_text(f"base: mini\n{text}\n")
+    with pytest.raises(SettingsError, match="valid string"):
+        load_settings(str(tmp_path / "x.yaml"))
+
+
 def test_settings_are_frozen_and_merge_changes_nothing_given() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):

@@ -6,6 +6,7 @@ or a duplicate is reported and left out; it never stops the import.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...configs.errors import UsageError
+from ...configs.text_files import parse_json
 from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
 from ..datasets import images as dataset_images
@@ -166,15 +168,13 @@ def _previous_files(out: Path, overwrite: bool) -> list[str]:
                 f"{out} holds an earlier import, perhaps with edited captions: expected a new "
                 "folder; set --out, or --overwrite to import again"
             )
-        return [
-            str(name) for name in json.loads((out / imagefolder.REPORT).read_text("utf-8"))["files"]
-        ]
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return list(map(str, parse_json((out / imagefolder.REPORT).read_bytes())["files"]))
+        return []
     except OSError as error:
         raise CatalogImportError(
             f"{out} cannot be read ({error.strerror}): expected a new folder; set --out"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return []
 
 
 class ImageLocator:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from ...configs.errors import UsageError
 from ...configs.schema import nearest
-from ...configs.text_files import read_text
+from ...configs.text_files import parse_json, read_text
 
 LIKELY = {
     "sku": ("sku", "product_sku", "variant sku", "product_id", "productid", "item_id", "article")
@@ -98,19 +97,21 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
             f"{path}: ending {kind!r}; expected .json, .jsonl or .csv; save it as one of these"
         )
     text = read_text(path, CatalogError, "a product catalogue")
+    where = ""
     try:
         if kind in (".csv", ".tsv"):
             return _table(text, kind)
         if kind == ".json":
-            found = _list_in(json.loads(text))
+            found = _list_in(parse_json(text, ()))
         else:
-            found = [json.loads(line) for line in text.split("\n") if line.strip()]
+            found = []
+            for number, line in enumerate(text.split("\n"), 1):
+                where = f"line {number}, "
+                found += [parse_json(line, ())] if line.strip() else []
     except csv.Error as error:
         raise CatalogError(f"{path}: not a table ({error}); fix the file") from None
-    except json.JSONDecodeError as error:
-        raise CatalogError(
-            f"{path}: not JSON (line {error.lineno}: {error.msg}); fix the file"
-        ) from None
+    except ValueError as error:
+        raise CatalogError(f"{path}: not JSON ({where}{error}); fix the file") from None
     if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
         raise CatalogError(
             f"{path}: expected a list of objects, one a product (or an object that holds such a "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import UsageError
-from ...configs.text_files import read_text
+from ...configs.text_files import parse_json, read_text
 from . import images as dataset_images
 
 NAME = "metadata.jsonl"
@@ -38,9 +38,9 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.append(f"{path}, line {number}: not JSON ({error.msg}); fix the line")
+            row = parse_json(line, ("file_name", "mask_file_name"))
+        except ValueError as error:
+            problems.append(f"{path}, line {number}: not JSON ({error}); fix the line")
             continue
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
             problems.append(f'{path}, line {number}: expected an object with "file_name"; fix it')

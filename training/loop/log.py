@@ -11,6 +11,7 @@ from typing import Any
 
 from ...checkpoints import atomic_files
 from ...configs.errors import MissingDependencyError
+from ...configs.text_files import parse_json
 from ..datasets import images as dataset_images
 
 Point = tuple[float, float]
@@ -41,7 +42,7 @@ class Log:
         if path.is_file() and step:
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
-                    row = json.loads(line)
+                    row = parse_json(line)
                     self.rows += [row] if row["step"] <= step else []
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         atomic_files.write(path, text.encode())

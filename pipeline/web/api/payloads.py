@@ -40,7 +40,7 @@ class ApiRunRequest(RunRequest):
     @model_validator(mode="before")
     @classmethod
     def _no_other_fields(cls, values: Any) -> Any:
-        for name in values:
+        for name in values if isinstance(values, dict) else ():
             if name not in FIELDS:
                 raise ValueError(f"unknown field {name!r}: expected one of {sorted(FIELDS)}")
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
 from ....configs.errors import one_line
@@ -38,7 +40,8 @@ def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = 
     """Return the state of a run; raises RunNotFoundError where there is neither run nor job."""
     try:
         run = run_folders.read(root, id_)
-        counts, shots = dict(run.counts), [record.to_dict() for record in run.records]
+        text = json.dumps([record.to_dict() for record in run.records], ensure_ascii=False)
+        counts, shots = dict(run.counts), json.loads(text.encode(errors="replace"))
     except run_folders.RunNotFoundError:
         if job is None:
             raise
@@ -187,6 +190,12 @@ def app_of(queue: JobQueue) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(routes(queue))
+
+    @app.exception_handler(RequestValidationError)
+    def refused(request: Request, error: RequestValidationError) -> Response:
+        """Say what is wrong without what was sent, which UTF-8 and JSON may be unable to hold."""
+        problems = [{key: each[key] for key in ("type", "loc", "msg")} for each in error.errors()]
+        return Response(json.dumps({"detail": problems}), 422, media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:

@@ -97,6 +97,27 @@ def test_bodies_that_are_refused(client: TestClient, body: Any, message: str) ->
     assert answer.status_code == 422 and message in answer.text, answer.text
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (r'{"classes": ["mug"], "prompt": "\ud800"}', 422),
+        (r'{"classes": ["\ud800"]}', 422),
+        (r'{"classes": ["mug"], "\ud800": 1}', 422),
+        ('{"classes": ["mug"], "strength": NaN}', 422),
+        ('{"classes": ["mug"], "strength": 1e999}', 422),
+        ("[" * 500 + "]" * 500, 422),
+        ('{"edit": ' + "[" * 500 + "]" * 500 + "}", 422),
+        ("[" * 100_000, 400),
+        ('{"count": ' + "9" * 5000 + "}", 400),
+    ],
+)
+def test_bodies_that_no_json_can_answer_with_are_refused(
+    client: TestClient, body: str, status: int
+) -> None:
+    answer = client.post("/api/run", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status and answer.json()["detail"]
+
+
 def test_photos_become_the_inputs_of_a_request(client: TestClient) -> None:
     photos = {"photos": ("mug.png", png(), "image/png")}
     answer = client.post(
