@@ -43,12 +43,11 @@ class Weights:
         """
         for name, weight in self.of:
             tag = f"<lora:{name}:{weight:g}>" if weight else ""
-            own = rf"<(?:lora|lyco):\s*{re.escape(name)}\s*(:[^>]*)?>"
+            own = rf"(?i:<(?:lora|lyco):\s*{re.escape(name)}\s*(:[^>]*)?>)"
             if not tag:
-                around = re.compile(rf"[\s,]*{own}[\s,]*", re.IGNORECASE)
-                prompt = take_out(around, prompt)
-            elif re.search(own, prompt, re.IGNORECASE):
-                prompt = re.sub(own, tag, prompt, count=1, flags=re.IGNORECASE)
+                prompt = take_out(own, prompt)
+            elif re.search(own, prompt):
+                prompt = re.sub(own, tag.replace("\\", r"\\"), prompt, count=1)
             else:
                 prompt = f"{prompt}, {tag}"
         return prompt

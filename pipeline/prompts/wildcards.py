@@ -30,7 +30,8 @@ class WildcardFileError(UsageError):
 
 
 class Folders(Mapping[str, tuple[str, ...]]):
-    """The wildcards of some folders by name, read on demand; the first folder with a name wins.
+    """The wildcards of some folders by name, read on demand; the first folder with a name wins,
+    and hidden files are left out.
 
     Raises WildcardFileError for a missing folder, and on reading for a file that is not text or
     holds no entry.
@@ -46,7 +47,9 @@ class Folders(Mapping[str, tuple[str, ...]]):
                     "an entry a line); set generate.wildcard_dirs"
                 )
             for file in sorted(folder.rglob("*.txt")):
-                self._files.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+                name = file.relative_to(folder).with_suffix("").as_posix()
+                if not re.search(r"(^|/)\.", name):
+                    self._files.setdefault(name, file)
 
     def __getitem__(self, name: str) -> tuple[str, ...]:
         if name not in self.read:

@@ -17,9 +17,11 @@ from ...configs.errors import UsageError
 
 Wildcards = Mapping[str, Sequence[str]]
 
-_NAME = re.compile(r"__((?:[^\W_]|\*)(?:[\w\-./* ]*?(?:[^\W_]|\*))??)__")
-_HOW_MANY = re.compile(r"\s*(\d+)(?:-(\d+))?\$\$")
-_WEIGHT = re.compile(r"\s*(\d+(?:\.\d+)?)::")
+_NAME = re.compile(r"__((?:[^\W_]|[*./])(?:[\w\-./* ]{0,200}?(?:[^\W_]|\*))??)__")
+_HOW_MANY = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\$\$")
+_WEIGHT = re.compile(r"\s*(\d{1,9}(?:\.\d+)?)::")
+_DEEPEST, _LONGEST = 100, 250_000
+"""Most choices within each other, and characters that the choices of a prompt draw in all."""
 
 
 class WildcardError(UsageError):
@@ -40,7 +42,8 @@ def draw(template: str, seed: int | str, wildcards: Wildcards | None = None) -> 
     `{a|b}` is one of these, `{2$$a|b|c}` two different ones with ", " between, `{1-2$$ and $$a|b}`
     one or two with " and "; `{3::a|b}` makes `a` three times as likely. `__name__` is an entry of
     that wildcard, `__*/name__` of all that match. Choices nest. Braces without `|` or `$$` stay,
-    as in `{class}`. Raises WildcardError for a wildcard that is not there or holds itself.
+    as in `{class}`. Raises WildcardError for a wildcard that is not there or holds itself, and for
+    choices that expand beyond all use.
 
     >>> draw("{red|blue} __thing__", 0, {"thing": ["mug", "{oak|ash} chair"]}).text
     'blue oak chair'
@@ -60,6 +63,7 @@ def check(template: str, wildcards: Wildcards | None = None) -> None:
                 continue
             entries = drawer.entries(match[1], inside)
             if match[1] not in done:
+                _check_depth(len(inside))
                 for entry in entries:
                     visit(entry, (*inside, match[1]))
                 done.add(match[1])
@@ -71,28 +75,29 @@ class _Drawer:
     def __init__(self, rng: random.Random, wildcards: Wildcards) -> None:
         self.rng, self.wildcards = rng, wildcards
         self.picks: list[tuple[str, str]] = []
+        self.depth, self.room = 0, _LONGEST
 
     def text(self, text: str, inside: tuple[str, ...] = ()) -> str:
         """`text` with its choices made, from left to right; `inside`: the wildcards around it."""
-        out, place = "", 0
+        self.depth += 1
+        _check_depth(self.depth)
+        out, place, closing = "", 0, _closing(text)
         while place < len(text):
-            if text[place] == "{":
-                end = _closing(text, place)
-                inner = text[place + 1 : end]
-                if end > 0 and (len(_split(inner)) > 1 or _HOW_MANY.match(inner)):
+            if place in closing:
+                inner = text[place + 1 : closing[place]]
+                if len(_split(inner)) > 1 or _HOW_MANY.match(inner):
                     out += self._choice(inner, inside)
-                    place = end + 1
+                    place = closing[place] + 1
                     continue
             name = _NAME.match(text, place)
             if name and (not _in_tag(text, place) or name[1] in self.wildcards):
                 (drawn,) = self._pick(self.entries(name[1], inside), 1)
-                drawn = self.text(drawn, (*inside, name[1]))
-                self.picks.append((name[0], drawn))
-                out += drawn
+                out += self._picked(name[0], self.text(drawn, (*inside, name[1])))
                 place = name.end()
                 continue
             out += text[place]
             place += 1
+        self.depth -= 1
         return out
 
     def _choice(self, inner: str, inside: tuple[str, ...]) -> str:
@@ -113,13 +118,23 @@ class _Drawer:
             inside = (*inside, name[1])
         number = self.rng.randint(min(low, high), max(low, high)) if low != high else low
         chosen = [self.text(o, inside).strip() for o in self._pick(options, number)]
-        drawn = between.join(chosen)
-        self.picks.append((f"{{{inner}}}", drawn))
+        return self._picked(f"{{{inner}}}", between.join(chosen))
+
+    def _picked(self, choice: str, drawn: str) -> str:
+        """Note what was drawn and return it."""
+        self.room -= len(choice) + len(drawn)
+        if self.room < 0:
+            raise WildcardError(
+                f"{choice[:60]!r}: the prompt's choices draw more than {_LONGEST:,} characters; "
+                "expected wildcards that do not multiply"
+            )
+        self.picks.append((choice, drawn))
         return drawn
 
     def _pick(self, options: Sequence[str], number: int) -> list[str]:
         """So many of the options, each once, without their weights; all if there are fewer."""
-        weights = [float(m[1]) if (m := _WEIGHT.match(o)) else 1.0 for o in options]
+        marks = [_WEIGHT.match(option) for option in options]
+        weights = [float(mark[1]) if mark else 1.0 for mark in marks]
         left = [k for k, weight in enumerate(weights) if weight > 0]
         if not left:
             raise WildcardError(
@@ -129,7 +144,8 @@ class _Drawer:
         while left and len(picked) < number:
             (k,) = self.rng.choices(left, [weights[k] for k in left])
             left.remove(k)
-            picked.append(_WEIGHT.sub("", options[k], count=1).strip())
+            mark = marks[k]
+            picked.append(options[k][mark.end() if mark else 0 :].strip())
         return picked
 
     def entries(self, name: str, inside: tuple[str, ...]) -> Sequence[str]:
@@ -144,20 +160,33 @@ class _Drawer:
             near = difflib.get_close_matches(name, known, 1, 0.6)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise WildcardError(
-                f"no wildcard {name!r}{hint} (there: {', '.join(known) or 'none'}); "
+                f"no wildcard {name!r}{hint} (there: {', '.join(known[:12]) or 'none'}"
+                f"{f' and {len(known) - 12} more' if len(known) > 12 else ''}); "
                 f"add {name}.txt to a folder of generate.wildcard_dirs"
             )
         return [entry for n in names for entry in self.wildcards[n]]
 
 
-def _closing(text: str, start: int) -> int:
-    """The place of the brace that closes the one at `start`; -1 where none does."""
-    depth = 0
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if depth == 0:
-            return place
-    return -1
+def _closing(text: str) -> dict[int, int]:
+    """The places of braces that are closed, and of those that close them."""
+    closing: dict[int, int] = {}
+    opened: list[tuple[int, int]] = []
+    depth = 0  # of what was closed last
+    for match in re.finditer("[{}]", text):
+        if match[0] == "{":
+            opened.append((match.start(), depth))
+            depth = 0
+        elif opened:
+            start, before = opened.pop()
+            closing[start] = match.start()
+            depth = max(before, depth + 1)
+            _check_depth(depth)
+    return closing
+
+
+def _check_depth(depth: int) -> None:
+    if depth > _DEEPEST:
+        raise WildcardError(f"more than {_DEEPEST} choices within each other; take some out")
 
 
 def _split(inner: str) -> list[str]:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .lora_tags import PromptError
+
 STEP = 1.1
 """What one pair of round brackets multiplies by, and one of square brackets divides by."""
+_DEEPEST, _LARGEST = 100, 1e6
+"""Most brackets within each other, and the largest weight, far below where embeddings overflow."""
 
 _MARK = re.compile(
     r"""\\ (?P<literal> [()\[\]\\]? )                                  # a lone \ goes
-      | : \s* (?P<weight> [+-]? (?: \d+ \.? \d* | \. \d+ ) ) \s* \)    # the end of (text:1.2)
+      | : \s* (?P<weight> [+-]? (?: \d+ (?: \.\d* )? | \. \d+ ) ) \s* \)    # the end of (text:1.2)
       | (?P<bracket> [()\[\]] )
-      | (?P<pause> \s* \b BREAK \b \s* )""",
+      | (?P<pause> (?: (?<!\s) \s+ )? \b BREAK \b \s* )""",
     re.VERBOSE,
 )
 _AND = re.compile(r"\bAND\b")
@@ -37,7 +41,8 @@ def parse(text: str) -> list[Piece]:
     r"""The prompt in pieces of one weight each, in order; at least one, which may be empty.
 
     `(x)` weighs 1.1, `[x]` 1/1.1, `(x:1.2)` 1.2; nesting multiplies; `\(` is a bracket to read; one
-    that is never closed runs to the end, one that was never opened is text.
+    that is never closed runs to the end, one that was never opened is text. Raises PromptError for
+    brackets and weights beyond all use.
 
     >>> parse(r"a (((house:1.3)) [on] hill\(s\)")
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -52,6 +57,9 @@ def parse(text: str) -> list[Piece]:
             weights[k] *= factor
     pieces: list[Piece] = []
     for part, weight in zip(texts, weights, strict=True):
+        if not abs(weight) <= _LARGEST:
+            what = repr((part or "BREAK").strip()[:60])
+            raise PromptError(f"{what} weighs {weight:.3g}; expected -1e6 to 1e6, 0 to 2 is usual")
         if part is None:
             pieces.append(BREAK)
         elif part and pieces and pieces[-1] is not BREAK and pieces[-1].weight == weight:
@@ -65,6 +73,7 @@ def notes(text: str) -> list[str]:
     """A sentence for AND, which A1111 reads in its own way, and for each bracket without its other
     half."""
     messages = []
+    parse(text)  # raises for weights that cannot be used
     if _AND.search(text):
         messages.append("'AND': joining prompts by AND is not supported; AND is read as a word")
     _, _, left_open, stray = _scan(text)
@@ -93,6 +102,11 @@ def _scan(
             texts.append(mark["literal"])
         elif bracket in opened:
             opened[bracket].append(len(texts))
+            if len(opened[bracket]) > _DEEPEST:
+                raise PromptError(
+                    f"more than {_DEEPEST} {bracket!r} within each other; take some out, or write "
+                    rf"\{bracket} for the character"
+                )
         else:
             kind = "[" if bracket == "]" else "("
             if opened[kind]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +9,6 @@ from ..shot import Detection, Prompted, Shot
 from . import dynamic_prompts
 from .lora_tags import take_out
 
-_EDIT = re.compile(r"[\s,]*\{edit\}[\s,]*")
 SKIP = "[SKIP]"
 """A prompt that leaves its instance as it is, as in ADetailer."""
 
@@ -61,7 +59,7 @@ def expand(template: str, name: str, edit: str = "") -> str:
     'tag, red leather handbag, studio'
     """
     if not edit:
-        template = take_out(_EDIT, template)
+        template = take_out(r"\{edit\}", template)
     if "{edit}" in template:
         return template.replace("{edit}", edit).replace("{class}", name)
     return template.replace("{class}", f"{edit} {name}".strip())

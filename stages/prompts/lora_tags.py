@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ...configs.errors import UsageError
 
-_TAG = re.compile(r"<(\w+):([^:>]+)((?::[^:>]*)*)>")
-_TAGS = re.compile(rf"[\s,]*(?:{_TAG.pattern}[\s,]*)+")
+_TAG = re.compile(r"<(\w+):([^:<>]+)((?::[^:<>]*)*)>")
+_HALF_TAG = re.compile(r"<(?:lora|lyco):[^<>]*>?", re.IGNORECASE)
 _LORAS = ("lora", "lyco")
 
 
@@ -41,9 +41,7 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
         whole, name = match[0], match[2].strip()
         if match[1].lower() not in _LORAS:
             continue
-        parts = [p.strip() for p in match[3].split(":")[1:]]
-        named = dict(p.split("=", 1) for p in parts if "=" in p)
-        plain = [p for p in parts if "=" not in p and p]
+        plain, named, _ = _weights(match[3])
         try:
             te = float(named.get("te", plain[0] if plain else 1.0))
             unet = float(named.get("unet", plain[1] if len(plain) > 1 else te))
@@ -52,13 +50,13 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
         if not (math.isfinite(te) and math.isfinite(unet)):
             raise PromptError(f"{whole}: the weight is no number; expected <lora:name:0.8>")
         tags.append(LoraTag(name, unet, te))
-    return " ".join(take_out(_TAGS, prompt).split()), tuple(tags)
+    return " ".join(take_out(_TAG.pattern, prompt).split()), tuple(tags)
 
 
-def take_out(pattern: re.Pattern[str], prompt: str) -> str:
+def take_out(pattern: str, prompt: str) -> str:
     """Return the prompt without what matches, commas and spaces around included.
 
-    >>> take_out(re.compile("[ ,]*{edit}[ ,]*"), "studio, {edit}, shelf, {edit}")
+    >>> take_out("{edit}", "studio, {edit}, shelf, {edit}")
     'studio, shelf'
     """
 
@@ -66,19 +64,37 @@ def take_out(pattern: re.Pattern[str], prompt: str) -> str:
         inside = match.start() > 0 and match.end() < len(prompt)
         return (", " if "," in match.group() else " ") if inside else ""
 
-    return pattern.sub(between, prompt)
+    around = rf"(?:(?<![\s,])[\s,]+)?(?:{pattern}[\s,]*)+"  # each run of blanks is read once
+    return re.sub(around, between, prompt)
+
+
+def _weights(text: str) -> tuple[list[str], dict[str, str], list[str]]:
+    """The weights of a tag in order and by name, and what else it says."""
+    parts = [part.strip() for part in text.split(":") if part.strip()]
+    named = dict(part.split("=", 1) for part in parts if part.startswith(("te=", "unet=")))
+    plain = [part for part in parts if "=" not in part]
+    others = [part for part in parts if "=" in part and part.split("=")[0] not in named]
+    return plain[:2], named, plain[2:] + others
 
 
 def unread(prompt: str) -> list[str]:
-    """A sentence for each tag that names no LoRA."""
-    tags = [match[0] for match in _TAG.finditer(prompt) if match[1].lower() not in _LORAS]
-    return [f"{tag}: not supported; the tag is taken out" for tag in dict.fromkeys(tags)]
+    """A sentence for each tag that names no LoRA or is not closed, and for what is not read of
+    one."""
+    out = []
+    for match in _TAG.finditer(prompt):
+        if match[1].lower() not in _LORAS:
+            out.append(f"{match[0]}: not supported; the tag is taken out")
+        elif rest := _weights(match[3])[2]:
+            out.append(f"{match[0]}: not supported: {', '.join(rest)}; the weights are read")
+    for half in _HALF_TAG.findall(_TAG.sub("", prompt)):
+        out.append(f"{half!r} is no tag: it is read as text; expected <lora:name:0.8>")
+    return list(dict.fromkeys(out))
 
 
 def notes(prompt: str) -> list[str]:
     """A sentence where commas that A1111 keeps leave the prompt with a tag."""
     text = _TAG.sub("", prompt)
-    lost = text.count(",") - take_out(_TAGS, prompt).count(",")
+    lost = text.count(",") - take_out(_TAG.pattern, prompt).count(",")
     if not lost:
         return []
     return [f"{lost} of the commas around LoRA tags taken out; A1111 reads each as a token"]

@@ -34,10 +34,13 @@ def test_files_are_wildcards(folder: Path, tmp_path: Path) -> None:
     assert sorted(found) == ["colours", "wood/dark"] and len(found) == 2
     assert found["colours"] == ("red", "blue", "green")
     other = tmp_path / "other"
-    other.mkdir()
+    (other / ".cache").mkdir(parents=True)
+    (other / "._colours.txt").write_bytes(b"\0\5\x16\7")  # macOS lays such files beside others
+    (other / ".cache" / "old.txt").write_text("old\n")
     (other / "colours.txt").write_text("pink\n")
     (other / "more.txt").write_text("more\n")
     both = wildcards.Folders([folder, other])
+    assert sorted(both) == ["colours", "more", "wood/dark"]
     assert both["colours"] == ("red", "blue", "green") and both["more"] == ("more",)
 
 

@@ -18,6 +18,12 @@ KNOWN = {
     "pool": ["__loop__"],
     "typo": ["__colous__"],
 }
+DEEP = {
+    **{f"chain{k}": [f"__chain{k + 1}__"] for k in range(500)},
+    **{f"mixed{k}": [f"{'{0::x|' * 9}__mixed{k + 1}__{'}' * 9}"] for k in range(50)},
+    **{f"twice{k}": [f"__twice{k + 1}__ __twice{k + 1}__"] for k in range(40)},
+    **{key: ["x"] for key in ("chain500", "mixed50", "twice40")},
+}
 
 
 def all_of(template: str, seeds: int = 300) -> Counter[str]:
@@ -43,10 +49,13 @@ def all_of(template: str, seeds: int = 300) -> Counter[str]:
         ("{1-2$$a|b}", {"a", "b", "a, b", "b, a"}),
         ("{2-1$$a|b}", {"a", "b", "a, b", "b, a"}),
         ("{5$$a|b}", {"a, b", "b, a"}),
+        ("{1-999999999$$a}", {"a"}),
         ("{0$$a|b}x", {"x"}),
         ("{2$$__wood/light__}", {"ash, birch", "birch, ash"}),
         ("{0::a|b}", {"b"}),
         ("__biased__", {"red", "blue"}),
+        ("{0::a|{0::b|c}}", {"c"}),
+        ("{a 2::b|a 2::b}", {"a 2::b"}),
         ("<lora:{a|b}:{0.5|1}>", {f"<lora:{n}:{w}>" for n in "ab" for w in ("0.5", "1")}),
         ("<lora:__colours__:1>", {f"<lora:{c}:1>" for c in ("red", "blue", "green")}),
     ],
@@ -67,6 +76,10 @@ def test_every_choice_comes_and_no_other(template: str, expected: set[str]) -> N
         "[a|b] (c|d)",
         "<lora:my__style__v2:1>",
         "5 $$ | 3::1",
+        "{" * 50_000,
+        "{a|" * 20_000,
+        "__a-" * 20_000,
+        "}" * 50_000,
     ],
 )
 def test_a_text_without_choices_stays(text: str) -> None:
@@ -101,6 +114,8 @@ def test_weights_count() -> None:
         ("__loop__", ["loop → pool → loop holds itself"]),
         ("__typo__", ["no wildcard 'colous'", "did you mean 'colours'"]),
         ("{0::a|0::b}", ["every weight is 0"]),
+        ("__../wood/dark__", ["no wildcard '../wood/dark'"]),
+        ("__/etc/passwd__", ["no wildcard '/etc/passwd'"]),
     ],
 )
 def test_what_cannot_be_drawn_is_said(template: str, parts: list[str]) -> None:
@@ -108,6 +123,26 @@ def test_what_cannot_be_drawn_is_said(template: str, parts: list[str]) -> None:
         draw(template, 1, KNOWN)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{a|" * 101 + "b" + "}" * 101, "more than 100 choices within each other"),
+        ("{" * 1000 + "}" * 1000, "more than 100 choices within each other"),
+        ("__chain0__", "more than 100 choices within each other"),
+        ("__mixed0__", "more than 100 choices within each other"),
+        ("__twice0__", "draw more than 250,000 characters; expected .* do not multiply"),
+    ],
+)
+def test_choices_that_expand_without_bounds_are_refused(template: str, said: str) -> None:
+    with pytest.raises(WildcardError, match=said):
+        draw(template, 1, DEEP)
+
+
+def test_numbers_of_any_length_are_text() -> None:
+    for number in ("9" * 400 + "::a", "9" * 5000 + "$$a"):
+        assert draw(f"{{{number}|{number}}}", 1).text == number
 
 
 def test_a_check_finds_what_only_some_seeds_would_draw() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from visuals.stages.prompts.emphasis import BREAK, Piece, notes, parse
+from visuals.stages.prompts.lora_tags import PromptError
 
 UP, DOWN = 1.1, 1 / 1.1
 Expected = list[tuple[str, float] | Piece]
@@ -171,3 +172,29 @@ def test_what_is_not_read_as_a1111_does_is_said(text: str, said: str) -> None:
 )
 def test_plain_attention_needs_no_word(text: str) -> None:
     assert notes(text) == []
+
+
+@pytest.mark.parametrize("bracket", ["(", "["])
+def test_brackets_nest_a_hundred_deep(bracket: str) -> None:
+    close = ")]"[bracket == "["]
+    assert parse(bracket * 100 + "a" + close * 100)[0].text == "a"
+    for text in (bracket * 101 + "a", (bracket * 1000 + "a" + close * 1000) * 9):
+        for read in (parse, notes):
+            with pytest.raises(PromptError, match=r"more than 100 .* within each other"):
+                read(text)
+
+
+@pytest.mark.parametrize(
+    "text", [f"(a:{'9' * 400})", "(a:-1000001)", f"{'(a' * 99}:9){':9)' * 98}"]
+)
+def test_a_weight_that_no_encoder_can_take_is_refused(text: str) -> None:
+    for read in (parse, notes):
+        with pytest.raises(PromptError, match=r"'a' weighs .*; expected -1e6 to 1e6"):
+            read(text)
+
+
+@pytest.mark.parametrize("part", [" ", "1", ": ", "BREAK ", "(a:1.1)", ")", "\\(", "\xa0"])
+def test_a_prompt_of_any_length_is_read_at_once(part: str) -> None:
+    text = ":" + part * (100_000 // len(part))
+    assert sum(len(piece.text) for piece in parse(text)) <= len(text)
+    notes(text)

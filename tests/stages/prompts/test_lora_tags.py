@@ -43,6 +43,29 @@ def test_tags_of_other_networks_are_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("<lora:x:0.5:1:16>", "<lora:x:0.5:1:16>: not supported: 16; the weights are read"),
+        ("<lora:x:1:lbw=MID:dyn=4>", "not supported: lbw=MID, dyn=4; the weights are read"),
+        ("a <lora:x:0.8", "'<lora:x:0.8' is no tag: it is read as text"),
+        ("a <LoRA:>, <lyco::1>", "'<LoRA:>' is no tag"),
+        ("a <lyco::1>", "'<lyco::1>' is no tag"),
+        ("<lora:x <lora:y:1>", "'<lora:x ' is no tag"),
+    ],
+)
+def test_what_is_not_read_of_a_tag_is_named(prompt: str, said: str) -> None:
+    assert said in unread(prompt)[0]
+
+
+@pytest.mark.parametrize("part", [" ", ",", "<lora:", "<lora:x:", "<lora:x:1>", "\xa0", "<"])
+def test_a_prompt_of_any_length_is_read_at_once(part: str) -> None:
+    text = part * (100_000 // len(part))
+    kept, tags = parse(text)
+    assert kept == ("" if tags or part.isspace() else " ".join(text.split()))
+    unread(text), notes(text)
+
+
+@pytest.mark.parametrize(
     ("prompt", "lost"),
     [("a, <lora:x>, b", 1), ("a, <lora:x>", 1), ("a <lora:x>, b", 0), ("a,, b,", 0), ("a", 0)],
 )
@@ -56,3 +79,5 @@ def test_an_edit_goes_to_its_place_or_before_the_class() -> None:
     assert expand("t, {class}", "bag") == "t, bag"
     assert expand("t, {class}, {edit}, s", "bag") == "t, bag, s"
     assert expand("a {edit} {class}, {edit}", "bag") == "a bag"
+    assert expand("a, {edit}, {edit}, s", "bag") == "a, s"
+    assert expand(", " * 50_000, "bag") == ", " * 50_000

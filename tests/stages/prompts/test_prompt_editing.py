@@ -98,3 +98,9 @@ def test_any_text_has_a_schedule_to_its_last_step(text: str, steps: int) -> None
 def test_deep_brackets_end() -> None:
     for part in ("(", "[", "[a:", "[a|"):
         assert schedule(part * 3000, 10) == [(10, part * 3000)]
+
+
+def test_a_number_of_any_length_ends() -> None:
+    text = f"[a:{'1' * 100_000}"
+    assert schedule(text, 10) == [(10, text)]
+    assert schedule(f"{text}]", 10) == [(10, "")]
