@@ -27,6 +27,7 @@ class DryRun:
 def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
     """Return what a request would do; raises what `execute` would raise before it writes."""
     from ..inputs.resume import remaining
+    from ..runs.folder import check_place
     from ..runs.manifest import read_records
     from ..runs.object_store import holds
 
@@ -35,6 +36,7 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
         plan = check_prompts(plan, reporter)
     out = run_folder_name(resolved)
     place = run_place(out)
+    check_place(place)
     left = remaining(
         plan.shots,
         read_records(place),

@@ -162,7 +162,12 @@ def run_plan(
     file_away = functools.partial(_file_away, folder.path, request, photos, reporter)
     if request.batch_size is not None:
         folder.forget_batch_sizes()
-    summary, stopped = Summary(), False
+    summary, written, stopped = Summary(), Summary(), False
+
+    def finish(record: ManifestRecord) -> None:
+        file_away(folder.append(record))
+        written.count(record)
+
     try:
         left = remaining(
             plan.shots,
@@ -178,11 +183,10 @@ def run_plan(
                 file_away(record)
         try:
             if left.shots:
-                _run_shots(
-                    replace(plan, shots=left.shots), folder, summary, reporter, stop, file_away
-                )
+                _run_shots(replace(plan, shots=left.shots), folder, summary, reporter, stop, finish)
         except KeyboardInterrupt:
             stopped = True
+        summary.take_outcomes(written)
         summary.resumed = left.done
         with contextlib.suppress(WriteError) if stopped else contextlib.nullcontext():
             folder.save()
@@ -213,7 +217,7 @@ def _run_shots(
     summary: Summary,
     reporter: Reporter,
     stop: Callable[[], bool],
-    file_away: Callable[[ManifestRecord], None],
+    finish: Callable[[ManifestRecord], None],
 ) -> None:
     from ..build import replicate
     from ..runner.run import fitted, run_shots
@@ -224,9 +228,6 @@ def _run_shots(
     def smaller(stage: str, size: int) -> None:
         reporter.warn(f"{stage}: out of memory; going on with {size} at a time")
         folder.note_batch_size(stage, size)
-
-    def finish(record: ManifestRecord) -> None:
-        file_away(folder.append(record))
 
     if plan.needs and plan.resolved.request.engine.engine == "ray":
         from .execute_ray import run_on_cluster

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ...stages.shot import Shot
+from typing import Any
 
 MOST_ERRORS = 100
 """Messages of failed shots that a summary holds; the manifest has all."""
@@ -40,7 +37,8 @@ class Summary:
     def total(self) -> int:
         return self.enhanced + self.kept + self.failed + self.skipped.total()
 
-    def count(self, shot: Shot) -> None:
+    def count(self, shot: Any) -> None:
+        """Count the outcome of a shot, or of its record in the manifest."""
         if shot.status == "skipped" and shot.reason:
             self.skipped[shot.reason.code] += 1
         elif shot.status == "failed" and shot.failure:
@@ -53,7 +51,12 @@ class Summary:
             self.enhanced += 1
         else:
             self.kept += 1
-        self.changed_outside += int(shot.metrics.get("changed_outside", 0))
+        self.changed_outside += int(shot.metrics.get("changed_outside") or 0)
+
+    def take_outcomes(self, other: Summary) -> None:
+        """Replace the counts of outcomes by another summary's, of the shots that were written."""
+        for name in ("enhanced", "kept", "skipped", "failed", "errors", "changed_outside"):
+            setattr(self, name, getattr(other, name))
 
     def add(self, other: Summary, smaller: Callable[[str, int], None] | None = None) -> None:
         """Add another summary's counts, without its `seconds`, which are a wall clock's. `smaller`

@@ -18,7 +18,7 @@ from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import VisualsError, one_line, writable
 from ...configs.errors import WriteError as WriteError
 from ..images.write import Format
-from . import jsonl, run_yaml
+from . import jsonl, object_store, run_yaml
 from .inside_path import inside
 from .jsonl import to_json as to_json
 from .manifest import NAME as NAME
@@ -41,7 +41,7 @@ FOLDERS = (*SHOT_FOLDERS, *COPIES)
 
 def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the manifest's lines in order, as plain values; see `read_records`."""
-    for _, line in jsonl.each(folder / NAME):
+    for _, line in jsonl.each(inside(folder, NAME)):
         yield line
 
 
@@ -89,9 +89,6 @@ class RunFolder:
         self._lock = threading.Lock()
         with writable(self.path):
             make(self.path)
-            for name in (run_yaml.NAME, NAME):
-                inside(self.path, name)
-            jsonl.drop_torn_line(self.path / NAME)
             self._start(record)
 
     def _start(self, record: dict[str, Any]) -> None:
@@ -104,7 +101,14 @@ class RunFolder:
                 "repeat that run's options to go on with it, add --fork to begin a folder "
                 "beside it, or set --out to a new one"
             )
-        identity = (not changes and old.get("identity")) or run_yaml.identity(record)
+        if self.done and run_yaml.is_edited(old):
+            raise OtherSettingsError(
+                f"{self.place}/{run_yaml.NAME} was changed since its pictures were made: expected "
+                "the values that they were made with; put these back, or repeat the run's command "
+                "with --out and a new folder"
+            )
+        now = run_yaml.identity(record)
+        identity = (not changes and old.get("identity")) or now
         if self.done.runs - {identity, None if old else identity}:
             raise OtherSettingsError(
                 f"{self.place}/{NAME} holds pictures of another run than its {run_yaml.NAME}, or "
@@ -112,9 +116,10 @@ class RunFolder:
                 "--out to a new folder"
             )
         kept: dict[str, Any] = {} if changes else {"batch_sizes": old.get("batch_sizes") or {}}
-        kept["identity"] = identity
+        kept["identity"], kept["digest"] = identity, now
         kept["began_in"] = old.get("began_in") or os.getcwd()
         self._record = record | kept | {"versions": run_yaml.versions()}
+        jsonl.drop_torn_line(self.path / NAME, begins=b'{"id": "')
         if self._record != old:
             self._keep_record()
 
@@ -175,7 +180,7 @@ class RunFolder:
         line = record.to_json().encode() + b"\n"
         with self._lock, writing(self.path):
             self._check()
-            offset = jsonl.append(self.path / NAME, line)
+            offset = jsonl.append(inside(self.path, NAME), line)
             self.done.add(record.id, offset)
         self.storage.save(len(self.done), now=False)
         return record
@@ -232,13 +237,52 @@ def make(path: Path) -> None:
     """Make the folder of a run where there is none.
 
     Raises:
-        RunFolderError: the path is a file.
+        RunFolderError: the path is a file, or a folder that is no run's; see `check_place`.
         WriteError: the disk refuses.
     """
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path} is a file: expected a folder for the run; set --out")
+    check_place(path)
     with writable(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def check_place(place: Path | ObjectStore) -> None:
+    """Check that a run may be written to a place: there is nothing, an empty folder, or a run.
+
+    Hidden files count as nothing.
+
+    Raises:
+        RunFolderError: it is a file, a folder with other files, or a run with links in it.
+    """
+    with writable(place):
+        for name in (run_yaml.NAME, NAME, *FOLDERS) if isinstance(place, Path) else ():
+            inside(place, name)
+        if object_store.read(place) or _has_lines(place):
+            return
+        visible = [name for name in _names(place) if not name.startswith(".")]
+    if visible:
+        raise RunFolderError(
+            f"{place} holds {visible[0]!r} and is no run folder: expected a run folder, or a new "
+            "or empty one; set --out to such a folder"
+        )
+
+
+def _names(place: Path | ObjectStore) -> list[str]:
+    if isinstance(place, ObjectStore):
+        return place.names()
+    try:
+        return sorted(os.listdir(place))
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise RunFolderError(
+            f"{place} is a file: expected a folder for the run; set --out"
+        ) from None
+
+
+def _has_lines(place: Path | ObjectStore) -> bool:
+    with contextlib.suppress(RunFolderError):  # of another program, where there is no run.yaml
+        return next(read_records(place), None) is not None
+    return False
 
 
 @contextlib.contextmanager

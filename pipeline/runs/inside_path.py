@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ LONGEST = 200
 
 
 class OutsideError(PictureError, RunFolderError):
-    """A name leads out of its run folder."""
+    """A name leads out of its run folder, or to a pipe or device."""
 
 
 def _relative(name: str) -> str:
@@ -49,19 +50,29 @@ def check_name(name: str) -> str:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of `name` below `folder`, no part of which is a link.
+    """Return the path of `name` below `folder`, no part of which is a link, pipe or device.
 
     Raises:
-        OutsideError: the name leads out of the folder, by itself or by a link.
+        OutsideError: the name leads out of the folder, by itself or by one of these.
     """
     path = folder
     for part in check_name(name).split("/"):
         path /= part
-        if os.path.islink(path):
+        if not _is_plain(path):
             raise OutsideError(
-                f"{path} is a link: expected a file or folder of the run; put the file itself there"
+                f"{path} is a link, pipe or device: expected a file or folder of the run; put the "
+                "file itself there"
             )
     return path
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a path is a file, a folder, or nothing that can be looked at."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def file_name(text: str) -> str:

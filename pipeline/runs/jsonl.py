@@ -75,8 +75,12 @@ def append(path: Path, data: bytes) -> int:
     return offset
 
 
-def drop_torn_line(path: Path) -> None:
-    """Remove what a crash left behind the last newline, so that the next line is whole."""
+def drop_torn_line(path: Path, begins: bytes) -> None:
+    """Remove what a crash left behind the last newline, so that the next line is whole.
+
+    Raises:
+        RunFolderError: it does not begin as lines of the file do, with `begins`.
+    """
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -88,6 +92,13 @@ def drop_torn_line(path: Path) -> None:
             file.seek(keep)
             tail = file.read(step)
         keep += tail.rfind(b"\n") + 1
+        file.seek(keep)
+        torn = file.read(len(begins)).rstrip(b"\0")  # which some disks leave after a crash
+    if not begins.startswith(torn):
+        raise RunFolderError(
+            f"{path} ends in {torn!r}… without a newline: expected a line that begins with "
+            f"{begins.decode()}; remove or complete it"
+        )
     if keep < end:
         os.truncate(path, keep)
 

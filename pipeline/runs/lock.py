@@ -20,6 +20,8 @@ from ...configs.text_files import parse_json
 from .inside_path import inside
 
 LOCK, HOLDER = ".lock", ".lock.json"
+_MOST_BYTES = 1 << 16
+"""Bytes of a holder's file that are read."""
 
 
 class RunLockedError(RunFolderError):
@@ -42,6 +44,7 @@ class RunLock:
 
         self.folder = Path(folder)
         self._lock = FileLock(inside(self.folder, LOCK))
+        self._file = inside(self.folder, HOLDER)
 
     def __enter__(self) -> RunLock:
         from filelock import Timeout
@@ -59,11 +62,11 @@ class RunLock:
             self._lock.release()
             raise RunLockedError(
                 f"{self.folder} is held by {describe(holder)}, which this machine cannot look for; "
-                f"where it has ended, delete {self.folder / HOLDER}"
+                f"where it has ended, delete {self._file}"
             )
         try:
             with writable(self.folder):
-                atomic_files.write(self.folder / HOLDER, json.dumps(this_process()).encode())
+                atomic_files.write(self._file, json.dumps(this_process()).encode())
         except BaseException:
             self._lock.release()
             raise
@@ -71,12 +74,13 @@ class RunLock:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # read-only by now: the next process takes it over
-            (self.folder / HOLDER).unlink(missing_ok=True)
+            self._file.unlink(missing_ok=True)
         self._lock.release()
 
     def _holder(self) -> dict[str, Any]:
         try:
-            return parse_holder((self.folder / HOLDER).read_bytes())
+            with self._file.open("rb") as file:
+                return parse_holder(file.read(_MOST_BYTES))
         except OSError:
             return {}
 

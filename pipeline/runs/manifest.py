@@ -24,7 +24,7 @@ from ...configs.base import Text
 from ...configs.errors import RunFolderError
 from ...stages.shot import Box, Detection, Failure, Skip, Status
 from . import jsonl
-from .inside_path import InsideName, InsidePath
+from .inside_path import InsideName, InsidePath, inside
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -176,6 +176,11 @@ class ManifestRecord(_Record):
         return reason
 
     @property
+    def failure(self) -> Failure | None:
+        """Why the shot failed, named as in a shot."""
+        return self.error
+
+    @property
     def kept(self) -> bool:
         """Whether the shot left a picture that counts: kept or enhanced."""
         return self.status in ("kept", "enhanced")
@@ -278,7 +283,7 @@ def plain(value: Any) -> Any:
 def read_records(place: Path | ObjectStore) -> Iterator[ManifestRecord]:
     """Yield the records of a run in order; a last line cut off by a crash is left out."""
     if isinstance(place, Path):
-        lines: Iterator[dict[str, Any]] = (line for _, line in jsonl.each(place / NAME))
+        lines: Iterator[dict[str, Any]] = (line for _, line in jsonl.each(inside(place, NAME)))
     else:
         lines = place.lines(NAME)
     return map(ManifestRecord.from_dict, lines)
@@ -296,7 +301,7 @@ class ManifestIndex(Mapping[str, ManifestRecord]):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = inside(path.parent, path.name)
         self._offsets: dict[str, int] = {}
         self.runs: set[str | None] = set()
         for offset, line in jsonl.each(path):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
@@ -31,6 +33,8 @@ from .inside_path import inside
 MODULES = {"s3": "s3fs", "gs": "gcsfs"}
 """The library of each store, by the scheme of its URLs."""
 _EXTRAS = {"s3": "s3", "gs": "gcs"}
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""Errors of looking at a file that say that there is none."""
 MAX_KEY_BYTES = 1024
 """Longest name that a store allows."""
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -226,17 +230,27 @@ def keep(place: Path | ObjectStore, name: str, data: bytes) -> None:
 
 
 def holds(place: Path | ObjectStore) -> Callable[[str], bool]:
-    """Return a function that tells whether a run has a file of that name, which is not empty."""
+    """Return a function that tells whether a run has a file of that name, which is not empty.
+
+    It raises RunFolderError for one that cannot be looked at: its line must not be given up.
+    """
     if isinstance(place, ObjectStore):
         names = functools.cache(lambda: set(place.names()))
         return lambda name: name in names()
 
     def is_file(name: str) -> bool:
+        path = inside(place, name)
         try:
-            path = inside(place, name)
-            return path.is_file() and path.stat().st_size > 0
-        except (OSError, RunFolderError):
+            status = os.stat(path)
+            return stat.S_ISREG(status.st_mode) and status.st_size > 0
+        except ValueError:
             return False
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return False
+            raise RunFolderError(
+                f"{path} cannot be read ({error.strerror}): expected a file of the run; allow it"
+            ) from None
 
     return is_file
 
@@ -254,7 +268,7 @@ def text(place: Path | ObjectStore, name: str) -> str | None:
     if isinstance(place, ObjectStore):
         data = place.get(name)
         return None if data is None else data.decode("utf-8")
-    path = place / name
+    path = inside(place, name)
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 

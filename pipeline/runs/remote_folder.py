@@ -10,7 +10,7 @@ from typing import Any
 
 from ...configs.errors import RunFolderError
 from . import run_yaml
-from .folder import RunFolder
+from .folder import RunFolder, check_place
 from .lock import HOLDER
 from .object_store import ObjectStore, ObjectStoreError, read
 from .object_store_lock import BEAT, ObjectStoreLock
@@ -37,6 +37,7 @@ def opened(store: ObjectStore, parts: Mapping[str, Any], beat: float = BEAT) -> 
     """
     temporary = tempfile.TemporaryDirectory(prefix="visuals-run-")
     with temporary as local, ObjectStoreLock(store, beat=beat) as lock:
+        check_place(store)
         storage = RemoteStorage(store, lock, Path(local))
         folder = RunFolder(local, storage=storage, **parts)
         try:

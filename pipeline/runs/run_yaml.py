@@ -20,6 +20,7 @@ from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import one_line
 from ...configs.text_files import parse_yaml
 from ...configs.version import VERSION, installed
+from .inside_path import inside
 from .jsonl import to_json
 
 NAME = "run.yaml"
@@ -37,6 +38,7 @@ _FREE = (
     "settings.run.retries",
     "batch_sizes",
     "began_in",
+    "digest",
     "identity",
     "versions",
 )
@@ -64,11 +66,12 @@ class _Request(_Given):
 
 
 class _Record(_Given):
-    request: _Request | None = None
-    settings: dict[str, Any] | None = None
+    request: _Request
+    settings: dict[str, Any]
     checkpoints: dict[str, str] | None = None
     batch_sizes: dict[str, Annotated[int, Field(ge=1)]] | None = None
     began_in: str | None = None
+    digest: str | None = None
     identity: str | None = None
     versions: dict[str, str] | None = None
 
@@ -78,7 +81,7 @@ _KINDS = ("lora:", "wildcard:")
 
 def read(folder: Path) -> dict[str, Any]:
     """Return the record of a run folder, {} where there is none. Raises RunFolderError."""
-    path = folder / NAME
+    path = inside(folder, NAME)
     try:
         return parse(path.read_bytes(), path) if path.is_file() else {}
     except OSError as error:
@@ -101,8 +104,11 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
         return _Record.model_validate(record).model_dump(exclude_unset=True)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = ".".join(map(str, problem["loc"])) or "expected request and settings"
-        raise RunFolderError(f"{path}: {name}: {problem['msg']}; mend the file") from None
+        name = ".".join(map(str, problem["loc"])) or "its values"
+        raise RunFolderError(
+            f"{path}: {name}: {problem['msg']}; expected request and settings of a run; mend the "
+            "file"
+        ) from None
 
 
 def without_pickles(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +151,16 @@ def identity(record: Mapping[str, Any]) -> str:
 
     text = to_json(compared({**record, "settings": _used(record["settings"])}), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_edited(record: Mapping[str, Any]) -> bool:
+    """Return whether the record of a run.yaml says something else than when it was written.
+
+    Another version may have taken the digest of other keys, so that cannot be told of its records.
+    """
+    if (record.get("versions") or {}).get("visuals") != VERSION:
+        return False
+    return record.get("digest") not in (None, identity(record))
 
 
 def _is_free(path: str) -> bool:

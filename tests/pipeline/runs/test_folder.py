@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,21 @@ from visuals.pipeline.images.read import read_image
 from visuals.pipeline.inputs.lazy_shots import LazyShots, ShotName
 from visuals.pipeline.inputs.resume import remaining
 from visuals.pipeline.runner.run import run_shots
+from visuals.pipeline.runs import run_yaml
 from visuals.pipeline.runs.folder import (
     NAME,
+    SHOT_FOLDERS,
     OtherSettingsError,
     RunFolder,
     RunFolderError,
+    make,
     read_lines,
     read_records,
     sweep,
 )
-from visuals.pipeline.runs.object_store import holds
+from visuals.pipeline.runs.inside_path import OutsideError
+from visuals.pipeline.runs.lock import RunLock
+from visuals.pipeline.runs.object_store import holds, text
 
 KEYS = {
     "id", "input", "content", "prompt", "negative_prompt", "seed", "prediction", "classes", "edit",
@@ -195,7 +201,7 @@ def test_the_identity_stays_while_only_free_settings_change(run: RunFolder) -> N
 
 
 @pytest.mark.parametrize("kind", ["source", "mask", "blend", "control", "result", "instance"])
-@pytest.mark.parametrize("how", ["gone", "empty", "link", "folder"])
+@pytest.mark.parametrize("how", ["gone", "empty", "link", "pipe", "folder"])
 def test_shots_without_their_files_are_left(tmp_path: Path, kind: str, how: str) -> None:
     run = made(tmp_path / "run")
     shots = list(run_shots([prompted("a/even", 2), prompted("even", 4)], STAGES))
@@ -210,8 +216,131 @@ def test_shots_without_their_files_are_left(tmp_path: Path, kind: str, how: str)
         path.touch()
     elif how == "link":
         path.symlink_to(tmp_path / "moved")
+    elif how == "pipe":
+        os.mkfifo(path)
     elif how == "folder":
         path.mkdir()
+    if how in ("link", "pipe"):  # a new picture could not take its place
+        with pytest.raises(OutsideError, match="is a link, pipe or device"):
+            all(map(there, first.file_names))
+        return
     names = LazyShots([ShotName("a/even", None), ShotName("even", None)], lambda name: shots[0])
     left = remaining(names, read_records(run.path), there=there)
     assert left.outdated == {"a/even"} and left.done == 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("images/even.png", b"mine"),
+        ("masks/even.png", b"mine"),
+        ("report.html", b"mine"),
+        ("notes.txt", b""),
+        ("run.yaml", b"name: my program\n"),
+        ("run.yaml", b""),
+        (NAME, b'{"path": "x.png"}\n{"path": "y.p'),
+        (NAME, b"no newline"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused_unchanged(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    path = tmp_path / "mine" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    with pytest.raises(RunFolderError, match=r"is no run folder|expected request and settings"):
+        made(tmp_path / "mine")
+    assert contents(tmp_path / "mine") == {name: data}
+
+
+@pytest.mark.parametrize("name", [".DS_Store", ".lock", ".run.yaml.x.visuals.part"])
+def test_hidden_files_do_not_make_a_folder_someones(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert not made(tmp_path).done
+
+
+@pytest.mark.parametrize("tail", [b"my last line", b'{"path": "x.p', b"{}"])
+def test_an_unfinished_line_of_another_program_is_kept(run: RunFolder, tail: bytes) -> None:
+    path = run.path / NAME
+    for lines in (path.read_bytes(), b""):
+        path.write_bytes(lines + tail)
+        with pytest.raises(RunFolderError, match="without a newline"):
+            made(run.path, a=1)
+        assert path.read_bytes() == lines + tail
+
+
+@pytest.mark.parametrize("tail", [b"{", b'{"id": "torn", "sta', b"\0\0\0"])
+def test_an_unfinished_line_of_a_run_is_cut(run: RunFolder, tail: bytes) -> None:
+    before = (run.path / NAME).read_bytes()
+    (run.path / NAME).write_bytes(before + tail)
+    assert len(made(run.path, a=1).done) == 3 and (run.path / NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("name", [NAME, "run.yaml", *SHOT_FOLDERS, ".lock", ".lock.json"])
+def test_links_and_pipes_in_a_run_are_refused_before_anything_is_written(
+    run: RunFolder, tmp_path: Path, name: str, kind: str
+) -> None:
+    path = run.path / name
+    if path.exists():
+        path.rename(tmp_path / "moved")
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / "moved")
+    before = contents(tmp_path)
+
+    def opened() -> None:  # as runs do
+        make(run.path)
+        with RunLock(run.path):
+            made(run.path, a=1)
+
+    with pytest.raises(OutsideError, match="is a link, pipe or device"):
+        opened()
+    assert contents(tmp_path) == before
+    if name == ".lock.json":
+        with pytest.raises(OutsideError):
+            text(run.path, name)
+
+
+def test_a_run_yaml_that_was_edited_is_refused(run: RunFolder) -> None:
+    """As the record of a resumed run is read from the file, it agrees with it."""
+    path = run.path / "run.yaml"
+    written = path.read_text()
+
+    def resumed() -> RunFolder:
+        record = run_yaml.read(run.path)
+        return RunFolder(run.path, request=record["request"], settings=record["settings"])
+
+    for old, new in (("a: 1", "a: 2"), ("- mug", "- car"), ("a: 1", "a: 1\n  b: 2")):
+        path.write_text(written.replace(old, new))
+        assert path.read_text() != written
+        with pytest.raises(OtherSettingsError, match="was changed since its pictures were made"):
+            resumed()
+    path.write_text(written.replace("count: 3", "count: 5"))
+    assert len(resumed().done) == 3
+    path.write_text(written.replace("a: 1", "a: 2"))
+    (run.path / NAME).unlink()
+    assert not resumed().done
+
+
+def test_a_run_that_another_version_recorded_goes_on(run: RunFolder) -> None:
+    """Settings that are new since then are added; its lines keep their identity."""
+    path = run.path / "run.yaml"
+    record = run_yaml.read(run.path)
+    record["request"]["later"] = None
+    record["settings"], record["identity"] = {"a": 1}, "of-that-version"
+    record["versions"]["visuals"], record["digest"] = "0.0.1", "of-that-version"
+    run_yaml.write(run.path, record)
+    lines = (run.path / NAME).read_text()
+    (run.path / NAME).write_text(lines.replace(run.done["odd"].run or "", "of-that-version"))
+    for _ in range(2):  # by then, this version has recorded it
+        assert made(run.path, a=1).done.runs == {"of-that-version"}
+    path.write_text(path.read_text().replace("a: 1", "a: 2"))
+    with pytest.raises(OtherSettingsError, match="was changed"):
+        made(run.path, a=2)

@@ -97,7 +97,8 @@ def test_numbers_that_json_lacks_are_refused(tmp_path: Path, number: str) -> Non
 
 @pytest.mark.parametrize(
     "text", ["request: 5", "batch_sizes: {detect: -5}", "settings: []", "checkpoints: {a: [1]}",
-             "request: {needs: [paint]}", "request: {rows: [5]}", "began_in: 3", "- a", "5"],
+             "request: {needs: [paint]}", "request: {rows: [5]}", "began_in: 3", "- a", "5", "",
+             "request: {}", "settings: {}"],
 )  # fmt: skip
 def test_a_wrong_run_yaml_is_refused_by_name(text: str) -> None:
     with pytest.raises(RunFolderError, match=r"^shop/run\.yaml: .*; mend the file$"):

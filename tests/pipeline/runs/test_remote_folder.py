@@ -128,6 +128,16 @@ def same(store: ObjectStore, whole: Path, count: int) -> None:
 # --- runs
 
 
+@pytest.mark.parametrize("name", ["images/x.png", "notes.txt", "run.yaml", NAME])
+def test_a_folder_of_other_objects_is_refused(shop: str, name: str) -> None:
+    store = ObjectStore(f"s3://{shop}/mine")
+    store.put(name, b"mine")
+    refused = pytest.raises(RunFolderError, match=r"is no run folder|expected request")
+    with refused, remote_folder.opened(store, {"request": {}, "settings": {}}):
+        pass
+    assert store.names() == [name] and store.get(name) == b"mine"
+
+
 def test_a_run_in_a_store_is_the_run_on_disk(photos: Path, shop: str, tmp_path: Path) -> None:
     url, whole = f"s3://{shop}/runs/one", tmp_path / "whole"
     checked("filter", str(photos), *FILTER, "--out", str(whole))
