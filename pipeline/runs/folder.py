@@ -254,8 +254,9 @@ def check_place(place: Path | ObjectStore) -> None:
         RunFolderError: it is a file, a folder with other files, or a run with links in it.
     """
     with writable(place):
-        for name in (run_yaml.NAME, NAME, *FOLDERS) if isinstance(place, Path) else ():
-            inside(place, name)
+        if isinstance(place, Path):
+            for name in (run_yaml.NAME, NAME, *FOLDERS):
+                inside(place, name)
         if object_store.read(place) or _has_lines(place):
             return
         visible = [name for name in _names(place) if not name.startswith(".")]
