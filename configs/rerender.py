@@ -62,7 +62,7 @@ class RerenderOptions(Section):
     width: int = Field(default=512, ge=64, le=4096, multiple_of=8)
     height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
     padding: int = Field(default=32, ge=0)
-    mask_blur: int = Field(default=4, ge=0)
+    mask_blur: int = Field(default=4, ge=0, le=1024)
     dilate: int = Field(default=4, ge=-64, le=256)
     aspect_buckets: bool = False
     color_correction: bool = False

@@ -6,17 +6,21 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...configs.errors import RunFolderError
 from ..runs import run_yaml
 from ..runs.manifest import ManifestRecord
 
 
 def class_edits(folder: Path) -> dict[str, str]:
-    """Return the edit of each class that has its own, by run.yaml; {} where that is broken."""
+    """Return the edit of each class that has its own, by run.yaml; {} where there is none.
+
+    Raises:
+        RunFolderError: run.yaml cannot be read.
+    """
+    record = run_yaml.read(folder)
     try:
-        classes = run_yaml.read(folder)["settings"]["classes"]
+        classes = record["settings"]["classes"]
         return {name: spec["edit"] for name, spec in classes.items() if spec.get("edit")}
-    except (OSError, RunFolderError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -122,7 +122,7 @@ def read_kept(
     chosen = [
         record
         for record in records
-        if record.files.source and (record.kept or (include_skipped and record.status == "skipped"))
+        if record.kept or (include_skipped and record.status == "skipped" and record.files.picture)
     ]
     if not chosen:
         hint = ", or add --include-skipped" if include_skipped is False else ""
@@ -144,9 +144,12 @@ def load(
 ) -> AnnotatedPicture:
     """Return the picture of a record with its masks; a skipped one has no instances.
 
-    `edits`: by class, for the caption. Raises PictureError for a file that cannot be read.
+    `edits`: by class, for the caption. Raises PictureError for a file that cannot be read, and for
+    a record without one.
     """
-    skipped, file_name = record.status == "skipped", record.files.picture or ""
+    skipped, file_name = record.status == "skipped", record.files.picture
+    if not file_name:
+        raise PictureError(f"its line in {NAME} names no picture: expected `files`; run it again")
     path = inside(folder, file_name)
     height, width = read_image(path).rgb.shape[:2]  # decoded, so that no broken picture is exported
     instances = [

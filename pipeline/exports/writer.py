@@ -12,6 +12,7 @@ from typing import Protocol
 from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError, VisualsError
 from ..images.read import PictureError
+from ..runs.inside_path import file_name, is_file_name
 from ..runs.manifest import ManifestRecord
 from .caption_text import class_edits
 from .records import AnnotatedPicture, load
@@ -78,8 +79,13 @@ def write_pictures(
             try:
                 picture = load(run, record, edits)
                 picture = replace(picture, id=rename(picture.id))
+                if not is_file_name(picture.id):
+                    raise PictureError(
+                        "its id is too long for a file, or holds characters that no file name has; "
+                        "rename it in the manifest"
+                    )
             except PictureError as error:
-                written.errors.append(f"{record.id}: {error}")
+                written.errors.append(f"{file_name(record.id)}: {error}")
             else:
                 for writer in open_writers:
                     writer.add(picture)

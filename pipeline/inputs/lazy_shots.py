@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from ...configs.errors import UsageError
 from ..runs.inside_path import file_name
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
+
+
+MAX_SHOTS = 1_000_000
+"""Most pictures that one run draws: weeks of work on any machine, and their names fit in memory."""
 
 
 class ShotName(NamedTuple):
@@ -22,6 +27,15 @@ class ShotName(NamedTuple):
 def id_part(class_: str) -> str:
     """Return a class as a part of a shot's id."""
     return file_name(class_.replace(" ", "-").replace("/", "-"))
+
+
+def check_number(shots: int) -> None:
+    """Raise UsageError where a run is to draw more than MAX_SHOTS pictures."""
+    if shots > MAX_SHOTS:
+        raise UsageError(
+            f"{shots:,} pictures: expected at most {MAX_SHOTS:,} in a run; set a smaller --count, "
+            "or divide them among runs"
+        )
 
 
 class LazyShots(Sequence["Shot"]):

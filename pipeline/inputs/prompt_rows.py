@@ -15,7 +15,7 @@ from ...configs.schema import SettingsError, check, merge, nest, raw
 from ...configs.text_files import parse_yaml
 from ...stages.shot import shot_seed
 from ..runs.inside_path import file_name
-from .lazy_shots import LazyShots, ShotName, id_part
+from .lazy_shots import LazyShots, ShotName, check_number, id_part
 
 GENERATE = (
     "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
@@ -174,6 +174,8 @@ def shots(
             settings={**own, **row.settings},
         )
 
+    each = max(1, len(classes))
+    check_number(sum((row.count or 1) * (1 if row.class_ else each) for row in rows))
     names: list[ShotName] = []
     taken: dict[str, int] = {}
     problems = []

@@ -16,7 +16,7 @@ from ..runs.inside_path import inside
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
-from .lazy_shots import LazyShots, ShotName, id_part
+from .lazy_shots import LazyShots, ShotName, check_number, id_part
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -46,6 +46,7 @@ def prompted(
         source = Prompted(text, negative_prompt, shot_seed(run_seed, name.id))
         return Shot(name.id, source, classes=(class_,) if class_ else (), edit=edit)
 
+    check_number(count * max(1, len(classes)))
     names = [
         ShotName(f"{id_part(class_) or 'picture'}-{number:04d}", None, (class_, number))
         for class_ in classes or [""]
@@ -90,17 +91,30 @@ def is_run_folder(inputs: Sequence[str]) -> bool:
 
 
 def from_run(
-    folder: Path, *, classes: Sequence[str] = (), edit: str = "", run_seed: int = 0
+    folder: Path,
+    *,
+    classes: Sequence[str] = (),
+    edit: str = "",
+    run_seed: int = 0,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> LazyShots:
-    """Return the kept shots of a previous run as file shots (see also previous_run)."""
+    """Return the kept shots of a previous run as file shots (see also previous_run).
+
+    `warn` receives a sentence where lines name no picture.
+    """
     from ...stages.shot import FileInput, Shot
 
-    names = []
+    names, lost = [], []
     for record in read_records(folder):
-        if record.kept and record.files.source:
+        if record.kept and not record.files.source:
+            lost.append(record.id)
+        elif record.kept and record.files.source:
             seed = shot_seed(run_seed, record.content["sha256"] if record.content else record.id)
             rest = tuple(classes) or record.classes, edit or record.edit, seed
             names.append(ShotName(record.id, str(inside(folder, record.files.source)), rest))
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        warn(f"left out, as their lines in {NAME} name no picture: {printable(lost[0])}{more}")
     if not names:
         raise InputError(f"{folder} kept no picture: expected some; run it again")
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...configs.errors import UsageError
 from ..runs.locate import new_folder, resume_hint, run_place
 from .plan import ShotPlan, check, plan_shots
 from .reporter import Reporter
@@ -286,7 +285,7 @@ def _file_away(
             sorted_copies.copy_skipped(folder, record, photos)
         if request.sort_by_class:
             sorted_copies.sort_by_class(folder, record)
-    except (OSError, UsageError) as error:
+    except (OSError, ValueError) as error:  # also of a name that cannot be encoded
         reporter.warn(f"{record.id}: not copied ({getattr(error, 'strerror', error)})")
 
 

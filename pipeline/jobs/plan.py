@@ -104,7 +104,9 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
         return inputs.prompted(classes, count, prompts=resolved.prompts, **words), None
     if inputs.is_run_folder(request.inputs):
         folder = Path(request.inputs[0])
-        shots = inputs.from_run(folder, classes=classes, edit=edit, run_seed=seed)
+        shots = inputs.from_run(
+            folder, classes=classes, edit=edit, run_seed=seed, warn=reporter.warn
+        )
         reuse = request.command == "enhance" and not classes and not request.mask
         detections = previous_run.finder(folder) if reuse else None
         if detections and not detections(shots[0].id):

@@ -17,6 +17,9 @@ from ..images.read import PictureError
 LONGEST = 200
 """Longest name of an id in bytes, so that name and ending fit into the usual limit of 255."""
 
+_LONGEST_ID = 1000
+"""Longest id in characters, below the usual limit of 4,096 bytes a path."""
+
 
 class OutsideError(PictureError, RunFolderError):
     """A name leads out of its run folder, or to a pipe or device."""
@@ -73,6 +76,11 @@ def _is_plain(path: Path) -> bool:
     except (OSError, ValueError):
         return True
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def is_file_name(id_: str) -> bool:
+    """Return whether every disk takes an id as the name of a file, with folders before it."""
+    return len(id_) <= _LONGEST_ID and all(file_name(part) == part for part in id_.split("/"))
 
 
 def file_name(text: str) -> str:

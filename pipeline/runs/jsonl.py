@@ -10,21 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import RunFolderError
-from ...configs.text_files import parse_json
+from ...configs.text_files import MAX_BYTES, parse_json
 
 
 def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (offset in bytes, values) of each whole line; nothing where there is no file.
 
     Raises:
-        RunFolderError: the file cannot be read, or a line is not a JSON object.
+        RunFolderError: the file cannot be read, or a line is not a JSON object or too long.
     """
     if not path.is_file():
         return
     offset = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            lines = iter(lambda: file.readline(MAX_BYTES + 1), b"")
+            for number, line in enumerate(lines, 1):
+                if len(line) > MAX_BYTES:
+                    raise RunFolderError(
+                        f"{path} line {number}: expected at most {MAX_BYTES:,} bytes; remove the "
+                        "line"
+                    )
                 if not line.endswith(b"\n"):
                     return
                 yield offset, parse(line, f"{path} line {number}")

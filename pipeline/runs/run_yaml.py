@@ -15,15 +15,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...checkpoints import atomic_files
+from ...configs import text_files
 from ...configs.base import Text
 from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import one_line
-from ...configs.text_files import parse_yaml
 from ...configs.version import VERSION, installed
 from .inside_path import inside
 from .jsonl import to_json
 
 NAME = "run.yaml"
+MAX_BYTES = 8 * text_files.MAX_BYTES
+"""Largest run.yaml that is read: room for the longest prompt table, written as YAML."""
 _FREE = (
     "request.annotate",
     "request.count",
@@ -83,7 +85,10 @@ def read(folder: Path) -> dict[str, Any]:
     """Return the record of a run folder, {} where there is none. Raises RunFolderError."""
     path = inside(folder, NAME)
     try:
-        return parse(path.read_bytes(), path) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        _check_size(path.stat().st_size, path)
+        return parse(path.read_bytes(), path)
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read ({error.strerror}); mend the file") from None
 
@@ -92,12 +97,13 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
     """Return the record in the bytes of a run.yaml, which errors call `path`.
 
     Raises:
-        RunFolderError: it is not YAML, or a value is of another type.
+        RunFolderError: it is not YAML, over MAX_BYTES, or a value is of another type.
     """
+    _check_size(len(data), path)
     import yaml
 
     try:
-        record = parse_yaml(data.decode("utf-8"))
+        record = text_files.parse_yaml(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{path}: not YAML ({one_line(error)}); mend the file") from None
     try:
@@ -109,6 +115,14 @@ def parse(data: bytes, path: object) -> dict[str, Any]:
             f"{path}: {name}: {problem['msg']}; expected request and settings of a run; mend the "
             "file"
         ) from None
+
+
+def _check_size(size: int, path: object) -> None:
+    if size > MAX_BYTES:
+        raise RunFolderError(
+            f"{path}: {size:,} bytes; expected the record of a run, of at most {MAX_BYTES:,} "
+            "bytes; mend the file"
+        )
 
 
 def without_pickles(settings: Mapping[str, Any]) -> dict[str, Any]:

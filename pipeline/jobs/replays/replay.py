@@ -181,14 +181,15 @@ class Compared:
 
     @property
     def equal(self) -> bool:
-        """The same outcome, and the same pixels where there are pictures."""
-        return self.changed in (0.0, None) and (not self.was or self.was == self.now)
+        """The same outcome, and the same pixels where an outcome has a picture."""
+        alike = self.changed == 0 or (self.changed is None and self.now not in ("kept", "enhanced"))
+        return alike and self.was == self.now
 
     def __str__(self) -> str:
-        if self.was and self.was != self.now:
+        if self.was != self.now:
             return f"was {self.was}, is {self.now}"
         if self.changed is None:
-            return f"{self.now}, as then" if self.was else f"{self.now}: no picture to compare"
+            return f"{self.now}, as then" if self.equal else f"{self.now}: no picture to compare"
         if self.changed == 0:
             return "equal"
         return f"differs in {self.changed:.1%} of the pixels, by at most {self.largest} of 255"

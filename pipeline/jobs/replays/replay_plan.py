@@ -91,7 +91,13 @@ def of_run(folder: Path, ids: Collection[str] = ()) -> ReplayPlan:
             continue
         name = shot.files.picture
         wanted[id_] = Wanted(id_, shot.status, inside(folder, name) if name else None)
-        groups.setdefault(shot.batch or ((id_, shot.seed),), []).append(id_)
+        batch = shot.batch or ((id_, shot.seed),)
+        if id_ not in dict(batch):
+            raise ReplayError(
+                f"{folder}: the line of {id_!r} names a batch without it: expected its id and seed "
+                f"in `batch`; mend {run_folder.NAME}, or name other shots"
+            )
+        groups.setdefault(batch, []).append(id_)
     if not wanted:
         raise ReplayError(f"{folder} holds no finished shot: expected some; run it first")
     batches, lost = [], set()
@@ -135,7 +141,12 @@ def of_picture(path: Path, photos: Sequence[Path] = ()) -> ReplayPlan:
     own = next((k for k, one in enumerate(batch) if one and one.id == said["id"]), None)
     if own is None:
         photos_of = {one["id"]: one.get("photo") or {} for one in said["batch"]}
-        photo = photos_of.get(said["id"], {}).get("name")
+        if said["id"] not in photos_of:
+            raise ReplayError(
+                f"{path}: its record names a batch without it: expected {said['id']!r} in it; "
+                "replay its run folder"
+            )
+        photo = photos_of[said["id"]].get("name")
         raise ReplayError(
             f"{path} was made of the photo {photo!r}, which is not beside it; "
             "say where it lies: --photos FOLDER"

@@ -30,6 +30,7 @@ from visuals.pipeline.exports.annotate import (
     annotate,
 )
 from visuals.pipeline.exports.caption_text import caption
+from visuals.pipeline.exports.training_set import export
 from visuals.pipeline.images.read import read_image
 from visuals.pipeline.images.write import encode_png
 from visuals.pipeline.runs.folder import RunFolder
@@ -462,3 +463,33 @@ def test_broken_pictures_are_left_out_by_name(tmp_path: Path, kind: str) -> None
     assert written.pictures == 1 and len(written.errors) == 1
     assert written.errors[0].startswith("half: ") and "damaged or truncated" in written.errors[0]
     assert [file.stem for file in (run / "annotations/yolo/images").rglob("*.png")] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"id": "m\ud800"}, "no file name has"),
+        ({"id": "m" * 5000}, "is too long"),
+        ({"id": "/".join(["m" * 100] * 50)}, "is too long"),
+        ({"id": "m\nug"}, "no file name has"),
+        ({"files": {}}, "names no picture"),
+        ({"files": {"mask": "masks/ring.png"}}, "names no picture"),
+        ({"files": {"source": "images/m\ud800.png"}}, "images/m"),
+        ({"files": {"source": f"images/{'m' * 5000}.png"}}, "images/m"),
+        ({"files": {"source": "images"}}, "images"),
+    ],
+)
+def test_a_bad_line_is_left_out_and_named(run: Path, change: dict[str, Any], why: str) -> None:
+    path = run / "manifest.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0]["id"] == "ring"
+    lines[0] |= change
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    name = change.get("id", "ring")[:1]
+    for done in (annotate(run, list(FORMATS)), export(run, "kohya"), export(run, "imagefolder")):
+        if "id" in change and "coco" not in done.files:  # training sets have names of their own
+            assert done.pictures == 3 and not done.errors
+            continue
+        (error,) = done.errors
+        assert done.pictures == 2 and why in error and error.startswith(name)
+        assert len(error.partition(": ")[0].encode()) <= 200

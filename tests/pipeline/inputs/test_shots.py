@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from helpers.stand_ins import STAGES, find, prompted
 
 from visuals.checkpoints import atomic_files
+from visuals.configs.errors import UsageError
 from visuals.pipeline.images.write import encode_png
 from visuals.pipeline.inputs import previous_run
 from visuals.pipeline.inputs import shots as inputs
+from visuals.pipeline.inputs.prompt_rows import PromptRow
+from visuals.pipeline.inputs.prompt_rows import shots as shots_of_rows
 from visuals.pipeline.prompts.model_vocabulary import (
     UnknownClassError,
     check_classes,
@@ -109,3 +113,33 @@ def test_ids_of_any_class_are_names_of_files(tmp_path: Path, class_: str) -> Non
     new = Path(locate.new_folder([class_]))
     (tmp_path / new.name).mkdir()
     assert new.parent == Path("runs")
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "rows"),
+    [(10**29, [], 0), (10**12, ["mug"], 0), (600_000, ["mug", "car"], 0), (0, ["a", "b"], 6)],
+)
+def test_a_run_of_more_pictures_than_anyone_draws_is_refused(
+    count: int, classes: list[str], rows: int
+) -> None:
+    row = PromptRow(line=1, count=100_000)
+    with pytest.raises(UsageError, match="expected at most 1,000,000 in a run"):
+        if rows:
+            shots_of_rows([row] * rows, classes, prompt="")
+        else:
+            inputs.prompted(classes, count, prompt="")
+
+
+def test_lines_of_an_earlier_run_without_a_picture_are_named(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", request={}, settings={})
+    for shot in run_shots([prompted(name, 2) for name in "abc"], STAGES):
+        folder.record(shot)
+    path = folder.path / "manifest.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines[:2]:
+        line["files"] = {}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    warnings: list[str] = []
+    found = inputs.from_run(folder.path, warn=warnings.append)
+    assert [shot.id for shot in found] == ["c"] and len(warnings) == 1
+    assert "name no picture: a and 1 more" in warnings[0]

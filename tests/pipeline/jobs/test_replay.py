@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command_line import json_of, lines_of, visuals
+from helpers.stand_ins import STAGES, prompted
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -17,6 +18,10 @@ from visuals.configs.schema import load_settings
 from visuals.pipeline.images import exif_block, infotext, provenance
 from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.images.write import Format
+from visuals.pipeline.jobs.replays.replay import compare
+from visuals.pipeline.jobs.replays.replay_plan import ReplayError, Wanted, of_picture, of_run
+from visuals.pipeline.runner.run import run_shots
+from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.shot import Prompted, Shot
 
 # Every box counts, so that stage 3 has work whatever the models are worth.
@@ -287,3 +292,36 @@ def test_every_picture_says_that_it_was_made(ten: Path, mini: Path, tmp_path: Pa
         json_of(command, photo, "--class", "mug", "--out", str(out), *few, *OPEN[:4])
         said = read_texts(out / "images" / "04-teal-mug.png")
         assert (f"digitalsourcetype/{kind}<" in said["xmp"]) if kind else not said["xmp"]
+
+
+def test_a_shot_that_is_not_in_its_own_batch_is_said(tmp_path: Path) -> None:
+    """By its line, and by the record in its picture."""
+    run = RunFolder(tmp_path / "run", request={"needs": ["generate"]}, settings={})
+    for shot in run_shots([prompted("a", 2), prompted("b", 4)], STAGES):
+        run.record(shot)
+    path = run.path / "manifest.jsonl"
+    path.write_text(path.read_text().replace('["a", ', '["c", ', 1))
+    with pytest.raises(ReplayError, match="'a' names a batch without it"):
+        of_run(run.path)
+    assert list(of_run(run.path, ["b"]).wanted) == ["b"]
+    record = provenance.read(run.path / "images" / "b.png")
+    for one in record["batch"]:
+        one["id"] = "c"
+    picture = tmp_path / "b.png"
+    picture.write_bytes(Format().encode(np.zeros((8, 8, 3), np.uint8), lineage=json.dumps(record)))
+    with pytest.raises(ReplayError, match="its record names a batch without it: expected 'b'"):
+        of_picture(picture)
+
+
+@pytest.mark.parametrize(
+    ("was", "seed", "says"),
+    [("enhanced", 2, "enhanced: no picture to compare"), ("failed", 13, "failed, as then"),
+     ("kept", 13, "was kept, is failed")],
+)  # fmt: skip
+def test_a_picture_that_is_gone_is_not_equal(
+    tmp_path: Path, was: str, seed: int, says: str
+) -> None:
+    run = RunFolder(tmp_path / "run", request={}, settings={})
+    (record,) = map(run.record, run_shots([prompted("a", seed)], STAGES))
+    compared = compare(Wanted("a", was, tmp_path / "gone.png"), record, run.path)
+    assert str(compared) == says and compared.equal == ("as then" in says)

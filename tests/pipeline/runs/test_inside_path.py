@@ -6,7 +6,7 @@ import contextlib
 import copy
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -218,6 +218,24 @@ def test_no_link_in_a_run_folder_leads_outside(run: Path, tmp_path: Path, name: 
     before = tree(tmp_path)
     use(run)
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [(annotate, NAME), (export, NAME), (of_run, NAME), (from_run, NAME), (write_report, NAME),
+     (annotate, "run.yaml"), (export, "run.yaml"), (of_run, "run.yaml")],
+)  # fmt: skip
+def test_every_reader_refuses_a_record_that_is_no_file(
+    run: Path, tmp_path: Path, read: Callable[[Path], Any], name: str, kind: str
+) -> None:
+    (run / name).rename(tmp_path / name)
+    if kind == "link":
+        (run / name).symlink_to(tmp_path / name)
+    else:
+        os.mkfifo(run / name)
+    with pytest.raises(VisualsError, match=r"is a link, pipe or device|is no run folder"):
+        read(run)
 
 
 def test_a_report_embeds_no_picture_from_elsewhere(run: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from helpers.stand_ins import STAGES, prompted
 
 from visuals.configs.errors import RunFolderError
+from visuals.configs.text_files import MAX_BYTES
 from visuals.pipeline.runner.run import run_shots
 from visuals.pipeline.runs import run_yaml
 from visuals.pipeline.runs.folder import RunFolder
@@ -103,3 +104,13 @@ def test_numbers_that_json_lacks_are_refused(tmp_path: Path, number: str) -> Non
 def test_a_wrong_run_yaml_is_refused_by_name(text: str) -> None:
     with pytest.raises(RunFolderError, match=r"^shop/run\.yaml: .*; mend the file$"):
         run_yaml.parse(text.encode(), "shop/run.yaml")
+
+
+def test_files_and_lines_of_any_size_are_refused_unread(tmp_path: Path) -> None:
+    for name, size in (("run.yaml", run_yaml.MAX_BYTES + 1), (NAME, MAX_BYTES + 1)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    with pytest.raises(RunFolderError, match=r"bytes; expected the record of a run.*mend the file"):
+        run_yaml.read(tmp_path)
+    with pytest.raises(RunFolderError, match="line 1: expected at most 67,108,864 bytes"):
+        last_records(tmp_path)
