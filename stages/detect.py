@@ -90,11 +90,12 @@ class Detector:
 
     def threshold(self, name: str) -> float:
         """The least score of a box of a class, 0..1, exclusive."""
+        return max(self._asked(name), self.text_threshold)
+
+    def _asked(self, name: str) -> float:
         spec = self.classes.get(name)
         threshold = spec.threshold if spec else None
-        return max(
-            self.options.box_threshold if threshold is None else threshold, self.text_threshold
-        )
+        return self.options.box_threshold if threshold is None else threshold
 
     def _all(self, shots: list[Shot]) -> list[Shot]:
         out = []
@@ -127,7 +128,10 @@ class Detector:
                     spec.name: max(float(answers[p].scores.max(initial=0)) for p in spec.queries)
                     for spec in specs_of(shot.classes, self.classes)
                 }
-                out.append(shot.skip(Skip("no_detection", _absent(best, least))))
+                reason = _absent(best, least)
+                if any(self._asked(name) < self.text_threshold for name in best):
+                    reason += f"; below {self.text_threshold:g} detect.text_threshold decides"
+                out.append(shot.skip(Skip("no_detection", reason)))
         return out
 
     def _ask(self, shots: list[Shot]) -> list[dict[str, RawDetections]]:

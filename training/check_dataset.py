@@ -18,7 +18,7 @@ from .datasets.perceptual_hash import NEAR, Fingerprint, first_like
 
 BROKEN = frozenset(
     ("unreadable", "no_caption", "empty_caption", "bad_caption", "bad_metadata", "outside")
-    + ("missing_picture", "no_mask", "mask_size")
+    + ("missing_picture", "no_mask", "mask_size", "too_many")
 )
 """Codes of problems that must be fixed before training; the others are warnings."""
 
@@ -139,6 +139,8 @@ def check_dataset(
             note("no_tag", s.item.name, f"{tag!r} is not in its caption, as in most others")
     if len(seen) == 1:
         note("one_picture", seen[0].item.name, "the only picture; add more, 15 or so")
+    if dataset.excess:
+        problems.append(Problem("too_many", "", dataset.excess))
     problems += dataset.unused
     counts: Counter[Size] = Counter()
     for s in seen:

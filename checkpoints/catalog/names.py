@@ -61,8 +61,13 @@ def resolve(ref: str | os.PathLike[str]) -> str:
                 "python -m visuals.checkpoints.recipe"
             )
         return str(path)
-    if Path(text).expanduser().exists():
-        return str(Path(text).expanduser())
+    path = Path(text).expanduser()
+    if path.is_dir() or path.is_file():
+        return str(path)
+    if path.exists():
+        raise UnknownCheckpointError(
+            f"{text}: a pipe or device; expected a folder or a weights file; check the path"
+        )
     if text.lower().endswith(_WEIGHT_SUFFIXES):
         raise UnknownCheckpointError(f"no file {text!r}: expected a weights file; check the path")
     if looks_like_repository(text):

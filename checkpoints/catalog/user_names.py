@@ -128,4 +128,4 @@ def _write(values: Mapping[str, Mapping[str, Any]]) -> None:
 
     text = "# Your own names of models: visuals checkpoints add | remove\n"
     text += yaml.safe_dump(dict(values), sort_keys=False)
-    atomic_files.write(config_folder() / FILE, text.encode())
+    atomic_files.write((config_folder() / FILE).resolve(), text.encode())  # may be a link

@@ -52,7 +52,9 @@ def read(path: str | os.PathLike[str]) -> SafetensorsHeader:
                 {name: part.get_dtype() for name, part in slices.items()},
                 dict(file.metadata() or {}),
             )
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
+        if not path.exists():
+            raise
         raise HeaderError(
             f"{path}: not a complete .safetensors file ({one_line(error)[:120]}); download it again"
         ) from None

@@ -102,7 +102,7 @@ def write(pins: Mapping[str, Pin], path: Path) -> None:
         for repository, pin in sorted(pins.items())
     }
     text = yaml.safe_dump({"version": 1, "models": models}, sort_keys=False, width=200)
-    atomic_files.write(path, (_HEAD + text).encode())
+    atomic_files.write(path.resolve(), (_HEAD + text).encode())  # may be a link
 
 
 def _pin(value: Mapping[str, Any]) -> Pin:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...checkpoints.catalog.entry import UnknownCheckpointError
 from ...checkpoints.lora import search as lora_search
 from ..prompts import loras, wildcards
 from . import replicate, text_to_image
@@ -39,10 +40,17 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
             out[ref] = identity(ref)
             continue
         digest = sha256()
-        for path in sorted([place] if place.is_file() else place.rglob("*.safetensors")):
-            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(64 << 20))
+        try:
+            files = place.rglob("*.safetensors") if place.is_dir() else [place]
+            for path in sorted(path for path in files if path.is_file()):
+                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+                with path.open("rb") as file:
+                    digest.update(file.read(64 << 20))
+        except OSError as error:
+            raise UnknownCheckpointError(
+                f"model {ref!r} cannot be read ({(error.strerror or str(error)).lower()}): "
+                "expected a folder or a weights file; check the path"
+            ) from None
         out[ref] = f"sha256:{digest.hexdigest()}"
     out |= loras.hash_loras(settings, prompts)
     return out | wildcards.hash_wildcards(settings, prompts)

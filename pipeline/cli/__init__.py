@@ -6,6 +6,7 @@ that make pictures (torch, pydantic, rich).
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -58,6 +59,14 @@ class _Lazy(click.Group):
             echo("visuals: stopped", err=True)
             sys.exit(130)
         sys.exit(result if isinstance(result, int) else 0)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, but a word that is neither UTF-8 nor the name of a file is refused."""
+        for word in args:
+            text = word.encode(errors="backslashreplace").decode()
+            if text != word and not any(map(os.path.lexists, (word, word.partition("=")[2]))):
+                ctx.fail(f"'{text}': expected text in UTF-8, or a file or folder of that name")
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

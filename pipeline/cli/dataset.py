@@ -109,7 +109,7 @@ def import_(
 @click.option("--enable-bucket/--no-bucket", default=True, show_default=True)
 @click.option("--min-bucket-reso", type=int, help="Default: 320, or the resolution if smaller.")
 @click.option("--max-bucket-reso", type=int, default=1280, show_default=True)
-@click.option("--bucket-reso-steps", type=int, default=64, show_default=True)
+@click.option("--bucket-reso-steps", type=click.IntRange(8), default=64, show_default=True)
 @click.option("--bucket-no-upscale", is_flag=True, help="Never upscale a picture.")
 @click.option(
     "--caption-extension", metavar=".EXT", help="Caption files. Default: .txt, then .caption."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LISTED = 5
 """Problems of a kind that are shown one by one."""
-_ALL_LISTED = ("left_out", "not_read")
+_ALL_LISTED = ("left_out", "not_read", "unreadable", "bad_caption", "not_written")
 """Kinds of which every file is named."""
 
 

@@ -104,6 +104,10 @@ def test_a_class_s_own_threshold_goes_over_the_detector_s() -> None:
     specs = [ClassSpec("sneaker", threshold=0.28), ClassSpec("mug", threshold=0.5)]
     done = detect(told, "sneaker", "mug", specs=specs)
     assert [d.label for d in done.detections] == ["sneaker"]
+    low = detect(Told(), "mug", box_threshold=0.1, text_threshold=0.25)
+    assert low.reason is not None and low.reason.message == (
+        "no 'mug' above 0.25; best 0.00; below 0.25 detect.text_threshold decides"
+    )
     both = detect(Told(), "sneaker", "mug", specs=specs)
     assert both.reason is not None and both.reason.message == (
         "no 'sneaker' above 0.28 (best 0.00), no 'mug' above 0.5 (best 0.00)"

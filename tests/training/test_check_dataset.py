@@ -37,6 +37,13 @@ def test_the_methods_own_arithmetic(tmp_path: Path) -> None:
     assert check.as_json()["steps_per_epoch"] == 195
 
 
+def test_more_pictures_than_a_training_takes_are_broken(tmp_path: Path) -> None:
+    photo(tmp_path / "99999999999_x" / "a.png", (64, 48), 0)
+    check = check_dataset(read_dataset(tmp_path), buckets=SMALL)
+    assert [p.code for p in check.broken] == ["too_many"]
+    assert "expected at most 1,000,000" in check.broken[0].message
+
+
 def test_each_thing_that_can_be_wrong(tmp_path: Path) -> None:
     place = tmp_path / "2_"
     photo(place / "good.png", (160, 128), 0)

@@ -105,9 +105,14 @@ def caption_dataset(
                 if after == item.caption:
                     done.kept += 1
                     continue
-                done.changes.append(Change(item.name, item.caption, after))
-                if writer:
-                    writer.put(item, after)
+                try:
+                    if writer:
+                        writer.put(item, after)
+                except UsageError as error:
+                    what = f"{item.name}: its caption is not written: {error}"
+                    done.problems.append(Problem("not_written", item.name, what))
+                else:
+                    done.changes.append(Change(item.name, item.caption, after))
             if writer:
                 writer.flush(_SECONDS)
             progress(min(len(todo), k + batch_size), len(todo))
@@ -207,6 +212,7 @@ class _Writer:
             rows += matches
         for row in matches:
             if str(row.get(self.column) or "").strip() in ("", item.caption):
+                dataset_images.require_regular(path)
                 row[self.column] = text
                 self._changed.add(path)
         return bool(matches)

@@ -15,6 +15,8 @@ from ...configs.errors import UsageError
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+_LONGEST = 32_768
+"""Longest side of a bucket in pixels."""
 
 
 class BucketError(UsageError):
@@ -68,11 +70,11 @@ class Buckets:
                 f"bucket_reso_steps {step}: expected a multiple of 8, the VAE's factor; set 64"
             )
         for side in self.resolution_wh:
-            if side < 64 or side % 8:
-                near = max(64, round(side / 8) * 8)
+            if not 64 <= side <= _LONGEST or side % 8:
+                near = min(max(64, round(side / 8) * 8), _LONGEST)
                 raise BucketError(
-                    f"resolution {side}: expected a multiple of 8, the VAE's factor, from 64 on; "
-                    f"set {near}"
+                    f"resolution {side}: expected a multiple of 8, the VAE's factor, from 64 to "
+                    f"{_LONGEST}; set {near}"
                 )
         if not self.enable_bucket:
             return
@@ -88,9 +90,10 @@ class Buckets:
                 f"at least that; raise max_bucket_reso"
             )
         for name in ("min_bucket_reso", "max_bucket_reso"):
-            if getattr(self, name) % step:
+            if getattr(self, name) % step or not step <= getattr(self, name) <= _LONGEST:
                 raise BucketError(
-                    f"{name} {getattr(self, name)}: expected a multiple of bucket_reso_steps {step}"
+                    f"{name} {getattr(self, name)}: expected a multiple of bucket_reso_steps "
+                    f"{step}, from {step} to {_LONGEST}"
                 )
 
     @cached_property
@@ -141,11 +144,12 @@ class Buckets:
                 resized = width, int(width / aspect + 0.5)
             else:
                 resized = int(height * aspect + 0.5), height
-        bucket = max(step, resized[0] // step * step), max(step, resized[1] // step * step)
-        if bucket[0] > resized[0] or bucket[1] > resized[1]:  # a picture below one step
-            scale = max(bucket[0] / resized[0], bucket[1] / resized[1])
+        longest = 4 * area // step  # else a line of pixels would have a bucket as long
+        width, height = (max(step, min(side, longest) // step * step) for side in resized)
+        if width > resized[0] or height > resized[1]:  # a picture below one step
+            scale = max(width / resized[0], height / resized[1])
             resized = math.ceil(resized[0] * scale), math.ceil(resized[1] * scale)
-        return Fit(bucket, resized)
+        return Fit((width, height), resized)
 
     def _step(self, side: float) -> int:
         rounded = int(side + 0.5)

@@ -30,6 +30,7 @@ MASK_SUFFIX = "-masklabel"
 """OneTrainer's name of a mask beside its picture."""
 REPEATS = re.compile(r"(\d+)(?:_(.*))?")
 """Name of an `N_name` folder, or `N` alone, as kohya's scripts read it."""
+_MANY_REPEATS, _MOST_PICTURES = 1000, 1_000_000
 _REGULARISATION = "reg"  # kohya's GUI keeps class pictures there, beside img
 _OUTPUTS = ("loss.png", "log.jsonl", "train.yaml", "samples", "logs", "cache")
 _OUTPUT = re.compile(r"checkpoint-\d+|.*\.safetensors")
@@ -103,6 +104,18 @@ class Dataset:
         return sum(item.repeats for item in self.items)
 
     @property
+    def excess(self) -> str:
+        """Why an epoch has more pictures than a training takes, or ""."""
+        if self.pictures <= _MOST_PICTURES:
+            return ""
+        most = max(self.items, key=lambda item: item.repeats)
+        return (
+            f"{self.folder}: {self.pictures:,} pictures an epoch, {most.name} alone "
+            f"{most.repeats:,} times: expected at most {_MOST_PICTURES:,}; rename its folder, as "
+            "in 10_name, or lower repeats"
+        )
+
+    @property
     def tag(self) -> str:
         """The activation tag: the first tag of most captions, or ""."""
         leading = Counter(item.tag for item in self.items if item.tag).most_common(1)
@@ -132,7 +145,8 @@ def read_dataset(
     Args:
         folder: The data set; the parent of `N_name` folders.
         caption_column: Caption key of `metadata.jsonl`; a sidecar takes precedence.
-        caption_extension: The only ending of sidecars; by default `.txt`, then `.caption`.
+        caption_extension: The only ending of sidecars, with or without its dot; by default
+            `.txt`, then `.caption`.
         repeats: Of pictures that are in no `N_name` folder.
         outputs: Folders that a training writes to; what it writes is no part of the data set.
         without: Folders that are another data set.
@@ -143,12 +157,16 @@ def read_dataset(
     files, problems = _files(root, _real(outputs), _real(without))
     subsets, layout = _subsets(_pictures(files, root), root, repeats)
     if not subsets:
+        left_out = [
+            _unused(path, root).message for path in files if dataset_images.is_picture(path)
+        ]
+        reason = f"; {len(left_out)} left out, as {left_out[0]}" if left_out else ""
         raise DatasetError(
             f"{folder} holds no picture: expected {', '.join(ENDINGS)} in it or in "
-            "folders named like 6_name; name another folder"
+            f"folders named like 6_name; name another folder{reason}"
         )
-    endings = (caption_extension,) if caption_extension else CAPTION_ENDINGS
-    captions = Captions(root, caption_column, endings)
+    problems += _many_repeats(subsets.values(), root)
+    captions = Captions(root, caption_column, _caption_endings(caption_extension))
     masks = _masks(files, root, subsets)
     items = []
     for path, subset in subsets.items():
@@ -163,6 +181,28 @@ def read_dataset(
     if layout == "folder" and captions.has_metadata:
         return Dataset(root, "imagefolder", tuple(items), tuple(problems), tuple(unused))
     return Dataset(root, layout, tuple(items), tuple(problems), tuple(unused))
+
+
+def _caption_endings(given: str | None) -> tuple[str, ...]:
+    if not given:
+        return CAPTION_ENDINGS
+    if not re.fullmatch(r"\.?\w[\w.-]*", given):
+        raise DatasetError(f"caption_extension {given!r}: expected the ending of a file; set .txt")
+    return (f".{given.removeprefix('.')}",)
+
+
+def _many_repeats(subsets: Iterable[_Subset], root: Path) -> list[Problem]:
+    """A problem for each folder whose number is hardly one of repeats, such as a date."""
+    return [
+        Problem(
+            "many_repeats",
+            name,
+            f"{name}: its pictures are shown {repeats:,} times an epoch, as in kohya's scripts; "
+            "rename it, as in 10_name, if its number is none of repeats",
+        )
+        for name, repeats in sorted({(os.path.relpath(s.folder, root), s.repeats) for s in subsets})
+        if repeats > _MANY_REPEATS
+    ]
 
 
 def _real(paths: Iterable[Path | str]) -> set[Path]:

@@ -5,6 +5,7 @@ A bad picture is left out with a message.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +70,13 @@ class Example:
     def _fitted(self, image: Image.Image, flip: bool) -> Image.Image:
         from PIL import Image
 
-        image = image.resize(self.fit.resized_wh, Image.Resampling.LANCZOS)
-        image = image.crop(self.fit.crop_xyxy)
+        bucket, resized, box = self.fit.bucket_wh, self.fit.resized_wh, self.fit.crop_xyxy
+        if math.prod(resized) <= 4 * math.prod(bucket):
+            image = image.resize(resized, Image.Resampling.LANCZOS).crop(box)
+        else:  # of a narrow picture hardly anything is left: without the rest
+            x0, x1 = (x * image.width / resized[0] for x in box[::2])
+            y0, y1 = (y * image.height / resized[1] for y in box[1::2])
+            image = image.resize(bucket, Image.Resampling.LANCZOS, box=(x0, y0, x1, y1))
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...checkpoints import atomic_files
-from ...configs.errors import WriteError
+from ...configs.errors import UsageError, WriteError
 from ...pipeline.images.color_profiles import to_srgb
 from ...pipeline.images.read import ENDINGS, printable, read_image
 from ...pipeline.images.write import encode_png
@@ -48,9 +49,19 @@ def read(path: Path) -> Image.Image:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file atomically; raises WriteError."""
+    """Write a file atomically; raises WriteError, and UsageError for what is no regular file."""
+    require_regular(path)
     with _writing(path):
         atomic_files.write(path, data)
+
+
+def require_regular(path: Path) -> None:
+    """Raise UsageError for a link, which a write would replace, a folder, a pipe or a device."""
+    if os.path.islink(path) or (os.path.exists(path) and not os.path.isfile(path)):
+        raise UsageError(
+            f"{path}: a link, folder, pipe or device; expected a file to write to, or none; "
+            "move it away"
+        )
 
 
 def delete(path: Path) -> None:

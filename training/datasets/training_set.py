@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import sampling
 from .buckets import Buckets, steps_per_epoch
-from .dataset_folder import Dataset, read_dataset
+from .dataset_folder import Dataset, DatasetError, read_dataset
 from .examples import Example, examples, split
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def read_training_set(settings: TrainSettings) -> TrainingSet:
     s = settings
     sizes = make_buckets(s)
     dataset = read_settings_dataset(s)
+    if dataset.excess:
+        raise DatasetError(dataset.excess)
     usable, problems = examples(
         dataset, sizes, instance_prompt=s.instance_prompt, masks=s.masked_loss
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def test_folders_hub_names_and_embedded_names(tmp_path: Path, mini: Path) -> Non
     assert catalog.resolve("owner/model") == "owner/model"
     assert catalog.resolve("sam-vit-base") == "facebook/sam-vit-base"
     assert Path(catalog.resolve("mini/sd")).is_dir()
+
+
+def test_pipes_and_devices_are_no_models(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for name in ("/dev/null", str(tmp_path / "pipe.safetensors")):
+        with pytest.raises(UnknownCheckpointError, match="a pipe or device; expected a folder"):
+            catalog.resolve(name)
 
 
 def test_a_folder_that_holds_no_model_is_a_sentence(tmp_path: Path) -> None:

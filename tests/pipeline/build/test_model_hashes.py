@@ -16,7 +16,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from visuals.checkpoints.catalog.names import resolve
+from visuals.checkpoints.formats import safetensors_header
 from visuals.checkpoints.lora import search as lora_search
+from visuals.configs.errors import UsageError
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build import model_hashes
 from visuals.pipeline.images import infotext
@@ -46,6 +48,16 @@ def changed(look: Path) -> None:
         meta = file.metadata()
     weights = load_file(look)
     save_file({n: np.asarray(v * v.dtype.type(1.5)) for n, v in weights.items()}, look, meta)
+
+
+def test_a_model_that_cannot_be_read_is_a_sentence() -> None:
+    name = "/proc/self/mem"  # a regular file by its kind
+    for setting in ("generate.model", "detect.model", "segment.model", "generate.vae"):
+        settings = load_settings("mini", {setting: name})
+        with pytest.raises(UsageError, match=f"model '{name}' cannot be read"):
+            model_hashes.fingerprints(settings)
+    with pytest.raises(UsageError, match=r"not a complete \.safetensors file"):
+        safetensors_header.read(name)
 
 
 def test_the_hash_of_a_lora_is_that_of_its_tensors(tmp_path: Path) -> None:

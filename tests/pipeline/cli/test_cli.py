@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -96,6 +97,11 @@ def test_an_unknown_class_names_nearest_known_and_the_other_preset() -> None:
         (["run", "--class", "mug", "--prompt", "{class} <lora:zz:1>"], ["no LoRA 'zz'", "ppzmini"]),
         (["run", "--class", "mug", "--set", "generate.sampler=Eulr"], ["'Eulr'; did you mean 'E"]),
         (["config", "show", "--preset", "none.yaml"], ["no file 'none.yaml'"]),
+        (
+            ["dataset", "caption", "x", "--no-model", "--tag", os.fsdecode(b"caf\xe9")],
+            [r"'caf\udce9': expected text in UTF-8"],
+        ),
+        (["prompt", os.fsdecode(b"caf\xe9")], [r"'caf\udce9': expected text in UTF-8"]),
     ],
 )
 def test_bad_arguments_are_said_in_one_line(arguments: list[str], parts: list[str]) -> None:

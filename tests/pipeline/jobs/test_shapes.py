@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from visuals.training.datasets.buckets import Buckets
 from visuals.training.datasets.dataset_folder import read_dataset
 from visuals.training.datasets.examples import examples
 
+LIMITS = {"min_bucket_reso": 64, "max_bucket_reso": 128}
 RATIOS = (1, 2, 10, 36, 37, 64, 99, 100, 101, 150, 200)
 SIDES = (1, 24)
 
@@ -69,8 +71,27 @@ def test_any_shape_is_re_rendered_where_it_is_masked() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"bucket_no_upscale": True}, {"enable_bucket": False}])
 def test_any_shape_fills_its_bucket(options: dict[str, bool]) -> None:
-    buckets = Buckets(resolution_wh=(64, 64), min_bucket_reso=64, max_bucket_reso=128, **options)
+    buckets = Buckets(resolution_wh=(64, 64), **LIMITS, **options)
     found, problems = examples(read_dataset("photos"), buckets)
     assert len(found) == len(RATIOS) * len(SIDES) * 2 and not problems
     for example in found:
         assert example.pixels().shape[1:] == example.fit.bucket_wh[::-1], example.name
+
+
+def test_a_line_is_not_enlarged_before_it_is_cropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of 1 × 20,000 pixels took 6 GB: 768 × 15,360,000 pixels before the crop."""
+    Path("lines").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (6000, 1, 3), np.uint8)
+    Image.fromarray(noise).save("lines/a.png")
+    Path("lines/a.txt").write_text("a mug")
+    resize = Image.Image.resize
+
+    def bounded(image: Image.Image, size: tuple[int, int], *more: Any, **named: Any) -> Image.Image:
+        assert size[0] * size[1] <= 4 * 64 * 128, size
+        return resize(image, size, *more, **named)
+
+    (example,), _ = examples(read_dataset("lines"), Buckets(resolution_wh=(64, 64), **LIMITS))
+    whole = Image.fromarray(noise).resize(example.fit.resized_wh, Image.Resampling.LANCZOS)
+    expected = np.asarray(whole.crop(example.fit.crop_xyxy), np.float32) / 127.5 - 1
+    monkeypatch.setattr(Image.Image, "resize", bounded)
+    assert np.abs(example.pixels().transpose(1, 2, 0) - expected).max() <= 4 / 127.5

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -31,7 +33,7 @@ def describe(images: Sequence[Image.Image]) -> list[str]:
 
 
 def texts(place: Path) -> dict[str, str]:
-    return {p.stem: p.read_text().strip() for p in sorted(place.glob("*.txt"))}
+    return {p.stem: p.read_text().strip() for p in sorted(place.glob("*.txt")) if p.is_file()}
 
 
 def test_what_is_missing_is_captioned_and_what_is_there_is_kept(tmp_path: Path) -> None:
@@ -86,6 +88,49 @@ def test_metadata_with_a_broken_line_is_not_written_again(tmp_path: Path) -> Non
     with pytest.raises(DatasetError, match="line 2: not JSON"):
         caption_dataset(read_dataset(place), describe, edits=TAG)
     assert (place / "metadata.jsonl").read_text().endswith("{half")
+
+
+OBSTACLES = ("folder", "pipe", "link", "broken link", "link to a folder")
+
+
+def obstruct(path: Path, kind: str) -> None:
+    """Put something at the path that is no regular file; a link leads to a caption."""
+    if kind == "folder":
+        (path / "inner").mkdir(parents=True)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        target = path.with_name(f".{kind}")
+        if kind == "link":
+            target.write_text("" if path.suffix == ".txt" else '{"file_name": "b.png"}\n')
+        elif kind == "link to a folder":
+            target.mkdir()
+        path.symlink_to(target)
+
+
+def kind_and_text(path: Path) -> tuple[int, str]:
+    return path.lstat().st_mode, path.read_text() if path.is_file() else ""
+
+
+@pytest.mark.parametrize("kind", OBSTACLES)
+@pytest.mark.parametrize("name", ["b.txt", "metadata.jsonl"])
+def test_what_is_no_regular_file_is_named_and_stays(tmp_path: Path, name: str, kind: str) -> None:
+    """Once, a folder ended the captioning, and pipes and links were replaced by files."""
+    place = folder(tmp_path / "set", a=None, b=None, c=None)
+    obstruct(place / name, kind)
+    before = kind_and_text(place / name)
+    for folder_name in ("d.png", "masks/a.png", "a.caption"):
+        (place / folder_name).mkdir(parents=True)
+    format_: Any = "metadata" if name == "metadata.jsonl" else "txt"
+    done = caption_dataset(read_dataset(place), describe, edits=TAG, batch_size=2, format=format_)
+    failed = [p for p in done.problems if p.code == "not_written"]
+    expected = ["b.png"] if name == "b.txt" else ["a.png", "b.png", "c.png"]
+    assert [problem.name for problem in failed] == expected
+    assert all(f"{place / name}: a link, folder, pipe or device" in p.message for p in failed)
+    assert len(done.changes) + len(failed) == 3
+    assert kind_and_text(place / name) == before
+    for change in done.changes:
+        assert (place / change.name).with_suffix(".txt").read_text() == f"{change.after}\n"
 
 
 def test_a_caption_in_two_places_stays_one(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,29 @@ def test_without_enlarging_small_pictures_keep_their_size() -> None:
     large = buckets.fit((1024, 683))
     assert (large.bucket_wh, large.resized_wh) == ((832, 576), (864, 576))
     assert buckets.fit((40, 30)).bucket_wh == (64, 64)
+
+
+@pytest.mark.parametrize("no_upscale", [True, False])
+@pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (5, 1_000_000), (3, 700)])
+def test_the_bucket_of_a_line_is_bounded(size: tuple[int, int], no_upscale: bool) -> None:
+    buckets = Buckets(bucket_no_upscale=no_upscale)
+    width, height = buckets.fit(size).bucket_wh
+    assert width * height <= 4 * 768 * 768
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resolution_wh": (10**9, 64)},
+        {"max_bucket_reso": 64 * 10**6},
+        {"min_bucket_reso": 0},
+        {"min_bucket_reso": -64},
+        {"bucket_reso_steps": 0},
+    ],
+)
+def test_sizes_without_bounds_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(BucketError, match="expected a multiple of"):
+        Buckets(**options)
 
 
 def test_without_buckets_all_are_cut_to_the_resolution() -> None:

@@ -41,6 +41,39 @@ def test_kohyas_folders(tmp_path: Path) -> None:
     assert [p.name for p in dataset.left_out] == ["d.png", "loose.png"]
 
 
+@pytest.mark.parametrize("ending", ["txt", ".txt"])
+def test_an_ending_of_captions_with_its_dot_or_without(tmp_path: Path, ending: str) -> None:
+    picture(tmp_path / "a.png").with_suffix(".txt").write_text("a mug")
+    (item,) = read_dataset(tmp_path, caption_extension=ending).items
+    assert item.caption == "a mug"
+
+
+@pytest.mark.parametrize("ending", [".", "..", "a/b", "/", " "])
+def test_what_is_no_ending_is_refused(tmp_path: Path, ending: str) -> None:
+    picture(tmp_path / "a.png")
+    with pytest.raises(DatasetError, match="expected the ending of a file"):
+        read_dataset(tmp_path, caption_extension=ending)
+
+
+def test_numbers_that_are_hardly_repeats_are_named(tmp_path: Path) -> None:
+    for name, repeats in (("20240115_shoot", 20_240_115), ("1001_x", 1001), ("1000_y", 1000)):
+        picture(tmp_path / name / "a.png")
+        dataset = read_dataset(tmp_path)
+        expected = [p.message for p in dataset.problems if p.name == name]
+        assert bool(expected) == (repeats > 1000)
+        assert all(f"{name}: its pictures are shown {repeats:,} times" in m for m in expected)
+    assert "20240115_shoot/a.png alone 20,240,115 times" in dataset.excess
+    assert not read_dataset(tmp_path / "1001_x").excess
+
+
+@pytest.mark.parametrize("place", ["reg/1_y", "0_y", "masks"])
+def test_a_set_of_pictures_that_are_all_left_out_says_why(tmp_path: Path, place: str) -> None:
+    for name in "ab":
+        picture(tmp_path / place / f"{name}.png")
+    with pytest.raises(DatasetError, match=f"2 left out, as {place}/a.png: "):
+        read_dataset(tmp_path)
+
+
 def test_the_folder_of_repeats_itself(tmp_path: Path) -> None:
     picture(tmp_path / "5_mug" / "a.png")
     dataset = read_dataset(tmp_path / "5_mug")
