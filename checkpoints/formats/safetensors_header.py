@@ -30,10 +30,10 @@ class SafetensorsHeader:
         """Read the values of tensors that hold one number."""
         from safetensors import safe_open
 
-        # NumPy has no bfloat16; torch is imported for such files only.
-        framework = "pt" if any(self.dtypes[name] == "BF16" for name in names) else "np"
+        # NumPy has no bfloat16 and no float8; torch is imported for such files only.
+        framework = "pt" if any(self.dtypes[n].startswith(("BF", "F8")) for n in names) else "np"
         with safe_open(str(self.path), framework) as file:
-            return {name: float(file.get_tensor(name)) for name in names}
+            return {name: float(file.get_tensor(name).item()) for name in names}
 
 
 def read(path: str | os.PathLike[str]) -> SafetensorsHeader:
@@ -55,6 +55,8 @@ def read(path: str | os.PathLike[str]) -> SafetensorsHeader:
     except (SafetensorError, OSError) as error:
         if not path.exists():
             raise
+        is_named = path.suffix.lower() == ".safetensors"
         raise HeaderError(
-            f"{path}: not a complete .safetensors file ({one_line(error)[:120]}); download it again"
+            f"{path}: not a complete .safetensors file ({one_line(error)[:120]}); "
+            f"{'download it again' if is_named else 'convert it to .safetensors'}"
         ) from None

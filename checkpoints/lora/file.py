@@ -6,6 +6,7 @@ Formats: kohya (LoRA, and LoCon with its convolutions), diffusers, PEFT, LyCORIS
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -14,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...configs.errors import UsageError
+from pydantic import BaseModel, ConfigDict
+
+from ...configs.errors import UsageError, one_line
 from ...configs.text_files import parse_json, read_text
 from ..formats import safetensors_header
 from ..identify.base_family import Base, base_of_width
@@ -31,7 +34,7 @@ HALF = re.compile(
     r"(?:\.default)?\.(?P<kind>weight|bias)"
 )
 """Key of one of a module's matrices."""
-_BESIDE = re.compile(r"(?P<module>.+?)\.(?:alpha|lora_magnitude_vector(?:\.default)?(?:\.weight)?)")
+BESIDE = re.compile(r"(?P<module>.+?)\.(?:alpha|lora_magnitude_vector(?:\.default)?(?:\.weight)?)")
 """Key of what a module has beside its matrices."""
 _UNET = (
     "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
@@ -50,17 +53,22 @@ _PREFIXES = {
 _REFUSED = {
     "a GLoRA": r"\.[ab][12]\.weight$",
     "a BOFT": r"\.boft_|\.oft_diag$",
-    "for Flux": r"^lora_unet_(double|single)_blocks_|^transformer\.(single_)?transformer_blocks\.",
-    "for SD 3": r"^lora_unet_joint_blocks_|^lora_te3_",
+    "for Flux": r"^lora_unet_(double|single)_blocks_|^transformer\.single_transformer_blocks\.",
+    "for SD 3": r"^lora_unet_joint_blocks_|^lora_te3_|^transformer\..*\.add_q_proj\.",
+    "for Flux or SD 3": r"^transformer\.transformer_blocks\.",
 }
 _UNREAD = {
     "norm layers": r"\.[wb]_norm$",
     "a textual inversion": r"^bundle_emb\.",
     "lycoris_ names": r"^lycoris_",
     "differences of biases": r"\.diff_b$",
+    "biases": r"_(down|A)(\.default)?\.bias$",
     "other names": "",
 }
 """Kinds of keys that are not read, by their form; the last takes the rest."""
+_DTYPES = re.compile("F(64|32|16)|BF16|F8_E[45]M[32]|[IU](8|16|32|64)|BOOL")
+"""Types of numbers that are read."""
+_MATRIX = re.compile(r"[._](down|up|A|B)(\.default)?\.weight$|\.hada_")
 _SGM = ("lora_unet_input_blocks_", "lora_unet_middle_block_", "lora_unet_output_blocks_")
 
 
@@ -126,6 +134,7 @@ def read(path: str | os.PathLike[str]) -> LoraFile:
         head = safetensors_header.read(path)
     except safetensors_header.HeaderError as error:
         raise LoraFileError(f"cannot read LoRA {error}") from None
+    _check_tensors(head)
     downs = {m["module"]: name for name in head.shapes if (m := _DOWN.fullmatch(name))}
     others = lycoris.modules(head.shapes)
     kinds = {module: lycoris.kind_of(names) for module, names in others.items()}
@@ -165,6 +174,33 @@ def part_of(module: str) -> str | None:
     return next((p for start, p in _PREFIXES.items() if module.startswith(start)), None)
 
 
+def _check_tensors(head: safetensors_header.SafetensorsHeader) -> None:
+    """Raise LoraFileError for a tensor that no LoRA has, by its type and shape."""
+    for name, shape in head.shapes.items():
+        numbers, expected = math.prod(shape), ""
+        if not _DTYPES.fullmatch(head.dtypes[name]):
+            expected = "numbers of 8 to 64 bits"
+        elif numbers != 1 and re.search(r"\.(alpha|on_input)$", name):
+            expected = "one number"
+        elif not numbers or (len(shape) < 2 and _MATRIX.search(name)):
+            expected = "a matrix"
+        if expected:
+            got = f"{head.dtypes[name]} of shape {list(shape)}"
+            raise LoraFileError(
+                f"LoRA {head.path}: {name[:99]} is {got}; expected {expected}; download it again"
+            )
+
+
+class _PeftConfig(BaseModel):
+    """What is read of PEFT's configuration."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    lora_alpha: float | None = None
+    alpha_pattern: dict[str, float] | None = None
+    use_rslora: bool = False
+
+
 def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[str, Any]]:
     """Read PEFT's configuration by part, from the metadata or from adapter_config.json."""
     text = head.metadata.get("lora_adapter_metadata")
@@ -178,9 +214,10 @@ def alpha_config(head: safetensors_header.SafetensorsHeader) -> dict[str, dict[s
         elif beside.is_file() and any(n.startswith("base_model.model.") for n in head.shapes):
             values = parse_json(read_text(beside, UsageError, "PEFT's settings"))
             out = dict.fromkeys(PARTS, values)
+        return {part: _PeftConfig.model_validate(v).model_dump() for part, v in out.items()}
     except (ValueError, AttributeError) as error:
-        raise LoraFileError(f"cannot read LoRA {head.path}: its configuration: {error}") from None
-    return out
+        what = one_line(error)[:200]
+        raise LoraFileError(f"cannot read LoRA {head.path}: its configuration: {what}") from None
 
 
 def _unread(
@@ -192,9 +229,9 @@ def _unread(
     known = {f"{module}.{name}" for module, names in others.items() for name in names}
     found: Counter[str] = Counter()
     for key in head.shapes:
-        part = HALF.fullmatch(key) or _BESIDE.fullmatch(key)
+        part = HALF.fullmatch(key) or BESIDE.fullmatch(key)
         module = part["module"] if part else key.rpartition(".")[0] if key in known else ""
-        if not places.get(module):
+        if not places.get(module) or re.search(_UNREAD["biases"], key):
             found[next(kind for kind, form in _UNREAD.items() if re.search(form, key))] += 1
     return dict(found)
 
@@ -213,7 +250,7 @@ def _format(
     if kinds:
         return ", ".join(sorted(set(kinds.values())))
     if not downs or not any(part_of(m) for m in downs):
-        keys = ", ".join(list(head.shapes)[:2]) or "none"
+        keys = ", ".join(key[:99] for key in list(head.shapes)[:2]) or "none"
         raise LoraFileError(
             f"{head.path} is no LoRA of Stable Diffusion (its keys: {keys} …): expected kohya's, "
             "diffusers' or PEFT's format"
@@ -247,6 +284,10 @@ def _alphas(
     """Collect all alphas; a missing alpha or 0 means the rank."""
     names = {m: f"{m}.alpha" for m in shapes if f"{m}.alpha" in head.shapes}
     values = head.scalars(list(names.values()))
+    if not all(map(math.isfinite, values.values())):
+        raise LoraFileError(
+            f"LoRA {head.path}: an alpha is NaN or infinity; expected a number; train it again"
+        )
     config = alpha_config(head)
     out = set()
     for module, shape in shapes.items():

@@ -53,13 +53,15 @@ def change(
     import torch
 
     t = {name: value.to(weight.device, torch.float32) for name, value in tensors.items()}
+    size = weight.numel()
     delta = torch.zeros_like(weight) if lora is None else lora
     if "hada_w1_b" in t:
-        product = _product(t, "hada_w1", "hada_t1") * _product(t, "hada_w2", "hada_t2")
+        product = _product(t, "hada_w1", "hada_t1", size) * _product(t, "hada_w2", "hada_t2", size)
         delta = product * _scale(t, t["hada_w1_b"].shape[0])
     elif any(name.startswith("lokr_") for name in t):
         ranks = [t[n].shape[0] for n in ("lokr_w2_b", "lokr_w1_b") if n in t]
-        one, two = _product(t, "lokr_w1", ""), _product(t, "lokr_w2", "lokr_t2")
+        one, two = _product(t, "lokr_w1", "", size), _product(t, "lokr_w2", "lokr_t2", size)
+        _check_size(one.numel() * two.numel(), size)
         one = one.reshape(*one.shape, *[1] * (two.ndim - one.ndim))
         delta = torch.kron(one, two) * (_scale(t, ranks[0]) if ranks else 1)
     elif "on_input" in t:
@@ -70,6 +72,8 @@ def change(
         delta = _rotated(t, weight) - weight
     elif "diff" in t:
         delta = t["diff"]
+    if delta.shape[0] != len(weight):
+        raise ValueError(f"{delta.shape[0]} rows, the model's layer has {len(weight)}")
     delta = delta.reshape(weight.shape)
     if "dora_scale" in t:
         whole, scale = weight + delta, t["dora_scale"]
@@ -77,6 +81,7 @@ def change(
         kept = 1 if by_input else 0
         axes = [axis for axis in range(weight.ndim) if axis != kept]
         norm = torch.linalg.vector_norm(whole, dim=axes, keepdim=True)
+        norm = norm.clamp_min(torch.finfo(norm.dtype).eps)
         delta = whole * (scale.reshape(norm.shape) / norm) - weight
     return delta
 
@@ -85,15 +90,23 @@ def _scale(t: Mapping[str, torch.Tensor], rank: int) -> float:
     return (float(t["alpha"]) if "alpha" in t else 0.0) / rank or 1.0
 
 
-def _product(t: Mapping[str, torch.Tensor], name: str, core: str) -> torch.Tensor:
-    """A whole matrix, the product of its two, or their Tucker form with a kernel between them."""
+def _check_size(got: int, expected: int) -> None:
+    if got > expected:
+        raise ValueError(f"{got} numbers, the model's layer has {expected}")
+
+
+def _product(t: Mapping[str, torch.Tensor], name: str, core: str, size: int) -> torch.Tensor:
+    """A whole matrix, the product of its two, or their Tucker form with a kernel between them, of
+    at most `size` numbers."""
     import torch
 
     if name in t:
         return t[name]
     a, b = t[f"{name}_a"], t[f"{name}_b"]
     if core in t:
-        return torch.einsum("i j k l, j r, i p -> p r k l", t[core], b, a)
+        _check_size(a.shape[1] * b.shape[1] * t[core][0, 0].numel(), size)
+        return torch.einsum("i j k l, j r, i p -> p r k l", t[core], b, a).contiguous()
+    _check_size(a.shape[0] * b[0].numel(), size)
     return (a @ b.flatten(1)).reshape(a.shape[0], *b.shape[1:])
 
 
@@ -104,6 +117,8 @@ def _rotated(t: Mapping[str, torch.Tensor], weight: torch.Tensor) -> torch.Tenso
     blocks = t["oft_blocks"]
     if blocks.ndim != 3:
         raise ValueError("BOFT, whose rotations are chained, is not supported")
+    if blocks.shape[0] * blocks.shape[1] != len(weight):
+        raise ValueError(f"blocks {list(blocks.shape)}, the model's layer has {len(weight)} rows")
     skew = blocks - blocks.transpose(1, 2)
     limit = float(t["alpha"]) * weight.shape[0] if "alpha" in t else 0.0
     if limit > 0:

@@ -63,18 +63,19 @@ def trigger(meta: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def resolution(meta: Mapping[str, str]) -> tuple[int, int] | None:
-    """Return width and height of the training images in pixels."""
+    """Return width and height of the training images in pixels, each up to 4096."""
     sets = _object(meta, "ss_datasets")
     texts = [meta.get("ss_resolution", ""), meta.get("modelspec.resolution", "")]
-    texts += [str(d.get("resolution")) for d in sets or () if isinstance(d, dict)]
+    sets = sets if isinstance(sets, list) else []
+    texts += [str(d.get("resolution")) for d in sets if isinstance(d, dict)]
     for text in texts:
-        sides = [int(n) for n in re.findall(r"\d+", text)]
-        if sides and min(sides) > 0:
+        sides = [int(n[:5]) for n in re.findall(r"\d+", text)]
+        if sides and min(sides) > 0 and max(sides) <= 4096:
             return sides[0], sides[1] if len(sides) > 1 else sides[0]
     return None
 
 
 def clip_skip(meta: Mapping[str, str]) -> int | None:
-    """Return the clip skip as kohya and A1111 count: 1 is none."""
+    """Return the clip skip as kohya and A1111 count, up to 12: 1 is none."""
     text = meta.get("ss_clip_skip", "")
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    return int(text) if re.fullmatch("[1-9]|1[0-2]", text) else None

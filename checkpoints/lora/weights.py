@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import one_line
 from ..formats import safetensors_header
 from . import lycoris
-from .file import HALF, LoraFile, LoraFileError, alpha_config, part_of
+from .file import BESIDE, HALF, LoraFile, LoraFileError, alpha_config, part_of
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +39,6 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         head = safetensors_header.read(file.path)
     except (SafetensorError, safetensors_header.HeaderError, OSError) as error:
         raise LoraFileError(f"cannot read LoRA {file.path}: {error}; download it again") from None
-    broken = [key for key, value in raw.items() if not value.isfinite().all()]
-    if broken:
-        raise LoraFileError(f"LoRA {file.path}: {broken[0]} holds NaN or infinity; train it again")
     others = {m: names for m, names in lycoris.modules(raw).items() if part_of(m)}
     out, products = _matrices(file, raw, alpha_config(head), others)
     dtype = pipe.unet.dtype  # once: it walks all modules of the model
@@ -72,12 +69,26 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         elif module:
             size, ends = len(layer.weight), [1] * (layer.weight.ndim - 2)
             out[key] = torch.eye(size).reshape(-1, size, *ends).to(dtype)
-        elif key.endswith("weight") and value.ndim not in (1, layer.weight.ndim):
+        elif key.endswith("weight") and not _fits(key, value, layer.weight):
             raise LoraFileError(
-                f"LoRA {file.path}: {key} has {value.ndim} dimensions, the model's layer "
-                f"{layer.weight.ndim}; expected a LoRA of its base"
+                f"LoRA {file.path}: {key} has the shape {list(value.shape)}, the model's layer "
+                f"{list(layer.weight.shape)}; expected a LoRA of its base"
+            )
+    for key, value in out.items():
+        if not value.isfinite().all():
+            raise LoraFileError(
+                f"LoRA {file.path}: {key} holds NaN, infinity or more than {dtype} can; train it "
+                "again"
             )
     return out
+
+
+def _fits(key: str, value: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether a matrix has the inputs or the outputs of a layer."""
+    if value.ndim != weight.ndim:
+        return False
+    is_down = re.search(r"(lora_A|down)\.weight$", key)
+    return value.shape[1:] == weight.shape[1:] if is_down else value.shape[0] == weight.shape[0]
 
 
 def _matrices(
@@ -105,9 +116,15 @@ def _matrices(
                 "download it again"
             )
         down, up = raw[keys["down"]].float(), raw[keys["up"]].float()
+        mid = raw[keys["mid"]].float() if "mid" in keys else None
+        kernel = mid is None or (mid.ndim == down.ndim == 4 and max(mid.shape[2:]) <= 3)
+        if up.shape[1] != (down if mid is None else mid).shape[0] or not kernel:
+            raise LoraFileError(
+                f"LoRA {file.path}: the matrices of {module} do not fit each other; download it "
+                "again"
+            )
         scale = _scale(module, down.shape[0], raw.get(f"{module}.alpha"), config)
-        if "mid" in keys:  # LyCORIS' Tucker form: one r × r kernel between the two
-            mid = raw[keys["mid"]].float()
+        if mid is not None:  # LyCORIS' Tucker form: one r × r kernel between the two
             down = torch.einsum("m n k l, n i -> m i k l", mid, down[:, :, 0, 0])
         if module in others:  # DoRA
             products[module] = (up.flatten(1) @ down.flatten(1)) * scale
@@ -119,7 +136,9 @@ def _matrices(
         if "up.bias" in keys:
             out[f"{name}.{halves[1]}.bias"] = raw[keys["up.bias"]].float() * scale
     for key, value in raw.items():
-        if "lora_magnitude_vector" in key:  # DoRA in diffusers' names, which it reads itself
+        # DoRA in diffusers' names, which it reads itself
+        found = BESIDE.fullmatch(key) if "lora_magnitude_vector" in key else None
+        if found and found["module"] in modules:
             out[_renamed(key).replace(".default.", ".")] = value.float()
     return out, products
 
@@ -148,7 +167,8 @@ def _layer(pipe: Any, key: str) -> Any:
     for name in (path, path.removeprefix("text_model.")):
         try:
             layer = getattr(pipe, part).get_submodule(name)
-            return getattr(layer, "base_layer", layer)
+            layer = getattr(layer, "base_layer", layer)
+            return layer if layer.weight.ndim > 1 else None
         except AttributeError:
             continue
     return None

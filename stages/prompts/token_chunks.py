@@ -44,7 +44,7 @@ def split(text: str, tokenizer: Any) -> list[Chunk]:
             done.append(_chunk(held))
             held = []
             continue
-        for token in tokenizer(piece.text, add_special_tokens=False).input_ids:
+        for token in tokenizer(piece.text, add_special_tokens=False, verbose=False).input_ids:
             if len(held) == size:
                 cut = size if token == comma else _cut([t for t, _ in held], comma)
                 done.append(_chunk(held[:cut]))

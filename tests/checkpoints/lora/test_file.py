@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,10 @@ def test_the_trigger_word(meta: dict[str, str], trigger: str | None, tmp_path: P
         ({"ss_resolution": "512", "ss_clip_skip": "None"}, (512, 512), None),
         ({"ss_resolution": "None", "modelspec.resolution": "1024x768"}, (1024, 768), None),
         ({"ss_datasets": '[{"resolution": [640, 512]}]', "ss_clip_skip": "1"}, (640, 512), 1),
+        ({"ss_resolution": "9" * 5000, "ss_clip_skip": "9" * 5000}, None, None),
+        ({"ss_resolution": "0,512", "ss_clip_skip": "\u00b2"}, None, None),
+        ({"ss_resolution": "5120", "ss_clip_skip": "13"}, None, None),
+        *(({"ss_datasets": text}, None, None) for text in ("5", "true", '"x"', "{}", "[5, null]")),
         ({}, None, None),
     ],
 )
@@ -147,7 +152,9 @@ def test_resolution_and_clip_skip(
         (f"{OURS}.a1.weight", "is a GLoRA"),
         (f"{OURS}.oft_diag", "is a BOFT"),
         ("lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", "is for Flux"),
-        ("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux"),
+        ("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux:"),
+        ("transformer.transformer_blocks.0.attn.add_q_proj.lora_A.weight", "is for SD 3:"),
+        ("transformer.transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux or SD 3:"),
         ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "is for SD 3"),
         ("diffusion_model.blocks.0.lora_A.weight", "no LoRA of Stable Diffusion"),
         ("transformer.single_blocks.0.lora_A.weight", "no LoRA of Stable Diffusion"),
@@ -160,11 +167,71 @@ def test_other_formats_are_refused_by_name(name: str, said: str, tmp_path: Path)
         lora_file.read(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (f"{OURS}.lora_down.weight", np.ones(4, np.float16), "F16 of shape [4]; expected a matrix"),
+        (f"{OURS}.lora_down.weight", np.ones((), np.float16), "F16 of shape []; expected a matrix"),
+        (f"{OURS}.lora_down.weight", np.ones((0, 768)), "F64 of shape [0, 768]; expected a matrix"),
+        (f"{OURS}.hada_w1_b", np.ones(4), "F64 of shape [4]; expected a matrix"),
+        (f"{OURS}.lokr_w1", np.ones((0, 0)), "F64 of shape [0, 0]; expected a matrix"),
+        (f"{OURS}.lora_up.weight", np.ones((8, 4), complex), "C64"),
+        (f"{OURS}.alpha", np.ones(2), "F64 of shape [2]; expected one number"),
+        (f"{OURS}.alpha", np.ones(0), "F64 of shape [0]; expected one number"),
+        (f"{OURS}.alpha", np.array(np.nan), "alpha is NaN or infinity"),
+        (f"{OURS}.alpha", np.array(np.inf), "alpha is NaN or infinity"),
+    ],
+)
+def test_tensors_that_no_lora_has_are_refused(
+    name: str, value: np.ndarray, said: str, tmp_path: Path
+) -> None:
+    if value.dtype == complex:
+        value = value.astype(np.complex64)
+    path = put(tmp_path / "x.safetensors", {**pair(OURS, 768), name: value})
+    with pytest.raises(lora_file.LoraFileError, match=re.escape(said)):
+        lora_file.read(path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float16", "float64", "int8"]
+)
+def test_an_alpha_of_any_type_and_shape_is_read(kind: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file as save_torch
+
+    halves = {k: torch.ones(v.shape).to(getattr(torch, kind)) for k, v in pair(OURS, 768).items()}
+    for alpha in (torch.tensor(2.0), torch.tensor([2.0])):
+        save_torch(
+            {**halves, f"{OURS}.alpha": alpha.to(getattr(torch, kind))}, tmp_path / "x.safetensors"
+        )
+        assert lora_file.read(tmp_path / "x.safetensors").alphas == (2.0,)
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["5", "[1]", "null", "{", '{"unet.lora_alpha": "x"}', '{"unet.lora_alpha": [1]}',
+     '{"unet.lora_alpha": NaN}', '{"unet.lora_alpha": 1' + "0" * 400 + "}",
+     '{"unet.alpha_pattern": [1]}', '{"unet.alpha_pattern": {"x": "y"}}'],
+)  # fmt: skip
+def test_a_configuration_of_other_types_is_refused(config: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "x.safetensors", peft(DOTTED, 768), {"lora_adapter_metadata": config})
+    with pytest.raises(lora_file.LoraFileError, match="its configuration: ") as caught:
+        lora_file.read(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
 @pytest.mark.parametrize("data", [b"", b"\x10\0\0", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0[]"])
 def test_what_is_no_safetensors_file_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(data)
     with pytest.raises(lora_file.LoraFileError, match=r"torn\.safetensors.*download it again"):
         lora_file.read(tmp_path / "torn.safetensors")
+
+
+@pytest.mark.parametrize("ending", ["pt", "ckpt", "bin"])
+def test_a_pickle_is_to_be_converted(ending: str, tmp_path: Path) -> None:
+    (tmp_path / f"x.{ending}").write_bytes(b"\x80\x02}q\0." * 9)
+    with pytest.raises(lora_file.LoraFileError, match=r"convert it to \.safetensors"):
+        lora_file.read(tmp_path / f"x.{ending}")
 
 
 def test_a_file_that_ends_early_is_refused(tmp_path: Path) -> None:

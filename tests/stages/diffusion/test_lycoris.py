@@ -55,8 +55,13 @@ def lokr(weight: torch.Tensor) -> Module:
     out, inside, rest = weight.shape[0] // 2, weight.shape[1] // 2, weight[0, 0].numel()
     one, a, b = random(2, 2), random(out, RANK), random(RANK, inside * rest)
     block = (a @ b).reshape(out, inside, *weight.shape[2:])
-    rows = [torch.cat([one[i, j] * block for j in range(2)], 1) for i in range(2)]
     t = {"lokr_w1": one, "lokr_w2_a": a, "lokr_w2_b": b, "alpha": torch.tensor(ALPHA)}
+    if rest == 9:  # the Tucker form
+        core, a, b = random(RANK, RANK, 3, 3), random(RANK, out), random(RANK, inside)
+        inner = [[a.T @ core[:, :, k, m] @ b for m in range(3)] for k in range(3)]
+        block = torch.stack([torch.stack(row, -1) for row in inner], -2)
+        t |= {"lokr_t2": core, "lokr_w2_a": a, "lokr_w2_b": b}
+    rows = [torch.cat([one[i, j] * block for j in range(2)], 1) for i in range(2)]
     return t, torch.cat(rows) * ALPHA / RANK
 
 
@@ -146,6 +151,8 @@ LORA = {f"{KEY}.lora_down.weight": torch.zeros(2, 8), f"{KEY}.lora_up.weight": t
         ("bundle_emb.style.string_to_param.*", "a textual inversion"),
         ("lycoris_down_blocks_0_attentions_0_proj_in.lokr_w1", "lycoris_ names"),
         (f"{KEY}.diff_b", "differences of biases"),
+        (f"{KEY}.lora_down.bias", "biases"),
+        ("unet.mid_block.x.lora_magnitude_vector", "other names"),
         ("something.else", "other names"),
     ],
 )
@@ -158,9 +165,25 @@ def test_keys_that_are_not_read_are_counted_by_kind(key: str, kind: str, tmp_pat
     ("tensors", "message"),
     [
         ({f"{KEY}.lora_down.weight": torch.zeros(2, 8, 1, 1),
-          f"{KEY}.lora_up.weight": torch.zeros(8, 2, 1, 1)}, "has 4 dimensions, .* layer 2"),
-        ({**LORA, f"{KEY}.lora_up.weight": torch.full((8, 2), torch.nan)}, "holds NaN or infinity"),
+          f"{KEY}.lora_up.weight": torch.zeros(8, 2, 1, 1)},
+         r"has the shape \[2, 8, 1, 1\], the model's layer \[8, 8\]"),
+        ({**LORA, f"{KEY}.lora_up.weight": torch.full((8, 2), torch.nan)}, "holds NaN"),
+        ({**LORA, f"{KEY}.lora_up.weight": torch.full((8, 2), 9.0),
+          f"{KEY}.alpha": torch.tensor(3e38)}, "more than torch.float32 can"),
         ({f"{KEY}.diff": torch.zeros(3, 5)}, "does not fit the model"),
+        ({f"{KEY}.diff": torch.zeros(16, 4)}, "16 rows, the model's layer has 8"),
+        ({f"{KEY}.oft_blocks": torch.zeros(3, 2, 2)}, "the model's layer has 8 rows"),
+        ({**LORA, f"{KEY}.lora_up.weight": torch.zeros(8, 3)}, "do not fit each other"),
+        ({**LORA, f"{KEY}.lora_up.weight": torch.zeros(8, 3), f"{KEY}.dora_scale": torch.ones(8)},
+         "do not fit each other"),
+        ({**LORA, f"{KEY}.lora_mid.weight": torch.zeros(2, 2, 3, 3)}, "do not fit each other"),
+        ({f"{KEY}.lokr_w1": torch.zeros(2000, 2000), f"{KEY}.lokr_w2": torch.zeros(2000, 2000)},
+         "16000000000000 numbers, the model's layer has 64"),
+        ({f"{KEY}.hada_w{k}_{side}": torch.zeros(*shape) for k in (1, 2)
+          for side, shape in (("a", (10**6, 1)), ("b", (1, 10**6)))},
+         "1000000000000 numbers, the model's layer has 64"),
+        ({f"{KEY.removesuffix('_attn1_to_q')}.lora_{half}.weight": torch.zeros(2, 2)
+          for half in ("down", "up")}, "does not fit the model"),
     ],
 )  # fmt: skip
 def test_weights_that_do_not_fit_are_one_sentence(
