@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _LONGEST = 10_000_000
 Text = Annotated[str, Field(max_length=_LONGEST)]
 """Text that can be written as UTF-8: with a limit, pydantic refuses lone surrogates."""
+
+_LONGEST_NAME = 200
+
+
+def _plain_name(name: str) -> str:
+    if {"/", "\\", "\0"} & set(name) or name in (".", "..") or len(name.encode()) > _LONGEST_NAME:
+        raise ValueError(
+            f"{name[:60]!r}: expected a name of at most {_LONGEST_NAME} bytes, without a folder"
+        )
+    return name
+
+
+PlainName = Annotated[Text, AfterValidator(_plain_name)]
+"""Name of a file or folder that a setting gives; "" where it has a default."""
 
 
 class Section(BaseModel):

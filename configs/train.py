@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from .base import Section
+from .base import PlainName, Section
 from .schema import SettingsError, describe, nearest, read_yaml
 
 SCHEDULERS = Literal[
@@ -54,7 +54,7 @@ class TrainSettings(Section):
     allow_pickle: bool = False
     train_data_dir: str
     output_dir: str
-    output_name: str = ""
+    output_name: PlainName = ""
     trigger_phrase: str = ""
 
     rank: int = Field(16, ge=1, le=1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,14 @@ from .loop.trainer import Trainer
 from .loop.training_session import Progress, TrainingSession
 from .loop.training_session import Trained as Trained
 from .lora import models as lora_models
+from .lora.save import DIFFUSERS_NAME
 
 if TYPE_CHECKING:
     from ..configs.train import TrainSettings
 
 Message = Callable[[str], None]
+_FILES = ("train.yaml", "log.jsonl", "loss.png", "samples", DIFFUSERS_NAME)
+"""What a training writes into its folder, beside checkpoints and files by its name."""
 
 
 def train_lora(
@@ -88,6 +92,14 @@ def _checkpoint(settings: TrainSettings) -> Path | None:
         raise TrainingError(
             f"output_dir {folder} holds a training already ({existing.name}): set "
             "resume_from_checkpoint: latest to continue it (--resume), or another output_dir"
+        )
+    begun = (folder / "log.jsonl").is_file() and (folder / "train.yaml").is_file()
+    names = [*_FILES, *(p.name for p in folder.glob(f"{escape(settings.name)}-*.safetensors"))]
+    taken = [name for name in names if os.path.lexists(folder / name)]
+    if taken and not begun:  # not by a training that ended before its first checkpoint
+        raise TrainingError(
+            f"output_dir {folder} holds {taken[0]}, which is no training's: expected a folder "
+            "without it, as the training writes such a file; set another output_dir"
         )
     return None
 

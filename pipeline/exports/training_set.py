@@ -46,11 +46,14 @@ def export(
         progress: Called for each picture.
 
     Raises:
-        AnnotationError: The format is unknown, `out` is not empty, or no picture can be read.
+        AnnotationError: The format is unknown, `name` is a path, `out` is not empty, or no picture
+            can be read.
     """
     run = Path(run)
     if format not in FORMATS:
         raise AnnotationError(f"unknown format {format!r} (expected {', '.join(FORMATS)})")
+    if "/" in name or "\\" in name:
+        raise AnnotationError(f"--name {name!r}: expected a name without a folder; set --out")
     manifest, chosen = records.read_kept(run)
     folder = inside(run, f"export/{format}") if out is None else Path(out)
     if out is not None:

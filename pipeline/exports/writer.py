@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -115,9 +116,9 @@ def write_pictures(
 
 
 def require_new(path: Path) -> None:
-    """Raise AnnotationError where there is a file, or a folder that is not empty."""
+    """Raise AnnotationError where there is anything but an empty folder."""
     try:
-        taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
+        taken = os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
     except OSError as error:
         raise AnnotationError(
             f"{path} cannot be read ({error.strerror}): expected a new folder; set --out"

@@ -20,7 +20,7 @@ from ...configs.base import Text
 from ...configs.errors import UsageError
 from ...configs.text_files import parse_json
 from ...configs.version import VERSION
-from .read import printable, read_texts
+from .read import PictureError, printable, read_texts
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
@@ -140,6 +140,15 @@ def packet(kind: str, record: str = "") -> bytes:
     inner = f"\n<visuals:record>{escape(record)}</visuals:record>" if record else ""
     tool = escape(f"visuals {VERSION}")
     return _PACKET.format(type=_TYPES + kind, tool=tool, record=inner).encode()
+
+
+def is_drawn(path: Path) -> bool:
+    """Return whether a file is a picture that this program drew, by its XMP packet."""
+    try:
+        packet = read_texts(path).get("xmp", "")
+    except PictureError:
+        return False
+    return "<xmp:CreatorTool>visuals " in packet and _TYPES + DRAWN in packet
 
 
 def read(path: str | Path) -> dict[str, Any]:

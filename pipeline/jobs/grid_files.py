@@ -7,6 +7,7 @@ line a finished cell. Knows no models and no terminal.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,17 @@ LINES = "cells.jsonl"
 
 
 class GridWriter:
-    """Writes the cells of one grid into a folder, which has none yet; raises GridError."""
+    """Writes the cells of one grid into a folder.
+
+    Raises:
+        GridError: the folder has a grid, or files of the names of one.
+    """
 
     def __init__(self, folder: Path, plan: GridPlan) -> None:
-        if (folder / NAME).exists():
+        if any(
+            os.path.lexists(folder / name)
+            for name in (NAME, LINES, *map(_cell, range(len(plan.cells))))
+        ):
             raise GridError(f"{folder} holds a grid already: expected a new folder; set --cells")
         self.folder = folder
         heads, sides = headings(plan)
@@ -39,7 +47,7 @@ class GridWriter:
     def put(self, number: int, picture: Any, **beside: Any) -> None:
         """Keep a cell: its picture uint8 (H, W, 3), or the text of why there is none. `beside`:
         what stands in its file, as `encode.png` takes it."""
-        name = f"cell-{number:04d}.png"
+        name = _cell(number)
         line: dict[str, Any] = {"cell": number, "file": name, "error": None}
         with writable(self.folder):
             if isinstance(picture, str):
@@ -48,6 +56,10 @@ class GridWriter:
                 write(self.folder / name, Format("png").encode(picture, **beside))
             with (self.folder / LINES).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _cell(number: int) -> str:
+    return f"cell-{number:04d}.png"
 
 
 def headings(plan: GridPlan) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ IDS = st.lists(
 @checked(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(ids=IDS, name=st.text(max_size=300))
+@given(ids=IDS, name=st.text(st.characters(blacklist_characters="/\\"), max_size=300))
 @example(ids=["x", "shop1/x", "shop2/x", "shop1_x", "shop1/deep/x"], name="t")
 @example(ids=["shop1/x"], name="t")
 @example(ids=[f"{'a' * 190}/{'b' * 190}", f"{'a' * 190}/{'c' * 190}"], name="n" * 260)
@@ -154,6 +155,29 @@ def test_a_broken_picture_is_named_and_left_out(run: Path) -> None:
     done = export(run)
     assert done.pictures == 1 and "0001-mug" in done.errors[0]
     assert done.files["kohya"].joinpath("1_mug car", "0003-car.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["../../../esc", "/esc", "a/b", "a\\b"])
+def test_a_name_is_no_path(run: Path, name: str) -> None:
+    with pytest.raises(AnnotationError, match="expected a name without a folder"):
+        export(run, name=name)
+    assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "pipe"])
+def test_nothing_is_written_over(run: Path, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "mine"
+    if kind == "file":
+        out.touch()
+    elif kind == "folder":
+        (out / "x").mkdir(parents=True)
+    elif kind == "link":
+        out.symlink_to(tmp_path / "gone")
+    else:
+        os.mkfifo(out)
+    with pytest.raises(AnnotationError, match="is there already"):
+        export(run, out=out)
+    assert os.path.lexists(out)
 
 
 def test_nothing_to_export(run: Path, tmp_path: Path) -> None:

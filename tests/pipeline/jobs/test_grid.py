@@ -10,11 +10,14 @@ import pytest
 from helpers.command_line import visuals
 from PIL import Image
 
+from visuals.pipeline.images import provenance
 from visuals.pipeline.images.contact_sheet import sheet
 from visuals.pipeline.images.read import read_texts
+from visuals.pipeline.images.write import Format, encode_png
 from visuals.pipeline.jobs import grid
 from visuals.pipeline.jobs import grid_files as cells
-from visuals.pipeline.jobs.draw_grid import GridRequest, plan_grid
+from visuals.pipeline.jobs.draw_grid import GridRequest, draw_grid, plan_grid
+from visuals.pipeline.jobs.grid import GridError
 
 FEW = ("--set", "generate.steps=2")
 
@@ -122,3 +125,25 @@ def test_loras_of_a_folder_of_ones_own(mini: Path, tmp_path: Path) -> None:
     args = ("grid", "--prompt", "a mug", "--lora", "own:1", "--lora", "ppzmini:0.5", "--seeds", "3")
     assert "own" in visuals(*args, *FEW).output  # not found
     assert visuals(*args, *FEW, "--lora-dir", str(tmp_path)).exit_code == 0
+
+
+def test_a_file_that_is_no_grid_is_not_written_over(tmp_path: Path) -> None:
+    request = GridRequest(("a mug",), out=str(tmp_path / "mine.png"), cells=str(tmp_path / "cells"))
+    for data in (encode_png(np.zeros((8, 8, 3), np.uint8)), b"text"):
+        Path(request.out).write_bytes(data)
+        with pytest.raises(GridError, match="is no picture of visuals"):
+            draw_grid(request)
+        assert Path(request.out).read_bytes() == data
+    xmp = provenance.packet(provenance.DRAWN)
+    for kind in ("png", "jpeg", "webp"):
+        path = tmp_path / f"grid.{kind}"
+        path.write_bytes(Format(kind).encode(np.zeros((8, 8, 3), np.uint8), xmp=xmp))
+        assert provenance.is_drawn(path)
+
+
+@pytest.mark.parametrize("name", [cells.NAME, cells.LINES, "cell-0003.png"])
+def test_cells_are_written_over_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(GridError, match="holds a grid already"):
+        cells.GridWriter(tmp_path, plan_grid(GridRequest(("a mug",))))
+    assert [path.name for path in tmp_path.iterdir()] == [name]

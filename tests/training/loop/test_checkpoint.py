@@ -14,6 +14,7 @@ import torch
 from helpers.small_trainings import small, write_photos
 from safetensors.torch import load_file
 
+from visuals.configs.schema import SettingsError
 from visuals.configs.train import TrainSettings
 from visuals.training.errors import (
     DivergedError,
@@ -181,3 +182,23 @@ def test_a_full_disk_keeps_what_was_whole(data: Path, mini: Path, tmp_path: Path
     assert not list(tmp_path.glob(".*.part"))
     done = train_lora(small(data, tmp_path, resume_from_checkpoint="latest"))
     assert done.steps == 7
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train.yaml", "log.jsonl", "loss.png", "samples/x.png", "pytorch_lora_weights.safetensors",
+     "look-000001.safetensors", "look.safetensors"],
+)  # fmt: skip
+def test_files_of_others_are_not_written_over(data: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(TrainingError, match=r"^output_dir .* holds .*set"):
+        train_lora(small(data, tmp_path))
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../look", "/look", "a/b", "..", "a\\b", "n" * 300])
+def test_the_name_of_a_lora_is_no_path(name: str) -> None:
+    with pytest.raises(SettingsError, match="without a folder"):
+        small(Path("photos"), Path("out"), output_name=name)
