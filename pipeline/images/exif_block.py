@@ -94,6 +94,13 @@ class Exif:
         self.tags.setdefault(_EXIF, {})[_COMMENT] = _UNDEFINED, data
 
 
+def without_maker_note(data: bytes) -> bytes:
+    """Return raw EXIF without MakerNote, most often its largest tag."""
+    exif = load(data)
+    exif.tags.get(_EXIF, {}).pop(_MAKER_NOTE, None)
+    return exif.block()
+
+
 def _end(out: bytearray) -> int:
     """Pad to an even length, as TIFF wants offsets, and return it."""
     out.extend(bytes(len(out) % 2))

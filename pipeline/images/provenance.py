@@ -104,7 +104,8 @@ def record(shot: Shot, made: Mapping[str, Any]) -> str:
             for found in shot.detections
         ],
     }
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace").decode()  # names of files may not be UTF-8
 
 
 def source(shot: Shot) -> dict[str, Any]:

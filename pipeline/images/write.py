@@ -64,6 +64,7 @@ class Format:
         text: str = "",
         lineage: str = "",
         xmp: bytes = b"",
+        left_out: list[str] | None = None,
     ) -> bytes:
         """Return the bytes of a file; raises EncodeError for a picture that `refusal` rejects.
 
@@ -75,6 +76,8 @@ class Format:
             text: A1111's parameters.
             lineage: The provenance record, which PNG keeps in a text chunk of its own.
             xmp: An XMP packet.
+            left_out: Receives the names of what is too large for the format: a JPEG holds 64 KiB
+                of EXIF and of XMP.
         """
         reason = self.refusal((pixels.shape[1], pixels.shape[0]), alpha)
         if reason:
@@ -88,12 +91,23 @@ class Format:
         options |= {"subsampling": 0} if self.name == "jpeg" else {"exact": True, "method": 4}
         if icc_profile:
             options["icc_profile"] = icc_profile
+        left_out = left_out if left_out is not None else []
         if xmp and (self.name == "webp" or len(xmp) <= _LONGEST_XMP):
             options["xmp"] = xmp
-        for table in (_commented(exif, text), exif, None):
+        elif xmp:
+            left_out.append("the record of how it was made")
+        tables = {
+            "": _commented(exif, text),
+            "MakerNote": _commented(exif and exif_block.without_maker_note(exif), text),
+            "EXIF": _commented(None, text),
+            "the parameters": exif,
+            "EXIF and the parameters": None,
+        }
+        for what, table in tables.items():
             out = io.BytesIO()
             try:
                 image.save(out, self.name.upper(), exif=table or b"", **options)
+                left_out += [what] if what else []
                 break
             except ValueError:  # JPEG's EXIF ends at 64 KiB
                 if table is None:

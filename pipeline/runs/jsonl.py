@@ -112,8 +112,4 @@ def drop_torn_line(path: Path, begins: bytes) -> None:
 def to_json(value: Any, *, sort_keys: bool = False) -> str:
     """Return one line of JSON that UTF-8 can encode: undecodable file names are escaped."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value, allow_nan=False, sort_keys=sort_keys)
-    return text
+    return text.encode(errors="backslashreplace").decode()

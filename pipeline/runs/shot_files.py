@@ -71,10 +71,13 @@ class ShotFiles:
             return self._write(bare.fail(error, "write"))
 
     def _write(self, shot: Shot) -> ManifestRecord:
-        files = self._write_files(shot)
+        left_out: list[str] = []
+        files = self._write_files(shot, left_out)
+        notes = [f"{what} left out: too large for {self.output.name}" for what in left_out]
+        shot = replace(shot, notes=(*shot.notes, *notes))
         return ManifestRecord.from_shot(shot, files, self._write_instances(shot, files.mask))
 
-    def _write_files(self, shot: Shot) -> FileNames:
+    def _write_files(self, shot: Shot, left_out: list[str]) -> FileNames:
         files: dict[str, str] = {}
 
         def put(kind: str, name: str, pixels: np.ndarray) -> None:
@@ -83,7 +86,9 @@ class ShotFiles:
 
         if shot.image is not None:
             final = shot.status == "kept"
-            files["source"] = self._write_picture(shot, shot.image, shot.image16, final=final)
+            files["source"] = self._write_picture(
+                shot, shot.image, shot.image16, left_out, final=final
+            )
         if any(found.mask is not None for found in shot.detections) and shot.mask is not None:
             put("mask", f"masks/{shot.id}.png", _grey(shot.mask))
         if shot.blend is not None:
@@ -91,11 +96,19 @@ class ShotFiles:
         if shot.control is not None:
             put("control", f"masks/{shot.id}.control.png", shot.control)
         if shot.result is not None:
-            files["result"] = self._write_picture(shot, shot.result, shot.result16, final=True)
+            files["result"] = self._write_picture(
+                shot, shot.result, shot.result16, left_out, final=True
+            )
         return FileNames(**files)
 
     def _write_picture(
-        self, shot: Shot, pixels: np.ndarray, deep: np.ndarray | None, *, final: bool
+        self,
+        shot: Shot,
+        pixels: np.ndarray,
+        deep: np.ndarray | None,
+        left_out: list[str],
+        *,
+        final: bool,
     ) -> str:
         """Write a picture with its metadata and return its name.
 
@@ -103,6 +116,7 @@ class ShotFiles:
             shot: the shot.
             pixels: uint8 (H, W, 3).
             deep: the same as uint16, where the source has 16 bits a sample.
+            left_out: receives what the format has no room for.
             final: whether it is the shot's last picture, which goes to `images/` in the run's
                 format and holds the record of how it was made; a source is a plain PNG.
         """
@@ -117,6 +131,7 @@ class ShotFiles:
             text=format_infotext(shot, self._settings, self._hashes) if final else "",
             lineage=origin,
             xmp=provenance.xmp(shot, "" if output.exact else origin) if final else b"",
+            left_out=left_out,
         )
         keep(self.path, name, data)
         return name

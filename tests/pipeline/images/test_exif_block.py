@@ -116,6 +116,35 @@ def test_every_tag_comes_back_with_its_type(
 
 
 @pytest.mark.parametrize(
+    ("note", "more", "words", "left_out"),
+    [
+        (60_000, 10, 1, []),
+        (65_400, 10, 1, ["MakerNote"]),
+        (10, 65_400, 1, ["EXIF"]),
+        (10, 10, 10_000, ["the parameters"]),
+        (10, 65_500, 10_000, ["EXIF and the parameters"]),
+    ],
+)
+def test_a_jpeg_without_room_leaves_the_least_out_by_name(
+    tmp_path: Path, note: int, more: int, words: int, left_out: list[str]
+) -> None:
+    """The parameters count for more than what a camera wrote; both end at 64 KiB in all."""
+    raw = block("<", {0x010F: (2, b"x" * more), 0x8769: {0x927C: (7, b"n" * note)}})
+    text = TEXT * words
+    found: list[str] = []
+    data = Format("jpeg").encode(
+        np.zeros((8, 8, 3), np.uint8), exif=raw, text=text, xmp=b"x" * 65_501, left_out=found
+    )
+    assert found == ["the record of how it was made", *left_out]
+    (tmp_path / "a.jpg").write_bytes(data)
+    exif = Image.open(tmp_path / "a.jpg").getexif()
+    assert (0x010F in exif) == (more < 65_000)
+    assert (0x927C in exif.get_ifd(0x8769)) == (left_out in ([], ["the parameters"]))
+    kept = read_texts(tmp_path / "a.jpg").get("parameters")
+    assert kept == ("" if words > 1 else text)
+
+
+@pytest.mark.parametrize(
     ("comment", "kept"),
     [
         (b"ASCII\0\0\0by me", True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from helpers.stand_ins import STAGES, photo
 from PIL import Image, ImageCms
 
 from visuals.configs.schema import load_settings
+from visuals.pipeline.images import provenance
 from visuals.pipeline.images.infotext import format_infotext
 from visuals.pipeline.images.read import PictureError, read_header, read_image
 from visuals.pipeline.images.write import EncodeError, Format, encode_png
@@ -146,6 +148,18 @@ def enhanced() -> Shot:
     prompts = ("ppzmini, red mug: large", "ppzmini, blue mug")
     shot = Shot("a", source, ("mug",), image=image, prompts=prompts, status="enhanced")
     return shot.with_metrics(strength=0.42)
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg"])
+def test_the_record_of_a_photo_holds_its_name_whatever_its_bytes(tmp_path: Path, name: Any) -> None:
+    """Photos whose names are not UTF-8 were re-rendered, and then could not be written."""
+    output, photo_name = Format(name), os.fsdecode(b"caf\xe9.png")
+    shot = replace(enhanced(), source=FileInput(photo_name, 65))
+    record = provenance.record(shot, {"request": {"needs": ["detect"]}})
+    path = tmp_path / f"a{output.ending}"
+    xmp = provenance.xmp(shot, record)
+    path.write_bytes(output.encode(np.zeros((8, 8, 3), np.uint8), lineage=record, xmp=xmp))
+    assert provenance.read(path)["batch"][0]["photo"]["name"] == photo_name
 
 
 def test_parameters_are_what_a1111_writes() -> None:
