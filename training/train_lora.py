@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .datasets.dataset_folder import OUTPUTS
 from .datasets.training_set import read_training_set
 from .errors import TrainingError
 from .loop import checkpoint, class_images
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from ..configs.train import TrainSettings
 
 Message = Callable[[str], None]
-_FILES = ("train.yaml", "log.jsonl", "loss.png", "samples", DIFFUSERS_NAME)
-"""What a training writes into its folder, beside checkpoints and files by its name."""
 
 
 def train_lora(
@@ -94,7 +93,11 @@ def _checkpoint(settings: TrainSettings) -> Path | None:
             "resume_from_checkpoint: latest to continue it (--resume), or another output_dir"
         )
     begun = (folder / "log.jsonl").is_file() and (folder / "train.yaml").is_file()
-    names = [*_FILES, *(p.name for p in folder.glob(f"{escape(settings.name)}-*.safetensors"))]
+    names = [
+        *OUTPUTS,
+        DIFFUSERS_NAME,
+        *(p.name for p in folder.glob(f"{escape(settings.name)}-*.safetensors")),
+    ]
     taken = [name for name in names if os.path.lexists(folder / name)]
     if taken and not begun:  # not by a training that ended before its first checkpoint
         raise TrainingError(

@@ -78,18 +78,21 @@ def find(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
     return sorted(found)
 
 
-def expand(inputs: Sequence[str], listed: Sequence[str] = ()) -> Found:
+def expand(
+    inputs: Sequence[str], listed: Sequence[str] = (), left_out: LeftOut | None = None
+) -> Found:
     """Return the picture files that `inputs` (files, folders, patterns, `@list.txt`) and `listed`
     name.
 
     `listed`: entries of a list file; one that does not exist stays, so that it fails by name.
+    `left_out` receives what is left out of the folders.
     Raises InputError for an input that names nothing.
     """
     given, listed = list(inputs), list(listed)
     for name in [n for n in given if n.startswith("@") and not os.path.lexists(n)]:
         given.remove(name)
         listed += read_list(name[1:])
-    found = Found()
+    found = Found(left_out=left_out or LeftOut())
     files: list[Path] = []
     roots: list[Path] = []
     for name in given:

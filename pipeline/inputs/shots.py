@@ -69,10 +69,7 @@ def photos(
     """
     from ...stages.shot import FileInput, Shot
 
-    found = find_files.expand(inputs)
-    if left_out is not None:
-        left_out.links += found.left_out.links
-        left_out.others += found.left_out.others
+    found = find_files.expand(inputs, left_out=left_out)
 
     def make(name: ShotName) -> Shot:
         source = FileInput(str(name.path), shot_seed(run_seed, name.id))

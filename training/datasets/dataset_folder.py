@@ -32,8 +32,9 @@ REPEATS = re.compile(r"(\d+)(?:_(.*))?")
 """Name of an `N_name` folder, or `N` alone, as kohya's scripts read it."""
 _MANY_REPEATS, _MOST_PICTURES = 1000, 1_000_000
 _REGULARISATION = "reg"  # kohya's GUI keeps class pictures there, beside img
-_OUTPUTS = ("loss.png", "log.jsonl", "train.yaml", "samples", "logs", "cache")
-_OUTPUT = re.compile(r"checkpoint-\d+|.*\.safetensors")
+OUTPUTS = ("train.yaml", "log.jsonl", "loss.png", "samples")
+"""What a training writes into its folder, beside checkpoints, LoRA files, `logs` and `cache`."""
+_OUTPUT = re.compile(r"checkpoint-\d+|logs|cache|.*\.safetensors")
 
 
 class DatasetError(UsageError):
@@ -229,7 +230,7 @@ def _files(root: Path, outputs: set[Path], without: set[Path]) -> tuple[list[Pat
                 name
                 for name in given
                 if not name.startswith(".")
-                and not (written and (name in _OUTPUTS or _OUTPUT.fullmatch(name)))
+                and not (written and (name in OUTPUTS or _OUTPUT.fullmatch(name)))
             ]
             for given in (folders, names)
         )

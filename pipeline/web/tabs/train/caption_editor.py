@@ -118,13 +118,11 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         return _note(f"Saved the caption of {name}")
 
     def put_tag(text: str, word: str) -> Update:
-        count = datasets.put_tag(root, text, word)
+        count, problems = datasets.put_tag(root, text, word)
         folder = str(datasets.place(root, text))
         words = ["visuals", "dataset", "caption", folder, "--no-model", "--tag", word]
-        passed_over = [i.name for i in datasets.read(root, text).items if not i.caption]
-        note = _note(f"{count} caption{'s' * (count != 1)} changed") + components.refused(
-            [f"{name}: no caption that can be read" for name in passed_over]
-        )
+        note = _note(f"{count} caption{'s' * (count != 1)} changed")
+        note += components.refused(problems)
         return {message: note, command: gr.Textbox(shlex.join(words), visible=True)}
 
     def export(id_: str | None, word: str) -> Update:

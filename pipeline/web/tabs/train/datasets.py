@@ -99,12 +99,13 @@ def write(root: Path, text: str, captions: Mapping[str, str]) -> None:
     caption_folder.write_captions(read(root, text), captions)
 
 
-def put_tag(root: Path, text: str, tag: str) -> int:
-    """Put the activation tag before every caption that lacks it; return how many changed."""
+def put_tag(root: Path, text: str, tag: str) -> tuple[int, list[str]]:
+    """Put the activation tag before every caption that lacks it; return how many changed, and why
+    others could not be."""
     if not tag.strip(" ,"):
         raise DatasetError("no tag: expected a word that no caption has yet, as ppzlook")
     done = caption_folder.caption_dataset(read(root, text), None, edits=CaptionEdits(tag=tag))
-    return len(done.changes)
+    return len(done.changes), [problem.message for problem in done.problems]
 
 
 def check(settings: TrainSettings) -> DatasetReport:

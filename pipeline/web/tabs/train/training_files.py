@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from .....checkpoints import atomic_files
+from .....configs.schema import read_yaml
 from .....configs.text_files import parse_yaml
 from .....configs.train import TrainSettings, check
 from .....training.errors import TrainingError
@@ -68,7 +69,7 @@ class Training:
 
 def names(root: Path) -> list[str]:
     """Return the names of the trainings, the one written last first."""
-    found = list(lora_library.folder(root).glob("*.yaml"))
+    found = [p for p in lora_library.folder(root).glob("*.yaml") if p.is_file()]
     return [p.stem for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
 
 
@@ -113,11 +114,8 @@ def request_of(root: Path, name: str, *, resume: bool) -> TrainRequest:
 def read(root: Path, name: str) -> Training | None:
     """Return a training by its name; None where it has no YAML file."""
     try:
-        config = config_of(root, name)
-        values = parse_yaml(config.read_text(encoding="utf-8"))
-    except (ValueError, OSError, yaml.YAMLError):
-        return None
-    if not isinstance(values, dict):
+        values = read_yaml(config_of(root, name), "the settings of a training")
+    except ValueError:
         return None
     folder = lora_library.folder(root) / name
     rows = jsonl.whole_lines(folder / "log.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from helpers.small_trainings import write_photos
 from PIL import Image
 
 from visuals.configs.schema import SettingsError
+from visuals.configs.text_files import MAX_BYTES
 from visuals.configs.train import check
 from visuals.pipeline.jobs.request import RunRequest, request_settings
 from visuals.pipeline.web.files import lora_library
@@ -62,7 +64,9 @@ def test_a_caption_is_kept_where_it_stands(look: Path) -> None:
     row = json.loads((look / "metadata.jsonl").read_text().splitlines()[0])
     assert row["text"] == "new" and row["sku"] == 7
     assert not (look / "05-brown-bottle.txt").exists()
-    assert datasets.put_tag(ROOT, "look", "ppzlook") == 2
+    (look / "03-red-wristwatch.caption").write_bytes(b"caf\xe9")
+    count, problems = datasets.put_tag(ROOT, "look", "ppzlook")
+    assert count == 2 and any("not UTF-8 text" in problem for problem in problems)
     assert text_of("04-teal-mug") == "ppzlook, a mug, red\n"
     assert not list(look.glob(".*"))
     (look / "metadata.jsonl").write_text('{"file_name": \n')
@@ -83,6 +87,25 @@ def test_the_form_is_the_file_and_back(look: Path) -> None:
     assert again.values(ROOT, "look", "ppzlook", 5) == values
     assert replace(again, learning_rate="5e-4", more=form.more) == form
     assert yaml.safe_load(again.more) == {"lr_scheduler": "cosine"}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "large", "broken link", "deep", "list"])
+def test_settings_files_that_cannot_be_read_are_no_trainings(look: Path, kind: str) -> None:
+    path = training_files.config_of(ROOT, "odd")
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "large":
+        path.touch()
+        os.truncate(path, MAX_BYTES + 1)
+    elif kind == "broken link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_text("- " * 5000 if kind == "deep" else "- a")
+    assert training_files.read(ROOT, "odd") is None
+    assert training_files.names(ROOT) == (["odd"] if kind in ("large", "deep", "list") else [])
 
 
 @pytest.mark.parametrize(
