@@ -30,7 +30,7 @@ _LARGEST = 2**24
 PARAMETERS = "Steps: "
 """Stands in a comment that holds A1111's parameters."""
 _PREFIX = b"Exif\0\0"
-_CODES = {b"UNICODE\0": "", b"ASCII\0\0\0": "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp"}
+_CODES = (b"UNICODE\0", b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
 
 
 @dataclass
@@ -78,14 +78,19 @@ class Exif:
 
     @property
     def comment(self) -> str | None:
-        """The text of UserComment, None without one."""
+        """The text of UserComment, None without one.
+
+        Its encoding is told by its bytes: programs write UTF-16 in either order and UTF-8 below
+        any code.
+        """
         raw = self.tags.get(_EXIF, {}).get(_COMMENT, (_UNDEFINED, None))[1]
         if raw is None:
             return None
-        code = _CODES.get(raw[:8], "utf-8")
-        text = raw[8:] if raw[:8] in _CODES else raw
-        if not code:  # A1111 writes big-endian, others in the order of the block
+        code, text = "utf-8", raw[8:] if raw[:8].upper() in _CODES else raw
+        if 0 in text.rstrip(b"\0") or (raw[:8].upper() == _CODES[0] and not _is_utf8(text)):
             code = f"utf-16-{'be' if text[::2].count(0) >= text[1::2].count(0) else 'le'}"
+        elif raw.startswith(b"JIS"):
+            code = "iso2022_jp"
         return text.decode(code, "replace").strip("\0\ufeff \t\r\n")
 
     @comment.setter
@@ -99,6 +104,13 @@ def without_maker_note(data: bytes) -> bytes:
     exif = load(data)
     exif.tags.get(_EXIF, {}).pop(_MAKER_NOTE, None)
     return exif.block()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return bool(data.decode())
+    except ValueError:
+        return False
 
 
 def _end(out: bytearray) -> int:

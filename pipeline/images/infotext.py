@@ -33,10 +33,12 @@ _NO_MARKS = str.maketrans("", "", ":,")
 """Characters that A1111 removes from a LoRA's name in the list of hashes."""
 
 _FACT = re.compile(
-    r"""\s*([^:,"]+):\s*("(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^\[\]]*\]|[^,]*)\s*(?:,|$)"""
+    r"""(?<![^,])([^:,"]+):\s*("(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^\[\]]*\]|[^,]*)\s*(?:,|$)"""
 )
-_SIZE = re.compile(r"(\d+)\s*x\s*(\d+)")
+_SIZE = re.compile(r"(\d{1,5})\s*x\s*(\d{1,5})")
 _NEGATIVE = "Negative prompt:"
+_MOST = 99
+"""Keys that are named where they are not honoured."""
 _NUMBERS = {"Steps": ("generate.steps", int), "CFG scale": ("generate.cfg_scale", float)}
 _UPSCALERS = ("latent", "lanczos")
 _USED = {
@@ -164,7 +166,9 @@ def parse_infotext(text: str) -> Infotext:
     >>> found.settings["generate.sampler"], found.settings["generate.height"]
     ('DPM++ 2M Karras', 768)
     """
-    *words, last = text.strip().split("\n") if text.strip() else [""]
+    lines = text.strip().split("\n")
+    at = max((k for k, line in enumerate(lines) if line.startswith("Steps: ")), default=-1)
+    words, last, after = lines[:at], lines[at], lines[at:][1:]
     facts = {m[1].strip(): _plain(m[2]) for m in _FACT.finditer(last)}
     try:
         seed = int(facts["Seed"])
@@ -191,14 +195,18 @@ def parse_infotext(text: str) -> Infotext:
     size = _size(facts, "Size")
     if size:
         settings |= {"generate.width": size[0], "generate.height": size[1]}
-    skip = facts.get("Clip skip", "")
-    if skip.isdigit() and int(skip) > 1:
+    elif "Size" in facts:
+        ignored.append("Size")
+    skip = _number(facts, "Clip skip")
+    if skip is not None and 2 <= skip <= 13:
         settings["generate.clip_skip"] = int(skip) - 1  # diffusers counts the layers left out
-    if _is_number(facts.get("Variation seed strength")):
-        settings["generate.variation"] = {
-            "seed": int(facts.get("Variation seed", 0)) % 2**32,
-            "strength": float(facts["Variation seed strength"]),
-        }
+    elif "Clip skip" in facts and skip not in (0, 1):
+        ignored.append("Clip skip")
+    strength, other = _number(facts, "Variation seed strength"), _number(facts, "Variation seed")
+    if strength is not None and strength <= 1 and other is not None:
+        settings["generate.variation"] = {"seed": int(other) % 2**32, "strength": strength}
+    elif strength != 0:
+        ignored += [key for key in ("Variation seed", "Variation seed strength") if key in facts]
     upscaled = any(key.startswith("Hires ") or key == "First pass size" for key in facts)
     if upscaled:
         settings |= _hires(facts, size, ignored)
@@ -212,8 +220,16 @@ def parse_infotext(text: str) -> Infotext:
         model=facts.get("Model", ""),
         hashes=_hashes(facts),
         inpainted=bool(painted or ("Denoising strength" in facts and not upscaled)),
-        ignored=tuple(f"{key}: {facts[key][:60]}" for key in ignored),
+        ignored=_named(ignored, facts, after),
     )
+
+
+def _named(keys: list[str], facts: dict[str, str], lines: list[str]) -> tuple[str, ...]:
+    """Keys with their values, and lines, each cut to a length for a message."""
+    named = [f"{key[:60]}: {facts[key][:60]}" for key in dict.fromkeys(keys)]
+    named += [line[:60] for line in lines if line.strip()]
+    more = len(named) - _MOST
+    return (*named[:_MOST], f"and {more} more") if more > 0 else tuple(named)
 
 
 def _sampler(facts: dict[str, str]) -> tuple[str, list[str]]:
@@ -241,6 +257,12 @@ def _size(facts: dict[str, str], key: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def _number(facts: dict[str, str], key: str) -> float | None:
+    """The value of a key, None where it is no number of usual length."""
+    text = facts.get(key, "")
+    return float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,30})?", text) else None
+
+
 def _hires(
     facts: dict[str, str], size: tuple[int, int] | None, ignored: list[str]
 ) -> dict[str, Any]:
@@ -250,21 +272,27 @@ def _hires(
     if first and first[0] and size:
         settings = {"generate.width": first[0], "generate.height": first[1]}
         size, wanted = first, size
-    elif first:
+    elif "First pass size" in facts:
         ignored.append("First pass size")
         return {}
-    hires: dict[str, Any] = {
-        ours: float(facts[theirs])
-        for theirs, ours in (("Hires upscale", "scale"), ("Denoising strength", "strength"))
-        if _is_number(facts.get(theirs))
-    }
-    if wanted and size:
+    hires: dict[str, Any] = {}
+    for theirs, ours in (("Hires upscale", "scale"), ("Denoising strength", "strength")):
+        if (number := _number(facts, theirs)) is not None:
+            hires[ours] = number
+        elif theirs in facts:
+            ignored.append(theirs)
+    if wanted and size and all(size):
         scales = {side / before for side, before in zip(wanted, size, strict=True) if side}
         hires["scale"] = max(scales, default=1.0)
         if len(scales) > 1:  # A1111 crops the picture
             ignored.append("Hires resize" if "Hires resize" in facts else "Size")
-    if _is_number(facts.get("Hires steps")) and float(facts["Hires steps"]):
-        hires["steps"] = int(float(facts["Hires steps"]))
+    elif "Hires resize" in facts:
+        ignored.append("Hires resize")
+    steps = _number(facts, "Hires steps")
+    if steps:
+        hires["steps"] = int(steps)
+    elif steps is None and "Hires steps" in facts:
+        ignored.append("Hires steps")
     upscaler = facts.get("Hires upscaler", "")
     if upscaler.lower() in _UPSCALERS:
         hires["upscaler"] = upscaler.lower()
@@ -289,7 +317,3 @@ def _plain(value: str) -> str:
         except ValueError:
             return value.strip('"')
     return value
-
-
-def _is_number(text: str | None) -> bool:
-    return text is not None and re.fullmatch(r"\d+(\.\d+)?", text) is not None

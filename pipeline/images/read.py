@@ -40,6 +40,8 @@ _BYTES_A_PIXEL = {False: 20, True: 36}
 """Memory that decoding takes at its peak, measured, with a margin; True: of 12 and 16 bits."""
 MAX_PIXELS = 100_000_000
 """More than any camera takes; a picture with more is refused before it is decoded."""
+_MAX_TEXT = 32 << 20
+"""Bytes of a text entry of a PNG, decompressed."""
 _TIFF_LAYOUT = (
     *range(254, 267), 273, 277, 278, 279, 284, 317, 318, 319, *range(320, 326), 330, 338, 339, 347,
     *range(529, 533), 700, 33723, 34377, 34675, exif_block.ORIENTATION,
@@ -118,8 +120,10 @@ def read_image(path: str | Path) -> Picture:
 
 def _opened(path: Path, work: Callable[[Any, bytes], T]) -> T:
     """Return `work` of the opened image and the first 32 bytes of its file."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+    # Pillow's own limit of 1 MB refuses pictures with workflows and histories of editors.
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, _MAX_TEXT)
     shown = printable(path)
     try:
         _check_file(path, shown)

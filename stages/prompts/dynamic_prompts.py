@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ...configs.errors import UsageError
+from .lora_tags import check_text
 
 Wildcards = Mapping[str, Sequence[str]]
 
@@ -48,6 +49,7 @@ def draw(template: str, seed: int | str, wildcards: Wildcards | None = None) -> 
     >>> draw("{red|blue} __thing__", 0, {"thing": ["mug", "{oak|ash} chair"]}).text
     'blue oak chair'
     """
+    check_text(template)
     drawer = _Drawer(random.Random(seed), wildcards or {})
     return ChosenPrompt(drawer.text(template), drawer.picks)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
 from .token_chunks import Chunk, padded, split
 
 if TYPE_CHECKING:
@@ -125,6 +126,11 @@ def encode_ids(
     SDXL (`is_xl`) reads the last layer but one, without the final norm; `clip_skip` skips layers.
     """
     out = encoder(ids, output_hidden_states=True)
+    layers = len(out.hidden_states) - 1 - is_xl
+    if clip_skip > layers:
+        raise UsageError(
+            f"clip_skip {clip_skip}: expected at most {layers}; set generate.clip_skip"
+        )
     if is_xl:
         hidden = out.hidden_states[-2 - clip_skip]
     elif clip_skip:

@@ -11,6 +11,8 @@ from ...configs.errors import UsageError
 _TAG = re.compile(r"<(\w+):([^:<>]+)((?::[^:<>]*)*)>")
 _HALF_TAG = re.compile(r"<(?:lora|lyco):[^<>]*>?", re.IGNORECASE)
 _LORAS = ("lora", "lyco")
+LONGEST = 100_000
+"""Characters of the longest prompt: some 300 chunks of tokens, each encoded by itself."""
 
 
 class PromptError(UsageError):
@@ -35,7 +37,10 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
 
     >>> parse("mug, red, <lora:look:0.8>")
     ('mug, red', (LoraTag(name='look', unet=0.8, text_encoder=0.8),))
+
+    Raises PromptError for a tag or a text that cannot be used.
     """
+    check_text(prompt)
     tags = []
     for match in _TAG.finditer(prompt):
         whole, name = match[0], match[2].strip()
@@ -66,6 +71,18 @@ def take_out(pattern: str, prompt: str) -> str:
 
     around = rf"(?:(?<![\s,])[\s,]+)?(?:{pattern}[\s,]*)+"  # each run of blanks is read once
     return re.sub(around, between, prompt)
+
+
+def check_text(prompt: str) -> None:
+    """Raise PromptError for a text that is too long or that no tokenizer takes."""
+    if len(prompt) > LONGEST:
+        raise PromptError(
+            f"a prompt of {len(prompt):,} characters; expected at most {LONGEST:,}; shorten it"
+        )
+    if half := re.search("[\ud800-\udfff]", prompt):
+        raise PromptError(
+            f"{prompt[:60]!a}: {half[0]!a} is no character; expected UTF-8 text; type it again"
+        )
 
 
 def _weights(text: str) -> tuple[list[str], dict[str, str], list[str]]:

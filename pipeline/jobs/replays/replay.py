@@ -210,7 +210,7 @@ def compare(wanted: Wanted, record: ManifestRecord, folder: Path) -> Compared:
             apart = np.abs(one.astype(np.int32) - two.astype(np.int32))
             changed, largest = float((apart > 0).any(-1).mean()), int(apart.max())
             largest = largest if one.dtype == np.uint8 else -(-largest // 257)
-    status = wanted.status if wanted.status else record.status
+    status = wanted.status or (record.status if name else "a picture")
     return Compared(wanted.id, status, record.status, changed, largest)
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...build.model_hashes import MODEL, differences, short_hashes
-from ...images.infotext import parse_infotext
+from ...images.infotext import InfotextError, parse_infotext
 from ...images.read import read_texts
 from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
+
+_OTHERS = {
+    "workflow": "ComfyUI",
+    "prompt": "ComfyUI",
+    "invokeai_metadata": "InvokeAI",
+    "sd-metadata": "InvokeAI",
+    "Dream": "InvokeAI",
+    "fooocus_scheme": "Fooocus",
+}
+"""Programs by a text entry of their pictures, whose own records are not read."""
 
 
 def of_picture(path: Path, preset: str) -> ReplayPlan | None:
@@ -19,10 +29,19 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     from ....stages.prompts import emphasis, lora_tags
     from ....stages.shot import Prompted, Shot
 
-    text = read_texts(path).get("parameters", "")
-    if not text:
+    texts = read_texts(path)
+    other = next((name for key, name in _OTHERS.items() if key in texts), "")
+    try:
+        found = parse_infotext(texts.get("parameters", ""))
+    except InfotextError:
+        if other:
+            raise ReplayError(
+                f"{path} was made by {other}, whose record is not read; expected one of visuals, "
+                f"or A1111's parameters; draw it again in {other}"
+            ) from None
+        if texts.get("parameters"):
+            raise
         return None
-    found = parse_infotext(text)
     if found.inpainted:
         raise ReplayError(
             f"{path}: a picture was painted over, and its parameters do not hold that one; "

@@ -196,6 +196,10 @@ def test_tags_of_a_tiff_but_not_those_of_its_layout(tmp_path: Path, big: bool) -
         b"UNICODE\0" + TEXT.encode("utf-16-be"),
         b"UNICODE\0" + TEXT.encode("utf-16-le"),
         b"UNICODE\0" + TEXT.encode("utf-16"),
+        b"Unicode\0" + TEXT.encode("utf-16-be"),
+        b"UNICODE\0" + TEXT.encode(),
+        b"ASCII\0\0\0" + TEXT.encode("utf-16-le"),
+        b"\0" * 8 + TEXT.encode("utf-16-be"),
         b"ASCII\0\0\0" + TEXT.encode(),
         b"\0" * 8 + TEXT.encode(),
         TEXT.encode(),
@@ -203,6 +207,12 @@ def test_tags_of_a_tiff_but_not_those_of_its_layout(tmp_path: Path, big: bool) -
 )
 def test_parameters_in_a_comment_of_any_encoding(comment: bytes) -> None:
     assert exif_block.load(block(">", camera_tags(">", comment))).comment == TEXT
+
+
+def test_a_comment_without_any_latin_letter() -> None:
+    for code, encoding in ((b"UNICODE\0", "utf-16-be"), (b"JIS\0\0\0\0\0", "iso2022_jp")):
+        comment = code + "赤い靴".encode(encoding)
+        assert exif_block.load(block(">", camera_tags(">", comment))).comment == "赤い靴"
 
 
 @given(st.data())

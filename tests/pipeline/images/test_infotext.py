@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from visuals.configs.schema import load_settings
-from visuals.pipeline.images.infotext import format_infotext, parse_infotext
+from visuals.pipeline.images.infotext import InfotextError, format_infotext, parse_infotext
 from visuals.stages.diffusion.samplers import NAMES
 from visuals.stages.shot import Prompted, Shot
 
@@ -148,6 +151,59 @@ def test_a_variation_seed_comes_back() -> None:
     found = parse_infotext(text)
     assert found.settings["generate.variation"] == {"seed": 5, "strength": 0.3}
     assert not found.ignored
+
+
+BIG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("facts", "ignored"),
+    [
+        *((f"Size: {size}", [f"Size: {size[:60]}"]) for size in ("-64x64", "a", f"{BIG}x{BIG}")),
+        *((f"Clip skip: {n}", [f"Clip skip: {n[:60]}"]) for n in ("\u00b2", BIG, "-2", "14", "x")),
+        ("Clip skip: 1", []),
+        ("Variation seed: 5", ["Variation seed: 5"]),
+        ("Variation seed: 5, Variation seed strength: 0", []),
+        *(
+            (
+                f"Variation seed: {seed}, Variation seed strength: {strength}",
+                [f"Variation seed: {seed[:60]}", f"Variation seed strength: {strength[:60]}"],
+            )
+            for seed, strength in (("abc", "0.5"), (BIG, "0.5"), ("5", "1.5"), ("5", BIG))
+        ),
+        *(
+            (f"Hires upscale: 2, {key}: {value}", [f"{key}: {value[:60]}"])
+            for key in ("Hires steps", "Denoising strength", "Hires resize")
+            for value in ("x", "-1", BIG)
+        ),
+        ("Hires upscale: x", ["Hires upscale: x"]),
+        ("Size: 0x64, Hires resize: 128x128", ["Hires resize: 128x128"]),
+        ("First pass size: 64x", ["First pass size: 64x"]),
+        ("Version: 1\nTemplate: a {b|c}\n\nNegative Template: d",
+         ["Template: a {b|c}", "Negative Template: d"]),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_used_is_named(facts: str, ignored: list[str]) -> None:
+    assert list(parse_infotext(f"a\nSteps: 5, Seed: 1, {facts}").ignored) == ignored
+
+
+@pytest.mark.parametrize("part", ["a", "{", "[", '"', ":", ",", " ", "a: b, ", "\\", "a "])
+def test_a_text_of_any_length_is_read_at_once(part: str) -> None:
+    with pytest.raises(InfotextError, match="expected A1111's line of parameters"):
+        parse_infotext(part * (300_000 // len(part)))
+
+
+def test_of_thousands_of_keys_99_are_named() -> None:
+    keys = ", ".join(f"key {k}: 1" for k in range(5000))
+    found = parse_infotext(f"a\nSteps: 5, Seed: 1, {keys}")
+    assert len(found.ignored) == 100 and found.ignored[-1] == "and 4901 more"
+
+
+@given(st.text(alphabet='a1x-.,:"{}[]\n\\ ', max_size=60))
+def test_whatever_a_key_holds_is_read_or_refused_in_a_sentence(value: str) -> None:
+    for key in ("Steps", "Size", "Clip skip", "Variation seed", "Hires resize", "First pass size"):
+        with contextlib.suppress(InfotextError):
+            parse_infotext(f"a\nSteps: 5, Seed: 1, Size: 8x8, Hires upscale: 2, {key}: {value}")
 
 
 def test_a_seed_of_64_bits_is_folded_by_name() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from visuals.checkpoints import atomic_files
 from visuals.pipeline.images.masks import read_mask
@@ -149,3 +150,11 @@ def test_memory_that_runs_out_is_no_damage(tmp_path: Path) -> None:
     )
     expected = "bomb.gif: too little memory to read it; close other programs or scale it down\n"
     assert done.stdout == expected
+
+
+def test_a_png_with_megabytes_of_text_is_read(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("workflow", "x" * 5_000_000, zip=True)
+    info.add_itxt("history", "x" * 5_000_000, zip=True)
+    Image.fromarray(gradient()).save(tmp_path / "a.png", pnginfo=info)
+    assert np.array_equal(read_image(tmp_path / "a.png").rgb, gradient())

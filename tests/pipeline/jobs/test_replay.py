@@ -18,6 +18,7 @@ from visuals.configs.schema import load_settings
 from visuals.pipeline.images import exif_block, infotext, provenance
 from visuals.pipeline.images.read import read_texts
 from visuals.pipeline.images.write import Format
+from visuals.pipeline.jobs.replays import replay_infotext
 from visuals.pipeline.jobs.replays.replay import compare
 from visuals.pipeline.jobs.replays.replay_plan import ReplayError, Wanted, of_picture, of_run
 from visuals.pipeline.runner.run import run_shots
@@ -229,6 +230,25 @@ def test_infotexts_become_settings_that_are_valid(text: str, settings: dict[str,
 
 
 @pytest.mark.parametrize(
+    ("program", "entries"),
+    [
+        ("ComfyUI", {"prompt": '{"3": {}}', "workflow": "{}"}),
+        ("InvokeAI", {"invokeai_metadata": "{}"}),
+        ("Fooocus", {"parameters": '{"prompt": "a mug"}', "fooocus_scheme": "fooocus"}),
+    ],
+)
+def test_the_program_of_a_record_that_is_not_read_is_named(
+    program: str, entries: dict[str, str], tmp_path: Path
+) -> None:
+    info = PngInfo()
+    for name, text in entries.items():
+        info.add_text(name, text)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+    with pytest.raises(ReplayError, match=f"made by {program}, whose record is not read"):
+        replay_infotext.of_picture(tmp_path / "a.png", "mini")
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("a\nb, c: d\nNegative prompt: e\nf\nSteps: 1, Seed: 2", ("a\nb, c: d", "e\nf")),
@@ -316,7 +336,7 @@ def test_a_shot_that_is_not_in_its_own_batch_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("was", "seed", "says"),
     [("enhanced", 2, "enhanced: no picture to compare"), ("failed", 13, "failed, as then"),
-     ("kept", 13, "was kept, is failed")],
+     ("kept", 13, "was kept, is failed"), ("", 13, "was a picture, is failed")],
 )  # fmt: skip
 def test_a_picture_that_is_gone_is_not_equal(
     tmp_path: Path, was: str, seed: int, says: str

@@ -14,6 +14,7 @@ import torch
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog import names as catalog
 from visuals.checkpoints.lora.search import in_folders
+from visuals.configs.errors import UsageError
 from visuals.configs.generate import GenerateOptions, HiresSettings
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build.stages import build_stages
@@ -117,6 +118,12 @@ def test_a_plain_prompt_is_bit_for_bit_diffusers_own(
     assert len(mine) == len(theirs) == (4 if hasattr(pipe, "text_encoder_2") else 2)
     for a, b in zip(mine, theirs, strict=True):
         assert a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+
+
+def test_a_clip_skip_beyond_the_layers_is_refused(sd: Any, sdxl: Any) -> None:
+    for pipe in (sd, sdxl):
+        with pytest.raises(UsageError, match=r"clip_skip 12: expected at most \d; set"):
+            encode(pipe, PROMPT, clip_skip=12)
 
 
 def test_clip_skip_is_that_of_diffusers_and_of_both_prompts(sd: Any, sdxl: Any) -> None:

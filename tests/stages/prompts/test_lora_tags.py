@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from visuals.stages.prompts.dynamic_prompts import draw
 from visuals.stages.prompts.instance_prompts import expand
 from visuals.stages.prompts.lora_tags import LoraTag, PromptError, notes, parse, unread
 
@@ -34,6 +35,20 @@ def test_tags_leave_the_prompt(prompt: str, text: str, tags: tuple[LoraTag, ...]
 def test_a_weight_that_is_no_number_is_named(weight: str) -> None:
     with pytest.raises(PromptError, match=f"<lora:a:{weight}>: the weight is no number"):
         parse(f"mug <lora:a:{weight}>")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("x" * 100_001, "a prompt of 100,001 characters; expected at most 100,000; shorten it"),
+        ("a \udcff mug", "'\\\\udcff' is no character; expected UTF-8 text"),
+        ("a \ud83d mug", "'\\\\ud83d' is no character; expected UTF-8 text"),
+    ],
+)
+def test_a_text_that_no_model_can_read_is_refused(prompt: str, said: str) -> None:
+    for read in (parse, lambda text: draw(text, 0)):
+        with pytest.raises(PromptError, match=said):
+            read(prompt)
 
 
 def test_tags_of_other_networks_are_named() -> None:
