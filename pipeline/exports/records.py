@@ -113,7 +113,7 @@ def read_kept(
 
     Raises AnnotationError where there are none.
     """
-    if not os.path.isfile(folder / NAME):
+    if not os.path.lexists(folder / NAME):
         raise AnnotationError(
             f"{folder} is no run folder: expected {NAME} in it; "
             "name the folder that `visuals run` wrote"

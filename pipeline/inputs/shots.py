@@ -84,7 +84,7 @@ def are_files(inputs: Sequence[str]) -> bool:
 
 
 def is_run_folder(inputs: Sequence[str]) -> bool:
-    return len(inputs) == 1 and os.path.isfile(Path(inputs[0]) / NAME)
+    return len(inputs) == 1 and os.path.lexists(Path(inputs[0]) / NAME)
 
 
 def from_run(

@@ -18,7 +18,7 @@ from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import VisualsError, one_line, writable
 from ...configs.errors import WriteError as WriteError
 from ..images.write import Format
-from . import jsonl, object_store, run_yaml
+from . import jsonl, run_yaml
 from .inside_path import inside
 from .jsonl import to_json as to_json
 from .manifest import NAME as NAME
@@ -26,7 +26,7 @@ from .manifest import ManifestIndex as ManifestIndex
 from .manifest import ManifestRecord
 from .manifest import plain as plain
 from .manifest import read_records as read_records
-from .object_store import ObjectStore
+from .object_store import ObjectStore, holds
 from .shot_files import FOLDERS as SHOT_FOLDERS
 from .shot_files import ShotFiles
 from .sorted_copies import FOLDERS as COPIES
@@ -248,7 +248,7 @@ def make(path: Path) -> None:
 def check_place(place: Path | ObjectStore) -> None:
     """Check that a run may be written to a place: there is nothing, an empty folder, or a run.
 
-    Hidden files count as nothing.
+    Hidden files count as nothing. What a run.yaml holds is checked when it is read.
 
     Raises:
         RunFolderError: it is a file, a folder with other files, or a run with links in it.
@@ -257,7 +257,7 @@ def check_place(place: Path | ObjectStore) -> None:
         if isinstance(place, Path):
             for name in (run_yaml.NAME, NAME, *FOLDERS):
                 inside(place, name)
-        if object_store.read(place) or _has_lines(place):
+        if holds(place)(run_yaml.NAME) or _has_lines(place):
             return
         visible = [name for name in _names(place) if not name.startswith(".")]
     if visible:

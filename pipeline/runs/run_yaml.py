@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,6 +80,7 @@ class _Record(_Given):
 
 
 _KINDS = ("lora:", "wildcard:")
+_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -137,6 +139,8 @@ def write(folder: Path, record: Mapping[str, Any]) -> None:
     import yaml
 
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+    if _LINE_BREAKS.search(text):  # which PyYAML reads back as others
+        text = yaml.safe_dump(dict(record), sort_keys=False)
     atomic_files.write(folder / NAME, text.encode())
 
 

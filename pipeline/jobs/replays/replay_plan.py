@@ -170,6 +170,11 @@ def _shot(line: Mapping[str, Any], seed: int) -> Shot:
 
     check_name(line["id"])
     begins: Any
+    if line["input"] is None and line.get("prompt") is None:
+        raise ReplayError(
+            f"the record of {line['id']!r} names neither a photo nor a prompt: expected one; name "
+            "other shots"
+        )
     if line["input"] is None:
         begins = Prompted(line["prompt"], line.get("negative_prompt") or "", seed)
     else:

@@ -324,6 +324,9 @@ def test_a_shot_that_is_not_in_its_own_batch_is_said(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="'a' names a batch without it"):
         of_run(run.path)
     assert list(of_run(run.path, ["b"]).wanted) == ["b"]
+    path.write_text(path.read_text().replace('"prompt": "a mug"', '"prompt": null'))
+    with pytest.raises(ReplayError, match="names neither a photo nor a prompt"):
+        of_run(run.path, ["b"])
     record = provenance.read(run.path / "images" / "b.png")
     for one in record["batch"]:
         one["id"] = "c"

@@ -234,7 +234,7 @@ def test_every_reader_refuses_a_record_that_is_no_file(
         (run / name).symlink_to(tmp_path / name)
     else:
         os.mkfifo(run / name)
-    with pytest.raises(VisualsError, match=r"is a link, pipe or device|is no run folder"):
+    with pytest.raises(VisualsError, match="is a link, pipe or device"):
         read(run)
 
 

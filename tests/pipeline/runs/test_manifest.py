@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.stand_ins import STAGES, prompted
+from hypothesis import example, given
+from hypothesis import settings as checked
+from hypothesis import strategies as st
 
 from visuals.configs.errors import RunFolderError
 from visuals.configs.text_files import MAX_BYTES
@@ -114,3 +118,24 @@ def test_files_and_lines_of_any_size_are_refused_unread(tmp_path: Path) -> None:
         run_yaml.read(tmp_path)
     with pytest.raises(RunFolderError, match="line 1: expected at most 67,108,864 bytes"):
         last_records(tmp_path)
+
+
+VALUES = st.recursive(
+    st.one_of(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.none()),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(max_size=4), inner)),
+    max_leaves=5,
+)
+
+
+@checked(max_examples=40, deadline=None)
+@given(edit=st.text(), value=VALUES)
+@example(edit="\x85 \u2028 \u2029 \ufeff", value=1e22)
+def test_a_run_yaml_is_read_as_it_was_written(edit: str, value: Any) -> None:
+    """Else a run would count as edited by hand."""
+    record = {"request": {"edit": edit}, "settings": {"a": value}}
+    record |= {"digest": run_yaml.identity(record), "versions": run_yaml.versions()}
+    with tempfile.TemporaryDirectory() as folder:
+        run_yaml.write(Path(folder), record)
+        assert run_yaml.read(Path(folder)) == record
+    assert not run_yaml.is_edited(record)
+    assert run_yaml.is_edited({**record, "request": {"edit": f"{edit}!"}})
