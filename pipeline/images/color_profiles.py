@@ -27,10 +27,13 @@ def to_rgb(image: Any, notes: list[str]) -> tuple[Any, bytes | None]:
 
 
 def for_rgb(icc: bytes | None, notes: list[str]) -> bytes | None:
-    """Return the profile if it describes RGB; one of grey or CMYK is dropped with a note."""
-    if icc and space(icc) not in ("RGB", ""):
-        notes.append(f"an ICC profile of {space(icc)} beside RGB samples: left out")
+    """Return the profile if it describes RGB or is broken; others are dropped. Both are noted."""
+    kind = space(icc) if icc else "RGB"
+    if kind not in ("RGB", ""):
+        notes.append(f"an ICC profile of {kind} beside RGB samples: left out")
         return None
+    if not kind:
+        notes.append("an ICC profile that cannot be read: kept, but not applied")
     return icc
 
 

@@ -213,6 +213,7 @@ def _decoded(image: Any, head: bytes, path: Path) -> Picture:
     first, exif = 1, None
     if image.format == "TIFF":  # loading closes the file and turns the pixels
         first, exif = _orientation(image), _raw_exif(image, path, notes)
+        image.filename = ""  # Pillow 12 maps uncompressed files with width and height exchanged
         sixteen_bit.silence_libtiff()
     image.load()
     orientation = _orientation(image)

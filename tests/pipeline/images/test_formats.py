@@ -57,6 +57,29 @@ def test_every_orientation_is_applied_once(tmp_path: Path, orientation: int, end
     assert 0x0112 not in table and table[0x010F] == "a camera"
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_every_orientation_of_a_tiff_is_applied_in_every_mode(
+    tmp_path: Path, mode: str, compression: str | None, orientation: int
+) -> None:
+    upright = Image.fromarray(noise(20, 30, 4)).convert("RGB" if mode == "P" else "RGBA")
+    plain = (
+        upright.convert(mode) if mode != "I;16" else Image.fromarray(noise(20, 30, kind=np.uint16))
+    )
+    turned = odd_files.lay(np.arange(600).reshape(20, 30), orientation)
+    places = [divmod(int(k), 30)[::-1] for k in turned.flat]
+    lying = plain.resize(turned.shape[::-1])
+    lying.putdata([plain.getpixel(place) for place in places])
+    for name, image, tag in (("a", plain, 1), ("b", lying, orientation)):
+        image.save(tmp_path / f"{name}.tif", tiffinfo={0x0112: tag}, compression=compression)
+    expected, got = read_image(tmp_path / "a.tif"), read_image(tmp_path / "b.tif")
+    assert read_header(tmp_path / "b.tif").size_wh == (30, 20)
+    for what in ("rgb", "alpha", "deep"):
+        one, two = getattr(expected, what), getattr(got, what)
+        assert np.array_equal(one, two) if one is not None else two is None
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("with_alpha", [False, True])
 def test_16_bits_a_sample_come_back_with_all_that_stands_beside(
