@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+_MOST_BITS = 63
 _LONGEST = 10_000_000
 Text = Annotated[str, Field(max_length=_LONGEST)]
 """Text that can be written as UTF-8: with a limit, pydantic refuses lone surrogates."""
@@ -26,7 +27,8 @@ PlainName = Annotated[Text, AfterValidator(_plain_name)]
 
 
 class Section(BaseModel):
-    """A group of settings: frozen, no unknown keys, finite numbers, text that UTF-8 can hold."""
+    """A group of settings: frozen, no unknown keys, finite numbers of at most 63 bits, text that
+    UTF-8 can hold."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -35,3 +37,13 @@ class Section(BaseModel):
         allow_inf_nan=False,
         str_max_length=_LONGEST,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _is_written_and_read(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise ValueError(
+                f"{info.field_name}: a number of {value.bit_length()} bits; expected at most "
+                f"{_MOST_BITS}"
+            )
+        return value

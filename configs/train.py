@@ -121,7 +121,7 @@ class TrainSettings(Section):
     with_prior_preservation: bool = False
     class_data_dir: str | None = None
     class_prompt: str = ""
-    num_class_images: int = Field(100, ge=1)
+    num_class_images: int = Field(100, ge=1, le=1_000_000)
     prior_loss_weight: float = Field(1.0, ge=0)
 
     checkpointing_steps: int | None = Field(500, ge=1)
@@ -135,7 +135,7 @@ class TrainSettings(Section):
     validation_prompts: tuple[str, ...] = ()
     validation_epochs: int = Field(1, ge=1)
     validation_weights: tuple[float, ...] = (0.0, 0.5, 1.0)
-    validation_inference_steps: int = Field(20, ge=1)
+    validation_inference_steps: int = Field(20, ge=1, le=1000)
     validation_cfg_scale: float = Field(7.0, ge=0)
     report_to: Literal["auto", "tensorboard", "wandb", "none"] = "auto"
 

@@ -136,7 +136,7 @@ class RunRequest(BaseModel):
     command: Command = "run"
     inputs: tuple[Name, ...] = ()
     classes: tuple[Name, ...] = ()
-    count: int | None = Field(None, ge=1)
+    count: int | None = Field(None, ge=1, le=1_000_000)
     prompt: Text | None = None
     prompt_file: str | None = None
     negative_prompt: Text | None = None

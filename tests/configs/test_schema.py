@@ -77,6 +77,17 @@ def test_texts_hold_no_half_characters(tmp_path: Path, setting: str) -> None:
         load_settings(str(tmp_path / "x.yaml"))
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63), 10**23, 10**400])
+def test_numbers_are_of_a_size_that_files_hold(number: int) -> None:
+    """Else the run.yaml that a run writes could not be read again."""
+    for name in ("mask.x_offset", "rerender.padding", "run.batch_size"):
+        if number > 0 or name == "mask.x_offset":
+            with pytest.raises(
+                SettingsError, match=rf"{name.partition('.')[2]}: a number of .* bits"
+            ):
+                load_settings("mini", {name: number})
+
+
 def test_settings_are_frozen_and_merge_changes_nothing_given() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
