@@ -58,11 +58,11 @@ class TrainSettings(Section):
     trigger_phrase: str = ""
 
     rank: int = Field(16, ge=1, le=1024)
-    lora_alpha: float | None = Field(None, gt=0)
+    lora_alpha: float | None = Field(None, gt=0, le=1e6)
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] = ()
     conv_dim: int | None = Field(None, ge=1, le=1024)
-    conv_alpha: float | None = Field(None, gt=0)
+    conv_alpha: float | None = Field(None, gt=0, le=1e6)
     train_text_encoder: bool | None = None
 
     resolution: tuple[int, int] = (512, 512)

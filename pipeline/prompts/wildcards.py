@@ -31,7 +31,7 @@ class WildcardFileError(UsageError):
 
 class Folders(Mapping[str, tuple[str, ...]]):
     """The wildcards of some folders by name, read on demand; the first folder with a name wins,
-    and hidden files are left out.
+    and hidden files, folders and pipes are left out.
 
     Raises WildcardFileError for a missing folder, and on reading for a file that is not text or
     holds no entry.
@@ -48,7 +48,7 @@ class Folders(Mapping[str, tuple[str, ...]]):
                 )
             for file in sorted(folder.rglob("*.txt")):
                 name = file.relative_to(folder).with_suffix("").as_posix()
-                if not re.search(r"(^|/)\.", name):
+                if file.is_file() and not re.search(r"(^|/)\.", name):
                     self._files.setdefault(name, file)
 
     def __getitem__(self, name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def test_files_are_wildcards(folder: Path, tmp_path: Path) -> None:
     (other / ".cache" / "old.txt").write_text("old\n")
     (other / "colours.txt").write_text("pink\n")
     (other / "more.txt").write_text("more\n")
+    (other / "folder.txt").mkdir()
+    os.mkfifo(other / "pipe.txt")
     both = wildcards.Folders([folder, other])
     assert sorted(both) == ["colours", "more", "wood/dark"]
     assert both["colours"] == ("red", "blue", "green") and both["more"] == ("more",)
