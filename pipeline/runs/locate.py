@@ -45,7 +45,7 @@ def on_disk(run: str, note: Callable[[str], None] = lambda text: None) -> Iterat
     from .remote_folder import fetched
 
     note(f"copying {run} here")
-    with fetched(run) as folder:
+    with fetched(run, note) as folder:
         yield str(folder)
 
 

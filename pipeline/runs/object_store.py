@@ -28,7 +28,7 @@ from ...configs.errors import (
 )
 from ..runner.io_threads import prefetch
 from . import jsonl, run_yaml
-from .inside_path import inside
+from .inside_path import OutsideError, check_name, clean, inside
 
 MODULES = {"s3": "s3fs", "gs": "gcsfs"}
 """The library of each store, by the scheme of its URLs."""
@@ -37,6 +37,8 @@ _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 """Errors of looking at a file that say that there is none."""
 MAX_KEY_BYTES = 1024
 """Longest name that a store allows."""
+_LONGEST_FOLDER = 700
+"""The rest is for the names of files."""
 _OPTIONS: dict[str, dict[str, Any]] = {
     # botocore's attempts are multiplied by s3fs's five: enough for a store that is down for ten
     # seconds, without long waits for one that is gone.
@@ -47,6 +49,8 @@ _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws configure`",
     "gs": "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS",
 }
+_NO_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+"""Errors of the disk for names that are too long, or that are a file's and a folder's."""
 T = TypeVar("T")
 
 
@@ -76,9 +80,14 @@ class ObjectStore:
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         bucket, _, folder = rest.strip("/").partition("/")
-        if scheme not in MODULES or not bucket or not folder.strip("/"):
+        try:
+            is_folder = scheme in MODULES and bool(bucket) and check_name(folder) == clean(folder)
+        except OutsideError:
+            is_folder = False
+        if not is_folder or len(folder.encode()) > _LONGEST_FOLDER:
             raise RunFolderError(
-                f"{url}: expected a folder, s3://bucket/folder or gs://bucket/folder"
+                f"{url}: expected a folder, s3://bucket/folder or gs://bucket/folder, of at most "
+                f"{_LONGEST_FOLDER} bytes"
             )
         self.scheme, self.bucket = scheme, bucket
         self._root = f"{bucket}/{folder}"
@@ -164,12 +173,24 @@ class ObjectStore:
         found = self._call(lambda: self._fs.find(self._root))
         return sorted(path[len(self._root) + 1 :] for path in found)
 
-    def fetch(self, names: Sequence[str], folder: Path, *, threads: int = 16) -> None:
-        """Copy objects to a local folder, under their names; missing ones are left out."""
+    def fetch(self, names: Sequence[str], folder: Path, *, threads: int = 16) -> list[str]:
+        """Copy objects to a local folder, under their names; missing ones are left out.
+
+        Returns the names that no file of the folder can have.
+        """
+        left_out = []
         contents = prefetch(names, self.get, depth=threads, threads=threads)
         for name, data in zip(names, contents, strict=True):
-            if data is not None:
-                atomic_files.write(inside(folder, name), data)
+            try:
+                if data is not None:
+                    atomic_files.write(inside(folder, name), data)
+            except OSError as error:
+                if error.errno not in _NO_NAME:
+                    raise
+                left_out.append(name)
+            except OutsideError:
+                left_out.append(name)
+        return left_out
 
     def _key(self, name: str) -> str:
         key = f"{self._root}/{name}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...configs.errors import RunFolderError
+from ..images.read import printable
 from . import run_yaml
 from .folder import RunFolder, check_place
 from .lock import HOLDER
@@ -50,8 +51,9 @@ def opened(store: ObjectStore, parts: Mapping[str, Any], beat: float = BEAT) -> 
 
 
 @contextlib.contextmanager
-def fetched(url: str) -> Iterator[Path]:
-    """Copy the run at a URL to a temporary folder of the same name.
+def fetched(url: str, note: Callable[[str], None] = lambda text: None) -> Iterator[Path]:
+    """Copy the run at a URL to a temporary folder of the same name; `note` receives what is left
+    out.
 
     Raises:
         RunFolderError: there is no run at the URL.
@@ -62,5 +64,9 @@ def fetched(url: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="visuals-run-") as local:
         folder = Path(local) / store.name
         folder.mkdir()
-        store.fetch([name for name in store.names() if not name.startswith(HOLDER[:5])], folder)
+        names = [  # consoles put empty objects that end in / where they show folders
+            name for name in store.names() if not name.startswith(HOLDER[:5]) and name[-1:] != "/"
+        ]
+        for name in store.fetch(names, folder):
+            note(f"{url}: {printable(name)!r} is no name of a file of a run; left out")
         yield folder

@@ -1,4 +1,4 @@
-"""Which messages of asyncio are hidden while an object store is used."""
+"""URLs of folders in object stores; which messages of asyncio are hidden while one is used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from visuals.pipeline.runs.object_store import _is_news
+from visuals.configs.errors import RunFolderError
+from visuals.pipeline.runs.object_store import ObjectStore, _is_news
 
 
 def test_only_lost_tasks_of_aiohttp_are_hidden(caplog: pytest.LogCaptureFixture) -> None:
@@ -23,3 +24,18 @@ def test_only_lost_tasks_of_aiohttp_are_hidden(caplog: pytest.LogCaptureFixture)
         (lost, "ValueError"),
         ("something else", "ValueError"),
     ]
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "b", "b/", "/x", "b/..", "b/../x", "b/a/../../x", "b/a//x", "b/./x", "b/a\0x",
+             "b/\x1b[2J", "b/" + "x" * 701, "b/x\udcff"],
+)  # fmt: skip
+def test_a_url_that_names_no_folder_is_refused(rest: str) -> None:
+    for url in (f"s3://{rest}", f"memory://{rest or 'b/x'}", f"file://{rest or 'b/x'}"):
+        with pytest.raises(RunFolderError, match="expected a folder, s3://bucket/folder or gs://"):
+            ObjectStore(url)
+
+
+@pytest.mark.parametrize("folder", ["x", "a/b", "ü ñ%2F#?", "..x", "x" * 700])
+def test_a_url_that_names_a_folder(folder: str) -> None:
+    assert ObjectStore(f"s3://b/{folder}/").url == f"s3://b/{folder}"

@@ -138,6 +138,22 @@ def test_a_folder_of_other_objects_is_refused(shop: str, name: str) -> None:
     assert store.names() == [name] and store.get(name) == b"mine"
 
 
+def test_objects_that_no_file_can_be_are_left_out_by_name(shop: str) -> None:
+    store = ObjectStore(f"s3://{shop}/one")
+    odd = ["../up.txt", "a//b", "./c", "images/", "n" * 300, "notes/x", "z\x1b"]
+    good = ["images/x.png", "notes", "run.yaml", "ü %2F#.txt"]
+    for name in (*good, *odd):
+        store.put(name, b"request: {}\nsettings: {}\n")
+    notes: list[str] = []
+    with remote_folder.fetched(store.url, notes.append) as folder:
+        there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        assert not (folder.parent / "up.txt").exists()
+    assert there == {*good, "z\x1b"}
+    for name in ("../up.txt", "a//b", "./c", "n" * 300, "notes/x"):
+        assert [note for note in notes if f"'{name}' is no name of a file of a run" in note]
+    assert len(notes) == 5
+
+
 def test_a_run_in_a_store_is_the_run_on_disk(photos: Path, shop: str, tmp_path: Path) -> None:
     url, whole = f"s3://{shop}/runs/one", tmp_path / "whole"
     checked("filter", str(photos), *FILTER, "--out", str(whole))
