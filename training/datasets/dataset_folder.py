@@ -271,7 +271,7 @@ def _subsets(
     for path in pictures:
         for folder in reversed(path.relative_to(root).parents[:-1]):
             if match := REPEATS.fullmatch(folder.name):
-                found[path] = _Subset(root / folder, int(match[1]), (match[2] or "").strip())
+                found[path] = _Subset(root / folder, int(match[1]), _class_prompt(match[2]))
                 break
     if found:
         nearest = min(len(subset.folder.parts) for subset in found.values())
@@ -281,9 +281,15 @@ def _subsets(
             if subset.repeats > 0 and len(subset.folder.parts) == nearest
         }, "kohya"
     if match := REPEATS.fullmatch(root.resolve().name):
-        whole = _Subset(root, int(match[1]), (match[2] or "").strip())
+        whole = _Subset(root, int(match[1]), _class_prompt(match[2]))
         return dict.fromkeys(pictures if whole.repeats else (), whole), "kohya"
     return dict.fromkeys(pictures, _Subset(root, repeats)), "folder"
+
+
+def _class_prompt(name: str | None) -> str:
+    """The caption in a folder's name, "" for one with bytes that are not UTF-8."""
+    text = (name or "").strip()
+    return text if text.encode(errors="ignore").decode() == text else ""
 
 
 def _unused(path: Path, root: Path) -> Problem:

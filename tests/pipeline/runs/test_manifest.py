@@ -41,6 +41,34 @@ def test_a_record_is_the_same_when_read_back(tmp_path: Path) -> None:
     assert written[0].labels == ["mug"] and written[0].files.picture == "images/a/even.png"
 
 
+HALF = "a \ud800 mug"
+DETECTION = {"label": "m", "score": 1, "box_xyxy": [0, 0, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"prompt": HALF}, "prompt"),
+        ({"edit": HALF}, "edit"),
+        ({"classes": [HALF]}, "classes.0"),
+        ({"prompts": ["a", HALF]}, "prompts.1"),
+        ({"detections": [{**DETECTION, "label": HALF}]}, "detections.0.label"),
+        ({"detections": [{**DETECTION, "prompt": HALF}]}, "detections.0.prompt"),
+    ],
+)
+def test_half_characters_are_refused_where_a_model_reads_them(
+    values: dict[str, Any], key: str
+) -> None:
+    line = json.dumps({**LEAST, **values})
+    with pytest.raises(RunFolderError, match=f"{key}: Input should be a valid string"):
+        ManifestRecord.from_json(line)
+    request = {k: v for k, v in values.items() if k in ("edit", "classes", "prompts")}
+    if request:
+        text = json.dumps({"request": request})  # which is YAML
+        with pytest.raises(RunFolderError, match=f"request.{key}: Input should be a valid string"):
+            run_yaml.parse(text.encode(), "run.yaml")
+
+
 def test_a_line_of_an_early_version_has_defaults() -> None:
     record = ManifestRecord.from_json(
         json.dumps({**LEAST, "detections": [{"label": "m", "score": 1, "box_xyxy": [0, 0, 1, 2]}]})

@@ -41,6 +41,14 @@ def test_kohyas_folders(tmp_path: Path) -> None:
     assert [p.name for p in dataset.left_out] == ["d.png", "loose.png"]
 
 
+@pytest.mark.parametrize("root", ["", "6_caf\udce9"])
+def test_a_folder_whose_name_is_no_text_names_no_class(tmp_path: Path, root: str) -> None:
+    """Bytes that are not UTF-8 ended check and train in the tokenizer."""
+    picture(tmp_path / "6_caf\udce9" / "a.png")
+    (item,) = read_dataset(tmp_path / root).items
+    assert item.repeats == 6 and item.text == "" and item.is_uncaptioned
+
+
 @pytest.mark.parametrize("ending", ["txt", ".txt"])
 def test_an_ending_of_captions_with_its_dot_or_without(tmp_path: Path, ending: str) -> None:
     picture(tmp_path / "a.png").with_suffix(".txt").write_text("a mug")
