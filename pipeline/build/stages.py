@@ -155,7 +155,7 @@ def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
     does not fit, before anything is loaded, in the prompts of the settings and in these."""
     from ...stages.diffusion import samplers
 
-    wildcards.check_wildcards(settings)
+    wildcards.check_wildcards(settings, prompts)
     for name in (settings.generate.sampler, settings.rerender.sampler):
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})

@@ -180,8 +180,10 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
         for note in replicate.notes(prompts):
             reporter.warn(note)
         draws = False  # local LoRAs do not size the host's pictures
-    check_words(settings, [*resolved.prompts, *prompts])
-    for note in explain.prompt_notes(settings, set(prompts))[:5]:
+    edits = {shot.edit for shot in plan.shots} if "rerender" in plan.needs else set()
+    negatives = {getattr(shot.source, "negative_prompt", "") for shot in plan.shots}
+    check_words(settings, [*resolved.prompts, *prompts, *edits])
+    for note in explain.prompt_notes(settings, {*prompts, *edits}, negatives)[:5]:
         reporter.warn(note)
     if resolved.given is None:
         return plan

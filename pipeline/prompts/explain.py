@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,12 +131,21 @@ def _lengths(split: Sequence[token_chunks.Chunk], room: int, *, breaks: bool) ->
     return notes
 
 
-def prompt_notes(settings: Settings, prompts: Collection[str]) -> list[str]:
-    """Return warnings about the prompts of shots and of the settings, each once."""
+def prompt_notes(
+    settings: Settings, prompts: Collection[str], negatives: Collection[str] = ()
+) -> list[str]:
+    """Return warnings about the prompts of shots and of the settings, each once; raises ValueError
+    for a text that cannot be read."""
     g, r = settings.generate, settings.rerender
-    templates = [r.prompt or "", g.negative_prompt, r.negative_prompt]
-    templates += [c.prompt or "" for c in settings.classes.values()]
     known = wildcards.load_wildcards(settings)
-    texts = [dynamic_prompts.draw(text, 0, known).text for text in (*prompts, *templates)]
-    notes = [(*lora_tags.unread(text), *emphasis.notes(parse(text)[0])) for text in texts]
-    return list(dict.fromkeys(itertools.chain(*notes)))
+    templates = (r.prompt or "", *(c.prompt or "" for c in settings.classes.values()))
+    notes: list[str] = []
+    for template in (*prompts, *templates):
+        text = dynamic_prompts.draw(template, 0, known).text
+        notes += [*lora_tags.unread(text), *emphasis.notes(parse(text)[0])]
+    for template in (*negatives, g.negative_prompt, r.negative_prompt):
+        text = dynamic_prompts.draw(template, 0, known).text
+        if parse(text)[1] or lora_tags.unread(text):
+            notes.append(f"{text[:60]!r}: tags in a negative prompt are read as text")
+        notes += emphasis.notes(text)
+    return list(dict.fromkeys(notes))

@@ -49,6 +49,8 @@ class ApiRunRequest(RunRequest):
 class FilterForm(BaseModel):
     """Photos to look for products in: `visuals filter`."""
 
+    model_config = ConfigDict(extra="forbid")
+
     photos: Annotated[list[UploadFile], Field(description="Pictures, or zip archives of them.")]
     classes: Annotated[list[Name], Field(min_length=1, max_length=20)]
     confidence: Share | None = None

@@ -69,10 +69,12 @@ def in_folder(request: Request, folder: Path) -> Request:
 def check(request: RunRequest) -> None:
     """Raise UsageError for settings, classes or prompts that the command would refuse."""
     from ...build.stages import check_words
+    from ...prompts import explain
 
     resolved = resolve(request)
     if request.command != "filter":
-        check_words(resolved.settings)
+        check_words(resolved.settings, [request.edit])
+        explain.prompt_notes(resolved.settings, [request.edit])
 
 
 def request_of_run(folder: Path) -> RunRequest:

@@ -112,6 +112,33 @@ def test_a_run_says_what_a1111_would_have_read_otherwise() -> None:
     )
 
 
+def test_tags_in_a_negative_prompt_are_named() -> None:
+    settings = load_settings("mini", {"rerender.negative_prompt": "<hypernet:x:1> old"})
+    said = explain.prompt_notes(settings, [], ["<lora:x:1> blurry", "blurry"])
+    assert said == [
+        f"'{text}': tags in a negative prompt are read as text"
+        for text in ("<lora:x:1> blurry", "<hypernet:x:1> old")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ("<lora:nope:1> red", "no LoRA 'nope'"),
+        ("<lora:ppzmini:nan> red", "the weight is no number"),
+        ("__nope__", "no wildcard 'nope'"),
+        ("{1000::red|__nope__}", "no wildcard 'nope'"),
+        ("(red:9999999)", "'red' weighs 1e+07"),
+        ("(" * 101, "more than 100 '('"),
+    ],
+)
+def test_an_edit_is_checked_before_models_are_loaded(mini: Path, edit: str, said: str) -> None:
+    Image.new("RGB", (64, 64)).save("a.png")
+    result = visuals("enhance", "a.png", "--class", "mug", "--edit", edit, "--out", "out")
+    assert result.exit_code == 2 and said in result.stderr
+    assert not Path("out").exists()
+
+
 def test_wildcards_are_no_unknown_words() -> None:
     known = {"classes": ["mug"], "synonyms": {}}
     assert unknown_words("__colours__ mug __wood/dark__ {2$$jungle|mug}", known) == ["jungle"]

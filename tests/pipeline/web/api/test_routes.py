@@ -118,6 +118,23 @@ def test_bodies_that_no_json_can_answer_with_are_refused(
     assert answer.status_code == status and answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"out": "/tmp/x"}, "Extra inputs are not permitted"),
+        ({"edit": "<lora:nope:1> red"}, "no LoRA 'nope'"),
+        ({"edit": "__../../etc/passwd__"}, "no wildcard '../../etc/passwd'"),
+        ({"edit": "(" * 1500}, "more than 100 '(' within each other"),
+        ({"prompt": "(a:9999999)"}, "'a' weighs 1e+07"),
+        ({"negative_prompt": "{0::a|0::b}"}, "every weight is 0"),
+    ],
+)
+def test_forms_that_are_refused(client: TestClient, data: dict[str, str], message: str) -> None:
+    photos = {"photos": ("a.png", png())}
+    answer = client.post("/api/enhance", files=photos, data={"classes": "mug", **data})
+    assert answer.status_code == 422 and message in answer.text, answer.text
+
+
 def test_photos_become_the_inputs_of_a_request(client: TestClient) -> None:
     photos = {"photos": ("mug.png", png(), "image/png")}
     answer = client.post(
