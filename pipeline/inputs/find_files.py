@@ -121,11 +121,12 @@ def read_list(path: str) -> list[str]:
         errors="surrogateescape",
     )
     paths = []
-    for line in text.replace("\r\n", "\n").split("\n"):
+    ends = "\n" if "\n" in text else "\r"
+    for line in text.replace("\r\n", "\n").split(ends):
         quoted = _QUOTED.fullmatch(line.strip())
         if os.path.lexists(line):
             paths.append(line)
-        elif quoted or (line.strip() and not line.startswith("#")):
+        elif quoted or (line.strip() and not line.lstrip().startswith("#")):
             paths.append(quoted[2] if quoted else line.strip())
     if not paths:
         raise InputError(f"the list {path} is empty: expected a path a line")

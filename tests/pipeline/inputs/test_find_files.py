@@ -125,7 +125,7 @@ def test_a_list_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_list_file_as_other_programs_write_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, end: str
 ) -> None:
@@ -133,6 +133,7 @@ def test_a_list_file_as_other_programs_write_it(
     monkeypatch.chdir(tmp_path)
     lines = [
         "# my photos", '"a b/x.png"', "  été.png ", "#7.png", " y.png", "'z.png'", "", "#gone.png",
+        "  # gone.png",
     ]  # fmt: skip
     Path("list.txt").write_bytes(end.join(lines).encode(encoding))
     assert find_files.read_list("list.txt") == [
