@@ -134,7 +134,7 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: Command = "run"
-    inputs: tuple[Name, ...] = ()
+    inputs: tuple[str, ...] = ()  # names of files, which may not be UTF-8
     classes: tuple[Name, ...] = ()
     count: int | None = Field(None, ge=1, le=1_000_000)
     prompt: Text | None = None
@@ -189,6 +189,8 @@ class RunRequest(BaseModel):
                 "no PHOTOS: expected files, folders, a quoted pattern, @list.txt or --from-file"
             )
         for name in self.inputs:
+            if not name:
+                raise ValueError("inputs '': expected the name of a photo or folder")
             if re.match(r"(s3|gs|https?)://", name):
                 raise ValueError(f"{name}: expected photos on a disk; copy them here first")
         if self.prompt_file is not None and (self.inputs or self.prompt is not None):

@@ -35,6 +35,17 @@ def test_others_do(values: dict[str, str], mini: Path) -> None:
         resolve(RunRequest(**values))
 
 
+def test_photos_may_have_names_that_are_not_utf8_and_texts_may_not() -> None:
+    """`visuals filter *.jpg` was refused for one such name among many."""
+    names = ("a.jpg", "m\udcfcller.jpg")
+    assert RunRequest(command="filter", inputs=names, classes=("mug",)).inputs == names
+    for field in ("prompt", "negative_prompt", "edit"):
+        with pytest.raises(RequestError, match=f"{field} .*valid string"):
+            RunRequest(classes=("mug",), **{field: "m\udcfcller"})  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="expected the name of a photo"):
+        RunRequest(command="filter", inputs=("",), classes=("mug",))
+
+
 def test_a_run_without_class_is_resumed_and_enhanced(mini: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     few = ("--set", "generate.steps=1", "--set", "rerender.steps=2")
