@@ -24,7 +24,7 @@ from ..user_dirs import cache_folder
 from . import file as lora_file
 from .file import LoraFile, LoraFileError
 
-_VERSION = 2
+_VERSION = 3
 _MEMORY: dict[str, dict[str, Any]] = {}
 
 
@@ -49,6 +49,9 @@ def find(name: str, folders: Sequence[str | Path]) -> Path:
             if output_name == name:
                 return file
             known |= {output_name} if output_name else set()
+    for file in files_in(folders, (".pt", ".ckpt", ".bin")):
+        if file.stem == name:
+            raise LoraNotFoundError(f"LoRA {file} is a pickle; convert it to .safetensors")
     near = difflib.get_close_matches(name, sorted(known), 1, 0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     names = sorted(known)
@@ -69,13 +72,15 @@ def in_folders(folders: Sequence[str | Path]) -> Callable[[str], LoraFile]:
     return find_lora
 
 
-def files_in(folders: Iterable[str | Path]) -> Iterator[Path]:
+def files_in(
+    folders: Iterable[str | Path], endings: Sequence[str] = (".safetensors",)
+) -> Iterator[Path]:
     """Yield the LoRA files of folders and their subfolders in order, each once."""
     seen = set()
     for folder in folders:
         place = Path(folder).expanduser()
-        for file in sorted(place.rglob("*.safetensors")) if place.is_dir() else []:
-            if file.is_file() and file.resolve() not in seen:
+        for file in sorted(place.rglob("*")) if place.is_dir() else []:
+            if file.suffix.lower() in endings and file.is_file() and file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield file
 

@@ -274,6 +274,14 @@ def test_a_lora_is_found_by_stem_folder_or_output_name(tmp_path: Path) -> None:
         lora_search.find("ppzocketv2-00001", both)
 
 
+def test_endings_in_any_case_are_found_and_pickles_named(tmp_path: Path) -> None:
+    big = put(tmp_path / "Big.SafeTensors", pair(OURS, 768))
+    (tmp_path / "old.pt").write_bytes(b"\x80\x02}q\0.")
+    assert lora_search.find("Big", [tmp_path]) == big
+    with pytest.raises(lora_search.LoraNotFoundError, match=r"old\.pt is a pickle; convert it"):
+        lora_search.find("old", [tmp_path])
+
+
 def test_headers_are_kept_until_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
