@@ -84,7 +84,7 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
         pipe,
         g,
         find_lora=lora_search.in_folders(loras.lora_folders(settings)),
-        init_image=read_image(g.init_image).on_white if g.init_image else None,
+        init_image=read_image(g.init_image).srgb_on_white if g.init_image else None,
         refiner=refiner,
         references=references(settings),
         accelerate=settings.run.accelerate,
@@ -96,7 +96,7 @@ def references(settings: Settings) -> list[np.ndarray]:
     from ..images.read import read_image
 
     adapter = settings.generate.ip_adapter
-    return [read_image(path).on_white for path in adapter.references] if adapter else []
+    return [read_image(path).srgb_on_white for path in adapter.references] if adapter else []
 
 
 def check(settings: Settings) -> None:

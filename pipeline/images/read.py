@@ -82,6 +82,16 @@ class Picture:
         """`rgb` on white where it is transparent: what models and people are to see."""
         return on_white(self.rgb, self.alpha)
 
+    @property
+    def srgb_on_white(self) -> np.ndarray:
+        """`on_white`, converted to sRGB by the profile: what is learned, or drawn over."""
+        from PIL import Image
+
+        shown, image = self.on_white, None
+        if self.icc_profile:
+            image = color_profiles.to_srgb(Image.fromarray(shown), self.icc_profile, [])
+        return shown if image is None else np.asarray(image)
+
 
 @dataclass(frozen=True)
 class ImageHeader:

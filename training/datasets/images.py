@@ -13,7 +13,6 @@ import numpy as np
 
 from ...checkpoints import atomic_files
 from ...configs.errors import UsageError, WriteError
-from ...pipeline.images.color_profiles import to_srgb
 from ...pipeline.images.read import ENDINGS, printable, read_image
 from ...pipeline.images.write import encode_png
 
@@ -41,9 +40,7 @@ def read(path: Path) -> Image.Image:
     from PIL import Image
 
     picture = read_image(path)
-    image = Image.fromarray(picture.on_white)
-    if picture.icc_profile:
-        image = to_srgb(image, picture.icc_profile, []) or image
+    image = Image.fromarray(picture.srgb_on_white)
     image.info["notes"] = picture.notes
     return image
 

@@ -15,6 +15,7 @@ from helpers.stand_ins import STAGES, photo
 from PIL import Image, ImageCms
 
 from visuals.configs.schema import load_settings
+from visuals.pipeline.build.text_to_image import references
 from visuals.pipeline.images import provenance
 from visuals.pipeline.images.infotext import format_infotext
 from visuals.pipeline.images.read import PictureError, read_header, read_image
@@ -24,6 +25,7 @@ from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.regions import composite
 from visuals.stages.shot import FileInput, Prompted, Shot
+from visuals.training.datasets import images as dataset_images
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -78,6 +80,21 @@ def test_every_orientation_of_a_tiff_is_applied_in_every_mode(
     for what in ("rgb", "alpha", "deep"):
         one, two = getattr(expected, what), getattr(got, what)
         assert np.array_equal(one, two) if one is not None else two is None
+
+
+def test_what_is_learned_or_drawn_over_is_srgb(tmp_path: Path) -> None:
+    swapped = SRGB.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    photo = Image.new("RGBA", (64, 64), (255, 0, 0, 255))
+    photo.putpixel((0, 0), (9, 9, 9, 0))
+    for name, profile, color in (("a", swapped, (0, 255, 0)), ("b", b"broken", (255, 0, 0))):
+        path = tmp_path / f"{name}.png"
+        photo.save(path, icc_profile=profile)
+        adapter = {"references": [str(path)]}
+        (reference,) = references(load_settings("mini", {"generate.ip_adapter": adapter}))
+        for seen in (reference, np.asarray(dataset_images.read(path))):
+            assert np.abs(seen[1, 1].astype(int) - color).max() <= 2
+            assert (seen[0, 0] == 255).all()
+        assert tuple(read_image(path).rgb[1, 1]) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
