@@ -88,9 +88,10 @@ def _checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     except SettingsError as error:
         problems += error.problems
     for name in ("generate.sampler", "rerender.sampler"):
-        if values.get(name) not in (None, *samplers.NAMES):
+        sampler = values.get(name)
+        if isinstance(sampler, str) and sampler not in samplers.NAMES:
             try:
-                samplers.scheduler(values[name], {})
+                samplers.scheduler(sampler, {})
             except samplers.UnknownSamplerError as error:
                 problems.append(str(error))
     if problems:

@@ -190,4 +190,8 @@ def _names(value: Any) -> tuple[str, ...]:
 def _last(name: str) -> str:
     if "://" not in name:
         return name.replace("\\", "/")
-    return unquote(PurePosixPath(urlsplit(name).path).name)
+    try:
+        path = urlsplit(name).path
+    except ValueError:  # such as http://[
+        path = name
+    return unquote(PurePosixPath(path).name)

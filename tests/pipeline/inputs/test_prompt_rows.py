@@ -153,6 +153,19 @@ def test_everything_wrong_is_said_at_once(
         assert part in said
 
 
+VALUES = ["1", "-1", "0.5", "1e999", "NaN", "true", "[]", "[[]]", "{}", '{"x": 1}', '"{a|b}"', '""']
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_any_value_in_any_column_is_read_or_said(tmp_path: Path, column: str) -> None:
+    """A sampler that is no text ended in a traceback."""
+    for value in VALUES:
+        line = f'{{"class": "mug", "{column}": {value}}}'  # of two classes the last counts
+        (tmp_path / "p.jsonl").write_text(line)
+        found = read_table(tmp_path / "p.jsonl")
+        assert len(found.rows) + bool(found.problems) == 1, value
+
+
 def test_a1111s_lines_of_arguments_and_plain_prompts_between(tmp_path: Path) -> None:
     made = rows(
         tmp_path / "p.txt",

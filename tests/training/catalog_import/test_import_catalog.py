@@ -61,6 +61,13 @@ def test_the_likely_fields_are_found(
     assert (product.sku, product.images, product.text) == ("A", ("a.png", "b.png"), "a mug")
 
 
+@pytest.mark.parametrize("name", ["http://[::1", "http://[", "://", "https://x.org/p/a.png?v=[1"])
+def test_addresses_that_are_none_name_a_file_that_is_missing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "c.json").write_text(json.dumps([{"sku": "A", "image": name}]))
+    (product,), _ = read_catalogue(tmp_path / "c.json")
+    assert product.sku == "A" and all("://" not in image for image in product.images)
+
+
 def test_fields_are_named_by_options(tmp_path: Path) -> None:
     record = {"code": 7, "media": {"main": "a.png"}, "words": "a mug", "image": "other.png"}
     (tmp_path / "c.json").write_text(json.dumps([record]))
