@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...configs.errors import RunFolderError
+from ...configs.errors import RunFolderError, VisualsError
 from ..images.read import printable
 from . import run_yaml
 from .folder import RunFolder, check_place
@@ -37,7 +37,11 @@ def opened(store: ObjectStore, parts: Mapping[str, Any], beat: float = BEAT) -> 
         ObjectStoreError: the store refuses or does not answer.
     """
     temporary = tempfile.TemporaryDirectory(prefix="visuals-run-")
-    with temporary as local, ObjectStoreLock(store, beat=beat) as lock:
+    with (
+        temporary as local,
+        _errors_of(store.url, Path(local)),
+        ObjectStoreLock(store, beat=beat) as lock,
+    ):
         check_place(store)
         storage = RemoteStorage(store, lock, Path(local))
         folder = RunFolder(local, storage=storage, **parts)
@@ -69,4 +73,15 @@ def fetched(url: str, note: Callable[[str], None] = lambda text: None) -> Iterat
         ]
         for name in store.fetch(names, folder):
             note(f"{url}: {printable(name)!r} is no name of a file of a run; left out")
-        yield folder
+        with _errors_of(url, folder):
+            yield folder
+
+
+@contextlib.contextmanager
+def _errors_of(url: str, folder: Path) -> Iterator[None]:
+    """Name the URL in errors of the block, in place of the temporary folder."""
+    try:
+        yield
+    except VisualsError as error:
+        error.args = (str(error).replace(str(folder), url), *error.args[1:])
+        raise

@@ -154,6 +154,18 @@ def test_objects_that_no_file_can_be_are_left_out_by_name(shop: str) -> None:
     assert len(notes) == 5
 
 
+def test_errors_name_the_url_and_not_the_copy(shop: str) -> None:
+    store = ObjectStore(f"s3://{shop}/one")
+    store.put("run.yaml", b"request: {}\nsettings: {}\n")
+    store.put(NAME, b"no line")
+    refused = pytest.raises(RunFolderError, match=f"^{store.url}/{NAME} ends in")
+    with refused, remote_folder.opened(store, {"request": {}, "settings": {}}):
+        pass
+    refused = pytest.raises(RunFolderError, match=f"^{store.url}/x is gone")
+    with refused, remote_folder.fetched(store.url) as folder:
+        raise RunFolderError(f"{folder}/x is gone")
+
+
 def test_a_run_in_a_store_is_the_run_on_disk(photos: Path, shop: str, tmp_path: Path) -> None:
     url, whole = f"s3://{shop}/runs/one", tmp_path / "whole"
     checked("filter", str(photos), *FILTER, "--out", str(whole))
