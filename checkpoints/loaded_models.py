@@ -5,11 +5,12 @@ Off by default: without an active `LoadedModels` every call of a loader loads it
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -82,6 +83,17 @@ def keepable(loader: Callable[P, R]) -> Callable[P, R]:
         return _active.get(loader, args, options)
 
     return load
+
+
+@contextlib.contextmanager
+def anew() -> Iterator[None]:
+    """Within it loaders load anew: a model that is about to be changed must be no one else's."""
+    global _active
+    active, _active = _active, None
+    try:
+        yield
+    finally:
+        _active = active
 
 
 def _equal(a: Any, b: Any) -> bool:

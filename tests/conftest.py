@@ -97,3 +97,12 @@ def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("blip")
     tiny.write_blip(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def loaded_models() -> Iterator[None]:
+    """Commands that a file's tests call in this process load each model once, as in the studio."""
+    from visuals.checkpoints.loaded_models import LoadedModels
+
+    with LoadedModels():
+        yield

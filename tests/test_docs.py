@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from visuals.pipeline.cli import main
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.remove(ROOT / "docs" / "python.md")  # its examples are Python: see test_docs_python

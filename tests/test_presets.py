@@ -18,6 +18,8 @@ from helpers import real_configs
 from visuals.configs.schema import load_settings, presets
 from visuals.pipeline.build import text_to_image
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 # Two steps each; the refiner draws the second.
 SMALL = {
     "sd15": ("64", "generate.sampler=DPM++ 2M Karras"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from visuals.checkpoints import annotators, load
-from visuals.checkpoints.loaded_models import LoadedModels
+from visuals.checkpoints.loaded_models import LoadedModels, anew
 
 
 @pytest.fixture
@@ -63,3 +63,12 @@ def test_one_cache_at_a_time_and_none_after_it(models: tuple[LoadedModels, list[
         assert load.load_segmenter("mini/sam") is not first
     finally:
         models[0].__enter__()
+
+
+def test_a_model_that_will_be_changed_is_no_one_elses(
+    models: tuple[LoadedModels, list[Any]],
+) -> None:
+    kept = load.load_segmenter("mini/sam")
+    with anew():
+        assert load.load_segmenter("mini/sam") is not kept
+    assert load.load_segmenter("mini/sam") is kept

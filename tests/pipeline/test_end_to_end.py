@@ -26,6 +26,8 @@ from visuals.pipeline.cli import main
 from visuals.pipeline.images.read import read_image
 from visuals.pipeline.images.write import encode_png
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
 EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 

@@ -32,6 +32,8 @@ from visuals.pipeline.runs.folder import NAME, RunFolder, read_lines
 from visuals.pipeline.runs.lock import RunLock
 from visuals.stages.stage import FunctionStage
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 
 

@@ -71,14 +71,9 @@ def serve() -> None:
         while True:
             try:
                 request = waiting.get()
-                trains = isinstance(request, TrainRequest)
-                if trains:
+                if isinstance(request, TrainRequest):
                     models.release()  # room for the training
-                try:
-                    code, message = run(request, send)
-                finally:
-                    if trains:
-                        models.release()  # its model has the new LoRA in it
+                code, message = run(request, send)
                 send("end", code=code, message=message)
             except KeyboardInterrupt:  # a cancel that came when all was done
                 send("end", code=STOPPED, message="stopped")

@@ -19,6 +19,8 @@ from pycocotools.coco import COCO
 from visuals.pipeline.cli import main
 from visuals.pipeline.images.read import read_image
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
 EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"

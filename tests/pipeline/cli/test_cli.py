@@ -16,6 +16,8 @@ import visuals as visuals_package
 from visuals.configs.schema import load_settings, presets
 from visuals.pipeline.images.write import encode_png
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 
 @pytest.fixture(autouse=True)
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from visuals.pipeline.cli import main
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 ROOT = Path(__file__).resolve().parents[3]
 PHOTOS = ROOT / "samples" / "photos"
 DATA = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data")) / "ppzocket"

@@ -17,6 +17,8 @@ from PIL import Image
 from visuals.pipeline.images.contact_sheet import sheet
 from visuals.training.datasets.dataset_folder import read_dataset
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:

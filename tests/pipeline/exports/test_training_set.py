@@ -20,6 +20,8 @@ from visuals.pipeline.exports.training_set import export
 from visuals.pipeline.runs import folder as run_folder
 from visuals.training.datasets.dataset_folder import read_dataset
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 
 def shot(number: int, status: str, label: str, id_: str = "") -> dict[str, object]:
     """A line of a manifest, as `visuals filter` writes it."""

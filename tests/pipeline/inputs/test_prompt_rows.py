@@ -15,6 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 from visuals.pipeline.inputs.prompt_rows import PromptFileError, PromptRow, shots
 from visuals.pipeline.inputs.prompt_table import ALIASES, COLUMNS, read_table
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
 
 

@@ -21,6 +21,8 @@ from visuals.pipeline.prompts import product_classes
 from visuals.pipeline.prompts.model_vocabulary import UnknownClassError
 from visuals.stages.shot import Detection, FileInput, Shot
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 ROOT = Path(__file__).resolve().parents[3]
 SHOWN = ("04-teal-mug", "12-gray-mug", "17-red-sneaker-brown-wristwatch", "19-empty")
 KNOWN = {"classes": ["mug", "sneaker"], "synonyms": {"sneaker": ["shoe"], "mug": []}}

@@ -19,6 +19,8 @@ from visuals.pipeline.jobs import grid_files as cells
 from visuals.pipeline.jobs.draw_grid import GridRequest, draw_grid, plan_grid
 from visuals.pipeline.jobs.grid import GridError
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 FEW = ("--set", "generate.steps=2")
 
 

@@ -19,6 +19,8 @@ from visuals.pipeline.jobs.model_server import ModelServer
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.stages.shot import Shot
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 MUG = Path(__file__).parents[3] / "samples" / "photos" / "04-teal-mug.jpg"
 EVERYTHING = {"detect.box_threshold": 0.0, "detect.text_threshold": 0.0, "mask.mask_k": 1}
 

@@ -25,6 +25,8 @@ from visuals.pipeline.runner.run import run_shots
 from visuals.pipeline.runs.folder import RunFolder
 from visuals.stages.shot import Prompted, Shot
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 # Every box counts, so that stage 3 has work whatever the models are worth.
 OPEN = [
     "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0",

@@ -14,6 +14,8 @@ from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.jobs.resolve import resolve
 from visuals.pipeline.runs.manifest import read_records
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 
 def test_pictures_of_a_full_prompt_need_no_class(mini: Path) -> None:
     request = RunRequest(command="generate", prompt="a red mug", count=2)

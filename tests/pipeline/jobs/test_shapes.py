@@ -17,6 +17,8 @@ from visuals.training.datasets.buckets import Buckets
 from visuals.training.datasets.dataset_folder import read_dataset
 from visuals.training.datasets.examples import examples
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 LIMITS = {"min_bucket_reso": 64, "max_bucket_reso": 128}
 RATIOS = (1, 2, 10, 36, 37, 64, 99, 100, 101, 150, 200)
 SIDES = (1, 24)

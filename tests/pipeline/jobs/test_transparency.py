@@ -14,6 +14,8 @@ from PIL import Image
 from visuals.pipeline.cli import main
 from visuals.pipeline.images.read import read_image
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "photos"
 
 

@@ -17,6 +17,8 @@ from visuals.checkpoints.catalog.names import resolve
 from visuals.configs.schema import given, load_settings
 from visuals.pipeline.prompts import loras
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 LAYER = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
 
 

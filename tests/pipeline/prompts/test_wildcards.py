@@ -18,6 +18,8 @@ from visuals.pipeline.prompts import explain, wildcards
 from visuals.pipeline.prompts.model_vocabulary import unknown_words
 from visuals.stages.prompts.dynamic_prompts import WildcardError
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -32,6 +32,8 @@ from visuals.pipeline.runs.object_store import ObjectStore, ObjectStoreError
 from visuals.pipeline.runs.object_store_lock import ObjectStoreLock
 from visuals.pipeline.runs.run_yaml import RunFolderError
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 moto = pytest.importorskip("moto.server", reason="moto is not installed: the dev extra has it")
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'visuals[s3]'")
 

@@ -21,6 +21,8 @@ from visuals.pipeline.images import provenance
 from visuals.pipeline.reports.html import write_report
 from visuals.pipeline.runs import run_yaml
 
+pytestmark = pytest.mark.usefixtures("loaded_models")
+
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "version1"
 RUNS = ("mugs", "found", "striped", "table")
 
