@@ -85,6 +85,7 @@ def apply(
     key: Callable[[Shot], Hashable] = lambda shot: None,
     size: int = 8,
     stage: Any = None,
+    whole: bool = False,
 ) -> list[Shot]:
     """The shots after `work` on groups of the open ones; the others pass untouched, in order.
 
@@ -98,14 +99,19 @@ def apply(
         key: shots of one group have the same.
         size: shots in a group, at most.
         stage: a stage whose `batch_size` replaces `size` and is lowered to what fits.
+        whole: `work` gets all shots and keeps to the stage's `batch_size` itself.
     """
     out = list(shots)
-    waiting = deque(grouped(shots, key, size if stage is None else stage.batch_size))
+
+    def most() -> int:
+        return len(shots) if whole else size if stage is None else int(stage.batch_size)
+
+    waiting = deque(grouped(shots, key, most()) if shots else ())
     alone = False
     while waiting:
         indices = waiting.popleft()
-        if stage is not None and len(indices) > stage.batch_size:
-            waiting.extendleft(reversed(_parts(indices, stage.batch_size)))
+        if len(indices) > most():
+            waiting.extendleft(reversed(_parts(indices, most())))
             continue
         batch = [shots[i] for i in indices]
         done: list[Shot] | None = None

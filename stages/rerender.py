@@ -104,13 +104,15 @@ class Rerenderer:
         self.batch_size = options.batch_size
         self.find_lora, self.fuse_loras = find_lora, fuse_loras
         levels = len(pipe.unet.config.block_out_channels)
+        step = pipe.vae_scale_factor * 2 ** (levels - 1)
+        size_wh = options.width, options.height
         self.window = functools.partial(
             windows.window,
             dilate=options.dilate,
             blur=options.mask_blur,
             padding=options.padding,
-            size_wh=(options.width, options.height),
-            step=pipe.vae_scale_factor * 2 ** (levels - 1) if options.aspect_buckets else None,
+            size_wh=size_wh,
+            step=windows.bucket_step(size_wh, step) if options.aspect_buckets else None,
         )
 
     @property
@@ -125,7 +127,9 @@ class Rerenderer:
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
-        return adaptive_batching.apply(shots, self._render, where="rerender", stage=self)
+        return adaptive_batching.apply(
+            shots, self._render, where="rerender", stage=self, whole=True
+        )
 
     def modules(self) -> Modules:
         """The pipeline's parts, and what makes each control map."""

@@ -201,8 +201,8 @@ def _through(
     first = 0
     while first < len(todo):
         size = stage.batch_size
-        part = todo[first : first + size]
-        first += size
+        part = todo[first:] if name == "rerender" else todo[first : first + size]
+        first += len(part)
         started = time.perf_counter()
         done = _guarded(name, stage, [batch[k] for k in part])
         seconds = time.perf_counter() - started

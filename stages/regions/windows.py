@@ -51,6 +51,17 @@ def bucket(aspect: float, size_wh: tuple[int, int], step: int) -> tuple[int, int
     return width, max(step, round(area / width / step) * step)
 
 
+def bucket_step(size_wh: tuple[int, int], step: int) -> int:
+    """The step of the buckets about a size: a quarter of its shorter side, a multiple of `step`.
+
+    So coarse that windows of a batch share sizes, and with them calls of the model.
+
+    >>> bucket_step((1024, 1024), 32)
+    256
+    """
+    return -(-min(size_wh) // (4 * step)) * step
+
+
 def window(
     mask: np.ndarray,
     *,

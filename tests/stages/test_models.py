@@ -18,6 +18,7 @@ from visuals.checkpoints.lora.search import LoraNotFoundError, in_folders
 from visuals.configs.detect import DetectOptions
 from visuals.configs.generate import GenerateOptions
 from visuals.configs.rerender import RerenderOptions
+from visuals.pipeline.runner.run import Stages, run_shots
 from visuals.stages.detect import Detector
 from visuals.stages.diffusion import control_maps, lora_adapters
 from visuals.stages.diffusion.inpaint import Controlled
@@ -227,6 +228,26 @@ def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpa
         inpaint.__class__ = Counted.__mro__[1]
     assert [d.status for d in done] == ["enhanced"] * 2 and calls == [3, 1]
     assert all(d.metrics["changed_outside"] == 0 for d in done)
+
+
+def test_shots_of_a_whole_batch_share_the_calls(inpaint: Any) -> None:
+    calls: list[int] = []
+    whole = type(inpaint).__call__
+
+    class Counted(type(inpaint)):  # type: ignore[misc]
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            calls.append(len(kwargs["image"]))
+            return whole(self, *args, **kwargs)
+
+    boxes = [(10, 40, 110, 60), (40, 10, 60, 110)] * 3
+    shots = [replace(masked(box), id=str(k)) for k, box in enumerate(boxes)]
+    inpaint.__class__ = Counted
+    try:
+        stage = rerenderer(inpaint, batch_size=3, aspect_buckets=True, padding=0, steps=2)
+        done = list(run_shots(shots, Stages(rerender=stage), batch_size=6))
+    finally:
+        inpaint.__class__ = Counted.__mro__[1]
+    assert [d.status for d in done] == ["enhanced"] * 6 and calls == [3, 3]
 
 
 def test_a_window_s_size_follows_its_mask_s_aspect(inpaint: Any) -> None:
