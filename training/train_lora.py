@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..configs.errors import VisualsError
+from ..configs.train import TrainSettings, read_train_settings
 from .datasets.dataset_folder import OUTPUTS
 from .datasets.training_set import read_training_set
 from .errors import TrainingError
@@ -19,9 +21,6 @@ from .loop.training_session import Progress, TrainingSession
 from .loop.training_session import Trained as Trained
 from .lora import models as lora_models
 from .lora.save import DIFFUSERS_NAME
-
-if TYPE_CHECKING:
-    from ..configs.train import TrainSettings
 
 Message = Callable[[str], None]
 
@@ -92,19 +91,27 @@ def _checkpoint(settings: TrainSettings) -> Path | None:
             f"output_dir {folder} holds a training already ({existing.name}): set "
             "resume_from_checkpoint: latest to continue it (--resume), or another output_dir"
         )
-    begun = (folder / "log.jsonl").is_file() and (folder / "train.yaml").is_file()
     names = [
         *OUTPUTS,
         DIFFUSERS_NAME,
         *(p.name for p in folder.glob(f"{escape(settings.name)}-*.safetensors")),
     ]
-    taken = [name for name in names if os.path.lexists(folder / name)]
-    if taken and not begun:  # not by a training that ended before its first checkpoint
+    taken = [name for name in reversed(names) if os.path.lexists(folder / name)]
+    if taken and (taken[0].endswith(".safetensors") or not _is_begun(folder)):
         raise TrainingError(
             f"output_dir {folder} holds {taken[0]}, which is no training's: expected a folder "
             "without it, as the training writes such a file; set another output_dir"
         )
     return None
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a folder is that of a training which ended before its first checkpoint."""
+    try:
+        settings = read_train_settings(folder / "train.yaml")
+    except VisualsError:
+        return False
+    return bool(settings.train_data_dir) and (folder / "log.jsonl").is_file()
 
 
 def _accelerator(settings: TrainSettings, tracker: str | None) -> Any:

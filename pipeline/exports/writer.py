@@ -68,8 +68,9 @@ def write_pictures(
         AnnotationError: A file cannot be written, or no picture can be read.
     """
     written, edits = Exported(dict(files)), class_edits(run)
+    places = {name: path.resolve() if path.is_dir() else path for name, path in files.items()}
     parts = {
-        name: path.with_name(f".{path.name}{atomic_files.SUFFIX}") for name, path in files.items()
+        name: path.with_name(f".{path.name}{atomic_files.SUFFIX}") for name, path in places.items()
     }
     try:
         for part in parts.values():
@@ -99,8 +100,7 @@ def write_pictures(
         for writer in open_writers:
             writer.close()
         for name, part in parts.items():
-            _remove(files[name])
-            part.rename(files[name])
+            _move(part, places[name])
     except VisualsError:
         raise
     except OSError as error:
@@ -125,6 +125,18 @@ def require_new(path: Path) -> None:
         ) from None
     if taken:
         raise AnnotationError(f"{path} is there already: expected a new one; set --out")
+
+
+def _move(part: Path, place: Path) -> None:
+    """Put a part in its place; a folder that is there stays, with other files in it."""
+    if not (part.is_dir() and place.is_dir()):
+        _remove(place)
+        part.rename(place)
+        return
+    for old in list(place.iterdir()):
+        _remove(old)
+    for new in list(part.iterdir()):
+        new.rename(place / new.name)
 
 
 def _remove(path: Path) -> None:

@@ -143,13 +143,16 @@ def packet(kind: str, record: str = "") -> bytes:
     return _PACKET.format(type=_TYPES + kind, tool=tool, record=inner).encode()
 
 
-def is_drawn(path: Path) -> bool:
-    """Return whether a file is a picture that this program drew, by its XMP packet."""
+def is_sheet(path: Path) -> bool:
+    """Return whether a file is a sheet of pictures that this program drew: its XMP packet says so,
+    and unlike a run's picture it holds no record."""
     try:
-        packet = read_texts(path).get("xmp", "")
+        texts = read_texts(path)
     except PictureError:
         return False
-    return "<xmp:CreatorTool>visuals " in packet and _TYPES + DRAWN in packet
+    packet = texts.get("xmp", "")
+    is_drawn = "<xmp:CreatorTool>visuals " in packet and _TYPES + DRAWN in packet
+    return is_drawn and KEY not in texts and not _RECORD.search(packet)
 
 
 def read(path: str | Path) -> dict[str, Any]:

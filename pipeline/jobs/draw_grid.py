@@ -125,8 +125,8 @@ def draw_grid(request: GridRequest, reporter: Reporter | None = None) -> DrawnGr
     format_ = FORMATS.get(out.suffix.lower())
     if format_ is None:
         raise GridError(f"--out {out}: expected a name that ends in {', '.join(FORMATS)}")
-    if os.path.lexists(out) and not provenance.is_drawn(out):
-        raise GridError(f"--out {out} is no picture of visuals: expected a new file, or a grid")
+    if os.path.lexists(out) and not provenance.is_sheet(out):
+        raise GridError(f"--out {out} is no grid of visuals: expected a new file, or a grid")
     plan = check_grid(request)
 
     def build(settings: Settings) -> Any:

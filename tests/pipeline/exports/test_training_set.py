@@ -188,3 +188,18 @@ def test_nothing_to_export(run: Path, tmp_path: Path) -> None:
     (run / run_folder.NAME).write_text(json.dumps(shot(2, "skipped", "mug")) + "\n")
     with pytest.raises(AnnotationError, match="kept no picture: expected some to export"):
         export(run)
+
+
+@pytest.mark.parametrize("out", [".", "link"])
+def test_an_empty_folder_that_is_there_takes_the_files(
+    run: Path, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (tmp_path / "link").symlink_to(place)
+    monkeypatch.chdir(place if out == "." else tmp_path)
+    export(run, out=Path(out))
+    assert (tmp_path / "link").is_symlink() and os.path.samefile(place, tmp_path / "link")
+    assert os.path.samefile(os.getcwd(), place if out == "." else tmp_path)
+    assert sorted(p.name for p in place.iterdir()) == ["1_mug car", "masks"]
+    assert not list(tmp_path.glob(".*"))

@@ -129,18 +129,21 @@ def test_loras_of_a_folder_of_ones_own(mini: Path, tmp_path: Path) -> None:
     assert visuals(*args, *FEW, "--lora-dir", str(tmp_path)).exit_code == 0
 
 
-def test_a_file_that_is_no_grid_is_not_written_over(tmp_path: Path) -> None:
+def test_a_file_that_is_no_grid_is_not_written_over(mini: Path, tmp_path: Path) -> None:
     request = GridRequest(("a mug",), out=str(tmp_path / "mine.png"), cells=str(tmp_path / "cells"))
     for data in (encode_png(np.zeros((8, 8, 3), np.uint8)), b"text"):
         Path(request.out).write_bytes(data)
-        with pytest.raises(GridError, match="is no picture of visuals"):
+        with pytest.raises(GridError, match="is no grid of visuals"):
             draw_grid(request)
         assert Path(request.out).read_bytes() == data
     xmp = provenance.packet(provenance.DRAWN)
+    args = ("generate", "--class", "mug", "--count", "1", "--out", str(tmp_path / "run"))
+    assert visuals(*args, *FEW).exit_code == 0
+    assert not provenance.is_sheet(tmp_path / "run" / "images" / "mug-0001.png")
     for kind in ("png", "jpeg", "webp"):
         path = tmp_path / f"grid.{kind}"
         path.write_bytes(Format(kind).encode(np.zeros((8, 8, 3), np.uint8), xmp=xmp))
-        assert provenance.is_drawn(path)
+        assert provenance.is_sheet(path)
 
 
 @pytest.mark.parametrize("name", [cells.NAME, cells.LINES, "cell-0003.png"])

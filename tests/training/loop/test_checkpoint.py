@@ -193,6 +193,11 @@ def test_files_of_others_are_not_written_over(data: Path, tmp_path: Path, name: 
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("mine")
+    if name == "train.yaml":
+        (tmp_path / "log.jsonl").write_text("mine")
+    elif name.endswith(".safetensors"):  # of a training of which no checkpoint is left
+        (tmp_path / "train.yaml").write_text(f"train_data_dir: {data}")
+        (tmp_path / "log.jsonl").write_text("")
     with pytest.raises(TrainingError, match=r"^output_dir .* holds .*set"):
         train_lora(small(data, tmp_path))
     assert path.read_text() == "mine"
