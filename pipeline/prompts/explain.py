@@ -10,6 +10,7 @@ from ...checkpoints.lora.search import LoraNotFoundError, find
 from ...stages.prompts import dynamic_prompts, emphasis, lora_tags, prompt_editing, token_chunks
 from ...stages.prompts.lora_tags import LoraTag, parse
 from . import wildcards
+from .product_classes import class_prompts
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -138,7 +139,7 @@ def prompt_notes(
     for a text that cannot be read."""
     g, r = settings.generate, settings.rerender
     known = wildcards.load_wildcards(settings)
-    templates = (r.prompt or "", *(c.prompt or "" for c in settings.classes.values()))
+    templates = (r.prompt or "", *class_prompts(settings))
     notes: list[str] = []
     for template in (*prompts, *templates):
         text = dynamic_prompts.draw(template, 0, known).text

@@ -13,6 +13,7 @@ from ...checkpoints.identify import base_family
 from ...checkpoints.lora import search as lora_search
 from ...stages.prompts import dynamic_prompts, lora_tags
 from . import wildcards
+from .product_classes import class_prompts
 
 if TYPE_CHECKING:
     from ...checkpoints.lora.file import LoraFile
@@ -37,14 +38,15 @@ def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
 
 
 def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:
-    """Return the LoRA files of the tags in the settings' prompts and others, by name, in order.
+    """Return the LoRA files of the tags in the settings' prompts and edits and in others, by name,
+    in order.
 
     Raises LoraNotFoundError, LoraFileError, or WrongBaseError if one does not fit `generate.model`.
     """
     places = lora_folders(settings)
     found = {}
     model = settings.generate.model
-    for text in prompt_texts(settings, prompts):
+    for text in prompt_texts(settings, [*class_prompts(settings), *prompts]):
         for tag in lora_tags.parse(text)[1]:
             if tag.name not in found:
                 file = lora_search.read(lora_search.find(tag.name, places))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import UsageError
 from ...configs.text_files import read_text
 from ...stages.prompts import dynamic_prompts
+from .product_classes import class_prompts
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -86,8 +87,7 @@ def check_wildcards(settings: Settings, prompts: Iterable[str] = ()) -> Folders:
     wildcards = load_wildcards(settings)
     g, r = settings.generate, settings.rerender
     texts = [g.prompt, g.negative_prompt, r.prompt or "", r.negative_prompt, *prompts]
-    texts += [text for c in settings.classes.values() for text in (c.prompt or "", c.edit)]
-    for text in texts:
+    for text in (*texts, *class_prompts(settings)):
         dynamic_prompts.check(text, wildcards)
     return wildcards
 

@@ -12,7 +12,9 @@ import yaml
 from helpers.command_line import visuals
 from PIL import Image
 
+from visuals.checkpoints.lora.search import LoraNotFoundError
 from visuals.configs.schema import load_settings
+from visuals.pipeline.build.stages import check_words
 from visuals.pipeline.inputs import shots as inputs
 from visuals.pipeline.prompts import explain, wildcards
 from visuals.pipeline.prompts.model_vocabulary import unknown_words
@@ -139,6 +141,18 @@ def test_an_edit_is_checked_before_models_are_loaded(mini: Path, edit: str, said
     result = visuals("enhance", "a.png", "--class", "mug", "--edit", edit, "--out", "out")
     assert result.exit_code == 2 and said in result.stderr
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("key", ["generate.prompt", "rerender.prompt", "mug.prompt", "mug.edit"])
+def test_every_text_of_the_settings_is_checked(mini: Path, key: str) -> None:
+    key = key.replace("mug", "classes.mug")
+    with pytest.raises(LoraNotFoundError, match="no LoRA 'nix'"):
+        check_words(load_settings("mini", {key: "<lora:nix:1> red"}))
+    settings = load_settings("mini", {key: "<hypernet:nix:1> red"})
+    assert (
+        "<hypernet:nix:1>: not supported"
+        in explain.prompt_notes(settings, [settings.generate.prompt])[0]
+    )
 
 
 def test_wildcards_are_no_unknown_words() -> None:
