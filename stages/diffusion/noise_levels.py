@@ -1,4 +1,4 @@
-"""A1111's schedules Simple, Beta and Align Your Steps: noise levels (sigmas) by number of steps.
+"""A1111's schedules: noise levels (sigmas) by number of steps.
 
 Each takes a model's levels in training, rising, and returns float (steps,), falling, without the
 final 0.
@@ -7,12 +7,37 @@ final 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+Schedule = Callable[[np.ndarray, int], np.ndarray]
 _LAST = 0.029
 """The level before 0 in A1111's table of Align Your Steps; diffusers' has the 0 only."""
+
+
+def _at(levels: np.ndarray, time_steps: np.ndarray) -> np.ndarray:
+    """Levels of time steps, interpolated in their logarithm."""
+    return np.exp(np.interp(time_steps, np.arange(len(levels)), np.log(levels)))
+
+
+def normal(levels: np.ndarray, steps: int) -> np.ndarray:
+    """Evenly spaced time steps, from the last to the first."""
+    return _at(levels, np.linspace(len(levels) - 1, 0, steps))
+
+
+def sgm_uniform(levels: np.ndarray, steps: int) -> np.ndarray:
+    """Evenly spaced time steps that end a step before 0: diffusers' "trailing", so whole ones."""
+    return _at(levels, np.linspace(len(levels), 0, steps + 1)[:-1].round() - 1)
+
+
+def karras(levels: np.ndarray, steps: int, rho: float = 7) -> np.ndarray:
+    """Evenly spaced roots of levels (Karras et al. 2022, arXiv:2206.00364)."""
+    return np.linspace(levels[-1] ** (1 / rho), levels[0] ** (1 / rho), steps) ** rho
+
+
+def exponential(levels: np.ndarray, steps: int) -> np.ndarray:
+    """Evenly spaced logarithms of levels."""
+    return np.geomspace(levels[-1], levels[0], steps)
 
 
 def simple(levels: np.ndarray, steps: int) -> np.ndarray:
@@ -32,24 +57,20 @@ def beta(levels: np.ndarray, steps: int, shape: float = 0.6) -> np.ndarray:
     return levels[0] + found * (levels[-1] - levels[0])
 
 
-def align_your_steps(table: list[float], steps: int) -> np.ndarray:
+def align_your_steps(levels: np.ndarray, steps: int, *, is_xl: bool = False) -> np.ndarray:
     """A table of levels (Sabour et al. 2024, arXiv:2404.14507), interpolated in their logarithm."""
-    logs = np.log([*table[:-1], _LAST])
-    return np.exp(np.interp(np.linspace(0, 1, steps), np.linspace(0, 1, len(logs)), logs))
-
-
-def with_levels(kind: type, schedule: str, *, is_xl: bool) -> type:
-    """Return a class of diffusers' schedulers with one of these in place of Karras' schedule."""
     from diffusers.schedulers import AysSchedules
 
     table = AysSchedules[f"StableDiffusion{'XL' if is_xl else ''}Sigmas"]
+    return _at(np.array([*table[:-1], _LAST]), np.linspace(0, len(table) - 1, steps))
 
-    def convert(self: Any, in_sigmas: Any, num_inference_steps: int | None = None) -> np.ndarray:
-        steps = num_inference_steps or self.num_inference_steps
-        if schedule == "Align Your Steps":
-            return align_your_steps(table, steps)
-        kept = self.alphas_cumprod.double().numpy()
-        curve: Callable[[np.ndarray, int], np.ndarray] = simple if schedule == "Simple" else beta
-        return curve(((1 - kept) / kept) ** 0.5, steps)
 
-    return type(kind.__name__, (kind,), {"_convert_to_karras": convert})
+SCHEDULES: dict[str, Schedule] = {
+    "": normal,
+    "Karras": karras,
+    "Exponential": exponential,
+    "SGM Uniform": sgm_uniform,
+    "Simple": simple,
+    "Beta": beta,
+    "Align Your Steps": align_your_steps,
+}

@@ -8,59 +8,61 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from ...configs.errors import UsageError
-from .noise_levels import with_levels
+from .noise_levels import SCHEDULES, align_your_steps
+from .scheduler_classes import third_order, to_zero, two_stage, with_levels, with_time_steps
 
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
-_LEVELS = ("Simple", "Beta", "Align Your Steps")
-_SIGMAS = ("Karras", "Exponential", "SGM Uniform", *_LEVELS)
+_THIRD = {**_SDE, "solver_order": 3, "solver_type": "heun", "lower_order_final": False}
+_ALL = tuple(name for name in SCHEDULES if name)
 _UNIFORM = ("SGM Uniform",)
+_LINEAR = {"timestep_spacing": "linspace"}
 
 _SAMPLERS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}, _SIGMAS),
-    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE, ("Karras", "Exponential", *_LEVELS)),
-    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE, _SIGMAS),
-    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", {**_SDE, "solver_order": 3}, _SIGMAS),
-    "DPM2": ("KDPM2DiscreteScheduler", {}, _SIGMAS),
-    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}, _SIGMAS),
-    "Euler": ("EulerDiscreteScheduler", {}, _SIGMAS),
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}, _UNIFORM),
-    "Heun": ("HeunDiscreteScheduler", {}, _SIGMAS),
-    "LMS": ("LMSDiscreteScheduler", {}, _SIGMAS),
-    "UniPC": ("UniPCMultistepScheduler", {}, _SIGMAS),
-    "DEIS": ("DEISMultistepScheduler", {}, _SIGMAS),
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}, _ALL),
+    "DPM++ SDE": (
+        "DPMSolverSinglestepScheduler",
+        {**_SDE, "lower_order_final": True},
+        tuple(name for name in _ALL if name not in _UNIFORM),
+    ),
+    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE, _ALL),
+    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", _THIRD, _ALL),
+    "DPM2": ("KDPM2DiscreteScheduler", {}, _ALL),
+    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}, _ALL),
+    "Euler": ("EulerDiscreteScheduler", {}, _ALL),
+    "Euler a": ("EulerAncestralDiscreteScheduler", _LINEAR, _UNIFORM),
+    "Heun": ("HeunDiscreteScheduler", {}, _ALL),
+    "LMS": ("LMSDiscreteScheduler", {}, _ALL),
+    "UniPC": ("UniPCMultistepScheduler", {}, _ALL),
+    "DEIS": ("DEISMultistepScheduler", {}, _ALL),
     "DDIM": ("DDIMScheduler", {}, _UNIFORM),
-    "DDPM": ("DDPMScheduler", {}, _UNIFORM),
+    "DDPM": ("DDPMScheduler", _LINEAR, _UNIFORM),
     "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}, ()),
     "PNDM": ("PNDMScheduler", {"skip_prk_steps": True}, ()),
     "LCM": ("LCMScheduler", {}, ()),
     "TCD": ("TCDScheduler", {}, ()),
 }
-_SCHEDULES: dict[str, dict[str, Any]] = {
-    "Karras": {"use_karras_sigmas": True},
-    "Exponential": {"use_exponential_sigmas": True},
-    "SGM Uniform": {"timestep_spacing": "trailing"},
-    **{name: {"use_karras_sigmas": True} for name in _LEVELS},  # see with_levels
-}
-_KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (kind, values) for name, (kind, values, _) in _SAMPLERS.items()},
-    **{
-        f"{name} {schedule}": (kind, {**values, **_SCHEDULES[schedule]})
-        for name, (kind, values, schedules) in _SAMPLERS.items()
-        for schedule in schedules
-    },
-}
-_PLAIN = {
-    "use_karras_sigmas": False,
-    "use_exponential_sigmas": False,
-    "algorithm_type": "dpmsolver++",
-    "solver_order": 2,
-}
-"""What a model's own scheduler may have set and the name of a sampler decides."""
-NAMES = tuple(sorted(_KINDS))
+_DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
+"""Samplers for which A1111 leaves out the last level but the 0."""
+_CHANGED = {"DPM++ SDE": two_stage, "DPM++ 3M SDE": third_order, "DEIS": to_zero}
+_OF_TRAINING = (
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
+    "prediction_type", "rescale_betas_zero_snr", "set_alpha_to_one", "steps_offset",
+    "original_inference_steps", "timestep_scaling",
+)  # fmt: skip
+"""What a sampler takes from a model's own scheduler: how the model was trained."""
+NAMES = tuple(
+    sorted(
+        f"{name} {schedule}".strip()
+        for name, (*_, schedules) in _SAMPLERS.items()
+        for schedule in ("", *schedules)
+    )
+)
 
 
 def split(name: str) -> tuple[str, str]:
@@ -69,7 +71,7 @@ def split(name: str) -> tuple[str, str]:
     >>> split("Euler SGM Uniform")
     ('Euler', 'SGM Uniform')
     """
-    schedule = next((one for one in _SCHEDULES if name.endswith(f" {one}")), "")
+    schedule = next((one for one in _ALL if name.endswith(f" {one}")), "")
     return name.removesuffix(f" {schedule}"), schedule
 
 
@@ -78,8 +80,12 @@ class UnknownSamplerError(UsageError):
 
 
 def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
-    """The scheduler of a sampler, on a model's own noise schedule (`config`)."""
-    if name not in _KINDS:
+    """The scheduler of a sampler, on a model's own noise schedule (`config`).
+
+    Noise levels are A1111's. A model whose own scheduler is spaced "trailing" was made for these
+    steps: without a schedule in the name it keeps them.
+    """
+    if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, 1, 0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UnknownSamplerError(
@@ -87,13 +93,26 @@ def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
         )
     import diffusers
 
-    kind, changes = _KINDS[name]
-    made, schedule = getattr(diffusers, kind), split(name)[1]
-    if schedule in _LEVELS:
-        made = with_levels(made, schedule, is_xl=is_xl)
-    values = dict(config)
-    plain = {key: value for key, value in _PLAIN.items() if key in values}
-    return made.from_config({**values, **plain, **changes})
+    sampler, schedule = split(name)
+    kind, changes, _ = _SAMPLERS[sampler]
+    made = getattr(diffusers, kind)
+    takes = inspect.signature(made.__init__).parameters
+    values = {key: config[key] for key in _OF_TRAINING if key in config}
+    values |= {"clip_sample": False, **changes}
+    if not schedule and config.get("timestep_spacing") == "trailing":
+        schedule = "SGM Uniform"
+    if "use_karras_sigmas" in takes:
+        values["use_karras_sigmas"] = True  # which with_levels replaces
+        levels = SCHEDULES[schedule]
+        if levels is align_your_steps:
+            levels = functools.partial(align_your_steps, is_xl=is_xl)
+        made = with_levels(made, levels, discard=sampler in _DISCARDING)
+        made = _CHANGED.get(sampler, lambda kind: kind)(made)
+    elif schedule:
+        values["timestep_spacing"] = "trailing"
+    elif sampler in ("DDIM", "PLMS", "PNDM"):
+        made = with_time_steps(made)
+    return made(**{key: value for key, value in values.items() if key in takes})
 
 
 @contextlib.contextmanager
