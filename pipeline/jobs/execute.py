@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import RunFolderError
 from ..runs.locate import new_folder, resume_hint, run_place
 from .plan import ShotPlan, check, plan_shots
 from .reporter import Reporter
@@ -123,10 +124,17 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
     out = run_folder_name(resolved)
     place = run_place(out)
     if request.fork:
-        beside = (f"{out.rstrip('/')}-{number}" for number in itertools.count(2))
+        stem = out.rstrip("/") if Path(out).name.strip(".") else os.path.abspath(out)
+        beside = (f"{stem}-{number}" for number in itertools.count(2))
         for name in itertools.chain([out], beside):
             place = run_place(name)
-            old = read(place)
+            try:
+                run_folder.check_place(place)
+                old = read(place)
+            except RunFolderError:  # another's
+                if name == out:
+                    raise
+                continue
             if not old or not run_yaml.differences(old, run_folder.plain(parts)):
                 break
         if str(place) != str(run_place(out)):

@@ -245,10 +245,14 @@ def make(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+_OF_WINDOWS = ("thumbs.db", "desktop.ini")
+
+
 def check_place(place: Path | ObjectStore) -> None:
     """Check that a run may be written to a place: there is nothing, an empty folder, or a run.
 
-    Hidden files count as nothing. What a run.yaml holds is checked when it is read.
+    Hidden files and those of Windows' Explorer count as nothing. What a run.yaml holds is checked
+    when it is read.
 
     Raises:
         RunFolderError: it is a file, a folder with other files, or a run with links in it.
@@ -259,7 +263,8 @@ def check_place(place: Path | ObjectStore) -> None:
                 inside(place, name)
         if holds(place)(run_yaml.NAME) or _has_lines(place):
             return
-        visible = [name for name in _names(place) if not name.startswith(".")]
+        names = (name for name in _names(place) if name.lower() not in _OF_WINDOWS)
+        visible = [name for name in names if not name.startswith(".")]
     if visible:
         raise RunFolderError(
             f"{place} holds {visible[0]!r} and is no run folder: expected a run folder, or a new "

@@ -118,18 +118,24 @@ def test_a_folder_that_holds_no_run(tmp_path: Path) -> None:
     assert "is no run folder: expected run.yaml" in said
 
 
-def test_other_settings_are_named_and_refused_or_forked(photos: Path, tmp_path: Path) -> None:
+def test_other_settings_are_named_and_refused_or_forked(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     filtered(photos, out)
     said = filtered(photos, out, "--mask-k", "1", "--seed", "5", code=2).stderr
     assert "mask.mask_k: 0 → 1" in said or "mask.mask_k: none → 1" in said
     assert "run.seed: 0 → 5" in said and "--fork" in said and said.count("\n") == 1
-    for resumed in (0, 6):
-        forked = filtered(photos, out, "--seed", "5", "--fork", "--json")
+    (tmp_path / "out-2").mkdir()
+    (tmp_path / "out-2" / "mine.txt").write_text("mine")
+    monkeypatch.chdir(out)
+    for place, resumed in ((out, 0), (Path("."), 6)):
+        forked = filtered(photos, place, "--seed", "5", "--fork", "--json")
         record = json.loads(forked.stdout)
-        assert record["folder"] == f"{out}-2" and record["resumed"] == resumed
+        assert record["folder"] == f"{out}-3" and record["resumed"] == resumed
     filtered(photos, out, "--fork", "--batch-size", "2")
-    assert not (tmp_path / "out-3").exists() and len(ids(out)) == 6
+    assert os.listdir(tmp_path / "out-2") == ["mine.txt"]
+    assert not (tmp_path / "out-4").exists() and len(ids(out)) == 6
 
 
 def test_the_folder_of_an_older_version_goes_on(photos: Path, tmp_path: Path) -> None:

@@ -258,7 +258,9 @@ def test_a_folder_that_is_no_run_is_refused_unchanged(
     assert contents(tmp_path / "mine") == {name: data}
 
 
-@pytest.mark.parametrize("name", [".DS_Store", ".lock", ".run.yaml.x.visuals.part"])
+@pytest.mark.parametrize(
+    "name", [".DS_Store", ".lock", ".run.yaml.x.visuals.part", "Thumbs.db", "desktop.ini"]
+)
 def test_hidden_files_do_not_make_a_folder_someones(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     assert not made(tmp_path).done
