@@ -169,7 +169,8 @@ def _previous_files(out: Path, overwrite: bool) -> list[str]:
                 "folder; set --out, or --overwrite to import again"
             )
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            return list(map(str, parse_json((out / imagefolder.REPORT).read_bytes())["files"]))
+            files = parse_json((out / imagefolder.REPORT).read_bytes())["files"]
+            return [name for name in map(str, files) if name.startswith("images/")]
         return []
     except OSError as error:
         raise CatalogImportError(

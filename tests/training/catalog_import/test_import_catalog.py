@@ -153,8 +153,12 @@ def test_an_import_replaces_nothing_unasked(tmp_path: Path) -> None:
     import_catalogue(both, photos, out, shape=SMALL)
     with pytest.raises(CatalogImportError, match="earlier import"):
         import_catalogue(one, photos, out, shape=SMALL)
+    report = json.loads((out / "import.json").read_text())
+    (out / "import.json").write_text(json.dumps({**report, "files": [*report["files"], "mine"]}))
+    (out / "mine").write_text("mine")
     import_catalogue(one, photos, out, shape=SMALL, overwrite=True)
     assert [p.name for p in sorted((out / "images").iterdir())] == ["B.jpg"]
+    assert (out / "mine").read_text() == "mine"
     with pytest.raises(CatalogImportError, match="not empty"):
         import_catalogue(one, photos, photos, shape=SMALL, overwrite=True)
     (photos / "b.png").unlink()
