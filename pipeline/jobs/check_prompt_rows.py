@@ -98,7 +98,7 @@ def _check_words(
                 found[words] = ""
                 try:
                     dynamic_prompts.check(words, known)
-                    if words == text and "<" in words:
+                    if words in (text, row.edit) and "<" in words:
                         check_words(settings, [words])
                 except ValueError as error:
                     found[words] = str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -139,13 +139,15 @@ def prompt_notes(
     for a text that cannot be read."""
     g, r = settings.generate, settings.rerender
     known = wildcards.load_wildcards(settings)
-    templates = (r.prompt or "", *class_prompts(settings))
     notes: list[str] = []
-    for template in (*prompts, *templates):
-        text = dynamic_prompts.draw(template, 0, known).text
+
+    def texts(*templates: str) -> Iterator[str]:
+        for template in dict.fromkeys(templates):
+            yield from dynamic_prompts.variants(template, known)
+
+    for text in texts(*prompts, r.prompt or "", *class_prompts(settings)):
         notes += [*lora_tags.unread(text), *emphasis.notes(parse(text)[0])]
-    for template in (*negatives, g.negative_prompt, r.negative_prompt):
-        text = dynamic_prompts.draw(template, 0, known).text
+    for text in texts(*negatives, g.negative_prompt, r.negative_prompt):
         if parse(text)[1] or lora_tags.unread(text):
             notes.append(f"{text[:60]!r}: tags in a negative prompt are read as text")
         notes += emphasis.notes(text)

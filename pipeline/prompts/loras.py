@@ -30,11 +30,13 @@ def lora_folders(settings: Settings) -> tuple[str, ...]:
 
 
 def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
-    """Return the settings' prompts and others, each once, with the variants of seed 0."""
+    """Return the settings' prompts and others, each once, with the variants of their
+    choices."""
     of_classes = [c.prompt or "" for c in settings.classes.values()]
     templates = (settings.generate.prompt, settings.rerender.prompt or "", *of_classes, *prompts)
     known = wildcards.load_wildcards(settings)
-    return list(dict.fromkeys(dynamic_prompts.draw(text, 0, known).text for text in templates))
+    texts = (text for template in templates for text in dynamic_prompts.variants(template, known))
+    return list(dict.fromkeys(texts))
 
 
 def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, LoraFile]:

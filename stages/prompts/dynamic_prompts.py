@@ -21,8 +21,10 @@ Wildcards = Mapping[str, Sequence[str]]
 _NAME = re.compile(r"__((?:[^\W_]|[*./])(?:[\w\-./* ]{0,200}?(?:[^\W_]|\*))??)__")
 _HOW_MANY = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\$\$")
 _WEIGHT = re.compile(r"\s*(\d{1,9}(?:\.\d+)?)::")
-_DEEPEST, _LONGEST = 100, 250_000
-"""Most choices within each other, and characters that the choices of a prompt draw in all."""
+_PLAIN = re.compile(r"(?:(?!__)[\w\s,.'-])*")
+_DEEPEST, _LONGEST, _MOST = 100, 250_000, 1_000_000
+"""Most choices within each other, characters that the choices of a prompt draw in all, and
+characters of all its variants."""
 
 
 class WildcardError(UsageError):
@@ -73,6 +75,61 @@ def check(template: str, wildcards: Wildcards | None = None) -> None:
     visit(template, ())
 
 
+def variants(template: str, wildcards: Wildcards | None = None) -> list[str]:
+    """Return texts that a template may draw: that of seed 0, and one for each option that is more
+    than plain words, as far as they hold a million characters. Raises WildcardError.
+
+    >>> variants("{red|<lora:oak:1>|ash} {mug|(cup)}")
+    ['ash (cup)', 'red mug', '<lora:oak:1> mug', 'red (cup)']
+    """
+    check(template, wildcards)
+    drawer = _Drawer(random.Random(0), wildcards or {})
+    drawer.room = _MOST
+    first = draw(template, 0, wildcards).text
+    return list(dict.fromkeys([first, *_variants(template, drawer, set())]))
+
+
+def _variants(text: str, drawer: _Drawer, done: set[str], depth: int = 1) -> list[str]:
+    """A text with the first options, and others with one option changed each; wildcards that are
+    `done` give one entry."""
+    _check_depth(depth)
+    parts, place, closing = [], 0, _closing(text)
+    for match in re.finditer(r"\{|__", text):
+        start = match.start()
+        if start < place:
+            continue
+        inner = text[start + 1 : closing[start]] if start in closing else ""
+        name = _NAME.match(text, start)
+        if _is_choice(inner):
+            end, options = closing[start] + 1, _read_choice(inner)[-1]
+        elif name and (not _in_tag(text, start) or name[1] in drawer.wildcards):
+            end, options = name.end(), list(drawer.entries(name[1], ()))
+            options = options[:1] if name[1] in done else options
+            done.add(name[1])
+        else:
+            continue
+        marks = [(_WEIGHT.match(option), option) for option in options]
+        kept = [o[m.end() if m else 0 :].strip() for m, o in marks if not m or float(m[1]) > 0]
+        if not kept:
+            drawer.text(text[start:end])  # raises: every weight is 0
+        plain = [option for option in kept if _PLAIN.fullmatch(option)]
+        kept = plain[:1] + [option for option in kept if not _PLAIN.fullmatch(option)]
+        chosen = [v for option in kept for v in _variants(option, drawer, done, depth + 1)]
+        parts += [[text[place:start]], chosen]
+        place = end
+    parts.append([text[place:]])
+    first, place = "".join(part[0] for part in parts), 0
+    out = [first]
+    for part in parts:
+        after = place + len(part[0])
+        for option in part[1:]:
+            drawer.room -= len(first)
+            if drawer.room > 0:
+                out.append(first[:place] + option + first[after:])
+        place = after
+    return out
+
+
 class _Drawer:
     def __init__(self, rng: random.Random, wildcards: Wildcards) -> None:
         self.rng, self.wildcards = rng, wildcards
@@ -87,7 +144,7 @@ class _Drawer:
         while place < len(text):
             if place in closing:
                 inner = text[place + 1 : closing[place]]
-                if len(_split(inner)) > 1 or _HOW_MANY.match(inner):
+                if _is_choice(inner):
                     out += self._choice(inner, inside)
                     place = closing[place] + 1
                     continue
@@ -104,16 +161,7 @@ class _Drawer:
 
     def _choice(self, inner: str, inside: tuple[str, ...]) -> str:
         """One `{…}`, without its braces."""
-        low = high = 1
-        between, rest = ", ", inner
-        many = _HOW_MANY.match(inner)
-        if many:
-            low, high = int(many[1]), int(many[2] or many[1])
-            rest = inner[many.end() :]
-            first, dollars, others = rest.partition("$$")
-            if dollars and "|" not in first:
-                between, rest = first, others
-        options = _split(rest)
+        low, high, between, options = _read_choice(inner)
         name = _NAME.fullmatch(options[0].strip())
         if name and len(options) == 1:  # {2$$__colours__}: two different entries
             options = list(self.entries(name[1], inside))
@@ -189,6 +237,24 @@ def _closing(text: str) -> dict[int, int]:
 def _check_depth(depth: int) -> None:
     if depth > _DEEPEST:
         raise WildcardError(f"more than {_DEEPEST} choices within each other; take some out")
+
+
+def _is_choice(inner: str) -> bool:
+    return len(_split(inner)) > 1 or bool(_HOW_MANY.match(inner))
+
+
+def _read_choice(inner: str) -> tuple[int, int, str, list[str]]:
+    """How many options of a choice are drawn, at least and at most, what goes between, options."""
+    low = high = 1
+    between, rest = ", ", inner
+    many = _HOW_MANY.match(inner)
+    if many:
+        low, high = int(many[1]), int(many[2] or many[1])
+        rest = inner[many.end() :]
+        first, dollars, others = rest.partition("$$")
+        if dollars and "|" not in first:
+            between, rest = first, others
+    return low, high, between, _split(rest)
 
 
 def _split(inner: str) -> list[str]:

@@ -132,6 +132,8 @@ def test_tags_in_a_negative_prompt_are_named() -> None:
         ("<lora:ppzmini:nan> red", "the weight is no number"),
         ("__nope__", "no wildcard 'nope'"),
         ("{1000::red|__nope__}", "no wildcard 'nope'"),
+        ("{1000::red|blue {pink|<lora:nope:1>}}", "no LoRA 'nope'"),
+        ("{1000::red|(blue:9999999)}", "'blue' weighs 1e+07"),
         ("(red:9999999)", "'red' weighs 1e+07"),
         ("(" * 101, "more than 100 '('"),
     ],
@@ -153,6 +155,15 @@ def test_every_text_of_the_settings_is_checked(mini: Path, key: str) -> None:
         "<hypernet:nix:1>: not supported"
         in explain.prompt_notes(settings, [settings.generate.prompt])[0]
     )
+
+
+def test_every_entry_of_a_wildcard_is_checked(mini: Path, folder: Path) -> None:
+    (folder / "looks.txt").write_text("red\nblue\n<lora:nix:1>\n__colours__\n")
+    settings = load_settings("mini", {"generate.wildcard_dirs": [str(folder)]})
+    check_words(settings, ["__colours__"])
+    for text in ("__looks__", "{2$$oak|__looks__|ash}", "<lora:ppzmini:1> __loo*__"):
+        with pytest.raises(LoraNotFoundError, match="no LoRA 'nix'"):
+            check_words(settings, [text])
 
 
 def test_wildcards_are_no_unknown_words() -> None:

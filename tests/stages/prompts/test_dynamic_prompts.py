@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from visuals.stages.prompts.dynamic_prompts import WildcardError, check, draw
+from visuals.stages.prompts.dynamic_prompts import WildcardError, check, draw, variants
 
 KNOWN = {
     "colours": ["red", "blue", "green"],
@@ -171,3 +171,29 @@ def test_wildcards_of_one_letter_beside_others(template: str, text: str) -> None
     known = {"c": ["red"], "bom": ["green"], "a": ["one"], "long_name": ["two"]}
     check(template, known)
     assert draw(template, 1, known).text == text
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("mug", ["mug"]),
+        ("{class} {red|blue}", ["{class} blue", "{class} red"]),
+        ("{(a)|b|c} {(d)|e}", ["b (d)", "b e", "(a) e", "c e"]),
+        ("{a|{b|<c>}}", ["a", "b", "<c>"]),
+        ("<lora:{x-1|{(y)|z}}:1>", ["<lora:z:1>", "<lora:x-1:1>", "<lora:(y):1>"]),
+        ("{0::(a)|b}", ["b"]),
+        ("{2$$ and $$(a)|b}", ["b and (a)", "b", "(a)"]),
+        ("__w__", ["(b) (a)", "a", "(b) a", "(c)"]),
+    ],
+)
+def test_variants_hold_each_option_that_is_more_than_words(
+    template: str, expected: list[str]
+) -> None:
+    found = variants(template, {"w": ["a", "a2", "(b) __v__", "(c)"], "v": ["a", "(a)"]})
+    assert set(found) == set(expected)
+
+
+def test_a_template_of_any_size_has_variants_at_once() -> None:
+    words = {"w": [f"word {n}" for n in range(20_000)], "v": [f"(x{n}) __w__" for n in range(500)]}
+    assert len(variants("__w__ __w__ __v__ __v__", words)) > 500
+    variants("{(a|[b}" * 10_000)
