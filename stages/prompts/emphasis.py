@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .lora_tags import PromptError
+from .lora_tags import LARGEST, PromptError
 
 STEP = 1.1
 """What one pair of round brackets multiplies by, and one of square brackets divides by."""
-_DEEPEST, _LARGEST = 100, 1e6
-"""Most brackets within each other, and the largest weight, far below where embeddings overflow."""
+_DEEPEST = 100
+"""Most brackets within each other."""
 
 _MARK = re.compile(
     r"""\\ (?P<literal> [()\[\]\\]? )                                  # a lone \ goes
@@ -57,7 +57,7 @@ def parse(text: str) -> list[Piece]:
             weights[k] *= factor
     pieces: list[Piece] = []
     for part, weight in zip(texts, weights, strict=True):
-        if not abs(weight) <= _LARGEST:
+        if not abs(weight) <= LARGEST:
             what = repr((part or "BREAK").strip()[:60])
             raise PromptError(f"{what} weighs {weight:.3g}; expected -1e6 to 1e6, 0 to 2 is usual")
         if part is None:

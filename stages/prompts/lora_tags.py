@@ -13,6 +13,8 @@ _HALF_TAG = re.compile(r"<(?:lora|lyco):[^<>]*>?", re.IGNORECASE)
 _LORAS = ("lora", "lyco")
 LONGEST = 100_000
 """Characters of the longest prompt: some 300 chunks of tokens, each encoded by itself."""
+LARGEST = 1e6
+"""The largest weight, far below where embeddings overflow."""
 
 
 class PromptError(UsageError):
@@ -54,6 +56,8 @@ def parse(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
             te = unet = math.nan
         if not (math.isfinite(te) and math.isfinite(unet)):
             raise PromptError(f"{whole}: the weight is no number; expected <lora:name:0.8>")
+        if max(abs(te), abs(unet)) > LARGEST:
+            raise PromptError(f"{whole}: expected a weight of -1e6 to 1e6, 0 to 2 is usual")
         tags.append(LoraTag(name, unet, te))
     return " ".join(take_out(_TAG.pattern, prompt).split()), tuple(tags)
 

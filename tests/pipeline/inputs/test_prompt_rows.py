@@ -276,6 +276,7 @@ def test_a_row_alone_is_the_picture_that_its_settings_make_of_a_run(
             '{"prompt": "a <lora:zz:1>", "class": "mug"}\n{"prompt": "__none__", "class": "mug"}',
             ["line 1: no LoRA 'zz'", "line 2: no wildcard 'none'"],
         ),
+        ('{"class": "mug", "edit": "{red|<lora:zz:1>}"}', ["line 1: no LoRA 'zz'"]),
         ('{"class": "mug", "steps": "many"}\n{"class": "mgu"}', ["line 1: gen", "line 2: preset"]),
         ('{"class": "mug", "name": "a"}\n{"class": "car", "name": "a"}', ["line 2: the name 'a'"]),
     ],

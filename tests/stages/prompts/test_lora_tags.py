@@ -37,6 +37,13 @@ def test_a_weight_that_is_no_number_is_named(weight: str) -> None:
         parse(f"mug <lora:a:{weight}>")
 
 
+@pytest.mark.parametrize("weight", ["1000001", "-1e7", "0.5:99999999", "te=1e9:unet=1"])
+def test_a_weight_above_a_million_is_refused(weight: str) -> None:
+    assert parse("<lora:a:1e6> mug")[1] == (LoraTag("a", 1e6, 1e6),)
+    with pytest.raises(PromptError, match=f"<lora:a:{weight}>: expected a weight of -1e6 to 1e6"):
+        parse(f"mug <lora:a:{weight}>")
+
+
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
