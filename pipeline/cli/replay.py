@@ -94,6 +94,7 @@ def _print(done: Replay, as_json: bool) -> None:
                 "equal": one.equal,
                 "changed": one.changed,
                 "largest": one.largest,
+                "reason": one.reason,
             }
             for one in compared
         ]
@@ -104,6 +105,12 @@ def _print(done: Replay, as_json: bool) -> None:
         echo(f"{one.id}\t{one}")
     same = sum(one.equal for one in compared)
     why = "as asked" if done.changed else "another device or library rounds otherwise"
-    rest = f"; the others are not ({why})" if same < len(compared) else ""
-    echo(f"{same} of {len(compared)} are equal{rest}", err=True)
+    differ = sum(bool(one.changed) and one.was == one.now for one in compared)
+    others = len(compared) - same - differ
+    parts = [
+        f"{same} of {len(compared)} are equal",
+        f"{differ} differ ({why})" if differ else "",
+        f"{others} came out otherwise: the reasons are above" if others else "",
+    ]
+    echo("; ".join(filter(None, parts)), err=True)
     echo(f"report    {report}")

@@ -171,13 +171,15 @@ def _remake(
 @dataclass(frozen=True)
 class Compared:
     """A shot then and now. `changed`: share of pixels that differ, 0..1; `largest`: by how much, of
-    255; both None where there are not two pictures of a size."""
+    255; both None where there are not two pictures of a size. `reason`: why it failed or was
+    skipped now."""
 
     id: str
     was: str
     now: str
     changed: float | None
     largest: int | None
+    reason: str = ""
 
     @property
     def equal(self) -> bool:
@@ -187,7 +189,7 @@ class Compared:
 
     def __str__(self) -> str:
         if self.was != self.now:
-            return f"was {self.was}, is {self.now}"
+            return f"was {self.was}, is {self.now}{self.reason and f': {self.reason}'}"
         if self.changed is None:
             return f"{self.now}, as then" if self.equal else f"{self.now}: no picture to compare"
         if self.changed == 0:
@@ -211,7 +213,8 @@ def compare(wanted: Wanted, record: ManifestRecord, folder: Path) -> Compared:
             changed, largest = float((apart > 0).any(-1).mean()), int(apart.max())
             largest = largest if one.dtype == np.uint8 else -(-largest // 257)
     status = wanted.status or (record.status if name else "a picture")
-    return Compared(wanted.id, status, record.status, changed, largest)
+    why = record.error or record.reason
+    return Compared(wanted.id, status, record.status, changed, largest, why.message if why else "")
 
 
 def differences(plan: ReplayPlan, checkpoints: Mapping[str, str]) -> list[str]:

@@ -123,9 +123,14 @@ def test_a_photo_by_its_run_and_by_its_picture(mini: Path, tmp_path: Path) -> No
 
     (photos / "12-gray-mug.jpg").write_bytes((PHOTOS / "06-orange-car.jpg").read_bytes())
     result = visuals("replay", str(run), "12-gray-mug", "--out", str(tmp_path / "other"))
-    assert result.exit_code == 1 and "was enhanced, is failed" in result.stdout
+    assert result.exit_code == 1 and "rounds otherwise" not in result.stderr
     line = lines_of(tmp_path / "other")["12-gray-mug"]
     assert "another photo than then" in line["error"]["message"]
+    assert f"was enhanced, is failed: {line['error']['message']}\n" in result.stdout
+    photos.rename(tmp_path / "elsewhere")
+    result = visuals("replay", str(run), "12-gray-mug", "--out", str(tmp_path / "gone"))
+    assert "12-gray-mug.jpg" in result.stdout
+    assert "0 of 1 are equal; 1 came out otherwise: the reasons are above" in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
@@ -341,7 +346,7 @@ def test_a_shot_that_is_not_in_its_own_batch_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("was", "seed", "says"),
     [("enhanced", 2, "enhanced: no picture to compare"), ("failed", 13, "failed, as then"),
-     ("kept", 13, "was kept, is failed"), ("", 13, "was a picture, is failed")],
+     ("kept", 13, "was kept, is failed: WHY"), ("", 13, "was a picture, is failed: WHY")],
 )  # fmt: skip
 def test_a_picture_that_is_gone_is_not_equal(
     tmp_path: Path, was: str, seed: int, says: str
@@ -349,4 +354,5 @@ def test_a_picture_that_is_gone_is_not_equal(
     run = RunFolder(tmp_path / "run", request={}, settings={})
     (record,) = map(run.record, run_shots([prompted("a", seed)], STAGES))
     compared = compare(Wanted("a", was, tmp_path / "gone.png"), record, run.path)
+    says = says.replace("WHY", record.error.message if record.error else "")
     assert str(compared) == says and compared.equal == ("as then" in says)
