@@ -195,12 +195,17 @@ def fit(
     name: str = "unet",
 ) -> None:
     """Train UNet and text encoder on latents and captions."""
+    from diffusers.models.attention_processor import AttnProcessor
+
     device = device_of(net)
     ids = tokens(tok, strew_tags(pictures.captions, seed)).to(device)
     empty = tokens(tok, [""])[0].to(device)
     latents = pictures.latents.to(device)
     noise_schedule = schedule()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # On a CPU the backward pass of fused attention takes ten times as long as its forward pass:
+    # with plain matrix products a sample takes 21 ms in place of 29 (16 x 16 latents, one core).
+    net.set_attn_processor(AttnProcessor())
 
     def loss_fn(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         pick = torch.from_numpy(rng.integers(len(ids), size=batch)).to(device)
