@@ -48,13 +48,9 @@ def build(
 
     app = routes.app_of(queue)
     folders = [queue.root.resolve(), lora_library.folder(queue.root).resolve()]
-    studio = page.studio(queue)
-    # Gradio looks for new events every millisecond, but on Windows every 50, which the eye does
-    # not see either: an idle studio takes 1.5 % of a core in place of 6.
-    studio._queue.sleep_when_free = 0.05
     gradio.mount_gradio_app(
         app,
-        studio,
+        page.studio(queue),
         path="/",
         allowed_paths=[str(folder) for folder in folders],
         max_file_size=most_bytes,
