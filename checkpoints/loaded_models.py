@@ -87,7 +87,7 @@ def keepable(loader: Callable[P, R]) -> Callable[P, R]:
 
 @contextlib.contextmanager
 def anew() -> Iterator[None]:
-    """Within it loaders load anew: a model that is about to be changed must be no one else's."""
+    """Within it, loaders load a model of the caller's own: for work that changes it."""
     global _active
     active, _active = _active, None
     try:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 _MOST_BITS = 63
-_LONGEST = 10_000_000
-Text = Annotated[str, Field(max_length=_LONGEST)]
+LONGEST_TEXT = 10_000_000
+"""Characters of the longest text in settings and requests."""
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 """Text that can be written as UTF-8: with a limit, pydantic refuses lone surrogates."""
 
 _LONGEST_NAME = 200
@@ -35,7 +36,7 @@ class Section(BaseModel):
         extra="forbid",
         protected_namespaces=(),
         allow_inf_nan=False,
-        str_max_length=_LONGEST,
+        str_max_length=LONGEST_TEXT,
     )
 
     @field_validator("*")

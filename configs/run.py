@@ -8,6 +8,9 @@ from pydantic import Field
 
 from .base import Section
 
+MAX_PICTURES = 1_000_000
+"""Most pictures that one run draws: weeks of work on any machine, and their names fit in memory."""
+
 
 class RunSettings(Section):
     """A run as a whole. `batch_size`: shots in memory at a time; `format`, `quality`: of the final

@@ -129,7 +129,9 @@ def _is_deep(values: Any) -> bool:
             for parent in parents
             for child in (parent.values() if isinstance(parent, dict) else parent)
         ]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 class _Loader(yaml.SafeLoader):

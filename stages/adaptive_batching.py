@@ -83,9 +83,8 @@ def apply(
     *,
     where: str,
     key: Callable[[Shot], Hashable] = lambda shot: None,
-    size: int = 8,
+    size: int | None = None,
     stage: Any = None,
-    whole: bool = False,
 ) -> list[Shot]:
     """The shots after `work` on groups of the open ones; the others pass untouched, in order.
 
@@ -97,16 +96,15 @@ def apply(
         work: a group to as many shots.
         where: the stage's name, for the failures.
         key: shots of one group have the same.
-        size: shots in a group, at most.
-        stage: a stage whose `batch_size` replaces `size` and is lowered to what fits.
-        whole: `work` gets all shots and keeps to the stage's `batch_size` itself.
+        size: shots in a group, at most; None: the stage's `batch_size`, or 8 without a stage.
+        stage: a stage whose `batch_size` is lowered to what fits into the memory.
     """
     out = list(shots)
 
     def most() -> int:
-        return len(shots) if whole else size if stage is None else int(stage.batch_size)
+        return size or (8 if stage is None else int(stage.batch_size))
 
-    waiting = deque(grouped(shots, key, most()) if shots else ())
+    waiting = deque(grouped(shots, key, most()))
     alone = False
     while waiting:
         indices = waiting.popleft()

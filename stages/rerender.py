@@ -128,7 +128,7 @@ class Rerenderer:
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
         return adaptive_batching.apply(
-            shots, self._render, where="rerender", stage=self, whole=True
+            shots, self._render, where="rerender", size=max(1, len(shots)), stage=self
         )
 
     def modules(self) -> Modules:

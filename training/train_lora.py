@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.loaded_models import anew
 from ..configs.errors import VisualsError
 from ..configs.train import TrainSettings, read_train_settings
 from .datasets.dataset_folder import OUTPUTS
@@ -25,6 +26,7 @@ from .lora.save import DIFFUSERS_NAME
 Message = Callable[[str], None]
 
 
+@anew()
 def train_lora(
     settings: TrainSettings,
     *,
@@ -99,8 +101,8 @@ def _checkpoint(settings: TrainSettings) -> Path | None:
     taken = [name for name in reversed(names) if os.path.lexists(folder / name)]
     if taken and (taken[0].endswith(".safetensors") or not _is_begun(folder)):
         raise TrainingError(
-            f"output_dir {folder} holds {taken[0]}, which is no training's: expected a folder "
-            "without it, as the training writes such a file; set another output_dir"
+            f"output_dir {folder} holds {taken[0]}, which the training would write over: expected "
+            "a folder without it; set another output_dir"
         )
     return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,14 +96,7 @@ class Format:
             options["xmp"] = xmp
         elif xmp:
             left_out.append("the record of how it was made")
-        tables = {
-            "": _commented(exif, text),
-            "MakerNote": _commented(exif and exif_block.without_maker_note(exif), text),
-            "EXIF": _commented(None, text),
-            "the parameters": exif,
-            "EXIF and the parameters": None,
-        }
-        for what, table in tables.items():
+        for what, table in _exif_tables(exif, text):
             out = io.BytesIO()
             try:
                 image.save(out, self.name.upper(), exif=table or b"", **options)
@@ -113,6 +106,15 @@ class Format:
                 if table is None:
                     raise
         return out.getvalue()
+
+
+def _exif_tables(exif: bytes | None, text: str) -> Iterator[tuple[str, bytes | None]]:
+    """Yield EXIF blocks, each smaller than the one before, after the name of what it leaves out."""
+    yield "", _commented(exif, text)
+    yield "MakerNote", _commented(exif and exif_block.without_maker_note(exif), text)
+    yield "EXIF", _commented(None, text)
+    yield "the parameters", exif
+    yield "EXIF and the parameters", None
 
 
 def encode_png(pixels: np.ndarray, **embedded: Any) -> bytes:

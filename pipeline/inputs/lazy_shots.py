@@ -6,14 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ...configs.errors import UsageError
+from ...configs.run import MAX_PICTURES
 from ..runs.inside_path import file_name
 
 if TYPE_CHECKING:
     from ...stages.shot import Shot
-
-
-MAX_SHOTS = 1_000_000
-"""Most pictures that one run draws: weeks of work on any machine, and their names fit in memory."""
 
 
 class ShotName(NamedTuple):
@@ -30,11 +27,11 @@ def id_part(class_: str) -> str:
 
 
 def check_number(shots: int) -> None:
-    """Raise UsageError where a run is to draw more than MAX_SHOTS pictures."""
-    if shots > MAX_SHOTS:
+    """Raise UsageError where a run is to draw more than MAX_PICTURES."""
+    if shots > MAX_PICTURES:
         raise UsageError(
-            f"{shots:,} pictures: expected at most {MAX_SHOTS:,} in a run; set a smaller --count, "
-            "or divide them among runs"
+            f"{shots:,} pictures: expected at most {MAX_PICTURES:,} in a run; set a smaller "
+            "--count, or divide them among runs"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ...configs.base import LONGEST_TEXT
 from ...configs.errors import UsageError
 from ...configs.schema import SettingsError, check, merge, nest, raw
 from ...configs.text_files import parse_yaml
@@ -120,7 +121,7 @@ class PromptRow(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, str_max_length=10_000_000
+        frozen=True, extra="forbid", populate_by_name=True, str_max_length=LONGEST_TEXT
     )
 
     line: int

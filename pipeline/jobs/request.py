@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...configs.base import Text
+from ...configs.run import MAX_PICTURES
 from ...configs.schema import NULL, Settings, load_settings
 from .engine_options import EngineOptions, dashed, sentences
 
@@ -136,7 +137,7 @@ class RunRequest(BaseModel):
     command: Command = "run"
     inputs: tuple[str, ...] = ()  # names of files, which may not be UTF-8
     classes: tuple[Name, ...] = ()
-    count: int | None = Field(None, ge=1, le=1_000_000)
+    count: int | None = Field(None, ge=1, le=MAX_PICTURES)
     prompt: Text | None = None
     prompt_file: str | None = None
     negative_prompt: Text | None = None

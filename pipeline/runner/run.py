@@ -201,6 +201,7 @@ def _through(
     first = 0
     while first < len(todo):
         size = stage.batch_size
+        # stage 3 puts windows of the whole batch into calls of its `batch_size`
         part = todo[first:] if name == "rerender" else todo[first : first + size]
         first += len(part)
         started = time.perf_counter()

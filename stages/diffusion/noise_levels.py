@@ -26,7 +26,7 @@ def normal(levels: np.ndarray, steps: int) -> np.ndarray:
 
 
 def sgm_uniform(levels: np.ndarray, steps: int) -> np.ndarray:
-    """Evenly spaced time steps that end a step before 0: diffusers' "trailing", so whole ones."""
+    """Evenly spaced whole time steps that end one step above 0: diffusers' "trailing"."""
     return _at(levels, np.linspace(len(levels), 0, steps + 1)[:-1].round() - 1)
 
 

@@ -49,8 +49,8 @@ _SAMPLERS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 }
 _DISCARDING = ("DPM2", "DPM2 a", "DPM++ 3M SDE")
 """Samplers for which A1111 leaves out the last level but the 0."""
-_CHANGED = {"DPM++ SDE": two_stage, "DPM++ 3M SDE": third_order, "DEIS": to_zero}
-_OF_TRAINING = (
+_CHANGED_CLASSES = {"DPM++ SDE": two_stage, "DPM++ 3M SDE": third_order, "DEIS": to_zero}
+_TRAINING_KEYS = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
     "prediction_type", "rescale_betas_zero_snr", "set_alpha_to_one", "steps_offset",
     "original_inference_steps", "timestep_scaling",
@@ -97,7 +97,7 @@ def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
     kind, changes, _ = _SAMPLERS[sampler]
     made = getattr(diffusers, kind)
     takes = inspect.signature(made.__init__).parameters
-    values = {key: config[key] for key in _OF_TRAINING if key in config}
+    values = {key: config[key] for key in _TRAINING_KEYS if key in config}
     values |= {"clip_sample": False, **changes}
     if not schedule and config.get("timestep_spacing") == "trailing":
         schedule = "SGM Uniform"
@@ -107,7 +107,7 @@ def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
         if levels is align_your_steps:
             levels = functools.partial(align_your_steps, is_xl=is_xl)
         made = with_levels(made, levels, discard=sampler in _DISCARDING)
-        made = _CHANGED.get(sampler, lambda kind: kind)(made)
+        made = _CHANGED_CLASSES.get(sampler, lambda kind: kind)(made)
     elif schedule:
         values["timestep_spacing"] = "trailing"
     elif sampler in ("DDIM", "PLMS", "PNDM"):

@@ -92,9 +92,10 @@ def third_order(kind: Any) -> type:
 
 
 def with_time_steps(kind: Any) -> type:
-    """Return DDIM or PNDM with A1111's time steps: up from 1, by as many as fit, to 1 at the end.
+    """Return DDIM or PNDM with A1111's time steps: 1, 1 + s, 1 + 2 s, … from the highest down.
 
-    Where they are one fewer than asked for, the 1 stands at the end and changes nothing.
+    s is the whole part of 1,000 / steps. A1111 leaves the last one, 1, out. Where fewer than asked
+    for are left, it stays here, as pipelines count on as many, and changes nothing.
     """
 
     def set_timesteps(self: Any, num_inference_steps: int, device: Any = None) -> None:

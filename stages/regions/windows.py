@@ -52,9 +52,9 @@ def bucket(aspect: float, size_wh: tuple[int, int], step: int) -> tuple[int, int
 
 
 def bucket_step(size_wh: tuple[int, int], step: int) -> int:
-    """The step of the buckets about a size: a quarter of its shorter side, a multiple of `step`.
+    """The step of bucket sizes: a quarter of the shorter side, rounded up to a multiple of `step`.
 
-    So coarse that windows of a batch share sizes, and with them calls of the model.
+    With coarse steps the windows of a batch share sizes, and so calls of the model.
 
     >>> bucket_step((1024, 1024), 32)
     256

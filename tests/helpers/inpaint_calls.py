@@ -25,6 +25,24 @@ def calls(module: Any) -> Iterator[list[tuple[int, ...]]]:
 
 
 @contextmanager
+def call_sizes(pipe: Any) -> Iterator[list[int]]:
+    """How many pictures each call of an inpainting pipeline gets, while it lasts."""
+    sizes: list[int] = []
+    kind: Any = type(pipe)
+
+    class Counted(kind):  # type: ignore[misc]
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            sizes.append(len(kwargs["image"]))
+            return kind.__call__(self, *args, **kwargs)
+
+    pipe.__class__ = Counted
+    try:
+        yield sizes
+    finally:
+        pipe.__class__ = kind
+
+
+@contextmanager
 def cores(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count)

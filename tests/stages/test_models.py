@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.inpaint_calls import call_sizes
 from safetensors.torch import load_file
 
 from visuals.checkpoints import load
@@ -211,42 +212,20 @@ def test_rerender_keeps_every_pixel_outside_and_changes_the_inside(inpaint: Any)
 
 
 def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpaint: Any) -> None:
-    calls: list[int] = []
-    whole = type(inpaint).__call__
-
-    class Counted(type(inpaint)):  # type: ignore[misc]
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            calls.append(len(kwargs["image"]))
-            return whole(self, *args, **kwargs)
-
-    inpaint.__class__ = Counted
-    try:
-        apart = masked((4, 4, 30, 30), (90, 50, 120, 90))
-        over = masked((20, 20, 60, 60), (40, 40, 90, 90))
+    apart = masked((4, 4, 30, 30), (90, 50, 120, 90))
+    over = masked((20, 20, 60, 60), (40, 40, 90, 90))
+    with call_sizes(inpaint) as calls:
         done = rerenderer(inpaint, batch_size=4)([apart, over])
-    finally:
-        inpaint.__class__ = Counted.__mro__[1]
     assert [d.status for d in done] == ["enhanced"] * 2 and calls == [3, 1]
     assert all(d.metrics["changed_outside"] == 0 for d in done)
 
 
 def test_shots_of_a_whole_batch_share_the_calls(inpaint: Any) -> None:
-    calls: list[int] = []
-    whole = type(inpaint).__call__
-
-    class Counted(type(inpaint)):  # type: ignore[misc]
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            calls.append(len(kwargs["image"]))
-            return whole(self, *args, **kwargs)
-
     boxes = [(10, 40, 110, 60), (40, 10, 60, 110)] * 3
     shots = [replace(masked(box), id=str(k)) for k, box in enumerate(boxes)]
-    inpaint.__class__ = Counted
-    try:
-        stage = rerenderer(inpaint, batch_size=3, aspect_buckets=True, padding=0, steps=2)
+    stage = rerenderer(inpaint, batch_size=3, aspect_buckets=True, padding=0, steps=2)
+    with call_sizes(inpaint) as calls:
         done = list(run_shots(shots, Stages(rerender=stage), batch_size=6))
-    finally:
-        inpaint.__class__ = Counted.__mro__[1]
     assert [d.status for d in done] == ["enhanced"] * 6 and calls == [3, 3]
 
 

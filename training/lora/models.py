@@ -82,10 +82,12 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingMode
     from diffusers import DDPMScheduler
 
     from ...checkpoints.load import load_text_to_image
-    from ...checkpoints.loaded_models import anew
 
-    with anew():
-        pipe = base or load_text_to_image(settings.model, allow_pickle=settings.allow_pickle)
+    pipe = (
+        base
+        if base is not None
+        else load_text_to_image(settings.model, allow_pickle=settings.allow_pickle)
+    )
     s = settings
     parts = pipe.components
     encoders = [parts[k] for k in ("text_encoder", "text_encoder_2") if parts.get(k)]

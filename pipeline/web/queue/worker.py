@@ -71,9 +71,14 @@ def serve() -> None:
         while True:
             try:
                 request = waiting.get()
-                if isinstance(request, TrainRequest):
+                trains = isinstance(request, TrainRequest)
+                if trains:
                     models.release()  # room for the training
-                code, message = run(request, send)
+                try:
+                    code, message = run(request, send)
+                finally:
+                    if trains:
+                        models.release()  # the memory that it used
                 send("end", code=code, message=message)
             except KeyboardInterrupt:  # a cancel that came when all was done
                 send("end", code=STOPPED, message="stopped")
