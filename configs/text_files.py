@@ -113,9 +113,11 @@ def parse_yaml(text: str) -> Any:
     try:
         values = yaml.load(text, _Loader)
         if _is_deep(values):
-            raise RecursionError("nested too deeply")
+            raise RecursionError
         return values
-    except (ValueError, RecursionError) as error:  # of numbers, dates and depth
+    except RecursionError:
+        raise yaml.YAMLError("nested too deeply") from None
+    except ValueError as error:  # of numbers and dates
         raise yaml.YAMLError(str(error).partition("; use sys.")[0]) from None
 
 

@@ -104,7 +104,11 @@ def _print(done: Replay, as_json: bool) -> None:
     for one in compared:
         echo(f"{one.id}\t{one}")
     same = sum(one.equal for one in compared)
-    why = "as asked" if done.changed else "another device or library rounds otherwise"
+    why = (
+        "as asked"
+        if done.changed
+        else "another device or library rounds otherwise; see also the warnings"
+    )
     differ = sum(bool(one.changed) and one.was == one.now for one in compared)
     others = len(compared) - same - differ
     parts = [

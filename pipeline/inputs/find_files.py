@@ -148,7 +148,7 @@ def _files_of(given: str, left_out: LeftOut) -> tuple[list[Path], Path]:
         return [path], path.parent
     if _PATTERN.search(given):
         return _matches(given, left_out)
-    raise InputError(f"no file or folder {given!r}: expected photos; check the path")
+    raise InputError(f"no file or folder {given[:500]!r}: expected photos; check the path")
 
 
 def _matches(pattern: str, left_out: LeftOut) -> tuple[list[Path], Path]:

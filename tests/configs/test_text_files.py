@@ -46,7 +46,7 @@ LISTS = "a0: &a0 [x]\n" + "".join(
         (LISTS, "aliases stand for"),
         (MERGES, "aliases stand for"),
         (RECURSIVE, "alias of itself"),
-        ("- " * 3000, "recursion"),
+        ("- " * 3000, "nested too deeply"),
         ("a: 2001-99-99", "month"),
         ("a: " + "[" * 150 + "]" * 150, "nested too deeply"),
         (f"a: {'9' * 5000}", "digits"),
