@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..configs.errors import UsageError, one_line
+from ..configs.errors import UsageError, is_out_of_memory, one_line
 from . import pipelines, reference_configs
 from .catalog.names import resolve
 from .formats import pickles
@@ -33,7 +33,8 @@ class CheckpointError(UsageError):
 
 
 def load_or_explain(ref: str | os.PathLike[str], load: Callable[[str, bool], T]) -> T:
-    """Return `load(path, local_files_only)`; raise its failures as a CheckpointError.
+    """Return `load(path, local_files_only)`; raise its failures as a CheckpointError, except for
+    lack of memory.
 
     The path of a pinned model is the folder of its verified files (see `pull.ensure_local`).
     """
@@ -48,6 +49,8 @@ def load_or_explain(ref: str | os.PathLike[str], load: Callable[[str, bool], T])
     except UnsuitableWeightsError as error:
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {error}") from None
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         what = one_line(error)[:300]
         remedy = (
             "the folder is incomplete; reinstall the package or name another model"

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..configs.errors import one_line
+from ..configs.errors import is_out_of_memory, one_line
 from .identify.tensor_names import (
     Shapes,
     UnsuitableWeightsError,
@@ -150,7 +150,7 @@ def _load_original(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any,
         if not lacking:
             model.load_state_dict(weights, strict=False, assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UnsuitableWeightsError(_misfit(what, error)) from error
+        raise _misfit(what, error) from error
     _require_all(lacking, what)
     return model.to(dtype).eval()
 
@@ -189,7 +189,7 @@ def _load_renamed(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, 
                 output_loading_info=True,
             )
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            raise UnsuitableWeightsError(_misfit(what, error)) from error
+            raise _misfit(what, error) from error
     _require_all(sorted(report["missing_keys"]), what)
     return model
 
@@ -201,6 +201,11 @@ def _link(file: Path, place: Path) -> None:
         shutil.copyfile(file, place)
 
 
-def _misfit(what: str, error: Exception) -> str:
+def _misfit(what: str, error: Exception) -> Exception:
+    """The error for weights that a model refused; lack of memory is told as it is."""
+    if is_out_of_memory(error):
+        return error
     reason = one_line(error)[:160]
-    return f"its weights do not fit the model's {what} ({reason}); name one made for this base"
+    return UnsuitableWeightsError(
+        f"its weights do not fit the model's {what} ({reason}); name one made for this base"
+    )

@@ -22,6 +22,10 @@ class RunError(VisualsError, OSError):
     """The request is valid, but a disk, host, library or device failed while it ran."""
 
 
+class ModelsTooLargeError(RunError):
+    """The models of a run do not fit into the memory of its device."""
+
+
 class MissingDependencyError(RunError):
     """An optional library is not installed."""
 
@@ -47,6 +51,28 @@ class NothingToAnnotateError(AnnotationError):
 
 class WriteError(RunError):
     """A run folder cannot be written to: the disk is full or read-only, or the folder is gone."""
+
+
+_OUT_OF_MEMORY = (
+    "out of memory",  # CUDA, ROCm, MPS
+    "out_of_device_memory",  # XPU
+    "can't allocate memory",  # torch's allocator on the CPU: posix_memalign, mmap
+    "not enough memory",  # the same on Windows
+    "_status_alloc_failed",  # cuBLAS, cuDNN, cuSOLVER
+    "cublas_status_not_initialized",  # no room for a handle's own buffers
+    "cudnn_status_not_initialized",
+    "unable to find an engine",  # cuDNN: none fits into the memory that is left
+    "unable to find a valid cudnn algorithm",
+    "std::bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is MemoryError, or one of torch's for memory that a CPU or GPU lacks."""
+    if isinstance(error, MemoryError):
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(text in message for text in _OUT_OF_MEMORY)
 
 
 def one_line(message: object) -> str:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
+from ..configs.errors import is_out_of_memory
 from .accel import memory
 from .shot import Shot
 
@@ -118,7 +119,7 @@ def apply(
             try:
                 done = work(batch)
             except Exception as error:
-                full = memory.is_out_of_memory(error)
+                full = is_out_of_memory(error)
                 smaller = _halved(batch, stage) if full else 0
                 if not smaller and not (full and holder.concurrent):
                     done = _one_by_one(work, batch, error, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import low_memory
 from .devices import device_and_dtype
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def captioner(settings: Settings) -> Captioner:
 
     c = settings.caption
     device, dtype = device_and_dtype(settings)
-    model, processor = load.load_captioner(c.model, device=device, dtype=dtype)
+    with low_memory.explained(settings, "set --device cpu"):
+        model, processor = load.load_captioner(c.model, device=device, dtype=dtype)
     return Captioner(
         model,
         processor,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import ModelsTooLargeError, VisualsError, is_out_of_memory, one_line
 from ..runner.run import BEFORE, Stages
+from .devices import device_and_dtype
 
 if TYPE_CHECKING:
+    from ...configs.schema import Settings
     from ...stages.accel.offload import Offload
     from ...stages.shot import Shot
     from ...stages.stage import Modules
@@ -95,6 +98,26 @@ def late(load: Load, needs: Collection[str], report: Report) -> Stages:
                 parts: dict[str, Any] = {name: LateStage(loader, name, stage.batch_size)}
                 out = replace(out, **parts, mask=out.mask or loader.mask)
     return out
+
+
+@contextlib.contextmanager
+def explained(settings: Settings, remedy: str = "") -> Iterator[None]:
+    """Turn lack of memory within the block into a ModelsTooLargeError that says what to do: by
+    default, to add --low-memory."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, VisualsError) or not is_out_of_memory(error):
+            raise
+        device, _ = device_and_dtype(settings)
+        smaller = "a smaller preset, or close other programs that use it"
+        low = (
+            f"take {smaller}" if settings.run.low_memory else f"add --low-memory, or take {smaller}"
+        )
+        raise ModelsTooLargeError(
+            f"the models do not fit into the memory of {device} ({one_line(error)[:160]}); "
+            f"{remedy or low}"
+        ) from None
 
 
 def give_back() -> None:

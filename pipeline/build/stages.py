@@ -53,6 +53,7 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
     import torch
 
     from ...checkpoints import load
+    from . import low_memory
 
     device, dtype = loading_place(settings)
     for name in ("generate", "rerender"):
@@ -61,7 +62,7 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
             report(f"{name}.cache_interval {interval} is not used: run.accelerate is off")
     parts: dict[str, Any] = {}
     pipe = None
-    with torch.inference_mode():
+    with low_memory.explained(settings), torch.inference_mode():
         if "generate" in needs and replicate.draws(settings):
             parts["generate"] = PerShotSettings(
                 replicate.generator(settings, report), settings, replicate.generator, "generate."

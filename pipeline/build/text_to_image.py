@@ -16,18 +16,14 @@ Report = Callable[[str], None]
 def text_to_image(settings: Settings, *, device: str, dtype: Any, report: Report) -> Any:
     """The pipeline of `generate.model` with the VAE, LoRAs and IP-Adapter that it is to have."""
     from ...checkpoints import load
+    from ...stages.diffusion import decode
 
     g = settings.generate
     report(f"loading {g.model}")
     pipe = load.load_text_to_image(
         g.model, device=device, dtype=dtype, vae=g.vae, allow_pickle=settings.run.allow_pickle
     )
-    if settings.run.low_memory:
-        pipe.vae.enable_slicing()
-        pipe.vae.enable_tiling()
-    else:  # a server may have it from a run with it
-        pipe.vae.disable_slicing()
-        pipe.vae.disable_tiling()
+    decode.use_tiles(pipe.vae, settings.run.low_memory)  # a server may have them from another run
     for lora in g.base_loras:
         report(f"loading {lora.model}")
         load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)

@@ -1,5 +1,4 @@
-"""Memory: measures it, recognizes out-of-memory errors, frees caches, and tunes malloc and garbage
-collection.
+"""Memory: measures it, frees caches, and tunes malloc and garbage collection.
 
 `keep_freed`, `loading` and `loaded` act on the whole process: they are for programs, not for
 library calls.
@@ -14,24 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_MESSAGES = (
-    "out of memory",  # CUDA, ROCm, MPS, XPU
-    "can't allocate memory",  # torch's allocator on the CPU: posix_memalign, mmap
-    "not enough memory",  # the same on Windows
-    "cublas_status_alloc_failed",
-    "std::bad_alloc",
-)
-
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT, _LARGE = 1 << 30, 1 << 27
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help: MemoryError, or one of torch's errors on CPU and GPU."""
-    if isinstance(error, MemoryError):
-        return True
-    message = str(error).lower()
-    return isinstance(error, RuntimeError) and any(text in message for text in _MESSAGES)
 
 
 def main_memory() -> tuple[int, int]:

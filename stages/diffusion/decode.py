@@ -1,4 +1,5 @@
-"""Decodes latents, again in float32 where the VAE overflows, and runs the safety checker."""
+"""Decodes latents, picture by picture, in tiles where memory is short and in float32 where the VAE
+overflows, and runs the safety checker."""
 
 from __future__ import annotations
 
@@ -7,8 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...configs.errors import VisualsError
+from ...configs.errors import VisualsError, is_out_of_memory
+from ..accel import memory
 from ..shot import Skip
+
+TILE = 512
+"""Side in pixels of the largest tile that a VAE decodes or encodes at once where memory is short.
+diffusers' own is the size the VAE was trained at: 1024 for SDXL, which spares nothing there."""
 
 FLAGGED = Skip("flagged", "the safety checker flagged the picture; try another seed")
 
@@ -96,16 +102,42 @@ def _unscaled(config: Any, latents: Any) -> Any:
     return latents * std / config.scaling_factor + mean
 
 
+def use_tiles(vae: Any, on: bool = True) -> None:
+    """Let a VAE work in overlapping tiles of at most `TILE` pixels, or whole again."""
+    if not on:
+        vae.disable_tiling()
+        return
+    vae.enable_tiling()
+    scale = vae.tile_sample_min_size / vae.tile_latent_min_size
+    vae.tile_sample_min_size = min(vae.tile_sample_min_size, TILE)
+    vae.tile_latent_min_size = int(vae.tile_sample_min_size / scale)
+
+
 def _decoded(vae: Any, latents: Any, dtype: Any) -> Any:
     """Pictures (N, 3, H, W), -1..1, by the VAE in a dtype; it is in its own again after."""
+    import torch
+
     original = vae.dtype
-    if dtype == original:
-        return vae.decode(latents.to(original), return_dict=False)[0]
-    vae.to(dtype)
+    if dtype != original:
+        vae.to(dtype)
     try:
-        return vae.decode(latents.to(dtype), return_dict=False)[0]
+        return torch.cat([_one(vae, latent.to(dtype)) for latent in latents.split(1)])
     finally:
-        vae.to(original)
+        if dtype != original:
+            vae.to(original)
+
+
+def _one(vae: Any, latent: Any) -> Any:
+    """A picture (1, 3, H, W); the first one that does not fit into memory has it and all later ones
+    decoded in tiles, so that no denoising is repeated."""
+    try:
+        return vae.decode(latent, return_dict=False)[0]
+    except Exception as error:
+        if vae.use_tiling or not is_out_of_memory(error):
+            raise
+    memory.give_back()  # outside of `except`: the error's frames hold what is to be given back
+    use_tiles(vae)
+    return vae.decode(latent, return_dict=False)[0]
 
 
 def _flags(pipe: Any, images: Any) -> list[bool]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from visuals.configs.schema import Settings, load_settings
 from visuals.pipeline.build import low_memory
@@ -122,7 +123,7 @@ def test_on_a_cpu_a_stage_s_models_go_when_another_comes(mini: Path) -> None:
 def test_stages_on_demand_answer_for_what_the_stage_is_asked(mini: Path) -> None:
     stages: Any = build_stages(settings(LOW), ALL)
     vae = stages.generate.loaded().default.pipe.vae
-    assert vae.use_tiling and vae.use_slicing
+    assert vae.use_tiling
     assert stages.verify is None and stages.mask is not None
     stages.rerender.batch_size = 1
     assert stages.detect.batch_size == settings().detect.batch_size
@@ -195,3 +196,27 @@ def test_other_commands_know_it(mini: Path, tmp_path: Path) -> None:
     ):
         result = CliRunner().invoke(main, [*words, "--low-memory"])
         assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["generate", "--class", "mug"], "add --low-memory"),
+        (["generate", "--class", "mug", "--low-memory"], "take a smaller preset"),
+        (["dataset", "caption", "photos", "--prefix", "mug"], "--device cpu"),
+    ],
+)
+def test_models_that_do_not_fit_are_one_sentence(
+    mini: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], remedy: str
+) -> None:
+    def full(module: Any, *_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    Path("photos").mkdir()
+    Image.new("RGB", (64, 64)).save("photos/a.png")
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1, result.output
+    (sentence,) = result.stderr.splitlines()[-1:]
+    assert "do not fit into the memory of cpu (CUDA out of memory" in sentence
+    assert remedy in sentence and "check the name" not in sentence

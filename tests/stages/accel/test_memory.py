@@ -16,12 +16,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from visuals.configs.errors import is_out_of_memory
 from visuals.stages import adaptive_batching
 from visuals.stages.accel import memory
-from visuals.stages.accel.memory import is_out_of_memory
 from visuals.stages.shot import Detection, Prompted, Shot
 
 CPU = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"  # noqa: E501
+
+GPU = (
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "GET was unable to find an engine to execute this computation",
+    "HIP out of memory. Tried to allocate 2.00 GiB",
+)
 
 
 def shots(count: int, found: int = 0) -> list[Shot]:
@@ -114,6 +122,8 @@ def test_torch_on_the_cpu_says_it_in_these_words() -> None:
         torch.empty(1 << 50, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    for words in GPU:
+        assert is_out_of_memory(RuntimeError(words)), words
     assert not is_out_of_memory(RuntimeError("expected scalar type Half"))
 
 
