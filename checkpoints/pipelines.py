@@ -13,10 +13,15 @@ from typing import Any
 
 from . import reference_configs, single_file
 from .hub.pull import variant_of
-from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family
+from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
 FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 REFINER = "StableDiffusionXLImg2ImgPipeline"
+_MARKS = (
+    ("v_pred", "prediction_type", "v_prediction"),
+    ("ztsnr", "rescale_betas_zero_snr", True),
+)
+"""Tensors that say how the model of a single file was trained, by their mere names."""
 
 
 def is_xl(pipe: Any) -> bool:
@@ -75,7 +80,8 @@ def _from_file(path: Path, dtype: Any, **given: Any) -> Any:
 
     with tempfile.TemporaryDirectory() as place:
         family = checkpoint_family(path)
-        reference_configs.write(family, Path(place))
+        marks = {key: value for mark, key, value in _MARKS if mark in read_shapes(path)}
+        reference_configs.write(family, Path(place), scheduler=marks)
         index = reference_configs.read(family)["model_index.json"]
         pipeline = getattr(diffusers, index["_class_name"])
         return pipeline.from_single_file(

@@ -28,8 +28,8 @@ class VariationSettings(Section):
 
 
 class RefinerSettings(Section):
-    """SDXL's refiner, which draws the last steps. `high_noise_frac`: the share of the steps, 0 to
-    1, before it."""
+    """SDXL's refiner, which draws the last steps. `high_noise_frac`: the share of the time steps,
+    0 to 1, before it."""
 
     model: str
     high_noise_frac: float = Field(default=0.8, gt=0, lt=1)

@@ -10,6 +10,7 @@ import functools
 import gzip
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,14 @@ def components(family: str) -> dict[str, dict[str, Any]]:
     return read(family)["components"]
 
 
-def write(family: str, folder: Path) -> None:
-    """Write a diffusers folder of a family with everything but weights."""
+def write(family: str, folder: Path, *, scheduler: Mapping[str, Any] | None = None) -> None:
+    """Write a diffusers folder of a family with everything but weights.
+
+    `scheduler`: changes of the scheduler's configuration.
+    """
     for part, config in components(family).items():
+        if part == "scheduler":
+            config = {**config, **(scheduler or {})}
         (folder / part).mkdir(parents=True, exist_ok=True)
         file = "scheduler_config.json" if part == "scheduler" else "config.json"
         (folder / part / file).write_text(json.dumps(config, indent=1))

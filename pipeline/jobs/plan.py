@@ -13,6 +13,7 @@ from .reporter import Reporter
 from .resolve import ResolvedRequest
 
 if TYPE_CHECKING:
+    from ...configs.schema import Settings
     from ...stages.shot import Shot
     from ..images.write import Format
     from ..inputs.lazy_shots import LazyShots, ShotName
@@ -185,6 +186,9 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     check_words(settings, [*resolved.prompts, *prompts, *edits])
     for note in explain.prompt_notes(settings, {*prompts, *edits}, negatives)[:5]:
         reporter.warn(note)
+    skips = {shot.settings.get("generate.clip_skip") for shot in plan.shots}
+    if skip := settings.generate.clip_skip or max(filter(None, skips), default=0):
+        _warn_of_clip_skip(skip, settings, reporter)
     if resolved.given is None:
         return plan
     settings = loras.apply_lora_recommendations(
@@ -196,3 +200,15 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
         warn=reporter.warn,
     )
     return replace(plan, resolved=replace(resolved, settings=settings))
+
+
+def _warn_of_clip_skip(skip: int, settings: Settings, reporter: Reporter) -> None:
+    """Warn of a clip skip that the model does not read."""
+    from ...checkpoints.identify.base_family import base_of_checkpoint
+
+    model = settings.generate.model
+    if base_of_checkpoint(model, allow_pickle=settings.run.allow_pickle).family == "SDXL":
+        reporter.warn(
+            f"generate.clip_skip {skip} changes nothing: generate.model {model!r} is SDXL, whose "
+            "layer is fixed, as in A1111"
+        )

@@ -21,7 +21,8 @@ keyword arguments that say what to draw."""
 
 @dataclass(frozen=True)
 class Refiner:
-    """An SDXL refiner's pipeline; `high_noise_frac`: the share of the steps, 0..1, before it."""
+    """An SDXL refiner's pipeline; `high_noise_frac`: the share of the time steps, 0..1, before
+    it."""
 
     pipe: Any
     high_noise_frac: float = 0.8

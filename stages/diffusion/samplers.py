@@ -10,8 +10,10 @@ import contextlib
 import difflib
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from ...configs.errors import UsageError
 from .noise_levels import SCHEDULES, align_your_steps
@@ -99,6 +101,8 @@ def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
     takes = inspect.signature(made.__init__).parameters
     values = {key: config[key] for key in _TRAINING_KEYS if key in config}
     values |= {"clip_sample": False, **changes}
+    if config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in takes:
+        values["trained_betas"] = _zero_snr_betas(values)
     if not schedule and config.get("timestep_spacing") == "trailing":
         schedule = "SGM Uniform"
     if "use_karras_sigmas" in takes:
@@ -113,6 +117,17 @@ def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
     elif sampler in ("DDIM", "PLMS", "PNDM"):
         made = with_time_steps(made)
     return made(**{key: value for key, value in values.items() if key in takes})
+
+
+def _zero_snr_betas(values: Mapping[str, Any]) -> np.ndarray:
+    """The noise schedule with zero terminal SNR (arXiv:2305.08891), float (time steps,), for
+    schedulers of diffusers that do not rescale it themselves; its end is that of those which do."""
+    from diffusers import EulerDiscreteScheduler
+
+    takes = inspect.signature(EulerDiscreteScheduler.__init__).parameters
+    made = EulerDiscreteScheduler(**{key: v for key, v in values.items() if key in takes})
+    kept = made.alphas_cumprod.double().numpy()
+    return 1 - kept / np.append(1, kept[:-1])
 
 
 @contextlib.contextmanager

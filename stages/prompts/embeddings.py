@@ -44,8 +44,8 @@ def encode(
     `pooled_prompt_embeds` and `negative_pooled_prompt_embeds` (N, channels) too. Prompts have
     A1111's attention and no LoRA tags. A plain one of up to 75 tokens gives, bit for bit, what the
     pipeline's own `encode_prompt` gives. `clip_skip`: as in diffusers, 1 skips one layer, but
-    of the negative prompt too, as in A1111. Where the pipeline says `force_zeros_for_empty_prompt`
-    (SDXL), an empty negative prompt is zeros.
+    of the negative prompt too, and not on SDXL, as in A1111. Where the pipeline says
+    `force_zeros_for_empty_prompt` (SDXL), an empty negative prompt is zeros.
     """
     import torch
 
@@ -123,16 +123,17 @@ def encode_ids(
     """Token ids (N, tokens), with begin, end and padding, to hidden states (N, tokens, channels)
     and, of encoders that have a projection, pooled ones (N, channels).
 
-    SDXL (`is_xl`) reads the last layer but one, without the final norm; `clip_skip` skips layers.
+    SDXL (`is_xl`) always reads the last layer but one, without the final norm; elsewhere
+    `clip_skip` skips layers.
     """
     out = encoder(ids, output_hidden_states=True)
-    layers = len(out.hidden_states) - 1 - is_xl
-    if clip_skip > layers:
+    layers = len(out.hidden_states) - 1
+    if clip_skip > layers and not is_xl:
         raise UsageError(
             f"clip_skip {clip_skip}: expected at most {layers}; set generate.clip_skip"
         )
     if is_xl:
-        hidden = out.hidden_states[-2 - clip_skip]
+        hidden = out.hidden_states[-2]
     elif clip_skip:
         # transformers 4 keeps the norm below text_model, 5 in the encoder itself.
         inner = getattr(encoder, "module", encoder)

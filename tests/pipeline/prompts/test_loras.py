@@ -115,6 +115,20 @@ def test_sdxl_knows_no_clip_skip(tmp_path: Path) -> None:
     assert lent(tmp_path)[0].generate.clip_skip is None
 
 
+def test_a_clip_skip_that_sdxl_does_not_read_is_named(tmp_path: Path) -> None:
+    """The model's folder holds what says its base alone."""
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+    table = tmp_path / "rows.csv"
+    table.write_text("prompt,clip_skip\na mug,2\n")
+    words = ["generate", "--preset", "sdxl", "--dry-run", "--set", f"generate.model={tmp_path}"]
+    for row in (["--prompt", "a mug", "--set", "generate.clip_skip=2"], ["--prompt-file", table]):
+        done = visuals(*words, *row)
+        assert done.exit_code == 0, done.output
+        assert "generate.clip_skip 2 changes nothing" in done.stderr
+        assert done.stderr.count("warning") == 1
+    assert "clip_skip" not in visuals(*words, "--prompt", "a mug").stderr
+
+
 def test_given_is_what_the_user_wrote(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: sd15\ngenerate: {width: 640}\n")
     (tmp_path / "b.yaml").write_text(f"base: {tmp_path / 'a.yaml'}\nrun: {{seed: 1}}\n")

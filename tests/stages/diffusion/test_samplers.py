@@ -263,6 +263,25 @@ def test_few_step_models_get_trailing_steps(family: str, sampler: str, steps: in
     torch.testing.assert_close(made.timesteps, example.timesteps)
 
 
+@pytest.mark.parametrize("name", [n for n in samplers.NAMES if samplers.split(n)[1] == ""])
+def test_each_sampler_begins_at_a_zero_terminal_snr(name: str) -> None:
+    """Where the model was trained so; a class of diffusers may not rescale the schedule itself."""
+    config = {
+        **published("SDXL"), "prediction_type": "v_prediction", "rescale_betas_zero_snr": True
+    }  # fmt: skip
+    made = samplers.scheduler(name, config)
+    made.set_timesteps(5)
+    assert made.config.prediction_type == "v_prediction"
+    kept = made.alphas_cumprod.double()
+    assert kept[-1] < 1e-7 and kept[-2] > 1e-7
+    if hasattr(made, "sigmas"):
+        assert float(made.sigmas[0]) == pytest.approx(4096, rel=1e-3)
+    x = torch.ones(1, 4, 2, 2) * made.init_noise_sigma
+    for t in made.timesteps:
+        x = made.step(made.scale_model_input(x, t) / 9, t, x).prev_sample
+    assert torch.isfinite(x).all()
+
+
 def test_the_noise_schedule_is_the_models_own(pipe: Any) -> None:
     made = samplers.scheduler("Euler a", pipe.scheduler.config)
     assert isinstance(made, diffusers.EulerAncestralDiscreteScheduler)
