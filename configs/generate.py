@@ -97,6 +97,7 @@ class _Models(Section):
     vae: str | None = None
     base_loras: tuple[BaseLoraSettings, ...] = ()
     lora_dirs: tuple[str, ...] = ()
+    embedding_dirs: tuple[str, ...] = ()
     wildcard_dirs: tuple[str, ...] = ()
     prompt: str = "{class}, studio photography, product photography"
     negative_prompt: str = ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints.textual_inversion import EmbeddingLibrary
 from ..configs.generate import GenerateOptions
 from . import adaptive_batching
 from .diffusion import lora_adapters
@@ -19,6 +20,7 @@ from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
 from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Passes, Refiner
 from .prompts import scheduled_embeddings
+from .prompts.embeddings import NO_EMBEDDINGS
 from .prompts.lora_tags import parse
 from .shot import Prompted, Shot
 from .stage import Modules, pipeline_modules
@@ -31,6 +33,7 @@ class Generator:
         pipe: a Stable Diffusion or SDXL pipeline of diffusers.
         options: how it draws.
         find_lora: from the name in `<lora:name:weight>` to its file.
+        library: textual inversions, whose names are words of prompts.
         init_image: uint8 (H, W, 3); drawn over in place of noise.
         refiner: SDXL's refiner.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
@@ -43,6 +46,7 @@ class Generator:
         options: GenerateOptions | None = None,
         *,
         find_lora: FindLora = no_loras,
+        library: EmbeddingLibrary = NO_EMBEDDINGS,
         init_image: np.ndarray | None = None,
         refiner: Refiner | None = None,
         references: Sequence[np.ndarray] = (),
@@ -58,7 +62,7 @@ class Generator:
             accelerate=accelerate,
         )
         self.batch_size = self.options.batch_size
-        self.find_lora = find_lora
+        self.find_lora, self.library = find_lora, library
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Prompted shots get their `image`; others pass."""
@@ -84,7 +88,8 @@ class Generator:
     def _group(self, source: Prompted) -> tuple[Any, ...]:
         """What must be equal in one call."""
         text, tags = parse(source.prompt)
-        return tags, scheduled_embeddings.group(self.pipe, text, source.negative_prompt)
+        words = scheduled_embeddings.group(self.pipe, text, source.negative_prompt, self.library)
+        return tags, words
 
     def _draw(self, shots: list[Shot]) -> list[Shot]:
         import torch
@@ -98,7 +103,13 @@ class Generator:
         def words(pipe: Any, steps: int, **passes: Any) -> dict[str, Any]:
             texts, negatives = [text for text, _ in parsed], [s.negative_prompt for s in sources]
             return scheduled_embeddings.encode(
-                pipe, texts, negatives, steps=steps, clip_skip=clip_skip, **passes
+                pipe,
+                texts,
+                negatives,
+                steps=steps,
+                clip_skip=clip_skip,
+                library=self.library,
+                **passes,
             )
 
         with torch.inference_mode():

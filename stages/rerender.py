@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints.textual_inversion import EmbeddingLibrary
 from ..configs.rerender import RerenderOptions
 from . import adaptive_batching
 from .accel import cpu_parallel
@@ -21,6 +22,7 @@ from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
 from .prompts import scheduled_embeddings
+from .prompts.embeddings import NO_EMBEDDINGS
 from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
@@ -73,6 +75,7 @@ class Rerenderer:
         options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
         find_lora: from the name in `<lora:name:weight>` to its file.
+        library: textual inversions, whose names are words of prompts.
         fuse_loras: add LoRAs into the weights while the tags stay the same.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
         accelerate: False runs the library's own code, without the patches of `stages.accel`.
@@ -87,6 +90,7 @@ class Rerenderer:
         *,
         clip_skip: int | None = None,
         find_lora: FindLora = no_loras,
+        library: EmbeddingLibrary = NO_EMBEDDINGS,
         fuse_loras: bool = False,
         references: Sequence[np.ndarray] = (),
         accelerate: bool = True,
@@ -97,6 +101,7 @@ class Rerenderer:
             controls,
             options,
             clip_skip=clip_skip,
+            library=library,
             references=references,
             accelerate=accelerate,
         )
@@ -199,7 +204,9 @@ class Rerenderer:
             if window is not None:
                 strength = self.options.strength if found.strength is None else found.strength
                 negative = self.prompts.negative(shot.seed + k)
-                words = scheduled_embeddings.group(self.pipe, parse(prompt)[0], negative)
+                words = scheduled_embeddings.group(
+                    self.pipe, parse(prompt)[0], negative, self.inpainter.library
+                )
                 jobs.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength)
                 )

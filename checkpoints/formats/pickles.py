@@ -47,6 +47,13 @@ class _Unread:
     def __setstate__(self, state: Any) -> None: ...
 
 
+class _Parameters(dict[str, Any]):
+    """torch's ParameterDict, in which A1111's first textual inversions keep their tensor."""
+
+    def __setstate__(self, state: Any) -> None:
+        self.update(state["_parameters"])
+
+
 _PLAIN = (int, float, str, bytes, type(None), _Unread)
 
 
@@ -62,6 +69,29 @@ def require(path: str | Path, allowed: bool) -> None:
             f"{path}: a pickle, which could run code: expected safetensors; if its source is "
             "trusted, allow it (--allow-pickle, or allow_pickle: true in a preset's section run)"
         )
+
+
+def load(path: str | Path, *, allowed: bool, device: str = "cpu", mapped: bool = False) -> Any:
+    """Read what a file holds: tensors in plain containers. Arguments and errors are `read`'s."""
+    import torch
+
+    require(path, allowed)
+    try:
+        with _unread(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            return torch.load(
+                path,
+                map_location=device,
+                weights_only=True,
+                mmap=mapped and device == "cpu" and _is_zip(path),
+            )
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # damaged bytes can make an unpickler raise anything
+        what = one_line(error)[:160]
+        raise PickleError(
+            f"{path}: not a file of plain weights ({what}); download it anew from its source"
+        ) from error
 
 
 def read(
@@ -80,23 +110,7 @@ def read(
     """
     import torch
 
-    require(path, allowed)
-    try:
-        with _unread(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            held: Any = torch.load(
-                path,
-                map_location=device,
-                weights_only=True,
-                mmap=mapped and device == "cpu" and _is_zip(path),
-            )
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # damaged bytes can make an unpickler raise anything
-        what = one_line(error)[:160]
-        raise PickleError(
-            f"{path}: not a file of plain weights ({what}); download it anew from its source"
-        ) from error
+    held = load(path, allowed=allowed, device=device, mapped=mapped)
     for wrapper in ("model", "state_dict"):
         if isinstance(held, dict) and isinstance(held.get(wrapper), dict):
             held = held[wrapper]
@@ -120,6 +134,7 @@ def _unread() -> contextlib.AbstractContextManager[Any]:
     if torch.torch_version.TorchVersion(torch.__version__) < "2.6":  # has no safe_globals
         return contextlib.nullcontext()
     names: Any = [(_Unread, name) for name in _LEFT_BY_TRAINERS]
+    names.append((_Parameters, "torch.nn.modules.container.ParameterDict"))
     return torch.serialization.safe_globals(names)
 
 

@@ -1,30 +1,33 @@
-"""Hashes of a run's models and LoRAs: fingerprints of all, and A1111's short hashes."""
+"""Hashes of what draws a run: fingerprints of models, LoRAs and embeddings, and short hashes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...checkpoints.catalog.entry import UnknownCheckpointError
 from ...checkpoints.lora import search as lora_search
-from ..prompts import loras, wildcards
+from ..prompts import embedding_files, loras, wildcards
 from . import replicate, text_to_image
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
 
 MODEL = "model"
+_KINDS = {"lora": "LoRA", "embedding": "textual inversion"}
 
 
-def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str, str]:
+def fingerprints(
+    settings: Settings, prompts: Collection[str] = (), negatives: Collection[str] = ()
+) -> dict[str, str]:
     """What each model of the settings is: a hash of its weights, or its hub repository, with the
     commit where it is pinned.
 
     The hash is SHA-256 over names, sizes and the first 64 MiB of each weight file; that of a LoRA
-    which a prompt names (`lora:name`) is over the whole file, that of a wildcard
-    (`wildcard:name`) over its entries.
+    (`lora:name`) or textual inversion (`embedding:name`) which a prompt names is over the whole
+    file, that of a wildcard (`wildcard:name`) over its entries.
     """
     from ...checkpoints.catalog.names import resolve
     from ...checkpoints.hub.pull import identity
@@ -53,15 +56,21 @@ def fingerprints(settings: Settings, prompts: Collection[str] = ()) -> dict[str,
             ) from None
         out[ref] = f"sha256:{digest.hexdigest()}"
     out |= loras.hash_loras(settings, prompts)
+    embeddings = embedding_files.hash_embeddings(settings, [*prompts, *negatives])
+    out |= {name: f"sha256:{digest}" for name, digest in embeddings.items()}
     return out | wildcards.hash_wildcards(settings, prompts)
 
 
-def short_hashes(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, str]:
+def short_hashes(
+    settings: Settings, prompts: Collection[str] = (), negatives: Collection[str] = ()
+) -> dict[str, str]:
     """The model's, as `model`, where it is one file (10 hex digits of its SHA-256), and those of
-    the LoRAs that the settings' and other prompts name, as `lora:name` (see `short_hash`)."""
+    what the settings' and other texts name: LoRAs as `lora:name` (see `short_hash`), textual
+    inversions as `embedding:name` (12 hex digits of their SHA-256)."""
     from ...checkpoints.catalog.names import resolve
 
-    out = {}
+    embeddings = embedding_files.hash_embeddings(settings, [*prompts, *negatives])
+    out = {name: digest[:12] for name, digest in embeddings.items()}
     file = Path(resolve(settings.generate.model))
     if file.is_file() and not replicate.draws(settings):
         out[MODEL] = lora_search.sha256(file)[:10]
@@ -83,6 +92,7 @@ def differences(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         here = now.get(name)
         size = min(len(then), len(here or ""))
         if here and then.lower()[:size] != here[:size]:
-            what = "the model" if name == MODEL else f"LoRA {name.removeprefix('lora:')!r}"
+            kind, _, own = name.partition(":")
+            what = f"{_KINDS[kind]} {own!r}" if own else "the model"
             out.append(f"{what} has other weights: {then} then, {here} now")
     return out

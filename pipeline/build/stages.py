@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.lora import search as lora_search
-from ..prompts import loras, product_classes, wildcards
+from ..prompts import embedding_files, loras, product_classes, wildcards
 from ..runner.run import Stages
 from . import replicate, text_to_image
 from .devices import device_and_dtype, has_own_memory, loading_place, parallel_parts
@@ -151,9 +151,12 @@ def _segmenter(settings: Settings, detector: Any, report: Report, device: str) -
     return load.load_segmenter(ref, device=device, allow_pickle=settings.run.allow_pickle)
 
 
-def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
-    """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, and for a LoRA that
-    does not fit, before anything is loaded, in the prompts of the settings and in these."""
+def check_words(
+    settings: Settings, prompts: Collection[str] = (), negatives: Collection[str] = ()
+) -> None:
+    """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, for a LoRA that does
+    not fit and for a textual inversion that cannot be read, before anything is loaded, in the
+    prompts of the settings and in these."""
     from ...stages.diffusion import samplers
 
     wildcards.check_wildcards(settings, prompts)
@@ -162,6 +165,7 @@ def check_words(settings: Settings, prompts: Collection[str] = ()) -> None:
             samplers.scheduler(name, {})
     text_to_image.check(settings)
     loras.find_loras(settings, prompts)
+    embedding_files.find_embeddings(settings, [*prompts, *negatives])
 
 
 def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
@@ -220,6 +224,7 @@ def rerenderer(
         r,
         clip_skip=settings.generate.clip_skip,
         find_lora=lora_search.in_folders(loras.lora_folders(settings)),
+        library=embedding_files.embedding_library(settings),
         fuse_loras=settings.generate.fuse_loras,
         references=text_to_image.references(settings),
         accelerate=settings.run.accelerate,

@@ -73,13 +73,14 @@ def _generator(pipe: Any, settings: Settings, refiner: Any) -> Any:
     from ...checkpoints.lora import search as lora_search
     from ...stages.generate import Generator
     from ..images.read import read_image
-    from ..prompts import loras
+    from ..prompts import embedding_files, loras
 
     g = settings.generate
     return Generator(
         pipe,
         g,
         find_lora=lora_search.in_folders(loras.lora_folders(settings)),
+        library=embedding_files.embedding_library(settings),
         init_image=read_image(g.init_image).srgb_on_white if g.init_image else None,
         refiner=refiner,
         references=references(settings),

@@ -33,6 +33,7 @@ _COMMANDS = {
     "train": ("train", "train", "Train a LoRA on pictures with captions."),
     "bench": ("bench", "bench", "Measure quality, speed and crash recovery."),
     "lora": ("lora", "lora", "Show LoRA files: format, base model, rank, hashes."),
+    "embedding": ("embedding", "embedding", "Show textual inversions: base model, vectors."),
     "config": ("config", "config", "Show and validate presets and settings."),
     "doctor": ("doctor", "doctor", "Show this machine and which presets fit on it."),
     "checkpoints": ("checkpoints", "checkpoints", "List, download, verify and name models."),

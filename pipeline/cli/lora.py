@@ -59,12 +59,7 @@ def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
         output.print_json(records)
         return
     columns = ("name", "format", "base", "rank", "alpha", "trigger_word")
-    rows = [[_plain(r[c]) for c in columns] for r in records]
-    table = [[c.replace("_", " ") for c in columns], *rows]
-    widths = [max(len(row[k]) for row in table) for k in range(len(columns))]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        echo("  ".join(cells).rstrip())
+    output.print_table(columns, [[_plain(r[c]) for c in columns] for r in records])
 
 
 def _folders(lora_dirs: tuple[str, ...], preset: str) -> list[str]:

@@ -165,6 +165,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Path(exists=True, file_okay=False),
         help="Folder to search for <lora:name:1>, with its subfolders; repeatable.",
     ),
+    "embedding_dir": click.option(
+        "--embedding-dir",
+        "embedding_dirs",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False),
+        help="Folder of textual inversions, named in prompts; repeatable.",
+    ),
     "retries": click.option(
         "--retries",
         type=int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -84,6 +84,15 @@ def print_json(record: Any) -> None:
     from ..runs.jsonl import to_json
 
     echo(to_json(record))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of texts below the names of their columns, aligned."""
+    table = [[name.replace("_", " ") for name in columns], *rows]
+    widths = [max(len(row[k]) for row in table) for k in range(len(columns))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        echo("  ".join(cells).rstrip())
 
 
 def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:

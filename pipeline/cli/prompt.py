@@ -32,6 +32,7 @@ def prompt(text: str | None, **options: Any) -> None:
     from ...configs.schema import load_settings
     from ..inputs import shots as inputs
     from ..prompts import wildcards
+    from ..prompts.embedding_files import embedding_library
     from ..prompts.explain import explain_prompt
     from ..prompts.loras import lora_folders
     from ..prompts.model_vocabulary import unknown_words
@@ -59,6 +60,7 @@ def prompt(text: str | None, **options: Any) -> None:
                 known=known,
                 tokenizer=tokenizer,
                 lora_dirs=lora_folders(settings),
+                library=embedding_library(settings),
             )
         )
     words = known_words(settings.generate.model)

@@ -20,7 +20,8 @@ _FILES = ("from_file", "copy_skipped", "sort_by_class")
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @apply(
-    "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir", "edit",
+    "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir",
+    "embedding_dir", "edit",
     "strength", "control", "confidence", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
@@ -45,6 +46,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     "negative_prompt",
     *_BEGIN,
     "lora_dir",
+    "embedding_dir",
     "annotate",
     *_COMMON,
 )
@@ -86,7 +88,8 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply(
-    "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir", "control",
+    "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir",
+    "embedding_dir", "control",
     "confidence", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors

@@ -14,6 +14,7 @@ from ...configs.schema import merge, nest
 from ...configs.text_files import parse_json
 from ...configs.version import VERSION
 from ...stages.diffusion.samplers import NAMES, split
+from ...stages.prompts import textual_inversions
 from ...stages.prompts.lora_tags import parse as parse_tags
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _NEAREST = {"PNDM": "PLMS", "TCD": "LCM"}
 _FORGE = ("DEIS", "DDPM")
 """Samplers of Forge; A1111 takes DPM++ 2M with their schedule."""
 _OURS = "Visuals sampler"
+_TI = "embedding:"
+"""Begins the names of textual inversions among hashes."""
 _NO_MARKS = str.maketrans("", "", ":,")
 """Characters that A1111 removes from a LoRA's name in the list of hashes."""
 
@@ -45,8 +48,8 @@ _USED = {
     "Steps", "CFG scale", "Seed", "Sampler", "Schedule type", "Size", "Clip skip", _OURS,
     "Denoising strength", "Hires upscale", "Hires resize", "Hires steps", "Hires upscaler",
     "Variation seed", "Variation seed strength", "First pass size",
-    "Model", "Model hash", "Lora hashes", "VAE hash", "Hashes", "Version", "User",
-    "Batch size", "Batch pos", "Created Date", "Civitai resources", "Civitai metadata",
+    "Model", "Model hash", "Lora hashes", "TI hashes", "TI", "VAE hash", "Hashes", "Version",
+    "User", "Batch size", "Batch pos", "Created Date", "Civitai resources", "Civitai metadata",
 }  # fmt: skip
 """Keys that are honoured, or that change no pixel."""
 _NOTHING = re.compile("(False|None|Automatic|Use same.*)?")
@@ -63,7 +66,7 @@ class Infotext:
     Attributes:
         settings: By dotted name.
         model: Name of the checkpoint in A1111.
-        hashes: A1111's short hashes, as `model` and `lora:name`.
+        hashes: A1111's short hashes, as `model`, `lora:name` and `embedding:name`.
         inpainted: Whether the picture was inpainted; the text does not hold its source.
         ignored: What the text says and the settings do not.
     """
@@ -84,7 +87,7 @@ def format_infotext(
     """Return the text of a generated or re-rendered shot; "" for an unchanged photo.
 
     Several prompts are joined by [SEP]. `settings`: the run's, as plain values; `hashes`: A1111's
-    short hashes of single files, as `model` and `lora:name`.
+    short hashes of single files, as `model`, `lora:name` and `embedding:name`.
     """
     known = hashes or {}
     settings = merge(settings, nest(shot.settings))
@@ -141,6 +144,10 @@ def format_infotext(
     ]
     if lora_hashes:
         facts["Lora hashes"] = ", ".join(lora_hashes)
+    inversions = [name.removeprefix(_TI) for name in known if name.startswith(_TI)]
+    named = textual_inversions.found("\n".join((*prompts, negative)), inversions)
+    if named:
+        facts["TI hashes"] = ", ".join(f"{name}: {known[_TI + name]}" for name in named)
     if sampler in _NEAREST:
         facts[_OURS] = sampler
     facts["Version"] = f"visuals {VERSION}"
@@ -303,9 +310,10 @@ def _hires(
 
 def _hashes(facts: dict[str, str]) -> dict[str, str]:
     out = {"model": facts["Model hash"]} if facts.get("Model hash") else {}
-    for pair in facts.get("Lora hashes", "").split(","):
-        name, _, value = pair.strip().rpartition(": ")
-        out |= {f"lora:{name.strip()}": value} if name else {}
+    for key, kind in (("Lora hashes", "lora:"), ("TI hashes", _TI)):
+        for pair in facts.get(key, "").split(","):
+            name, _, value = pair.strip().rpartition(": ")
+            out |= {f"{kind}{name.strip()}": value} if name else {}
     return out
 
 

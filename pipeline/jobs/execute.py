@@ -116,10 +116,11 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
     request, settings = resolved.request, resolved.settings
     prompts = resolved.prompts
     edits = [*(row.edit or "" for row in resolved.rows), request.edit]
+    negatives = [row.negative_prompt or "" for row in resolved.rows]
     parts: dict[str, Any] = {
         "request": resolved.record(),
         "settings": settings.model_dump(mode="json"),
-        "checkpoints": model_hashes.fingerprints(settings, [*prompts, *edits]),
+        "checkpoints": model_hashes.fingerprints(settings, [*prompts, *edits], negatives),
     }
     out = run_folder_name(resolved)
     place = run_place(out)
@@ -139,7 +140,8 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
                 break
         if str(place) != str(run_place(out)):
             reporter.note(f"{out} holds a run with other settings: this one goes to {place}")
-    parts |= {"output": plan.output, "hashes": model_hashes.short_hashes(settings, prompts)}
+    hashes = model_hashes.short_hashes(settings, prompts, negatives)
+    parts |= {"output": plan.output, "hashes": hashes}
     if not isinstance(place, Path):
         from ..runs import remote_folder
 

@@ -67,6 +67,7 @@ _OPTIONS = {
     "controls": "--control",
     "references": "--reference",
     "lora_dirs": "--lora-dir",
+    "embedding_dirs": "--embedding-dir",
 }
 """Options whose names differ from their fields."""
 _WITHOUT_OPTION = ("steps", "cfg_scale", "sampler", "width", "height")
@@ -120,6 +121,7 @@ class RunRequest(BaseModel):
         prompt_strength: share of `init_image` that is drawn over, 0 to 1.
         references: pictures for IP-Adapter.
         lora_dirs: folders in which `<lora:name:1>` is looked up, before the preset's.
+        embedding_dirs: folders of textual inversions, before the preset's.
         strength: denoising strength of stage 3, 0 to 1.
         controls: what holds the shape in stage 3: canny, depth, ….
         confidence: least score of a detection, 0 to 1.
@@ -168,6 +170,7 @@ class RunRequest(BaseModel):
     prompt_strength: float | None = Field(None, gt=0, le=1)
     references: tuple[Name, ...] = ()
     lora_dirs: tuple[Name, ...] = ()
+    embedding_dirs: tuple[Name, ...] = ()
     strength: float | None = Field(None, gt=0, le=1)
     controls: tuple[Name, ...] = ()
     confidence: Share | None = None
@@ -278,10 +281,12 @@ def request_settings(
             overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
             warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
     settings = load_settings(preset, overrides)
-    if request.lora_dirs:
-        overrides["generate.lora_dirs"] = [*request.lora_dirs, *settings.generate.lora_dirs]
-        settings = load_settings(preset, overrides)
-    return settings
+    more = {
+        f"generate.{name}": [*own, *getattr(settings.generate, name)]
+        for name in ("lora_dirs", "embedding_dirs")
+        if (own := getattr(request, name))
+    }
+    return load_settings(preset, {**overrides, **more}) if more else settings
 
 
 _PLAIN = re.compile(r"[A-Za-z][\w+./ -]*")

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.lora.search import LoraNotFoundError, find
-from ...stages.prompts import dynamic_prompts, emphasis, lora_tags, prompt_editing, token_chunks
+from ...checkpoints.textual_inversion import EmbeddingLibrary
+from ...stages.prompts import (
+    dynamic_prompts,
+    emphasis,
+    lora_tags,
+    prompt_editing,
+    textual_inversions,
+    token_chunks,
+)
+from ...stages.prompts.embeddings import NO_EMBEDDINGS
 from ...stages.prompts.lora_tags import LoraTag, parse
+from ...stages.prompts.textual_inversions import Vector
 from . import wildcards
 from .product_classes import class_prompts
 
@@ -72,6 +82,7 @@ def explain_prompt(
     known: dynamic_prompts.Wildcards,
     tokenizer: Any = None,
     lora_dirs: Sequence[str] = (),
+    library: EmbeddingLibrary = NO_EMBEDDINGS,
 ) -> PromptExplanation:
     """Explain a template with the variants of a shot's seed; raises ValueError for a bad one."""
     drawn = dynamic_prompts.draw(template, seed, known)
@@ -95,7 +106,8 @@ def explain_prompt(
             notes.append(f"{piece.text.strip()!r} weighs {piece.weight:.4g}: 0 to 2 is usual")
     runs = None
     if tokenizer is not None:
-        split = token_chunks.split(text, tokenizer)
+        named = [library.read(name) for name in textual_inversions.found(text, library.files)]
+        split = token_chunks.split(text, tokenizer, {e.name: e.count for e in named})
         runs = tuple(_runs(chunk, tokenizer) for chunk in split)
         notes += _lengths(split, token_chunks.room(tokenizer), breaks=emphasis.BREAK in pieces)
     return PromptExplanation(
@@ -113,7 +125,10 @@ def explain_prompt(
 def _runs(chunk: token_chunks.Chunk, tokenizer: Any) -> tuple[Run, ...]:
     runs: list[Run] = []
     for token, weight in zip(chunk.ids, chunk.weights, strict=True):
-        word = tokenizer.decode([token]).strip()
+        if isinstance(token, Vector):
+            word = token.name
+        else:
+            word = tokenizer.decode([token]).strip()
         if runs and runs[-1].weight == weight:
             runs[-1] = Run((*runs[-1].tokens, word), weight)
         else:

@@ -79,7 +79,7 @@ class _Record(_Given):
     versions: dict[str, str] | None = None
 
 
-_KINDS = ("lora:", "wildcard:")
+_KINDS = ("lora:", "embedding:", "wildcard:")
 _LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 

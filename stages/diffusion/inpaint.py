@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ...checkpoints.textual_inversion import EmbeddingLibrary
 from ...configs.rerender import RerenderOptions
 from ..accel import controlnet_reuse, cpu_parallel
 from ..accel.deep_cache import DeepCache
 from ..prompts import scheduled_embeddings
+from ..prompts.embeddings import NO_EMBEDDINGS
 from ..prompts.lora_tags import parse
 from ..regions import composite
 from .control_maps import Control
@@ -49,6 +51,7 @@ class Inpainter:
         controls: control maps and their weights.
         options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
+        library: textual inversions, whose names are words of prompts.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
         accelerate: False runs the library's own code, without the patches of `stages.accel`.
     """
@@ -60,6 +63,7 @@ class Inpainter:
         options: RerenderOptions,
         *,
         clip_skip: int | None = None,
+        library: EmbeddingLibrary = NO_EMBEDDINGS,
         references: Sequence[np.ndarray] = (),
         accelerate: bool = True,
     ) -> None:
@@ -71,7 +75,7 @@ class Inpainter:
             options.sampler, pipe.scheduler.config, is_xl=hasattr(pipe, "text_encoder_2")
         )
         self.cache = DeepCache(options.cache_interval if accelerate else 1)
-        self.clip_skip = clip_skip
+        self.clip_skip, self.library = clip_skip, library
         self.color_correction = options.color_correction
         self.union = hasattr(pipe.controlnet, "config") and (
             "num_control_type" in pipe.controlnet.config
@@ -143,6 +147,7 @@ class Inpainter:
                     [negative for _, negative in words],
                     steps=self.arguments["num_inference_steps"] * int(self.scheduler.order),
                     clip_skip=self.clip_skip,
+                    library=self.library,
                     callback=_stop_if_dropped,
                 ),
                 image=[Image.fromarray(i) for i in images],

@@ -7,15 +7,25 @@ its encoders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.textual_inversion import ENCODERS, Embedding, EmbeddingLibrary
 from ...configs.errors import UsageError
+from . import textual_inversions
+from .textual_inversions import Vector
 from .token_chunks import Chunk, padded, split
 
 if TYPE_CHECKING:
     import torch
+
+
+NO_EMBEDDINGS = EmbeddingLibrary()
 
 
 @dataclass(frozen=True)
@@ -26,17 +36,22 @@ class _Text:
     pooled: torch.Tensor | None
 
 
-def count(pipe: Any, *texts: str) -> int:
+def count(pipe: Any, *texts: str, library: EmbeddingLibrary = NO_EMBEDDINGS) -> int:
     """The chunks that the longest of the texts takes: what a call of the pipeline is padded to."""
     return max(
-        len(split(_converted(pipe, text, tokenizer), tokenizer))
+        len(_split(pipe, text, tokenizer, _fitting(pipe, text, library)))
         for text in texts
-        for tokenizer, _ in _encoders(pipe)
+        for tokenizer, _, _ in _encoders(pipe)
     )
 
 
 def encode(
-    pipe: Any, prompts: Sequence[str], negatives: Sequence[str], *, clip_skip: int | None = None
+    pipe: Any,
+    prompts: Sequence[str],
+    negatives: Sequence[str],
+    *,
+    clip_skip: int | None = None,
+    library: EmbeddingLibrary = NO_EMBEDDINGS,
 ) -> dict[str, torch.Tensor]:
     """What `pipe` is called with in place of prompts and negative prompts, of equal number.
 
@@ -45,14 +60,15 @@ def encode(
     A1111's attention and no LoRA tags. A plain one of up to 75 tokens gives, bit for bit, what the
     pipeline's own `encode_prompt` gives. `clip_skip`: as in diffusers, 1 skips one layer, but
     of the negative prompt too, and not on SDXL, as in A1111. Where the pipeline says
-    `force_zeros_for_empty_prompt` (SDXL), an empty negative prompt is zeros.
+    `force_zeros_for_empty_prompt` (SDXL), an empty negative prompt is zeros. `library`: textual
+    inversions, whose names are words of prompts.
     """
     import torch
 
-    chunks = count(pipe, *prompts, *negatives)
+    chunks = count(pipe, *prompts, *negatives, library=library)
     known: dict[tuple[int, Chunk], _Text] = {}
     texts = {
-        text: _embed(pipe, text, chunks, clip_skip, known)
+        text: _embed(pipe, text, chunks, clip_skip, known, _fitting(pipe, text, library))
         for text in dict.fromkeys((*prompts, *negatives))
     }
     against = dict(texts)
@@ -70,17 +86,52 @@ def encode(
     return out
 
 
-def _encoders(pipe: Any) -> list[tuple[Any, Any]]:
-    """(tokenizer, text encoder), one pair or two; SDXL's refiner has the second only."""
-    names = (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2"))
-    pairs = [(getattr(pipe, t, None), getattr(pipe, e, None)) for t, e in names]
-    return [(tokenizer, encoder) for tokenizer, encoder in pairs if encoder is not None]
+def _encoders(pipe: Any) -> list[tuple[Any, Any, str]]:
+    """(tokenizer, text encoder, its name in files of SDXL, else ""), one or two; SDXL's refiner has
+    the second only."""
+    out = []
+    for tokenizer, name in ENCODERS.items():
+        encoder = getattr(pipe, tokenizer.replace("tokenizer", "text_encoder"), None)
+        if encoder is not None:
+            name = name if hasattr(pipe, "text_encoder_2") else ""
+            out.append((getattr(pipe, tokenizer), encoder, name))
+    return out
 
 
-def _converted(pipe: Any, text: str, tokenizer: Any) -> str:
-    """The text with textual inversions of several vectors written out, as diffusers does."""
+def _fitting(pipe: Any, text: str, library: EmbeddingLibrary) -> dict[str, Embedding]:
+    """The textual inversions that a text names, by name; those for other encoders are named in a
+    warning and stay words."""
+    named = [library.read(name) for name in textual_inversions.found(text, library.files)]
+    widths = {
+        name: encoder.get_input_embeddings().weight.shape[1] for _, encoder, name in _encoders(pipe)
+    }
+    out = {}
+    for embedding in named:
+        have = {name: tensor.shape[1] for name, tensor in embedding.vectors.items()}
+        if widths.items() <= have.items():
+            out[embedding.name] = embedding
+        else:
+            _warn_of_misfit(embedding.name, str(embedding.base))
+    return out
+
+
+@functools.cache
+def _warn_of_misfit(name: str, base: str) -> None:
+    logging.getLogger(__name__).warning(
+        "visuals: warning: textual inversion %r was made for another base (%s) than the model: it "
+        "is read as words",
+        name, base,
+    )  # fmt: skip
+
+
+def _split(
+    pipe: Any, text: str, tokenizer: Any, embeddings: Mapping[str, Embedding]
+) -> list[Chunk]:
+    """The chunks of a text, with a pipeline's own textual inversions of several vectors written
+    out, as diffusers does."""
     convert = getattr(pipe, "maybe_convert_prompt", None)
-    return str(convert(text, tokenizer)) if convert else text
+    text = str(convert(text, tokenizer)) if convert else text
+    return split(text, tokenizer, {name: e.count for name, e in embeddings.items()})
 
 
 def _embed(
@@ -89,21 +140,51 @@ def _embed(
     length: int,
     clip_skip: int | None,
     known: dict[tuple[int, Chunk], _Text],
+    embeddings: Mapping[str, Embedding],
 ) -> _Text:
     """A prompt through every encoder, padded with empty chunks to `length` of them."""
     import torch
 
     parts, pooled = [], None
-    for which, (tokenizer, encoder) in enumerate(_encoders(pipe)):
-        chunks = split(_converted(pipe, text, tokenizer), tokenizer)
+    for which, (tokenizer, encoder, name) in enumerate(_encoders(pipe)):
+        chunks = _split(pipe, text, tokenizer, embeddings)
         chunks += [Chunk()] * (length - len(chunks))
         for chunk in chunks:
             if (which, chunk) not in known:
-                known[which, chunk] = _encode_chunk(pipe, tokenizer, encoder, chunk, clip_skip)
+                vectors = {
+                    place: embeddings[token.name].vectors[name][token.row]
+                    for place, token in enumerate(chunk.ids, 1)
+                    if isinstance(token, Vector)
+                }
+                with _placed(encoder, vectors):
+                    known[which, chunk] = _encode_chunk(pipe, tokenizer, encoder, chunk, clip_skip)
         done = [known[which, chunk] for chunk in chunks]
         parts.append(torch.cat([part.tokens for part in done]))
         pooled = done[0].pooled
     return _Text(torch.cat(parts, dim=-1), pooled)
+
+
+@contextlib.contextmanager
+def _placed(encoder: Any, vectors: Mapping[int, torch.Tensor]) -> Iterator[None]:
+    """Within the block a text encoder reads these vectors at their places, in this thread alone."""
+    here = threading.get_ident()
+
+    def place(layer: Any, arguments: Any, out: torch.Tensor) -> torch.Tensor | None:
+        if threading.get_ident() != here:
+            return None
+        out = out.clone()
+        for at, vector in vectors.items():
+            out[:, at] = vector.to(out)
+        return out
+
+    if not vectors:
+        yield
+        return
+    hook = encoder.get_input_embeddings().register_forward_hook(place)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _encode_chunk(

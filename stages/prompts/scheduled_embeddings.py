@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from ...checkpoints.textual_inversion import EmbeddingLibrary
 from . import embeddings, prompt_editing
 
 Callback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
@@ -21,6 +22,7 @@ def encode(
     start: int = 0,
     clip_skip: int | None = None,
     callback: Callback | None = None,
+    library: EmbeddingLibrary = embeddings.NO_EMBEDDINGS,
 ) -> dict[str, Any]:
     """Return the arguments of a pipeline: embeddings, and a callback where they change.
 
@@ -33,12 +35,13 @@ def encode(
         start: steps that another pipeline made of this pass.
         clip_skip: as in `embeddings.encode`.
         callback: is called after each step too.
+        library: textual inversions that the texts may name.
     """
     texts = [prompt_editing.texts(t, steps, done)[start:] for t in (*prompts, *negatives)]
     rows = list(zip(*texts, strict=True))
     n = len(prompts)
     known = {
-        row: embeddings.encode(pipe, row[:n], row[n:], clip_skip=clip_skip)
+        row: embeddings.encode(pipe, row[:n], row[n:], clip_skip=clip_skip, library=library)
         for row in dict.fromkeys(rows)
     }
     arguments: dict[str, Any] = dict(known[rows[0]])
@@ -67,9 +70,14 @@ def _tensors(pipe: Any, encoded: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def group(pipe: Any, prompt: str, negative: str) -> Hashable:
+def group(
+    pipe: Any,
+    prompt: str,
+    negative: str,
+    library: EmbeddingLibrary = embeddings.NO_EMBEDDINGS,
+) -> Hashable:
     """Return what must be equal in one call: padding to a longer prompt would change the picture,
     and how long one is that changes depends on the step."""
     if prompt_editing.edits(prompt) or prompt_editing.edits(negative):
         return prompt, negative
-    return embeddings.count(pipe, prompt, negative)
+    return embeddings.count(pipe, prompt, negative, library=library)

@@ -89,16 +89,18 @@ def replay(
         plan = _picture_plan(place, photos, preset)
     plan = replay_plan.changed(plan, {**(overrides or {}), **(placement or {})}, seed)
     settings = check(plan.settings)
-    prompts = [getattr(s.source, "prompt", "") for batch in plan.batches for s in batch.shots]
+    sources = [shot.source for batch in plan.batches for shot in batch.shots]
+    prompts = [getattr(source, "prompt", "") for source in sources]
+    negatives = [getattr(source, "negative_prompt", "") for source in sources]
     if {"generate", "rerender"} & set(plan.needs):
-        check_words(settings, prompts)
+        check_words(settings, prompts, negatives)
     if "generate" in plan.needs and replicate.draws(settings):
         reporter.warn("stage 1 is drawn by the host once more, which may differ")
-    checkpoints = model_hashes.fingerprints(settings, prompts)
+    checkpoints = model_hashes.fingerprints(settings, prompts, negatives)
     for note in [*plan.notes, *(() if changed else differences(plan, checkpoints))]:
         reporter.warn(f"{note}: pixels may differ")
     folder = Path(out or new_folder(["replay"]))
-    hashes = model_hashes.short_hashes(settings, prompts)
+    hashes = model_hashes.short_hashes(settings, prompts, negatives)
     compared = _remake(plan, settings, folder, checkpoints, hashes, origin or target, reporter)
     return Replay(folder, tuple(compared), changed)
 

@@ -50,7 +50,7 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     not_used = f"not honoured: {', '.join(found.ignored)}"
     settings = load_settings(preset, found.settings)
     shot = Shot(path.stem, Prompted(found.prompt, found.negative_prompt, found.seed), ())
-    now = short_hashes(settings, [found.prompt])
+    now = short_hashes(settings, [found.prompt], [found.negative_prompt])
     others = dict(found.hashes)
     theirs = others.pop(MODEL, None)
     same = MODEL in now and now[MODEL] == theirs
@@ -71,5 +71,11 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
             *lora_tags.notes(found.prompt),
             *(f"negative prompt: {note}" for note in emphasis.notes(found.negative_prompt)),
             *differences(others, now),
+            *(
+                f"textual inversion {name.removeprefix('embedding:')!r} is in no folder of "
+                "generate.embedding_dirs: it is read as words"
+                for name in found.hashes
+                if name.startswith("embedding:") and name not in now
+            ),
         ),
     )
