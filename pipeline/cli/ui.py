@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
 from .options import errors
 from .output import echo
+
+
+def url_of(address: str, port: int, token: str | None) -> str:
+    """Return the URL of the studio as it is opened on this machine.
+
+    >>> url_of("0.0.0.0", 7860, "a#b&c=d"), url_of("::1", 7860, None)
+    ('http://127.0.0.1:7860/?token=a%23b%26c%3Dd', 'http://[::1]:7860/')
+    """
+    shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 @click.command()
@@ -47,9 +59,7 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
     os.environ.update(server.environment(runs))
 
     def announce(address: str, number: int) -> None:
-        shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address
-        shown = f"[{shown}]" if ":" in shown else shown
-        url = f"http://{shown}:{number}/" + (f"?token={token}" if token else "")
+        url = url_of(address, number, token)
         echo(f"studio    {url}")
         if not no_browser:
             import webbrowser

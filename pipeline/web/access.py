@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from html import escape
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from .error_text import hides_paths
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 COOKIE = "visuals_token"
+LOGIN = "/login"
+FORM = Path(__file__).parent / "login_form.html"
+MISSING = "token missing or wrong: expected Authorization: Bearer TOKEN, or ?token="
+WRONG = "Wrong token: expected the one that the server was started with"
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
+_MOST_LOGIN = 4096
 
 
 def is_loopback(host: str) -> bool:
@@ -36,7 +47,8 @@ class AccessGuard:
 
     Without a token only requests to names of this machine are answered, so that no web page can
     reach in by a name of its own. With a token, a request must bear it: `Authorization: Bearer T`,
-    or `?token=T` once, then a cookie. Requests from pages of other sites are refused.
+    or `?token=T` once or the form that browsers are shown, then a cookie. Requests from pages of
+    other sites are refused.
 
     Args:
         app: the application behind the guard.
@@ -48,45 +60,79 @@ class AccessGuard:
         self.app, self.token, self.most_bytes = app, token, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif response := self._response(Request(scope)):
+        elif response := await self._response(Request(scope, receive)):
             await response(scope, receive, send)
         else:
+            hides_paths.set(self.token is not None)
             await self._limited(scope, receive, send)
 
-    def _response(self, request: Request) -> Response | None:
-        """Return the guard's own answer: a refusal, or a cookie in exchange for `?token=`."""
+    async def _response(self, request: Request) -> Response | None:
+        """Return the guard's own answer: a refusal, or a cookie in exchange for the token."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if not _HOST.fullmatch(host):
+            return refusal(400, f"host {host!r}: expected a name or an address, as in localhost")
         if self.token is None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
             return refusal(403, f"host {host!r}: expected localhost or 127.0.0.1")
         reads = request.method in ("GET", "HEAD")
-        if origin and not reads and urlsplit(origin).netloc != host:
+        if origin and not reads and origin not in (f"http://{host}", f"https://{host}"):
             return refusal(403, f"a page of {origin} may not send requests to this server")
-        in_query = request.method == "GET" and self._is_token(request.query_params.get("token"))
-        if self.token is not None and not in_query and not self._has_token(request):
-            return refusal(
-                401, "token missing or wrong: expected Authorization: Bearer TOKEN, or ?token="
-            )
         length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self.most_bytes:
+        if not length.isdecimal() or len(length) > 18:
+            return refusal(400, f"content-length {length!r}: expected a number of bytes")
+        if int(length) > self.most_bytes:
             return self._too_large()
-        if self.token is None or not in_query:
+        if self.token is None:
             return None
-        path = "/" + request.url.path.lstrip("/")
-        query = request.url.remove_query_params("token").query
-        response = RedirectResponse(f"{path}?{query}" if query else path, 303)
-        response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
+        if request.method == "POST" and request.scope["path"] == LOGIN:
+            return await self._login(request)
+        if request.method == "GET" and self._is_token(request.query_params.get("token")):
+            query = request.url.remove_query_params("token").query
+            path = "/" + quote(request.scope["path"].lstrip("/\\"))
+            return self._signed_in(request, f"{path}?{query}" if query else path)
+        if self._has_token(request):
+            return None
+        if "text/html" in request.headers.get("accept", ""):
+            return _form(WRONG if "token" in request.query_params else "")
+        return refusal(401, MISSING)
+
+    async def _login(self, request: Request) -> Response:
+        """Take the token of the form."""
+        body = b""
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _MOST_LOGIN:
+                    return refusal(413, f"form too large: expected at most {_MOST_LOGIN} bytes")
+        except ClientDisconnect:
+            return refusal(400, "form ended early: send it again")
+        given = parse_qs(body.decode(errors="replace")).get("token", [""])[0]
+        if self._is_token(given):
+            return self._signed_in(request, "/")
+        return _form(WRONG)
+
+    def _signed_in(self, request: Request, path: str) -> Response:
+        response = RedirectResponse(path, 303)
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, self._pass, httponly=True, samesite="strict", secure=secure)
         return response
+
+    @property
+    def _pass(self) -> str:
+        """The cookie's value: shows that the token was given, and is not the token."""
+        return hmac.digest((self.token or "").encode(), b"visuals studio", "sha256").hex()
 
     def _has_token(self, request: Request) -> bool:
         kind, _, given = request.headers.get("authorization", "").partition(" ")
-        bearer = kind.lower() == "bearer" and self._is_token(given.strip())
-        return bearer or self._is_token(request.cookies.get(COOKIE))
+        given = given.strip().encode("latin-1").decode(errors="replace")  # headers are bytes
+        bearer = kind.lower() == "bearer" and self._is_token(given)
+        return bearer or _same(request.cookies.get(COOKIE, ""), self._pass)
 
     def _is_token(self, given: str | None) -> bool:
-        token = (self.token or "").encode()
-        return given is not None and hmac.compare_digest(given.encode(), token)
+        return given is not None and _same(given, self.token or "")
 
     def _too_large(self) -> Response:
         return refusal(413, f"request too large: expected at most {self.most_bytes >> 20} MB")
@@ -105,14 +151,28 @@ class AccessGuard:
 
         async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if seen <= self.most_bytes or started:
+                started = True
+                await send(message)  # else the application's own word for a body that ended early
 
         try:
             await self.app(scope, counted, noted)
-        except _TooLarge:
-            if not started:
-                await self._too_large()(scope, receive, send)
+        except Exception:
+            if seen <= self.most_bytes:
+                raise
+        if seen > self.most_bytes and not started:
+            await self._too_large()(scope, receive, send)
+
+
+def _same(given: str, expected: str) -> bool:
+    """Whether two texts are the same, found in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
+
+
+def _form(message: str = "") -> Response:
+    """Return the page that asks for the token."""
+    page = FORM.read_text(encoding="utf-8").replace("<!-- message -->", escape(message))
+    return HTMLResponse(page, 401)
 
 
 class _TooLarge(Exception):
@@ -120,5 +180,5 @@ class _TooLarge(Exception):
 
 
 def refusal(status: int, detail: str) -> Response:
-    """Return a response with a sentence as JSON."""
-    return JSONResponse({"detail": detail}, status)
+    """Return a response with a sentence as JSON; the page looks for it in `error`."""
+    return JSONResponse({"detail": detail, "error": detail}, status)

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...configs.errors import UsageError
 from .access import AccessGuard, is_loopback
-from .file_guard import FileGuard
 from .files import uploads
+from .gradio_guard import GradioGuard
 from .queue.job_queue import JobQueue
 
 
@@ -23,6 +23,8 @@ def check_address(host: str, port: int, token: str | None) -> None:
         )
     if token is not None and len(token) < 8:
         raise UsageError(f"--token of {len(token)} characters: expected at least 8")
+    if token is not None and (token != token.strip() or not token.isprintable()):
+        raise UsageError("--token: expected printable characters, no blank at either end")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
@@ -54,12 +56,12 @@ def build(
         path="/",
         allowed_paths=[str(folder) for folder in folders],
         max_file_size=most_bytes,
-        show_error=True,
+        show_error=token is None,
         ssr_mode=False,
         footer_links=[],
         **page.look(),
     )
-    guarded = FileGuard(app, Path(get_upload_folder()), folders)
+    guarded = GradioGuard(app, Path(get_upload_folder()), folders)
     return AccessGuard(guarded, token=token, most_bytes=most_bytes + (1 << 20))
 
 

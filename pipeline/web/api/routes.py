@@ -20,7 +20,10 @@ from ....configs.errors import one_line
 from ....configs.schema import presets
 from ....configs.version import VERSION
 from ...jobs.request import RunRequest
+from ...runs.manifest import ManifestRecord
+from ..error_text import public_text
 from ..files import run_folders, uploads
+from ..files.safe_response import POLICY
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
 from . import docs_page
@@ -40,7 +43,7 @@ def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = 
     """Return the state of a run; raises RunNotFoundError where there is neither run nor job."""
     try:
         run = run_folders.read(root, id_)
-        text = json.dumps([record.to_dict() for record in run.records], ensure_ascii=False)
+        text = json.dumps([_shot(record) for record in run.records], ensure_ascii=False)
         counts, shots = dict(run.counts), json.loads(text.encode(errors="replace"))
     except run_folders.RunNotFoundError:
         if job is None:
@@ -51,12 +54,21 @@ def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = 
         progress = {
             "status": job.status,
             "command": str(job.request),
-            "message": job.message,
+            "message": public_text(job.message),
             "stages": job.stages,
             "seconds_left": job.seconds_left,
             "refused": list(refused),
         }
     return JobState(id=id_, counts=counts, shots=shots, **progress)
+
+
+def _shot(record: ManifestRecord) -> dict[str, Any]:
+    """Return a record as the manifest has it, its messages as a visitor may read them."""
+    shot = record.to_dict()
+    for name in ("error", "reason"):
+        if shot.get(name):
+            shot[name] = {**shot[name], "message": public_text(shot[name]["message"])}
+    return shot
 
 
 def routes(queue: JobQueue) -> APIRouter:
@@ -151,14 +163,7 @@ def routes(queue: JobQueue) -> APIRouter:
         """A file of a run, by the name that its manifest gives."""
         with _errors():
             path = run_folders.file(root, id, name)
-        return FileResponse(
-            path,
-            headers={
-                "x-content-type-options": "nosniff",
-                "content-security-policy": "sandbox; default-src 'none'; "
-                "img-src data: 'self'; style-src 'unsafe-inline'",
-            },
-        )
+        return FileResponse(path, headers=POLICY)
 
     return api
 
@@ -194,8 +199,15 @@ def app_of(queue: JobQueue) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     def refused(request: Request, error: RequestValidationError) -> Response:
         """Say what is wrong without what was sent, which UTF-8 and JSON may be unable to hold."""
-        problems = [{key: each[key] for key in ("type", "loc", "msg")} for each in error.errors()]
+        problems = [
+            {"type": each["type"], "loc": each["loc"], "msg": public_text(each["msg"])}
+            for each in error.errors()
+        ]
         return Response(json.dumps({"detail": problems}), 422, media_type="application/json")
+
+    @app.exception_handler(HTTPException)
+    def failed(request: Request, error: HTTPException) -> Response:
+        return JSONResponse({"detail": public_text(error.detail)}, error.status_code)
 
     @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:

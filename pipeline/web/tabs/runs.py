@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from ..error_text import public_text
 from ..files import run_folders
 from ..queue import requests
 from ..queue.job_queue import JobQueue
@@ -71,7 +72,7 @@ def tab(shown: gr.Tab, queue: JobQueue, tabs: gr.Tabs, enhance: tuple[Any, Any, 
         try:
             run = run_folders.read(root, id_)
         except ValueError as error:
-            return {**blank, summary: f"<p>{escape(str(error))}</p>"}
+            return {**blank, summary: f"<p>{escape(public_text(str(error)))}</p>"}
         try:
             line = str(requests.request_of_run(run.folder))
         except ValueError:

@@ -19,6 +19,7 @@ from ....stages.shot import Detection
 from ...images.read import PictureError, read_image
 from ...reports.overlay import overlay
 from ...runs.manifest import ManifestRecord
+from ..error_text import public_text
 from ..files.run_folders import RunSummary
 from ..queue.job_queue import JobQueue, QueuedJob
 from .prompt_preview import classes
@@ -121,7 +122,8 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
         f"</progress><span>{done}/{total}{_left(job, name)}</span></div>"
         for name, (done, total) in job.stages.items()
     )
-    message = f'<p class="said">{escape(job.message)}</p>' if job.message else ""
+    text = escape(public_text(job.message))
+    message = f'<p class="said">{text}</p>' if text else ""
     return (
         f'<div class="job {job.status}"><p class="head" role="status" aria-live="polite">'
         f"<strong>{escape(head)}</strong></p>{rows}{message}</div>"
@@ -150,7 +152,7 @@ def caption(record: ManifestRecord) -> str:
     text = f"{record.id} · {record.status}"
     why = record.reason or record.error
     if why:
-        return f"{text}: {why.message}"
+        return f"{text}: {public_text(why.message)}"
     scores = ", ".join(f"{found.label} {found.score:.2f}" for found in record.detections[:3])
     return f"{text} · {scores}" if scores else text
 
@@ -169,7 +171,7 @@ def facts(records: Sequence[ManifestRecord]) -> str:
             f'<span class="chip">pixels changed outside the masks <b>{sum(known):.0f}</b></span>'
         )
     rows = "".join(
-        f"<li><b>{escape(record.id)}</b> {record.status}: {escape(why.message)}</li>"
+        f"<li><b>{escape(record.id)}</b> {record.status}: {escape(public_text(why.message))}</li>"
         for record in records
         if (why := record.reason or record.error)
     )
@@ -181,14 +183,14 @@ def refused(lines: Sequence[str]) -> str:
     """Return files that were left out, as HTML."""
     if not lines:
         return ""
-    rows = "".join(f"<li>{escape(line)}</li>" for line in lines[:20])
+    rows = "".join(f"<li>{escape(public_text(line))}</li>" for line in lines[:20])
     more = f"<li>and {len(lines) - 20} more</li>" if len(lines) > 20 else ""
     return f'<ul class="reasons refused" role="alert">{rows}{more}</ul>'
 
 
 def error_message(error: Exception) -> str:
     """Return an error in one line, as HTML."""
-    return f'<p class="preview bad" role="alert">{escape(one_line(error))}</p>'
+    return f'<p class="preview bad" role="alert">{escape(public_text(one_line(error)))}</p>'
 
 
 def show_errors(handler: Callable[..., Any], message: gr.HTML) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from ....configs.schema import load_settings
+from ..error_text import public_text
 
 ROOM = 75
 """CLIP's tokens between start and end."""
@@ -22,7 +23,7 @@ def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     try:
         text, tags = parse(expand(template, name, "").replace("{class}", name))
     except PromptError as error:
-        return f'<p class="preview bad">{escape(str(error))}</p>'
+        return f'<p class="preview bad">{escape(public_text(str(error)))}</p>'
     loras = "".join(f'<span class="chip">{escape(tag.name)} × {tag.unet:g}</span>' for tag in tags)
     edited = ""
     if edit:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from .....configs.errors import UsageError
 from .....training.datasets.dataset_folder import Dataset, Item
+from ...error_text import public_text
 from ...files import run_folders
 from ...queue.job_queue import JobQueue
 from ...widgets import components
@@ -76,7 +77,8 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
             number = max(0, min(wanted, (len(items) - 1) // ROWS))
             position, total = _position(number, items, dataset), dataset.pictures
         except (ValueError, OSError) as error:
-            position = f'<p class="preview{" bad" if text else ""}">{escape(str(error))}</p>'
+            said = escape(public_text(str(error)))
+            position = f'<p class="preview{" bad" if text else ""}">{said}</p>'
         here = items[number * ROWS : (number + 1) * ROWS]
         update: Update = {
             where: position,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from .....training.check_dataset import DatasetReport
+from ...error_text import public_text
 
 
 def report(check: DatasetReport) -> str:
@@ -28,7 +29,7 @@ def report(check: DatasetReport) -> str:
     )  # fmt: skip
     rows = "".join(
         f"<li{' class=refused' if p in broken else ''}><b>{p.code.replace('_', ' ')}</b> "
-        f"{escape(p.message)}</li>"
+        f"{escape(public_text(p.message))}</li>"
         for p in [*broken, *rest][:50]
     )
     more = len(check.problems) - 50

@@ -52,6 +52,22 @@ def test_without_a_token_only_this_machine_is_answered(queue: JobQueue) -> None:
     assert other.status_code == 403
 
 
+def test_beyond_this_machine_no_error_names_a_path_of_the_server(queue: JobQueue) -> None:
+    run = queue.root / "a-run"
+    run.mkdir()
+    (run / "run.yaml").write_text("{}")
+    failed = '"status": "failed", "error": {"type": "E", "message": "cannot read /srv/x/a.png"}'
+    (run / "manifest.jsonl").write_text(f'{{"id": "a", {failed}}}\n')
+    for token, text in (
+        (None, "cannot read /srv/x/a.png"),
+        ("a-long-secret", "cannot read …/a.png"),
+    ):
+        app = AccessGuard(routes.app_of(queue), token=token)
+        client = TestClient(app, base_url="http://localhost")
+        (shot,) = client.get("/api/runs/a-run", headers=TOKEN).json()["shots"]
+        assert shot["error"]["message"] == text
+
+
 def png() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (64, 64)).save(out, "PNG")
