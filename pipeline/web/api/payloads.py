@@ -8,16 +8,11 @@ from fastapi import UploadFile
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ...jobs.request import RunRequest
+from ..visitor_settings import FIELDS
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-FIELDS = {
-    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "confidence", "steps",
-    "cfg_scale", "sampler", "width", "height", "seed", "preset",
-}  # fmt: skip
-"""Fields that the API takes; the others name files, devices or code of the server."""
 
 
 def _only_fields(schema: dict[str, Any]) -> None:

@@ -15,9 +15,9 @@ from fastapi import APIRouter, FastAPI, Form, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 
 from ....configs.errors import one_line
-from ....configs.schema import presets
 from ....configs.version import VERSION
 from ...jobs.request import RunRequest
 from ...runs.manifest import ManifestRecord
@@ -27,6 +27,7 @@ from ..files.safe_response import POLICY
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
 from . import docs_page
+from .job_waits import JobWaits
 from .payloads import ApiRunRequest, EnhanceForm, FilterForm, JobState
 
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
@@ -35,7 +36,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "No body that can be read."},
     404: {"description": "No such run or file."},
     413: {"description": "Request too large."},
-    429: {"description": "Too many jobs wait."},
+    429: {"description": "Too many jobs wait, or too many requests of the client."},
 }
 
 
@@ -74,25 +75,18 @@ def _shot(record: ManifestRecord) -> dict[str, Any]:
 def routes(queue: JobQueue) -> APIRouter:
     """Return the routes of the API over a job queue."""
     api = APIRouter(prefix="/api", responses=ERRORS)
-    root = queue.root
+    root, waits = queue.root, JobWaits(queue)
 
-    def submit(request: RunRequest, wait: float, refused: Sequence[str] = ()) -> JSONResponse:
-        if request.preset not in presets():
-            known = ", ".join(presets())
-            raise HTTPException(422, f"unknown preset {request.preset!r} ({known})")
+    def submit(request: RunRequest) -> QueuedJob:
         try:
             requests.check(request)
-            job = queue.submit(request)
+            return queue.submit(request)
         except BusyError as error:
             raise HTTPException(429, str(error)) from None
         except ValueError as error:
             raise HTTPException(422, one_line(error)) from None
-        if wait:
-            queue.wait(job, wait)
-        answer = state(root, job.id, job, refused)
-        return JSONResponse(answer.model_dump(mode="json"), 202 if job.open else 200)
 
-    def submit_photos(command: str, form: FilterForm, wait: float) -> JSONResponse:
+    def submit_photos(command: str, form: FilterForm) -> tuple[QueuedJob, list[str]]:
         fields = dict(form)
         with tempfile.TemporaryDirectory(dir=_cache(root)) as folder:
             named = []
@@ -107,24 +101,44 @@ def routes(queue: JobQueue) -> APIRouter:
             raise HTTPException(422, problems)
         with _errors():
             request = RunRequest(command=command, inputs=[str(upload.folder)], **fields)
-        return submit(request, wait, upload.refused)
+        return submit(request), upload.refused
+
+    async def answer(
+        job: QueuedJob, wait: float, http: Request, refused: Sequence[str] = ()
+    ) -> JSONResponse:
+        await waits.until_end(job, wait, http)
+        found = await run_in_threadpool(state, root, job.id, job, refused)
+        return JSONResponse(found.model_dump(mode="json"), 202 if job.open else 200)
+
+    async def answer_photos(
+        command: str, form: FilterForm, wait: float, http: Request
+    ) -> JSONResponse:
+        with waits.turn(http, wait):
+            job, refused = await run_in_threadpool(submit_photos, command, form)
+            return await answer(job, wait, http, refused)
 
     answers: dict[int | str, dict[str, Any]] = {202: {"model": JobState}, 200: {"model": JobState}}
 
     @api.post("/run", status_code=202, response_model=JobState, responses=answers)
-    def run(request: ApiRunRequest, wait: Seconds = 0) -> Any:
+    async def run(request: ApiRunRequest, http: Request, wait: Seconds = 0) -> Any:
         """Draw, check and re-render product pictures."""
-        return submit(RunRequest(**dict(request)), wait)
+        with waits.turn(http, wait):
+            job = await run_in_threadpool(submit, RunRequest(**dict(request)))
+            return await answer(job, wait, http)
 
     @api.post("/filter", status_code=202, response_model=JobState, responses=answers)
-    def filter_(form: Annotated[FilterForm, MULTIPART], wait: Seconds = 0) -> Any:
+    async def filter_(
+        form: Annotated[FilterForm, MULTIPART], http: Request, wait: Seconds = 0
+    ) -> Any:
         """Find and mask the products in photos; those without are skipped with the reason."""
-        return submit_photos("filter", form, wait)
+        return await answer_photos("filter", form, wait, http)
 
     @api.post("/enhance", status_code=202, response_model=JobState, responses=answers)
-    def enhance(form: Annotated[EnhanceForm, MULTIPART], wait: Seconds = 0) -> Any:
+    async def enhance(
+        form: Annotated[EnhanceForm, MULTIPART], http: Request, wait: Seconds = 0
+    ) -> Any:
         """Re-render the products of photos; not one pixel changes outside their masks."""
-        return submit_photos("enhance", form, wait)
+        return await answer_photos("enhance", form, wait, http)
 
     @api.get("/runs")
     def all_runs() -> dict[str, list[str]]:
@@ -132,13 +146,13 @@ def routes(queue: JobQueue) -> APIRouter:
         return {"runs": run_folders.ids(root), "jobs": [job.id for job in queue if job.open]}
 
     @api.get("/runs/{id}", response_model=JobState)
-    def one_run(id: str, wait: Seconds = 0) -> JobState:
+    async def one_run(id: str, http: Request, wait: Seconds = 0) -> JobState:
         """A run: its job's progress, and the manifest's line of each finished picture."""
         job = queue.get(id)
-        if job is not None and wait:
-            queue.wait(job, wait)
-        with _errors():
-            return state(root, id, job)
+        with waits.turn(http, wait), _errors():
+            if job is not None:
+                await waits.until_end(job, wait, http)
+            return await run_in_threadpool(state, root, id, job)
 
     @api.post("/runs/{id}/cancel", response_model=JobState)
     def cancel(id: str) -> JobState:

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ....configs.schema import load_settings
 from ...jobs.request import RunRequest
 from ...prompts.loras import lora_folders
+from ..visitor_settings import preset_settings
 
 NAME = "loras"
 _PARTS = ("pytorch_lora_weights",)
@@ -32,7 +32,7 @@ def trained(root: Path) -> dict[str, Path]:
 
 def of_preset(preset: str) -> list[str]:
     """Return the names of the LoRAs in the preset's folders."""
-    folders = map(Path, lora_folders(load_settings(preset)))
+    folders = map(Path, lora_folders(preset_settings(preset)))
     return sorted({p.stem for f in folders if f.is_dir() for p in f.rglob("*.safetensors")})
 
 

@@ -201,12 +201,14 @@ class JobQueue:
                 self.worker.stop()
         return True
 
+    def has_ended(self, job: QueuedJob) -> bool:
+        """Return whether the job has ended and the worker is done with it."""
+        return not job.open and job is not self._current
+
     def wait(self, job: QueuedJob, seconds: float | None = None) -> QueuedJob:
         """Return when the job has ended, or the time is up."""
         with self._change:
-            self._change.wait_for(
-                lambda: not job.open and job is not self._current, timeout=seconds
-            )
+            self._change.wait_for(lambda: self.has_ended(job), timeout=seconds)
         return job
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from ...jobs.draw_grid import GridRequest
 from ...jobs.request import RunRequest, request_settings
 from ...jobs.resolve import recorded_request, resolve
 from ...runs import run_yaml
+from .. import visitor_settings
 
 SHEET = "grid.png"
 """The sheet of a grid, in the folder of its pictures."""
@@ -67,10 +68,11 @@ def in_folder(request: Request, folder: Path) -> Request:
 
 
 def check(request: RunRequest) -> None:
-    """Raise UsageError for settings, classes or prompts that the command would refuse."""
+    """Raise UsageError for what a visitor may not set, or the command would refuse."""
     from ...build.stages import check_words
     from ...prompts import explain
 
+    visitor_settings.check_request(request)
     resolved = resolve(request)
     if request.command != "filter":
         check_words(resolved.settings, [request.edit])

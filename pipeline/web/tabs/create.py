@@ -14,6 +14,7 @@ from ..files import lora_library
 from ..files.run_folders import RunSummary
 from ..queue import requests
 from ..queue.job_queue import JobQueue
+from ..visitor_settings import preset_settings
 from ..widgets import before_after as slider
 from ..widgets import components, prompt_preview
 from ..widgets.components import LATEST, QUICK, SAVE, Update
@@ -136,7 +137,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         )
 
     def change_preset(name: str) -> Update:
-        usual = load_settings(name)
+        usual = preset_settings(name)
         g, refines = usual.generate, usual.refiner
         return {
             classes: gr.Dropdown(choices=prompt_preview.classes(name)),
@@ -193,7 +194,7 @@ def request_of(
     """Return the request of the form's values, which names only what differs from the preset."""
     if not classes:
         raise RequestError("no product class: choose or type one")
-    usual = load_settings(preset)
+    usual = preset_settings(preset)
     g, r = usual.generate, usual.rerender
     return RunRequest(
         command="run",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-from ....configs.schema import load_settings
 from ..error_text import public_text
+from ..visitor_settings import preset_settings
 
 ROOM = 75
 """CLIP's tokens between start and end."""
@@ -28,7 +28,7 @@ def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     edited = ""
     if edit:
         edited = f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
-    count = token_counter(load_settings(preset).generate.model)
+    count = token_counter(preset_settings(preset).generate.model)
     counted = f'<span class="chip">{_counted(count(text))}</span>' if count else ""
     return f'<p class="preview">{escape(text)}{edited}<br>{counted}{loras}</p>'
 
@@ -65,5 +65,5 @@ def classes(preset: str) -> list[str]:
     """Return the classes that a preset's detector knows; [] where it knows all words."""
     from ....checkpoints.load import known_words
 
-    known = known_words(load_settings(preset).detect.model)
+    known = known_words(preset_settings(preset).detect.model)
     return list(known["classes"]) if known else []

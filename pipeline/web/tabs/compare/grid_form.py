@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ....jobs.draw_grid import GridRequest
 from ....jobs.grid import GridError, GridPlan
+from ... import visitor_settings
 from ...files import lora_library
 
 
@@ -23,7 +24,7 @@ def request_of(
     sampler: str,
     negative: str,
 ) -> GridRequest:
-    """Return the request of the form's values; raises GridError."""
+    """Return the request of the form's values; raises GridError, SettingsError, UsageError."""
     prompts, lora_lines = lines(prompt), lines(loras)
     overrides = {
         "generate.steps": _number("Steps", steps, int),
@@ -31,6 +32,9 @@ def request_of(
         "generate.sampler": sampler or None,
         "generate.negative_prompt": (negative or "").strip() or None,
     }
+    for preset in chosen or ():
+        visitor_settings.preset_settings(preset)
+    visitor_settings.check_models(lines(checkpoints))
     names = [line.partition(":")[0].strip() for line in lora_lines]
     return GridRequest(
         classes=tuple(classes) if any("{class}" in text for text in prompts) else (),

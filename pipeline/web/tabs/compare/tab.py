@@ -61,7 +61,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
                 add = gr.Button("Add a line", min_width=120)
             with gr.Accordion("Presets, checkpoints, settings", open=False):
                 chosen = gr.Dropdown(
-                    presets(), value=["mini"], multiselect=True, allow_custom_value=True,
+                    presets(), value=["mini"], multiselect=True,
                     label="Presets", elem_id="compare-presets",
                     info="sdxl beside sdxl-refined shows what the refiner does",
                 )  # fmt: skip

@@ -20,6 +20,7 @@ from ...files import run_folders, uploads
 from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
+from ...visitor_settings import preset_settings
 from ...widgets import before_after, components, prompt_preview
 from ...widgets.components import Update
 from . import mask_canvas, mask_strokes, selection
@@ -189,7 +190,7 @@ class Handlers:
 
     def choose_preset(self, name: str) -> Update:
         """Fill in what is usual for a preset."""
-        settings, layout = load_settings(name), self.layout
+        settings, layout = preset_settings(name), self.layout
         return {
             layout.classes: gr.Dropdown(choices=prompt_preview.classes(name)),
             layout.threshold: settings.detect.box_threshold,

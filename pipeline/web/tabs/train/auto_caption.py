@@ -15,6 +15,7 @@ from .....configs.schema import presets
 from ...files import uploads
 from ...queue.job_queue import JobQueue, QueuedJob
 from ...queue.requests import CaptionRequest
+from ...visitor_settings import preset_settings
 from ...widgets import components
 from ...widgets.components import QUICK, SLOW, Update, show_errors
 from . import datasets
@@ -23,7 +24,8 @@ from . import datasets
 def request_of(
     root: Path, text: str, tag: str, preset: str, *, overwrite: bool = False
 ) -> CaptionRequest:
-    """Return the request that captions a data set; raises DatasetError, OSError."""
+    """Return the request that captions a data set; raises DatasetError, SettingsError, OSError."""
+    preset_settings(preset)
     folder = datasets.read(root, text).folder
     return CaptionRequest(str(folder), " ".join(tag.split()).strip(" ,"), preset, overwrite)
 

@@ -15,6 +15,7 @@ from .....configs.errors import one_line
 from .....configs.schema import SettingsError, load_settings, presets
 from .....configs.text_files import parse_yaml
 from .....configs.train import ALIASES
+from ... import visitor_settings
 from ...files import lora_library
 from . import datasets
 
@@ -48,9 +49,10 @@ class Form:
     def values(self, root: Path, data: str, tag: str, pictures: int) -> dict[str, Any]:
         """Return settings by the names of kohya and diffusers.
 
-        Raises SettingsError, DatasetError.
+        Raises SettingsError, DatasetError, UsageError.
         """
         name = datasets.plain_name(self.name, "name of the LoRA")
+        visitor_settings.check_models([self.model.strip()])
         epochs = self._epochs(pictures)
         prompts = [line.strip() for line in self.prompts.splitlines() if line.strip()]
         steps = _number(self.max_train_steps, "max_train_steps")
@@ -153,10 +155,7 @@ def more_of(root: Path, text: str) -> dict[str, Any]:
         raise SettingsError([f"other settings: not YAML ({where})"]) from None
     if not isinstance(values, dict):
         raise SettingsError(["other settings: expected lines as in `lr_scheduler: cosine`"])
-    if values.get("allow_pickle"):
-        raise SettingsError(
-            ["allow_pickle: pickles can run code, so the page takes none; run visuals train"]
-        )
+    visitor_settings.check_training(values)
     for key in values:
         if ALIASES.get(str(key), str(key)) in OWN:
             raise SettingsError([f"{key}: it has a field of its own; set it there"])

@@ -56,11 +56,13 @@ def test_beyond_this_machine_no_error_names_a_path_of_the_server(queue: JobQueue
     run = queue.root / "a-run"
     run.mkdir()
     (run / "run.yaml").write_text("{}")
-    failed = '"status": "failed", "error": {"type": "E", "message": "cannot read /srv/x/a.png"}'
-    (run / "manifest.jsonl").write_text(f'{{"id": "a", {failed}}}\n')
+    failed = (
+        '"status": "failed", "error": {"kind": "E", "where": "x", "message": "at /srv/x/a.png"}'
+    )
+    (run / "manifest.jsonl").write_text(f'{{"id": "a", "seed": 1, {failed}}}\n')
     for token, text in (
-        (None, "cannot read /srv/x/a.png"),
-        ("a-long-secret", "cannot read …/a.png"),
+        (None, "at /srv/x/a.png"),
+        ("a-long-secret", "at …/a.png"),
     ):
         app = AccessGuard(routes.app_of(queue), token=token)
         client = TestClient(app, base_url="http://localhost")

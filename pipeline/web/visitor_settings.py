@@ -1,0 +1,84 @@
+"""What a visitor may set, from the page or by the API: nothing names a path or loosens safety."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...checkpoints.catalog.names import catalogue
+from ...configs.errors import UsageError
+from ...configs.schema import Settings, SettingsError, load_settings, presets
+from ..jobs.request import SETTINGS, RunRequest
+
+FIELDS = {
+    "classes", "count", "prompt", "negative_prompt", "edit", "strength", "confidence", "steps",
+    "cfg_scale", "sampler", "width", "height", "seed", "preset",
+}  # fmt: skip
+"""Fields of a request that a visitor sets; the others name files, devices or code of the server."""
+
+OF_STUDIO = {"command", "inputs", "lora_dirs", "out", "overrides"}
+"""Fields that the studio sets itself."""
+
+ALLOWED = {
+    *(key for field in FIELDS for key in SETTINGS.get(field, ())),
+    "detect.text_threshold", "refiner", "refiner.model", "refiner.high_noise_frac",
+}  # fmt: skip
+"""Settings, by dotted name, that a visitor may change."""
+
+IN_TRAINING: dict[str, tuple[tuple[Any, ...], str]] = {
+    "allow_pickle": ((False, None), "pickles can run code"),
+    "report_to": (("auto", "tensorboard", "none", False, None), "it sends pictures elsewhere"),
+}
+"""Values of a training's settings that a visitor may set, and why no others."""
+
+
+def preset_settings(name: str) -> Settings:
+    """Return the settings of a preset that ships; raises SettingsError for a path."""
+    if name not in presets():
+        raise SettingsError([f"unknown preset {name!r}: expected one of {', '.join(presets())}"])
+    return load_settings(name)
+
+
+def check_models(models: Iterable[str]) -> None:
+    """Raise UsageError for a model that is not of the catalogue or of a preset."""
+    known = catalogue()
+    repositories = {entry.repository for entry in known.values()}
+    for model in models:
+        if model not in known and model not in repositories | preset_models():
+            raise UsageError(
+                f"model {model!r}: the studio takes names that `visuals checkpoints list` shows; "
+                "name yours with `visuals checkpoints add`"
+            )
+
+
+def check_training(values: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a setting of a training that is for the command line alone."""
+    for name, (allowed, why) in IN_TRAINING.items():
+        if values.get(name) not in allowed:
+            raise SettingsError([f"{name}: {why}, so the page does not set it; run visuals train"])
+
+
+def preset_models() -> set[str]:
+    """Return the base models of the presets."""
+    return {load_settings(name).generate.model for name in presets()}
+
+
+def check_overrides(overrides: Mapping[str, Any]) -> None:
+    """Raise UsageError for a setting that is not a visitor's, or a model that is not known."""
+    for name in overrides:
+        if name not in ALLOWED:
+            raise UsageError(
+                f"{name}: the studio takes no setting that names a path or loosens safety; "
+                "set it on the command line"
+            )
+    check_models(value for name, value in overrides.items() if name.endswith(".model"))
+
+
+def check_request(request: RunRequest) -> None:
+    """Raise UsageError where a request sets what a visitor may not."""
+    preset_settings(request.preset)
+    check_overrides(request.overrides)
+    for name, field in RunRequest.model_fields.items():
+        value = getattr(request, name)
+        if name not in FIELDS | OF_STUDIO and value != field.get_default(call_default_factory=True):
+            check_overrides({name: value})
