@@ -17,20 +17,36 @@ class DeviceError(UsageError):
 
 
 def device_and_dtype(settings: Settings) -> tuple[str, Any]:
-    """`auto` is the first GPU, else Apple's, else the CPU; float16 on a GPU, float32 elsewhere.
+    """`auto` is the first GPU, else Apple's, else the CPU; float16 on a GPU, bfloat16 on Apple's
+    where it can, float32 elsewhere.
 
     Raises DeviceError.
     """
     import torch
 
-    device, name = settings.run.device, settings.run.dtype
+    device: str = settings.run.device
+    name: str = settings.run.dtype
     if device == "auto":
         apple = "mps" if torch.backends.mps.is_available() else "cpu"
         device = "cuda" if torch.cuda.is_available() else apple
     device = _there(device)
     if name == "auto":
         name = "float16" if device.startswith("cuda") else "float32"
+        if device == "mps" and _takes_bfloat16(device):
+            name = "bfloat16"
     return device, getattr(torch, name)
+
+
+def _takes_bfloat16(device: str) -> bool:
+    """Whether Apple's GPU computes in bfloat16: with macOS 14 and Apple's own chips. In float16,
+    Stable Diffusion overflows there (AUTOMATIC1111 starts with --upcast-sampling --no-half-vae)."""
+    import torch
+
+    try:
+        torch.ones(1, dtype=torch.bfloat16, device=device)
+    except (TypeError, RuntimeError):  # "BFloat16 is not supported on MPS"
+        return False
+    return True
 
 
 def has_own_memory(device: str) -> bool:

@@ -81,7 +81,7 @@ def device(asked: str = "auto") -> Device:
     elif name.startswith("cuda"):
         why = f"the first GPU of {torch.cuda.device_count()}"
     elif name == "mps":
-        why = "Apple's GPU; float32, since float16 overflows there"
+        why = "Apple's GPU; float16 overflows there"
     elif torch.version.cuda is None and torch.version.hip is None:
         why = "this torch was built without CUDA"
     else:
