@@ -47,7 +47,7 @@ def load_annotator(kind: str, ref: str | os.PathLike[str], *, device: str = "cpu
     def load(path: str, local: bool) -> Any:
         return getattr(aux, ANNOTATORS[kind]).from_pretrained(path)
 
-    return load_or_explain(ref, load).to(device)
+    return load_or_explain(ref, load, whole=False).to(device)  # of the repository, one small file
 
 
 def _import_aux(kind: str) -> Any:

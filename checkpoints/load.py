@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..configs.errors import UsageError, is_out_of_memory, one_line
 from . import pipelines, reference_configs
-from .catalog.names import resolve
+from .catalog.names import find, resolve
 from .formats import pickles
 from .formats.convert_pickle import as_safetensors
-from .hub.pull import ensure_local
+from .hub.first_use import ensure_local, local_or_repository
 from .identify import model_classes
 from .identify.model_kind import read_json_object
 from .identify.tensor_names import UnsuitableWeightsError
@@ -32,15 +32,27 @@ class CheckpointError(UsageError):
     """A checkpoint cannot be loaded."""
 
 
-def load_or_explain(ref: str | os.PathLike[str], load: Callable[[str, bool], T]) -> T:
+def load_or_explain(
+    ref: str | os.PathLike[str],
+    load: Callable[[str, bool], T],
+    files: tuple[str, ...] = (),
+    *,
+    whole: bool = True,
+) -> T:
     """Return `load(path, local_files_only)`; raise its failures as a CheckpointError, except for
     lack of memory.
 
-    The path of a pinned model is the folder of its verified files (see `pull.ensure_local`).
+    Args:
+        ref: A name, folder, file or repository. The path of a repository is the folder of its
+            files, which are downloaded first where they are missing.
+        load: Loads the model.
+        files: The files to load of a repository (see `first_use.Needed`).
+        whole: False for a few small files, such as a tokenizer: `load` fetches them itself where
+            the model is not on this machine.
     """
     from safetensors import SafetensorError
 
-    path = ensure_local(ref)
+    path = ensure_local(ref, files) if whole else local_or_repository(ref)
     local = Path(path).exists()
     try:
         return load(path, local)
@@ -54,7 +66,7 @@ def load_or_explain(ref: str | os.PathLike[str], load: Callable[[str, bool], T])
         what = one_line(error)[:300]
         remedy = (
             "the folder is incomplete; reinstall the package or name another model"
-            if local
+            if path == resolve(ref) and local
             else f"check the name, or see why: visuals checkpoints pull {os.fspath(ref)}"
         )
         raise CheckpointError(f"cannot load {os.fspath(ref)!r}: {what}; {remedy}") from error
@@ -112,7 +124,7 @@ def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
             raise OSError("it has no tokenizer")
         return words
 
-    return load_or_explain(ref, load)
+    return load_or_explain(ref, load, whole=False)
 
 
 @keepable
@@ -142,11 +154,12 @@ def fuse_lora(
 ) -> None:
     """Merge a LoRA such as LCM, Hyper-SD or Lightning into a pipeline's weights for good.
 
-    `weight_name` is the file in the folder or repository.
+    `weight_name` is the file in the folder or repository; None for the one of a catalogue name.
     """
+    files = lora_files(ref, weight_name)
 
     def fuse(path: str, local: bool) -> None:
-        name, file = weight_name, Path(path)
+        name, file = files[0] if files else None, Path(path)
         if name and not name.endswith(".safetensors"):
             raise UnsuitableWeightsError(f"weight_name {name!r}: expected a .safetensors file")
         if file.is_file():
@@ -161,7 +174,20 @@ def fuse_lora(
         pipe.fuse_lora(lora_scale=scale)
         pipe.unload_lora_weights()
 
-    load_or_explain(ref, fuse)
+    load_or_explain(ref, fuse, files)
+
+
+def lora_files(ref: str | os.PathLike[str], weight_name: str | None) -> tuple[str, ...]:
+    """Return the file of a LoRA in its folder or repository; none where it may be any."""
+    entry = find(ref)
+    one = entry.files if entry and len(entry.files) == 1 and "*" not in entry.files[0] else ()
+    return (weight_name,) if weight_name else one
+
+
+def ip_adapter_files(subfolder: str, weight_name: str) -> tuple[str, ...]:
+    """Return the files of an IP-Adapter and its image encoder in their repository."""
+    start = f"{subfolder}/" if subfolder else ""
+    return f"{start}{weight_name}", f"{start}image_encoder/*"
 
 
 def attach_ip_adapter(
@@ -176,7 +202,7 @@ def attach_ip_adapter(
         )
         pipe.set_ip_adapter_scale(scale)
 
-    load_or_explain(ref, load)
+    load_or_explain(ref, load, ip_adapter_files(subfolder, weight_name))
 
 
 @keepable

@@ -26,6 +26,7 @@ class Entry:
         path: A user's folder or file.
         files: Shell patterns of the wanted files; empty for all weights and their settings.
         variant: The wanted weights where a repository has several, such as "fp16".
+        revision: Branch or pull request of the repository that has them; None for main.
         gated: Whether the hub asks users to accept its terms first.
         licence: Licence of the weights.
         memory_gib: Advised GPU memory in GiB.
@@ -39,6 +40,7 @@ class Entry:
     path: str | None = None
     files: tuple[str, ...] = ()
     variant: str | None = None
+    revision: str | None = None
     gated: bool = False
     licence: str | None = None
     memory_gib: float | None = None

@@ -42,12 +42,20 @@ def snapshot_folder(repository: str, pin: Pin) -> Path | None:
     return None
 
 
-def newest_revision(repository: str) -> CachedRevisionInfo | None:
-    """Return the cached revision of main, else the one downloaded last; None where none is."""
+def revisions(repository: str) -> list[CachedRevisionInfo]:
+    """Return the cached revisions: that of main first, then from the newest to the oldest."""
     cached = _repository(repository)
-    if cached is None or not cached.revisions:
-        return None
-    return max(cached.revisions, key=lambda found: ("main" in found.refs, found.last_modified))
+    order = sorted(
+        cached.revisions if cached else (),
+        key=lambda found: ("main" in found.refs, found.last_modified),
+    )
+    return order[::-1]
+
+
+def file_names(revision: CachedRevisionInfo) -> dict[str, Path]:
+    """Return the content of each file of a cached revision by its path in the repository."""
+    names = ((file.file_path.relative_to(revision.snapshot_path), file) for file in revision.files)
+    return {name.as_posix(): file.blob_path for name, file in names}
 
 
 def cached_hashes(repository: str) -> set[str]:

@@ -10,12 +10,16 @@ import fnmatch
 import glob
 import re
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from ..formats.pickles import UNSAFE_SUFFIXES
 from ..hashing import ReportBytes
 from . import cache as hub_cache
 from .errors import PullError, explain
 from .lockfile import Pin, pinned, pinned_file
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRevisionInfo
 
 KEPT_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
 _WEIGHTS = re.compile(
@@ -109,6 +113,24 @@ def download(
                 f"{repository}: {name} is not what the hub announced (its hash differs); it was "
                 "deleted and is not loaded: pull again, or use another network"
             )
+
+
+def cached_weights(
+    repository: str, patterns: Sequence[str] = (), commit: str | None = None
+) -> CachedRevisionInfo | None:
+    """Return the best cached revision with safetensors weights that match; None where none does.
+
+    Args:
+        repository: Its name on the hub.
+        patterns: Shell patterns of the wanted files; empty for all.
+        commit: The only commit to look at; None for any.
+    """
+    for revision in hub_cache.revisions(repository):
+        weights = [n for n in hub_cache.file_names(revision) if n.endswith(".safetensors")]
+        wanted = any(not patterns or matches(name, patterns) for name in weights)
+        if wanted and commit in (None, revision.commit_hash):
+            return revision
+    return None
 
 
 def endpoint() -> str:

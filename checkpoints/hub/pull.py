@@ -1,4 +1,4 @@
-"""Downloads models, pins them in the lock file, and finds the verified folder to load.
+"""Downloads models and pins them in the lock file.
 
 Joins the catalogue, the lock file, the cache and the hub. Prints nothing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,36 +101,8 @@ def pull(
         lockfile.write(pins, path)
         say(f"pinned {repository} at {pin.commit[:12]} in {path}")
     else:
-        _say_if_outdated(repository, pin, say)
+        _say_if_outdated(repository, entry, pin, say)
     return _download_missing(repository, pin, say, progress)
-
-
-def ensure_local(ref: str | os.PathLike[str]) -> str:
-    """Return what to load for a reference: its folder or file, or else its hub repository.
-
-    For a pinned model it is the folder of its verified files; missing ones are downloaded first.
-
-    Raises:
-        PullError: A file has changed since it was pulled, or cannot be downloaded.
-        LockError: The lock file cannot be read.
-        UnknownCheckpointError: The reference names nothing.
-    """
-    where = resolve(ref)
-    if Path(where).exists():
-        return where
-    pin = lockfile.read().get(where)
-    entry = find(ref)
-    pin = files_of_entry(pin, entry) if pin and entry else pin
-    if pin is None or not pin.files:
-        return where
-    damaged = hub_cache.damaged_files(where, pin)
-    changed = [name for name in damaged if hub_cache.cached_file(where, pin.commit, name)]
-    if changed:
-        raise PullError(
-            f"{ref}: {changed[0]} is not as pinned: it has changed since it was pulled, and is "
-            f"not loaded; download it again: visuals checkpoints pull {ref}"
-        )
-    return str(_download_missing(where, pin).folder)
 
 
 def variant_of(path: str | os.PathLike[str]) -> str | None:
@@ -156,6 +128,14 @@ def names_of(repository: str) -> list[str]:
     return [name for name, entry in shipped_entries().items() if entry.repository == repository]
 
 
+def select(repository: str, listed: Pin, files: Sequence[str], variant: str | None) -> Pin:
+    """Select the wanted files of a listing, see `select_files`. Raises PullError."""
+    try:
+        return hub_download.select_files(listed, files, variant)
+    except ValueError as error:
+        raise PullError(f"{repository} {error}") from None
+
+
 def _learn(
     repository: str, entry: Entry, old: Pin | None, update: bool, variant: str | None
 ) -> tuple[Pin, dict[str, lockfile.PinnedFile]]:
@@ -163,12 +143,10 @@ def _learn(
 
     Returns them, and the files at the same commit that other names of the repository pinned.
     """
-    listed = hub_download.list_files(repository, old.commit if old and not update else None)
+    commit = old.commit if old and not update else entry.revision
+    listed = hub_download.list_files(repository, commit)
     chosen = None if variant == "none" else variant or entry.variant
-    try:
-        pin = hub_download.select_files(listed, entry.files, chosen)
-    except ValueError as error:
-        raise PullError(f"{repository} {error}") from None
+    pin = select(repository, listed, entry.files, chosen)
     if chosen and variant and not any(f".{variant}" in name for name in pin.files):
         raise PullError(f"{repository} has no weights of variant {variant!r}; omit --variant")
     if old is None:
@@ -180,12 +158,12 @@ def _learn(
     return pin, others
 
 
-def _say_if_outdated(repository: str, pin: Pin, say: Say) -> None:
-    """Mention that main has a newer commit; stay silent where the hub cannot be reached."""
+def _say_if_outdated(repository: str, entry: Entry, pin: Pin, say: Say) -> None:
+    """Mention that the hub has a newer commit; stay silent where it cannot be reached."""
     from huggingface_hub import HfApi
 
     try:
-        now = HfApi().model_info(repository, timeout=5).sha
+        now = HfApi().model_info(repository, revision=entry.revision, timeout=5).sha
     except Exception:  # only a remark: a download that fails raises its own error
         return
     if now and now != pin.commit:
@@ -205,22 +183,26 @@ def _download_missing(
     missing = hub_cache.damaged_files(repository, pin)
     size = 0
     if missing:
-        cached = hub_cache.cached_hashes(repository)
-        files = [pin.files[name] for name in missing]
-        total = sum(file.size for file in files)
-        size = sum(
-            file.size
-            for name, file in zip(missing, files, strict=True)
-            if file.etag not in cached or hub_cache.cached_file(repository, pin.commit, name)
-        )
-        _require_space(repository, size, say)
+        total = sum(pin.files[name].size for name in missing)
+        size = bytes_to_fetch(repository, pin, missing)
+        require_space(repository, size, say)
         hub_download.download(repository, pin, missing, report=lambda count: progress(count, total))
     folder = hub_cache.snapshot_folder(repository, pin)
     assert folder is not None
     return Pulled(repository, folder, pin, size)
 
 
-def _require_space(repository: str, size: int, say: Say) -> None:
+def bytes_to_fetch(repository: str, pin: Pin, names: Collection[str]) -> int:
+    """Return the size of files that are missing or damaged, less content cached by other names."""
+    cached = hub_cache.cached_hashes(repository)
+    return sum(
+        pin.files[name].size
+        for name in names
+        if pin.files[name].etag not in cached or hub_cache.cached_file(repository, pin.commit, name)
+    )
+
+
+def require_space(what: str, size: int, say: Say = lambda text: None) -> None:
     """Raise PullError where the disk has no room for `size` bytes."""
     if not size:
         return
@@ -229,10 +211,10 @@ def _require_space(repository: str, size: int, say: Say) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + SPARE_BYTES:
         raise PullError(
-            f"{repository}: {format_bytes(size)} to fetch, but {folder} has {format_bytes(free)} "
+            f"{what}: {format_bytes(size)} to fetch, but {folder} has {format_bytes(free)} "
             "free; free some space, or set HF_HOME to another disk"
         )
-    say(f"{repository}: {format_bytes(size)} to fetch into {folder} ({format_bytes(free)} free)")
+    say(f"{what}: {format_bytes(size)} to fetch into {folder} ({format_bytes(free)} free)")
 
 
 def format_bytes(size: int) -> str:

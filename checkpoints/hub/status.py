@@ -138,7 +138,7 @@ def verify(
     if status.pinned:
         pin, by = Pin(status.commit or "", dict(status.files)), "pinned"
     elif status.folder:
-        pin, by = _pin_from_cache(repository), "the cache names them"
+        pin, by = _pin_from_cache(status), "the cache names them"
     else:
         raise UnknownCheckpointError(
             f"{ref} is neither pinned nor in the cache; visuals checkpoints pull {ref}"
@@ -173,28 +173,24 @@ def _status(name: str, entry: Entry, pins: dict[str, Pin]) -> Status:
 
 def _unpinned_status(name: str, entry: Entry, repository: str) -> Status:
     """Return the status by what other programs, or an earlier load, left in the cache."""
-    revision = hub_cache.newest_revision(repository)
+    revision = hub_download.cached_weights(repository, entry.files)
     if revision is None:
-        return Status(name, entry, "missing")
-    names = (f.file_path.relative_to(revision.snapshot_path).as_posix() for f in revision.files)
-    weights = [n for n in names if n.endswith(".safetensors")]
-    if not any(not entry.files or hub_download.matches(n, entry.files) for n in weights):
         return Status(name, entry, "missing")
     folder, size = revision.snapshot_path, revision.size_on_disk
     return Status(name, entry, "cached", folder, size, revision.commit_hash)
 
 
-def _pin_from_cache(repository: str) -> Pin:
+def _pin_from_cache(status: Status) -> Pin:
     """Build a pin from the cache's names of file contents: SHA-256 or git's SHA-1."""
-    revision = hub_cache.newest_revision(repository)
+    revision = hub_download.cached_weights(
+        str(status.entry.repository), status.entry.files, status.commit
+    )
     assert revision is not None
     files = {}
-    for file in sorted(revision.files, key=lambda file: file.file_path):
-        digest = file.blob_path.name
-        if _HASH.fullmatch(digest):
-            name = file.file_path.relative_to(revision.snapshot_path).as_posix()
-            hashes = (digest, None) if len(digest) == 64 else (None, digest)
-            files[name] = PinnedFile(file.size_on_disk, *hashes)
+    for name, blob in sorted(hub_cache.file_names(revision).items()):
+        if _HASH.fullmatch(blob.name):
+            hashes = (blob.name, None) if len(blob.name) == 64 else (None, blob.name)
+            files[name] = PinnedFile(blob.stat().st_size, *hashes)
     return Pin(revision.commit_hash, files)
 
 

@@ -13,6 +13,7 @@ import click
 
 from ...configs.errors import writable
 from . import options
+from .downloads import download
 from .output import echo
 
 _WORK = click.option(
@@ -64,7 +65,7 @@ def bench() -> None:
 
 
 @bench.command()
-@options.apply("preset", "set", "json")
+@options.apply("preset", "set", "yes", "json")
 @click.option("--only", metavar="NAMES", help="Only these measures, by comma: detection,vae,…")
 @click.option("--pictures", type=click.IntRange(2), default=200, show_default=True)
 @click.option("--count", type=click.IntRange(1), default=20, show_default=True)
@@ -73,6 +74,7 @@ def bench() -> None:
 def quality(
     preset: str,
     changes: tuple[str, ...],
+    yes: bool,
     as_json: bool,
     only: str | None,
     pictures: int,
@@ -85,14 +87,18 @@ def quality(
     """
     from ...benchmarks import targets
     from ...benchmarks.quality import MEASURES, measure
+    from ...checkpoints.hub.first_use import missing
     from ...configs.schema import load_settings
+    from ..build.required_models import STAGES, required_models
 
     names = tuple(only.split(",")) if only else MEASURES
     unknown = [n for n in names if n not in MEASURES]
     if unknown:
         raise click.UsageError(f"unknown measure {unknown[0]!r} (expected {', '.join(MEASURES)})")
+    settings = load_settings(preset, options.parse_overrides(changes))
+    download(missing(required_models(settings, STAGES)), yes=yes)
     values, details = measure(
-        load_settings(preset, options.parse_overrides(changes)),
+        settings,
         preset=preset,
         only=names,
         pictures=pictures,
@@ -139,7 +145,7 @@ def survive(
 
 
 @bench.command()
-@options.apply("preset", "set", "json")
+@options.apply("preset", "set", "yes", "json")
 @click.option("--pictures", type=click.IntRange(1), default=24, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--class", "class_", default="mug", show_default=True, metavar="NAME")
@@ -149,6 +155,7 @@ def survive(
 def speed(
     preset: str,
     changes: tuple[str, ...],
+    yes: bool,
     as_json: bool,
     pictures: int,
     rounds: int,
@@ -160,9 +167,12 @@ def speed(
     from rich.table import Table
 
     from ...benchmarks.speed import throughput
+    from ...checkpoints.hub.first_use import missing
     from ...configs.schema import load_settings
+    from ..build.required_models import STAGES, required_models
 
     settings = load_settings(preset, options.parse_overrides(changes))
+    download(missing(required_models(settings, STAGES)), yes=yes)
     found = []
     for name in (only,) if only else ("filter", "run"):
         with tempfile.TemporaryDirectory() as work:

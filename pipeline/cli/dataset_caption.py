@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options, output
+from .downloads import download
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Tokens that the trainer's text encoder reads: 75, 150 or 225.",
 )
-@options.apply("preset", "batch_size", "device", "json")
+@options.apply("preset", "batch_size", "device", "yes", "json")
 @options.errors
 def caption(
     folder: Path,
@@ -74,12 +75,14 @@ def caption(
     preset: str,
     batch_size: int | None,
     device: str | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Caption the pictures in FOLDER with BLIP, or edit their captions.
 
     Existing captions are kept, so repeating the command resumes it.
     """
+    from ...checkpoints.hub.first_use import Needed, missing
     from ...configs.schema import load_settings
     from ...training.captioning.caption_folder import caption_dataset, to_describe
     from ...training.datasets.caption_edits import CaptionEdits
@@ -100,6 +103,7 @@ def caption(
     describe: Any = None
     say = (lambda text: None) if as_json else output.say
     if not no_model and to_describe(found, overwrite):
+        download(missing([Needed(settings.caption.model)]), yes=yes)
         say(f"loading {settings.caption.model}")
         process.prepare(settings, ())
         describe = captioner.captioner(settings)

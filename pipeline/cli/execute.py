@@ -24,7 +24,7 @@ def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> 
     fields = {k: v for k, v in options.items() if v is not None and v != ()}
     engine = {name: fields.pop(name) for name in ENGINE_OPTIONS if name in fields}
     lists = [f"@{path}" for path in fields.pop("from_file", ())]
-    for name in ("as_json", "dry_run"):
+    for name in ("as_json", "dry_run", "yes"):
         fields.pop(name, None)
     if "changes" in fields:
         fields["overrides"] = plain_overrides(fields.pop("changes"))
@@ -38,7 +38,7 @@ def execute(command: str, inputs: Sequence[str], options: dict[str, Any]) -> Non
     from ..jobs.resolve import resolve
 
     request = request_of(command, inputs, options)
-    with TerminalReporter(options["as_json"]) as reporter:
+    with TerminalReporter(options["as_json"], yes=options["yes"]) as reporter:
         resolved = resolve(request, reporter)
         finish(resolved, reporter, dry=options["dry_run"])
 

@@ -59,9 +59,11 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
     metavar="DIR",
     help="Write each picture to DIR as soon as it is made, with a grid.json.",
 )
-@apply("lora_dir", "device", "low_memory", "allow_pickle", "set", "json")
+@apply("lora_dir", "device", "low_memory", "allow_pickle", "yes", "set", "json")
 @errors
-def grid(as_json: bool, changes: tuple[str, ...], presets: tuple[str, ...], **options: Any) -> None:
+def grid(
+    as_json: bool, yes: bool, changes: tuple[str, ...], presets: tuple[str, ...], **options: Any
+) -> None:
     """Draw the same pictures with different settings, side by side.
 
     Every combination of prompts, LoRA weights, models, presets and seeds is drawn. The last of
@@ -74,7 +76,7 @@ def grid(as_json: bool, changes: tuple[str, ...], presets: tuple[str, ...], **op
     placement = {f"run.{name}": value for name in names if (value := options.pop(name))}
     overrides = {**parse_overrides(changes), **placement}
     request = GridRequest(presets=presets or ("mini",), overrides=overrides, **options)
-    with TerminalReporter(as_json) as reporter:
+    with TerminalReporter(as_json, yes=yes) as reporter:
         drawn = draw_grid(request, reporter)
     cells = drawn.plan.cells
     if as_json:

@@ -215,6 +215,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         default=None,
         help="Allow weights in .ckpt, .pt and .pth files; only for sources that you trust.",
     ),
+    "yes": click.option("--yes", is_flag=True, help="Download missing models without asking."),
     "training_setting": click.option(
         "--set",
         "changes",

@@ -148,6 +148,7 @@ class StageProgress:
     def close(self) -> None:
         """Take the bars off the terminal."""
         if self._drawn:
+            self._drawn = False  # later progress draws them again
             self._progress.stop()
 
     def say(self, text: str) -> None:

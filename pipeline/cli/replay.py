@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Models for a PICTURE that holds only A1111's parameters.",
 )
-@apply("device", "low_memory", "allow_pickle", "set", "json")
+@apply("device", "low_memory", "allow_pickle", "yes", "set", "json")
 @errors
 def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any) -> None:
     """Reproduce the shots of a RUN, or one PICTURE from the metadata in its file.
@@ -61,7 +61,10 @@ def replay(target: str, shots: tuple[str, ...], out: str | None, **options: Any)
     if shots and not is_url(target) and not Path(target).is_dir():
         raise click.UsageError(f"{shots[0]!r} after {target}: expected one picture, or RUN SHOT …")
     placement = {f"run.{k}": options[k] for k in ("device", "low_memory", "allow_pickle")}
-    with on_disk(target, show.note) as place, TerminalReporter(options["as_json"]) as reporter:
+    with (
+        on_disk(target, show.note) as place,
+        TerminalReporter(options["as_json"], yes=options["yes"]) as reporter,
+    ):
         done = replay_shots(
             place,
             shots,

@@ -9,14 +9,16 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...training.stop_request import StopRequest
 from ..jobs.reporter import ProgramReporter
+from . import downloads
 from .output import StageProgress, note, warn
 
 if TYPE_CHECKING:
+    from ...checkpoints.hub.first_use import Needed
     from ..runs.folder import RunFolder
 
 _NOTICE = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
@@ -67,10 +69,12 @@ class TerminalReporter(ProgramReporter):
 
     Args:
         quiet: show no progress bars, as with --json.
+        yes: download models without asking.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, *, yes: bool = False) -> None:
         self.quiet = quiet
+        self.yes = yes
         self.stop = InterruptHandler()
         self._bars = StageProgress(quiet)
 
@@ -95,6 +99,13 @@ class TerminalReporter(ProgramReporter):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._bars.update(stage, done, total)
+
+    def download(self, models: Collection[Needed]) -> None:
+        from ...checkpoints.hub import first_use
+
+        if missing := first_use.missing(models):
+            self.close()
+            downloads.download(missing, yes=self.yes)
 
     @contextlib.contextmanager
     def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:

@@ -15,7 +15,14 @@ from .options import ENGINE_OPTIONS, apply, errors
 @click.argument("folder", metavar="RUN")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @apply(
-    "retry_failed", "batch_size", "low_memory", "allow_pickle", "dry_run", "json", *ENGINE_OPTIONS
+    "retry_failed",
+    "batch_size",
+    "low_memory",
+    "allow_pickle",
+    "yes",
+    "dry_run",
+    "json",
+    *ENGINE_OPTIONS,
 )
 @errors
 def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
@@ -58,6 +65,6 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
     began = record.get("began_in")
     if began and os.path.isdir(began):
         os.chdir(began)  # relative paths in lists and settings mean what they meant
-    with TerminalReporter(options["as_json"]) as reporter:
+    with TerminalReporter(options["as_json"], yes=options["yes"]) as reporter:
         resolved = replace(resolved, request=request, settings=check(values))
         finish(resolved, reporter, dry=options["dry_run"])

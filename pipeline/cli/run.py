@@ -12,7 +12,7 @@ _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "inver
 _BEGIN = ("init_image", "prompt_strength", "reference")
 _COMMON = (
     "format", "quality", "preset", "out", "fork", "retry_failed", "seed", "batch_size", "device",
-    "low_memory", "allow_pickle", "set", "dry_run", "json", *ENGINE_OPTIONS,
+    "low_memory", "allow_pickle", "yes", "set", "dry_run", "json", *ENGINE_OPTIONS,
 )  # fmt: skip
 _FILES = ("from_file", "copy_skipped", "sort_by_class")
 
@@ -82,7 +82,8 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     from .execute import request_of
     from .threshold_sweep import show
 
-    show(request_of("filter", inputs, options), as_json=options["as_json"])
+    request = request_of("filter", inputs, options)
+    show(request, as_json=options["as_json"], yes=options["yes"])
 
 
 @click.command()

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def show(request: RunRequest, *, as_json: bool) -> None:
+def show(request: RunRequest, *, as_json: bool, yes: bool) -> None:
     """Print the table, or a JSON object; raises InputError where no picture can be read."""
     from ..jobs.threshold_sweep import run_sweep
 
-    with TerminalReporter(as_json) as reporter:
+    with TerminalReporter(as_json, yes=yes) as reporter:
         found = run_sweep(request, reporter)
     if as_json:
         print_json(found.as_dict())

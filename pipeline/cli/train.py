@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
+from .downloads import download
 from .options import apply, errors, plain_overrides
 from .output import echo
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     hidden=True,  # an option of `accelerate launch`
 )
-@apply("training_setting", "allow_pickle", "json")
+@apply("training_setting", "allow_pickle", "yes", "json")
 @errors
 def train(
     config: str,
@@ -32,6 +33,7 @@ def train(
     changes: tuple[str, ...],
     num_processes: int | None,
     allow_pickle: bool | None,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Train a LoRA with the settings in CONFIG.yaml.
@@ -56,9 +58,12 @@ def train(
     settings = read_train_settings(config, given)
     main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process reports
     try:
+        from ...checkpoints.hub.first_use import Needed, missing
         from ...training.train_lora import train_lora
         from ..build.process import quiet
 
+        if main:
+            download(missing([Needed(settings.model)]), yes=yes)
         quiet("transformers", "diffusers")
         with output.StageProgress(as_json or not main) as bars:
             done = train_lora(settings, say=bars.say, warn=output.warn, progress=bars.update)

@@ -37,6 +37,7 @@ def run_on_cluster(
         finish: receives the manifest record of each finished shot.
         smaller: receives stage and batch size where a batch was too large for the memory.
     """
+    from ..build.required_models import required_models
     from ..engines import ray_cluster
     from ..engines.ray_engine import run_on_ray
     from ..engines.ray_worker import WorkerSpec
@@ -48,6 +49,8 @@ def run_on_cluster(
     run = settings.run
     wanted = ray_cluster.Pool(engine.workers, engine.cpus_per_worker, engine.gpus_per_worker)
     address = ray_cluster.place(engine.address)
+    if address == "local":  # elsewhere the nodes download for themselves
+        reporter.download(required_models(settings, plan.needs))
     reporter.status(f"connecting to Ray ({address})")
     with ray_cluster.connected(address, wanted):
         import ray

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from ...checkpoints.hub.first_use import Needed
     from ...configs.schema import Settings
     from ..runs.folder import RunFolder
 
@@ -29,6 +30,10 @@ class Reporter:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` pictures have gone through `stage`."""
+
+    def download(self, models: Collection[Needed]) -> None:
+        """Download what these models lack, before they are loaded. A program says here what it
+        downloads; in a library call the loaders download it."""
 
     def loading(
         self, settings: Settings, needs: Collection[str]
@@ -53,11 +58,22 @@ class Reporter:
 class ProgramReporter(Reporter):
     """The base for programs that own their process: sets it up for the models of a job."""
 
+    def download(self, models: Collection[Needed]) -> None:
+        from ...checkpoints.hub import first_use
+        from ...checkpoints.hub.pull import format_bytes
+
+        downloads = first_use.missing(models)
+        for todo in downloads:
+            self.status(f"downloading {todo.repository}, {format_bytes(todo.size)}")
+            first_use.fetch([todo])
+
     @contextlib.contextmanager
     def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:
         from ...stages.accel.memory import loading
         from ..build import process
+        from ..build.required_models import required_models
 
+        self.download(required_models(settings, needs))
         with loading():
             process.prepare(settings, needs)
             yield

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def embedding_folders(settings: Settings) -> tuple[str, ...]:
     """Return the folders of `generate.embedding_dirs`; catalogue names resolved."""
-    from ...checkpoints.hub.pull import ensure_local
+    from ...checkpoints.hub.first_use import local_or_repository
 
-    return tuple(ensure_local(folder) for folder in settings.generate.embedding_dirs)
+    return tuple(local_or_repository(folder) for folder in settings.generate.embedding_dirs)
 
 
 def embedding_library(settings: Settings) -> EmbeddingLibrary:

@@ -24,9 +24,9 @@ Tell = Callable[[str], None]
 
 def lora_folders(settings: Settings) -> tuple[str, ...]:
     """Return the folders in which `<lora:name:weight>` is searched; catalogue names resolved."""
-    from ...checkpoints.hub.pull import ensure_local
+    from ...checkpoints.hub.first_use import local_or_repository
 
-    return tuple(ensure_local(folder) for folder in settings.generate.lora_dirs)
+    return tuple(local_or_repository(folder) for folder in settings.generate.lora_dirs)
 
 
 def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:

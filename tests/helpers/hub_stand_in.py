@@ -1,5 +1,6 @@
 """A local stand-in of the Hugging Face hub: the HTTP API that huggingface_hub's `model_info` and
-`snapshot_download` use, with faults of networks and hubs on demand."""
+`snapshot_download` and the `from_pretrained` of diffusers and transformers use, with faults of
+networks and hubs on demand."""
 
 from __future__ import annotations
 
@@ -8,9 +9,15 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
+
+from visuals.checkpoints.hub import first_use
 
 
 def git_hash(data: bytes) -> str:
@@ -20,7 +27,8 @@ def git_hash(data: bytes) -> str:
 
 @dataclass
 class Repository:
-    """Commits of files; the last one is main. `gated`: only for the token `accepted`."""
+    """Commits of files; the last one that is in no `refs` is main. `gated`: only for the token
+    `accepted`."""
 
     commits: dict[str, dict[str, bytes]]
     gated: bool = False
@@ -30,10 +38,12 @@ class Repository:
     """File → the size that is claimed."""
     lost: set[str] = field(default_factory=set)
     """Files that are listed, and answered with 404."""
+    refs: dict[str, str] = field(default_factory=dict)
+    """Branch or pull request ("refs/pr/1") → its commit."""
 
     @property
     def main(self) -> str:
-        return list(self.commits)[-1]
+        return [commit for commit in self.commits if commit not in self.refs.values()][-1]
 
 
 class Hub:
@@ -63,6 +73,12 @@ class Hub:
         made = self.repositories[name] = Repository({"a" * 40: files}, **extra)
         return made
 
+    def weights(self) -> set[str]:
+        """The weights files that were downloaded, by their paths in their repositories."""
+        got = (unquote(path) for method, path, _ in self.requests if method == "GET")
+        names = (path.partition("/resolve/")[2].partition("/")[2] for path in got)
+        return {name for name in names if name.endswith((".safetensors", ".bin"))}
+
     def fetched(self, ending: str) -> list[str]:
         """The Range header of each GET of a file."""
         return [r for method, path, r in self.requests if method == "GET" and path.endswith(ending)]
@@ -81,6 +97,31 @@ class Hub:
         self._server.server_close()
 
 
+def connect(monkeypatch: pytest.MonkeyPatch, hub: Hub, cache: Path) -> None:
+    """Have huggingface_hub in this process use this hub and an empty cache.
+
+    It reads its environment when it is imported, so that setting variables would come too late.
+    """
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    first_use.forget_listings()
+
+
+def files_of(folder: Path, *, variant: str = "") -> dict[str, bytes]:
+    """The files of a model's folder, for a repository; with `variant`, its weights once more."""
+    out = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            out[name] = path.read_bytes()
+            if variant and name.endswith(".safetensors"):
+                out[name.replace(".safetensors", f".{variant}.safetensors")] = out[name]
+    return out
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     of: Hub
@@ -95,35 +136,29 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:
-        path = unquote(urlsplit(self.path).path)
+        place = urlsplit(self.path)
+        path = unquote(place.path)
         self.of.requests.append((self.command, path, self.headers.get("Range") or ""))
         if self.of.status:
             return self._refuse(self.of.status)
-        tree = False
-        if path.startswith("/api/models/"):
-            name, kind, revision = path[len("/api/models/") :].partition("/tree/")
-            tree = bool(kind)
-            if not tree:
-                name, _, revision = name.partition("/revision/")
-        else:
-            name, _, rest = path.lstrip("/").partition("/resolve/")
-            revision, _, file = rest.partition("/")
+        # A revision such as refs/pr/1 is one part of the path, its slashes quoted.
+        parts = [unquote(part) for part in place.path.removeprefix("/api/models").split("/")[1:]]
+        name, kind = "/".join(parts[:2]), "/".join(parts[2:3])
+        revision, file = "/".join(parts[3:4]), "/".join(parts[4:])
         repository = self.of.repositories.get(name)
         if repository is None:
             return self._refuse(401, "RepoNotFound")
-        commit = repository.main if revision in ("", "main") else revision
+        commit = repository.refs.get(revision, revision)
+        commit = repository.main if commit in ("", "main") else commit
         if commit not in repository.commits:
             return self._refuse(404, "RevisionNotFound")
         files = repository.commits[commit]
-        if tree:
-            return self._send(
-                json.dumps(_tree(repository, files)).encode(),
-                body,
-                {"Content-Type": "application/json"},
-            )
+        if path.startswith("/api/") and kind == "tree":
+            listed = _tree(repository, files, file, "recursive=true" in place.query.lower())
+            return self._send_json(listed, body) if listed else self._refuse(404, "EntryNotFound")
         if path.startswith("/api/"):
-            text = json.dumps({"id": name, "sha": commit, "siblings": _siblings(repository, files)})
-            return self._send(text.encode(), body, {"Content-Type": "application/json"})
+            siblings = _siblings(repository, files)
+            return self._send_json({"id": name, "sha": commit, "siblings": siblings}, body)
         token = self.headers.get("Authorization")
         if repository.gated and token != "Bearer accepted":
             return self._refuse(403 if token else 401, "GatedRepo")
@@ -132,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         data = files[file]
         headers = {"ETag": f'"{_etag(file, data)}"', "X-Repo-Commit": commit}
         self._send_file(repository.spoilt.get(file, data), body, headers)
+
+    def _send_json(self, value: Any, body: bool) -> None:
+        self._send(json.dumps(value).encode(), body, {"Content-Type": "application/json"})
 
     def _send_file(self, data: bytes, body: bool, headers: dict[str, str]) -> None:
         wanted = self.headers.get("Range")
@@ -192,15 +230,24 @@ def _siblings(repository: Repository, files: dict[str, bytes]) -> list[dict[str,
     return out
 
 
-def _tree(repository: Repository, files: dict[str, bytes]) -> list[dict[str, Any]]:
-    """The files as the API's tree lists them, under other names than the siblings."""
-    out = []
+def _tree(
+    repository: Repository, files: dict[str, bytes], folder: str, recursive: bool
+) -> list[dict[str, Any]]:
+    """The files below a folder as the API's tree lists them, under other names than the siblings,
+    and its folders."""
+    start = f"{folder}/" if folder else ""
+    out: dict[str, dict[str, Any]] = {}
     for found in _siblings(repository, files):
-        lfs = found.get("lfs")
-        entry = {"type": "file", "path": found["rfilename"], "size": found["size"]}
-        entry["oid"] = found["blobId"]
-        if lfs:
+        name = found["rfilename"]
+        below = name.removeprefix(start).split("/")[:-1]
+        if not name.startswith(start):
+            continue
+        for depth in range(1, len(below) + 1):
+            path = start + "/".join(below[:depth])
+            out[path] = {"type": "directory", "path": path, "size": 0, "oid": git_hash(b"")}
+        entry = {"type": "file", "path": name, "size": found["size"], "oid": found["blobId"]}
+        if lfs := found.get("lfs"):
             size, pointer = lfs["size"], lfs["pointerSize"]
             entry["lfs"] = {"oid": lfs["sha256"], "size": size, "pointerSize": pointer}
-        out.append(entry)
-    return out
+        out[name] = entry
+    return [e for path, e in out.items() if recursive or "/" not in path.removeprefix(start)]

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
+from ....checkpoints.hub.first_use import Needed
 from ....checkpoints.loaded_models import LoadedModels
 from ....configs.errors import VisualsError, one_line
 from ...jobs.draw_grid import GridRequest, draw_grid
@@ -120,6 +121,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> int:
     overrides = {"resume_from_checkpoint": "latest"} if request.resume else {}
     settings = read_train_settings(request.config, overrides)
     quiet("transformers", "diffusers")
+    reporter.download([Needed(settings.model)])
     try:
         train_lora(settings, say=reporter.status, warn=reporter.warn, progress=reporter.progress)
     except TrainingStopped as stopped:
@@ -139,6 +141,7 @@ def _caption(request: CaptionRequest, reporter: Reporter) -> int:
     dataset = read_dataset(request.folder)
     describe: Any = list  # nothing to describe
     if to_describe(dataset, request.overwrite):
+        reporter.download([Needed(settings.caption.model)])
         reporter.status(f"loading {settings.caption.model}")
         process.prepare(settings, ())
         describe = captioner.captioner(settings)
