@@ -233,6 +233,7 @@ def _lines(s: Status) -> list[tuple[str, str]]:
         ("needs", e.needs),
         ("note", e.note or ""),
         ("wanted", ", ".join(e.files) + (f" ({e.variant})" if e.variant else "")),
+        ("revision", e.revision or ""),
         ("where", s.where),
         ("folder", str(s.folder or "")),
         ("on disk", format_bytes(s.size) if s.size else ""),
