@@ -259,16 +259,30 @@ def load_detector(
 
 @keepable
 def load_segmenter(
-    ref: str | os.PathLike[str], *, device: str = "cpu", allow_pickle: bool = False
+    ref: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    allow_pickle: bool = False,
+    library: str = "transformers",
 ) -> tuple[Any, Any]:
     """Load (model, processor) of a SAM, SAM-HQ, SAM 2 or SAM 3 (by boxes), in float32.
 
-    With `allow_pickle`, `ref` may be an original sam_vit_*.pth.
+    With `allow_pickle`, `ref` may be an original sam_vit_*.pth; with `library`
+    "segment-anything" it must be one, and the original's own code runs it.
     """
-    from .formats import sam_pth
+    from .formats import sam_pth, segment_anything_model
 
+    original = sam_pth.load
+    if library == "segment-anything":
+        original = segment_anything_model.load
+        if not pickles.is_pickle(ref):
+            raise CheckpointError(
+                f"segment.model {os.fspath(ref)} with segment.library segment-anything: expected "
+                "an original file such as sam_vit_b_01ec64.pth; for other models set "
+                "segment.library to transformers"
+            )
     return _load_model_class(
-        ref, model_classes.SEGMENTERS, "segmenter", sam_pth.load, device, allow_pickle
+        ref, model_classes.SEGMENTERS, "segmenter", original, device, allow_pickle
     )
 
 

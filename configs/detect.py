@@ -48,9 +48,21 @@ class DetectOptions(Section):
 
 
 class _Model(Section):
-    """The detector; a base of its own so that it is listed first."""
+    """The detector; a base of its own so that it is listed first. `library`: whose code runs it."""
 
     model: str
+    library: Literal["transformers"] = "transformers"
+
+    @field_validator("library", mode="before")
+    @classmethod
+    def _not_the_original(cls, value: Any) -> Any:
+        if value == "groundingdino-py":
+            raise ValueError(
+                "groundingdino-py calls methods of BertModel that transformers 5 no longer has: "
+                "expected transformers, which reads the same groundingdino_*.pth and finds the "
+                "same boxes"
+            )
+        return value
 
 
 class DetectSettings(DetectOptions, _Model):
@@ -67,10 +79,12 @@ class VerifySettings(Section):
 
 
 class SegmentSettings(Section):
-    """Stage 2, which pixels. `crop_padding`: show each box alone, in the square round it padded by
-    this share of its longer side; none: whole pictures."""
+    """Stage 2, which pixels. `library`: whose code runs the model; segment-anything wants its own
+    .pth. `crop_padding`: show each box alone, in the square round it padded by this share of its
+    longer side; none: whole pictures."""
 
     model: str
+    library: Literal["transformers", "segment-anything"] = "transformers"
     crop_padding: float | None = Field(default=None, ge=0, le=4)
     batch_size: int = Field(default=8, ge=1)
 

@@ -7,6 +7,7 @@ random-weight one of `stages/tiny.py`, which has the same formats and can only b
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 from collections import Counter
@@ -29,6 +30,36 @@ from helpers import tiny  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINED = ROOT / "checkpoints" / "mini"
+ALLOWED_SKIPS = (
+    "no GPU",
+    "the reference pictures are not here",
+    "the method's own photos are not here",
+    "no Chromium here",
+    r"preset \S+ takes",
+    "two pictures of 768 px take minutes",
+    "the embedded models have other weights than in version 0.1.0",
+)
+"""Reasons, as regular expressions, that `--strict-skips` lets a test give."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--strict-skips",
+        action="store_true",
+        help="fail where a test was skipped for a reason that is not in ALLOWED_SKIPS",
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With `--strict-skips`, name the tests that should have run, and fail."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or not session.config.getoption("strict_skips"):
+        return
+    for report in terminal.stats.get("skipped", ()):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        if not any(re.search(allowed, reason) for allowed in ALLOWED_SKIPS):
+            terminal.write_line(f"\n{report.nodeid} was skipped: {reason}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

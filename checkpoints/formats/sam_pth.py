@@ -130,7 +130,19 @@ def configuration(state: Mapping[str, torch.Tensor]) -> Any:
 
 def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]:
     """Load (SamModel, SamProcessor) from an original state dict; `path` is for messages."""
-    from transformers import SamImageProcessor, SamModel, SamProcessor
+    from transformers import SamModel
+
+    config, processor = described(state, path)
+    return fitted(SamModel, config, convert(state), path), processor
+
+
+def described(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]:
+    """Derive (SamConfig, SamProcessor) from an original state dict; `path` is for messages.
+
+    Raises:
+        PickleError: It is of another layout.
+    """
+    from transformers import SamImageProcessor, SamProcessor
 
     if MARK not in state or POSITIONS not in state:
         raise PickleError(
@@ -138,12 +150,11 @@ def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]
             "or H); name such a file, or a folder or hub repository of transformers"
         )
     config = configuration(state)
-    model = fitted(SamModel, config, convert(state), path)
     side = config.vision_config.image_size
     images = SamImageProcessor(
         size={"longest_edge": side}, pad_size={"height": side, "width": side}
     )
-    return model, SamProcessor(images)
+    return config, SamProcessor(images)
 
 
 def _count(state: Mapping[str, Any], pattern: str) -> int:

@@ -148,7 +148,12 @@ def _segmenter(settings: Settings, detector: Any, report: Report, device: str) -
         return None, None
     ref = settings.segment.model
     report(f"loading {ref}")
-    return load.load_segmenter(ref, device=device, allow_pickle=settings.run.allow_pickle)
+    return load.load_segmenter(
+        ref,
+        device=device,
+        allow_pickle=settings.run.allow_pickle,
+        library=settings.segment.library,
+    )
 
 
 def check_words(

@@ -21,6 +21,7 @@ EXTRAS = {
     "gradio": "ui",
     "pycocotools": "annotate",
     "ray": "ray",
+    "segment_anything": "originals",
     "bitsandbytes": "train",
 }
 """Packages that some commands need, and the extra that installs them."""

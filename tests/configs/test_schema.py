@@ -106,3 +106,10 @@ def test_controls_are_chosen_by_name_and_unknown_ones_refused() -> None:
         load_settings("mini", {"rerender.controls": ["dept"]})
     with pytest.raises(SettingsError, match=r"controls.depth.lo'; did you mean 'low'"):
         load_settings("mini", {"controls.depth.lo": 3})
+
+
+def test_segment_anything_is_chosen_by_name_and_groundingdino_py_refused_with_its_reason() -> None:
+    chosen = load_settings("mini", {"segment.library": "segment-anything"})
+    assert chosen.segment.library == "segment-anything"
+    with pytest.raises(SettingsError, match="BertModel that transformers 5 no longer has"):
+        load_settings("mini", {"detect.library": "groundingdino-py"})

@@ -1,7 +1,7 @@
-"""Converted weights against the originals' own code, at full size, on random weights.
+"""Converted weights against the originals' own code, on random weights.
 
-The originals, groundingdino-py and segment-anything, cannot be installed beside us: docs/models.md
-says how to put them into a folder of their own. VISUALS_ORACLES names it; without it this skips.
+groundingdino-py cannot be installed beside us: `make test` puts it into a folder of its own.
+VISUALS_FULL_SIZE=1 compares models of the published sizes, which takes minutes.
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import source
 
-from visuals.checkpoints.formats import grounding_dino_pth, sam_pth
+from visuals.checkpoints import load
+from visuals.checkpoints.formats import grounding_dino_pth, pickles, sam_pth, segment_anything_model
+from visuals.stages.segment import Segmenter
+from visuals.stages.shot import Detection, FileInput, Shot
 
 pytestmark = pytest.mark.slow
+FULL_SIZE = bool(os.environ.get("VISUALS_FULL_SIZE"))
+ORIGINALS = source.ROOT / ".venv" / "originals"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def oracles() -> Iterator[None]:
-    """The folder of the originals, last on the path: what we have ourselves goes first."""
-    folder = os.environ.get("VISUALS_ORACLES")
-    if not folder:
-        pytest.skip("VISUALS_ORACLES is not set: the originals are not there to compare with")
-    sys.path.append(folder)
+@pytest.fixture(scope="module")
+def originals() -> Iterator[None]:
+    """The folder of groundingdino-py, last on the path: what we have ourselves goes first."""
+    if not ORIGINALS.is_dir():
+        pytest.skip("groundingdino-py is not in .venv/originals: make .venv/.installed-originals")
+    sys.path.append(str(ORIGINALS))
     yield
-    sys.path.remove(folder)
+    sys.path.remove(str(ORIGINALS))
 
 
 def shaken(model: torch.nn.Module) -> Any:
@@ -50,12 +55,25 @@ def picture(height: int, width: int) -> np.ndarray:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-@torch.inference_mode()
-def test_sam_s_masks_are_those_of_segment_anything() -> None:
-    build_sam = pytest.importorskip("segment_anything.build_sam")
-    predictor = pytest.importorskip("segment_anything").SamPredictor
+def original_sam() -> Any:
+    """segment-anything's own ViT-B, of 4 layers at 256 px unless the full size is asked for."""
     torch.manual_seed(0)
-    original = shaken(build_sam.sam_model_registry["vit_b"]())
+    if FULL_SIZE:
+        return shaken(pytest.importorskip("segment_anything").sam_model_registry["vit_b"]())
+    from transformers import SamConfig
+
+    vision = {"num_hidden_layers": 4, "global_attn_indexes": [1, 3], "image_size": 256}
+    config = SamConfig(
+        vision_config={**vision, "num_pos_feats": 128},
+        prompt_encoder_config={"image_size": 256},
+    )
+    return shaken(segment_anything_model.build(config))
+
+
+@torch.inference_mode()
+def test_sam_s_masks_are_those_of_segment_anything(tmp_path: Path) -> None:
+    predictor = pytest.importorskip("segment_anything").SamPredictor
+    original = original_sam()
     model, processor = sam_pth.load(original.state_dict(), "sam_vit_b.pth")
     model.eval()
     image, boxes = picture(600, 800), [[40.0, 60.0, 420.0, 500.0], [300.0, 100.0, 790.0, 590.0]]
@@ -83,6 +101,19 @@ def test_sam_s_masks_are_those_of_segment_anything() -> None:
     assert 0.02 < share < 0.98, "one mask for all pictures would prove nothing"
     assert same >= 0.999
     assert torch.allclose(out.iou_scores[0], quality, atol=1e-3)
+
+    file = tmp_path / "sam_vit_b.pth"
+    torch.save(original.state_dict(), file)
+    found = tuple(Detection((b[0], b[1], b[2], b[3]), 0.9, "mug") for b in boxes)
+    shot = Shot("a", FileInput("a.png", 1), ("mug",), image=image, detections=found)
+    by_library = [
+        Segmenter(*load.load_segmenter(file, allow_pickle=True, library=library))([shot])[0]
+        for library in ("transformers", "segment-anything")
+    ]
+    for mine, its in zip(*(shot.detections for shot in by_library), strict=True):
+        assert mine.mask is not None and its.mask is not None
+        assert (mine.mask == its.mask).mean() >= 0.999
+        assert mine.mask_score == pytest.approx(its.mask_score, abs=1e-3)
 
 
 def bert_words(folder: Path) -> Path:
@@ -120,11 +151,10 @@ def old_bert(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def groundingdino(config: str, words: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The original model, seeded, with a random BERT of full size."""
+    """The original model, seeded, with a random BERT."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     old_bert(monkeypatch)
-    pytest.importorskip("groundingdino.models")
     from groundingdino.models import build_model
     from groundingdino.util import get_tokenlizer
     from groundingdino.util.slconfig import SLConfig
@@ -132,17 +162,22 @@ def groundingdino(config: str, words: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         get_tokenlizer, "get_tokenlizer", lambda kind: BertTokenizerFast.from_pretrained(words)
     )
+    bert = BertConfig(num_hidden_layers=12 if FULL_SIZE else 2)
     monkeypatch.setattr(
-        get_tokenlizer, "get_pretrained_language_model", lambda kind: BertModel(BertConfig())
+        get_tokenlizer, "get_pretrained_language_model", lambda kind: BertModel(bert)
     )
     folder = Path(sys.modules["groundingdino"].__file__ or "").parent / "config"
     settings = SLConfig.fromfile(str(folder / config))
     settings.device, settings.use_checkpoint, settings.use_transformer_ckpt = "cpu", False, False
+    if not FULL_SIZE:
+        settings.enc_layers = settings.dec_layers = 2
+        settings.num_queries = 300
     torch.manual_seed(0)
     return shaken(build_model(settings))
 
 
 @torch.inference_mode()
+@pytest.mark.usefixtures("originals")
 @pytest.mark.parametrize("config", ["GroundingDINO_SwinT_OGC.py", "GroundingDINO_SwinB_cfg.py"])
 def test_grounding_dino_s_boxes_are_those_of_groundingdino(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,3 +205,13 @@ def test_grounding_dino_s_boxes_are_those_of_groundingdino(
     print(f"of {logits[:, :tokens].abs().max():.2f}")
     assert box_off <= 1e-4
     assert logit_off <= 1e-2
+
+
+def test_segment_anything_reads_its_own_files_alone(tmp_path: Path) -> None:
+    with pytest.raises(load.CheckpointError, match=r"expected an original file such as sam_vit_b"):
+        load.load_segmenter(tmp_path / "sam", library="segment-anything")
+    state = original_sam().state_dict()
+    del state["image_encoder.neck.0.weight"], state["image_encoder.neck.2.weight"]
+    state["image_encoder.neck.0.weight"] = torch.zeros(256, 768, 1, 1)
+    with pytest.raises(pickles.PickleError, match=r"sam.pth: .*neck.2.weight"):
+        segment_anything_model.load(state, "sam.pth")
