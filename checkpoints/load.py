@@ -275,7 +275,7 @@ def load_segmenter(
     original = sam_pth.load
     if library == "segment-anything":
         original = segment_anything_model.load
-        if not pickles.is_pickle(ref):
+        if not pickles.is_pickle(os.fspath(ref)):
             raise CheckpointError(
                 f"segment.model {os.fspath(ref)} with segment.library segment-anything: expected "
                 "an original file such as sam_vit_b_01ec64.pth; for other models set "
