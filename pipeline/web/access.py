@@ -24,6 +24,10 @@ LOGIN = "/login"
 FORM = Path(__file__).parent / "login_form.html"
 MISSING = "token missing or wrong: expected Authorization: Bearer TOKEN, or ?token="
 WRONG = "Wrong token: expected the one that the server was started with"
+HEADERS = (
+    (b"x-frame-options", b"SAMEORIGIN"),  # no page of another site lures clicks to this one
+    (b"referrer-policy", b"same-origin"),
+)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 _MOST_LOGIN = 4096
 
@@ -152,6 +156,8 @@ class AccessGuard:
         async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if seen <= self.most_bytes or started:
+                if not started:
+                    message["headers"] = [*message["headers"], *HEADERS]
                 started = True
                 await send(message)  # else the application's own word for a body that ended early
 

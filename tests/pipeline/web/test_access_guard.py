@@ -76,7 +76,8 @@ def test_requests_that_are_refused(
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:7860", "[::1]:7860", "LOCALHOST"])
 def test_this_machine_is_answered(host: str) -> None:
-    assert client().get("/", headers={"host": host}).status_code == 200
+    answer = client().get("/", headers={"host": host})
+    assert answer.status_code == 200 and answer.headers["x-frame-options"] == "SAMEORIGIN"
     assert client().get("/", headers={"host": f"{host}.evil.example"}).status_code in (400, 403)
 
 
