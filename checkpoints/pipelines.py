@@ -121,15 +121,33 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 
 
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
-    """Load a ControlNet or a union ControlNet (ControlNet++)."""
+    """Load a ControlNet or a union ControlNet (ControlNet++), which its config.json may not call
+    one."""
     from diffusers import ControlNetModel, ControlNetUnionModel
 
     if Path(path).is_file():
         return single_file.controlnet(Path(path), base.unet, dtype)
     config = ControlNetModel.load_config(path, local_files_only=local)
-    kind = ControlNetUnionModel if "num_control_type" in config else ControlNetModel
     single_file.require_width({config.get("cross_attention_dim")}, base.unet)
-    return kind.from_pretrained(path, **_arguments(path, local, dtype))
+    arguments = _arguments(path, local, dtype)
+    if "num_control_type" in config:
+        return ControlNetUnionModel.from_pretrained(path, **arguments)
+    net, report = ControlNetModel.from_pretrained(path, output_loading_info=True, **arguments)
+    if single_file.UNION not in report["unexpected_keys"]:
+        return net
+    settings = single_file.union_settings(_shapes(path))
+    return ControlNetUnionModel.from_pretrained(path, **settings, **arguments)
+
+
+def _shapes(path: str) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights in a folder, or of a repository that is in the cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    folder = Path(path)
+    if not folder.is_dir():
+        folder = Path(str(try_to_load_from_cache(path, "config.json"))).parent
+    files = folder.glob("*.safetensors")
+    return {name: shape for file in files for name, shape in read_shapes(file).items()}
 
 
 def use_channels_last(model: Any) -> None:

@@ -25,6 +25,8 @@ from .identify.tensor_names import (
 )
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+UNION = "task_embedding"
+"""The tensor that union ControlNets have and others do not."""
 _HINT = "controlnet_cond_embedding.conv_in.weight"
 _HINTS = {"input_hint_block.0.weight", "control_model.input_hint_block.0.weight"}
 _LABELS = {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2"}
@@ -65,13 +67,13 @@ def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
             f"it is {describe_weights(shapes)}; expected a ControlNet's weights"
         )
     require_width(set(attention_widths(shapes)), unet)
-    union = "task_embedding" in shapes
+    union = UNION in shapes
     kind = ControlNetUnionModel if union else ControlNetModel
     if _HINT not in shapes:
         return _load_original(kind, path, _configuration(kind, unet), dtype, "ControlNet")
     config = _as_built(_configuration(kind, unet), shapes)
     if union:
-        config |= _union_settings(shapes)
+        config |= union_settings(shapes)
     return _load_renamed(kind, path, config, dtype, "ControlNet")
 
 
@@ -120,8 +122,9 @@ def _as_built(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
     return out
 
 
-def _union_settings(shapes: Shapes) -> dict[str, Any]:
-    count, width = shapes["task_embedding"]
+def union_settings(shapes: Shapes) -> dict[str, Any]:
+    """Return what the configuration of a union ControlNet has beside a ControlNet's."""
+    count, width = shapes[UNION]
     layers = {name.split(".")[1] for name in shapes if name.startswith("transformer_layes.")}
     return {
         "num_control_type": count,

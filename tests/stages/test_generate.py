@@ -3,7 +3,9 @@ from, IP-Adapter, unions, and what becomes of not-a-number and of flagged pictur
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +239,24 @@ def test_a_union_controlnet_is_led_by_mode(xl: Path, base: Any) -> None:
         results.append(done.result)
     # The task embedding is behind a layer of zeros in an untrained model: modes may agree.
     assert (results[0] != results[2]).any()
+
+
+def test_a_union_is_told_by_its_weights(xl: Path, base: Any, tmp_path: Path) -> None:
+    """Where config.json calls it a ControlNet."""
+    shutil.copytree(xl / "union", tmp_path / "union")
+    config = json.loads((tmp_path / "union" / "config.json").read_text())
+    config |= {"_class_name": "ControlNetModel"}
+    for name in ("num_control_type", "num_trans_channel", "num_proj_channel"):
+        del config[name]
+    (tmp_path / "union" / "config.json").write_text(json.dumps(config))
+    pipes = [load.load_controlnet_inpaint("", [p / "union"], base=base) for p in (xl, tmp_path)]
+    assert type(pipes[0]) is type(pipes[1])
+    nets = [pipe.controlnet for pipe in pipes]
+    assert {k: v for k, v in nets[0].config.items() if k[0] != "_"} == {
+        k: v for k, v in nets[1].config.items() if k[0] != "_"
+    }
+    weights = nets[1].state_dict()
+    assert all(torch.equal(weights[k], v) for k, v in nets[0].state_dict().items())
 
 
 def test_controlnets_that_do_not_fit_are_refused(xl: Path, sd: Path, base: Any, pipe: Any) -> None:
