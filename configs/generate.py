@@ -69,7 +69,8 @@ class GenerateOptions(Section):
         prompt_strength: 0 to 1, how much of an initial picture is replaced; 1 is all.
         hires: A1111's hires fix.
         variation: A1111's variation seed.
-        fuse_loras: add LoRAs into the weights, faster where all prompts have the same ones.
+        fuse_loras: add LoRAs into the weights, which is faster; null: where the originals find
+            room in an eighth of the main memory.
         batch_size: pictures in one call of the pipeline.
     """
 
@@ -83,7 +84,7 @@ class GenerateOptions(Section):
     prompt_strength: float = Field(default=0.8, gt=0, le=1)
     hires: HiresSettings | None = None
     variation: VariationSettings | None = None
-    fuse_loras: bool = False
+    fuse_loras: bool | None = None
     batch_size: int = Field(default=4, ge=1)
 
 

@@ -62,6 +62,7 @@ class Generator:
             accelerate=accelerate,
         )
         self.batch_size = self.options.batch_size
+        self.fuse_loras = lora_adapters.fused(self.options.fuse_loras, accelerate)
         self.find_lora, self.library = find_lora, library
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
@@ -96,8 +97,8 @@ class Generator:
 
         sources = [s.source for s in shots if isinstance(s.source, Prompted)]
         parsed = [parse(s.prompt) for s in sources]
-        fuse, clip_skip = self.options.fuse_loras, self.options.clip_skip
-        lora_adapters.attach(self.pipe, parsed[0][1], self.find_lora, fuse=fuse)
+        clip_skip = self.options.clip_skip
+        lora_adapters.attach(self.pipe, parsed[0][1], self.find_lora, fuse=self.fuse_loras)
         noise = [torch.Generator("cpu").manual_seed(s.seed) for s in sources]
 
         def words(pipe: Any, steps: int, **passes: Any) -> dict[str, Any]:

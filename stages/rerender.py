@@ -76,7 +76,7 @@ class Rerenderer:
         clip_skip: layers of the text encoder to skip; 1 skips one.
         find_lora: from the name in `<lora:name:weight>` to its file.
         library: textual inversions, whose names are words of prompts.
-        fuse_loras: add LoRAs into the weights while the tags stay the same.
+        fuse_loras: add LoRAs into the weights; None: where that pays.
         references: pictures, uint8 (H, W, 3), for an IP-Adapter that `pipe` has.
         accelerate: False runs the library's own code, without the patches of `stages.accel`.
     """
@@ -91,7 +91,7 @@ class Rerenderer:
         clip_skip: int | None = None,
         find_lora: FindLora = no_loras,
         library: EmbeddingLibrary = NO_EMBEDDINGS,
-        fuse_loras: bool = False,
+        fuse_loras: bool | None = None,
         references: Sequence[np.ndarray] = (),
         accelerate: bool = True,
     ) -> None:
@@ -107,7 +107,8 @@ class Rerenderer:
         )
         self.prompts = prompts
         self.batch_size = options.batch_size
-        self.find_lora, self.fuse_loras = find_lora, fuse_loras
+        self.find_lora = find_lora
+        self.fuse_loras = lora_adapters.fused(fuse_loras, accelerate)
         levels = len(pipe.unet.config.block_out_channels)
         step = pipe.vae_scale_factor * 2 ** (levels - 1)
         size_wh = options.width, options.height

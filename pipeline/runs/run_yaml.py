@@ -37,6 +37,7 @@ _FREE = (
     "request.version",
     "settings.run.allow_pickle",
     "settings.run.low_memory",
+    "settings.generate.fuse_loras",
     "settings.caption",
     "settings.run.retries",
     "batch_sizes",

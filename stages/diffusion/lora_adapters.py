@@ -20,19 +20,20 @@ from ...checkpoints.identify import base_family
 from ...checkpoints.lora.file import PARTS, LoraFile, LoraFileError
 from ...checkpoints.lora.search import LoraNotFoundError
 from ...configs.errors import one_line
+from ..accel import lora_fusion
+from ..accel.lora_fusion import FusedLoras
 from ..prompts.lora_tags import LoraTag
 
 
 @dataclass
 class _State:
     """The adapters of a UNet and its text encoders. `dirty`: the active weights may differ from
-    `weights`; `changed`: the weights have changed since the first time."""
+    `weights`."""
 
     adapters: dict[Path, str] = field(default_factory=dict)
     weights: dict[str, tuple[float, float]] = field(default_factory=dict)
-    fused: bool = False
+    fused: FusedLoras = field(default_factory=FusedLoras)
     dirty: bool = False
-    changed: bool = False
 
 
 _STATES: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
@@ -41,12 +42,19 @@ FindLora = Callable[[str], LoraFile]
 """The file of a LoRA's name; raises LoraNotFoundError or LoraFileError."""
 
 
+def fused(asked: bool | None, accelerate: bool) -> bool | None:
+    """`fuse` of `attach` for a stage: unasked, only where stages are accelerated."""
+    return asked if accelerate or asked is not None else False
+
+
 def no_loras(name: str) -> LoraFile:
     """A FindLora for a stage that has no folders of LoRAs."""
     raise LoraNotFoundError(f"no LoRA {name!r}: the stage has no find_lora to look for it")
 
 
-def attach(pipe: Any, tags: Sequence[LoraTag], find_lora: FindLora, *, fuse: bool = False) -> None:
+def attach(
+    pipe: Any, tags: Sequence[LoraTag], find_lora: FindLora, *, fuse: bool | None = False
+) -> None:
     """Make `tags` the only LoRAs that act on a pipeline; no tags: the model as it was.
 
     A LoRA named twice has the sum of its weights.
@@ -55,8 +63,8 @@ def attach(pipe: Any, tags: Sequence[LoraTag], find_lora: FindLora, *, fuse: boo
         pipe: a Stable Diffusion pipeline of diffusers.
         tags: names and weights.
         find_lora: from a tag's name to its file.
-        fuse: add them into the model's weights as long as the tags stay the same; the first change
-            takes them out for good.
+        fuse: add them into the model's weights; None: where that pays. The weights come back bit
+            for bit when the tags change.
 
     Raises:
         LoraNotFoundError, LoraFileError: by `find_lora`, or where the file does not fit.
@@ -69,18 +77,23 @@ def attach(pipe: Any, tags: Sequence[LoraTag], find_lora: FindLora, *, fuse: boo
         unet, text = weights.get(adapter, (0.0, 0.0))
         weights[adapter] = (unet + tag.unet, text + tag.text_encoder)
     if state.dirty or weights != state.weights:
-        _unfuse(pipe, state)
+        state.fused.restore()
         _activate(pipe, weights)
-        state.changed = state.changed or (bool(state.weights) and weights != state.weights)
         state.weights, state.dirty = weights, False
-    if fuse and weights and not state.changed and not state.fused:
-        _fuse(pipe, state)
+    acts = any(unet or text for unet, text in weights.values())
+    models = [getattr(pipe, part) for part in _holders(pipe)] if acts else []
+    if fuse is None:
+        fuse = bool(state.fused) or lora_fusion.pays(models)
+    if not fuse:
+        state.fused.restore()
+    elif not state.fused:
+        state.fused.fuse(models, list(weights))
 
 
 def _loaded(pipe: Any, state: _State, file: LoraFile) -> str:
     """The adapter of a file, loaded at its first use."""
     if file.path not in state.adapters:
-        _unfuse(pipe, state)
+        state.fused.restore()
         file.require_fit(base_family.base_of_pipeline(pipe), "the model")
         state.dirty = True  # diffusers activates what it loads, with weight 1
         state.adapters[file.path] = _load(pipe, file)
@@ -137,20 +150,3 @@ def _activate(pipe: Any, weights: dict[str, tuple[float, float]]) -> None:
         if weights:
             values = [unet if part == "unet" else text for unet, text in weights.values()]
             set_weights_and_activate_adapters(model, list(weights), values)
-
-
-def _fuse(pipe: Any, state: _State) -> None:
-    import torch
-
-    with torch.inference_mode():  # models that were loaded in it can only be changed in it
-        pipe.fuse_lora(components=list(_holders(pipe)), adapter_names=list(state.weights))
-    state.fused = True
-
-
-def _unfuse(pipe: Any, state: _State) -> None:
-    import torch
-
-    if state.fused:
-        with torch.inference_mode():
-            pipe.unfuse_lora(components=list(_holders(pipe)))
-        state.fused = False

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from visuals.checkpoints.lora import file as lora_file
 from visuals.checkpoints.lora.search import in_folders
+from visuals.stages.accel import lora_fusion
 from visuals.stages.diffusion import lora_adapters
 from visuals.stages.prompts.lora_tags import LoraTag, parse
 
@@ -210,14 +211,62 @@ def test_fused_is_unfused_within_a_ten_thousandth(pipe: Any, kind: str, tmp_path
     assert (unfused - base).abs().max() > 1e-3
     lora_adapters.attach(pipe, tags, in_folders([tmp_path]), fuse=True)
     layer = next(m for m in pipe.unet.modules() if getattr(m, "merged_adapters", None))
-    assert (drawn() - unfused).abs().max() < 1e-4
-    lora_adapters.attach(
-        pipe, [LoraTag("x", 0.2, 0.2)], in_folders([tmp_path]), fuse=True
-    )  # the weights change:
-    assert not layer.merged_adapters  # no longer fused
+    fused = drawn()
+    assert (fused - unfused).abs().max() < 1e-4
+    lora_adapters.attach(pipe, [LoraTag("x", 0.2, 0.2)], in_folders([tmp_path]), fuse=True)
+    assert layer.merged_adapters
     check(pipe, before, (changes, 0.2, 0.2))
+    lora_adapters.attach(pipe, tags, in_folders([tmp_path]), fuse=True)
+    assert torch.equal(drawn(), fused)
+    lora_adapters.attach(pipe, tags, in_folders([tmp_path]), fuse=False)
+    assert torch.equal(drawn(), unfused)
     lora_adapters.attach(pipe, [], in_folders([tmp_path]), fuse=True)
-    assert (drawn() - base).abs().max() < 1e-4
+    assert torch.equal(drawn(), base)
+
+
+def test_weights_come_back_bit_for_bit_in_half_precision(kind: str, tmp_path: Path) -> None:
+    pipe = tiny.pipeline(kind)
+    for name in ("x", "y"):
+        changes = tiny.deltas(pipe, conv=True, seed=ord(name), every=2)
+        tiny.write(changes, tmp_path / f"{name}.safetensors", "kohya", kind)
+    for model in tiny.parts(pipe).values():
+        model.to(torch.bfloat16)
+    before = plain(pipe)
+    for tags in (
+        [LoraTag("x")],
+        [LoraTag("y", 0.5)],
+        [LoraTag("x", 0.3), LoraTag("y", -1)],
+        [],
+    ) * 2:
+        lora_adapters.attach(pipe, tags, in_folders([tmp_path]), fuse=True)
+        after = {
+            (part, name.removeprefix("text_model.")): module.get_base_layer().weight
+            for part, model in tiny.parts(pipe).items()
+            for name, module in model.named_modules()
+            if hasattr(module, "get_base_layer")
+        }
+        same = [torch.equal(weight, before[place]) for place, weight in after.items()]
+        assert all(same) if not tags else not any(same)
+
+
+def test_loras_are_fused_by_themselves_where_their_originals_find_room(
+    pipe: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write(tiny.deltas(pipe, conv=False, seed=1), tmp_path / "x.safetensors", "kohya", kind)
+
+    def is_fused(*, fuse: bool | None = None) -> bool:
+        lora_adapters.attach(pipe, [LoraTag("x")], in_folders([tmp_path]), fuse=fuse)
+        return any(getattr(m, "merged_adapters", None) for m in pipe.unet.modules())
+
+    assert is_fused() and not is_fused(fuse=False)
+    monkeypatch.setattr(lora_fusion, "main_memory", lambda: (10**5, 10**5))
+    assert not is_fused() and is_fused(fuse=True)
+    lora_adapters.attach(pipe, [], in_folders([tmp_path]))
+    monkeypatch.undo()
+    layer = next(m for m in pipe.unet.modules() if hasattr(m, "get_base_layer")).get_base_layer()
+    layer.weight = torch.nn.Parameter(layer.weight.to(torch.int8), requires_grad=False)
+    assert not is_fused(), "quantised"
+    assert lora_adapters.fused(None, accelerate=False) is False
 
 
 def test_a_lora_of_another_base_is_refused_by_the_loaded_model(tmp_path: Path) -> None:
