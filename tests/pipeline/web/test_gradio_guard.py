@@ -155,6 +155,24 @@ def test_names_of_files_as_plain_text_are_no_files(
     assert_nothing_leaked(cache)
 
 
+def test_no_event_reads_a_preset_by_its_path(
+    client: TestClient, place: Path, dependencies: list[dict[str, Any]]
+) -> None:
+    evil = place / "evil.yaml"
+    evil.write_text("generate: {secret_of_the_server: 1}")
+    components = client.get("/config").json()["components"]
+    presets = {c["id"]: c["props"] for c in components if "sd15" in str(c["props"].get("choices"))}
+    asked = 0
+    for dependency in dependencies:
+        if presets.keys() & set(dependency["inputs"]):
+            many = [presets.get(k, {}).get("multiselect") for k in dependency["inputs"]]
+            data = [[str(evil)] if several else str(evil) for several in many]
+            answer = event(client, dependency["id"], data)
+            assert "secret_of_the_server" not in answer.text
+            asked += 1
+    assert asked > 5
+
+
 @pytest.mark.parametrize(
     "body",
     [
