@@ -13,6 +13,7 @@ from typing import Any
 
 from . import reference_configs, single_file
 from .hub.pull import variant_of
+from .identify import missing_weights
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
 FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
@@ -61,8 +62,11 @@ def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
     from diffusers import DiffusionPipeline
 
     if Path(path).is_file():
-        return _from_file(Path(path), dtype, **given)
-    return DiffusionPipeline.from_pretrained(path, **_arguments(path, local, dtype), **given)
+        pipe = _from_file(Path(path), dtype, **given)
+    else:
+        pipe = DiffusionPipeline.from_pretrained(path, **_arguments(path, local, dtype), **given)
+    missing_weights.require_components(pipe)
+    return pipe
 
 
 def _arguments(path: str, local: bool, dtype: Any) -> dict[str, Any]:
@@ -105,7 +109,9 @@ def autoencoder(
         raise UnsuitableWeightsError(
             f"it is a {name}; expected an AutoencoderKL or an AutoencoderTiny"
         )
-    return getattr(diffusers, name).from_pretrained(path, **_arguments(path, local, dtype))
+    vae = getattr(diffusers, name).from_pretrained(path, **_arguments(path, local, dtype))
+    missing_weights.require_loaded(vae, "VAE")
+    return vae
 
 
 def vae_config(path: str, local: bool) -> Mapping[str, Any]:
@@ -123,10 +129,16 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """Load a ControlNet or a union ControlNet (ControlNet++), which its config.json may not call
     one."""
-    from diffusers import ControlNetModel, ControlNetUnionModel
-
     if Path(path).is_file():
         return single_file.controlnet(Path(path), base.unet, dtype)
+    net = _controlnet_of_folder(path, local, dtype, base)
+    missing_weights.require_loaded(net, "ControlNet")
+    return net
+
+
+def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
+    from diffusers import ControlNetModel, ControlNetUnionModel
+
     config = ControlNetModel.load_config(path, local_files_only=local)
     single_file.require_width({config.get("cross_attention_dim")}, base.unet)
     arguments = _arguments(path, local, dtype)

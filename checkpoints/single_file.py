@@ -11,11 +11,12 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..configs.errors import is_out_of_memory, one_line
+from .identify.missing_weights import require_all
 from .identify.tensor_names import (
     Shapes,
     UnsuitableWeightsError,
@@ -154,7 +155,7 @@ def _load_original(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any,
             model.load_state_dict(weights, strict=False, assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _misfit(what, error) from error
-    _require_all(lacking, what)
+    require_all(lacking, what)
     return model.to(dtype).eval()
 
 
@@ -169,13 +170,6 @@ def _rename_controlnet(state: Mapping[str, Any], config: Mapping[str, Any]) -> d
         if place in _LABELS:
             out[f"{_LABELS[place]}.{last}"] = value
     return out
-
-
-def _require_all(lacking: Sequence[str], what: str) -> None:
-    if lacking:
-        raise UnsuitableWeightsError(
-            f"it lacks {len(lacking)} of a {what}'s weights, {lacking[0]} the first"
-        )
 
 
 def _load_renamed(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
@@ -193,7 +187,7 @@ def _load_renamed(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, 
             )
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise _misfit(what, error) from error
-    _require_all(sorted(report["missing_keys"]), what)
+    require_all(sorted(report["missing_keys"]), what)
     return model
 
 

@@ -1,0 +1,55 @@
+"""Refuses a model whose files lack weights: the libraries would fill them with random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..formats import safetensors_header
+from .tensor_names import UnsuitableWeightsError
+
+
+def require_all(lacking: Collection[str], what: str) -> None:
+    """Raise UnsuitableWeightsError if names of weights are lacking; `what`: of which model."""
+    if lacking:
+        raise UnsuitableWeightsError(
+            f"it lacks {len(lacking)} of a {what}'s weights, {min(lacking)} the first"
+        )
+
+
+def require_loaded(model: Any, what: str) -> None:
+    """Raise UnsuitableWeightsError if a model of diffusers got no values for some weights."""
+    require_all([name for name, weight in model.named_parameters() if weight.is_meta], what)
+
+
+def require_components(pipe: Any) -> None:
+    """Raise UnsuitableWeightsError if a component of a pipeline lacks weights."""
+    import torch
+
+    for name, part in pipe.components.items():
+        if isinstance(part, torch.nn.Module):
+            what = name.replace("_", " ")
+            require_loaded(part, what)
+            folder = Path(getattr(part, "name_or_path", ""))  # of transformers' models
+            if folder.name == name and folder.is_dir():
+                require_all(_not_stored(part, folder), what)
+
+
+def _not_stored(model: Any, folder: Path) -> list[str]:
+    """The weights of a model that no .safetensors file of its folder holds.
+
+    A name may have lost or gained its first parts, as `text_model.` of CLIP in transformers 5.
+    """
+    stored: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        stored.update(safetensors_header.read(file).shapes)
+    known = {end for name in stored for end in _ends(name)}
+    names = [name for name, _ in model.named_parameters()] if stored else []
+    return [name for name in names if name not in known and not stored.intersection(_ends(name))]
+
+
+def _ends(name: str) -> Iterator[str]:
+    """A name, and the name without its first part, its first two …"""
+    parts = name.split(".")
+    return (".".join(parts[k:]) for k in range(len(parts)))
