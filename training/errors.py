@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from ..configs.errors import RunError, UsageError, VisualsError
+from ..configs.errors import RunError, UsageError, VisualsError, one_line
 
 
 class TrainingError(UsageError):
@@ -26,6 +26,19 @@ class TrainingStopped(Exception):
 
 class TrainingWriteError(RunError):
     """A file could not be written (disk full, no permission); the last checkpoint is kept."""
+
+
+class TrainingMemoryError(RunError):
+    """The training does not fit into the memory of its device; the last checkpoint is kept."""
+
+
+def memory_error(error: BaseException, last: Path | None) -> TrainingMemoryError:
+    """Return the error for a lack of memory. `last`: the newest checkpoint."""
+    return TrainingMemoryError(
+        f"the training does not fit into memory ({one_line(error)[:160]}); {kept_checkpoint(last)}:"
+        " set mixed_precision: bf16, gradient_checkpointing: true, optimizer_type: AdamW8bit, or a"
+        f" lower train_batch_size or resolution, then {how_to_resume(last)}"
+    )
 
 
 def write_error(error: OSError, path: Path, last: Path | None) -> TrainingWriteError:

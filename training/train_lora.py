@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.loaded_models import anew
-from ..configs.errors import VisualsError
+from ..configs.errors import VisualsError, is_out_of_memory
 from ..configs.train import TrainSettings, read_train_settings
 from .datasets.dataset_folder import OUTPUTS
 from .datasets.training_set import read_training_set
-from .errors import TrainingError
+from .errors import TrainingError, memory_error
 from .loop import checkpoint, class_images
 from .loop import log as training_log
 from .loop.batches import BatchLoader
@@ -46,8 +46,8 @@ def train_lora(
 
     Raises:
         TrainingError, DatasetError, BucketError: Before anything is trained.
-        DivergedError, TrainingStopped, TrainingWriteError: During the training; the last
-            checkpoint is complete.
+        DivergedError, TrainingStopped, TrainingWriteError, TrainingMemoryError: During the
+            training; the last checkpoint is complete.
     """
     s = settings
     resumed = _checkpoint(s)
@@ -77,6 +77,10 @@ def train_lora(
         with checkpoint.writing(trainer.folder):
             session = TrainingSession(trainer, tracker)
         return session.run(progress)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise memory_error(error, checkpoint.find(Path(s.output_dir), "latest")) from None
     finally:
         accelerator.end_training()
 

@@ -60,11 +60,13 @@ def train(
     try:
         from ...checkpoints.hub.first_use import Needed, missing
         from ...training.train_lora import train_lora
-        from ..build.process import quiet
+        from ..build.process import quiet, use_tf32
 
         if main:
             download(missing([Needed(settings.model)]), yes=yes)
         quiet("transformers", "diffusers")
+        if settings.device != "cpu":
+            use_tf32()
         with output.StageProgress(as_json or not main) as bars:
             done = train_lora(settings, say=bars.say, warn=output.warn, progress=bars.update)
     except TrainingStopped as stopped:

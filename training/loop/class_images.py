@@ -7,51 +7,81 @@ section 3.3).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import is_out_of_memory
+from ...stages.accel import memory
 from ..datasets import images as dataset_images
+from ..lora.models import half_precision
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ...configs.train import TrainSettings
 
 BATCH = 4
-"""Pictures a call of the pipeline."""
+"""Pictures a call of the pipeline, as long as they fit into memory."""
 STEPS = 25
 """Sampling steps of DPM++ 2M, in the middle of the method's 20 to 30."""
 
 
 def generate(settings: TrainSettings, device: Any, progress: Callable[[int, int], None]) -> int:
-    """Generate the pictures that `class_data_dir` lacks of `num_class_images`; returns how many."""
+    """Generate the pictures that `class_data_dir` lacks of `num_class_images`, in the precision of
+    the training; returns how many."""
     s, folder = settings, Path(str(settings.class_data_dir))
     existing = [p for p in folder.rglob("*") if dataset_images.is_picture(p)]
     missing = s.num_class_images - len(existing)
     if missing <= 0:
         return 0
-    import torch
+    from PIL import Image
 
     from ...checkpoints.load import load_text_to_image
     from ...stages.diffusion.samplers import scheduler
 
-    pipe = load_text_to_image(s.model, device=str(device), allow_pickle=s.allow_pickle)
+    dtype = half_precision(s)
+    pipe = load_text_to_image(s.model, device=str(device), dtype=dtype, allow_pickle=s.allow_pickle)
     pipe.scheduler = scheduler("DPM++ 2M", pipe.scheduler.config)
     names = {p.name for p in existing}
     free = list(itertools.islice((n for n in itertools.count() if _name(n) not in names), missing))
-    for start in range(0, missing, BATCH):
-        part = free[start : start + BATCH]
+    size = BATCH
+    while free:
+        pixels = _draw(pipe, s, free[:size])
+        if pixels is None:
+            size = min(size, len(free)) // 2
+            memory.give_back()
+            continue
+        for number, array in zip(free, pixels, strict=False):
+            dataset_images.write_png(folder / _name(number), Image.fromarray(array))
+        free = free[len(pixels) :]
+        progress(missing - len(free), missing)
+    return missing
+
+
+def _draw(pipe: Any, settings: TrainSettings, numbers: Sequence[int]) -> list[np.ndarray] | None:
+    """The class pictures of these numbers, uint8 (H, W, 3); None where several are too many for the
+    memory."""
+    import torch
+
+    from ...stages.diffusion.decode import decode
+
+    s = settings
+    try:
         with torch.no_grad():
-            images = pipe(
-                prompt=[s.class_prompt] * len(part),
+            latents = pipe(
+                prompt=[s.class_prompt] * len(numbers),
                 num_inference_steps=STEPS,
                 width=s.resolution[0],
                 height=s.resolution[1],
-                generator=[torch.Generator().manual_seed(s.seed + n) for n in part],
+                generator=[torch.Generator().manual_seed(s.seed + n) for n in numbers],
+                output_type="latent",
             ).images
-        for number, image in zip(part, images, strict=True):
-            dataset_images.write_png(folder / _name(number), image)
-        progress(start + len(part), missing)
-    return missing
+            return [drawn.pixels for drawn in decode(pipe, latents)]
+    except Exception as error:
+        if len(numbers) == 1 or not is_out_of_memory(error):
+            raise
+    return None
 
 
 def _name(number: int) -> str:

@@ -119,7 +119,8 @@ class LatentEncoder:
             for (example, flip), jitter in zip(wanted, jitters or repeat(None), strict=False)
         ]
         batch = torch.from_numpy(np.stack(pixels)).to(self._weight.device, self._weight.dtype)
-        with torch.no_grad():
+        # In its own precision, whatever the caller computes in: SDXL's VAE overflows in float16.
+        with torch.no_grad(), torch.autocast(batch.device.type, enabled=False):
             moments: torch.Tensor = self.vae.encode(batch).latent_dist.parameters
         return moments.float()
 

@@ -61,30 +61,38 @@ def draw(
 ) -> None:
     """Generate and write a picture for each validation prompt and LoRA weight.
 
-    Prompts are encoded as captions are, and the noise is the same at every epoch.
+    Prompts are encoded as captions are, and the noise is the same at every epoch. The VAE decodes
+    in its own float32: SDXL's overflows in float16. One picture at a time, since the training
+    leaves little memory. A picture that is not a number or is flagged is left out.
     """
     import torch
+    from PIL import Image
 
+    from ...stages.diffusion.decode import decode
     from ...stages.diffusion.samplers import scheduler
 
     s, pipe = settings, models.pipe
     original = pipe.scheduler
     pipe.scheduler = scheduler("DPM++ 2M", original.config)
     try:
-        with _evaluating(models, loader), torch.no_grad(), accelerator.autocast():
+        with _evaluating(models, loader), torch.no_grad():
             for weight in s.validation_weights:
                 lora_network.set_scale(models.learning.values(), weight)
-                seeds = range(s.seed, s.seed + len(s.validation_prompts))
-                images = pipe(
-                    **_embeddings(s.validation_prompts, models, loader),
-                    num_inference_steps=s.validation_inference_steps,
-                    guidance_scale=s.validation_cfg_scale,
-                    width=s.resolution[0],
-                    height=s.resolution[1],
-                    generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-                ).images
-                for number, image in enumerate(images):
-                    dataset_images.write_png(folder / name(s.name, epoch, number, weight), image)
+                for number, prompt in enumerate(s.validation_prompts):
+                    with accelerator.autocast():
+                        latents = pipe(
+                            **_embeddings([prompt], models, loader),
+                            num_inference_steps=s.validation_inference_steps,
+                            guidance_scale=s.validation_cfg_scale,
+                            width=s.resolution[0],
+                            height=s.resolution[1],
+                            generator=[torch.Generator().manual_seed(s.seed + number)],
+                            output_type="latent",
+                        ).images
+                    (drawn,) = decode(pipe, latents)
+                    if not drawn.error and not drawn.flagged:
+                        path = folder / name(s.name, epoch, number, weight)
+                        dataset_images.write_png(path, Image.fromarray(drawn.pixels))
     finally:
         lora_network.set_scale(models.learning.values(), 1.0)
         pipe.scheduler = original

@@ -76,9 +76,15 @@ class TrainingModels:
             model.train(mode)
 
 
+def half_precision(settings: TrainSettings) -> Any:
+    """The dtype of `mixed_precision`; None for float32."""
+    import torch
+
+    return {"fp16": torch.float16, "bf16": torch.bfloat16}.get(settings.mixed_precision)
+
+
 def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingModels:
     """Load the base model, or take the pipeline `base`, and attach LoRAs."""
-    import torch
     from diffusers import DDPMScheduler
 
     from ...checkpoints.load import load_text_to_image
@@ -92,11 +98,11 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingMode
     parts = pipe.components
     encoders = [parts[k] for k in ("text_encoder", "text_encoder_2") if parts.get(k)]
     tokenizers = [parts[k] for k in ("tokenizer", "tokenizer_2") if parts.get(k)]
+    half = half_precision(s)
+    for model in (pipe.unet, *encoders) if half else ():
+        model.to(dtype=half)  # before the move: float32 SDXL would take 13 GiB of the device
     for model in (pipe.unet, *encoders, pipe.vae):
         model.to(device)
-    half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(s.mixed_precision)
-    for model in (pipe.unet, *encoders) if half else ():
-        model.to(dtype=half)
     change = {"prediction_type": s.prediction_type} if s.prediction_type else {}
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config, **change)
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **change)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from helpers.small_trainings import small, write_photos
 from PIL import Image
 
@@ -205,6 +206,35 @@ def test_class_pictures_that_lack_are_drawn(photos: Path, mini: Path, tmp_path: 
     assert class_images.generate(settings, "cpu", lambda done, total: None) == 1
     assert sorted(p.name for p in classes.iterdir()) == ["class-00000.png", "mine.png"]
     assert class_images.generate(settings, "cpu", lambda done, total: None) == 0
+
+
+def test_class_pictures_are_drawn_in_the_training_s_precision_and_fewer_at_a_time(
+    photos: Path, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, torch.dtype]] = []
+
+    def full(pipe: Any, **options: Any) -> Any:
+        sizes.append((len(options["prompt"]), pipe.unet.dtype))
+        if len(options["prompt"]) > 1:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+        return whole(pipe, **{**options, "num_inference_steps": 1})
+
+    whole = StableDiffusionPipeline.__call__
+    monkeypatch.setattr(StableDiffusionPipeline, "__call__", full)
+    settings = small(
+        photos,
+        tmp_path / "out",
+        mixed_precision="bf16",
+        with_prior_preservation=True,
+        class_data_dir=str(tmp_path / "classes"),
+        class_prompt="a mug",
+        num_class_images=3,
+    )
+    told: list[int] = []
+    class_images.generate(settings, "cpu", lambda done, total: told.append(done))
+    assert [size for size, _ in sizes] == [3, 1, 1, 1] and told == [1, 2, 3]
+    assert {dtype for _, dtype in sizes} == {torch.bfloat16}
+    assert len(list((tmp_path / "classes").iterdir())) == 3
 
 
 def test_class_pictures_are_as_many_and_weigh_their_own(photos: Path, tmp_path: Path) -> None:
