@@ -66,6 +66,12 @@ class Detector:
         one side is over 100 times the other, `too_narrow`."""
         return adaptive_batching.apply(shots, self._find, where="detect", key=_key, stage=self)
 
+    def probe(self) -> None:
+        """Run one blank picture of a common shape through the model, whose memory is measured
+        meanwhile."""
+        blank = np.zeros((720, 1280, 3), np.uint8)
+        backends.ask(self.model, self.processor, [blank], "object")
+
     def modules(self) -> Modules:
         """The detector."""
         return {"detect": [self.model]}

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from . import adaptive_batching
-from .accel import cpu_parallel, offload
+from .accel import cpu_parallel, half_encoder, offload
 from .regions.boxes import square_box
 from .shot import Box, Shot, Skip
 from .stage import Modules
+
+_USUAL = 1024
+"""Side in pixels of the picture by which memory is measured; SAMs scale every picture to it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Segmenter:
             longer side: finer masks of small products, one encoding a box. None shows whole
             pictures, one encoding each.
         min_ratio: least share of the picture, 0..1, that a mask covers.
+        encoder_dtype: float16 to encode pictures in it (SAM and SAM-HQ); None for the model's own.
         box_margin: how far a mask may leave its box, a share of the box's sides; what lies beyond
             belongs to another object.
     """
@@ -50,7 +54,12 @@ class Segmenter:
         crop_padding: float | None = None,
         min_ratio: float = 0.002,
         box_margin: float = 0.05,
+        encoder_dtype: Any = None,
     ) -> None:
+        if encoder_dtype is None:
+            half_encoder.remove(model)
+        else:
+            half_encoder.apply(model, encoder_dtype)
         self.model, self.processor = model, processor
         self.batch_size = batch_size
         self.crop_padding = crop_padding
@@ -70,6 +79,11 @@ class Segmenter:
     def modules(self) -> Modules:
         """The segmenter, where there is one."""
         return {} if self.model is None else {"segment": [self.model]}
+
+    def probe(self) -> None:
+        """Run one blank picture through the model, whose memory is measured meanwhile."""
+        blank = np.zeros((_USUAL, _USUAL, 3), np.uint8)
+        self._predict([_View(0, blank, [[0.0, 0.0, _USUAL / 2, _USUAL / 2]])])
 
     def _mask(self, shots: list[Shot]) -> list[Shot]:
         views = [v for k, s in enumerate(shots) for v in self._views(k, s)]

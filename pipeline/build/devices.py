@@ -62,6 +62,16 @@ def loading_place(settings: Settings) -> tuple[str, Any]:
     return "cpu" if waits else device, dtype
 
 
+def encoder_dtype(settings: Settings) -> Any:
+    """What the segmenter encodes pictures in: float16 on a device with its own memory, unless the
+    run is in float32 or not accelerated; None for its weights' own float32."""
+    import torch
+
+    device, dtype = device_and_dtype(settings)
+    half = has_own_memory(device) and dtype != torch.float32 and settings.run.accelerate
+    return torch.float16 if half else None
+
+
 def _there(device: str) -> str:
     """A device that torch has, as it calls it."""
     import torch

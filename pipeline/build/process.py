@@ -25,15 +25,26 @@ def prepare(settings: Settings, needs: Collection[str]) -> None:
     """Set this process up for the models of these stages ("generate", "detect" …).
 
     Memory that models free on a CPU stays the process's, unless it is to be saved
-    (`run.low_memory`); compiled code is kept in the user's cache folder; the libraries are quiet.
+    (`run.low_memory`); a CUDA device computes float32 in TF32; compiled code is kept in the user's
+    cache folder; the libraries are quiet.
     """
     device, _ = device_and_dtype(settings)
     if not settings.run.low_memory and not has_own_memory(device):
         keep_freed()
+    if device.startswith("cuda"):
+        use_tf32()
     if settings.run.torch_compile:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     draws = {"generate", "rerender"} & set(needs)
     quiet("transformers", *(["diffusers"] if draws else []))
+
+
+def use_tf32() -> None:
+    """Let CUDA multiply float32 matrices in TF32, as its convolutions do by default: up to eight
+    times as fast on cards since Ampere, with 10 bits of mantissa in place of 23."""
+    import torch
+
+    torch.set_float32_matmul_precision("high")
 
 
 def quiet(*libraries: str) -> None:

@@ -10,7 +10,13 @@ from ...checkpoints.lora import search as lora_search
 from ..prompts import embedding_files, loras, product_classes, wildcards
 from ..runner.run import Stages
 from . import replicate, text_to_image
-from .devices import device_and_dtype, has_own_memory, loading_place, parallel_parts
+from .devices import (
+    device_and_dtype,
+    encoder_dtype,
+    has_own_memory,
+    loading_place,
+    parallel_parts,
+)
 from .per_shot_settings import PerShotSettings
 
 if TYPE_CHECKING:
@@ -37,16 +43,19 @@ def build_stages(
         late: with `run.low_memory` on a CPU, load each stage's models when it is called.
     """
     from ...stages.accel.offload import Offload
-    from . import low_memory
+    from . import batch_sizes, low_memory
 
     device, _ = device_and_dtype(settings)
     if settings.run.low_memory and has_own_memory(device):
-        return low_memory.offloaded(_loaded(settings, needs, report), Offload(device))
-    if settings.run.low_memory and late:
+        stages = low_memory.offloaded(_loaded(settings, needs, report), Offload(device))
+    elif settings.run.low_memory and late:
         return low_memory.late(
             lambda names, report: _loaded(settings, names, report), needs, report
         )
-    return _loaded(settings, needs, report)
+    else:
+        stages = _loaded(settings, needs, report)
+    batch_sizes.fit(stages, device)
+    return stages
 
 
 def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stages:
@@ -98,7 +107,11 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
             g = settings.segment
             model, processor = _segmenter(settings, parts.get("detect"), report, device)
             parts["segment"] = Segmenter(
-                model, processor, batch_size=g.batch_size, crop_padding=g.crop_padding
+                model,
+                processor,
+                batch_size=g.batch_size,
+                crop_padding=g.crop_padding,
+                encoder_dtype=encoder_dtype(settings),
             )
             parts["mask"] = _masker(settings)
         if "rerender" in needs:

@@ -10,8 +10,9 @@ import contextlib
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT, _LARGE = 1 << 30, 1 << 27
@@ -28,6 +29,36 @@ def main_memory() -> tuple[int, int]:
         files = int((group / "memory.stat").read_text().partition("\nfile ")[2].split("\n")[0])
         return min(memory.total, limit), min(memory.available, limit - used + files)
     return memory.total, memory.available
+
+
+def largest_batch(asked: int, free: int, each: int) -> int:
+    """How many items of `each` bytes fit into four fifths of `free` bytes, 1 to `asked`; the rest
+    is for the allocator's fragments and what the driver takes.
+
+    >>> largest_batch(8, free=8 << 30, each=1 << 30)
+    6
+    """
+    return max(1, min(asked, free * 4 // 5 // max(1, each)))
+
+
+def cuda_peak(device: Any, work: Callable[[], object]) -> int:
+    """Bytes that `work` takes at its peak on a CUDA device, beside what is allocated before it."""
+    import torch
+
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    return int(torch.cuda.max_memory_allocated(device) - before)
+
+
+def cuda_free(device: Any) -> int:
+    """Bytes that new tensors may take on a CUDA device: the driver's free ones and those that torch
+    keeps unused."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + unused)
 
 
 def give_back() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +75,7 @@ class Inpainter:
             options.sampler, pipe.scheduler.config, is_xl=hasattr(pipe, "text_encoder_2")
         )
         self.cache = DeepCache(options.cache_interval if accelerate else 1)
+        self._begin_call: Callable[[], None] = _nothing
         self.clip_skip, self.library = clip_skip, library
         self.color_correction = options.color_correction
         self.union = hasattr(pipe.controlnet, "config") and (
@@ -101,8 +102,11 @@ class Inpainter:
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
         """Within the block, calls share what stays the same; several threads may call."""
-        reuse = controlnet_reuse.reuse(self.pipe) if self.accelerate else contextlib.nullcontext()
-        with self.cache.over(self.pipe), reuse:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.cache.over(self.pipe))
+            if self.accelerate:
+                self._begin_call = stack.enter_context(controlnet_reuse.reuse(self.pipe))
+                stack.callback(setattr, self, "_begin_call", _nothing)
             yield
 
     def _own_pipe(self) -> Any:
@@ -139,6 +143,7 @@ class Inpainter:
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
         height, width = images[0].shape[:2]
         self.cache.begin()
+        self._begin_call()
         with torch.inference_mode():
             latents = self._own_pipe()(
                 **scheduled_embeddings.encode(
@@ -166,6 +171,10 @@ class Inpainter:
                 for d, i, m in zip(drawn, images, masks, strict=True)
             ]
         return drawn, maps[0]
+
+
+def _nothing() -> None:
+    """Stands for the beginning of a call that shares nothing with others."""
 
 
 def _stop_if_dropped(
