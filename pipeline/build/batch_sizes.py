@@ -19,7 +19,8 @@ def fit(stages: Stages, device: str) -> None:
     """
     if not device.startswith("cuda"):
         return
-    for stage in (stages.detect, stages.segment):
+    probed: tuple[Any, Any] = stages.detect, stages.segment
+    for stage in probed:
         if stage is not None and stage.model is not None:
             _fit(stage, device)
 
