@@ -18,7 +18,7 @@ from .formats import pickles
 from .formats.convert_pickle import as_safetensors
 from .hub.first_use import ensure_local, local_or_repository
 from .identify import model_classes
-from .identify.missing_weights import require_all
+from .identify.missing_weights import load_whole
 from .identify.model_kind import read_json_object
 from .identify.tensor_names import UnsuitableWeightsError
 from .loaded_models import keepable
@@ -331,14 +331,7 @@ def load_pair(
     import torch
 
     def load(path: str, local: bool) -> tuple[Any, Any]:
-        loaded, report = model.from_pretrained(
-            path,
-            dtype=dtype or torch.float32,
-            local_files_only=local,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        require_all(report["missing_keys"], type(loaded).__name__)
+        loaded = load_whole(model, path, local, dtype or torch.float32, model.__name__)
         return loaded, processor.from_pretrained(path, local_files_only=local)
 
     both: tuple[Any, Any] = load_or_explain(ref, load)

@@ -18,6 +18,22 @@ def require_all(lacking: Collection[str], what: str) -> None:
         )
 
 
+def load_whole(kind: Any, path: str, local: bool, dtype: Any, what: str) -> Any:
+    """Load a model by a class of transformers, from a folder or repository.
+
+    Raises UnsuitableWeightsError if weights are lacking; `local` keeps it off the network.
+    """
+    model, report = kind.from_pretrained(
+        path,
+        dtype=dtype,
+        local_files_only=local,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    require_all(report["missing_keys"], what)
+    return model
+
+
 def require_loaded(model: Any, what: str) -> None:
     """Raise UnsuitableWeightsError if a model of diffusers got no values for some weights."""
     require_all([name for name, weight in model.named_parameters() if weight.is_meta], what)

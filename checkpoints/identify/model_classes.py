@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...configs.errors import UsageError
-from .missing_weights import require_all
+from .missing_weights import load_whole
 
 Classes = Mapping[str, tuple[str, str]]
 """`model_type` of config.json → names of the model class and the processor class."""
@@ -55,12 +55,5 @@ def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, A
         )
     with warnings.catch_warnings():  # advice on CUDA kernels that a user cannot follow
         warnings.filterwarnings("ignore", "You'd better set embed_dim", UserWarning)
-        model, report = model_class.from_pretrained(
-            path,
-            dtype=torch.float32,
-            local_files_only=local,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    require_all(report["missing_keys"], role)
+        model = load_whole(model_class, path, local, torch.float32, role)
     return model, processor_class.from_pretrained(path, local_files_only=local)
