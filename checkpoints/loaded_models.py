@@ -16,7 +16,10 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 # Loaders whose models share weights with those of the loader named first.
-_SHARING = {"load_text_to_image": ("load_refiner", "load_controlnet_inpaint")}
+_SHARING = {
+    "load_text_to_image": ("load_refiner", "load_controlnet_inpaint", "load_changed"),
+    "load_changed": ("load_refiner", "load_controlnet_inpaint", "load_text_to_image"),
+}
 
 _active: LoadedModels | None = None
 

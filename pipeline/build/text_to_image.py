@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ...checkpoints.loaded_models import anew, keepable
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...configs.generate import BaseLoraSettings, IPAdapterSettings
     from ...configs.schema import Settings
 
 Report = Callable[[str], None]
@@ -19,24 +22,46 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, report: Report
     from ...stages.diffusion import decode
 
     g = settings.generate
-    report(f"loading {g.model}")
-    pipe = load.load_text_to_image(
-        g.model, device=device, dtype=dtype, vae=g.vae, allow_pickle=settings.run.allow_pickle
-    )
+    adapter = g.ip_adapter if g.ip_adapter and g.ip_adapter.references else None
+    changes = [lora.model for lora in g.base_loras] + ([adapter.model] if adapter else [])
+    for name in (g.model, *changes):
+        report(f"loading {name}")
+    options: dict[str, Any] = {
+        "device": device, "dtype": dtype, "vae": g.vae, "allow_pickle": settings.run.allow_pickle
+    }  # fmt: skip
+    if changes:
+        adapter = adapter and adapter.model_copy(update={"references": ()})  # the stages' own
+        pipe = load_changed(g.model, base_loras=g.base_loras, ip_adapter=adapter, **options)
+    else:
+        pipe = load.load_text_to_image(g.model, **options)
     decode.use_tiles(pipe.vae, settings.run.low_memory)  # a server may have them from another run
-    for lora in g.base_loras:
-        report(f"loading {lora.model}")
-        load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)
-    if g.ip_adapter and g.ip_adapter.references:
-        a = g.ip_adapter
-        report(f"loading {a.model}")
-        load.attach_ip_adapter(
-            pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
-        )
     if settings.run.torch_compile:
         from ...stages.accel import compile
 
         compile.blocks(pipe.unet)
+    return pipe
+
+
+@keepable
+def load_changed(
+    ref: str,
+    *,
+    base_loras: Sequence[BaseLoraSettings],
+    ip_adapter: IPAdapterSettings | None,
+    **options: Any,
+) -> Any:
+    """Load a pipeline of its own and change it for good; `options`: of `load_text_to_image`."""
+    from ...checkpoints import load
+
+    with anew():
+        pipe = load.load_text_to_image(ref, **options)
+    for lora in base_loras:
+        load.fuse_lora(pipe, lora.model, weight_name=lora.weight_name, scale=lora.scale)
+    if ip_adapter:
+        a = ip_adapter
+        load.attach_ip_adapter(
+            pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
+        )
     return pipe
 
 
