@@ -136,7 +136,7 @@ def test_no_event_reads_a_file_outside_the_upload_cache(
         answer = event(client, dependency["id"], [form(one)] * max(1, len(dependency["inputs"])))
         assert answer.status_code == 403, (dependency["id"], one)
         assert "outside the upload cache" in answer.json()["detail"]
-    body = {"data": [], "fn_index": 0, "session_hash": "s", "event_data": {"value": one}}
+    body = {"data": [], "fn_index": 0, "session_hash": "s", "event_data": {"index": one}}
     assert client.post(EVENT, json=body).status_code == 403
     assert_nothing_leaked(cache)
 
@@ -303,6 +303,22 @@ def test_an_upload_is_taken_from_its_visitor_alone(client: TestClient, visit: Vi
     assert event(stranger, number, [[file]]).status_code == 403
     upload(stranger, "other.png", b"others")
     assert event(stranger, number, [[file]]).status_code == 403
+
+
+def test_a_picture_of_a_gallery_is_selected_by_its_index(
+    client: TestClient, place: Path, dependencies: list[dict[str, Any]]
+) -> None:
+    config = client.get("/config").json()
+    galleries = {c["id"] for c in config["components"] if c["type"] == "gallery"}
+    shown = {"image": {"path": str(place / "runs" / "own.png"), "meta": FILE_DATA}, "caption": ""}
+    chosen = {"index": 0, "value": shown, "selected": True}
+    selects = [d for d in dependencies if any(t[0] in galleries for t in d["targets"])]
+    assert len(selects) > 2
+    for dependency in selects:
+        values = [None] * len(dependency["inputs"])
+        body = {"data": values, "fn_index": dependency["id"], "event_data": chosen}
+        assert client.post(EVENT, json=body).status_code in (200, 422)
+        assert client.post(EVENT, json={**body, "data": [shown]}).status_code == 403
 
 
 def test_a_fuzz_of_gradios_routes_breaks_and_reads_nothing(
