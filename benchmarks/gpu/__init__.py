@@ -1,0 +1,1 @@
+"""Graphics cards: speed and memory measured on one, memory computed without one."""
