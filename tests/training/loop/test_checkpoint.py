@@ -19,6 +19,7 @@ from visuals.configs.train import TrainSettings
 from visuals.training.errors import (
     DivergedError,
     TrainingError,
+    TrainingMemoryError,
     TrainingStopped,
     TrainingWriteError,
 )
@@ -153,6 +154,18 @@ def test_a_loss_that_is_no_number_stops(data: Path, mini: Path, tmp_path: Path) 
         train_lora(settings)
     assert checkpoint.read(tmp_path / "checkpoint-1").step == 1
     assert not (tmp_path / "look.safetensors").exists()
+
+
+def test_a_training_that_does_not_fit_says_what_takes_less(
+    data: Path, mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(trainer: Any, *_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.Tensor, "backward", full)
+    expected = "no checkpoint was written yet: .*gradient_checkpointing: true.*, then start again"
+    with pytest.raises(TrainingMemoryError, match=expected):
+        train_lora(small(data, tmp_path / "out"))
 
 
 def test_a_full_disk_keeps_what_was_whole(data: Path, mini: Path, tmp_path: Path) -> None:
