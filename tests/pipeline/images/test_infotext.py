@@ -89,7 +89,6 @@ FOREIGN = {
     "Emphasis": "No norm",
     "Refiner": "xl [7440042bbd]",
     "Refiner switch at": "0.8",
-    "TI hashes": '"bad-hands: 1234"',
     "Hires sampler": "Euler a",
     "Hires schedule type": "Karras",
     "Hires prompt": '"red, (sharp:1.2)"',
