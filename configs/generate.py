@@ -106,7 +106,10 @@ class _Models(Section):
 
 class GenerateSettings(GenerateOptions, _Models):
     """Stage 1. `backend`: where it is drawn; `version`: the model there; `vae`: in place of the
-    model's own; `init_image`: a picture to begin from."""
+    model's own; `first_seed`: of a class's first picture, counted up for the next as in A1111, in
+    place of seeds derived from `run.seed`; `init_image`: a picture to begin from."""
+
+    first_seed: int | None = Field(default=None, ge=0, lt=2**32)
 
     init_image: str | None = None
     ip_adapter: IPAdapterSettings | None = None

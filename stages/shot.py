@@ -8,6 +8,7 @@ of its own before it hands them on. Values with equal fields are equal, arrays b
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels; the end is exclusive."""
 Status = Literal["pending", "kept", "enhanced", "skipped", "failed"]
+
+
+def seed_or_random(seed: int) -> int:
+    """Return a random seed for A1111's -1, and any other as it is."""
+    return secrets.randbelow(2**32) if seed == -1 else seed
 
 
 def shot_seed(run_seed: int, shot_id: str, attempt: int = 0) -> int:

@@ -29,6 +29,18 @@ def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) ->
     return given
 
 
+def _seed(ctx: click.Context, option: click.Parameter, given: int | None) -> int | None:
+    """Return the seed, for -1 a random one, which is printed."""
+    if given != -1:
+        return given
+    from ...stages.shot import seed_or_random
+    from .output import say
+
+    seed = seed_or_random(given)
+    say(f"seed {seed}")
+    return seed
+
+
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "classes": click.option(
         "--class",
@@ -196,7 +208,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Write to a new folder beside --out if that holds a run with other settings.",
     ),
     "retry_failed": click.option("--retry-failed", is_flag=True, help="Try failed pictures again."),
-    "seed": click.option("--seed", type=int, help="Seed of the run, 0 to 4294967295."),
+    "seed": click.option(
+        "--seed", type=int, callback=_seed, help="Seed of the run, 0 to 4294967295; -1: random."
+    ),
     "batch_size": click.option(
         "--batch-size", type=int, help="Pictures per batch, for all stages."
     ),

@@ -49,7 +49,10 @@ def prompt(text: str | None, **options: Any) -> None:
         output.warn(f"tokens are not counted: {error}")
         tokenizer = None
     names = [name.partition("=")[0] for name in options["classes"]] or ["{class}"]
-    shots = inputs.prompted(names, options["count"], prompt=template, run_seed=settings.run.seed)
+    shots = inputs.prompted(
+        names, options["count"], prompt=template, run_seed=settings.run.seed,
+        first_seed=settings.generate.first_seed,
+    )  # fmt: skip
     readings = []
     for shot in shots:
         source: Any = shot.source

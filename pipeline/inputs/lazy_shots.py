@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ...configs.errors import UsageError
 from ...configs.run import MAX_PICTURES
+from ...stages.shot import shot_seed
 from ..runs.inside_path import file_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ class ShotName(NamedTuple):
 def id_part(class_: str) -> str:
     """Return a class as a part of a shot's id."""
     return file_name(class_.replace(" ", "-").replace("/", "-"))
+
+
+def picture_seed(id_: str, number: int, run_seed: int, first_seed: int | None) -> int:
+    """Return the seed of a picture, the `number`-th from 0: the first's counted up, as in A1111, or
+    its own by the run's seed and its id."""
+    return shot_seed(run_seed, id_) if first_seed is None else (first_seed + number) % 2**32
 
 
 def check_number(shots: int) -> None:

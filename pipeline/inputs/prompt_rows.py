@@ -14,9 +14,8 @@ from ...configs.base import LONGEST_TEXT
 from ...configs.errors import UsageError
 from ...configs.schema import SettingsError, check, merge, nest, raw
 from ...configs.text_files import parse_yaml
-from ...stages.shot import shot_seed
 from ..runs.inside_path import file_name
-from .lazy_shots import LazyShots, ShotName, check_number, id_part
+from .lazy_shots import LazyShots, ShotName, check_number, id_part, picture_seed
 
 GENERATE = (
     "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
@@ -154,8 +153,10 @@ def shots(
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
+    first_seed: int | None = None,
 ) -> LazyShots:
-    """Return the shots of all rows, row by row; rows inherit missing values from the run's.
+    """Return the shots of all rows, row by row; rows inherit missing values from the run's, and
+    each row begins with the first seed.
 
     A row without a class is generated for each of `classes`. Raises PromptFileError if two rows
     would have a picture of the same name.
@@ -167,7 +168,8 @@ def shots(
         text = row.text(prompt).replace("{class}", class_)
         negative = negative_prompt if row.negative_prompt is None else row.negative_prompt
         own = {"rerender.negative_prompt": row.negative_prompt} if row.negative_prompt else {}
-        seed = shot_seed(run_seed, name.id) if row.seed is None else (row.seed + number) % 2**32
+        first = first_seed if row.seed is None else row.seed
+        seed = picture_seed(name.id, number, run_seed, first)
         return Shot(
             id=name.id,
             source=Prompted(text, negative, seed),

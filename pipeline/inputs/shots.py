@@ -16,7 +16,7 @@ from ..runs.inside_path import inside
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
-from .lazy_shots import LazyShots, ShotName, check_number, id_part
+from .lazy_shots import LazyShots, ShotName, check_number, id_part, picture_seed
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -31,11 +31,12 @@ def prompted(
     negative_prompt: str = "",
     edit: str = "",
     run_seed: int = 0,
+    first_seed: int | None = None,
 ) -> LazyShots:
     """Return `count` shots of each class, or of the prompt if there is no class.
 
     `{class}` in the prompt becomes the class. `prompts`, if there are any, are used in turn instead
-    of `prompt`.
+    of `prompt`. Seeds are those of `picture_seed`; each class begins with the first.
     """
     from ...stages.shot import Prompted, Shot
 
@@ -43,7 +44,8 @@ def prompted(
         class_, number = name.rest
         text = prompts[(number - 1) % len(prompts)] if prompts else prompt
         text = text.replace("{class}", class_)
-        source = Prompted(text, negative_prompt, shot_seed(run_seed, name.id))
+        seed = picture_seed(name.id, number - 1, run_seed, first_seed)
+        source = Prompted(text, negative_prompt, seed)
         return Shot(name.id, source, classes=(class_,) if class_ else (), edit=edit)
 
     check_number(count * max(1, len(classes)))

@@ -97,6 +97,7 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
         "negative_prompt": generate.negative_prompt,
         "edit": edit,
         "run_seed": seed,
+        "first_seed": generate.first_seed,
     }
     if not request.inputs and resolved.rows:
         return shots_of_rows(resolved.rows, classes, **words), None

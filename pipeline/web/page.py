@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from .queue.job_queue import JobQueue
-from .tabs import create, runs
+from .tabs import runs
 from .tabs.compare import tab as compare
+from .tabs.create import tab as create
 from .tabs.enhance import tab as enhance
 from .tabs.train import tab as train
 

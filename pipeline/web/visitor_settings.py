@@ -21,7 +21,8 @@ OF_STUDIO = {"command", "inputs", "lora_dirs", "out", "overrides"}
 
 ALLOWED = {
     *(key for field in FIELDS for key in SETTINGS.get(field, ())),
-    "detect.text_threshold", "refiner", "refiner.model", "refiner.high_noise_frac",
+    "detect.text_threshold", "generate.first_seed",
+    "refiner", "refiner.model", "refiner.high_noise_frac",
 }  # fmt: skip
 """Settings, by dotted name, that a visitor may change."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "samples" / "photos"
+SEED = 231335300  # of pictures in which the embedded detector finds the product
 PATIENCE = int(os.environ.get("STUDIO_PATIENCE", "180")) * 1000
 """Milliseconds that a page may take on a busy machine."""
 
@@ -61,6 +62,7 @@ def make(page: Any, count: int = 1, steps: int = 3, name: str = "mug") -> None:
         page.get_by_role("button", name="Settings").click()
     number(page, "#create-steps", steps)
     number(page, "#create-count", count)
+    number(page, "#create-seed", SEED)
     if name != "mug":
         only(page, "#create-classes", name)
     page.locator("#create-make").click()

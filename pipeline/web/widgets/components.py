@@ -69,6 +69,11 @@ def command_box(elem_id: str, lines: int = 2, **options: Any) -> gr.Textbox:
     )  # fmt: skip
 
 
+def actions() -> gr.Column:
+    """Return a place for a form's buttons, and their message, that is always in sight."""
+    return gr.Column(elem_classes="actions")
+
+
 def html(elem_id: str) -> gr.HTML:
     """Return a place for HTML."""
     return gr.HTML(padding=False, elem_id=elem_id)

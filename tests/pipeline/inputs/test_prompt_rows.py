@@ -196,6 +196,8 @@ def test_names_and_seeds_of_the_shots() -> None:
     made = list(shots(table, ["mug", "car"], prompt="usual {class}", run_seed=1))
     assert [s.id for s in made] == ["hero-01", "hero-02", "desk-lamp-0002", "mug-0003", "car-0003"]
     assert [s.seed for s in made[:2]] == [4294967295, 0]
+    counted = shots(table, ["mug", "car"], prompt="usual {class}", first_seed=7)
+    assert [s.seed for s in counted] == [4294967295, 0, 7, 7, 7]
     assert made[3].source.prompt == "usual mug"  # type: ignore[union-attr]
     with pytest.raises(PromptFileError, match=r"line 3: the name 'A' is taken by line 2"):
         shots([PromptRow(line=2, name="a"), PromptRow(line=3, name="A")], ["mug"], prompt="x")

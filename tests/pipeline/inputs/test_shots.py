@@ -44,6 +44,11 @@ def test_prompts_carry_class_and_a_seed_of_their_own() -> None:
     assert more[0].seed == shots[2].seed and len({s.seed for s in more}) == 9
 
 
+def test_a_first_seed_counts_up_in_each_class() -> None:
+    shots = inputs.prompted(["mug", "car"], 2, prompt="x", run_seed=5, first_seed=2**32 - 1)
+    assert [s.seed for s in shots] == [2**32 - 1, 0, 2**32 - 1, 0]
+
+
 def test_photos_keep_their_folders(tmp_path: Path) -> None:
     for name in ("a/x.png", "b/x.png", "b/x.jpg"):
         atomic_files.write(tmp_path / name, b"x")

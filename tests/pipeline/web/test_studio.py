@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browsing import PATIENCE, choose, command, expect, make, run_of, says, tab
+from helpers.browsing import PATIENCE, choose, command, expect, make, number, run_of, says, tab
 
 pytestmark = pytest.mark.slow
 
@@ -104,3 +104,23 @@ def test_what_cannot_be_made_is_said(page: Any) -> None:
     page.locator("#create-make").click()
     says(page, "#create-answer", "nowhere")
     expect(page.locator("#create-cancel")).to_be_disabled()
+
+    page.locator("#create-seed-reuse").click()
+    says(page, "#create-answer", "no seed to reuse")
+    number(page, "#create-seed", 7)
+    page.locator("#create-seed-random").click()
+    expect(page.locator("#create-seed input")).to_have_value("-1")
+    number(page, "#create-count", 0)
+    for width, height in ((1280, 800), (1366, 768)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("scrollTo(0, 0)")
+        page.locator("#create-make").click()
+        says(page, "#create-answer", "Pictures a class 0: expected a whole number from 1")
+        for where in ("#create-answer [role=alert]", "#create-make"):
+            expect(page.locator(where)).to_be_in_viewport(ratio=1)
+        assert page.evaluate("scrollY") == 0
+        tab(page, "Enhance")
+        page.locator("#enhance-go").click()
+        says(page, "#enhance-answer", "nothing was looked for yet")
+        expect(page.locator("#enhance-answer [role=alert]")).to_be_in_viewport(ratio=1)
+        tab(page, "Create")

@@ -14,8 +14,8 @@ from visuals.configs.schema import SettingsError
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.web import visitor_settings
 from visuals.pipeline.web.queue import requests
-from visuals.pipeline.web.tabs import create
 from visuals.pipeline.web.tabs.compare import grid_form
+from visuals.pipeline.web.tabs.create import form as create
 from visuals.pipeline.web.tabs.train.form import Form, more_of
 from visuals.pipeline.web.widgets import prompt_preview
 

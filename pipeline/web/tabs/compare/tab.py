@@ -85,10 +85,11 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
                         [("the preset's", ""), *NAMES], value="", label="Sampler", min_width=150
                     )
                 negative = gr.Textbox(label="Negative prompt", placeholder="the preset's")
-            count = components.html("compare-count")
-            with gr.Row():
-                draw = gr.Button("Draw", variant="primary", elem_id="compare-draw")
-                cancel = gr.Button("Cancel", interactive=False, elem_id="compare-cancel")
+            with components.actions():
+                count = components.html("compare-count")
+                with gr.Row():
+                    draw = gr.Button("Draw", variant="primary", elem_id="compare-draw")
+                    cancel = gr.Button("Cancel", interactive=False, elem_id="compare-cancel")
         with gr.Column(scale=6, min_width=320):
             state = components.html("compare-progress")
             table = components.html("compare-table")

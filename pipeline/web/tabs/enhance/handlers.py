@@ -14,6 +14,7 @@ import gradio as gr
 
 from .....configs.errors import UsageError
 from .....configs.schema import Settings, load_settings
+from .....stages.shot import seed_or_random
 from ....jobs.request import RunRequest
 from ....runs.manifest import ManifestRecord
 from ...files import run_folders, uploads
@@ -21,7 +22,7 @@ from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
 from ...visitor_settings import preset_settings
-from ...widgets import before_after, components, prompt_preview
+from ...widgets import before_after, components, prompt_preview, seed_box
 from ...widgets.components import Update
 from . import mask_canvas, mask_strokes, selection
 from .layout import ALL, Layout
@@ -229,7 +230,9 @@ class Handlers:
         facts = "" if is_search else components.facts(records)
         return {
             **out,
-            layout.progress: components.progress(job, self.queue) + facts,
+            layout.progress: components.progress(job, self.queue)
+            + seed_box.chip(job.request)
+            + facts,
             layout.command: str((is_search and request) or job.request),
             layout.cancel: gr.Button(interactive=job.open),
             layout.timer: gr.Timer(active=job.open),
@@ -254,7 +257,7 @@ class Handlers:
 
     def rerender(
         self, session: Session, canvas: Any, edit: str, strength: float, prompt: str,
-        steps: float, seed: float,
+        steps: float, seed: float | None,
     ) -> Update:  # fmt: skip
         """Re-render what was selected."""
         out, counts = self._write_selection(session, canvas, edit, strength, prompt)
@@ -269,7 +272,7 @@ class Handlers:
             edit=(words["edit"] or "").strip(),
             prompt=(words["prompt"] or "").strip() or None,
             strength=words["strength"] if words["strength"] != usual.strength else None,
-            seed=int(seed or 0) or None,
+            seed=seed_or_random(seed_box.checked(seed)),
             preset=preset,
             overrides={"rerender.steps": int(steps)} if steps != usual.steps else {},
         )
@@ -277,6 +280,10 @@ class Handlers:
         job, layout = self.queue.submit(request), self.layout
         watched = self.watch(job.id, (job.id, 0), session)
         return {layout.answer: "", layout.job_id: job.id, **watched, layout.session: session}
+
+    def reuse_seed(self, id_: str) -> Update:
+        """Take the seed of the last re-render."""
+        return {self.layout.answer: "", self.layout.seed: seed_box.used(self.queue.get(id_))}
 
     def stop(self, id_: str, before: tuple[str, int], session: Session) -> Update:
         """Stop the job."""

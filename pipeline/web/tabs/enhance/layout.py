@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import Settings, presets
-from ...widgets import before_after, components
+from ...widgets import before_after, components, seed_box
 from . import mask_canvas, selection
 
 ALL = "all instances"
@@ -42,11 +42,11 @@ class Layout:
         self.folder = gr.UploadButton(
             "Or choose a folder", file_count="directory", size="sm", elem_id="enhance-folder"
         )
-        self.message = components.html("enhance-said")
         with gr.Row():
             self.classes = components.class_box("What to look for", "enhance-classes")
             self.preset = gr.Dropdown(presets(), value="mini", label="Preset", min_width=120)
         self.find = gr.Button("Find", variant="primary", elem_id="enhance-find")
+        self.message = components.html("enhance-said")
         self.threshold = gr.Slider(
             selection.FLOOR, 0.99, usual.detect.box_threshold, step=0.01, label="Threshold",
             info="Least score of a box; moves the result without asking the detector again",
@@ -79,19 +79,17 @@ class Layout:
                 info="In place of the preset's; {class} and {edit} are filled in, [SKIP] "
                 "leaves an instance as it is",
             )  # fmt: skip
-            with gr.Row():
-                self.steps = gr.Slider(
-                    1, 100, usual.rerender.steps, step=1, label="Steps", min_width=160,
-                    elem_id="enhance-steps",
-                )  # fmt: skip
-                self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120)
+            self.steps = gr.Slider(
+                1, 100, usual.rerender.steps, step=1, label="Steps", elem_id="enhance-steps"
+            )
+            self.seed, self.reuse = seed_box.box("enhance-seed", "each photo has its own by it")
 
     def _results(self) -> None:
+        self.answer = components.html("enhance-answer")
         with gr.Row():
             self.rerender = gr.Button("Re-render", variant="primary", elem_id="enhance-go")
             self.keep = gr.Button("Keep as a run", elem_id="enhance-keep")
             self.cancel = gr.Button("Cancel", interactive=False, elem_id="enhance-cancel")
-        self.answer = components.html("enhance-answer")
         self.progress = components.html("enhance-progress")
         self.before_after = before_after.component("enhance-slider")
         with gr.Row():

@@ -66,6 +66,10 @@ def tab(
         [layout.answer, job_id, *watched],
         **QUICK,
     )
+    layout.reuse.click(
+        show_errors(handlers.reuse_seed, layout.answer), job_id, [layout.answer, layout.seed],
+        **QUICK,
+    )  # fmt: skip
     layout.keep.click(
         show_errors(handlers.keep, layout.answer), [session, layout.photo, *words],
         [layout.answer, layout.command], **QUICK,

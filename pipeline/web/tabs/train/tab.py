@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from .....configs.errors import UsageError
 from .....configs.train import check as check_settings
 from ...files import lora_library
 from ...queue.job_queue import BusyError, JobQueue
@@ -50,20 +51,20 @@ def tab(
                     allow_custom_value=True, elem_id="train-model",
                 )  # fmt: skip
             with gr.Row():
-                dim = gr.Number(usual.network_dim, label="network_dim", precision=0, minimum=1,
-                                maximum=1024, min_width=110)  # fmt: skip
-                alpha = gr.Number(usual.network_alpha, label="network_alpha", minimum=0,
+                dim = gr.Number(usual.network_dim, label="network_dim", precision=0,
+                                min_width=110)  # fmt: skip
+                alpha = gr.Number(usual.network_alpha, label="network_alpha",
                                   min_width=110)  # fmt: skip
                 rate = gr.Textbox(usual.learning_rate, label="learning_rate", max_length=20,
                                   min_width=110)  # fmt: skip
             with gr.Row():
                 steps = gr.Number(usual.max_train_steps, label="max_train_steps", precision=0,
-                                  minimum=1, min_width=110, elem_id="train-steps")  # fmt: skip
+                                  min_width=110, elem_id="train-steps")  # fmt: skip
                 size = gr.Textbox(usual.resolution, label="resolution", max_length=20,
                                   min_width=110, elem_id="train-resolution")  # fmt: skip
                 batch = gr.Number(usual.train_batch_size, label="train_batch_size", precision=0,
-                                  minimum=1, min_width=110)  # fmt: skip
-                seed = gr.Number(0, label="seed", precision=0, minimum=0, min_width=90)
+                                  min_width=110)  # fmt: skip
+                seed = gr.Number(0, label="seed", precision=0, min_width=90)
             looks = gr.Textbox(
                 label="Validation prompts, one a line", lines=2, max_lines=5, max_length=2000,
                 placeholder="ppzlook, a red mug", elem_id="train-prompts",
@@ -71,7 +72,7 @@ def tab(
             )  # fmt: skip
             every = gr.Number(
                 usual.every, label="Pictures, and a file to try, about every … steps",
-                precision=0, minimum=1, elem_id="train-every",
+                precision=0, elem_id="train-every",
             )  # fmt: skip
             with gr.Accordion("Other settings, and the file", open=False):
                 more = gr.Textbox(
@@ -188,7 +189,7 @@ def tab(
     def to_create(id_: str, text: str) -> Update:
         training = training_files.read(root, id_)
         if training is None or training.lora is None:
-            raise gr.Error("no LoRA is ready: train one first", duration=None)
+            raise UsageError("no LoRA is ready: train one first")
         return {tabs: gr.Tabs(selected="create"), prompt: training.called_in(text or "")}
 
     for field in given:
@@ -206,4 +207,4 @@ def tab(
         lambda: gr.Dropdown(choices=training_files.names(root), value=None), None, earlier, **QUICK
     )
     earlier.input(choose_training, earlier, [at, data, tag, *form, *watched], **QUICK)
-    send.click(to_create, [at, prompt], [tabs, prompt], **QUICK)
+    send.click(show_errors(to_create, wrong), [at, prompt], [wrong, tabs, prompt], **QUICK)

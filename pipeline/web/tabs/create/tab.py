@@ -6,20 +6,18 @@ from typing import Any
 
 import gradio as gr
 
-from ....configs.schema import load_settings, presets
-from ....stages.diffusion.samplers import NAMES
-from ...jobs.engine_options import RequestError
-from ...jobs.request import RunRequest
-from ..files import lora_library
-from ..files.run_folders import RunSummary
-from ..queue import requests
-from ..queue.job_queue import JobQueue
-from ..visitor_settings import preset_settings
-from ..widgets import before_after as slider
-from ..widgets import components, prompt_preview
-from ..widgets.components import LATEST, QUICK, SAVE, Update
+from .....configs.schema import load_settings, presets
+from .....stages.diffusion.samplers import NAMES
+from ...files import lora_library
+from ...files.run_folders import RunSummary
+from ...queue import requests
+from ...queue.job_queue import JobQueue
+from ...visitor_settings import preset_settings
+from ...widgets import before_after as slider
+from ...widgets import components, prompt_preview, seed_box
+from ...widgets.components import LATEST, QUICK, SAVE, Update
+from .form import NONE, request_of
 
-NONE = "none"
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
 NOTHING = '<p class="said">Pictures appear here as they are made.</p>'
 
@@ -29,6 +27,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     usual = load_settings("mini")
     job_id = gr.BrowserState("", storage_key="visuals.create")
     shown = gr.State(("", -1))
+    picked = gr.State(0)
     timer = gr.Timer(components.EVERY, active=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -44,11 +43,11 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
             )  # fmt: skip
             with gr.Row():
                 count = gr.Number(
-                    4, label="Pictures a class", precision=0, minimum=1, maximum=1000,
-                    min_width=120, elem_id="create-count",
+                    4, label="Pictures a class", precision=0, min_width=120,
+                    elem_id="create-count",
                 )  # fmt: skip
                 preset = gr.Dropdown(presets(), value="mini", label="Preset", min_width=120)
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120)
+            seed, reuse = seed_box.box("create-seed", "counts up in a class")
             with gr.Accordion("LoRAs", open=False), gr.Row():
                 lora = gr.Dropdown(
                     lora_library.names(queue.root, "mini"), label="LoRA", min_width=140
@@ -85,10 +84,11 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
                         0.05, 0.95, 0.8, step=0.05, label="high_noise_frac", min_width=160,
                         info="The share of the steps before the refiner's",
                     )  # fmt: skip
-            with gr.Row():
-                make = gr.Button("Make pictures", variant="primary", elem_id="create-make")
-                cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
-            answer = components.html("create-answer")
+            with components.actions():
+                answer = components.html("create-answer")
+                with gr.Row():
+                    make = gr.Button("Make pictures", variant="primary", elem_id="create-make")
+                    cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
         with gr.Column(scale=5, min_width=320):
             state = components.html("create-progress")
             made = components.gallery_box("Pictures", "create-gallery", 3, buttons=SAVE)
@@ -107,7 +107,9 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
             return {state: NOTHING, command: "", **off}
         records = job.records()
         out = {
-            state: components.progress(job, queue) + (components.facts(records) if records else ""),
+            state: components.progress(job, queue)
+            + seed_box.chip(job.request)
+            + (components.facts(records) if records else ""),
             command: str(job.request),
             cancel: gr.Button(interactive=job.open),
             timer: gr.Timer(active=job.open),
@@ -124,17 +126,25 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         request = lora_library.with_folders(queue.root, request_of(*values))
         requests.check(request)
         job = queue.submit(request)
-        return {answer: "", job_id: job.id, **watch(job.id)}
+        return {answer: "", job_id: job.id, picked: 0, **watch(job.id)}
 
     def stop(id_: str, before: tuple[str, int]) -> Update:
         queue.cancel(id_)
         return watch(id_, before)
 
-    def select(id_: str, event: gr.SelectData) -> Any:
+    def select(id_: str, event: gr.SelectData) -> Update:
         job = queue.get(id_)
-        return (
-            slider.update(RunSummary(job.folder, job.records()), event.index) if job else gr.skip()
-        )
+        if job is None:
+            return {picked: 0}
+        run = RunSummary(job.folder, job.records())
+        return {picked: event.index, before_after: slider.update(run, event.index)}
+
+    def reuse_seed(id_: str, number: int) -> Update:
+        """Take the seed of the picture that is chosen in the gallery, at first the first one's."""
+        job = queue.get(id_)
+        records = components.shown(RunSummary(job.folder, job.records())) if job else []
+        used = records[number].seed if number < len(records) else seed_box.used(job)
+        return {answer: "", seed: used}
 
     def change_preset(name: str) -> Update:
         usual = preset_settings(name)
@@ -158,8 +168,13 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
         lora,
     ]  # fmt: skip
-    make.click(components.show_errors(submit, answer), fields, [answer, job_id, *watched], **QUICK)
-    made.select(select, job_id, before_after, **QUICK)
+    make.click(
+        components.show_errors(submit, answer), fields, [answer, job_id, picked, *watched], **QUICK
+    )
+    made.select(select, job_id, [picked, before_after], **QUICK)
+    reuse.click(
+        components.show_errors(reuse_seed, answer), [job_id, picked], [answer, seed], **QUICK
+    )
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
     blocks.load(watch, job_id, watched, **QUICK)
@@ -172,58 +187,3 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     for event in (prompt.change, classes.change, edit.change, blocks.load):
         event(prompt_preview.preview, words, preview, **LATEST)
     return prompt
-
-
-def request_of(
-    classes: list[str],
-    prompt: str,
-    edit: str,
-    count: float,
-    preset: str,
-    seed: float,
-    negative: str,
-    width: float,
-    height: float,
-    sampler: str,
-    steps: float,
-    cfg: float,
-    strength: float,
-    refiner: str,
-    noise: float,
-) -> RunRequest:
-    """Return the request of the form's values, which names only what differs from the preset."""
-    if not classes:
-        raise RequestError("no product class: choose or type one")
-    usual = preset_settings(preset)
-    g, r = usual.generate, usual.rerender
-    return RunRequest(
-        command="run",
-        classes=classes,
-        count=max(1, min(1000, int(count or 1))),
-        prompt=prompt if (prompt or "").strip() not in ("", g.prompt) else None,
-        negative_prompt=negative if (negative or "") != g.negative_prompt else None,
-        edit=(edit or "").strip(),
-        strength=float(strength) if strength != r.strength else None,
-        seed=int(seed or 0) or None,
-        steps=int(steps) if int(steps) != g.steps else None,
-        sampler=sampler if sampler != g.sampler else None,
-        width=int(width) if int(width) != g.width else None,
-        height=int(height) if int(height) != g.height else None,
-        preset=preset,
-        overrides={
-            **({"generate.cfg_scale": float(cfg)} if cfg != g.cfg_scale else {}),
-            **_refiner(refiner, float(noise), usual.refiner),
-        },
-    )
-
-
-def _refiner(model: str, noise: float, usual: Any) -> dict[str, Any]:
-    """Return the settings by which a refiner draws the last steps, or none does."""
-    model = (model or NONE).strip()
-    if model == NONE:
-        return {"refiner": None} if usual else {}
-    known = usual is not None and usual.model == model
-    changes: dict[str, Any] = {} if known else {"refiner.model": model}
-    if noise != (usual.high_noise_frac if usual else 0.8):
-        changes["refiner.high_noise_frac"] = round(noise, 2)
-    return changes

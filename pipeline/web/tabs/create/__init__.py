@@ -1,0 +1,1 @@
+"""The Create tab: prompts become checked, re-rendered pictures."""

@@ -1,0 +1,69 @@
+"""The form of the tab Create: its values as a request for a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .....stages.shot import seed_or_random
+from ....jobs.engine_options import RequestError
+from ....jobs.request import RunRequest
+from ...visitor_settings import preset_settings
+from ...widgets.seed_box import checked, whole
+
+NONE = "none"
+
+
+def request_of(
+    classes: list[str],
+    prompt: str,
+    edit: str,
+    count: float | None,
+    preset: str,
+    seed: float | None,
+    negative: str,
+    width: float | None,
+    height: float | None,
+    sampler: str,
+    steps: float,
+    cfg: float,
+    strength: float,
+    refiner: str,
+    noise: float,
+) -> RunRequest:
+    """Return the request of the form's values, which names only what differs from the preset."""
+    if not classes:
+        raise RequestError("no product class: choose or type one")
+    usual = preset_settings(preset)
+    g, r = usual.generate, usual.rerender
+    wide, high = whole("Width", width, 64, 4096), whole("Height", height, 64, 4096)
+    return RunRequest(
+        command="run",
+        classes=classes,
+        count=whole("Pictures a class", count, 1, 1000),
+        prompt=prompt if (prompt or "").strip() not in ("", g.prompt) else None,
+        negative_prompt=negative if (negative or "") != g.negative_prompt else None,
+        edit=(edit or "").strip(),
+        strength=float(strength) if strength != r.strength else None,
+        steps=int(steps) if int(steps) != g.steps else None,
+        sampler=sampler if sampler != g.sampler else None,
+        width=wide if wide != g.width else None,
+        height=high if high != g.height else None,
+        preset=preset,
+        overrides={
+            "generate.first_seed": seed_or_random(checked(seed)),
+            **({"generate.cfg_scale": float(cfg)} if cfg != g.cfg_scale else {}),
+            **_refiner(refiner, float(noise), usual.refiner),
+        },
+    )
+
+
+def _refiner(model: str, noise: float, usual: Any) -> dict[str, Any]:
+    """Return the settings by which a refiner draws the last steps, or none does."""
+    model = (model or NONE).strip()
+    if model == NONE:
+        return {"refiner": None} if usual else {}
+    known = usual is not None and usual.model == model
+    changes: dict[str, Any] = {} if known else {"refiner.model": model}
+    if noise != (usual.high_noise_frac if usual else 0.8):
+        changes["refiner.high_noise_frac"] = round(noise, 2)
+    return changes
