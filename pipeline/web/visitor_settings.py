@@ -19,9 +19,12 @@ FIELDS = {
 OF_STUDIO = {"command", "inputs", "lora_dirs", "out", "overrides"}
 """Fields that the studio sets itself."""
 
+MORE = ("generate.clip_skip", "generate.hires", "generate.variation")
+"""Settings, by dotted name, that a visitor sets as YAML."""
+
 ALLOWED = {
     *(key for field in FIELDS for key in SETTINGS.get(field, ())),
-    "detect.text_threshold", "generate.first_seed",
+    *MORE, "detect.text_threshold", "generate.first_seed",
     "refiner", "refiner.model", "refiner.high_noise_frac",
 }  # fmt: skip
 """Settings, by dotted name, that a visitor may change."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shlex
@@ -83,6 +84,20 @@ def drop(page: Any, paths: Sequence[Path]) -> None:
     tab(page, "Enhance")
     page.locator("#enhance-files input[type=file]").set_input_files(paths)
     expect(page.locator("#enhance-files tr.file")).to_have_count(len(paths), timeout=PATIENCE)
+
+
+def drop_picture(page: Any, path: Path) -> None:
+    """Drop a picture on the prompt of Create."""
+    page.evaluate(
+        """([data, name]) => {
+          const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], name, { type: "image/png" }));
+          const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+          document.querySelector("#create-prompt textarea").dispatchEvent(drop);
+        }""",
+        [base64.b64encode(path.read_bytes()).decode(), path.name],
+    )
 
 
 def find(page: Any, *names: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...build.model_hashes import MODEL, differences, short_hashes
-from ...images.infotext import InfotextError, parse_infotext
+from ...images.infotext import Infotext, InfotextError, parse_infotext
 from ...images.read import read_texts
 from .replay_plan import ReplayBatch, ReplayError, ReplayPlan, Wanted
 
@@ -20,6 +20,26 @@ _OTHERS = {
 """Programs by a text entry of their pictures, whose own records are not read."""
 
 
+def infotext_of(path: Path) -> Infotext | None:
+    """Return the parameters of a picture, None where it has none.
+
+    Raises ReplayError for one of another program, InfotextError, PictureError.
+    """
+    texts = read_texts(path)
+    other = next((name for key, name in _OTHERS.items() if key in texts), "")
+    try:
+        return parse_infotext(texts.get("parameters", ""))
+    except InfotextError:
+        if other:
+            raise ReplayError(
+                f"{path} was made by {other}, whose record is not read; expected one of visuals, "
+                f"or A1111's parameters; draw it again in {other}"
+            ) from None
+        if texts.get("parameters"):
+            raise
+        return None
+
+
 def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     """The plan for a picture by its parameters, with `preset`'s models; None where it has none.
 
@@ -29,18 +49,8 @@ def of_picture(path: Path, preset: str) -> ReplayPlan | None:
     from ....stages.prompts import emphasis, lora_tags
     from ....stages.shot import Prompted, Shot
 
-    texts = read_texts(path)
-    other = next((name for key, name in _OTHERS.items() if key in texts), "")
-    try:
-        found = parse_infotext(texts.get("parameters", ""))
-    except InfotextError:
-        if other:
-            raise ReplayError(
-                f"{path} was made by {other}, whose record is not read; expected one of visuals, "
-                f"or A1111's parameters; draw it again in {other}"
-            ) from None
-        if texts.get("parameters"):
-            raise
+    found = infotext_of(path)
+    if found is None:
         return None
     if found.inpainted:
         raise ReplayError(

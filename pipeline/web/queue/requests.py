@@ -86,18 +86,18 @@ def request_of_run(folder: Path) -> RunRequest:
     usual, used = (
         s.model_dump(mode="json") for s in (request_settings(request), resolved.settings)
     )
-    overrides = dict(_changed(usual, used))
+    overrides = dict(changed(usual, used))
     if resolved.prompts:
         overrides["generate.prompt"] = resolved.prompts[0]
     return request.model_copy(update={"overrides": overrides, "out": None})
 
 
-def _changed(usual: Any, used: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def changed(usual: Any, used: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the settings that differ from the usual ones, by dotted name."""
     for key, value in used.items():
         name = f"{path}{key}"
         old = usual.get(key) if isinstance(usual, Mapping) else None
         if isinstance(value, Mapping) and isinstance(old, Mapping) and "." not in str(key):
-            yield from _changed(old, value, f"{name}.")
+            yield from changed(old, value, f"{name}.")
         elif value != old and (value or old):
             yield name, value

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browsing import PATIENCE, choose, command, expect, make, number, run_of, says, tab
+from helpers.browsing import (
+    PATIENCE,
+    SEED,
+    choose,
+    command,
+    drop_picture,
+    expect,
+    make,
+    number,
+    run_of,
+    says,
+    tab,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +52,11 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
     assert 80 <= at <= 100
     loaded = "element => [...element.querySelectorAll('img')].map(i => i.naturalWidth)"
     assert both.evaluate(loaded) == [128, 128]
+
+    number(page, "#create-seed", 3)
+    drop_picture(page, run_of(place, line) / "images" / "sneaker-0001.png")
+    says(page, "#create-filled", "Filled in from sneaker-0001.png")
+    expect(page.locator("#create-seed input")).to_have_value(str(SEED))
 
     tab(page, "Runs")
     choose(page, "#runs-run", run_of(place, line).name)

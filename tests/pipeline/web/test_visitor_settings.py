@@ -62,7 +62,24 @@ def test_every_field_of_the_api_may_be_set(mini: Path) -> None:
 def test_no_form_reads_a_preset_or_a_model_by_its_path(tmp_path: Path) -> None:
     evil = str(tmp_path / "evil.yaml")
     Path(evil).write_text("generate: {secret_of_the_server: 1}")
-    create_values: list[Any] = [["mug"], "", "", 1, evil, 0, "", 64, 64, "DDIM", 1, 1, 1, "", 0.8]
+    create_values: list[Any] = [
+        ["mug"],
+        "",
+        "",
+        1,
+        evil,
+        0,
+        "",
+        64,
+        64,
+        "DDIM",
+        1,
+        1,
+        1,
+        "",
+        0.8,
+        "",
+    ]
     grid: list[Any] = [tmp_path, ["mug"], "a {class}", "", "0", [evil], "", "", "", "", "", ""]
     for form in (
         lambda: create.request_of(*create_values),

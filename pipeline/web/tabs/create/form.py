@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
+from .....configs.errors import one_line
+from .....configs.text_files import parse_yaml
 from .....stages.shot import seed_or_random
 from ....jobs.engine_options import RequestError
 from ....jobs.request import RunRequest
-from ...visitor_settings import preset_settings
+from ...visitor_settings import MORE, preset_settings
 from ...widgets.seed_box import checked, whole
 
 NONE = "none"
@@ -29,6 +33,7 @@ def request_of(
     strength: float,
     refiner: str,
     noise: float,
+    more: str,
 ) -> RunRequest:
     """Return the request of the form's values, which names only what differs from the preset."""
     if not classes:
@@ -53,8 +58,20 @@ def request_of(
             "generate.first_seed": seed_or_random(checked(seed)),
             **({"generate.cfg_scale": float(cfg)} if cfg != g.cfg_scale else {}),
             **_refiner(refiner, float(noise), usual.refiner),
+            **_more(more),
         },
     )
+
+
+def _more(text: str) -> dict[str, Any]:
+    """Return the settings that have no field of their own, of YAML by dotted name."""
+    try:
+        values = parse_yaml(text or "") or {}
+    except yaml.YAMLError as error:
+        raise RequestError(f"more settings: not YAML ({one_line(error)})") from None
+    if not isinstance(values, dict) or not set(values) <= set(MORE):
+        raise RequestError(f"more settings: expected lines NAME: VALUE of {', '.join(MORE)}")
+    return values
 
 
 def _refiner(model: str, noise: float, usual: Any) -> dict[str, Any]:

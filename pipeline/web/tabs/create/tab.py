@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,10 +15,11 @@ from ...files import lora_library
 from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
-from ...visitor_settings import preset_settings
+from ...visitor_settings import MORE, preset_settings
 from ...widgets import before_after as slider
 from ...widgets import components, prompt_preview, seed_box
 from ...widgets.components import LATEST, QUICK, SAVE, Update
+from . import png_info
 from .form import NONE, request_of
 
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
@@ -31,6 +35,12 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     timer = gr.Timer(components.EVERY, active=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
+            with gr.Row(elem_id="create-png"):
+                picture = gr.UploadButton(
+                    "Fill in from a picture: choose it, or drop it anywhere here",
+                    file_types=["image"], size="sm",
+                )  # fmt: skip
+            filled = components.html("create-filled")
             classes = components.class_box("Product classes", "create-classes")
             prompt = gr.Textbox(
                 usual.generate.prompt, lines=3, max_lines=8, label="Prompt",
@@ -84,6 +94,11 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
                         0.05, 0.95, 0.8, step=0.05, label="high_noise_frac", min_width=160,
                         info="The share of the steps before the refiner's",
                     )  # fmt: skip
+                more = gr.Textbox(
+                    label="More settings, YAML", lines=1, max_lines=6, max_length=1000,
+                    placeholder="generate.hires: {scale: 2, strength: 0.5}",
+                    info=", ".join(MORE), elem_id="create-more",
+                )  # fmt: skip
             with components.actions():
                 answer = components.html("create-answer")
                 with gr.Row():
@@ -96,8 +111,9 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
             command = components.command_box("create-command")
     fields = [
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
-        strength, refiner, noise,
+        strength, refiner, noise, more,
     ]  # fmt: skip
+    names = list(inspect.signature(request_of).parameters)
     watched = [state, made, before_after, command, cancel, timer, shown]
 
     def watch(id_: str, before: tuple[str, int] = ("", -1)) -> Update:
@@ -146,6 +162,15 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         used = records[number].seed if number < len(records) else seed_box.used(job)
         return {answer: "", seed: used}
 
+    def fill_in(path: str, name: str) -> Update:
+        """Set the fields to those of a picture (A1111's PNG info)."""
+        values, notes = png_info.read(Path(path), name)
+        said = f'<p class="said" role="status">Filled in from {escape(Path(path).name)}.</p>'
+        reasons = "".join(f"<li>{escape(note)}</li>" for note in notes)
+        said += f'<ul class="reasons">{reasons}</ul>' if notes else ""
+        field_of = dict(zip(names, fields, strict=True))
+        return {filled: said, **{field_of[name]: value for name, value in values.items()}}
+
     def change_preset(name: str) -> Update:
         usual = preset_settings(name)
         g, refines = usual.generate, usual.refiner
@@ -159,6 +184,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
             steps: g.steps,
             cfg: g.cfg_scale,
             strength: usual.rerender.strength,
+            more: "",
             refiner: refines.model if refines else NONE,
             noise: refines.high_noise_frac if refines else 0.8,
             lora: gr.Dropdown(choices=lora_library.names(queue.root, name), value=None),
@@ -166,7 +192,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
 
     of_preset = [
         classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
-        lora,
+        more, lora,
     ]  # fmt: skip
     make.click(
         components.show_errors(submit, answer), fields, [answer, job_id, picked, *watched], **QUICK
@@ -178,6 +204,11 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
     blocks.load(watch, job_id, watched, **QUICK)
+    picture.upload(
+        components.show_errors(fill_in, filled), [picture, preset], [filled, *fields], **QUICK
+    )
+    drop = Path(__file__).with_name("drop_picture.js").read_text(encoding="utf-8")
+    blocks.load(None, None, None, js=drop, **QUICK)
     preset.input(change_preset, preset, of_preset, **QUICK)
     add.click(
         lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,

@@ -30,7 +30,7 @@ def words(**changes: Any) -> str:
         "classes": ["mug"], "prompt": g.prompt, "edit": "", "count": 4, "preset": "mini",
         "seed": 5, "negative": g.negative_prompt, "width": g.width, "height": g.height,
         "sampler": g.sampler, "steps": g.steps, "cfg": g.cfg_scale, "strength": r.strength,
-        "refiner": NONE, "noise": 0.8,
+        "refiner": NONE, "noise": 0.8, "more": "",
     }  # fmt: skip
     assert list(usual) == list(inspect.signature(request_of).parameters)
     return str(request_of(**{**usual, **changes}))
@@ -54,6 +54,7 @@ def test_the_untouched_form_names_nothing_but_class_count_and_seed() -> None:
         ({"refiner": "a/refiner"}, "--set refiner.model=a/refiner"),
         ({"refiner": "a/refiner", "noise": 0.7}, "--set refiner.high_noise_frac=0.7"),
         ({"negative": "blur"}, "--negative-prompt blur"),
+        ({"more": "generate.clip_skip: 1"}, "--set generate.clip_skip=1"),
     ],
 )
 def test_what_differs_is_named(changes: dict[str, Any], text: str) -> None:
@@ -68,6 +69,9 @@ def test_what_differs_is_named(changes: dict[str, Any], text: str) -> None:
         ({"seed": -2}, "Seed -2: expected a whole number from -1 to 4294967295"),
         ({"width": 0}, "Width 0: expected a whole number from 64 to 4096"),
         ({"height": 100}, "height 100: should be a multiple of 8"),
+        ({"more": "generate.lora_dirs: [/]"}, "more settings: expected lines NAME: VALUE of gen"),
+        ({"more": "refiner: {model: /srv}"}, "more settings: expected lines"),
+        ({"more": "- ["}, "more settings: not YAML"),
     ],
 )
 def test_numbers_out_of_range_are_refused(changes: dict[str, Any], text: str) -> None:
