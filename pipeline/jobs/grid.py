@@ -147,6 +147,8 @@ def draw(
     for (preset, checkpoint), numbers in by_model.items():
         settings = settings_of(preset, checkpoint)
         stages = build(settings)
+        if not done:
+            progress("generate", 0, len(cells))
         shots = []
         for n in numbers:
             cell = cells[n]

@@ -117,10 +117,10 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
         head += f" · {duration(left)} left"
     elif job.ended and job.started:
         head += f" in {duration(job.ended - job.started)}"
-    if job.status == "running" and not job.stages:
-        head += f" · {job.activity or 'reading the libraries'}"
-    elif job.status == "running" and job.steps and not job.saves:
+    if job.status == "running" and job.steps and not job.saves:
         head += f" · step {job.steps}"
+    elif job.status == "running" and (job.activity or not job.stages):
+        head += f" · {job.activity or 'reading the libraries'}"
     rows = "".join(
         f'<div class="stage"><span>{VERBS.get(name, name)}</span>'
         f'<progress max="{max(total, 1)}" value="{done}" aria-label="{VERBS.get(name, name)}">'

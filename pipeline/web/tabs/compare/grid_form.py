@@ -70,6 +70,8 @@ def numbers(text: str) -> tuple[int, ...]:
         if not low.isdigit() or (dash and not high.isdigit()):
             raise GridError(f"seed {part!r}: expected numbers, as in 0,1,2,3 or 0-3")
         first, last = int(low), int(high or low)
+        if last < first:
+            raise GridError(f"seed {part!r}: expected the lower one first, as in {last}-{first}")
         if last >= 2**32 or last - first >= 400:
             raise GridError(f"seed {part!r}: expected 0 to 4294967295, at most 400 of them")
         out += range(first, last + 1)

@@ -260,10 +260,8 @@ class Handlers:
         steps: float, seed: float | None,
     ) -> Update:  # fmt: skip
         """Re-render what was selected."""
-        out, counts = self._write_selection(session, canvas, edit, strength, prompt)
+        out, _ = self._write_selection(session, canvas, edit, strength, prompt, to_rerender=True)
         session = with_wording(session, edit, strength, prompt)
-        if not counts["kept"]:
-            raise UsageError("nothing is left to re-render: lower the threshold")
         preset = requests.request_of_run(out).preset
         usual, words = load_settings(preset).rerender, wording(session)
         request = RunRequest(
@@ -309,15 +307,21 @@ class Handlers:
         }
 
     def _write_selection(
-        self, session: Session, canvas: Any, *words: Any
+        self, session: Session, canvas: Any, *words: Any, to_rerender: bool = False
     ) -> tuple[Path, Counter[str]]:
-        """Write the selection as a run folder of its own; return it and its shots by status."""
+        """Write the selection as a run folder of its own; return it and its shots by status.
+
+        To re-render, edits of single instances alone leave all others as they are.
+        """
         self._keep_strokes(canvas, session)  # strokes that may not have come in yet
         search = Search.open(self.root, with_wording(session, *words))
         if search is None:
             raise UsageError("nothing was looked for yet: drop photos and press Find")
+        chosen = search.to_rerender() if to_rerender else search.selection
+        if to_rerender and (remedy := selection.remedy(chosen, search.records.values())):
+            raise UsageError(f"nothing is left to re-render: {remedy}")
         out = self.root / f"{session['found'][:15]}-chosen-{uuid.uuid4().hex[:4]}"
-        return out, selection.write_selection(search.folder, out, search.selection)
+        return out, selection.write_selection(search.folder, out, chosen)
 
 
 def _options(record: ManifestRecord, numbers: Any) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,12 @@ class Search:
             if mask is not None:
                 out.painted[id_] = mask_strokes.draw(mask, strokes)
         return out
+
+    def to_rerender(self) -> Selection:
+        """Return the selection; edits of single instances alone leave all others as they are."""
+        for_all = wording(self._session)
+        edited_only = not (for_all["edit"] or for_all["prompt"]) and self.selection.has_edits()
+        return replace(self.selection, edited_only=edited_only)
 
     @classmethod
     def open(cls, root: Path, session: Session) -> Search | None:

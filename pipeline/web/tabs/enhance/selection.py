@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from .....checkpoints import atomic_files
+from .....stages.prompts.instance_prompts import SKIP
 from .....stages.regions.mask_ops import bounds
 from .....stages.shot import Detection, Skip
 from ....images.write import encode_png
@@ -30,6 +31,13 @@ FLOOR = 0.1
 """Least score, 0..1, of the boxes that a search keeps; the slider's minimum."""
 SEARCH_SETTINGS = {"detect.box_threshold": FLOOR, "detect.text_threshold": FLOOR}
 """Settings of a search, by dotted name."""
+REMEDIES = {
+    "no_detection": "lower the threshold, or look for another class",
+    "deselected": "tick an instance",
+    "no_mask": "every mask was erased: press Undo all, or paint one",
+    "no_edit": "give an instance that is kept an edit",
+}
+"""What to do, by the codes of the reasons why shots are left out."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,22 @@ class Selection:
         off: instances that were ticked off, counted from 0, by shot id.
         overrides: edits of single instances, by shot id.
         painted: masks that were painted by hand, bool (H, W), by shot id.
+        edited_only: leave out the instances that have no edit of their own.
     """
 
     threshold: float
     off: dict[str, set[int]] = field(default_factory=dict)
     overrides: dict[str, dict[int, Overrides]] = field(default_factory=dict)
     painted: dict[str, np.ndarray] = field(default_factory=dict)
+    edited_only: bool = False
+
+    def has_edits(self) -> bool:
+        """Return whether any instance has an edit or a prompt of its own."""
+        return any(self._has_edit(id_, k) for id_, own in self.overrides.items() for k in own)
+
+    def _has_edit(self, id_: str, number: int) -> bool:
+        own = self.overrides.get(id_, {}).get(number, Overrides())
+        return bool(own.edit or own.prompt) and own.prompt.strip() != SKIP
 
     def above(self, record: ManifestRecord) -> list[int]:
         """Return the numbers of the instances whose score is above the threshold."""
@@ -68,6 +86,13 @@ class Selection:
 
     def reason(self, record: ManifestRecord) -> Skip | None:
         """Return why a shot is left out; None where it stays."""
+        why = self._reason(record)
+        edited = any(self._has_edit(record.id, k) for k in self.chosen(record))
+        if why is None and self.edited_only and not edited:
+            return Skip("no_edit", "no edit of its own")
+        return why
+
+    def _reason(self, record: ManifestRecord) -> Skip | None:
         if record.error:
             return Skip("failed", record.error.message)
         threshold = f"{self.threshold:g}"
@@ -97,6 +122,8 @@ class Selection:
         for k in self.chosen(record):
             mine = overrides.get(k, Overrides())
             given = {name: value for name, value in vars(mine).items() if value not in ("", None)}
+            if self.edited_only and not self._has_edit(record.id, k):
+                given["prompt"] = SKIP
             kept.append(replace(found[k], **given))
         painted = self.painted.get(record.id)
         if painted is None:
@@ -111,6 +138,13 @@ class Selection:
             nearest = distances.argmin(0)
             parts = [part | (added & (nearest == k)) for k, part in enumerate(parts)]
         return [_bounded(one, part) for one, part in zip(kept, parts, strict=True) if part.any()]
+
+
+def remedy(selection: Selection, records: Iterable[ManifestRecord]) -> str:
+    """Return what to do where no shot is kept; "" where one is."""
+    reasons = [selection.reason(record) for record in records]
+    left_out = {why.code: why.message for why in reasons if why}
+    return "" if None in reasons else "; ".join(REMEDIES.get(*why) for why in left_out.items())
 
 
 def masks(found: Sequence[Detection]) -> list[np.ndarray]:

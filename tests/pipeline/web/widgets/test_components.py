@@ -56,6 +56,8 @@ def test_progress_of_jobs(queue: JobQueue, tmp_path: Path) -> None:
     job.stages, job.seconds, job.steps = {"generate": (1, 4)}, {"generate": 10.0}, 3
     html = components.progress(job, queue)
     assert "Working · 30 s left · step 3" in html and "1/4 · 30 s" in html and "Generating" in html
+    job.steps, job.activity = 0, "loading another"  # of a grid over two models
+    assert "loading another" in components.progress(job, queue)
     job.status, job.started, job.ended, job.message = "failed", 1.0, 200.0, "no <room>"
     html = components.progress(job, queue)
     assert "Failed in 3 min" in html and "no &lt;room&gt;" in html

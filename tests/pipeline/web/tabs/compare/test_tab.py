@@ -47,7 +47,7 @@ def test_what_the_command_would_refuse_is_refused_before(
         check_grid(grid)
 
 
-@pytest.mark.parametrize("text", ["a", "1-", "-1", "3,x", "4294967296", "0-9999"])
+@pytest.mark.parametrize("text", ["a", "1-", "-1", "3,x", "4294967296", "0-9999", "5-2"])
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="seed"):
         grid_form.numbers(text)

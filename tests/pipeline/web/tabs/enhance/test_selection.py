@@ -106,6 +106,46 @@ def test_threshold_and_ticks_decide(root: Path, changes: dict[str, object], text
     assert [r.status for r in search.outcomes()] == [kept, "skipped", "failed"]
 
 
+def test_edits_of_single_instances_leave_all_others_as_they_are(root: Path) -> None:
+    own = {"two": {"1": {"edit": "blue", "prompt": "", "strength": None}}}
+    search = opened(root, own=own)
+    found = search.to_rerender().instances(search.folder, search.records["two"])
+    assert [(one.edit, one.prompt) for one in found] == [("", "[SKIP]"), ("blue", "")]
+    elsewhere = opened(root, own={"none": {"0": {"edit": "blue"}}}).to_rerender()
+    why = elsewhere.reason(search.records["two"])
+    assert why == Skip("no_edit", "no edit of its own")
+    for all_, others in (
+        ({"edit": "red"}, own),
+        ({}, {"two": {"0": {"prompt": "[SKIP]"}}}),
+        ({}, {}),
+    ):
+        assert not opened(root, own=others, all=all_).to_rerender().edited_only
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, ""),
+        ({"threshold": 0.95}, "lower the threshold, or look for another class; not a picture"),
+        ({"off": {"two": [0, 1]}}, "tick an instance; lower the threshold"),
+        ({"own": {"none": {"0": {"edit": "x"}}}}, "give an instance that is kept an edit; lower"),
+    ],
+)
+def test_what_to_do_where_nothing_is_left(
+    root: Path, changes: dict[str, object], text: str
+) -> None:
+    search = opened(root, **changes)
+    said = selection.remedy(search.to_rerender(), search.records.values())
+    assert said.startswith(text) and bool(said) == bool(text)
+
+
+def test_what_to_do_where_all_is_erased(root: Path) -> None:
+    search = opened(root)
+    search.selection.painted["two"] = np.zeros((SIZE, SIZE), bool)
+    said = selection.remedy(search.to_rerender(), search.records.values())
+    assert said.startswith("every mask was erased: press Undo all, or paint one; lower")
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".x", "nothing"])
 def test_no_search_outside_is_opened(root: Path, name: str) -> None:
     assert Search.open(root, session(found=name)) is None
