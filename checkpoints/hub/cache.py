@@ -26,6 +26,12 @@ def root() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
+def bytes_on_disk(repository: str) -> int:
+    """Return the bytes that are cached of a repository, those of unfinished downloads too."""
+    folder = root() / f"models--{repository.replace('/', '--')}" / "blobs"
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+
+
 def cached_file(repository: str, commit: str, name: str) -> Path | None:
     """Return the path of a repository's file at a commit; None where it is not cached."""
     from huggingface_hub import try_to_load_from_cache

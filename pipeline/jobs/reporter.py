@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ...checkpoints.hub.first_use import Needed
+    from ...checkpoints.hub.first_use import Download, Needed
     from ...configs.schema import Settings
     from ..runs.folder import RunFolder
 
@@ -63,9 +65,38 @@ class ProgramReporter(Reporter):
         from ...checkpoints.hub.pull import format_bytes
 
         downloads = first_use.missing(models)
+        total, done = sum(todo.size for todo in downloads), 0
         for todo in downloads:
             self.status(f"downloading {todo.repository}, {format_bytes(todo.size)}")
-            first_use.fetch([todo])
+            with self._download_progress(todo, done, total):
+                first_use.fetch([todo])
+            done += todo.size
+
+    @contextlib.contextmanager
+    def _download_progress(self, todo: Download, before: int, total: int) -> Iterator[None]:
+        """Report progress in MiB each half second, by what is in the cache."""
+        from ...checkpoints.hub.cache import bytes_on_disk
+
+        here, ended = bytes_on_disk(todo.repository), threading.Event()
+
+        def report(size: int) -> None:
+            done, of = (math.ceil(count / 2**20) for count in (before + size, total))
+            self.progress("download", done, of)
+
+        def watch() -> None:
+            while not ended.wait(0.5):
+                with contextlib.suppress(OSError):  # a file that was moved meanwhile
+                    report(max(0, min(bytes_on_disk(todo.repository) - here, todo.size)))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        report(0)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        report(todo.size)
 
     @contextlib.contextmanager
     def loading(self, settings: Settings, needs: Collection[str]) -> Iterator[None]:

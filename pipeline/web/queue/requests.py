@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ....checkpoints.hub.first_use import Needed
 from ...jobs.draw_grid import GridRequest
 from ...jobs.request import RunRequest, request_settings
 from ...jobs.resolve import recorded_request, resolve
@@ -77,6 +79,21 @@ def check(request: RunRequest) -> None:
     if request.command != "filter":
         check_words(resolved.settings, [request.edit])
         explain.prompt_notes(resolved.settings, [request.edit])
+
+
+def needed_models(request: RunRequest | GridRequest) -> list[Needed]:
+    """Return the models that a request loads."""
+    from ...build.required_models import required_models
+
+    if isinstance(request, RunRequest):
+        resolved = resolve(request)
+        return required_models(resolved.settings, resolved.needs)
+    pairs = itertools.product(request.presets, request.checkpoints or (None,))
+    return [
+        needed
+        for pair in pairs
+        for needed in required_models(request.settings(*pair), ("generate",))
+    ]
 
 
 def request_of_run(folder: Path) -> RunRequest:

@@ -39,6 +39,7 @@ Update = dict[Any, Any]
 """New values or properties by component, as Gradio takes them; the others stay as they are."""
 
 VERBS = {
+    "download": "Downloading",
     "load": "Reading",
     "generate": "Generating",
     "detect": "Detecting",
@@ -124,7 +125,7 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
     rows = "".join(
         f'<div class="stage"><span>{VERBS.get(name, name)}</span>'
         f'<progress max="{max(total, 1)}" value="{done}" aria-label="{VERBS.get(name, name)}">'
-        f"</progress><span>{done}/{total}{_left(job, name)}</span></div>"
+        f"</progress><span>{done}/{total}{_unit(name)}{_left(job, name)}</span></div>"
         for name, (done, total) in job.stages.items()
     )
     text = escape(public_text(job.message))
@@ -133,6 +134,10 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
         f'<div class="job {job.status}"><p class="head" role="status" aria-live="polite">'
         f"<strong>{escape(head)}</strong></p>{rows}{message}</div>"
     )
+
+
+def _unit(stage: str) -> str:
+    return " MiB" if stage == "download" else ""
 
 
 def _left(job: QueuedJob, stage: str) -> str:

@@ -14,9 +14,13 @@ from visuals.pipeline.jobs.reporter import ProgramReporter, Reporter
 class Lines(ProgramReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.counts: list[tuple[str, int, int]] = []
 
     def status(self, text: str) -> None:
         self.lines.append(text)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self.counts.append((stage, done, total))
 
 
 def test_a_program_names_what_it_downloads_and_a_library_call_leaves_it_to_the_loaders(
@@ -32,3 +36,5 @@ def test_a_program_names_what_it_downloads_and_a_library_call_leaves_it_to_the_l
             reporter.download([Needed("me/sam"), Needed("mini/sd")])
         assert len(reporter.lines) == 1 and reporter.lines[0].startswith("downloading me/sam, 7")
         assert hub.weights() == {"model.safetensors"}
+        stages, done, totals = map(set, zip(*reporter.counts, strict=True))
+        assert stages == {"download"} and {0, *totals} <= done and len(totals) == 1

@@ -15,8 +15,8 @@ from ....jobs.draw_grid import GridRequest, check_grid, plan_grid
 from ....jobs.grid import AXES
 from ...files import lora_library
 from ...queue.job_queue import JobQueue
-from ...queue.requests import SHEET
-from ...widgets import components
+from ...queue.requests import SHEET, needed_models
+from ...widgets import components, download_offer
 from ...widgets.components import LATEST, QUICK, SAVE, Update
 from . import grid_form, grid_table
 
@@ -35,6 +35,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
     """Lay the tab out and wire it. `at` holds the id of the grid that is shown."""
     root = queue.root
     before = gr.State(_NOTHING)
+    offered = gr.State("")
     timer = gr.Timer(components.EVERY, active=False)
     known = lora_library.of_preset("mini")
     first = known[0] if known else ""
@@ -132,12 +133,15 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
             update[sheet] = gr.Image(str(file) if file else None, visible=file is not None)
         return update
 
-    def submit(*values: Any) -> Update:
+    def submit(earlier: str, *values: Any) -> Update:
         request = request_of(*values)
         check_grid(request)
+        offer = download_offer.offer(needed_models(request), "Draw")
+        if offer and offer != earlier:
+            return {count: offer, offered: offer}
         job = queue.submit(request)
         atomic_files.write(job.folder / grid_table.COMMAND, str(job.request).encode())
-        return {at: job.id, **watch(job.id)}
+        return {at: job.id, **show_count(*values), **watch(job.id)}
 
     def stop(id_: str, last: tuple[str, int, bool]) -> Update:
         queue.cancel(id_)
@@ -169,7 +173,12 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
             lora: gr.Dropdown(choices=lora_library.names(root, "mini")),
         }
 
-    draw.click(components.show_errors(submit, count), fields, [count, at, *watched], **QUICK)
+    draw.click(
+        components.show_errors(submit, count),
+        [offered, *fields],
+        [count, offered, at, *watched],
+        **QUICK,
+    )
     cancel.click(stop, [at, before], watched, **QUICK)
     timer.tick(watch, [at, before], watched, **QUICK)
     for seen in (blocks.load, shown.select):

@@ -17,7 +17,7 @@ from ...queue import requests
 from ...queue.job_queue import JobQueue
 from ...visitor_settings import MORE, preset_settings
 from ...widgets import before_after as slider
-from ...widgets import components, prompt_preview, seed_box
+from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.components import LATEST, QUICK, SAVE, Update
 from . import png_info
 from .form import NONE, request_of
@@ -32,6 +32,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     job_id = gr.BrowserState("", storage_key="visuals.create")
     shown = gr.State(("", -1))
     picked = gr.State(0)
+    offered = gr.State("")
     timer = gr.Timer(components.EVERY, active=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -138,9 +139,12 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
                 out[before_after] = slider.update(run)
         return out
 
-    def submit(*values: Any) -> Update:
+    def submit(before: str, *values: Any) -> Update:
         request = lora_library.with_folders(queue.root, request_of(*values))
         requests.check(request)
+        offer = download_offer.offer(requests.needed_models(request), "Make pictures")
+        if offer and offer != before:
+            return {answer: offer, offered: offer}
         job = queue.submit(request)
         return {answer: "", job_id: job.id, picked: 0, **watch(job.id)}
 
@@ -195,8 +199,9 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         more, lora,
     ]  # fmt: skip
     make.click(
-        components.show_errors(submit, answer), fields, [answer, job_id, picked, *watched], **QUICK
-    )
+        components.show_errors(submit, answer), [offered, *fields],
+        [answer, offered, job_id, picked, *watched], **QUICK,
+    )  # fmt: skip
     made.select(select, job_id, [picked, before_after], **QUICK)
     reuse.click(
         components.show_errors(reuse_seed, answer), [job_id, picked], [answer, seed], **QUICK

@@ -15,14 +15,15 @@ import gradio as gr
 from .....configs.errors import UsageError
 from .....configs.schema import Settings, load_settings
 from .....stages.shot import seed_or_random
-from ....jobs.request import RunRequest
+from ....build.required_models import required_models
+from ....jobs.request import NEEDS, RunRequest
 from ....runs.manifest import ManifestRecord
 from ...files import run_folders, uploads
 from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
 from ...visitor_settings import preset_settings
-from ...widgets import before_after, components, prompt_preview, seed_box
+from ...widgets import before_after, components, download_offer, prompt_preview, seed_box
 from ...widgets.components import Update
 from . import mask_canvas, mask_strokes, selection
 from .layout import ALL, Layout
@@ -39,22 +40,26 @@ class Handlers:
         self.queue, self.root, self.layout, self.usual = queue, queue.root, layout, usual
 
     def find(
-        self, paths: list[str] | None, names: list[str], preset: str, run: str,
+        self, offered: str, paths: list[str] | None, names: list[str], preset: str, run: str,
         threshold: float, session: Any, *words: Any,
     ) -> Update:  # fmt: skip
         """Search in the photos that were dropped, or in a run that was sent here."""
         layout, refused = self.layout, []
         if not names:
             raise UsageError("nothing to look for: choose or type a class")
+        if not paths and not run:
+            raise UsageError("no photos: drop some first")
+        models = required_models(preset_settings(preset), NEEDS["filter"])
+        offer = download_offer.offer(models, "Find")
+        if offer and offer != offered:
+            return {layout.message: offer, layout.offered: offer}
         if paths:
             upload = uploads.receive(self.root, [(Path(p).name, Path(p)) for p in paths])
             inputs, name, refused = upload.folder, upload.folder.name, upload.refused
             if not upload.pictures:
                 return {layout.message: components.refused(refused)}
-        elif run:
-            inputs, name = run_folders.folder(self.root, run), f"{run}-{uuid.uuid4().hex[:6]}"
         else:
-            raise UsageError("no photos: drop some first")
+            inputs, name = run_folders.folder(self.root, run), f"{run}-{uuid.uuid4().hex[:6]}"
         request = RunRequest(
             command="filter",
             inputs=[str(inputs)],
@@ -256,10 +261,16 @@ class Handlers:
         return {self.layout.answer: answer, self.layout.command: line}
 
     def rerender(
-        self, session: Session, canvas: Any, edit: str, strength: float, prompt: str,
+        self, offered: str, session: Session, canvas: Any, edit: str, strength: float, prompt: str,
         steps: float, seed: float | None,
     ) -> Update:  # fmt: skip
         """Re-render what was selected."""
+        searched = self.queue.get(session["found"])
+        if searched is not None and isinstance(searched.request, RunRequest):
+            models = required_models(preset_settings(searched.request.preset), ("rerender",))
+            offer = download_offer.offer(models, "Re-render")
+            if offer and offer != offered:
+                return {self.layout.answer: offer, self.layout.offered: offer}
         out, _ = self._write_selection(session, canvas, edit, strength, prompt, to_rerender=True)
         session = with_wording(session, edit, strength, prompt)
         preset = requests.request_of_run(out).preset

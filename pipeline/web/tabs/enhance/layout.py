@@ -20,6 +20,7 @@ class Layout:
         self.session, self.job_id = session, job_id
         self.shown = gr.State(("", -1))
         self.sent_run = gr.State("")
+        self.offered = gr.State("")
         self.timer = gr.Timer(components.EVERY, active=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=320):

@@ -36,9 +36,10 @@ def tab(
     words, found, watched = layout.words, layout.found, layout.watched
     layout.find.click(
         show_errors(handlers.find, layout.message),
-        [layout.files, layout.classes, layout.preset, layout.sent_run, layout.threshold, session,
+        [layout.offered, layout.files, layout.classes, layout.preset,
+         layout.sent_run, layout.threshold, session,
          *words],
-        [layout.message, job_id, *watched],
+        [layout.message, layout.offered, job_id, *watched],
         **QUICK,
     )  # fmt: skip
     watching = [job_id, layout.shown, session]
@@ -62,8 +63,8 @@ def tab(
     )
     layout.rerender.click(
         show_errors(handlers.rerender, layout.answer),
-        [session, layout.photo, *words, layout.steps, layout.seed],
-        [layout.answer, job_id, *watched],
+        [layout.offered, session, layout.photo, *words, layout.steps, layout.seed],
+        [layout.answer, layout.offered, job_id, *watched],
         **QUICK,
     )
     layout.reuse.click(
