@@ -91,8 +91,8 @@ class QueuedJob:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that all stages still take, None where unknown."""
-        left = [self.left(stage) for stage in self.stages]
+        """Seconds that all stages still take, None where unknown, as it is during a download."""
+        left = [self.left(stage) for stage in self.stages if stage != "download"]
         if self.status != "running" or not left or None in left:
             return None
         return sum(filter(None, left))

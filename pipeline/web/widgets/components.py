@@ -120,7 +120,7 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
         head += f" in {duration(job.ended - job.started)}"
     if job.status == "running" and job.steps and not job.saves:
         head += f" · step {job.steps}"
-    elif job.status == "running" and (job.activity or not job.stages):
+    elif job.status == "running" and (job.activity or not job.stages.keys() - {"download"}):
         head += f" · {job.activity or 'reading the libraries'}"
     rows = "".join(
         f'<div class="stage"><span>{VERBS.get(name, name)}</span>'

@@ -53,6 +53,9 @@ def test_progress_of_jobs(queue: JobQueue, tmp_path: Path) -> None:
     assert components.progress(None, queue) == ""
     job = QueuedJob("x", RunRequest(classes=["mug"]), tmp_path, "running", activity="loading <x>")
     assert "Working · loading &lt;x&gt;" in components.progress(job, queue)
+    job.stages, job.seconds, job.activity = {"download": (3, 4)}, {"download": 9.0}, ""
+    html = components.progress(job, queue)
+    assert "Working · reading the libraries<" in html and "3/4 MiB · 3 s" in html
     job.stages, job.seconds, job.steps = {"generate": (1, 4)}, {"generate": 10.0}, 3
     html = components.progress(job, queue)
     assert "Working · 30 s left · step 3" in html and "1/4 · 30 s" in html and "Generating" in html
