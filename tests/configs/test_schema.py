@@ -73,7 +73,7 @@ def test_numbers_are_finite(tmp_path: Path, section: str, key: str, value: str) 
 def test_texts_hold_no_half_characters(tmp_path: Path, setting: str) -> None:
     text = setting.replace("T", r'"a \ud800"')
     (tmp_path / "x.yaml").write_text(f"base: mini\n{text}\n")
-    with pytest.raises(SettingsError, match="valid string|invalid Unicode character"):
+    with pytest.raises(SettingsError, match=r"valid string|invalid Unicode character"):
         load_settings(str(tmp_path / "x.yaml"))
 
 
