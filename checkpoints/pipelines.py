@@ -144,22 +144,12 @@ def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
     arguments = _arguments(path, local, dtype)
     if "num_control_type" in config:
         return ControlNetUnionModel.from_pretrained(path, **arguments)
-    net, report = ControlNetModel.from_pretrained(path, output_loading_info=True, **arguments)
-    if single_file.UNION not in report["unexpected_keys"]:
-        return net
-    settings = single_file.union_settings(_shapes(path))
+    files = Path(path).glob("*.safetensors")
+    shapes = {name: shape for file in files for name, shape in read_shapes(file).items()}
+    if single_file.UNION not in shapes:
+        return ControlNetModel.from_pretrained(path, **arguments)
+    settings = single_file.union_settings(shapes)
     return ControlNetUnionModel.from_pretrained(path, **settings, **arguments)
-
-
-def _shapes(path: str) -> dict[str, tuple[int, ...]]:
-    """The shapes of the weights in a folder, or of a repository that is in the cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    folder = Path(path)
-    if not folder.is_dir():
-        folder = Path(str(try_to_load_from_cache(path, "config.json"))).parent
-    files = folder.glob("*.safetensors")
-    return {name: shape for file in files for name, shape in read_shapes(file).items()}
 
 
 def use_channels_last(model: Any) -> None:

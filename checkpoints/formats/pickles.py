@@ -7,6 +7,7 @@ weights_only, which accepts tensors and plain containers and refuses everything 
 from __future__ import annotations
 
 import contextlib
+import pickle
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,11 @@ def load(path: str | Path, *, allowed: bool, device: str = "cpu", mapped: bool =
     except (OSError, MemoryError):
         raise
     except Exception as error:  # damaged bytes can make an unpickler raise anything
-        what = one_line(error)[:160]
+        cause = error.__context__  # which torch wraps in advice to read the file nevertheless
+        reason = cause if isinstance(cause, pickle.UnpicklingError) else error
+        what = one_line(reason).partition(" Please use")[0]
         raise PickleError(
-            f"{path}: not a file of plain weights ({what}); download it anew from its source"
+            f"{path}: not a file of plain weights ({what[:160]}); download it anew from its source"
         ) from error
 
 

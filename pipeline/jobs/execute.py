@@ -140,7 +140,7 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
                 break
         if str(place) != str(run_place(out)):
             reporter.note(f"{out} holds a run with other settings: this one goes to {place}")
-    hashes = model_hashes.short_hashes(settings, prompts, negatives)
+    hashes = model_hashes.short_hashes(settings, [*prompts, *edits], negatives)
     parts |= {"output": plan.output, "hashes": hashes}
     if not isinstance(place, Path):
         from ..runs import remote_folder

@@ -30,10 +30,10 @@ def lora_folders(settings: Settings) -> tuple[str, ...]:
 
 
 def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
-    """Return the settings' prompts and others, each once, with the variants of their
-    choices."""
-    of_classes = [c.prompt or "" for c in settings.classes.values()]
-    templates = (settings.generate.prompt, settings.rerender.prompt or "", *of_classes, *prompts)
+    """Return the settings' prompts, those and the edits of their classes, and others, each once,
+    with the variants of their choices."""
+    of_settings = (settings.generate.prompt, settings.rerender.prompt or "")
+    templates = (*of_settings, *class_prompts(settings), *prompts)
     known = wildcards.load_wildcards(settings)
     texts = (text for template in templates for text in dynamic_prompts.variants(template, known))
     return list(dict.fromkeys(texts))
@@ -48,7 +48,7 @@ def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, Lor
     places = lora_folders(settings)
     found = {}
     model = settings.generate.model
-    for text in prompt_texts(settings, [*class_prompts(settings), *prompts]):
+    for text in prompt_texts(settings, prompts):
         for tag in lora_tags.parse(text)[1]:
             if tag.name not in found:
                 file = lora_search.read(lora_search.find(tag.name, places))

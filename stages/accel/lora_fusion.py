@@ -22,7 +22,15 @@ class FusedLoras:
         self._originals: dict[Any, tuple[Any, ...]] = {}
 
     def fuse(self, models: Iterable[Any], names: list[str]) -> None:
-        """Add active adapters into the weights; `names`: of all that are active."""
+        """Add active adapters into the weights, all or, where that fails, none; `names`: of all
+        that are active."""
+        try:
+            self._fuse(models, names)
+        except BaseException:  # a layer with one of two adapters would leave out the other
+            self.restore()
+            raise
+
+    def _fuse(self, models: Iterable[Any], names: list[str]) -> None:
         import torch
 
         with torch.inference_mode():  # models that were loaded in it can only be changed in it

@@ -121,7 +121,7 @@ def test_a_malicious_pickle_runs_nothing(form: str, protocol: int, tmp_path: Pat
     for allowed, said in ((False, "--allow-pickle"), (True, "not a file of plain weights")):
         with pytest.raises(PickleError, match=said) as caught:
             load.load_text_to_image(file, allow_pickle=allowed)
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(caught.value) and "Weights only" not in str(caught.value)
     with pytest.raises(PickleError, match="not a file of plain weights"):
         base_family.base_of_checkpoint(file, allow_pickle=True)
     assert not mark.exists() and not converted()

@@ -119,6 +119,18 @@ def test_a_picture_names_the_hashes_of_the_loras_of_its_own_prompt(
     assert "Lora hashes" not in next(line for line in lines if "<lora" not in line)
 
 
+def test_a_picture_names_the_hashes_of_the_loras_of_its_edit(look: Path, tmp_path: Path) -> None:
+    white = np.full((64, 64), 255, np.uint8)
+    for name, picture in (("photo.png", np.stack([white] * 3, -1)), ("mask.png", white)):
+        Image.fromarray(picture).save(tmp_path / name)
+    masked = [str(tmp_path / "photo.png"), "--mask", str(tmp_path / "mask.png"), "--class", "mug"]
+    where = ["--lora-dir", str(look.parent), "--out", str(tmp_path / "o")]
+    few = ["--set", "rerender.steps=2"]
+    result = visuals("enhance", *masked, "--edit", "red <lora:look:0.5>", *where, *few)
+    assert result.exit_code == 0, result.output
+    assert f'Lora hashes: "look: {lora_search.short_hash(look)}, ppzmini: ' in said(tmp_path / "o")
+
+
 def test_replay_names_a_lora_that_changed_under_its_name(look: Path, tmp_path: Path) -> None:
     run, bare = tmp_path / "run", tmp_path / "bare.png"
     words = ["generate", "--class", "mug", "--prompt", "a {class}, <lora:look:1>"]

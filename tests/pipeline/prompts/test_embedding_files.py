@@ -97,6 +97,7 @@ def test_a_bad_file_is_refused_before_models_are_loaded(
     save_file(held, tmp_path / "bad.safetensors")
     words = ["generate", "--class", "mug", "--embedding-dir", tmp_path, "--dry-run"]
     assert visuals(*words).exit_code == 0, "no prompt names it"
-    done = visuals(*words, "--prompt", "{class}, {red|bad}")
-    assert done.exit_code == 2 and said in done.stderr
-    assert "Traceback" not in done.output and done.stderr.startswith("visuals: ")
+    for named in (("--prompt", "{class}, {red|bad}"), ("--set", "classes.mug.edit=bad")):
+        done = visuals(*words, *named)
+        assert done.exit_code == 2 and said in done.stderr
+        assert "Traceback" not in done.output and done.stderr.startswith("visuals: ")

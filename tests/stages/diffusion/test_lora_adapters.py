@@ -249,6 +249,37 @@ def test_weights_come_back_bit_for_bit_in_half_precision(kind: str, tmp_path: Pa
         assert all(same) if not tags else not any(same)
 
 
+def test_a_fusion_that_fails_leaves_no_layer_with_some_of_its_loras(
+    pipe: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = plain(pipe)
+    chain = [(tiny.deltas(pipe, conv=False, seed=seed), 0.5, 0.5) for seed in (1, 2)]
+    for name, (changes, *_) in zip("xy", chain, strict=True):
+        tiny.write(changes, tmp_path / f"{name}.safetensors", "kohya", kind)
+    tags = [LoraTag(name, 0.5, 0.5) for name in "xy"]
+
+    def attach(*, fuse: bool = True) -> None:
+        lora_adapters.attach(pipe, tags, in_folders([tmp_path]), fuse=fuse)
+
+    attach(fuse=False)
+    layer = type(next(m for m in pipe.unet.modules() if hasattr(m, "get_base_layer")))
+    whole, asked = layer.get_delta_weight, []
+
+    def short_of_memory(self: Any, adapter: str) -> torch.Tensor:
+        asked.append(adapter)
+        if len(asked) == 4:  # the second of the second layer
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, adapter)
+
+    monkeypatch.setattr(layer, "get_delta_weight", short_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        attach()
+    check(pipe, before, *chain)
+    attach()
+    assert len(asked) > 8
+    check(pipe, before, *chain)
+
+
 def test_loras_are_fused_by_themselves_where_their_originals_find_room(
     pipe: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
