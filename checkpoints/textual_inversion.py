@@ -56,9 +56,8 @@ class Embedding:
 
     @property
     def base(self) -> Base:
-        """The base model that it was made for."""
-        single = self.vectors.get("")
-        return Base("SDXL") if single is None else base_of_width(single.shape[1])
+        """The base model that it was made for, whose UNet reads the widths of its encoders."""
+        return base_of_width(sum(tensor.shape[1] for tensor in self.vectors.values()))
 
 
 class EmbeddingLibrary:

@@ -28,6 +28,7 @@ def prompt(text: str | None, **options: Any) -> None:
     TEXT defaults to the preset's prompt. With the --class, --count and --seed of a run, the
     prompts of that run are shown.
     """
+    from ...checkpoints.identify.base_family import base_of_checkpoint
     from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
     from ...configs.schema import load_settings
     from ..inputs import shots as inputs
@@ -53,6 +54,8 @@ def prompt(text: str | None, **options: Any) -> None:
         names, options["count"], prompt=template, run_seed=settings.run.seed,
         first_seed=settings.generate.first_seed,
     )  # fmt: skip
+    allow_pickle = settings.run.allow_pickle
+    base = base_of_checkpoint(settings.generate.model, allow_pickle=allow_pickle)
     readings = []
     for shot in shots:
         source: Any = shot.source
@@ -64,6 +67,7 @@ def prompt(text: str | None, **options: Any) -> None:
                 tokenizer=tokenizer,
                 lora_dirs=lora_folders(settings),
                 library=embedding_library(settings),
+                base=base,
             )
         )
     words = known_words(settings.generate.model)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.identify.base_family import Base
 from ...checkpoints.lora.search import LoraNotFoundError, find
 from ...checkpoints.textual_inversion import EmbeddingLibrary
 from ...stages.prompts import (
@@ -83,8 +84,10 @@ def explain_prompt(
     tokenizer: Any = None,
     lora_dirs: Sequence[str] = (),
     library: EmbeddingLibrary = NO_EMBEDDINGS,
+    base: Base | None = None,
 ) -> PromptExplanation:
-    """Explain a template with the variants of a shot's seed; raises ValueError for a bad one."""
+    """Explain a template with the variants of a shot's seed; raises ValueError for a bad one.
+    `base`: the model's, which textual inversions must fit."""
     drawn = dynamic_prompts.draw(template, seed, known)
     text, tags = parse(drawn.text)
     edits = prompt_editing.edits(text)
@@ -107,7 +110,14 @@ def explain_prompt(
     runs = None
     if tokenizer is not None:
         named = [library.read(name) for name in textual_inversions.found(text, library.files)]
-        split = token_chunks.split(text, tokenizer, {e.name: e.count for e in named})
+        counts = {e.name: e.count for e in named if base is None or e.base.fits(base)}
+        notes += [
+            f"textual inversion {e.name!r} was made for {e.base}, not for the model: it is read as "
+            "words"
+            for e in named
+            if e.name not in counts
+        ]
+        split = token_chunks.split(text, tokenizer, counts)
         runs = tuple(_runs(chunk, tokenizer) for chunk in split)
         notes += _lengths(split, token_chunks.room(tokenizer), breaks=emphasis.BREAK in pieces)
     return PromptExplanation(

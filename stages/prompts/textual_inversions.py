@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-_WORD = re.compile(r"[^\W\d_]+|\d|(?:[^\w\s]|_)+")
-"""What CLIP's tokenizer takes apart before it splits words: letters, a digit, other signs."""
+_WORD = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
+"""What CLIP's tokenizer takes apart before it splits words: letters, a digit, other signs. Those
+one by one, so that "<cat>" is found before a comma too."""
 
 
 class Vector(NamedTuple):

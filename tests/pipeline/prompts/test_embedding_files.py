@@ -82,6 +82,10 @@ def test_they_are_listed_and_shown(folder: Path) -> None:
     assert table.splitlines()[2].split() == ["x", "SD", "1.x", "1"]
     record = json_of("embedding", "info", "easynegative", "--embedding-dir", folder)
     assert record["ti_hash"] == record["sha256"][:12]
+    where = ("--set", f"generate.embedding_dirs=[{folder}]")
+    read = checked("prompt", "mug xl, easynegative", "--preset", "mini", *where)
+    assert "mug x l , EasyNegative EasyNegative" in read.stdout
+    assert "'xl' was made for SDXL" in read.stderr
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,11 @@ from visuals.stages.prompts.textual_inversions import Name, Vector
         ("bad hands 5, noteasynegative", ["bad hands 5, noteasynegative"]),
         ("EasyNegativeV2", ["EasyNegativeV2"]),
         ("easynegative 2 x", [Name("EasyNegative2"), " x"]),
+        ("a <cat>, b", ["a ", Name("<cat>"), ", b"]),
     ],
 )
 def test_names_are_found_as_in_a1111(text: str, expected: list[Any]) -> None:
-    names = ["EasyNegative", "EasyNegative2", "bad-hands-5"]
+    names = ["EasyNegative", "EasyNegative2", "bad-hands-5", "<cat>"]
     assert list(textual_inversions.split(text, names)) == expected
 
 
