@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,4 +58,5 @@ def test_many_waits_leave_the_server_free(queue: JobQueue, worker: ScriptedWorke
         again = await clients[0].get(address)
         assert again.status_code == 200
 
-    asyncio.run(visit())
+    with ThreadPoolExecutor(1) as own_loop:  # Playwright's runs in this thread after browser tests
+        own_loop.submit(asyncio.run, visit()).result()
