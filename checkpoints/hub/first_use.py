@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..catalog.names import resolve
 from . import cache as hub_cache
 from . import download as hub_download
 from . import lockfile, pull
-from .errors import PullError
+from .errors import PullError, is_network_error
 from .lockfile import Pin, PinnedFile
 
 
@@ -122,11 +123,16 @@ def fetch(downloads: Iterable[Download]) -> None:
 
 _list_files = functools.cache(hub_download.list_files)
 """A process lists a repository once, so that all its loads of it are of one commit."""
+_PAUSE = 60.0
+"""Seconds for which a hub that did not answer is not asked for what the cache holds."""
+_paused_until = 0.0
 
 
 def forget_listings() -> None:
     """List repositories anew, as in another process."""
+    global _paused_until
     _list_files.cache_clear()
+    _paused_until = 0.0
 
 
 def _find(ref: str | os.PathLike[str], files: tuple[str, ...]) -> Pin | Path:
@@ -138,11 +144,17 @@ def _find(ref: str | os.PathLike[str], files: tuple[str, ...]) -> Pin | Path:
         pin = pull.files_of_entry(pinned, entry)
         if pin.files and all(_any_matches(pin, pattern) for pattern in files):
             return pin
+    global _paused_until
     commit = pinned.commit if pinned else None
+    in_cache = functools.partial(hub_download.cached_weights, repository, entry.files, commit)
+    if time.monotonic() < _paused_until and (cached := in_cache()):
+        return cached.snapshot_path
     try:
         listed = _list_files(repository, commit or entry.revision)
-    except PullError:
-        cached = hub_download.cached_weights(repository, entry.files, commit)
+    except PullError as error:
+        if error.__cause__ and is_network_error(error.__cause__):
+            _paused_until = time.monotonic() + _PAUSE
+        cached = in_cache()
         if cached is None:
             raise
         return cached.snapshot_path

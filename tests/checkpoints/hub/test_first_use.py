@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,3 +198,28 @@ def test_a_file_that_differs_from_the_hub_s_is_not_loaded(hub: Hub) -> None:
     hub.add("me/sam", {"model.safetensors": b"weights"}, spoilt={"model.safetensors": b"weightz"})
     with pytest.raises(pull.PullError, match="its hash differs"):
         first_use.ensure_local("me/sam")
+
+
+def test_a_hub_that_does_not_answer_is_not_asked_for_each_cached_model(
+    hub: Hub, mini: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, part in ((SD15, "sd"), (DEPTH, "controlnet-depth")):
+        hub.add(name, files_of(mini / part, variant="fp16"))
+        first_use.ensure_local(name)
+    first_use.forget_listings()
+    asked = []
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.client_address)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), HangUp) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        assert Path(first_use.ensure_local(SD15)).is_dir()
+        once = len(asked)
+        assert once and Path(first_use.ensure_local(DEPTH)).is_dir()
+        assert len(asked) == once
+        first_use.forget_listings()
+        assert Path(first_use.ensure_local(DEPTH)).is_dir() and len(asked) > once
+        server.shutdown()
