@@ -29,7 +29,8 @@ QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 SLOW: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 """Options of an event that takes seconds, for which Gradio shows its own progress."""
 LATEST: dict[str, Any] = {**QUICK, "trigger_mode": "always_last"}
-"""Options of an event that comes often, of which the last counts."""
+"""Options of an event that comes often, of which the last counts. Triggers that share an output are
+one event (`gr.on`): answers of several come in any order."""
 SAVE: Any = ["download", "fullscreen"]
 """Buttons of pictures that are worth saving."""
 EVERY = 0.8

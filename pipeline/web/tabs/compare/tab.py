@@ -187,5 +187,5 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
     add.click(add_lora, [loras, lora, weights], loras, **QUICK)
     shown.select(choices, None, [earlier, lora], **QUICK)
     earlier.input(lambda id_: {at: id_ or "", **watch(id_ or "")}, earlier, [at, *watched], **QUICK)
-    for event in (*(field.change for field in fields), blocks.load):
-        event(components.show_errors(show_count, count), fields, count, **LATEST)
+    changed = [*(field.change for field in fields), blocks.load]
+    gr.on(changed, components.show_errors(show_count, count), fields, count, **LATEST)

@@ -220,6 +220,6 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         [prompt, lora, weight], prompt, **QUICK,
     )  # fmt: skip
     words = [prompt, classes, edit, preset]
-    for event in (prompt.change, classes.change, edit.change, blocks.load):
-        event(prompt_preview.preview, words, preview, **LATEST)
+    changed = [prompt.change, classes.change, edit.change, blocks.load]
+    gr.on(changed, prompt_preview.preview, words, preview, **LATEST)
     return prompt

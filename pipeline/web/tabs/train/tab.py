@@ -192,8 +192,7 @@ def tab(
             raise UsageError("no LoRA is ready: train one first")
         return {tabs: gr.Tabs(selected="create"), prompt: training.called_in(text or "")}
 
-    for field in given:
-        field.change(show_file, given, [file, wrong], **LATEST)
+    gr.on([field.change for field in given], show_file, given, [file, wrong], **LATEST)
     model.input(choose_model, model, [dim, alpha, rate, steps, size, batch], **QUICK)
     check.click(show_errors(check_dataset, checks), given, checks, **SLOW)
     for button, resuming in ((start, False), (resume, True)):
