@@ -111,7 +111,7 @@ def parse_yaml(text: str) -> Any:
         YAMLError: it is not YAML, or nested too deeply, or its aliases stand for too many values.
     """
     try:
-        if _is_deep_yaml(text):  # libyaml would end the process
+        if _is_deep_yaml(text):  # libyaml would crash the process
             raise RecursionError
         values = yaml.load(text, _Loader)
         if _is_deep(values):
@@ -126,7 +126,7 @@ def parse_yaml(text: str) -> Any:
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader, five times faster than PyYAML's own, where it is there."""
 _DEEPEST = 100
-"""Levels of lists and objects; no program reads more recursively."""
+"""Most levels of nested lists and objects: a program that reads recursively fails at more."""
 
 
 def _is_deep_yaml(text: str) -> bool:

@@ -167,9 +167,9 @@ def table() -> str:
     """The table of docs/gpu.md, in Markdown."""
     rows = [["preset", *(f"{card} GB (computed)" for card in CARDS)], ["---"] * (len(CARDS) + 1)]
     rows += [[f"`{p.name}`", *(how(p, card) for card in CARDS)] for p in PRESETS]
-    said = []
+    cells = []
     for card in CARDS:
         plain, spared = (training(card, checkpointing=c) for c in (False, True))
-        said.append("fits" if plain else "`gradient_checkpointing`" if spared else "does not fit")
-    rows.append(["LoRA of SDXL, 1024 px, batch 1", *said])
+        cells.append("fits" if plain else "`gradient_checkpointing`" if spared else "does not fit")
+    rows.append(["LoRA of SDXL, 1024 px, batch 1", *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -132,11 +132,11 @@ def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]
     """Load (SamModel, SamProcessor) from an original state dict; `path` is for messages."""
     from transformers import SamModel
 
-    config, processor = described(state, path)
+    config, processor = describe(state, path)
     return fitted(SamModel, config, convert(state), path), processor
 
 
-def described(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]:
+def describe(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]:
     """Derive (SamConfig, SamProcessor) from an original state dict; `path` is for messages.
 
     Raises:

@@ -1,6 +1,6 @@
 """Runs sam_vit_{b,l,h}_*.pth by the code of the package segment-anything itself.
 
-The model takes and gives what SamModel of transformers does, so that it stands in its place.
+The model has the interface of SamModel of transformers and can be used in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .pickles import PickleError
 
 
 class SegmentAnything(torch.nn.Module):
-    """A Sam of segment-anything with the call of transformers' SamModel.
+    """Wraps a Sam of segment-anything in the interface of transformers' SamModel.
 
     Args:
         sam: The original model.
@@ -38,12 +38,12 @@ class SegmentAnything(torch.nn.Module):
     def forward(
         self, pixel_values: torch.Tensor, input_boxes: torch.Tensor, multimask_output: bool
     ) -> SimpleNamespace:
-        """Masks the boxes of each picture.
+        """Return a mask, or three, for each box of each picture.
 
         Args:
             pixel_values: (N, 3, side, side), from SamProcessor.
             input_boxes: (N, boxes, 4), xyxy in pixels of `pixel_values`.
-            multimask_output: Three masks a box instead of one.
+            multimask_output: Return three masks for each box, not one.
 
         Returns:
             `pred_masks`, logits (N, boxes, masks, h, w), and `iou_scores` (N, boxes, masks).
@@ -70,7 +70,7 @@ def load(state: Mapping[str, torch.Tensor], path: str | Path) -> tuple[Any, Any]
         PickleError: It is of another layout.
         MissingDependencyError: segment-anything is not installed.
     """
-    config, processor = sam_pth.described(state, path)
+    config, processor = sam_pth.describe(state, path)
     sam = build(config)
     try:
         sam.load_state_dict(dict(state))

@@ -124,7 +124,7 @@ def fetch(downloads: Iterable[Download]) -> None:
 _list_files = functools.cache(hub_download.list_files)
 """A process lists a repository once, so that all its loads of it are of one commit."""
 _PAUSE = 60.0
-"""Seconds for which a hub that did not answer is not asked for what the cache holds."""
+"""Seconds after a failed connection in which cached models are loaded without asking the hub."""
 _paused_until = 0.0
 
 

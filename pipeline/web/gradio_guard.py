@@ -139,9 +139,9 @@ class GradioGuard:
             if not self._allows_path(path, visitor) or not self._allows_url(url, host, visitor):
                 return refusal(403, OUTSIDE)
         body = json.dumps(data).encode()
-        said = {b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
+        of_body = {b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
         headers = [(k, v) for k, v in request.scope["headers"] if k not in _OF_BODY]
-        scope = {**request.scope, "headers": [*headers, *said.items()]}
+        scope = {**request.scope, "headers": [*headers, *of_body.items()]}
         return await self._answer(scope, _replay(body, request.receive))
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:

@@ -27,7 +27,7 @@ ALLOWED = {
     *MORE, "detect.text_threshold", "generate.first_seed",
     "refiner", "refiner.model", "refiner.high_noise_frac",
 }  # fmt: skip
-"""Settings, by dotted name, that a visitor may change."""
+"""Settings, by dotted name, that a visitor may change; `refiner` as a whole may only be null."""
 
 IN_TRAINING: dict[str, tuple[tuple[Any, ...], str]] = {
     "allow_pickle": ((False, None), "pickles can run code"),
@@ -69,8 +69,8 @@ def preset_models() -> set[str]:
 
 def check_overrides(overrides: Mapping[str, Any]) -> None:
     """Raise UsageError for a setting that is not a visitor's, or a model that is not known."""
-    for name in overrides:
-        if name not in ALLOWED:
+    for name, value in overrides.items():
+        if name not in ALLOWED or (name == "refiner" and value is not None):
             raise UsageError(
                 f"{name}: the studio takes no setting that names a path or loosens safety; "
                 "set it on the command line"

@@ -38,6 +38,7 @@ from visuals.pipeline.web.widgets import prompt_preview
         {"overrides": {"generate.model": "mini/sd"}},
         {"overrides": {"controls.canny.model": "/srv/models"}},
         {"overrides": {"refiner.model": "/srv/models"}},
+        {"overrides": {"refiner": {"model": "/srv/models"}}},
         {"overrides": {"refiner.model": "stranger/model"}},
         {"preset": "evil.yaml"},
     ],

@@ -169,11 +169,11 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     def fill_in(path: str, name: str) -> Update:
         """Set the fields to those of a picture (A1111's PNG info)."""
         values, notes = png_info.read(Path(path), name)
-        said = f'<p class="said" role="status">Filled in from {escape(Path(path).name)}.</p>'
+        text = f'<p class="said" role="status">Filled in from {escape(Path(path).name)}.</p>'
         reasons = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        said += f'<ul class="reasons">{reasons}</ul>' if notes else ""
+        text += f'<ul class="reasons">{reasons}</ul>' if notes else ""
         field_of = dict(zip(names, fields, strict=True))
-        return {filled: said, **{field_of[name]: value for name, value in values.items()}}
+        return {filled: text, **{field_of[name]: value for name, value in values.items()}}
 
     def change_preset(name: str) -> Update:
         usual = preset_settings(name)
