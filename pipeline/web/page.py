@@ -58,13 +58,13 @@ def studio(queue: JobQueue) -> gr.Blocks:
         states = enhance.browser_states()
         with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create"):
-                prompt = create.tab(blocks, queue)
+                form = create.tab(blocks, queue)
             with gr.Tab("Enhance", id="enhance"):
                 takes_run = enhance.tab(blocks, queue, *states)
             with gr.Tab("Compare", id="compare") as shown:
                 compare.tab(blocks, shown, queue, grid)
             with gr.Tab("Train", id="train") as shown:
-                train.tab(blocks, shown, queue, training, tabs, prompt)
+                train.tab(blocks, shown, queue, training, tabs, form.fields["prompt"])
             with gr.Tab("Runs", id="runs") as shown:
                 runs.tab(shown, queue, tabs, takes_run)
     return blocks

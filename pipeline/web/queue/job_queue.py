@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ....configs.errors import VisualsError
+from ...jobs.draw_grid import GridRequest
 from ...jobs.request import RunRequest
 from ...runs.manifest import ManifestRecord, last_records
 from ..files.free_path import free_path
-from .requests import STOPPED, CaptionRequest, Request, TrainRequest, in_folder
+from .requests import STOPPED, Request, TrainRequest, in_folder
 from .worker_handle import WorkerProcess
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
@@ -164,7 +165,7 @@ class JobQueue:
     def _new_folder(self, request: Request) -> Path:
         """Return a folder named by time and class that no run and no waiting job has."""
         command = request.command if isinstance(request, RunRequest) else "grid"
-        classes = () if isinstance(request, TrainRequest | CaptionRequest) else request.classes[:2]
+        classes = request.classes[:2] if isinstance(request, RunRequest | GridRequest) else ()
         text = "-".join(classes or (command,))
         plain = "".join(c if c.isalnum() else "-" for c in text)[:60].strip("-")
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain or command}"

@@ -35,6 +35,16 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
+class ResumeRequest:
+    """A call of `visuals resume` for a run folder."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return shlex.join(["visuals", "resume", self.folder])
+
+
+@dataclass(frozen=True)
 class CaptionRequest:
     """A call of `visuals dataset caption` for the data set in a folder."""
 
@@ -49,10 +59,11 @@ class CaptionRequest:
         return shlex.join([*words, *["--overwrite"] * self.overwrite])
 
 
-Request = RunRequest | GridRequest | TrainRequest | CaptionRequest
+Request = RunRequest | ResumeRequest | GridRequest | TrainRequest | CaptionRequest
 
 STOPPED: dict[type[Request], str] = {
     RunRequest: "stopped; the command below resumes it",
+    ResumeRequest: "stopped; Resume continues it",
     GridRequest: "stopped; the pictures that are done stay",
     TrainRequest: "stopped; Resume continues from the last checkpoint",
     CaptionRequest: "stopped; the captions so far are kept, and the same command continues",

@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -27,7 +28,7 @@ from ....configs.errors import VisualsError, one_line
 from ...jobs.draw_grid import GridRequest, draw_grid
 from ...jobs.reporter import ProgramReporter, Reporter
 from ...jobs.request import RunRequest
-from .requests import CaptionRequest, Request, TrainRequest
+from .requests import CaptionRequest, Request, ResumeRequest, TrainRequest
 
 STOPPED = 130
 """Exit code of a job that was stopped, as of a command after Ctrl-C."""
@@ -108,6 +109,23 @@ def _run(request: RunRequest, reporter: Reporter) -> int:
     return STOPPED if result.stopped else int(result.failed)
 
 
+def _resume(request: ResumeRequest, reporter: Reporter) -> int:
+    """Continue a run where it began: relative paths in its settings mean what they meant."""
+    from ...jobs.execute import execute
+    from ...jobs.resolve import recorded_request
+    from ...runs import run_yaml
+
+    folder, here = Path(request.folder).absolute(), Path.cwd()
+    record = run_yaml.read(folder)
+    began = Path(record.get("began_in") or here)
+    try:
+        os.chdir(began if began.is_dir() else here)
+        result = execute(recorded_request(record, folder), reporter)
+    finally:
+        os.chdir(here)
+    return STOPPED if result.stopped else int(result.failed)
+
+
 def _grid(request: GridRequest, reporter: Reporter) -> int:
     return int(draw_grid(request, reporter).failed)
 
@@ -162,6 +180,7 @@ def _caption(request: CaptionRequest, reporter: Reporter) -> int:
 
 _WORK: dict[type[Request], Callable[[Any, Reporter], int]] = {
     RunRequest: _run,
+    ResumeRequest: _resume,
     GridRequest: _grid,
     TrainRequest: _train,
     CaptionRequest: _caption,

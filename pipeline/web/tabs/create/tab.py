@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ from ...widgets import before_after as slider
 from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.components import LATEST, QUICK, SAVE, Update
 from . import png_info
+from .fill_in import CreateForm
 from .form import NONE, request_of
 
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
 NOTHING = '<p class="said">Pictures appear here as they are made.</p>'
 
 
-def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
-    """Lay the tab out and wire it; return the field of the prompt."""
+def tab(blocks: gr.Blocks, queue: JobQueue) -> CreateForm:
+    """Lay the tab out and wire it; return its form."""
     usual = load_settings("mini")
     job_id = gr.BrowserState("", storage_key="visuals.create")
     shown = gr.State(("", -1))
@@ -114,7 +114,8 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
         strength, refiner, noise, more,
     ]  # fmt: skip
-    names = list(inspect.signature(request_of).parameters)
+    names = inspect.signature(request_of).parameters
+    form = CreateForm(dict(zip(names, fields, strict=True)), filled)
     watched = [state, made, before_after, command, cancel, timer, shown]
 
     def watch(id_: str, before: tuple[str, int] = ("", -1)) -> Update:
@@ -168,12 +169,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
 
     def fill_in(path: str, name: str) -> Update:
         """Set the fields to those of a picture (A1111's PNG info)."""
-        values, notes = png_info.read(Path(path), name)
-        text = f'<p class="said" role="status">Filled in from {escape(Path(path).name)}.</p>'
-        reasons = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        text += f'<ul class="reasons">{reasons}</ul>' if notes else ""
-        field_of = dict(zip(names, fields, strict=True))
-        return {filled: text, **{field_of[name]: value for name, value in values.items()}}
+        return form.fill_in(Path(path).name, *png_info.read(Path(path), name))
 
     def change_preset(name: str) -> Update:
         usual = preset_settings(name)
@@ -210,7 +206,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     timer.tick(watch, [job_id, shown], watched, **QUICK)
     blocks.load(watch, job_id, watched, **QUICK)
     picture.upload(
-        components.show_errors(fill_in, filled), [picture, preset], [filled, *fields], **QUICK
+        components.show_errors(fill_in, filled), [picture, preset], form.outputs, **QUICK
     )
     drop = Path(__file__).with_name("drop_picture.js").read_text(encoding="utf-8")
     blocks.load(None, None, None, js=drop, **QUICK)
@@ -222,4 +218,4 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> gr.Textbox:
     words = [prompt, classes, edit, preset]
     changed = [prompt.change, classes.change, edit.change, blocks.load]
     gr.on(changed, prompt_preview.preview, words, preview, **LATEST)
-    return prompt
+    return form

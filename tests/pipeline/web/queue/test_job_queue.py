@@ -15,7 +15,7 @@ from visuals.pipeline.jobs.draw_grid import GridRequest
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.web.queue import requests
 from visuals.pipeline.web.queue.job_queue import BusyError, JobQueue, QueuedJob
-from visuals.pipeline.web.queue.requests import TrainRequest
+from visuals.pipeline.web.queue.requests import ResumeRequest, TrainRequest
 
 MUG = RunRequest(classes=["mug"])
 
@@ -167,5 +167,8 @@ def test_a_real_worker_is_cancelled_crashes_and_continues(mini: Path, own_home: 
         again = requests.request_of_run(done.folder)
         assert again.setting_overrides() == done.request.setting_overrides()
         assert again.classes == done.request.classes and again.count == done.request.count
+        (done.folder / "manifest.jsonl").write_text("")  # as if stopped before the first picture
+        resumed = queue.submit(ResumeRequest(str(done.folder)), out=done.folder)
+        assert queue.wait(resumed, 200).status == "done" and len(resumed.records()) == 1
     finally:
         queue.close()

@@ -14,7 +14,7 @@ from visuals.pipeline.jobs.draw_grid import GridRequest
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.jobs.resolve import resolve
 from visuals.pipeline.web.queue import requests
-from visuals.pipeline.web.queue.requests import CaptionRequest, TrainRequest
+from visuals.pipeline.web.queue.requests import CaptionRequest, ResumeRequest, TrainRequest
 
 
 def test_a_request_is_typed_as_it_reads() -> None:
@@ -24,6 +24,7 @@ def test_a_request_is_typed_as_it_reads() -> None:
     assert words[-2:] == ["--set", "generate.sampler=DDIM"]
     train = TrainRequest("loras/a b.yaml", resume=True)
     assert str(train) == "visuals train 'loras/a b.yaml' --resume"
+    assert str(ResumeRequest("runs/a b")) == "visuals resume 'runs/a b'"
     caption = CaptionRequest("sets/x", overwrite=True)
     assert str(caption) == "visuals dataset caption sets/x --preset mini --overwrite"
 
@@ -33,6 +34,7 @@ def test_a_request_is_typed_as_it_reads() -> None:
     [
         RunRequest(classes=["mug"], steps=3, overrides={"refiner": None}),
         GridRequest(prompts=("a mug",), seeds=(1, 2)),
+        ResumeRequest("runs/a b"),
         TrainRequest("loras/look.yaml"),
         CaptionRequest("sets/x", "tag"),
     ],
