@@ -208,13 +208,13 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _lies_in(path: str, folders: Sequence[Path]) -> bool:
-    """Whether an absolute path is a file in one of the folders, links followed."""
+    """Whether an absolute path is a file in one of the folders, links followed, and not hidden."""
     try:
         real = Path(path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         return False
     inside = any(real.is_relative_to(folder) for folder in folders)
-    return Path(path).is_absolute() and real.is_file() and inside
+    return Path(path).is_absolute() and real.is_file() and inside and real.name[0] != "."
 
 
 def _objects(data: Any) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,8 @@ from .tabs.compare import tab as compare
 from .tabs.create import tab as create
 from .tabs.enhance import tab as enhance
 from .tabs.train import tab as train
+from .widgets.browser_state import browser_state
+from .widgets.components import QUICK
 
 
 def look() -> dict[str, Any]:
@@ -52,19 +54,23 @@ def studio(queue: JobQueue) -> gr.Blocks:
             're-rendered, the scene kept. <a href="docs">API</a></p></header>',
             padding=False,
         )
-        # Outside the tabs, whose contents are not there before they are opened.
-        grid = gr.BrowserState("", storage_key="visuals.compare")
-        training = gr.BrowserState("", storage_key="visuals.train")
-        states = enhance.browser_states()
+        opened, grid, training = (
+            browser_state(queue.root, name) for name in ("tab", "compare", "train")
+        )
+        made = create.browser_states(queue.root)
+        searched = enhance.browser_states(queue.root)
         with gr.Tabs() as tabs:
-            with gr.Tab("Create", id="create"):
-                form = create.tab(blocks, queue)
-            with gr.Tab("Enhance", id="enhance"):
-                takes_run = enhance.tab(blocks, queue, *states)
-            with gr.Tab("Compare", id="compare") as shown:
-                compare.tab(blocks, shown, queue, grid)
-            with gr.Tab("Train", id="train") as shown:
-                train.tab(blocks, shown, queue, training, tabs, form.fields["prompt"])
-            with gr.Tab("Runs", id="runs") as shown:
-                runs.tab(shown, queue, tabs, takes_run)
+            with gr.Tab("Create", id="create") as create_tab:
+                form = create.tab(blocks, queue, *made)
+            with gr.Tab("Enhance", id="enhance") as enhance_tab:
+                takes_run = enhance.tab(blocks, queue, *searched)
+            with gr.Tab("Compare", id="compare") as compare_tab:
+                compare.tab(blocks, compare_tab, queue, grid)
+            with gr.Tab("Train", id="train") as train_tab:
+                train.tab(blocks, train_tab, queue, training, tabs, form.fields["prompt"])
+            with gr.Tab("Runs", id="runs") as runs_tab:
+                runs.tab(runs_tab, queue, tabs, takes_run)
+        for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
+            tab.select(None, None, opened, js=f"() => {tab.id!r}", **QUICK)
+        blocks.load(lambda id_: gr.Tabs(selected=id_ or "create"), opened, tabs, **QUICK)
     return blocks

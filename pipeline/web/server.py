@@ -96,7 +96,14 @@ def serve(
     queue.worker.start()
     try:
         app = build(queue, token=token)
-        config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,  # an open page holds a connection for ever
+        )
         Server(config).run()
     finally:
         queue.close()

@@ -1,7 +1,8 @@
 """The job queue of the studio: a worker process carries out requests one after another.
 
 Each job has a run folder of its own, so that the results of two visitors never mix, and what was
-made stays on disk whatever happens to page, worker or server.
+made stays on disk whatever happens to page, worker or server. The jobs themselves are on disk too:
+one that was open when the server ended is a stopped one of the next.
 """
 
 from __future__ import annotations
@@ -10,21 +11,20 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ....configs.errors import VisualsError
 from ...jobs.draw_grid import GridRequest
 from ...jobs.request import RunRequest
-from ...runs.manifest import ManifestRecord, last_records
 from ..files.free_path import free_path
-from .requests import STOPPED, Request, TrainRequest, in_folder
+from . import job_records
+from .queued_job import QueuedJob as QueuedJob
+from .requests import STOPPED, Request, in_folder
 from .worker_handle import WorkerProcess
 
-Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
 KEPT = 200
-"""Jobs remembered; older ones are run folders only."""
+"""Jobs remembered, also by the next server; older ones are run folders only."""
 
 SAVING = 30.0
 """Seconds that a training has to save a checkpoint when the server ends."""
@@ -32,88 +32,6 @@ SAVING = 30.0
 
 class BusyError(VisualsError):
     """Too many jobs wait, or one is at work in the same folder."""
-
-
-@dataclass
-class QueuedJob:
-    """A request with its progress.
-
-    Args:
-        stages: (done, total) of each stage.
-        seconds: seconds that each stage took so far.
-        last_progress: when a stage last made progress, by the monotonic clock.
-        activity: what the worker does before the first stage, such as loading.
-        steps: denoising steps since the last progress.
-        message: error, or warnings.
-        stopping: whether a training was told to save and stop.
-    """
-
-    id: str
-    request: Request
-    folder: Path
-    status: Status = "queued"
-    stages: dict[str, tuple[int, int]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    last_progress: float | None = None
-    activity: str = ""
-    steps: int = 0
-    message: str = ""
-    stopping: bool = False
-    started: float | None = None
-    ended: float | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether it waits or runs."""
-        return self.status in ("queued", "running")
-
-    @property
-    def saves(self) -> bool:
-        """Whether it saves its work when it is stopped."""
-        return isinstance(self.request, TrainRequest)
-
-    def records(self) -> list[ManifestRecord]:
-        """Return the manifest's records so far, the last of each shot."""
-        return last_records(self.folder)
-
-    def pace(self, stage: str) -> float | None:
-        """Return the seconds that a stage takes for a picture; None before its first progress."""
-        done, _ = self.stages.get(stage, (0, 0))
-        return self.seconds[stage] / done if done and stage in self.seconds else None
-
-    def left(self, stage: str) -> float | None:
-        """Return the seconds that a stage still takes, None where unknown.
-
-        A re-render that has not begun is taken to be as fast as stage 1.
-        """
-        done, total = self.stages[stage]
-        pace = self.pace(stage) or (self.pace("generate") if stage == "rerender" else None)
-        return 0.0 if done >= total else None if pace is None else pace * (total - done)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds that all stages still take, None where unknown, as it is during a download."""
-        left = [self.left(stage) for stage in self.stages if stage != "download"]
-        if self.status != "running" or not left or None in left:
-            return None
-        return sum(filter(None, left))
-
-    def on_event(self, event: dict[str, Any]) -> None:
-        """Update the progress by an event of the worker."""
-        if event["event"] == "status":
-            self.activity = event["text"]
-        elif event["event"] == "step":
-            self.steps += 1
-        elif event["event"] == "stage":
-            stage, done, now = event["stage"], event["done"], time.monotonic()
-            before = self.stages.get(stage, (0, 0))[0]
-            self.stages[stage] = (done, event["total"])
-            # Stages take turns: the time since the last progress of any stage was this one's.
-            if done > before:
-                since = now - self.last_progress if self.last_progress is not None else 0.0
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + since
-                self.steps, self.activity = 0, ""
-            self.last_progress = now
 
 
 class JobQueue:
@@ -136,7 +54,7 @@ class JobQueue:
         self.root.mkdir(parents=True, exist_ok=True)
         self.most_waiting = most_waiting
         self.worker = worker()
-        self._jobs: dict[str, QueuedJob] = {}
+        self._jobs = {job.id: job for job in job_records.read(self.root)}
         self._change = threading.Condition()
         self._current: QueuedJob | None = None
         self._closed = False
@@ -156,10 +74,11 @@ class JobQueue:
                 raise BusyError(f"{waiting} jobs wait already: try again when some are done")
             folder = out or self._new_folder(request)
             job = QueuedJob(folder.name, in_folder(request, folder), folder)
+            self._jobs.pop(job.id, None)  # it ended, and waits behind the others now
             self._jobs[job.id] = job
             for old in [j.id for j in self._jobs.values() if not j.open][:-KEPT]:
                 del self._jobs[old]
-            self._change.notify_all()
+            self._changed()
         return job
 
     def _new_folder(self, request: Request) -> Path:
@@ -196,10 +115,10 @@ class JobQueue:
                 job.stopping, job.activity = True, "finishing the step, then saving"
                 self.worker.stop(save=True)
                 return True
-            job.message = STOPPED[type(job.request)]
-            job.status, job.ended = "stopped", time.time()
+            job.stop()
             if job is self._current:
                 self.worker.stop()
+            self._changed()
         return True
 
     def has_ended(self, job: QueuedJob) -> bool:
@@ -221,9 +140,14 @@ class JobQueue:
                 self._change.wait_for(lambda: self._current is None, timeout=SAVING)
             for job in self._jobs.values():
                 if job.open:
-                    job.status = "stopped"
-            self._change.notify_all()
+                    job.stop()
+            self._changed()
         self.worker.close()
+
+    def _changed(self) -> None:
+        """Keep the jobs on disk and wake who waits for a change; the lock is held."""
+        job_records.write(self.root, self)
+        self._change.notify_all()
 
     def _next(self) -> QueuedJob | None:
         return next((job for job in self if job.status == "queued"), None)
@@ -243,7 +167,7 @@ class JobQueue:
             with self._change:
                 self._finish(job, end)
                 self._current = None
-                self._change.notify_all()
+                self._changed()
 
     def _finish(self, job: QueuedJob, end: dict[str, Any] | None) -> None:
         job.ended, job.activity = job.ended or time.time(), ""

@@ -6,16 +6,13 @@ Playwright, its tests are left out.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.studio_process import address, studio
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
@@ -47,27 +44,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def process(
     browser: Any, place: Path, mini: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """`visuals ui`, started as a user would."""
-    cache = str(tmp_path_factory.mktemp("cache"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "visuals", "ui", "--no-browser", "--port", "0"],
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=(place / "stderr.txt").open("w"),
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HOME": str(place), "XDG_CACHE_HOME": cache},
-    )
-    yield process
-    process.send_signal(signal.SIGINT)
-    process.wait(60)
+    """The studio that the tests share."""
+    with studio(place, tmp_path_factory.mktemp("cache")) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")
 def server(process: Any, place: Path) -> str:
-    """The address that it tells."""
-    line = process.stdout.readline()
-    assert line.startswith("studio"), (place / "stderr.txt").read_text()
-    return str(line.split()[1])
+    """Its address."""
+    return address(process, place)
 
 
 @pytest.fixture

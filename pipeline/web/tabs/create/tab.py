@@ -17,6 +17,7 @@ from ...queue.job_queue import JobQueue
 from ...visitor_settings import MORE, preset_settings
 from ...widgets import before_after as slider
 from ...widgets import components, download_offer, prompt_preview, seed_box
+from ...widgets.browser_state import browser_state
 from ...widgets.components import LATEST, QUICK, SAVE, Update
 from . import png_info
 from .fill_in import CreateForm
@@ -26,10 +27,16 @@ REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
 NOTHING = '<p class="said">Pictures appear here as they are made.</p>'
 
 
-def tab(blocks: gr.Blocks, queue: JobQueue) -> CreateForm:
+def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
+    """Return what the browser keeps: the id of the job and the values of the form."""
+    return browser_state(root, "create"), browser_state(root, "create.form")
+
+
+def tab(
+    blocks: gr.Blocks, queue: JobQueue, job_id: gr.BrowserState, kept: gr.BrowserState
+) -> CreateForm:
     """Lay the tab out and wire it; return its form."""
     usual = load_settings("mini")
-    job_id = gr.BrowserState("", storage_key="visuals.create")
     shown = gr.State(("", -1))
     picked = gr.State(0)
     offered = gr.State("")
@@ -110,7 +117,7 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> CreateForm:
             made = components.gallery_box("Pictures", "create-gallery", 3, buttons=SAVE)
             before_after = slider.component("create-slider")
             command = components.command_box("create-command")
-    fields = [
+    fields: list[Any] = [
         classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
         strength, refiner, noise, more,
     ]  # fmt: skip
@@ -190,6 +197,19 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> CreateForm:
             lora: gr.Dropdown(choices=lora_library.names(queue.root, name), value=None),
         }
 
+    def restore(values: Any) -> Any:
+        """After a reload: fill the form in as it was left."""
+        if not isinstance(values, dict) or values.get("preset") not in presets():
+            return gr.skip()
+        name = values["preset"]
+        return {
+            **{field: values[n] for n, field in form.fields.items() if n in values},
+            classes: gr.Dropdown(
+                choices=prompt_preview.classes(name), value=values.get("classes") or []
+            ),
+            lora: gr.Dropdown(choices=lora_library.names(queue.root, name), value=None),
+        }
+
     of_preset = [
         classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
         more, lora,
@@ -205,12 +225,15 @@ def tab(blocks: gr.Blocks, queue: JobQueue) -> CreateForm:
     cancel.click(stop, [job_id, shown], watched, **QUICK)
     timer.tick(watch, [job_id, shown], watched, **QUICK)
     blocks.load(watch, job_id, watched, **QUICK)
+    blocks.load(restore, kept, [*fields, lora], **QUICK)
+    keep = f"(...values) => Object.fromEntries({list(names)}.map((name, k) => [name, values[k]]))"
+    gr.on([field.change for field in fields], None, fields, kept, js=keep, **QUICK)
     picture.upload(
         components.show_errors(fill_in, filled), [picture, preset], form.outputs, **QUICK
     )
     drop = Path(__file__).with_name("drop_picture.js").read_text(encoding="utf-8")
     blocks.load(None, None, None, js=drop, **QUICK)
-    preset.input(change_preset, preset, of_preset, **QUICK)
+    preset.select(change_preset, preset, of_preset, **QUICK)  # input comes of a mere look, too
     add.click(
         lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
         [prompt, lora, weight], prompt, **QUICK,

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from .....configs.schema import load_settings
 from ...queue.job_queue import JobQueue
+from ...widgets.browser_state import browser_state
 from ...widgets.components import LATEST, QUICK, show_errors
 from .handlers import Handlers
 from .layout import Layout
 from .search_session import EMPTY
 
 
-def browser_states() -> tuple[gr.BrowserState, gr.BrowserState]:
-    """Return what the browser keeps: the session and the id of the job.
-
-    They are made outside of all tabs: what is in a tab that was not opened yet is not there when
-    the page loads.
-    """
-    return (
-        gr.BrowserState(dict(EMPTY), storage_key="visuals.search"),
-        gr.BrowserState("", storage_key="visuals.enhance"),
-    )
+def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
+    """Return what the browser keeps: the session and the id of the job."""
+    return browser_state(root, "search", dict(EMPTY)), browser_state(root, "enhance")
 
 
 def tab(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from visuals.pipeline.jobs.draw_grid import GridRequest
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.web.queue import requests
 from visuals.pipeline.web.queue.job_queue import BusyError, JobQueue, QueuedJob
-from visuals.pipeline.web.queue.requests import ResumeRequest, TrainRequest
+from visuals.pipeline.web.queue.requests import CaptionRequest, ResumeRequest, TrainRequest
 
 MUG = RunRequest(classes=["mug"])
 
@@ -135,6 +136,35 @@ def test_closing_stops_all_and_lets_a_training_save(tmp_path: Path) -> None:
     queue.close()
     assert worker.stops == [True]
     assert not job.open and waiting.status == "stopped"
+
+
+def test_the_next_server_knows_the_jobs_of_the_last(worker: ScriptedWorker, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    queue = JobQueue(root, worker=lambda: worker)
+    requests_: list[requests.Request] = [
+        RunRequest(classes=["mug"], overrides={"generate.first_seed": 7}),
+        GridRequest(prompts=("a mug",), seeds=(1, 2), overrides={"generate.steps": 2}),
+        CaptionRequest("sets/x", "tag", overwrite=True),
+        TrainRequest("loras/look.yaml", resume=True),
+        ResumeRequest("runs/x"),
+    ]
+    done, *others = [queue.submit(request) for request in requests_]
+    worker.events.put({"event": "stage", "stage": "generate", "done": 1, "total": 4})
+    worker.events.put({"event": "end", "code": 0, "message": "a warning"})
+    queue.wait(done, 30)
+    running(others[0])
+
+    after = JobQueue(root, worker=ScriptedWorker)  # as after a kill: the first was not closed
+    again = after.get(done.id)
+    assert again is not None and again is not done and again == replace(done, last_progress=None)
+    for job in others:
+        found = after.get(job.id)
+        assert found is not None and (found.request, found.folder) == (job.request, job.folder)
+        assert found.status == "stopped" and found.message == requests.STOPPED[type(job.request)]
+    assert not any(job.open for job in after)
+    (root / ".studio" / ".jobs.json").write_text('[{"id": 3}]')
+    assert list(JobQueue(root, worker=ScriptedWorker)) == []
+    queue.close()
 
 
 @pytest.mark.slow
