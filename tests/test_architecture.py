@@ -60,7 +60,7 @@ SAME_ROLE: tuple[set[str], ...] = (
     {"configs", "pipeline.build", "stages", "stages.hosted", "stages.diffusion"},  # of one stage
     {"configs", "pipeline.runner"},  # the run and its settings
     {"pipeline.exports", "training.datasets"},  # writer and reader of one format
-    {f"pipeline.web.tabs.{name}" for name in ("compare", "create", "enhance", "train")},
+    {f"pipeline.web.tabs.{name}" for name in ("compare", "create", "enhance", "runs", "train")},
 )
 ANYWHERE = {"__init__", "__main__", "errors"}
 

@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from .queue.job_queue import JobQueue
-from .tabs import runs
 from .tabs.compare import tab as compare
 from .tabs.create import tab as create
 from .tabs.enhance import tab as enhance
+from .tabs.runs import tab as runs
 from .tabs.train import tab as train
 from .widgets.browser_state import browser_state
 from .widgets.components import QUICK
@@ -40,6 +40,10 @@ def look() -> dict[str, Any]:
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover_dark="*primary_600",
         button_primary_text_color="white",
+        button_cancel_background_fill="#b3261e",
+        button_cancel_background_fill_hover="#8c1d18",
+        button_cancel_background_fill_dark="#b3261e",
+        button_cancel_text_color="white",
         slider_color="*primary_600",
     )
     sheets = [Path(__file__).parent / name for name in ("studio.css", "learning.css")]
@@ -69,7 +73,7 @@ def studio(queue: JobQueue) -> gr.Blocks:
             with gr.Tab("Train", id="train") as train_tab:
                 train.tab(blocks, train_tab, queue, training, tabs, form.fields["prompt"])
             with gr.Tab("Runs", id="runs") as runs_tab:
-                runs.tab(runs_tab, queue, tabs, takes_run)
+                runs.tab(runs_tab, queue, tabs, form, takes_run)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
             tab.select(None, None, opened, js=f"() => {tab.id!r}", **QUICK)
         blocks.load(lambda id_: gr.Tabs(selected=id_ or "create"), opened, tabs, **QUICK)

@@ -20,9 +20,10 @@ from starlette.concurrency import run_in_threadpool
 from ....configs.errors import one_line
 from ....configs.version import VERSION
 from ...jobs.request import RunRequest
+from ...runs.lock import RunLockedError
 from ...runs.manifest import ManifestRecord
 from ..error_text import public_text
-from ..files import run_folders, uploads
+from ..files import run_folders, run_overview, uploads
 from ..files.safe_response import POLICY
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
@@ -154,6 +155,16 @@ def routes(queue: JobQueue) -> APIRouter:
                 await waits.until_end(job, wait, http)
             return await run_in_threadpool(state, root, id, job)
 
+    @api.delete("/runs/{id}", responses={409: {"description": "A job works in it."}})
+    def delete(id: str) -> dict[str, str]:
+        """Delete a run, with all files in its folder."""
+        with _errors():
+            try:
+                queue.delete_run(id)
+            except (BusyError, RunLockedError) as error:
+                raise HTTPException(409, public_text(str(error))) from None
+        return {"deleted": id}
+
     @api.post("/runs/{id}/cancel", response_model=JobState)
     def cancel(id: str) -> JobState:
         """End a job at once; what it made stays."""
@@ -171,6 +182,13 @@ def routes(queue: JobQueue) -> APIRouter:
             run_folders.pack(folder, out, annotated=job is None or not job.open)
         done = BackgroundTask(lambda: out.unlink(missing_ok=True))
         return FileResponse(out, filename=f"{id}.zip", background=done)
+
+    @api.get("/runs/{id}/thumbnails/{shot:path}", response_class=FileResponse)
+    def thumbnail(id: str, shot: str) -> FileResponse:
+        """The picture of a shot, small, as a JPEG."""
+        with _errors():
+            path = run_overview.thumbnail(root, id, shot)
+        return FileResponse(path, headers={**POLICY, "cache-control": "private, max-age=3600"})
 
     @api.get("/runs/{id}/files/{name:path}", response_class=FileResponse)
     def one_file(id: str, name: str) -> FileResponse:

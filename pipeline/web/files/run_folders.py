@@ -1,9 +1,11 @@
-"""Run folders below the studio's folder: listed, read, packed; no file outside is served."""
+"""Run folders below the studio's folder: listed, read, packed, deleted; none outside is touched."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import shutil
+import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....configs.errors import UsageError
+from ...runs import run_yaml
 from ...runs.inside_path import OutsideError, inside
+from ...runs.lock import RunLock
 from ...runs.manifest import NAME, ManifestRecord, last_records
+from . import thumbnails
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
 TEXT = (".jsonl", ".json", ".yaml")
@@ -46,12 +51,13 @@ class RunSummary:
         return sorted({name for record in self.records for name in _classes(record)})
 
     def chosen(self, outcome: str = "all", label: str = "all") -> list[ManifestRecord]:
-        """Return the records of one outcome and of one class; "all" for any."""
-        return [
+        """Return the records of one outcome and of one class, "all" for any, by outcome."""
+        found = [
             record
             for record in self.records
             if outcome in ("all", record.status) and label in ("all", *_classes(record))
         ]
+        return sorted(found, key=lambda record: OUTCOMES.index(record.status))
 
     def picture(self, record: ManifestRecord) -> Path | None:
         """Return the result of a shot, else its source; None where neither is there."""
@@ -62,24 +68,49 @@ class RunSummary:
             return None
         return path if path.is_file() else None
 
+    def shown_picture(self, record: ManifestRecord) -> Path | None:
+        """Return the picture of a shot where it lies below the studio's folder, links followed."""
+        path, root = self.picture(record), self.folder.parent.resolve()
+        return path if path and path.resolve().is_relative_to(root) else None
+
 
 def _classes(record: ManifestRecord) -> list[str]:
     return [*record.classes, *record.labels]
 
 
 def ids(root: Path) -> list[str]:
-    """Return the names of the runs below `root`, newest first."""
-    found = [p for p in root.iterdir() if not p.name.startswith(".")] if root.is_dir() else []
-    found = [p for p in found if (p / NAME).is_file()]
-    return [p.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
+    """Return the names of the runs below `root`, newest first, by when a picture was finished.
+
+    Grids, trainings and whatever else has no run.yaml are left out.
+    """
+    found: list[tuple[float, str]] = []
+    for path in root.iterdir() if root.is_dir() else ():
+        if not path.name.startswith(".") and (path / run_yaml.NAME).is_file():
+            found.append((changed(path), path.name))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def changed(folder: Path) -> float:
+    """Return when a picture of a run was last finished, else when it began; seconds."""
+    for name in (NAME, run_yaml.NAME):
+        with contextlib.suppress(OSError):
+            return (folder / name).stat().st_mtime
+    return 0.0
 
 
 def folder(root: Path, id_: str) -> Path:
     """Return the folder of a run; raises RunNotFoundError, also for an id that is a path."""
     path = root / id_
-    if not _ID.fullmatch(id_) or not (path / "run.yaml").is_file():
+    if not _ID.fullmatch(id_) or not _has_record(path):
         raise RunNotFoundError(f"no run {id_!r} here")
     return path
+
+
+def _has_record(folder: Path) -> bool:
+    try:
+        return (folder / run_yaml.NAME).is_file()
+    except ValueError:  # a name that the system cannot encode
+        return False
 
 
 def read(root: Path, id_: str) -> RunSummary:
@@ -99,6 +130,23 @@ def file(root: Path, id_: str, name: str) -> Path:
     if not found or any(part.startswith(".") for part in Path(name).parts):
         raise RunNotFoundError(f"no file {name!r} in run {id_!r}")
     return path
+
+
+def delete(root: Path, id_: str) -> None:
+    """Delete a run that visuals made, and the small pictures of it; links are not followed.
+
+    Raises:
+        RunNotFoundError: there is no such run, or its folder is a link.
+        RunFolderError: its run.yaml is no record of a run, or a process writes to it.
+    """
+    path = folder(root, id_)
+    if path.is_symlink():
+        raise RunNotFoundError(f"run {id_!r} is a link to a folder elsewhere: delete it there")
+    run_yaml.read(path)
+    with RunLock(path):
+        gone = path.rename(root / f".deleted-{uuid.uuid4().hex}")
+    shutil.rmtree(gone)
+    shutil.rmtree(thumbnails.folder(root, id_), ignore_errors=True)
 
 
 def pack(folder: Path, out: Path, *, annotated: bool = True) -> Path:

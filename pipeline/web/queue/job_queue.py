@@ -17,6 +17,7 @@ from typing import Any
 from ....configs.errors import VisualsError
 from ...jobs.draw_grid import GridRequest
 from ...jobs.request import RunRequest
+from ..files import run_folders
 from ..files.free_path import free_path
 from . import job_records
 from .queued_job import QueuedJob as QueuedJob
@@ -121,6 +122,22 @@ class JobQueue:
             self._changed()
         return True
 
+    def delete_run(self, id_: str) -> None:
+        """Delete a run and forget its job.
+
+        Raises:
+            BusyError: a job writes to it or will read from it.
+            RunNotFoundError, RunFolderError: see `run_folders.delete`.
+        """
+        with self._change:
+            folder = run_folders.folder(self.root, id_)
+            for job in self:
+                if not self.has_ended(job) and (job.id == id_ or _reads(job.request, folder)):
+                    raise BusyError(f"{id_} is in use by a job: wait for it, or cancel it")
+            run_folders.delete(self.root, id_)
+            self._jobs.pop(id_, None)
+            self._changed()
+
     def has_ended(self, job: QueuedJob) -> bool:
         """Return whether the job has ended and the worker is done with it."""
         return not job.open and job is not self._current
@@ -181,6 +198,10 @@ class JobQueue:
             job.status, job.message = "failed", end["message"] or "every picture failed"
         else:
             job.status, job.message = "done", end["message"]
+
+
+def _reads(request: Request, folder: Path) -> bool:
+    return isinstance(request, RunRequest) and str(folder) in request.inputs
 
 
 def _crash_message(code: int | None) -> str:

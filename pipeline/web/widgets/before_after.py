@@ -22,6 +22,11 @@ def component(elem_id: str) -> Any:
     return components.scripted_html(__file__, {}, elem_id, visible=False)
 
 
+def nothing() -> Any:
+    """Show nothing."""
+    return gr.HTML(value={}, visible=False)
+
+
 def update(
     run: RunSummary, index: int | None = None, records: Sequence[ManifestRecord] | None = None
 ) -> Any:
@@ -34,7 +39,7 @@ def update(
         rendered = (k for k, record in enumerate(records) if record.files.result)
         index = next(rendered, len(records))
     if index >= len(records):
-        return gr.HTML(value={}, visible=False)
+        return nothing()
     return gr.HTML(value=_value(run, records[index]), visible=True)
 
 

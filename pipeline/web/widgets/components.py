@@ -221,11 +221,10 @@ def show_errors(handler: Callable[..., Any], message: gr.HTML) -> Callable[..., 
 
 def shown(run: RunSummary, records: Sequence[ManifestRecord] | None = None) -> list[ManifestRecord]:
     """Return the records of the shots whose picture lies below the studio's folder."""
-    root = run.folder.parent.resolve()
     return [
         record
         for record in (run.records if records is None else records)
-        if (path := run.picture(record)) is not None and path.resolve().is_relative_to(root)
+        if run.shown_picture(record) is not None
     ]
 
 

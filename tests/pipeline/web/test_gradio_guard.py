@@ -354,6 +354,7 @@ def fuzz(
         "/gradio_api/heartbeat/../{}", "/gradio_api/upload_progress?upload_id={}", "/theme.css",
         "/gradio_api/custom_component/{}/client/component/x", "/?deep_link={}&view=api",
         "/config?deep_link={}", "/gradio_api/info?{}", "/api/runs/{}", "/api/runs/x/files/{}",
+        "/api/runs/{}/thumbnails/x",
     ]  # fmt: skip
     words = [*outside, "..%2f..%2fsecret.png", "%00", "%ff", "a" * 300, "index.html", "%2e%2e/x"]
     for _ in range(rounds):
@@ -365,7 +366,10 @@ def fuzz(
                 "data": [chance.choice(odd) for _ in range(max(0, many))],
                 "fn_index": dependency["id"],
                 "session_hash": chance.choice(["s", None, "../x"]),
-                "event_data": chance.choice([None, {}, {"index": 5}, {"index": "x", "value": 1}]),
+                "event_data": chance.choice(
+                    [None, {}, {"index": 5}, {"index": "x", "value": 1}]
+                    + [{"key": key} for key in ("../..", "/etc", "a\0b", 5, None, [])]
+                ),
             }
             answer = client.post(EVENT, json=body)
         elif kind < 0.7:

@@ -59,13 +59,17 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
     expect(page.locator("#create-seed input")).to_have_value(str(SEED))
 
     tab(page, "Runs")
-    choose(page, "#runs-run", run_of(place, line).name)
-    command(page, "#runs-command", "visuals run --class sneaker")
+    name = run_of(place, line).name
+    card = page.locator(f'#runs-list [data-key="{name}"]')
+    expect(card).to_contain_text("sneaker", timeout=PATIENCE)
+    expect(card.locator("img")).to_have_js_property("naturalWidth", 128, timeout=PATIENCE)
+    card.click()
+    says(page, "#runs-head", "enhanced 1")
+    says(page, "#runs-details", str(SEED))
     choose(page, "#runs-outcome", "skipped")
-    says(page, "#runs-facts", "No such picture")
+    says(page, "#runs-pictures", "No such picture")
     choose(page, "#runs-outcome", "enhanced")
-    says(page, "#runs-facts", "enhanced 1")
-    page.locator("#runs-gallery button").first.click()
+    page.locator("#runs-pictures .card").first.click()
     says(page, "#runs-slider", "sneaker-0001 · enhanced")
     with page.expect_download() as download:
         page.locator("#runs-zip").click()
@@ -75,6 +79,28 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
         assert archive.testzip() is None
     wanted = {"manifest.jsonl", "run.yaml", "report.html", "images/sneaker-0001.png"}
     assert wanted <= names and any("coco" in name for name in names)
+
+    tab(page, "Create")
+    number(page, "#create-seed", 3)
+    tab(page, "Runs")
+    page.locator("#runs-use").click()
+    says(page, "#create-filled", f"Filled in from the run {name}")
+    expect(page.locator("#create-seed input")).to_have_value(str(SEED))
+    manifest.write_text("")  # as if it was stopped before the first picture
+    manifest.with_name("report.html").unlink()
+    tab(page, "Runs")
+    says(page, "#runs-head", "not finished")
+    page.locator("#runs-resume").click()
+    says(page, "#runs-head", "enhanced 1")
+    expect(page.locator("#runs-resume")).to_have_count(0)
+    page.locator("#runs-delete").click()
+    says(page, "#runs-sure-text", f"Delete the run {name} with its 1 picture?")
+    page.get_by_role("button", name="Keep it").click()
+    page.locator("#runs-delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.locator("#runs-search")).to_be_visible(timeout=PATIENCE)
+    expect(card).to_have_count(0, timeout=PATIENCE)
+    assert not manifest.parent.exists()
 
 
 def test_a_reload_in_mid_run_loses_nothing_and_cancel_is_at_once(page: Any) -> None:

@@ -46,7 +46,7 @@ def read(path: Path, preset: str) -> Filled:
     """
     try:
         try:
-            return _of_record(provenance.read(path), preset)
+            return of_record(provenance.read(path), preset)
         except provenance.ProvenanceError:
             found = infotext_of(path)
         if found is None:
@@ -71,7 +71,11 @@ def _of_infotext(found: Infotext, preset: str) -> Filled:
     return {**values, "prompt": found.prompt, "edit": "", "seed": found.seed}, notes
 
 
-def _of_record(record: Mapping[str, Any], preset: str) -> Filled:
+def of_record(record: Mapping[str, Any], preset: str) -> Filled:
+    """Return what `read` does, of a record of provenance: `settings`, and the shot `id` of `batch`.
+
+    Raises UsageError for the record of a picture that was made of a photo.
+    """
     own: dict[str, Any] = next((shot for shot in record["batch"] if shot["id"] == record["id"]), {})
     if own.get("prompt") is None:
         raise UsageError("the picture was made of a photo, not of a prompt: use Enhance for it")

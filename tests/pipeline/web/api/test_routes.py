@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 pytest.importorskip("gradio", reason="gradio is not installed")
-from helpers.scripted_worker import EndingWorker
+from helpers.scripted_worker import END, EndingWorker, ScriptedWorker
 from PIL import Image
 from starlette.testclient import TestClient
 
+from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.web.access import AccessGuard
 from visuals.pipeline.web.api import routes
 from visuals.pipeline.web.queue.job_queue import JobQueue
+from visuals.pipeline.web.queue.requests import ResumeRequest
 
 TOKEN = {"Authorization": "Bearer a-long-secret"}
 
@@ -165,3 +167,45 @@ def test_photos_become_the_inputs_of_a_request(client: TestClient) -> None:
     assert command.startswith("visuals enhance runs/.studio/uploads/") and "--edit red" in command
     assert "rerender.steps=2" in command
     assert client.post("/api/filter", files=photos, data={"classes": ""}).status_code == 422
+
+
+def test_a_run_is_deleted_unless_a_job_uses_it(mini: Path, own_home: Path) -> None:
+    worker = ScriptedWorker()
+    queue = JobQueue("runs", worker=lambda: worker)
+    client = TestClient(routes.app_of(queue), base_url="http://127.0.0.1")
+    for name in ("a", "b"):
+        (queue.root / name).mkdir()
+        (queue.root / name / "run.yaml").write_text("request: {}\nsettings: {}")
+    (queue.root.parent / "secret").mkdir()
+    (queue.root.parent / "secret" / "run.yaml").write_text("request: {}\nsettings: {}")
+    try:
+        writes = queue.submit(ResumeRequest("runs/a"), out=queue.root / "a")
+        reads = queue.submit(RunRequest(command="filter", inputs=["runs/b"], classes=["mug"]))
+        for name in ("a", "b"):
+            refused = client.delete(f"/api/runs/{name}")
+            assert refused.status_code == 409 and "in use" in refused.json()["detail"]
+        worker.events.put(END)
+        worker.events.put(END)
+        queue.wait(writes, 30)
+        queue.wait(reads, 30)
+        assert client.delete("/api/runs/a").json() == {"deleted": "a"}
+        assert client.get("/api/runs/a").status_code == 404  # its job is forgotten
+        for path in ("a", "..", "%2e%2e", "..%2fsecret", "%2fetc", "b%2f..%2fb", "%00", ".studio"):
+            assert client.delete(f"/api/runs/{path}").status_code in (404, 405), path
+        assert client.get("/api/runs").json()["runs"] == ["b"]
+        assert (queue.root.parent / "secret" / "run.yaml").is_file()
+    finally:
+        queue.close()
+
+
+def test_a_small_picture_is_a_jpeg(client: TestClient) -> None:
+    run = Path("runs/a")
+    (run / "images").mkdir(parents=True)
+    (run / "images" / "x.png").write_bytes(png())
+    (run / "run.yaml").write_text("request: {}\nsettings: {}")
+    shot = '{"id": "x", "seed": 1, "status": "kept", "files": {"source": "images/x.png"}}'
+    (run / "manifest.jsonl").write_text(shot + "\n")
+    answer = client.get("/api/runs/a/thumbnails/x")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    for path in ("y", "..%2f..%2fsecret.png", "images/x.png", "%00"):
+        assert client.get(f"/api/runs/a/thumbnails/{path}").status_code == 404

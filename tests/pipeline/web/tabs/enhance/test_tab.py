@@ -180,10 +180,10 @@ def test_a_folder_without_the_product_is_filtered_kept_as_a_run_and_sent_back(
     }  # fmt: skip
 
     tab(page, "Runs")
-    choose(page, "#runs-run", run.name)
-    says(page, "#runs-facts", "skipped 2")
+    page.locator(f'#runs-list [data-key="{run.name}"]').click()
+    says(page, "#runs-head", "skipped 2")
     choose(page, "#runs-outcome", "kept")
-    expect(page.locator("#runs-gallery img")).to_have_count(1, timeout=PATIENCE)
+    expect(page.locator("#runs-pictures img")).to_have_count(1, timeout=PATIENCE)
     page.locator("#runs-send").click()
     says(page, "#enhance-said", f"From the run {run.name}")
     page.locator("#enhance-find").click()

@@ -1,0 +1,1 @@
+"""The Runs tab: run folders by their pictures."""
