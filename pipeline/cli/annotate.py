@@ -8,6 +8,7 @@ import click
 
 from .options import apply, errors, on_a_disk
 from .output import echo
+from .progress import StageProgress
 
 
 @click.command()
@@ -34,7 +35,7 @@ def annotate(run: str, formats: tuple[str, ...], as_json: bool, **options: Any) 
 
     if is_url(run) and not options["out"]:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with on_disk(run, output.note) as place, output.StageProgress(as_json) as bars:
+    with on_disk(run, output.note) as place, StageProgress(as_json) as bars:
         done = annotations.annotate(place, formats, progress=bars.update, **options)
     if as_json:
         record = {

@@ -15,6 +15,7 @@ from ...configs.errors import writable
 from . import options
 from .downloads import download
 from .output import echo
+from .progress import StageProgress
 
 _WORK = click.option(
     "--work", metavar="DIR", help="Working folder. Default: a temporary one, which is deleted."
@@ -233,13 +234,12 @@ def train(
     from ...benchmarks.quality import renderer
     from ...benchmarks.training import lora_style, training_cache
     from ..build.process import quiet
-    from . import output
 
     renderer()
     quiet("transformers", "diffusers")
     values: dict[str, float] = {}
     details: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as scratch, output.StageProgress(as_json) as progress:
+    with tempfile.TemporaryDirectory() as scratch, StageProgress(as_json) as progress:
         place = Path(work or scratch)
         # First: a run has the C library keep freed memory, by which a plain loop gains.
         if only != "look":

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .output import VerificationProgress, console, echo, print_json
+from .output import console, echo, print_json
+from .progress import VerificationProgress
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.status import Status

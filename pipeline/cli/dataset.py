@@ -11,7 +11,8 @@ import click
 
 from . import options
 from .dataset_caption import caption, token_counter
-from .output import StageProgress, print_json
+from .output import print_json
+from .progress import StageProgress
 
 _IN = click.Path(path_type=Path)
 

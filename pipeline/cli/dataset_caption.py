@@ -11,6 +11,7 @@ import click
 
 from . import options, output
 from .downloads import download
+from .progress import StageProgress
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -110,7 +111,7 @@ def caption(
     elif not no_model:
         say("no picture lacks a caption; --no-model edits captions")
         describe = list  # nothing to describe
-    with output.StageProgress(as_json) as bars:
+    with StageProgress(as_json) as bars:
         done = caption_dataset(
             found,
             describe,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import output
-from .options import ENGINE_OPTIONS, plain_overrides
+from .options import ENGINE_OPTIONS, LOGGING_OPTIONS, plain_overrides
 from .output import echo
 from .reporter import TerminalReporter
+from .verbosity import Verbosity, log_event
 
 if TYPE_CHECKING:
     from ..jobs.execute import RunResult
@@ -24,7 +26,7 @@ def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> 
     fields = {k: v for k, v in options.items() if v is not None and v != ()}
     engine = {name: fields.pop(name) for name in ENGINE_OPTIONS if name in fields}
     lists = [f"@{path}" for path in fields.pop("from_file", ())]
-    for name in ("as_json", "dry_run", "yes"):
+    for name in ("as_json", "dry_run", "yes", "open_report", *LOGGING_OPTIONS):
         fields.pop(name, None)
     if "changes" in fields:
         fields["overrides"] = plain_overrides(fields.pop("changes"))
@@ -37,20 +39,29 @@ def execute(command: str, inputs: Sequence[str], options: dict[str, Any]) -> Non
     """Execute a command's request, or show what it would do with --dry-run."""
     from ..jobs.resolve import resolve
 
-    request = request_of(command, inputs, options)
-    with TerminalReporter(options["as_json"], yes=options["yes"]) as reporter:
-        resolved = resolve(request, reporter)
-        finish(resolved, reporter, dry=options["dry_run"])
+    verbosity = Verbosity.pop_from(options)
+    with TerminalReporter(options["as_json"], yes=options["yes"], verbosity=verbosity) as reporter:
+        resolved = resolve(request_of(command, inputs, options), reporter)
+        finish(resolved, reporter, dry=options["dry_run"], open_report=options["open_report"])
 
 
-def finish(resolved: ResolvedRequest, reporter: TerminalReporter, *, dry: bool = False) -> None:
-    """Execute a resolved request; exit 1 for nothing but failures, 130 where it was stopped."""
+def finish(
+    resolved: ResolvedRequest,
+    reporter: TerminalReporter,
+    *,
+    dry: bool = False,
+    open_report: bool = False,
+) -> None:
+    """Execute a resolved request; exit 1 for nothing but failures, 130 where it was stopped.
+
+    With `open_report` the report is opened in the browser at the end.
+    """
     from ...stages.accel.memory import loading
     from ..jobs.dry_run import dry_run
     from ..jobs.execute import execute as execute_request
 
     if dry:
-        _print_dry_run(dry_run(resolved, reporter), as_json=reporter.quiet)
+        _print_dry_run(dry_run(resolved, reporter), as_json=reporter.as_json)
         return
     with loading():
         result = execute_request(resolved, reporter, reporter.stop)
@@ -58,16 +69,22 @@ def finish(resolved: ResolvedRequest, reporter: TerminalReporter, *, dry: bool =
     if result.stopped:
         output.warn(f"stopped; {result.resume_hint}")
         raise SystemExit(reporter.stop.code or 130)
-    _print_result(result, as_json=reporter.quiet)
+    _print_result(result, reporter)
+    if open_report and "://" not in str(result.report):
+        import webbrowser
+
+        webbrowser.open(Path(result.report).resolve().as_uri())
     if result.failed:
         raise SystemExit(1)
 
 
-def _print_result(result: RunResult, *, as_json: bool) -> None:
+def _print_result(result: RunResult, reporter: TerminalReporter) -> None:
     from ..runs.manifest import NAME
 
     written = result.annotations
-    if as_json:
+    if reporter.verbosity.log_json:
+        log_event("finished", {"event": "finished", **result.summary.as_dict()})
+    if reporter.as_json:
         record = {
             "folder": str(result.folder),
             "report": result.report,
@@ -80,7 +97,8 @@ def _print_result(result: RunResult, *, as_json: bool) -> None:
             record["annotation_errors"] = written.errors
         output.print_json(record)
         return
-    output.closing(result.summary)
+    if not (reporter.verbosity.quiet or reporter.verbosity.log_json):
+        output.closing(result.summary)
     echo(f"pictures  {result.folder}/images")
     if written is not None:
         output.annotated(written)

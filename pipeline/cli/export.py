@@ -6,6 +6,7 @@ import click
 
 from .options import apply, errors, on_a_disk
 from .output import echo
+from .progress import StageProgress
 
 
 @click.command()
@@ -39,7 +40,7 @@ def export(
 
     if is_url(run) and not out:
         raise click.UsageError(f"{run} without --out: expected a folder on a disk to write to")
-    with on_disk(run, output.note) as place, output.StageProgress(as_json) as bars:
+    with on_disk(run, output.note) as place, StageProgress(as_json) as bars:
         done = exporting.export(
             place, kind, out=out, tag=tag, repeats=repeats, name=name, progress=bars.update
         )

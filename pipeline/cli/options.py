@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from .drawing_options import DRAWING
 from .errors import errors as errors
 
 
@@ -42,26 +43,14 @@ def _seed(ctx: click.Context, option: click.Parameter, given: int | None) -> int
 
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
+    **DRAWING,
     "classes": click.option(
+        "-c",
         "--class",
         "classes",
         multiple=True,
         metavar="NAME[=PHRASE|…]",
         help="Product class, with phrases to search for instead of its name; repeatable.",
-    ),
-    "count": click.option(
-        "--count", type=click.IntRange(1), help="Pictures per class. Default: 4."
-    ),
-    "prompt": click.option(
-        "--prompt",
-        metavar="TEXT",
-        help="Prompt; {class} stands for the class. Default: the preset's.",
-    ),
-    "prompt_file": click.option(
-        "--prompt-file",
-        "--prompts",
-        metavar="FILE",
-        help="Prompts to take in turn, one per line; or a .csv, .tsv or .jsonl table.",
     ),
     "annotate": click.option(
         "--annotate",
@@ -78,28 +67,6 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="FORMATS",
         callback=_formats,
         help="coco (default), yolo, voc, masks, metadata; comma-separated or repeated.",
-    ),
-    "negative_prompt": click.option("--negative-prompt", metavar="TEXT", help="What to avoid."),
-    "edit": click.option(
-        "--edit", metavar="TEXT", help='What the product should become, as in "red leather".'
-    ),
-    "init_image": click.option(
-        "--init-image", metavar="FILE", help="Start stage 1 from this picture (img2img)."
-    ),
-    "prompt_strength": click.option(
-        "--prompt-strength",
-        type=float,
-        help="How much of --init-image to replace, 0 to 1. Default: the preset's.",
-    ),
-    "reference": click.option(
-        "--reference",
-        "references",
-        multiple=True,
-        metavar="FILE",
-        help="Reference picture for IP-Adapter; repeatable.",
-    ),
-    "strength": click.option(
-        "--strength", type=float, help="Denoising strength of stage 3, 0 to 1."
     ),
     "confidence": click.option(
         "--confidence",
@@ -134,23 +101,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         is_flag=True,
         help="Only show how many photos pass at each threshold; write nothing.",
     ),
-    "control": click.option(
-        "--control",
-        "controls",
-        multiple=True,
-        metavar="NAME",
-        help="ControlNet that keeps the shape in stage 3: canny, depth, …; repeatable.",
-    ),
-    "mask": click.option(
-        "--mask",
-        metavar="PATH",
-        help="Mask file (white: re-render), or a folder of masks named like the photos.",
-    ),
     "from_file": click.option(
         "--from-file",
         multiple=True,
         metavar="LIST",
         help="File that lists photos, one path per line; same as @LIST; repeatable.",
+    ),
+    "limit": click.option(
+        "--limit", type=click.IntRange(1), metavar="N", help="Read only the first N photos."
     ),
     "copy_skipped": click.option(
         "--copy-skipped", is_flag=True, help="Copy skipped originals to skipped/REASON/."
@@ -169,27 +127,6 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "dry_run": click.option(
         "--dry-run", is_flag=True, help="Show what would be done; load and write nothing."
     ),
-    "lora_dir": click.option(
-        "--lora-dir",
-        "lora_dirs",
-        multiple=True,
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False),
-        help="Folder to search for <lora:name:1>, with its subfolders; repeatable.",
-    ),
-    "embedding_dir": click.option(
-        "--embedding-dir",
-        "embedding_dirs",
-        multiple=True,
-        metavar="DIR",
-        type=click.Path(exists=True, file_okay=False),
-        help="Folder of textual inversions, named in prompts; repeatable.",
-    ),
-    "retries": click.option(
-        "--retries",
-        type=int,
-        help="Draw a picture that stage 2 rejects again, with up to N other seeds.",
-    ),
     "preset": click.option(
         "--preset",
         default="mini",
@@ -198,6 +135,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Preset, or a .yaml file of settings.",
     ),
     "out": click.option(
+        "-o",
         "--out",
         metavar="DIR",
         help="Run folder; an existing run is resumed. Default: runs/TIME-CLASS.",
@@ -209,7 +147,11 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "retry_failed": click.option("--retry-failed", is_flag=True, help="Try failed pictures again."),
     "seed": click.option(
-        "--seed", type=int, callback=_seed, help="Seed of the run, 0 to 4294967295; -1: random."
+        "-s",
+        "--seed",
+        type=int,
+        callback=_seed,
+        help="Seed of the run, 0 to 4294967295; -1: random.",
     ),
     "batch_size": click.option(
         "--batch-size", type=int, help="Pictures per batch, for all stages."
@@ -269,12 +211,29 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="N",
         help="Ray: CPUs and threads per worker. Default: up to 4.",
     ),
+    "quiet": click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
+    "verbose": click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Also print what is loaded and each picture's outcome.",
+    ),
+    "log_file": click.option(
+        "--log-file", metavar="FILE", help="Append all messages, with their times, to FILE."
+    ),
+    "log_json": click.option(
+        "--log-json", is_flag=True, help="Print messages and progress to stderr as JSON lines."
+    ),
+    "open_report": click.option(
+        "--open", "open_report", is_flag=True, help="Open the report in the browser at the end."
+    ),
     "json": click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON object to stdout."
     ),
 }
 
 
+LOGGING_OPTIONS = ("quiet", "verbose", "log_file", "log_json")
 ENGINE_OPTIONS = ("engine", "address", "workers", "gpus_per_worker", "cpus_per_worker")
 
 

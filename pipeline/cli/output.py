@@ -1,10 +1,9 @@
-"""What a person sees while a job runs and when it ends, on stderr. Knows rich, no models."""
+"""Messages and tables of the command line. Knows rich, no models."""
 
 from __future__ import annotations
 
+import logging
 import re
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,29 +11,9 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
 
     from ..exports.writer import Exported
     from ..runner.run import Summary
-
-_VERBS = {
-    "load": "reading",
-    "generate": "generating",
-    "detect": "detecting",
-    "verify": "verifying",
-    "segment": "masking",
-    "mask": "choosing masks",
-    "rerender": "re-rendering",
-    "annotate": "annotating",
-    "encode": "encoding",
-    "train": "training",
-    "shots": "pictures",
-    "import": "importing",
-    "caption": "captioning",
-    "edit": "editing",
-    "check": "checking",
-}
-
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that steer a terminal, or that UTF-8 lacks; names and metadata of files have any."""
@@ -67,16 +46,37 @@ def console(**options: Any) -> Console:
     return SafeConsole(**options)
 
 
+class TerminalHandler(logging.Handler):
+    """Prints messages on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = getattr(record, "kind", record.levelname.lower() + ": ")
+        echo(f"visuals: {kind}{record.getMessage()}", err=True)
+
+
+LOGGER = logging.getLogger("visuals")
+"""Receives all messages of the command line; its handlers print them."""
+LOGGER.setLevel(logging.DEBUG)
+LOGGER.propagate = False
+_default = TerminalHandler()
+_default.setLevel(logging.INFO)
+LOGGER.addHandler(_default)
+
+
 def warn(text: str) -> None:
-    echo(f"visuals: warning: {text}", err=True)
+    LOGGER.warning("%s", text)
 
 
 def note(text: str) -> None:
-    echo(f"visuals: note: {text}", err=True)
+    LOGGER.info("%s", text, extra={"kind": "note: "})
 
 
 def say(text: str) -> None:
-    echo(f"visuals: {text}", err=True)
+    LOGGER.info("%s", text, extra={"kind": ""})
+
+
+def debug(text: str) -> None:
+    LOGGER.debug("%s", text, extra={"kind": ""})
 
 
 def print_json(record: Any) -> None:
@@ -93,142 +93,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         echo("  ".join(cells).rstrip())
-
-
-def progress(*columns: ProgressColumn, quiet: bool = False) -> Progress:
-    """Bars on stderr: name, bar, count, these columns, remaining time; `quiet` shows none."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description:<14}"),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        *columns,
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        console=console(stderr=True),
-        disable=quiet,
-    )
-
-
-class StageProgress:
-    """A progress bar per stage, with rate and remaining time; `quiet` shows none.
-
-    Nothing is drawn before there is something to tell, so that an error stays one line.
-    """
-
-    def __init__(self, quiet: bool = False) -> None:
-        from rich.progress import TextColumn
-
-        self._progress = progress(TextColumn("{task.fields[rate]:>11}"), quiet=quiet)
-        self._tasks: dict[str, Any] = {}
-        self._worked: dict[str, tuple[int, float]] = {}
-        self._last = time.perf_counter()
-        self._loading: Any = None
-        self._drawn = False
-
-    def __enter__(self) -> StageProgress:
-        return self
-
-    def _draw(self) -> None:
-        if not self._drawn:
-            self._drawn = True
-            self._progress.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the bars off the terminal."""
-        if self._drawn:
-            self._drawn = False  # later progress draws them again
-            self._progress.stop()
-
-    def say(self, text: str) -> None:
-        """A line of its own while models load."""
-        self._draw()
-        if self._loading is None:
-            self._loading = self._progress.add_task(text, total=None, rate="")
-        self._progress.update(self._loading, description=text)
-
-    def update(self, stage: str, done: int, total: int) -> None:
-        self._draw()
-        if self._loading is not None:
-            self._progress.remove_task(self._loading)
-            self._loading = None
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(_VERBS[stage], total=total, rate="")
-        # Stages take turns: the time since the last word of any stage was this one's.
-        now = time.perf_counter()
-        worked, seconds = self._worked.get(stage, (0, 0.0))
-        if done > worked:
-            self._worked[stage] = done, seconds + now - self._last
-        self._last = now
-        self._progress.update(
-            self._tasks[stage],
-            completed=done,
-            total=total,
-            rate=_rate(*self._worked.get(stage, (0, 0.0))),
-        )
-
-
-def _rate(done: int, seconds: float) -> str:
-    if not done or not seconds:
-        return ""
-    return f"{done / seconds:.1f}/s" if done >= seconds else f"{seconds / done:.1f} s each"
-
-
-class VerificationProgress:
-    """Bytes, rate and remaining time of hashing the files of one model; `quiet` shows nothing.
-
-    The bar starts with the first bytes, so that the bars of a download may come before it.
-    """
-
-    def __init__(self, name: str, quiet: bool) -> None:
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        self._quiet = quiet
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=32),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=console(stderr=True),
-            transient=True,
-            disable=quiet or not sys.stderr.isatty(),
-        )
-        self._task = self._progress.add_task(name, total=None, visible=False)
-
-    def __enter__(self) -> VerificationProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        if not self._quiet:
-            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def advance(self, count: int, total: int) -> None:
-        """Count `count` more bytes of `total`."""
-        self._progress.start()  # no-op once it runs
-        self._progress.update(self._task, advance=count, total=total, visible=True)
 
 
 def closing(summary: Summary) -> None:

@@ -6,6 +6,7 @@ The first Ctrl-C finishes what is in hand, the second stops at once.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ...training.stop_request import StopRequest
 from ..jobs.reporter import ProgramReporter
 from . import downloads
-from .output import StageProgress, note, warn
+from .output import note, warn
+from .progress import StageProgress
+from .verbosity import Verbosity, log_event, logging_as
 
 if TYPE_CHECKING:
     from ...checkpoints.hub.first_use import Needed
     from ..runs.folder import RunFolder
+    from ..runs.manifest import ManifestRecord
 
-_NOTICE = b"visuals: note: stopping after the pictures in hand; once more stops at once\n"
+_NOTICE = b"\nvisuals: note: finishing the pictures in hand; Ctrl-C again stops now\n"
 
 
 class InterruptHandler(StopRequest):
@@ -68,21 +72,28 @@ class TerminalReporter(ProgramReporter):
     """Prints messages and progress bars on stderr, and answers Ctrl-C while shots run.
 
     Args:
-        quiet: show no progress bars, as with --json.
+        as_json: print results as JSON, and show no progress.
         yes: download models without asking.
+        verbosity: which messages are printed, and where.
     """
 
-    def __init__(self, quiet: bool = False, *, yes: bool = False) -> None:
-        self.quiet = quiet
-        self.yes = yes
+    def __init__(
+        self, as_json: bool = False, *, yes: bool = False, verbosity: Verbosity | None = None
+    ) -> None:
+        self.as_json, self.yes = as_json, yes
         self.stop = InterruptHandler()
-        self._bars = StageProgress(quiet)
+        self.verbosity = verbosity = verbosity or Verbosity()
+        lines = verbosity.quiet or verbosity.log_json
+        self._bars = StageProgress(as_json and not verbosity.log_json, lines)
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> TerminalReporter:
+        self._open.enter_context(logging_as(self.verbosity))
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+        self._open.close()
 
     def close(self) -> None:
         """Take the progress bars off the terminal; later progress shows new ones."""
@@ -99,6 +110,12 @@ class TerminalReporter(ProgramReporter):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._bars.update(stage, done, total)
+
+    def finished(self, record: ManifestRecord) -> None:
+        why = record.reason or record.error
+        text = f"{record.id}: {record.status}{f', {why.message}' if why else ''}"
+        values = {"event": "picture", "id": record.id, "status": record.status}
+        log_event(text, values, logging.DEBUG)
 
     def download(self, models: Collection[Needed]) -> None:
         from ...checkpoints.hub import first_use

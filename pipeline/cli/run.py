@@ -6,23 +6,27 @@ from typing import Any
 
 import click
 
-from .options import ENGINE_OPTIONS, apply, errors
+from .grouped_help import GroupedCommand
+from .options import ENGINE_OPTIONS, LOGGING_OPTIONS, apply, errors
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
-_BEGIN = ("init_image", "prompt_strength", "reference")
+_DRAW = ("steps", "cfg_scale", "sampler", "width", "height")
+_BEGIN = (*_DRAW, "init_image", "prompt_strength", "reference")
+_RERENDER = ("strength", "control", "controlnet_weight")
 _COMMON = (
     "format", "quality", "preset", "out", "fork", "retry_failed", "seed", "batch_size", "device",
-    "low_memory", "allow_pickle", "yes", "set", "dry_run", "json", *ENGINE_OPTIONS,
+    "low_memory", "allow_pickle", "yes", "set", "dry_run", "open_report", "json",
+    *LOGGING_OPTIONS, *ENGINE_OPTIONS,
 )  # fmt: skip
-_FILES = ("from_file", "copy_skipped", "sort_by_class")
+_FILES = ("from_file", "limit", "copy_skipped", "sort_by_class")
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @apply(
     "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir",
-    "embedding_dir", "edit",
-    "strength", "control", "confidence", *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
+    "embedding_dir", "edit", *_RERENDER, "rerender_steps", "rerender_cfg_scale", "confidence",
+    *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -37,7 +41,7 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     execute("run", inputs, options)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @apply(
     "classes",
     "count",
@@ -61,7 +65,7 @@ def generate(**options: Any) -> None:
     execute("generate", (), options)
 
 
-@click.command("filter")
+@click.command("filter", cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply("classes", "confidence", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
 @errors
@@ -86,12 +90,11 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     show(request, as_json=options["as_json"], yes=options["yes"])
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply(
-    "mask", "classes", "prompt", "negative_prompt", "edit", "strength", "lora_dir",
-    "embedding_dir", "control",
-    "confidence", *_MASKS, "annotate", *_FILES, *_COMMON,
+    "mask", "classes", "prompt", "negative_prompt", "edit", *_RERENDER, "steps", "cfg_scale",
+    "lora_dir", "embedding_dir", "confidence", *_MASKS, "annotate", *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:

@@ -11,6 +11,7 @@ from . import output
 from .downloads import download
 from .options import apply, errors, plain_overrides
 from .output import echo
+from .progress import StageProgress
 
 if TYPE_CHECKING:
     from ...training.train_lora import Trained
@@ -67,7 +68,7 @@ def train(
         quiet("transformers", "diffusers")
         if settings.device != "cpu":
             use_tf32()
-        with output.StageProgress(as_json or not main) as bars:
+        with StageProgress(as_json or not main) as bars:
             done = train_lora(settings, say=bars.say, warn=output.warn, progress=bars.update)
     except TrainingStopped as stopped:
         if main:

@@ -168,7 +168,7 @@ def run_plan(
 
     request = plan.resolved.request
     photos = {os.path.abspath(name.path) for name in plan.shots.names if name.path}
-    file_away = functools.partial(_file_away, folder.path, request, photos, reporter)
+    file_away = functools.partial(_on_finished, folder.path, request, photos, reporter)
     if request.batch_size is not None:
         folder.forget_batch_sizes()
     summary, written, stopped = Summary(), Summary(), False
@@ -280,16 +280,20 @@ def _writer(folder: RunFolder, finish: Callable[[ManifestRecord], None], run: An
     return BackgroundWriter(folder.write, finish, **options)
 
 
-def _file_away(
+def _on_finished(
     folder: Path,
     request: RunRequest,
     photos: Collection[str],
     reporter: Reporter,
     record: ManifestRecord,
 ) -> None:
-    """Copy a finished shot to skipped/ or sorted/; a copy that fails does not end the run."""
+    """Report a finished shot and copy it to skipped/ or sorted/ where the request says so.
+
+    A copy that fails does not end the run.
+    """
     from ..runs import sorted_copies
 
+    reporter.finished(record)
     try:
         if request.copy_skipped:
             sorted_copies.copy_skipped(folder, record, photos)

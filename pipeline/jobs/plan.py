@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .engine_options import RequestError
 from .reporter import Reporter
+from .request import RunRequest, option_of
 from .resolve import ResolvedRequest
 
 if TYPE_CHECKING:
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 4
 """Pictures of each class where a request names no count."""
+_STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "generate",
+        ("count", "init_image", "prompt_strength", "references", "sampler", "width", "height",
+         "retries"),
+    ),
+    ("detect", ("confidence",)),
+    (
+        "rerender",
+        ("edit", "strength", "controls", "controlnet_weight", "rerender_steps",
+         "rerender_cfg_scale", "mask"),
+    ),
+)  # fmt: skip
+"""Stages, and the fields of a request that they alone read."""
+_WHY = {
+    "generate": "with PHOTOS stage 1 draws nothing",
+    "detect": "the masks are given, so that nothing is looked for",
+    "rerender": "stage 3 is left out",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,8 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
         if not settings.mask.is_default:
             origin = request.mask or request.inputs[0]
             reporter.warn(f"{origin} holds the masks: mask options change nothing here")
+    for sentence in unused_options(request, needs):
+        reporter.warn(sentence)
     choices = wildcards.load_wildcards(settings)
     seeded = not request.inputs or inputs.is_run_folder(request.inputs)
     if seeded:
@@ -116,7 +138,7 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
                 f"{folder} holds pictures in which nothing was looked for yet: "
                 "add --class, or run `visuals filter` on it first"
             )
-        return shots, detections
+        return shots[: request.limit], detections
     left_out = LeftOut()
     shots = inputs.photos(request.inputs, classes, edit=edit, run_seed=seed, left_out=left_out)
     for what, paths in (
@@ -126,7 +148,7 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
         if paths:
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             reporter.warn(f"{what}: {paths[0]}{more}")
-    return shots, None
+    return shots[: request.limit], None
 
 
 def _user_masks(resolved: ResolvedRequest, names: Sequence[ShotName]) -> UserMasks | None:
@@ -213,3 +235,22 @@ def _warn_of_clip_skip(skip: int, settings: Settings, reporter: Reporter) -> Non
             f"generate.clip_skip {skip} changes nothing: generate.model {model!r} is SDXL, whose "
             "layer is fixed, as in A1111"
         )
+
+
+def unused_options(request: RunRequest, needs: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each kind of option that is set and that no stage of `needs` reads."""
+    for stage, fields in _STAGES:
+        if stage not in needs:
+            yield from _sentence(request, fields, _WHY[stage])
+    if not {"generate", "rerender"} & set(needs):
+        yield from _sentence(request, ("steps", "cfg_scale", "negative_prompt"), "nothing is drawn")
+    if not request.inputs:
+        yield from _sentence(request, ("limit", "copy_skipped"), "no photos are read")
+
+
+def _sentence(request: RunRequest, fields: Collection[str], why: str) -> Iterator[str]:
+    names = [
+        option_of(name) for name in fields if getattr(request, name) not in (None, (), "", False)
+    ]
+    if names:
+        yield f"{', '.join(names)} changes nothing here: {why}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...checkpoints.hub.first_use import Download, Needed
     from ...configs.schema import Settings
     from ..runs.folder import RunFolder
+    from ..runs.manifest import ManifestRecord
 
 
 class Reporter:
@@ -32,6 +33,9 @@ class Reporter:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` pictures have gone through `stage`."""
+
+    def finished(self, record: ManifestRecord) -> None:
+        """A shot is finished, and its line of the manifest written. May be called by a thread."""
 
     def download(self, models: Collection[Needed]) -> None:
         """Download what these models lack, before they are loaded. A program says here what it

@@ -46,6 +46,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "steps": ("generate.steps", "rerender.steps"),
     "cfg_scale": ("generate.cfg_scale", "rerender.cfg_scale"),
     "sampler": ("generate.sampler",),
+    "rerender_steps": ("rerender.steps",),
+    "rerender_cfg_scale": ("rerender.cfg_scale",),
     "width": ("generate.width",),
     "height": ("generate.height",),
     "init_image": ("generate.init_image",),
@@ -70,8 +72,11 @@ _OPTIONS = {
     "embedding_dirs": "--embedding-dir",
 }
 """Options whose names differ from their fields."""
-_WITHOUT_OPTION = ("steps", "cfg_scale", "sampler", "width", "height")
-"""Fields that the command line sets by `--set`."""
+
+
+def option_of(name: str) -> str:
+    """Return the option of the command line that sets a field of a request."""
+    return _OPTIONS.get(name, f"--{dashed(name)}")
 
 
 class RunRequest(BaseModel):
@@ -89,6 +94,7 @@ class RunRequest(BaseModel):
             (stages 2 and 3).
         inputs: photos: files, folders, glob patterns, `@list.txt`, or one run folder. Empty:
             stage 1 draws pictures.
+        limit: read only the first so many photos.
         classes: product classes, each NAME or NAME=PHRASE|PHRASE.
         count: pictures of each class; None: 4, or 1 a row of a prompt table.
         prompt: prompt of stages 1 and 3; `{class}` becomes the class.
@@ -114,6 +120,8 @@ class RunRequest(BaseModel):
         quality: of jpeg and webp, 1 to 100.
         steps: sampling steps of stages 1 and 3.
         cfg_scale: classifier-free guidance of stages 1 and 3.
+        rerender_steps: sampling steps of stage 3, where they differ.
+        rerender_cfg_scale: classifier-free guidance of stage 3, where it differs.
         sampler: sampler of stage 1, by A1111's name.
         width: of generated pictures in pixels, a multiple of 8.
         height: as `width`.
@@ -124,6 +132,7 @@ class RunRequest(BaseModel):
         embedding_dirs: folders of textual inversions, before the preset's.
         strength: denoising strength of stage 3, 0 to 1.
         controls: what holds the shape in stage 3: canny, depth, ….
+        controlnet_weight: weight of each ControlNet of stage 3, 0 to 2 (`conditioning_scale`).
         confidence: least score of a detection, 0 to 1.
         mask_min_ratio: least share of the picture that a mask covers, 0 to 1.
         mask_max_ratio: largest share of the picture that a mask covers, 0 to 1.
@@ -138,6 +147,7 @@ class RunRequest(BaseModel):
 
     command: Command = "run"
     inputs: tuple[str, ...] = ()  # names of files, which may not be UTF-8
+    limit: int | None = Field(None, ge=1)
     classes: tuple[Name, ...] = ()
     count: int | None = Field(None, ge=1, le=MAX_PICTURES)
     prompt: Text | None = None
@@ -163,6 +173,8 @@ class RunRequest(BaseModel):
     quality: int | None = Field(None, ge=1, le=100)
     steps: int | None = Field(None, ge=1, le=1000)
     cfg_scale: float | None = Field(None, ge=0, le=50)
+    rerender_steps: int | None = Field(None, ge=1, le=1000)
+    rerender_cfg_scale: float | None = Field(None, ge=0, le=50)
     sampler: str | None = None
     width: int | None = Field(None, ge=64, le=4096, multiple_of=8)
     height: int | None = Field(None, ge=64, le=4096, multiple_of=8)
@@ -173,6 +185,7 @@ class RunRequest(BaseModel):
     embedding_dirs: tuple[Name, ...] = ()
     strength: float | None = Field(None, gt=0, le=1)
     controls: tuple[Name, ...] = ()
+    controlnet_weight: float | None = Field(None, ge=0, le=2)
     confidence: Share | None = None
     mask_min_ratio: Share | None = None
     mask_max_ratio: Share | None = None
@@ -219,24 +232,18 @@ class RunRequest(BaseModel):
         words = [self.command, *self.inputs]
         given = {name: getattr(self, name) for name in type(self).model_fields}
         given |= {name: getattr(self.engine, name) for name in EngineOptions.model_fields}
-        overrides = {
-            key: given[name]
-            for name in _WITHOUT_OPTION
-            if given[name] is not None
-            for key in SETTINGS[name]
-        }
         for name, value in given.items():
             default = (type(self).model_fields | EngineOptions.model_fields)[name].default
-            if name in ("command", "inputs", "overrides", *_WITHOUT_OPTION) or value == default:
+            if name in ("command", "inputs", "overrides") or value == default:
                 continue
-            option = _OPTIONS.get(name, f"--{dashed(name)}")
+            option = option_of(name)
             if value is True:
                 words.append(option)
             elif isinstance(value, tuple):
                 words += [word for one in value for word in (option, one)]
             elif value is not False and not isinstance(value, BaseModel):
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
-        for key, value in {**overrides, **self.overrides}.items():
+        for key, value in self.overrides.items():
             words += ["--set", f"{key}={yaml_value(value)}"]
         return words
 
@@ -281,11 +288,16 @@ def request_settings(
             overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
             warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
     settings = load_settings(preset, overrides)
-    more = {
+    more: dict[str, Any] = {
         f"generate.{name}": [*own, *getattr(settings.generate, name)]
         for name in ("lora_dirs", "embedding_dirs")
         if (own := getattr(request, name))
     }
+    if request.controlnet_weight is not None:
+        more |= {
+            f"controls.{name}.conditioning_scale": request.controlnet_weight
+            for name in settings.rerender.controls
+        }
     return load_settings(preset, {**overrides, **more}) if more else settings
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 VERSION = 2
 """Version of the request in run.yaml; version 1, of the first release, is read too."""
 
-_RECORDED = ("annotate", "copy_skipped", "sort_by_class", "prompt", "negative_prompt")
+_RECORDED = ("limit", "annotate", "copy_skipped", "sort_by_class", "prompt", "negative_prompt")
 """Fields of a request that run.yaml keeps among its options, beside those that settings hold."""
 _REQUESTED = ("command", "classes", "count", "edit", "preset", "mask")
 """Fields of a request that run.yaml keeps under their names."""
@@ -96,8 +96,6 @@ def resolve(
     check_engine(request.engine)
     settings = request_settings(request, reporter.warn, base=base)
     prompts, rows = read_prompt_file(request, settings)
-    if request.inputs and request.init_image:
-        reporter.warn("with PHOTOS stage 1 draws nothing: --init-image changes nothing here")
     require(request.annotate)
     settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
     own = given(request.preset, {**(base or {}), **request.setting_overrides()})

@@ -91,7 +91,7 @@ def test_the_body_is_a_run_request(client: TestClient) -> None:
     assert answer.status_code == 200
     command = answer.json()["command"]
     assert command.startswith("visuals run --class mug --count 4 --edit red --out runs/")
-    assert command.endswith("--set generate.steps=3 --set rerender.steps=3")
+    assert command.endswith("--steps 3")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_photos_become_the_inputs_of_a_request(client: TestClient) -> None:
     assert answer.status_code == 200, answer.text
     command = answer.json()["command"]
     assert command.startswith("visuals enhance runs/.studio/uploads/") and "--edit red" in command
-    assert "rerender.steps=2" in command
+    assert "--steps 2" in command
     assert client.post("/api/filter", files=photos, data={"classes": ""}).status_code == 422
 
 

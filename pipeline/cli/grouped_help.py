@@ -1,0 +1,72 @@
+"""Help of a command with its options by topic, and suggestions for unknown options."""
+
+from __future__ import annotations
+
+import click
+
+TOPICS = {
+    "What to make": (
+        "classes", "count", "prompt", "prompt_file", "negative_prompt", "seed", "steps",
+        "cfg_scale", "sampler", "width", "height", "init_image", "prompt_strength", "references",
+        "lora_dirs", "embedding_dirs", "retries",
+    ),
+    "Photos": ("from_file", "limit", "copy_skipped", "sort_by_class"),
+    "Detection and masks": (
+        "mask", "confidence", "mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate",
+        "sweep",
+    ),
+    "Re-rendering": (
+        "edit", "strength", "controls", "controlnet_weight", "rerender_steps",
+        "rerender_cfg_scale", "invert",
+    ),
+    "Settings": ("preset", "changes"),
+    "Output": (
+        "out", "fork", "retry_failed", "format", "quality", "annotate", "open_report", "dry_run",
+        "as_json", "quiet", "verbose", "log_json", "log_file",
+    ),
+    "Machine": ("device", "batch_size", "low_memory", "allow_pickle", "yes"),
+    "Ray cluster": ("engine", "address", "workers", "gpus_per_worker", "cpus_per_worker"),
+}  # fmt: skip
+"""Options by topic, in the order of the help; others come at the end."""
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options by topic."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        records = {
+            param.name: record
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx))
+        }
+        for topic, names in TOPICS.items():
+            if rows := [records.pop(name) for name in names if name in records]:
+                with formatter.section(topic):
+                    formatter.write_dl(rows)
+        with formatter.section("Other options"):
+            formatter.write_dl(list(records.values()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, but names the settings that an unknown option could mean."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not error.possibilities and (found := _settings_named(error.option_name)):
+                ways = " or ".join(f"--set {name}=VALUE" for name in found)
+                raise click.UsageError(
+                    f"no option {error.option_name}: expected {ways}", ctx
+                ) from None
+            raise
+
+
+def _settings_named(option: str) -> list[str]:
+    """Return the dotted names of the settings that an option would set."""
+    from ...configs.schema import load_settings
+
+    name = option.lstrip("-").replace("-", "_")
+    sections = load_settings("mini").model_dump()
+    return [
+        f"{section}.{name}"
+        for section, values in sections.items()
+        if isinstance(values, dict) and name in values
+    ]

@@ -1,0 +1,92 @@
+"""What a command says while it works: fewer or more messages, as JSON, or into a file as well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ...configs.errors import UsageError
+from .output import LOGGER, TerminalHandler, echo, shown
+
+
+@dataclass(frozen=True)
+class Verbosity:
+    """What a command says while it works.
+
+    Args:
+        quiet: only warnings and errors.
+        verbose: also what is loaded and what became of each picture.
+        log_json: each message as a JSON object on a line of its own.
+        log_file: a file that receives all messages, with their times, at its end.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_json: bool = False
+    log_file: str | None = None
+
+    @classmethod
+    def pop_from(cls, options: dict[str, Any]) -> Verbosity:
+        """Take the options of that name out of a command's options."""
+        return cls(**{name: options.pop(name) for name in cls.__dataclass_fields__})
+
+
+class _JsonLines(logging.Handler):
+    """Prints messages on stderr as JSON, one object a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        values = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        echo(json.dumps(values), err=True)
+
+
+class _OneLine(logging.Formatter):
+    """A message as one line of a log file, without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record).replace("\n", " "))
+
+
+@contextlib.contextmanager
+def logging_as(verbosity: Verbosity) -> Iterator[None]:
+    """Return a context in which messages go where `verbosity` sends them.
+
+    Raises UsageError where the log file cannot be written.
+    """
+    screen = _JsonLines() if verbosity.log_json else TerminalHandler()
+    usual = logging.WARNING if verbosity.quiet else logging.INFO
+    screen.setLevel(logging.DEBUG if verbosity.verbose else usual)
+    handlers = [screen, *([_log_file(verbosity.log_file)] if verbosity.log_file else [])]
+    before = list(LOGGER.handlers)
+    LOGGER.handlers = handlers
+    try:
+        yield
+    finally:
+        LOGGER.handlers = before
+        handlers[-1].close()
+
+
+def _log_file(name: str) -> logging.Handler:
+    try:
+        file = logging.FileHandler(name, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"--log-file {name}: cannot be written ({error.strerror}); name a file in a folder "
+            "that exists"
+        ) from None
+    file.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
+    return file
+
+
+def log_event(text: str, fields: Mapping[str, Any], level: int = logging.INFO) -> None:
+    """Log a message whose values are fields of their own with `--log-json`."""
+    LOGGER.log(level, "%s", text, extra={"fields": fields, "kind": ""})

@@ -1,0 +1,34 @@
+"""Options that a request's stages do not read are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from visuals.pipeline.jobs.plan import unused_options
+from visuals.pipeline.jobs.request import RunRequest
+
+
+@pytest.mark.parametrize(
+    ("fields", "needs", "named"),
+    [
+        ({"command": "run", "inputs": ["a.png"], "count": 3, "width": 64}, "detect rerender",
+         "--count, --width changes nothing here: with PHOTOS"),
+        ({"command": "run", "inputs": ["a.png"], "references": ["b.png"]}, "detect rerender",
+         "--reference changes"),
+        ({"command": "enhance", "inputs": ["a"], "confidence": 0.5}, "rerender",
+         "--confidence changes nothing here: the masks are given"),
+        ({"command": "filter", "inputs": ["a"], "strength": 0.5, "steps": 3}, "detect segment",
+         "--strength changes nothing here: stage 3 is left out|--steps changes nothing"),
+        ({"command": "run", "limit": 3}, "generate detect rerender", "--limit changes nothing"),
+        ({"command": "run", "count": 3, "steps": 3, "edit": "red"}, "generate detect rerender", ""),
+        ({"command": "run", "inputs": ["a"], "limit": 3, "edit": "red"}, "detect rerender", ""),
+    ],
+)  # fmt: skip
+def test_unused_options_are_named(fields: dict[str, Any], needs: str, named: str) -> None:
+    sentences = list(unused_options(RunRequest(**fields), needs.split()))
+    parts = named.split("|") if named else []
+    assert len(sentences) == len(parts)
+    for part, sentence in zip(parts, sentences, strict=True):
+        assert part in sentence
