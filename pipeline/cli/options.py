@@ -32,6 +32,8 @@ def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) ->
 
 def _seed(ctx: click.Context, option: click.Parameter, given: int | None) -> int | None:
     """Return the seed, for -1 a random one, which is printed."""
+    if given is not None and not -1 <= given < 2**32:
+        raise click.BadParameter(f"{given}: expected 0 to 4294967295, or -1 for a random one")
     if given != -1:
         return given
     from ...stages.shot import seed_or_random

@@ -7,12 +7,16 @@ from typing import Annotated, Any
 from fastapi import UploadFile
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ....stages.shot import seed_or_random
 from ...jobs.request import RunRequest
 from ..visitor_settings import FIELDS
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[
+    int, Field(ge=-1, lt=2**32, description="-1: random"), AfterValidator(seed_or_random)
+]
 
 
 def _only_fields(schema: dict[str, Any]) -> None:
@@ -30,6 +34,7 @@ class ApiRunRequest(RunRequest):
     negative_prompt: Text | None = None
     edit: Text = ""
     sampler: Name | None = None
+    seed: Seed | None = None
     preset: Name = "mini"
 
     @model_validator(mode="before")
@@ -60,15 +65,19 @@ class EnhanceForm(FilterForm):
     negative_prompt: Text | None = None
     strength: Annotated[float, Field(gt=0, le=1)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    seed: Seed | None = None
 
 
 class JobState(BaseModel):
-    """A job or a run, and its pictures so far. `refused`: files that were left out, and why."""
+    """A job or a run, and its pictures so far.
+
+    `seed`: of its request, drawn where that was -1. `refused`: files that were left out, and why.
+    """
 
     id: str
     status: str
     command: str | None = None
+    seed: int | None = None
     message: str = ""
     stages: dict[str, tuple[int, int]] = {}
     seconds_left: float | None = None

@@ -56,6 +56,7 @@ def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = 
         progress = {
             "status": job.status,
             "command": str(job.request),
+            "seed": requests.seed_of(job.request),
             "message": public_text(job.message),
             "stages": job.stages,
             "seconds_left": job.seconds_left,

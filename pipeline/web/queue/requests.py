@@ -92,6 +92,14 @@ def check(request: RunRequest) -> None:
         explain.prompt_notes(resolved.settings, [request.edit])
 
 
+def seed_of(request: Request) -> int | None:
+    """Return the seed of a request, None where it has none."""
+    if not isinstance(request, RunRequest) or request.command == "filter":
+        return None
+    seed: int | None = request.overrides.get("generate.first_seed", request.seed)
+    return seed
+
+
 def needed_models(request: RunRequest | GridRequest) -> list[Needed]:
     """Return the models that a request loads."""
     from ...build.required_models import required_models

@@ -5,9 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from ....configs.errors import UsageError
-from ...jobs.request import RunRequest
 from ..queue.job_queue import QueuedJob
-from ..queue.requests import Request
+from ..queue.requests import Request, seed_of
 from .components import QUICK
 
 
@@ -37,16 +36,9 @@ def checked(seed: float | None) -> int:
     return whole("Seed", -1 if seed is None else seed, -1, 2**32 - 1)
 
 
-def of_request(request: Request) -> int | None:
-    """Return the seed of a request, None where it has none."""
-    if not isinstance(request, RunRequest) or request.command == "filter":
-        return None
-    return request.overrides.get("generate.first_seed", request.seed)
-
-
 def used(job: QueuedJob | None) -> int:
     """Return the seed that a job used; raises UsageError where there is none."""
-    seed = of_request(job.request) if job else None
+    seed = seed_of(job.request) if job else None
     if seed is None:
         raise UsageError("no seed to reuse: nothing was drawn here yet")
     return seed
@@ -54,7 +46,11 @@ def used(job: QueuedJob | None) -> int:
 
 def chip(request: Request) -> str:
     """Return the seed of a request as HTML."""
-    seed = of_request(request)
+    return seed_chip(seed_of(request))
+
+
+def seed_chip(seed: int | None) -> str:
+    """Return a seed as HTML; "" for None."""
     if seed is None:
         return ""
     return f'<div class="chips"><span class="chip">seed <b>{seed}</b></span></div>'

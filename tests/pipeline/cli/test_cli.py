@@ -94,7 +94,7 @@ def test_an_unknown_class_names_nearest_known_and_the_other_preset() -> None:
             ["run", "--class", "mug", "--strength", "1.4"],
             ["strength 1.4", "less than or equal to 1"],
         ),
-        (["run", "--class", "mug", "--seed", "-2"], ["seed -2"]),
+        (["run", "--class", "mug", "--seed", "-2"], ["-2: expected 0", "-1 for a random one"]),
         (["run", "nowhere", "--class", "mug"], ["no file or folder 'nowhere'", "check the path"]),
         (["run", "--class", "mug", "--prompt", "{class} <lora:zz:1>"], ["no LoRA 'zz'", "ppzmini"]),
         (["run", "--class", "mug", "--set", "generate.sampler=Eulr"], ["'Eulr'; did you mean 'E"]),

@@ -11,12 +11,13 @@ from typing import Any
 
 import gradio as gr
 
+from .....checkpoints.hub.first_use import Needed
 from .....configs.schema import presets
 from ...files import uploads
 from ...queue.job_queue import JobQueue, QueuedJob
 from ...queue.requests import CaptionRequest
 from ...visitor_settings import preset_settings
-from ...widgets import components
+from ...widgets import components, download_offer
 from ...widgets.components import QUICK, SLOW, Update, show_errors
 from . import datasets
 
@@ -60,7 +61,7 @@ def section(
     Returns:
         `when_done(do, inputs, outputs)`, to be called with what shows the captions anew.
     """
-    at = gr.State("")
+    at, offered = gr.State(""), gr.State("")
     timer = gr.Timer(components.EVERY, active=False)
     with gr.Accordion("Photos without captions", open=False, elem_id="train-describe"):
         send = gr.UploadButton(
@@ -96,8 +97,13 @@ def section(
             update[data] = gr.Dropdown(choices=datasets.found(queue.root), value=name)
         return update
 
-    def begin(text: str | None, word: str, chosen: str, all_: bool) -> Update:
+    def begin(before: str, text: str | None, word: str, chosen: str, all_: bool) -> Update:
         request = request_of(queue.root, text or "", word, chosen, overwrite=all_)
+        offer = download_offer.offer(
+            [Needed(preset_settings(chosen).caption.model)], "Write captions"
+        )
+        if offer and offer != before:
+            return {message: offer, offered: offer}
         job = submit(queue, request)
         line = gr.Textbox(str(request), visible=True)
         return {message: "", command: line, at: job.id, **watch(job.id)}
@@ -108,8 +114,8 @@ def section(
 
     send.upload(show_errors(take_photos, message), send, [data, message], **SLOW)
     start.click(
-        show_errors(begin, message), [data, tag, preset, overwrite],
-        [message, command, at, *watched], **QUICK,
+        show_errors(begin, message), [offered, data, tag, preset, overwrite],
+        [message, offered, command, at, *watched], **QUICK,
     )  # fmt: skip
     stopped = stop.click(stop_job, at, watched, **QUICK)
     ticked = timer.tick(watch, at, watched, **QUICK)

@@ -17,6 +17,7 @@ from .....configs.text_files import parse_yaml
 from .....configs.train import ALIASES
 from ... import visitor_settings
 from ...files import lora_library
+from ...widgets.seed_box import checked
 from . import datasets
 
 OWN = {
@@ -31,7 +32,10 @@ _PATHS = ("cache_dir", "class_data_dir")
 
 @dataclass(frozen=True)
 class Form:
-    """The fields, as they are typed. `every`: steps between validations; `more`: YAML."""
+    """The fields, as they are typed.
+
+    `seed`: -1 for a random one; `every`: steps between validations; `more`: YAML.
+    """
 
     name: str = "look"
     model: str = "mini/sd"
@@ -41,13 +45,13 @@ class Form:
     max_train_steps: float = 100
     resolution: str = "128"
     train_batch_size: float = 2
-    seed: float = 0
+    seed: float | None = -1
     prompts: str = ""
     every: float = 25
     more: str = ""
 
     def values(self, root: Path, data: str, tag: str, pictures: int) -> dict[str, Any]:
-        """Return settings by the names of kohya and diffusers.
+        """Return settings by the names of kohya and diffusers, without a seed that is to be random.
 
         Raises SettingsError, DatasetError, UsageError.
         """
@@ -55,7 +59,7 @@ class Form:
         visitor_settings.check_models([self.model.strip()])
         epochs = self._epochs(pictures)
         prompts = [line.strip() for line in self.prompts.splitlines() if line.strip()]
-        steps = _number(self.max_train_steps, "max_train_steps")
+        steps, seed = _number(self.max_train_steps, "max_train_steps"), checked(self.seed)
         looks = {"validation_prompts": prompts, "validation_epochs": epochs, **_looks(self.model)}
         return {
             "model": self.model.strip(),
@@ -68,7 +72,7 @@ class Form:
             "max_train_steps": steps,
             "resolution": _typed(self.resolution, int),
             "train_batch_size": _number(self.train_batch_size, "train_batch_size"),
-            "seed": int(self.seed or 0),
+            **({} if seed == -1 else {"seed": seed}),
             "checkpointing_steps": max(1, min(200, steps // 4)),
             "checkpoints_total_limit": 2,
             "save_every_n_epochs": epochs,

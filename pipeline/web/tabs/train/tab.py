@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from .....checkpoints.hub.first_use import Needed
 from .....configs.errors import UsageError
 from .....configs.train import check as check_settings
+from .....stages.shot import seed_or_random
 from ...files import lora_library
 from ...queue.job_queue import BusyError, JobQueue
 from ...queue.requests import TrainRequest
-from ...widgets import components
+from ...widgets import components, download_offer, seed_box
 from ...widgets.components import LATEST, QUICK, SAVE, SLOW, Update, show_errors
 from . import caption_editor, check_report, datasets, loss_chart, training_files
 from . import form as train_form
@@ -32,7 +34,7 @@ def tab(
     """Lay the tab out and wire it. `at` holds the name of the training that is shown; a finished
     LoRA is sent to `prompt`, of Create."""
     root = queue.root
-    before = gr.State(_NOTHING)
+    before, offered = gr.State(_NOTHING), gr.State("")
     timer = gr.Timer(components.EVERY, active=False)
     usual = Form()
     with gr.Row(equal_height=False):
@@ -64,7 +66,7 @@ def tab(
                                   min_width=110, elem_id="train-resolution")  # fmt: skip
                 batch = gr.Number(usual.train_batch_size, label="train_batch_size", precision=0,
                                   min_width=110)  # fmt: skip
-                seed = gr.Number(0, label="seed", precision=0, min_width=90)
+            seed, reuse = seed_box.box("train-seed", "of the weights, the noise and the order")
             looks = gr.Textbox(
                 label="Validation prompts, one a line", lines=2, max_lines=5, max_length=2000,
                 placeholder="ppzlook, a red mug", elem_id="train-prompts",
@@ -84,13 +86,16 @@ def tab(
                     label="The file of settings", interactive=False, lines=6, max_lines=24,
                     buttons=["copy"], elem_classes="command", elem_id="train-yaml",
                 )  # fmt: skip
-            wrong = components.html("train-wrong")
-            with gr.Row():
-                start = gr.Button("Start", variant="primary", min_width=90, elem_id="train-start")
-                off: Any = {"interactive": False}
-                stop = gr.Button("Stop", elem_id="train-stop", min_width=90, **off)
-                resume = gr.Button("Resume", elem_id="train-resume", min_width=90, **off)
-                send = gr.Button("Send to Create", elem_id="train-send", min_width=120, **off)
+            with components.actions():
+                wrong = components.html("train-wrong")
+                off: Any = {"interactive": False, "min_width": 90}
+                with gr.Row():
+                    start = gr.Button(
+                        "Start", variant="primary", min_width=90, elem_id="train-start"
+                    )
+                    stop = gr.Button("Stop", elem_id="train-stop", **off)
+                    resume = gr.Button("Resume", elem_id="train-resume", **off)
+                    send = gr.Button("Send to Create", elem_id="train-send", **off)
             progress = components.html("train-progress")
             plot = components.html("train-curve")
             gallery = components.gallery_box(
@@ -138,7 +143,8 @@ def tab(
         request = job.request if job else TrainRequest(str(training_files.config_of(root, id_)))
         status = f'<p class="head" role="status"><strong>{escape(training.status)}</strong></p>'
         update: Update = {
-            progress: components.progress(job, queue) or f'<div class="job">{status}</div>',
+            progress: (components.progress(job, queue) or f'<div class="job">{status}</div>')
+            + seed_box.seed_chip(training.values.get("seed")),
             command: str(request),
             start: gr.Button(interactive=not working),
             stop: gr.Button(
@@ -155,15 +161,28 @@ def tab(
             update[gallery] = components.gallery(training.samples[:MOST])
         return update
 
-    def submit(resuming: bool, *values: Any) -> Update:
+    def submit(resuming: bool, offer_before: str, *values: Any) -> Update:
         settings = values_of(*values)
         id_ = str(values[3]).strip()
         if (job := queue.get(id_)) is not None and job.open:
             raise BusyError(f"{id_} is being trained: stop it first, or take another name")
         request = training_files.request_of(root, id_, resume=resuming)
+        settings.setdefault("seed", used_seed(id_) if resuming else seed_or_random(-1))
+        check_settings(settings)
+        button = "Resume" if resuming else "Start"
+        offer = download_offer.offer([Needed(settings["model"])], button)
+        if offer and offer != offer_before:
+            return {wrong: offer, offered: offer}
         training_files.write(root, settings)
         job = queue.submit(request, out=lora_library.folder(root) / id_)
         return {wrong: "", at: job.id, **watch(job.id)}
+
+    def used_seed(id_: str) -> int:
+        """Return the seed of a training; raises UsageError where there is none."""
+        training = training_files.read(root, id_) if id_ else None
+        if training is None:
+            raise UsageError("no seed to reuse: nothing was trained here yet")
+        return int(training.values.get("seed", 0))
 
     def stop_training(id_: str, last: tuple[Any, ...]) -> Update:
         queue.cancel(id_)
@@ -197,7 +216,11 @@ def tab(
     check.click(show_errors(check_dataset, checks), given, checks, **SLOW)
     for button, resuming in ((start, False), (resume, True)):
         begin = show_errors(functools.partial(submit, resuming), wrong)
-        button.click(begin, given, [wrong, at, *watched], **QUICK)
+        button.click(begin, [offered, *given], [wrong, offered, at, *watched], **QUICK)
+    reuse.click(
+        show_errors(lambda id_: {wrong: "", seed: used_seed(id_)}, wrong), at, [wrong, seed],
+        **QUICK,
+    )  # fmt: skip
     stop.click(stop_training, [at, before], watched, **QUICK)
     timer.tick(watch, [at, before], watched, **QUICK)
     for seen in (blocks.load, shown.select):

@@ -94,6 +94,16 @@ def test_the_body_is_a_run_request(client: TestClient) -> None:
     assert command.endswith("--steps 3")
 
 
+def test_a_random_seed_is_drawn_and_answered(client: TestClient) -> None:
+    body = {"classes": ["mug"], "seed": -1}
+    seeds = [client.post("/api/run", json=body).json()["seed"] for _ in range(2)]
+    assert seeds[0] != seeds[1] and min(seeds) >= 0
+    photos = {"photos": ("a.png", png())}
+    answer = client.post("/api/enhance", files=photos, data={"classes": "mug", "seed": "-1"}).json()
+    assert f"--seed {answer['seed']}" in answer["command"]
+    assert client.post("/api/run", json={"classes": ["mug"], "seed": -2}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

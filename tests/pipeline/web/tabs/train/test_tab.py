@@ -18,6 +18,8 @@ import yaml
 from helpers.small_trainings import write_photos
 from PIL import Image
 
+pytest.importorskip("gradio", reason="gradio is not installed")
+
 from visuals.configs.schema import SettingsError
 from visuals.configs.text_files import MAX_BYTES
 from visuals.configs.train import check
@@ -75,7 +77,7 @@ def test_a_caption_is_kept_where_it_stands(look: Path) -> None:
 
 
 def test_the_form_is_the_file_and_back(look: Path) -> None:
-    form = Form(name="new", prompts="a mug\na car", every=6, more="lr_scheduler: cosine")
+    form = Form(name="new", seed=7, prompts="a mug\na car", every=6, more="lr_scheduler: cosine")
     values = form.values(ROOT, "look", "ppzlook", 5)
     settings = training_files.write(ROOT, values)
     assert settings.output_dir == "loras/new" and settings.train_data_dir == "look"
@@ -116,6 +118,7 @@ def test_settings_files_that_cannot_be_read_are_no_trainings(look: Path, kind: s
         ({"learning_rate": "fast"}, "learning_rate 'fast'"),
         ({"resolution": "big"}, "resolution 'big'"),
         ({"max_train_steps": 0}, "max_train_steps 0"),
+        ({"seed": -2}, "Seed -2"),
         ({"more": "output_dir: /tmp"}, "output_dir: it has a field of its own"),
         ({"more": "rank: 4"}, "rank: it has a field of its own"),
         ({"more": "cache_dir: ../../x"}, "expected a folder in"),
@@ -243,7 +246,9 @@ def test_a_lora_is_trained_in_the_page_and_used(
     page.locator("#train-start").click()
     expect(page.locator("#train-curve svg .loss")).to_be_attached(timeout=PATIENCE)
     expect(page.locator("#train-gallery img").first).to_be_visible(timeout=PATIENCE)
-    assert yaml.safe_load((place / "loras/page.yaml").read_text())["max_train_steps"] == 4000
+    settings = yaml.safe_load((place / "loras/page.yaml").read_text())
+    assert settings["max_train_steps"] == 4000
+    says(page, "#train-progress", f"seed {settings['seed']}")  # drawn, as the field says -1
 
     page.reload()  # nothing is lost
     says(page, "#create-preview", "token")
@@ -259,11 +264,16 @@ def test_a_lora_is_trained_in_the_page_and_used(
     expect(name).to_have_value("page", timeout=PATIENCE)
     steps = page.locator("#train-steps input")
     expect(steps).to_have_value("4000", timeout=PATIENCE)
+    expect(page.locator("#train-seed input")).to_have_value(str(settings["seed"]))
+    page.locator("#train-seed-random").click()
     number(page, "#train-steps", step + 1)
     page.locator("#train-resume").click()
     says(page, "#train-progress", "Done")
     line = page.locator("#train-command textarea")
     expect(line).to_have_value("visuals train loras/page.yaml --resume", timeout=PATIENCE)
+    assert yaml.safe_load((place / "loras/page.yaml").read_text())["seed"] == settings["seed"]
+    page.locator("#train-seed-reuse").click()
+    expect(page.locator("#train-seed input")).to_have_value(str(settings["seed"]))
     page.locator("#train-send").click()
     prompt = page.locator("#create-prompt textarea")
     expect(prompt).to_have_value(re.compile("^ppzlook, .*, <lora:page:1>$"), timeout=PATIENCE)
