@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -38,6 +38,15 @@ class Section(BaseModel):
         allow_inf_nan=False,
         str_max_length=LONGEST_TEXT,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        kinds = {wanted, *get_args(wanted)}
+        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
+            raise ValueError(f"{info.field_name}: {str(value).lower()}; expected a number")
+        return value
 
     @field_validator("*")
     @classmethod

@@ -108,7 +108,8 @@ def parse_yaml(text: str) -> Any:
     """Return the values of a YAML text.
 
     Raises:
-        YAMLError: it is not YAML, or nested too deeply, or its aliases stand for too many values.
+        YAMLError: it is not YAML, or nested too deeply, or holds a key twice, or its aliases stand
+            for too many values.
     """
     try:
         if _is_deep_yaml(text):  # libyaml would crash the process
@@ -156,8 +157,8 @@ def _is_deep(values: Any) -> bool:
 
 
 class _Loader(_FASTEST):  # type: ignore[misc]
-    """A safe loader that refuses integers over 64 bits, and aliases which would expand to far more
-    than the text holds."""
+    """A safe loader that refuses integers over 64 bits, keys that are there twice, and aliases
+    which would expand to far more than the text holds."""
 
     def get_single_node(self) -> Any:
         node, sizes = super().get_single_node(), dict[int, int]()
@@ -180,9 +181,24 @@ def _expanded(node: Any, sizes: dict[int, int]) -> int:
     """Return how many nodes a node stands for; `sizes`: those known, 0 while they are counted."""
     if id(node) not in sizes:
         sizes[id(node)] = 0
+        if isinstance(node, yaml.MappingNode):
+            _refuse_double_keys(node)
         inner = node.value if isinstance(node, yaml.CollectionNode) else ()
         children = (one for part in inner for one in (part if isinstance(part, tuple) else (part,)))
         sizes[id(node)] = 1 + sum(_expanded(child, sizes) for child in children)
     if not sizes[id(node)]:
         raise yaml.YAMLError("an alias of itself; write it out")
     return sizes[id(node)]
+
+
+def _refuse_double_keys(node: yaml.MappingNode) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            first = lines.setdefault(key.value, line)
+            if first != line:
+                raise yaml.YAMLError(
+                    f"the key {key.value!r} is there twice, in lines {first} and {line}; "
+                    "leave one out"
+                )

@@ -84,8 +84,20 @@ def execute(
     reporter = reporter or Reporter()
     resolved = request if isinstance(request, ResolvedRequest) else resolve(request, reporter)
     plan = check(plan_shots(resolved, reporter), reporter)
+    _download_first(plan, reporter)
     with open_run(plan, reporter) as folder:
         return run_plan(plan, folder, reporter, stop)
+
+
+def _download_first(plan: ShotPlan, reporter: Reporter) -> None:
+    """Download what a new run lacks before its folder is made, so that a download that is declined
+    or fails leaves nothing behind."""
+    from ..build.required_models import required_models
+
+    request = plan.resolved.request
+    new = request.out is None or not os.path.lexists(request.out)
+    if plan.needs and new and request.engine.engine == "local":
+        reporter.download(required_models(plan.resolved.settings, plan.needs))
 
 
 def run_folder_name(resolved: ResolvedRequest) -> str:

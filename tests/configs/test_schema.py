@@ -113,3 +113,12 @@ def test_segment_anything_is_chosen_by_name_and_groundingdino_py_refused_with_it
     assert chosen.segment.library == "segment-anything"
     with pytest.raises(SettingsError, match="BertModel that transformers 5 no longer has"):
         load_settings("mini", {"detect.library": "groundingdino-py"})
+
+
+@pytest.mark.parametrize("name", ["run.seed", "generate.cfg_scale", "generate.first_seed"])
+def test_a_word_that_yaml_reads_as_true_is_no_number(tmp_path: Path, name: str) -> None:
+    section, key = name.split(".")
+    (tmp_path / "mine.yaml").write_text(f"base: mini\n{section}:\n  {key}: yes\n")
+    with pytest.raises(SettingsError, match=f"{key}: true; expected a number"):
+        load_settings(str(tmp_path / "mine.yaml"))
+    assert load_settings("mini", {"rerender.color_correction": True}).rerender.color_correction

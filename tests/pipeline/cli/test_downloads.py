@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers.command_line import checked
+from helpers.command_line import checked, visuals
 from helpers.hub_stand_in import Hub, connect, files_of
 
 from visuals.checkpoints.hub.first_use import Needed, missing
@@ -88,6 +88,14 @@ def test_the_first_run_of_a_preset_says_all_that_it_downloads_and_goes_on(
     halves = {name for name in hub.weights() if "fp16" in name}
     assert hub.weights() - halves == {"model.safetensors"} and len(halves) == 4
     assert SAYS not in checked(*run).stderr
+
+
+@pytest.mark.usefixtures("mini", "own_home")
+def test_a_download_that_fails_leaves_no_run_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = visuals("run", "--preset", "sd15", "--class", "mug", "--yes")
+    assert result.exit_code == 1 and "HF_HUB_OFFLINE is set" in result.stderr
+    assert not Path("runs").exists()
 
 
 def test_every_command_that_runs_models_takes_yes() -> None:
