@@ -22,7 +22,7 @@ from .files.safe_response import picture_or_attachment
 FILES = "/gradio_api/file="
 UPLOAD = "/gradio_api/upload"
 EVENT = "/gradio_api/run/predict"
-OURS = re.compile(r"/docs|/openapi\.json|/api/(run|filter|enhance|runs)(/.*)?")
+OURS = re.compile(r"/docs|/openapi\.json|/api/(run|filter|enhance|runs|jobs)(/.*)?")
 PAGE = re.compile(
     r"/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)?|/(assets|static)/.+"
     r"|/gradio_api/(theme\.css|upload_progress|heartbeat/[\w-]+)"

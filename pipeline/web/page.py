@@ -13,6 +13,7 @@ from .tabs.create import tab as create
 from .tabs.enhance import tab as enhance
 from .tabs.runs import tab as runs
 from .tabs.train import tab as train
+from .widgets import job_list
 from .widgets.browser_state import browser_state
 from .widgets.components import QUICK
 
@@ -53,11 +54,13 @@ def look() -> dict[str, Any]:
 def studio(queue: JobQueue) -> gr.Blocks:
     """Return the page of all tabs over a job queue."""
     with gr.Blocks(title="visuals studio", analytics_enabled=False, fill_width=False) as blocks:
-        gr.HTML(
-            '<header class="top"><h1>visuals</h1><p>Product photos: generated, checked, '
-            're-rendered, the scene kept. <a href="docs">API</a></p></header>',
-            padding=False,
-        )
+        with gr.Row(elem_classes="head", equal_height=False):
+            gr.HTML(
+                '<header class="top"><h1>visuals</h1><p><span>Product photos, the scene kept. '
+                '</span><a href="docs">API</a></p></header>',
+                padding=False,
+            )
+            jobs = job_list.component("jobs")
         opened, grid, training = (
             browser_state(queue.root, name) for name in ("tab", "compare", "train")
         )
@@ -65,7 +68,7 @@ def studio(queue: JobQueue) -> gr.Blocks:
         searched = enhance.browser_states(queue.root)
         with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create") as create_tab:
-                form = create.tab(blocks, queue, *made)
+                form = create.tab(blocks, queue, jobs, *made)
             with gr.Tab("Enhance", id="enhance") as enhance_tab:
                 takes_run = enhance.tab(blocks, queue, *searched)
             with gr.Tab("Compare", id="compare") as compare_tab:

@@ -68,6 +68,20 @@ class EnhanceForm(FilterForm):
     seed: Seed | None = None
 
 
+class JobSummary(BaseModel):
+    """A job in a line. `done` of `total`: pictures through all stages."""
+
+    id: str
+    title: str
+    status: str
+    stopping: bool = False
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    activity: str = ""
+    message: str = ""
+
+
 class JobState(BaseModel):
     """A job or a run, and its pictures so far.
 

@@ -29,7 +29,7 @@ from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
 from . import docs_page
 from .job_waits import JobWaits
-from .payloads import ApiRunRequest, EnhanceForm, FilterForm, JobState
+from .payloads import ApiRunRequest, EnhanceForm, FilterForm, JobState, JobSummary
 
 Seconds = Annotated[float, Query(ge=0, le=600, description="Wait so long for the job's end.")]
 MULTIPART = Form(media_type="multipart/form-data")
@@ -63,6 +63,23 @@ def state(root: Path, id_: str, job: QueuedJob | None, refused: Sequence[str] = 
             "refused": list(refused),
         }
     return JobState(id=id_, counts=counts, shots=shots, **progress)
+
+
+def summary(job: QueuedJob) -> JobSummary:
+    """Return a job in a line."""
+    counts = [count for stage, count in job.stages.items() if stage != "download"]
+    counts = counts or [*job.stages.values()]
+    return JobSummary(
+        id=job.id,
+        title=requests.title(job.request),
+        status=job.status,
+        stopping=job.stopping,
+        done=sum(done for done, _ in counts),
+        total=sum(total for _, total in counts),
+        seconds_left=job.seconds_left,
+        activity=job.activity or (f"step {job.steps}" if job.steps else ""),
+        message=public_text(job.message),
+    )
 
 
 def _shot(record: ManifestRecord) -> dict[str, Any]:
@@ -141,6 +158,11 @@ def routes(queue: JobQueue) -> APIRouter:
     ) -> Any:
         """Re-render the products of photos; not one pixel changes outside their masks."""
         return await answer_photos("enhance", form, wait, http)
+
+    @api.get("/jobs")
+    def jobs() -> list[JobSummary]:
+        """The jobs that are open, in their order, then those that ended of late."""
+        return [summary(job) for job in queue.recent()]
 
     @api.get("/runs")
     def all_runs() -> dict[str, list[str]]:

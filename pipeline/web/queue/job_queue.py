@@ -27,6 +27,9 @@ from .worker_handle import WorkerProcess
 KEPT = 200
 """Jobs remembered, also by the next server; older ones are run folders only."""
 
+RECENT = 600.0
+"""Seconds for which an ended job is listed."""
+
 SAVING = 30.0
 """Seconds that a training has to save a checkpoint when the server ends."""
 
@@ -97,6 +100,15 @@ class JobQueue:
 
     def __iter__(self) -> Iterator[QueuedJob]:
         return iter(list(self._jobs.values()))
+
+    def recent(self) -> list[QueuedJob]:
+        """Return the open jobs in their order, then those that ended of late, newest first."""
+        since = time.time() - RECENT
+        ended = [job for job in self if not job.open and (job.ended or 0) > since]
+        return [
+            *sorted((job for job in self if job.open), key=lambda job: job.status == "queued"),
+            *sorted(ended, key=lambda job: -(job.ended or 0)),
+        ]
 
     def ahead(self, job: QueuedJob) -> int:
         """Return how many jobs come before a queued one."""

@@ -71,6 +71,32 @@ STOPPED: dict[type[Request], str] = {
 """Messages of stopped jobs."""
 
 
+def title(request: Request) -> str:
+    """Return what a request is for, in a few words.
+
+    >>> title(RunRequest(classes=["mug", "lamp"], count=4))
+    'mug, lamp: 8 pictures'
+    """
+    if isinstance(request, RunRequest):
+        names = ", ".join(request.classes)
+        if request.command == "filter":
+            return f"Find {names}"
+        if request.inputs:
+            return f"Re-render {request.edit}".strip()
+        return f"{names}: {pictures((request.count or 1) * max(1, len(request.classes)))}"
+    if isinstance(request, GridRequest):
+        return f"Compare {', '.join(request.classes)}".strip()
+    if isinstance(request, TrainRequest):
+        return f"Train {Path(request.config).stem}"
+    what = "Resume" if isinstance(request, ResumeRequest) else "Captions of"
+    return f"{what} {Path(request.folder).name}"
+
+
+def pictures(count: int) -> str:
+    """Return a number of pictures in words."""
+    return f"{count} picture{'s' * (count != 1)}"
+
+
 def in_folder(request: Request, folder: Path) -> Request:
     """Return the request with the folder that a run or a grid is written to."""
     if isinstance(request, RunRequest):

@@ -103,14 +103,27 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
     assert not manifest.parent.exists()
 
 
-def test_a_reload_in_mid_run_loses_nothing_and_cancel_is_at_once(page: Any) -> None:
+def test_a_reload_in_mid_run_loses_nothing_and_all_jobs_can_be_cancelled(page: Any) -> None:
     make(page, count=8, steps=100)
     line = command(page, "#create-command", "--count 8")
     page.reload()
     says(page, "#create-progress", "Generating")
     assert command(page, "#create-command", "visuals run") == line
     says(page, "#create-progress", "step")
-    page.locator("#create-cancel").click()
+    says(page, "#create-make", "Queue 8 pictures, after 1 job")
+    number(page, "#create-count", 3)
+    page.locator("#create-make").click()
+    says(page, "#create-make", "Queue 3 pictures, after 2 jobs")
+    tab(page, "Runs")  # all jobs are seen, and ended, from every tab
+    page.get_by_role("button", name="1 more").click()
+    jobs = page.locator("#jobs li")
+    expect(jobs).to_contain_text(["mug: 8 pictures", "mug: 3 pictures"], timeout=PATIENCE)
+    expect(page.get_by_role("progressbar", name="mug: 8 pictures")).to_be_visible()
+    page.get_by_role("button", name="Cancel: mug: 3 pictures").click()
+    page.get_by_role("button", name="Dismiss: mug: 3 pictures").first.click()
+    page.get_by_role("button", name="Cancel: mug: 8 pictures").click()
+    page.get_by_role("button", name="Dismiss: mug: 8 pictures").first.wait_for(timeout=15_000)
+    tab(page, "Create")
     says(page, "#create-progress", "Stopped", 15_000)
     make(page, steps=2)  # the next job runs
     says(page, "#create-progress", "Done")

@@ -33,9 +33,13 @@ def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
 
 
 def tab(
-    blocks: gr.Blocks, queue: JobQueue, job_id: gr.BrowserState, kept: gr.BrowserState
+    blocks: gr.Blocks,
+    queue: JobQueue,
+    jobs: gr.HTML,
+    job_id: gr.BrowserState,
+    kept: gr.BrowserState,
 ) -> CreateForm:
-    """Lay the tab out and wire it; return its form."""
+    """Lay the tab out and wire it; return its form. `jobs` tells of each change of their number."""
     usual = load_settings("mini")
     shown = gr.State(("", -1))
     picked = gr.State(0)
@@ -110,8 +114,13 @@ def tab(
             with components.actions():
                 answer = components.html("create-answer")
                 with gr.Row():
-                    make = gr.Button("Make pictures", variant="primary", elem_id="create-make")
-                    cancel = gr.Button("Cancel", interactive=False, elem_id="create-cancel")
+                    make = gr.Button(
+                        "Make 4 pictures", variant="primary", scale=3, min_width=180,
+                        elem_id="create-make",
+                    )  # fmt: skip
+                    cancel = gr.Button(
+                        "Cancel", interactive=False, scale=1, min_width=80, elem_id="create-cancel"
+                    )
         with gr.Column(scale=5, min_width=320):
             state = components.html("create-progress")
             made = components.gallery_box("Pictures", "create-gallery", 3, buttons=SAVE)
@@ -150,11 +159,18 @@ def tab(
     def submit(before: str, *values: Any) -> Update:
         request = lora_library.with_folders(queue.root, request_of(*values))
         requests.check(request)
-        offer = download_offer.offer(requests.needed_models(request), "Make pictures")
+        offer = download_offer.offer(requests.needed_models(request), "Make")
         if offer and offer != before:
             return {answer: offer, offered: offer}
         job = queue.submit(request)
         return {answer: "", job_id: job.id, picked: 0, **watch(job.id)}
+
+    def button_text(names: list[str] | None, number: float | None) -> str:
+        """Return what pressing the button will do."""
+        what = requests.pictures(int(number or 0) * max(1, len(names or ())))
+        waiting = sum(job.open for job in queue)
+        after = f", after {waiting} job{'s' * (waiting != 1)}"
+        return f"Queue {what}{after}" if waiting else f"Make {what}"
 
     def stop(id_: str, before: tuple[str, int]) -> Update:
         queue.cancel(id_)
@@ -218,6 +234,8 @@ def tab(
         components.show_errors(submit, answer), [offered, *fields],
         [answer, offered, job_id, picked, *watched], **QUICK,
     )  # fmt: skip
+    for_button = [classes.change, count.change, jobs.input, blocks.load]
+    gr.on(for_button, button_text, [classes, count], make, **LATEST)
     made.select(select, job_id, [picked, before_after], **QUICK)
     reuse.click(
         components.show_errors(reuse_seed, answer), [job_id, picked], [answer, seed], **QUICK

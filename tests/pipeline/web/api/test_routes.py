@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from helpers.scripted_worker import END, EndingWorker, ScriptedWorker
 from PIL import Image
 from starlette.testclient import TestClient
 
+from visuals.pipeline.jobs.draw_grid import GridRequest
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.web.access import AccessGuard
 from visuals.pipeline.web.api import routes
@@ -43,6 +45,36 @@ def test_a_token_is_asked_for_and_limits_hold(queue: JobQueue) -> None:
     said = client.post("/api/filter", files=photos, data={"classes": "mug"}, headers=TOKEN)
     assert said.status_code == 422 and "not a picture" in said.text
     assert client.get("/api/runs/nothing", headers=TOKEN).status_code == 404
+
+
+def test_jobs_are_listed_in_a_line_each(tmp_path: Path) -> None:
+    worker = ScriptedWorker()
+    queue = JobQueue(tmp_path / "runs", worker=lambda: worker)
+    client = TestClient(routes.app_of(queue))
+    ended, current, waiting = (
+        queue.submit(request)
+        for request in (
+            RunRequest(command="filter", inputs=["x"], classes=["mug"]),
+            RunRequest(classes=["mug", "lamp"], count=2),
+            GridRequest(prompts=("a {class}",), classes=("mug",)),
+        )
+    )
+    worker.events.put(END)
+    queue.wait(ended, 30)
+    for stage, done in (("generate", 4), ("rerender", 1)):
+        worker.events.put({"event": "stage", "stage": stage, "done": done, "total": 4})
+    while "rerender" not in current.stages:
+        time.sleep(0.01)
+    running, queued, done = client.get("/api/jobs").json()
+    assert running["title"] == "mug, lamp: 4 pictures" and running["status"] == "running"
+    assert (running["done"], running["total"]) == (5, 8)
+    assert (queued["title"], queued["status"]) == ("Compare mug", "queued")
+    assert (done["title"], done["status"]) == ("Find mug", "done")
+    client.post(f"/api/runs/{waiting.id}/cancel")
+    assert [job["status"] for job in client.get("/api/jobs").json()] == [
+        "running", "stopped", "done",
+    ]  # fmt: skip
+    queue.close()
 
 
 def test_without_a_token_only_this_machine_is_answered(queue: JobQueue) -> None:
