@@ -45,9 +45,19 @@ def url_of(address: str, port: int, token: str | None) -> str:
     show_default=True,
     help="Folder of the run folders.",
 )
+@click.option(
+    "--keep-uploads",
+    type=click.IntRange(0),
+    default=14,
+    show_default=True,
+    metavar="DAYS",
+    help="Remove uploads, searches and small pictures at the start that were not used for DAYS.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @errors
-def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) -> None:
+def ui(
+    host: str, port: int, token: str | None, runs: Path, keep_uploads: int, no_browser: bool
+) -> None:
     """Open the studio in the browser; it runs on this machine.
 
     It offers the same commands on pages and as a JSON API (/docs). Every run is a folder in
@@ -66,4 +76,4 @@ def ui(host: str, port: int, token: str | None, runs: Path, no_browser: bool) ->
 
             webbrowser.open(url)
 
-    server.serve(runs, host, port, token=token, on_start=announce)
+    server.serve(runs, host, port, token=token, keep_days=keep_uploads, on_start=announce)

@@ -17,7 +17,9 @@ from starlette.responses import Response
 from ...configs.text_files import parse_json
 from .access import Receive, Scope, Send, refusal
 from .error_text import public_text
+from .files.disk_space import DiskFullError, check_space
 from .files.safe_response import picture_or_attachment
+from .files.uploads import MOST_BYTES
 
 FILES = "/gradio_api/file="
 UPLOAD = "/gradio_api/upload"
@@ -107,7 +109,11 @@ class GradioGuard:
             logging.getLogger(__name__).exception("%s failed", scope["path"])
 
     async def _upload(self, request: Request) -> Response:
-        """Go on, and remember whose the files are."""
+        """Go on where there is room, and remember whose the files are."""
+        try:
+            check_space(self.cache, int(request.headers.get("content-length") or MOST_BYTES))
+        except DiskFullError as error:
+            return refusal(507, str(error))
         visitor = request.cookies.get(VISITOR) or secrets.token_urlsafe(16)
         response = await self._answer(request.scope, request.receive)
         if response.status_code == 200:

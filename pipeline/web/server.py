@@ -9,7 +9,7 @@ from typing import Any
 
 from ...configs.errors import UsageError
 from .access import AccessGuard, is_loopback
-from .files import uploads
+from .files import disk_space, uploads
 from .gradio_guard import GradioGuard
 from .queue.job_queue import JobQueue
 
@@ -80,9 +80,13 @@ def serve(
     port: int,
     *,
     token: str | None = None,
+    keep_days: float = disk_space.KEPT_DAYS,
     on_start: Callable[[str, int], None] = print,
 ) -> None:
-    """Serve until stopped; `on_start` receives the address once the server listens."""
+    """Serve until stopped; `on_start` receives the address once the server listens.
+
+    Uploads, searches and small pictures that were not used for `keep_days` are removed first.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -92,6 +96,7 @@ def serve(
                 on_start(*self.servers[0].sockets[0].getsockname()[:2])
 
     check_address(host, port, token)
+    disk_space.remove_unused(root, keep_days)
     queue = JobQueue(root)
     queue.worker.start()
     try:

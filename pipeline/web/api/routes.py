@@ -24,6 +24,7 @@ from ...runs.lock import RunLockedError
 from ...runs.manifest import ManifestRecord
 from ..error_text import public_text
 from ..files import run_folders, run_overview, uploads
+from ..files.disk_space import DiskFullError, full_disk_is_said
 from ..files.safe_response import POLICY
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
@@ -37,6 +38,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "No body that can be read."},
     404: {"description": "No such run or file."},
     413: {"description": "Request too large."},
+    507: {"description": "No room on the disk."},
     429: {"description": "Too many jobs wait, or too many requests of the client."},
 }
 
@@ -107,7 +109,11 @@ def routes(queue: JobQueue) -> APIRouter:
 
     def submit_photos(command: str, form: FilterForm) -> tuple[QueuedJob, list[str]]:
         fields = dict(form)
-        with tempfile.TemporaryDirectory(dir=_cache(root)) as folder:
+        with (
+            _errors(),
+            full_disk_is_said(),
+            tempfile.TemporaryDirectory(dir=_cache(root)) as folder,
+        ):
             named = []
             for number, photo in enumerate(fields.pop("photos")):
                 path = Path(folder) / str(number)
@@ -225,9 +231,11 @@ def routes(queue: JobQueue) -> APIRouter:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """RunNotFoundError of the block is answered with 404, any other ValueError with 422."""
+    """Errors of the block are answered with 404, 507 (no room), or 422 for any other ValueError."""
     try:
         yield
+    except DiskFullError as error:
+        raise HTTPException(507, str(error)) from None
     except run_folders.RunNotFoundError as error:
         raise HTTPException(404, str(error)) from None
     except ValueError as error:

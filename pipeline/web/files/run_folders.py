@@ -18,6 +18,7 @@ from ...runs.inside_path import OutsideError, inside
 from ...runs.lock import RunLock
 from ...runs.manifest import NAME, ManifestRecord, last_records
 from . import thumbnails
+from .disk_space import DELETED
 
 _ID = re.compile(r"[^./\\\0][^/\\\0]{0,254}")
 TEXT = (".jsonl", ".json", ".yaml")
@@ -144,7 +145,7 @@ def delete(root: Path, id_: str) -> None:
         raise RunNotFoundError(f"run {id_!r} is a link to a folder elsewhere: delete it there")
     run_yaml.read(path)
     with RunLock(path):
-        gone = path.rename(root / f".deleted-{uuid.uuid4().hex}")
+        gone = path.rename(root / f"{DELETED}{uuid.uuid4().hex}")
     shutil.rmtree(gone)
     shutil.rmtree(thumbnails.folder(root, id_), ignore_errors=True)
 

@@ -17,6 +17,7 @@ from typing import IO
 
 from ....configs.errors import one_line
 from ...images.read import ENDINGS, PictureError, printable, read_header
+from .disk_space import check_space, full_disk_is_said
 from .free_path import free_path
 
 MOST_BYTES = 100 << 20
@@ -38,7 +39,12 @@ class Upload:
 
 
 def receive(root: Path, files: Iterable[tuple[str, Path]]) -> Upload:
-    """Copy (name, file) pairs, pictures and zip archives of them, into a new folder of `root`."""
+    """Copy (name, file) pairs, pictures and zip archives of them, into a new folder of `root`.
+
+    Raises DiskFullError where they do not fit.
+    """
+    files = list(files)
+    check_space(root, sum(path.stat().st_size for _, path in files))
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     upload = Upload(root / ".studio" / "uploads" / name)
     upload.folder.mkdir(parents=True)
@@ -51,7 +57,7 @@ def receive(root: Path, files: Iterable[tuple[str, Path]]) -> Upload:
         elif PurePosixPath(given.replace("\\", "/")).suffix.lower() == ".zip":
             _unpack(path, given, upload)
         else:
-            with path.open("rb") as file:
+            with path.open("rb") as file, full_disk_is_said():
                 _take(file, given, upload)
     return upload
 
