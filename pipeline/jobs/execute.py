@@ -241,6 +241,7 @@ def _run_shots(
     finish: Callable[[ManifestRecord], None],
 ) -> None:
     from ..build import replicate
+    from ..runner.previews import previewed
     from ..runner.run import fitted, run_shots
 
     settings = plan.resolved.settings
@@ -262,7 +263,7 @@ def _run_shots(
         with reporter.loading(settings, plan.needs):
             built = build_stages(settings, plan.needs, report=reporter.status)
         stages = replace(built, load=stages.load, mask=stages.mask or built.mask)
-    stages = fitted(stages, folder.batch_sizes)
+    stages = previewed(fitted(stages, folder.batch_sizes), reporter.preview)
     hosted = replicate.draws(settings)  # predictions are canceled before the process ends
     with reporter.running(folder, may_abandon=not hosted), _writer(folder, finish, run) as sink:
         for shot in run_shots(

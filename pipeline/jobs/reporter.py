@@ -8,10 +8,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from ...checkpoints.hub.first_use import Download, Needed
     from ...configs.schema import Settings
+    from ...stages.shot import Shot
     from ..runs.folder import RunFolder
     from ..runs.manifest import ManifestRecord
 
@@ -36,6 +37,10 @@ class Reporter:
 
     def finished(self, record: ManifestRecord) -> None:
         """A shot is finished, and its line of the manifest written. May be called by a thread."""
+
+    def preview(self, stage: str, shots: Sequence[Shot]) -> None:
+        """These shots have come out of `stage` and go on: what can be shown of them before they
+        are finished. Called from any thread."""
 
     def download(self, models: Collection[Needed]) -> None:
         """Download what these models lack, before they are loaded. A program says here what it

@@ -199,6 +199,7 @@ class JobQueue:
                 self._changed()
 
     def _finish(self, job: QueuedJob, end: dict[str, Any] | None) -> None:
+        job.drop_previews()
         job.ended, job.activity = job.ended or time.time(), ""
         if job.status == "stopped":
             return

@@ -33,6 +33,7 @@ def read(root: Path) -> list[QueuedJob]:
     for job in jobs:
         job.last_progress = None  # by the clock of another process
         if job.open:
+            job.drop_previews()
             job.stop()
             job.started = None
     return jobs

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...runs.manifest import ManifestRecord, last_records
+from . import preview_files
 from .requests import STOPPED, Request, TrainRequest
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
@@ -23,6 +24,7 @@ class QueuedJob:
         last_progress: when a stage last made progress, by the monotonic clock.
         activity: what the worker does before the first stage, such as loading.
         steps: denoising steps since the last progress.
+        previews: (file, caption) of each shot, by its id, that was drawn and is not finished.
         message: error, or warnings.
         stopping: whether a training was told to save and stop.
     """
@@ -36,6 +38,7 @@ class QueuedJob:
     last_progress: float | None = None
     activity: str = ""
     steps: int = 0
+    previews: dict[str, tuple[Path, str]] = field(default_factory=dict)
     message: str = ""
     stopping: bool = False
     started: float | None = None
@@ -55,6 +58,11 @@ class QueuedJob:
         """Mark it as stopped now."""
         self.message = STOPPED[type(self.request)]
         self.status, self.activity, self.ended = "stopped", "", time.time()
+
+    def drop_previews(self) -> None:
+        """Delete what was shown of shots that were not finished."""
+        self.previews.clear()
+        preview_files.remove(self.folder)
 
     def records(self) -> list[ManifestRecord]:
         """Return the manifest's records so far, the last of each shot."""
@@ -88,6 +96,9 @@ class QueuedJob:
             self.activity = event["text"]
         elif event["event"] == "step":
             self.steps += 1
+        elif event["event"] == "preview":
+            file = self.folder / preview_files.FOLDER / event["file"]
+            self.previews[event["id"]] = file, event["caption"]
         elif event["event"] == "stage":
             stage, done, now = event["stage"], event["done"], time.monotonic()
             before = self.stages.get(stage, (0, 0))[0]

@@ -1,7 +1,7 @@
 """The worker process of the studio: carries out requests, with models that stay loaded.
 
 Reads pickled requests from stdin and writes events as JSON lines to stdout: `ready`, `status`,
-`stage`, `step`, `end`. A crash, or a kill, ends this process and not the server.
+`stage`, `step`, `preview`, `end`. A crash, or a kill, ends this process and not the server.
 
     python -m visuals.pipeline.web.queue.worker
 """
@@ -16,10 +16,10 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from ....checkpoints.hub.first_use import Needed
@@ -28,7 +28,12 @@ from ....configs.errors import VisualsError, one_line
 from ...jobs.draw_grid import GridRequest, draw_grid
 from ...jobs.reporter import ProgramReporter, Reporter
 from ...jobs.request import RunRequest
+from . import preview_files
 from .requests import CaptionRequest, Request, ResumeRequest, TrainRequest
+
+if TYPE_CHECKING:
+    from ....stages.shot import Shot
+    from ...runs.folder import RunFolder
 
 STOPPED = 130
 """Exit code of a job that was stopped, as of a command after Ctrl-C."""
@@ -41,6 +46,7 @@ class WorkerReporter(ProgramReporter):
     def __init__(self, send: Send) -> None:
         self.messages: list[str] = []
         self._send = send
+        self._folder: Path | None = None
 
     def note(self, text: str) -> None:
         self.messages.append(text)
@@ -52,6 +58,17 @@ class WorkerReporter(ProgramReporter):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._send("stage", stage=stage, done=done, total=total)
+
+    @contextlib.contextmanager
+    def running(self, folder: RunFolder, *, may_abandon: bool) -> Iterator[None]:
+        with super().running(folder, may_abandon=may_abandon):
+            self._folder = folder.path
+            yield
+
+    def preview(self, stage: str, shots: Sequence[Shot]) -> None:
+        for shot in shots:
+            if self._folder is not None and shot.image is not None:
+                self._send("preview", **preview_files.write(self._folder, stage, shot))
 
 
 def serve() -> None:

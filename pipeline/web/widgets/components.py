@@ -228,6 +228,17 @@ def shown(run: RunSummary, records: Sequence[ManifestRecord] | None = None) -> l
     ]
 
 
+def pictures_of(job: QueuedJob, records: Sequence[ManifestRecord]) -> list[tuple[str, str]]:
+    """Return (picture, caption) of a job's shots: the finished `records`, then those at work."""
+    run = RunSummary(job.folder, records)
+    done = [(str(run.picture(record)), caption(record)) for record in shown(run)]
+    ids = {record.id for record in records}
+    previews = [
+        (str(file), text) for id_, (file, text) in list(job.previews.items()) if id_ not in ids
+    ]
+    return done + previews
+
+
 def gallery_of(
     run: RunSummary, records: Sequence[ManifestRecord] | None = None, least: int = 1
 ) -> Any:

@@ -134,12 +134,13 @@ def tab(
     form = CreateForm(dict(zip(names, fields, strict=True)), filled)
     watched = [state, made, before_after, command, cancel, timer, shown]
 
-    def watch(id_: str, before: tuple[str, int] = ("", -1)) -> Update:
+    def watch(id_: str, before: tuple[Any, ...] = ("", -1)) -> Update:
         job = queue.get(id_)
         if job is None:
             off = {cancel: gr.Button(interactive=False), timer: gr.Timer(active=False)}
             return {state: NOTHING, command: "", **off}
         records = job.records()
+        pictures = components.pictures_of(job, records)
         out = {
             state: components.progress(job, queue)
             + seed_box.chip(job.request)
@@ -147,13 +148,12 @@ def tab(
             command: str(job.request),
             cancel: gr.Button(interactive=job.open),
             timer: gr.Timer(active=job.open),
-            shown: (job.id, len(records)),
+            shown: (job.id, len(records), pictures),
         }
         if out[shown] != before:
-            run = RunSummary(job.folder, records)
-            out[made] = components.gallery_of(run)
+            out[made] = components.gallery(pictures)
             if before[0] != job.id or before[1] <= 0:
-                out[before_after] = slider.update(run)
+                out[before_after] = slider.update(RunSummary(job.folder, records))
         return out
 
     def submit(before: str, *values: Any) -> Update:
@@ -172,7 +172,7 @@ def tab(
         after = f", after {waiting} job{'s' * (waiting != 1)}"
         return f"Queue {what}{after}" if waiting else f"Make {what}"
 
-    def stop(id_: str, before: tuple[str, int]) -> Update:
+    def stop(id_: str, before: tuple[Any, ...]) -> Update:
         queue.cancel(id_)
         return watch(id_, before)
 

@@ -187,7 +187,11 @@ def test_a_real_worker_is_cancelled_crashes_and_continues(mini: Path, own_home: 
 
         failed = queue.submit(RunRequest(classes=["mug"], preset="nope"))
         done = queue.submit(RunRequest(classes=["mug"], count=1, steps=2))
+        until(lambda: done.previews)
+        ((id_, (file, caption)),) = done.previews.items()
+        assert file.parent == done.folder / ".previews" and caption.startswith(f"{id_} · ")
         queue.wait(done, 200)
+        assert not done.previews and not file.parent.exists()
         assert failed.status == "failed" and "unknown preset 'nope'" in failed.message
         assert done.status == "done" and len(done.records()) == 1
         assert done.stages and all(n == total for n, total in done.stages.values())

@@ -68,6 +68,27 @@ def test_progress_of_jobs(queue: JobQueue, tmp_path: Path) -> None:
     assert "Stopping, saving first" in components.progress(training, queue)
 
 
+def test_pictures_of_a_job_are_finished_ones_and_previews(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "x"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"")
+    job = QueuedJob("x", RunRequest(classes=["mug"]), folder, "running")
+    for id_ in ("a", "b"):
+        job.on_event(
+            {
+                "event": "preview",
+                "id": id_,
+                "file": f"{id_}-generate.jpg",
+                "caption": f"{id_} · drawn",
+            }
+        )
+    done = [record("a", files=FileNames(result="a.png"))]
+    assert components.pictures_of(job, done) == [
+        (str(folder / "a.png"), "a · enhanced"),
+        (str(folder / ".previews" / "b-generate.jpg"), "b · drawn"),
+    ]
+
+
 def test_errors_are_shown_and_nothing_else_changes() -> None:
     message = gradio.HTML()
 
