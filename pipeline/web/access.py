@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from .error_text import hides_paths
+from .token_attempts import MOST, TokenAttempts
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -62,6 +63,7 @@ class AccessGuard:
 
     def __init__(self, app: Any, *, token: str | None = None, most_bytes: int = 100 << 20) -> None:
         self.app, self.token, self.most_bytes = app, token, most_bytes
+        self._attempts = TokenAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -91,17 +93,26 @@ class AccessGuard:
             return self._too_large()
         if self.token is None:
             return None
+        is_login = request.method == "POST" and request.scope["path"] == LOGIN
+        if not (is_login or "token" in request.query_params or "authorization" in request.headers):
+            return None if self._has_token(request) else _unauthorized(request)
+        client = request.client.host if request.client else ""
+        if seconds := self._attempts.wait(client):
+            return _too_many(request, seconds)
+        response = await self._try_token(request)
+        if response is not None and response.status_code == 401:
+            self._attempts.add(client)
+        return response
+
+    async def _try_token(self, request: Request) -> Response | None:
+        """Return the answer to a request that bears a token, right or wrong."""
         if request.method == "POST" and request.scope["path"] == LOGIN:
             return await self._login(request)
         if request.method == "GET" and self._is_token(request.query_params.get("token")):
             query = request.url.remove_query_params("token").query
             path = "/" + quote(request.scope["path"].lstrip("/\\"))
             return self._signed_in(request, f"{path}?{query}" if query else path)
-        if self._has_token(request):
-            return None
-        if "text/html" in request.headers.get("accept", ""):
-            return _form(WRONG if "token" in request.query_params else "")
-        return refusal(401, MISSING)
+        return None if self._has_token(request) else _unauthorized(request)
 
     async def _login(self, request: Request) -> Response:
         """Take the token of the form."""
@@ -175,10 +186,30 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
 
-def _form(message: str = "") -> Response:
+def _form(message: str = "", status: int = 401) -> Response:
     """Return the page that asks for the token."""
     page = FORM.read_text(encoding="utf-8").replace("<!-- message -->", escape(message))
-    return HTMLResponse(page, 401)
+    return HTMLResponse(page, status)
+
+
+def _unauthorized(request: Request) -> Response:
+    """Return the form for a browser, else a sentence."""
+    if _is_browser(request):
+        return _form(WRONG if "token" in request.query_params else "")
+    return refusal(401, MISSING)
+
+
+def _too_many(request: Request, seconds: int) -> Response:
+    """Return the answer to a token that is not looked at."""
+    text = f"Too many wrong tokens: expected at most {MOST} a minute; try again in {seconds} s"
+    form = _is_browser(request) or request.scope["path"] == LOGIN
+    response = _form(text, 429) if form else refusal(429, text)
+    response.headers["retry-after"] = str(seconds)
+    return response
+
+
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 class _TooLarge(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from visuals.configs.errors import UsageError
 from visuals.pipeline.web import server
 from visuals.pipeline.web.access import AccessGuard
 from visuals.pipeline.web.error_text import public_text
+from visuals.pipeline.web.token_attempts import MOST
 
 TOKEN = "gehëim-日本 token&#+%"
 HTML = {"accept": "text/html,*/*"}
@@ -148,6 +150,36 @@ def test_a_browser_is_asked_for_the_token() -> None:
     answer = visitor.post("/login", data={"token": TOKEN}, headers={"origin": "http://localhost"})
     assert answer.status_code == 303 and answer.headers["location"] == "/"
     assert visitor.get("/", headers=HTML).status_code == 200
+
+
+def test_a_token_cannot_be_guessed_by_many_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = client(TOKEN)
+    assert visitor.get(f"/?token={quote(TOKEN, safe='')}").status_code == 303
+    cookie = dict(visitor.cookies)
+    stranger = TestClient(visitor.app, base_url="http://localhost", follow_redirects=False)
+    bearer = {b"authorization": b"Bearer wrong"}
+    tries = [
+        lambda: stranger.post("/login", data={"token": "wrong"}),
+        lambda: stranger.get("/?token=wrong"),
+        lambda: stranger.get("/", headers=bearer),
+    ]
+    for number in range(MOST):
+        assert tries[number % 3]().status_code == 401
+    assert stranger.get("/").status_code == 401  # without a token it is no attempt
+    for right in (
+        stranger.post("/login", data={"token": TOKEN}),
+        stranger.get("/", params={"token": TOKEN}),
+        stranger.get("/", headers={b"authorization": b"Bearer " + TOKEN.encode()}),
+    ):
+        assert right.status_code == 429 and "Too many wrong tokens" in right.text
+        assert 0 < int(right.headers["retry-after"]) <= 60
+    assert 'action="/login"' in stranger.post("/login", data={"token": TOKEN}).text
+    assert stranger.get("/", cookies=cookie).status_code == 200  # who is in stays in
+    other = TestClient(visitor.app, base_url="http://localhost", client=("10.0.0.2", 1))
+    assert other.get("/?token=wrong").status_code == 401
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert stranger.post("/login", data={"token": TOKEN}).status_code == 303
 
 
 def test_paths_of_the_server_are_for_this_machine_alone() -> None:
