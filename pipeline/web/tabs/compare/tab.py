@@ -26,7 +26,7 @@ PLANS = {
     "LoRA weights × seeds": ("mini",),
 }
 """Ready-made comparisons, with their presets."""
-
+NOTHING = '<p class="said">The grid appears here as it is drawn.</p>'
 
 _NOTHING = ("", -1, False)
 
@@ -92,21 +92,22 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
                     draw = gr.Button("Draw", variant="primary", elem_id="compare-draw")
                     cancel = gr.Button("Cancel", interactive=False, elem_id="compare-cancel")
         with gr.Column(scale=6, min_width=320):
-            state = components.html("compare-progress")
-            table = components.html("compare-table")
-            sheet = gr.Image(
-                label="Sheet", type="filepath", interactive=False, visible=False, format="png",
-                buttons=SAVE, alt_text="All pictures with their headings",
-                elem_id="compare-sheet",
-            )  # fmt: skip
-            command = components.command_box("compare-command")
             earlier = gr.Dropdown(
                 [], label="Earlier grids, newest first", elem_id="compare-earlier"
             )
+            state = components.html("compare-progress")
+            table = components.html("compare-table")
+            with gr.Accordion("The sheet, as one picture", open=False, visible=False) as folded:
+                sheet = gr.Image(
+                    show_label=False, type="filepath", interactive=False, format="png",
+                    buttons=SAVE, alt_text="All pictures with their headings",
+                    elem_id="compare-sheet",
+                )  # fmt: skip
+            command = components.command_box("compare-command")
     fields: list[Any] = [
         classes, prompt, loras, seeds, chosen, checkpoints, columns, steps, cfg, sampler, negative
     ]  # fmt: skip
-    watched = [state, table, sheet, command, cancel, timer, before]
+    watched = [state, table, folded, sheet, command, cancel, timer, before]
 
     def request_of(*values: Any) -> GridRequest:
         return grid_form.request_of(root, *values)
@@ -122,7 +123,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
         file = folder / SHEET if folder and (folder / SHEET).is_file() else None
         now = id_, len(drawn.cells) if drawn else -1, file is not None
         update: Update = {
-            state: components.progress(job, queue),
+            state: components.progress(job, queue) or ("" if drawn else NOTHING),
             command: str(job.request) if job else grid_table.command(folder),
             cancel: gr.Button(interactive=job is not None and job.open),
             timer: gr.Timer(active=job is not None and job.open),
@@ -130,7 +131,8 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
         }
         if now != last:
             update[table] = grid_table.table(drawn) if drawn else ""
-            update[sheet] = gr.Image(str(file) if file else None, visible=file is not None)
+            update[folded] = gr.Accordion(visible=file is not None)
+            update[sheet] = str(file) if file else None
         return update
 
     def submit(earlier: str, *values: Any) -> Update:

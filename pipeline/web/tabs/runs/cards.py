@@ -78,8 +78,9 @@ def facts(run: RunOverview, job: QueuedJob | None) -> str:
 
 def when(run: RunOverview) -> str:
     """Return what was done and when, in a line."""
-    shown = time.strftime("%d %b %Y, %H:%M", time.localtime(run.changed))
-    return f"{KINDS.get(run.command, 'run')} · {shown}"
+    then, now = time.localtime(run.changed), time.localtime()
+    day = time.strftime("%d %b" if then.tm_year == now.tm_year else "%d %b %Y", then)
+    return f"{KINDS.get(run.command, 'run')} · {day}, {time.strftime('%H:%M', then)}"
 
 
 def _run_card(run: RunOverview, job: QueuedJob | None) -> str:

@@ -22,9 +22,10 @@ class Layout:
         with gr.Row(equal_height=True):
             self.search = gr.Textbox(
                 placeholder="Search: class, edit, prompt, date", show_label=False, label="Search",
-                scale=6, min_width=200, max_length=200, elem_id="runs-search", container=False,
+                max_lines=1, scale=6, min_width=200, max_length=200, elem_id="runs-search",
+                container=False,
             )  # fmt: skip
-            self.refresh = gr.Button("Refresh", min_width=100, scale=1)
+            self.refresh = gr.Button("Refresh", min_width=110, scale=0)
         self.runs = cards.component("runs-list")
         self.more = gr.Button("Show more", visible=False, elem_id="runs-more")
 

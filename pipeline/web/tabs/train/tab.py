@@ -43,6 +43,7 @@ def tab(
             check = gr.Button("Check the data set", elem_id="train-check")
             checks = components.html("train-checks")
         with gr.Column(scale=5, min_width=320):
+            earlier = gr.Dropdown([], label="Trainings, newest first", elem_id="train-earlier")
             with gr.Row():
                 name = gr.Textbox(
                     usual.name, label="Name of the LoRA", max_length=64, min_width=140,
@@ -66,7 +67,7 @@ def tab(
                                   min_width=110, elem_id="train-resolution")  # fmt: skip
                 batch = gr.Number(usual.train_batch_size, label="train_batch_size", precision=0,
                                   min_width=110)  # fmt: skip
-            seed, reuse = seed_box.box("train-seed", "of the weights, the noise and the order")
+            seed, reuse = seed_box.box("train-seed", "of weights, noise and order")
             looks = gr.Textbox(
                 label="Validation prompts, one a line", lines=2, max_lines=5, max_length=2000,
                 placeholder="ppzlook, a red mug", elem_id="train-prompts",
@@ -95,14 +96,19 @@ def tab(
                     )
                     stop = gr.Button("Stop", elem_id="train-stop", **off)
                     resume = gr.Button("Resume", elem_id="train-resume", **off)
-                    send = gr.Button("Send to Create", elem_id="train-send", **off)
+                    send = gr.Button(
+                        "Send to Create",
+                        elem_id="train-send",
+                        scale=2,
+                        interactive=False,
+                        min_width=150,
+                    )
             progress = components.html("train-progress")
             plot = components.html("train-curve")
             gallery = components.gallery_box(
                 "Validation pictures, newest first", "train-gallery", 4, buttons=SAVE
             )
             command = components.command_box("train-command", lines=1)
-            earlier = gr.Dropdown([], label="Trainings, newest first", elem_id="train-earlier")
     form: list[Any] = [name, model, dim, alpha, rate, steps, size, batch, seed, looks, every, more]
     given = [data, tag, pictures, *form]
     watched = [progress, plot, gallery, command, start, stop, resume, send, timer, before]

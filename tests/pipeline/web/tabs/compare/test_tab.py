@@ -77,6 +77,7 @@ def test_base_and_fine_tuned_side_by_side(
     assert len(files) == 2 and Image.open(files[0]).tobytes() != Image.open(files[1]).tobytes()
     shown = cells.first.evaluate("async i => { await i.decode(); return i.naturalWidth }")
     assert shown == Image.open(files[0]).width
+    page.get_by_role("button", name="The sheet, as one picture").click()
     expect(page.locator("#compare-sheet img")).to_be_visible(timeout=PATIENCE)
 
     page.reload()
