@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -62,12 +63,21 @@ def overview(root: Path, id_: str) -> RunOverview:
 def find(root: Path, words: str = "") -> Iterator[RunOverview]:
     """Yield the runs below `root` that match, newest first."""
     for id_ in run_folders.ids(root):
-        try:
-            run = overview(root, id_)
-        except run_folders.RunNotFoundError:  # deleted meanwhile
-            continue
-        if run.matches(words):
-            yield run
+        with contextlib.suppress(run_folders.RunNotFoundError):  # deleted meanwhile
+            if _may_match(root / id_, words) and (run := overview(root, id_)).matches(words):
+                yield run
+
+
+def _may_match(folder: Path, words: str) -> bool:
+    """Return whether each word is in run.yaml as text, which takes no time, or in the name."""
+    if not words.strip():
+        return True
+    try:
+        text = (folder / run_yaml.NAME).read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+    text = f"{folder.name}\n{text}".lower()
+    return all(word in text for word in words.lower().split())
 
 
 def thumbnail(root: Path, id_: str, shot: str) -> Path:

@@ -46,7 +46,7 @@ class Layout:
                         ["all"], value="all", label="Class", min_width=130, elem_id="runs-class"
                     )
                 self.pictures = cards.component("runs-pictures")
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=5, min_width=320, elem_id="runs-large"):
                 self.slider = before_after.component("runs-slider")
                 self.details = components.html("runs-details")
         with components.actions():

@@ -195,7 +195,9 @@ def tab(
         [layout.outcome.input, layout.label.input], pictures, [at, layout.outcome, layout.label],
         [layout.pictures, layout.details, layout.slider], **QUICK,
     )  # fmt: skip
-    layout.pictures.select(pick, at, [layout.details, layout.slider], **QUICK)
+    layout.pictures.select(pick, at, [layout.details, layout.slider], **QUICK).then(
+        None, None, None, js=_TO_PICTURE, **QUICK
+    )
     layout.again.click(show_errors(run_again, layout.message), at, begun, **QUICK)
     layout.resume.click(show_errors(resume, layout.message), at, begun, **QUICK)
     timer.tick(watch, started, [layout.progress, timer, *shows], **QUICK)
@@ -207,6 +209,8 @@ def tab(
     layout.really.click(show_errors(delete, layout.message), [at, *asked], shows, **QUICK)
 
 
+_TO_PICTURE = "() => document.querySelector('#runs-large').scrollIntoView({block: 'nearest'})"
+"""On a phone the large picture is below the small ones; beside them it is in sight already."""
 _COMPLETE = ("", "working", "waiting")
 
 

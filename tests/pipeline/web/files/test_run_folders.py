@@ -69,6 +69,7 @@ def test_a_thousand_runs_are_listed_in_a_second(tmp_path: Path) -> None:
         (folder / "manifest.jsonl").write_text('{"id": "a", "seed": 1, "status": "kept"}\n')
     began = time.process_time()
     assert len([run for run, _ in zip(run_overview.find(tmp_path), range(25), strict=False)]) == 25
+    assert not list(run_overview.find(tmp_path, "nothing"))
     assert time.process_time() - began < 1
 
 
