@@ -13,7 +13,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: run test check format versions clean
 
 run: .venv/.installed
-	$(BIN)/visuals run --class sneaker --count 4
+	$(BIN)/visuals run --class sneaker --count 4 --seed 0
 
 test: .venv/.installed-dev .venv/.installed-originals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --strict-skips -m "not alone"

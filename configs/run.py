@@ -13,13 +13,24 @@ MAX_PICTURES = 1_000_000
 
 
 class RunSettings(Section):
-    """A run as a whole. `batch_size`: shots in memory at a time; `format`, `quality`: of the final
-    pictures (quality of JPEG and WebP); `allow_pickle`: read .ckpt, .pt and .pth weights;
-    `torch_compile`: compile blocks of the UNet and ControlNets at their first call; `accelerate`:
-    false turns off the patches of `stages/accel` and `cache_interval`; `low_memory`: keep only the
-    models in use on the GPU, or in the memory of a CPU, and run the VAE in tiles; slower."""
+    """A run as a whole.
 
-    seed: int = Field(0, ge=0, lt=2**32)
+    Args:
+        seed: 0 to 2³²-1, by which shots have theirs; -1: random.
+        retries: how often a picture that stage 2 refuses is drawn again.
+        batch_size: shots in memory at a time.
+        device: auto, cpu, cuda, cuda:1, mps.
+        dtype: of the models' weights.
+        low_memory: keep only the models in use on the GPU, or in the memory of a CPU, and run the
+            VAE in tiles; slower.
+        format: of the final pictures; only png keeps every pixel.
+        quality: of jpeg and webp.
+        allow_pickle: read .ckpt, .pt and .pth weights.
+        torch_compile: compile blocks of the UNet and ControlNets at their first call.
+        accelerate: false turns off the patches of `stages/accel` and `cache_interval`.
+    """
+
+    seed: int = Field(-1, ge=-1, lt=2**32)
     retries: int = Field(0, ge=0, le=100)
     batch_size: int = Field(8, ge=1)
     device: str = "auto"

@@ -77,6 +77,20 @@ def trained() -> bool:
     return all(list((TRAINED / part).rglob("*.safetensors")) for part in parts)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def random_seeds_are_zero() -> Iterator[None]:
+    """Runs without a seed repeat in tests; `random_seeds` gives a test random ones again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("visuals.stages.shot.secrets.randbelow", lambda below: 0)
+        yield
+
+
+@pytest.fixture
+def random_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random seeds, as users have them."""
+    monkeypatch.setattr("visuals.stages.shot.secrets.randbelow", secrets.SystemRandom().randrange)
+
+
 @pytest.fixture(autouse=True)
 def own_home(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -30,20 +30,6 @@ def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) ->
     return given
 
 
-def _seed(ctx: click.Context, option: click.Parameter, given: int | None) -> int | None:
-    """Return the seed, for -1 a random one, which is printed."""
-    if given is not None and not -1 <= given < 2**32:
-        raise click.BadParameter(f"{given}: expected 0 to 4294967295, or -1 for a random one")
-    if given != -1:
-        return given
-    from ...stages.shot import seed_or_random
-    from .output import say
-
-    seed = seed_or_random(given)
-    say(f"seed {seed}")
-    return seed
-
-
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     **DRAWING,
     "classes": click.option(
@@ -151,9 +137,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "seed": click.option(
         "-s",
         "--seed",
-        type=int,
-        callback=_seed,
-        help="Seed of the run, 0 to 4294967295; -1: random.",
+        type=click.IntRange(-1, 2**32 - 1),
+        metavar="N",
+        help="Seed of the run, 0 to 4294967295; -1, the default: random, and printed.",
     ),
     "batch_size": click.option(
         "--batch-size", type=int, help="Pictures per batch, for all stages."

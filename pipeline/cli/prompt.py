@@ -31,6 +31,7 @@ def prompt(text: str | None, **options: Any) -> None:
     from ...checkpoints.identify.base_family import base_of_checkpoint
     from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
     from ...configs.schema import load_settings
+    from ...stages.shot import seed_or_random
     from ..inputs import shots as inputs
     from ..prompts import wildcards
     from ..prompts.embedding_files import embedding_library
@@ -42,6 +43,7 @@ def prompt(text: str | None, **options: Any) -> None:
     if options["seed"] is not None:
         changes["run.seed"] = options["seed"]
     settings = load_settings(options["preset"], changes)
+    seed = seed_or_random(settings.run.seed)
     template = settings.generate.prompt if text is None else text
     known = wildcards.load_wildcards(settings)
     try:
@@ -51,7 +53,7 @@ def prompt(text: str | None, **options: Any) -> None:
         tokenizer = None
     names = [name.partition("=")[0] for name in options["classes"]] or ["{class}"]
     shots = inputs.prompted(
-        names, options["count"], prompt=template, run_seed=settings.run.seed,
+        names, options["count"], prompt=template, run_seed=seed,
         first_seed=settings.generate.first_seed,
     )  # fmt: skip
     allow_pickle = settings.run.allow_pickle

@@ -110,7 +110,7 @@ class RunRequest(BaseModel):
         out: run folder, a path or an s3:// or gs:// URL; None: a new one in runs/.
         fork: where `out` holds a run with other settings, write to a new folder beside it.
         retry_failed: try shots again that failed before.
-        seed: seed of the run, 0 to 2³²-1.
+        seed: seed of the run, 0 to 2³²-1; -1: random.
         retries: seeds to try again with where stage 2 refuses a generated picture.
         batch_size: pictures that a stage takes at once.
         device: auto, cpu, cuda, cuda:1, mps.
@@ -163,7 +163,7 @@ class RunRequest(BaseModel):
     out: str | None = None
     fork: bool = False
     retry_failed: bool = False
-    seed: int | None = Field(None, ge=0, lt=2**32)
+    seed: int | None = Field(None, ge=-1, lt=2**32)
     retries: int | None = Field(None, ge=0)
     batch_size: int | None = Field(None, ge=1)
     device: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,10 +99,32 @@ def resolve(
     prompts, rows = read_prompt_file(request, settings)
     require(request.annotate)
     settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
+    settings = with_seed(settings, request, reporter)
     own = given(request.preset, {**(base or {}), **request.setting_overrides()})
     return ResolvedRequest(
         request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own)
     )
+
+
+def with_seed(settings: Settings, request: RunRequest, reporter: Reporter) -> Settings:
+    """Return the settings with a random seed, or that of the run in `out`, in place of -1; with 0
+    where nothing is drawn."""
+    from ...configs.errors import VisualsError
+    from ...stages.shot import seed_or_random
+    from ..runs.locate import run_place
+    from ..runs.object_store import read
+
+    if settings.run.seed != -1:
+        return settings
+    earlier: dict[str, Any] = {}
+    if request.out:
+        with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
+            earlier = (read(run_place(request.out)).get("settings") or {}).get("run") or {}
+    draws = {"generate", "rerender"} & set(request.needs)
+    seed = seed_or_random(earlier.get("seed", -1 if draws else 0))
+    if draws and "seed" not in earlier:
+        reporter.note(f"seed {seed}, random; --seed {seed} repeats it")
+    return settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
 
 
 def resolve_classes(

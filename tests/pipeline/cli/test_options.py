@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
-import click
+import numpy as np
 import pytest
-from click.testing import CliRunner
-from helpers.command_line import visuals
+from helpers.command_line import checked, visuals
 
-from visuals.pipeline.cli.options import apply
+from visuals.pipeline.images.read import read_image
 from visuals.pipeline.jobs.request import RunRequest, request_settings
+from visuals.pipeline.runs import run_yaml
 
 HELP = ["Show", "this", "message", "and", "exit."]
 
 
-@pytest.mark.parametrize(("given", "said"), [("-1", r"visuals: seed (\d+)\n(\d+)\n"), ("7", "7\n")])
-def test_seed_minus_one_is_random_and_printed(given: str, said: str) -> None:
-    @click.command()
-    @apply("seed")
-    def command(seed: int) -> None:
-        click.echo(seed)
+@pytest.mark.usefixtures("random_seeds")
+def test_a_run_without_a_seed_takes_a_random_one_and_repeats_it_when_resumed(
+    mini: Path, own_home: Path
+) -> None:
+    def seed_of(folder: str, *words: str) -> int:
+        command = ("generate", "-c", "mug", "-n", "1", "--steps", "1", "-o", folder, *words)
+        result = checked(*command)
+        (note,) = re.findall(r"note: seed (\d+), random", result.stderr) or [""]
+        recorded = run_yaml.read(Path(folder))["settings"]["run"]["seed"]
+        assert note in ("", str(recorded))
+        return int(recorded)
 
-    found = re.fullmatch(said, CliRunner().invoke(command, ["--seed", given]).output)
-    assert found is not None and len(set(found.groups())) <= 1
+    first, second = seed_of("a"), seed_of("b", "--seed", "-1")
+    assert first != second and "-1" not in (first, second)
+    assert seed_of("a") == first  # the same run is resumed
+    assert seed_of("c", "--seed", str(first)) == first
+    same = [read_image(Path(name) / "images" / "mug-0001.png").rgb for name in ("a", "c")]
+    assert np.array_equal(*same)
+    assert "-1<=x<=4294967295" in visuals("run", "--class", "mug", "--seed", "-2").stderr
 
 
 def test_an_unknown_option_names_the_setting_that_it_could_mean() -> None:

@@ -71,8 +71,8 @@ def test_a_request_that_cannot_be_done_leaves_the_next_alone(models: ModelServer
     for given in ({"strength": 3.0}, {"width": 100}, {"prompt": "<lora:none:1>"}):
         with pytest.raises(ValueError):
             asked(models, **given)
-    with pytest.raises(RequestError, match="seed -1"):
-        asked(models, seed=-1)
+    with pytest.raises(RequestError, match="seed -2"):
+        asked(models, seed=-2)
     with pytest.raises(RequestError, match="no --class"):
         list(models.run(RunRequest(classes=())))
     (shot,) = asked(models, inputs=[str(MUG)], confidence=1.0)

@@ -76,7 +76,7 @@ def test_an_initial_picture_is_drawn_over_on_white() -> None:
         result = CliRunner().invoke(
             main,
             ["generate", "--class", "mug", "--count", "1", "--init-image", f"photos/{name}.png",
-             "--prompt-strength", "0.5", "--set", "generate.steps=2", "--out", name],
+             "--prompt-strength", "0.5", "--steps", "2", "--seed", "0", "--out", name],
         )  # fmt: skip
         assert result.exit_code == 0, result.output
     drawn, same = (

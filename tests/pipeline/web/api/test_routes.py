@@ -126,6 +126,7 @@ def test_the_body_is_a_run_request(client: TestClient) -> None:
     assert command.endswith("--steps 3")
 
 
+@pytest.mark.usefixtures("random_seeds")
 def test_a_random_seed_is_drawn_and_answered(client: TestClient) -> None:
     body = {"classes": ["mug"], "seed": -1}
     seeds = [client.post("/api/run", json=body).json()["seed"] for _ in range(2)]

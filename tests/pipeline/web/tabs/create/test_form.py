@@ -93,6 +93,7 @@ def test_the_page_has_no_number_whose_limits_gradio_checks_in_silence(tmp_path: 
 
 
 @pytest.mark.parametrize("seed", [-1, None])
+@pytest.mark.usefixtures("random_seeds")
 def test_seed_minus_one_is_random_and_named(seed: float | None) -> None:
     drawn = {words(seed=seed).rpartition("generate.first_seed=")[2] for _ in range(3)}
     assert len(drawn) > 1 and all(0 <= int(text) < 2**32 for text in drawn)
