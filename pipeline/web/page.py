@@ -68,15 +68,16 @@ def studio(queue: JobQueue) -> gr.Blocks:
         searched = enhance.browser_states(queue.root)
         with gr.Tabs() as tabs:
             with gr.Tab("Create", id="create") as create_tab:
-                form = create.tab(blocks, queue, jobs, *made)
+                creating = create.CreateTab(blocks, queue, jobs, *made)
             with gr.Tab("Enhance", id="enhance") as enhance_tab:
                 takes_run = enhance.tab(blocks, queue, *searched)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare.tab(blocks, compare_tab, queue, grid)
             with gr.Tab("Train", id="train") as train_tab:
-                train.tab(blocks, train_tab, queue, training, tabs, form.fields["prompt"])
+                train.tab(blocks, train_tab, queue, training, tabs, creating.form.fields["prompt"])
             with gr.Tab("Runs", id="runs") as runs_tab:
-                runs.tab(runs_tab, queue, tabs, form, takes_run)
+                runs.tab(runs_tab, queue, tabs, creating.form, takes_run)
+        creating.photo.input(lambda: gr.Tabs(selected="enhance"), None, tabs, **QUICK)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
             tab.select(None, None, opened, js=f"() => {tab.id!r}", **QUICK)
         blocks.load(lambda id_: gr.Tabs(selected=id_ or "create"), opened, tabs, **QUICK)

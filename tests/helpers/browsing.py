@@ -41,6 +41,8 @@ def number(page: Any, where: str, value: float) -> None:
 def command(page: Any, where: str, text: str) -> str:
     """The whole command, once it holds `text`."""
     field = page.locator(f"{where} textarea")
+    if not field.is_visible():
+        page.locator(f"{where}-fold button").first.click()
     expect(field).to_have_value(re.compile(re.escape(text)), timeout=PATIENCE)
     return str(field.input_value())
 

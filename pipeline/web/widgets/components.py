@@ -62,13 +62,23 @@ _HEADS = {
 }
 
 
-def command_box(elem_id: str, lines: int = 2, **options: Any) -> gr.Textbox:
-    """Return the box that shows the equal command."""
+def command_box(elem_id: str, **options: Any) -> gr.Textbox:
+    """Return the box that shows the equal command, to be folded away."""
     return gr.Textbox(
-        label="The same on the command line", interactive=False, lines=lines,
-        max_lines=max(4, 3 * lines), buttons=["copy"], elem_classes="command", elem_id=elem_id,
-        **options,
+        label="Command", show_label=False, container=False, interactive=False, lines=2,
+        max_lines=6, buttons=["copy"], elem_classes="command", elem_id=elem_id, **options,
     )  # fmt: skip
+
+
+def command_fold(elem_id: str) -> gr.Accordion:
+    """Return a closed place for the box of that id."""
+    return gr.Accordion("The same on the command line", open=False, elem_id=f"{elem_id}-fold")
+
+
+def folded_command(elem_id: str) -> gr.Textbox:
+    """Return the box that shows the equal command, folded away."""
+    with command_fold(elem_id):
+        return command_box(elem_id)
 
 
 def actions() -> gr.Column:
@@ -128,6 +138,7 @@ def progress(job: QueuedJob | None, queue: JobQueue) -> str:
         f'<progress max="{max(total, 1)}" value="{done}" aria-label="{VERBS.get(name, name)}">'
         f"</progress><span>{done}/{total}{_unit(name)}{_left(job, name)}</span></div>"
         for name, (done, total) in job.stages.items()
+        if job.status != "done"
     )
     text = escape(public_text(job.message))
     message = f'<p class="said">{text}</p>' if text else ""

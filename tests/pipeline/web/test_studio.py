@@ -115,9 +115,10 @@ def test_a_reload_in_mid_run_loses_nothing_and_all_jobs_can_be_cancelled(page: A
     page.locator("#create-make").click()
     says(page, "#create-make", "Queue 3 pictures, after 2 jobs")
     tab(page, "Runs")  # all jobs are seen, and ended, from every tab
-    page.get_by_role("button", name="1 more").click()
-    jobs = page.locator("#jobs li")
-    expect(jobs).to_contain_text(["mug: 8 pictures", "mug: 3 pictures"], timeout=PATIENCE)
+    page.locator("#jobs .more").click()
+    for number_, title in enumerate(("mug: 8 pictures", "mug: 3 pictures")):
+        job = page.locator("#jobs li").nth(number_)
+        expect(job).to_contain_text(title, timeout=PATIENCE)
     expect(page.get_by_role("progressbar", name="mug: 8 pictures")).to_be_visible()
     page.get_by_role("button", name="Cancel: mug: 3 pictures").click()
     page.get_by_role("button", name="Dismiss: mug: 3 pictures").first.click()
@@ -161,6 +162,7 @@ def test_what_cannot_be_made_is_said(page: Any) -> None:
     says(page, "#create-answer", "nowhere")
     expect(page.locator("#create-cancel")).to_be_disabled()
 
+    page.get_by_role("button", name="Settings").click()
     page.locator("#create-seed-reuse").click()
     says(page, "#create-answer", "no seed to reuse")
     number(page, "#create-seed", 7)

@@ -103,7 +103,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
                     buttons=SAVE, alt_text="All pictures with their headings",
                     elem_id="compare-sheet",
                 )  # fmt: skip
-            command = components.command_box("compare-command")
+            command = components.folded_command("compare-command")
     fields: list[Any] = [
         classes, prompt, loras, seeds, chosen, checkpoints, columns, steps, cfg, sampler, negative
     ]  # fmt: skip

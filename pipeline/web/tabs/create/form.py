@@ -63,6 +63,25 @@ def request_of(
     )
 
 
+def usual_values(preset: str) -> dict[str, Any]:
+    """Return the values of the fields that a preset sets, by the names of `request_of`."""
+    usual = preset_settings(preset)
+    g, refines = usual.generate, usual.refiner
+    return {
+        "prompt": g.prompt,
+        "negative": g.negative_prompt,
+        "width": g.width,
+        "height": g.height,
+        "sampler": g.sampler,
+        "steps": g.steps,
+        "cfg": g.cfg_scale,
+        "strength": usual.rerender.strength,
+        "refiner": refines.model if refines else NONE,
+        "noise": refines.high_noise_frac if refines else 0.8,
+        "more": "",
+    }
+
+
 def _more(text: str) -> dict[str, Any]:
     """Return the settings that have no field of their own, of YAML by dotted name."""
     try:

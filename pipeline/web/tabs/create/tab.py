@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from .....configs.schema import load_settings, presets
-from .....stages.diffusion.samplers import NAMES
+from .....configs.schema import presets
 from ...files import lora_library
 from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
-from ...visitor_settings import MORE, preset_settings
 from ...widgets import before_after as slider
 from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.browser_state import browser_state
-from ...widgets.components import LATEST, QUICK, SAVE, Update
+from ...widgets.components import LATEST, QUICK, Update
 from . import png_info
 from .fill_in import CreateForm
-from .form import NONE, request_of
-
-REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
-NOTHING = '<p class="said">Pictures appear here as they are made.</p>'
+from .form import request_of, usual_values
+from .layout import Layout
 
 
 def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
@@ -32,231 +28,175 @@ def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
     return browser_state(root, "create"), browser_state(root, "create.form")
 
 
-def tab(
-    blocks: gr.Blocks,
-    queue: JobQueue,
-    jobs: gr.HTML,
-    job_id: gr.BrowserState,
-    kept: gr.BrowserState,
-) -> CreateForm:
-    """Lay the tab out and wire it; return its form. `jobs` tells of each change of their number."""
-    usual = load_settings("mini")
-    shown = gr.State(("", -1))
-    picked = gr.State(0)
-    offered = gr.State("")
-    timer = gr.Timer(components.EVERY, active=False)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=320):
-            with gr.Row(elem_id="create-png"):
-                picture = gr.UploadButton(
-                    "Fill in from a picture: choose it, or drop it anywhere here",
-                    file_types=["image"], size="sm",
-                )  # fmt: skip
-            filled = components.html("create-filled")
-            classes = components.class_box("Product classes", "create-classes")
-            prompt = gr.Textbox(
-                usual.generate.prompt, lines=3, max_lines=8, label="Prompt",
-                info="{class} becomes the class", max_length=2000, elem_id="create-prompt",
-            )  # fmt: skip
-            preview = components.html("create-preview")
-            edit = gr.Textbox(
-                label="Edit", placeholder="red leather", max_length=500,
-                info="What stage 3 makes of the product; empty: the prompt itself",
-            )  # fmt: skip
-            with gr.Row():
-                count = gr.Number(
-                    4, label="Pictures a class", precision=0, min_width=120,
-                    elem_id="create-count",
-                )  # fmt: skip
-                preset = gr.Dropdown(presets(), value="mini", label="Preset", min_width=120)
-            seed, reuse = seed_box.box("create-seed", "counts up in a class")
-            with gr.Accordion("LoRAs", open=False), gr.Row():
-                lora = gr.Dropdown(
-                    lora_library.names(queue.root, "mini"), label="LoRA", min_width=140
-                )
-                weight = gr.Slider(-1, 2, 1.0, step=0.05, label="Weight", min_width=140)
-                add = gr.Button("Add to the prompt", min_width=120)
-            with gr.Accordion("Settings", open=False):
-                negative = gr.Textbox(usual.generate.negative_prompt, label="Negative prompt")
-                with gr.Row():
-                    width = gr.Number(128, label="Width, pixels", precision=0, min_width=110)
-                    height = gr.Number(128, label="Height, pixels", precision=0, min_width=110)
-                with gr.Row():
-                    sampler = gr.Dropdown(
-                        list(NAMES), value=usual.generate.sampler, label="Sampler", min_width=160
-                    )
-                    steps = gr.Slider(
-                        1, 100, usual.generate.steps, step=1, label="Steps", min_width=160,
-                        elem_id="create-steps",
-                    )  # fmt: skip
-                with gr.Row():
-                    cfg = gr.Slider(
-                        0, 20, usual.generate.cfg_scale, step=0.5, label="CFG scale", min_width=160
-                    )
-                    strength = gr.Slider(
-                        0.05, 1, usual.rerender.strength, step=0.05, min_width=160,
-                        label="Strength of the re-render",
-                    )  # fmt: skip
-                with gr.Row():
-                    refiner = gr.Dropdown(
-                        [NONE, *REFINERS], value=NONE, allow_custom_value=True, min_width=160,
-                        label="Refiner (SDXL)", elem_id="create-refiner",
-                    )  # fmt: skip
-                    noise = gr.Slider(
-                        0.05, 0.95, 0.8, step=0.05, label="high_noise_frac", min_width=160,
-                        info="The share of the steps before the refiner's",
-                    )  # fmt: skip
-                more = gr.Textbox(
-                    label="More settings, YAML", lines=1, max_lines=6, max_length=1000,
-                    placeholder="generate.hires: {scale: 2, strength: 0.5}",
-                    info=", ".join(MORE), elem_id="create-more",
-                )  # fmt: skip
-            with components.actions():
-                answer = components.html("create-answer")
-                with gr.Row():
-                    make = gr.Button(
-                        "Make 4 pictures", variant="primary", scale=3, min_width=180,
-                        elem_id="create-make",
-                    )  # fmt: skip
-                    cancel = gr.Button(
-                        "Cancel", interactive=False, scale=1, min_width=80, elem_id="create-cancel"
-                    )
-        with gr.Column(scale=5, min_width=320):
-            state = components.html("create-progress")
-            made = components.gallery_box("Pictures", "create-gallery", 3, buttons=SAVE)
-            before_after = slider.component("create-slider")
-            command = components.command_box("create-command")
-    fields: list[Any] = [
-        classes, prompt, edit, count, preset, seed, negative, width, height, sampler, steps, cfg,
-        strength, refiner, noise, more,
-    ]  # fmt: skip
-    names = inspect.signature(request_of).parameters
-    form = CreateForm(dict(zip(names, fields, strict=True)), filled)
-    watched = [state, made, before_after, command, cancel, timer, shown]
+class CreateTab:
+    """The tab, laid out and wired.
 
-    def watch(id_: str, before: tuple[Any, ...] = ("", -1)) -> Update:
-        job = queue.get(id_)
+    Attributes:
+        form: its fields, as other tabs fill them in.
+        photo: the example that another tab shows; its event is `input`.
+    """
+
+    def __init__(
+        self,
+        blocks: gr.Blocks,
+        queue: JobQueue,
+        jobs: gr.HTML,
+        job_id: gr.BrowserState,
+        kept: gr.BrowserState,
+    ) -> None:
+        """Lay out and wire. `jobs` tells of each change of their number."""
+        self.queue, self.job_id = queue, job_id
+        self.layout = layout = Layout(queue.root)
+        self.fields = list(layout.fields.values())
+        self.form = CreateForm(layout.fields, layout.filled)
+        self.photo = layout.examples.photo
+        self._wire_jobs(blocks, jobs)
+        self._wire_form(blocks, kept)
+
+    def _wire_jobs(self, blocks: gr.Blocks, jobs: gr.HTML) -> None:
+        layout, job_id, watched = self.layout, self.job_id, self.layout.watched
+        begun = [layout.answer, layout.offered, job_id, layout.picked, *watched]
+        layout.make.click(
+            components.show_errors(self.submit, layout.answer), [layout.offered, *self.fields],
+            begun, **QUICK,
+        )  # fmt: skip
+        for card, values in layout.examples.drawn:
+            card.input(
+                functools.partial(self.run_example, values), None, [*begun, *self.fields], **QUICK
+            )
+        seen = [job_id, layout.shown]
+        layout.cancel.click(self.stop, seen, watched, **QUICK)
+        layout.timer.tick(self.watch, seen, watched, **QUICK)
+        blocks.load(self.watch, job_id, watched, **QUICK)
+        layout.made.select(self.select, job_id, [layout.picked, layout.before_after], **QUICK)
+        for_button = [layout.classes.change, layout.count.change, jobs.input, blocks.load]
+        gr.on(for_button, self.button_text, [layout.classes, layout.count], layout.make, **LATEST)
+
+    def _wire_form(self, blocks: gr.Blocks, kept: gr.BrowserState) -> None:
+        layout = self.layout
+        layout.reuse.click(
+            components.show_errors(self.reuse_seed, layout.answer),
+            [self.job_id, layout.picked], [layout.answer, layout.seed], **QUICK,
+        )  # fmt: skip
+        blocks.load(self.restore, kept, [*self.fields, layout.lora], **QUICK)
+        names = list(layout.fields)
+        keep = f"(...values) => Object.fromEntries({names}.map((name, k) => [name, values[k]]))"
+        changes = [field.change for field in self.fields]
+        gr.on(changes, None, self.fields, kept, js=keep, **QUICK)
+        layout.picture.upload(
+            components.show_errors(self.fill_in, layout.filled), [layout.picture, layout.preset],
+            self.form.outputs, **QUICK,
+        )  # fmt: skip
+        drop = Path(__file__).with_name("drop_picture.js").read_text(encoding="utf-8")
+        blocks.load(None, None, None, js=drop, **QUICK)
+        of_preset = [layout.fields[name] for name in usual_values("mini")]
+        layout.preset.select(  # `input` comes when the field is merely left, too
+            self.change_preset, layout.preset, [layout.classes, layout.lora, *of_preset], **QUICK
+        )
+        layout.add.click(
+            lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
+            [layout.prompt, layout.lora, layout.weight], layout.prompt, **QUICK,
+        )  # fmt: skip
+        words: list[Any] = [layout.prompt, layout.classes, layout.edit, layout.preset]
+        changed = [field.change for field in words[:3]]
+        gr.on([*changed, blocks.load], prompt_preview.preview, words, layout.preview, **LATEST)
+
+    def watch(self, id_: str, before: tuple[Any, ...] = ("", -1)) -> Update:
+        """Show a job, or the examples where there is none; `before` is shown already."""
+        job, layout = self.queue.get(id_), self.layout
         if job is None:
-            off = {cancel: gr.Button(interactive=False), timer: gr.Timer(active=False)}
-            return {state: NOTHING, command: "", **off}
+            return {
+                layout.examples.column: gr.Column(visible=True),
+                layout.state: "",
+                layout.command: "",
+                layout.cancel: gr.Button(interactive=False),
+                layout.timer: gr.Timer(active=False),
+            }
         records = job.records()
         pictures = components.pictures_of(job, records)
         out = {
-            state: components.progress(job, queue)
+            layout.examples.column: gr.Column(visible=False),
+            layout.state: components.progress(job, self.queue)
             + seed_box.chip(job.request)
             + (components.facts(records) if records else ""),
-            command: str(job.request),
-            cancel: gr.Button(interactive=job.open),
-            timer: gr.Timer(active=job.open),
-            shown: (job.id, len(records), pictures),
+            layout.command: str(job.request),
+            layout.cancel: gr.Button(interactive=job.open),
+            layout.timer: gr.Timer(active=job.open),
+            layout.shown: (job.id, len(records), pictures),
         }
-        if out[shown] != before:
-            out[made] = components.gallery(pictures)
+        if out[layout.shown] != before:
+            out[layout.made] = components.gallery(pictures)
             if before[0] != job.id or before[1] <= 0:
-                out[before_after] = slider.update(RunSummary(job.folder, records))
+                out[layout.before_after] = slider.update(RunSummary(job.folder, records))
         return out
 
-    def submit(before: str, *values: Any) -> Update:
-        request = lora_library.with_folders(queue.root, request_of(*values))
+    def submit(self, before: str, *values: Any) -> Update:
+        """Queue the run that the form asks for, or offer the models that it lacks."""
+        layout = self.layout
+        request = lora_library.with_folders(self.queue.root, request_of(*values))
         requests.check(request)
         offer = download_offer.offer(requests.needed_models(request), "Make")
         if offer and offer != before:
-            return {answer: offer, offered: offer}
-        job = queue.submit(request)
-        return {answer: "", job_id: job.id, picked: 0, **watch(job.id)}
+            return {layout.answer: offer, layout.offered: offer}
+        job = self.queue.submit(request)
+        return {layout.answer: "", self.job_id: job.id, layout.picked: 0, **self.watch(job.id)}
 
-    def button_text(names: list[str] | None, number: float | None) -> str:
+    def run_example(self, values: dict[str, Any]) -> Update:
+        """Fill the form in with an example and queue it."""
+        values = {"edit": "", "preset": "mini", **usual_values("mini"), **values}
+        filled = {field: values[name] for name, field in self.layout.fields.items()}
+        submit = components.show_errors(self.submit, self.layout.answer)
+        return {**filled, **submit("", *filled.values())}
+
+    def button_text(self, names: list[str] | None, number: float | None) -> str:
         """Return what pressing the button will do."""
         what = requests.pictures(int(number or 0) * max(1, len(names or ())))
-        waiting = sum(job.open for job in queue)
+        waiting = sum(job.open for job in self.queue)
         after = f", after {waiting} job{'s' * (waiting != 1)}"
         return f"Queue {what}{after}" if waiting else f"Make {what}"
 
-    def stop(id_: str, before: tuple[Any, ...]) -> Update:
-        queue.cancel(id_)
-        return watch(id_, before)
+    def stop(self, id_: str, before: tuple[Any, ...]) -> Update:
+        """Stop the job that is shown."""
+        self.queue.cancel(id_)
+        return self.watch(id_, before)
 
-    def select(id_: str, event: gr.SelectData) -> Update:
-        job = queue.get(id_)
+    def select(self, id_: str, event: gr.SelectData) -> Update:
+        """Show before and after of the picture that is chosen in the gallery."""
+        job, layout = self.queue.get(id_), self.layout
         if job is None:
-            return {picked: 0}
+            return {layout.picked: 0}
         run = RunSummary(job.folder, job.records())
-        return {picked: event.index, before_after: slider.update(run, event.index)}
+        return {layout.picked: event.index, layout.before_after: slider.update(run, event.index)}
 
-    def reuse_seed(id_: str, number: int) -> Update:
+    def reuse_seed(self, id_: str, number: int) -> Update:
         """Take the seed of the picture that is chosen in the gallery, at first the first one's."""
-        job = queue.get(id_)
+        job = self.queue.get(id_)
         records = components.shown(RunSummary(job.folder, job.records())) if job else []
         used = records[number].seed if number < len(records) else seed_box.used(job)
-        return {answer: "", seed: used}
+        return {self.layout.answer: "", self.layout.seed: used}
 
-    def fill_in(path: str, name: str) -> Update:
+    def fill_in(self, path: str, name: str) -> Update:
         """Set the fields to those of a picture (A1111's PNG info)."""
-        return form.fill_in(Path(path).name, *png_info.read(Path(path), name))
+        return self.form.fill_in(Path(path).name, *png_info.read(Path(path), name))
 
-    def change_preset(name: str) -> Update:
-        usual = preset_settings(name)
-        g, refines = usual.generate, usual.refiner
-        return {
-            classes: gr.Dropdown(choices=prompt_preview.classes(name)),
-            prompt: g.prompt,
-            negative: g.negative_prompt,
-            width: g.width,
-            height: g.height,
-            sampler: g.sampler,
-            steps: g.steps,
-            cfg: g.cfg_scale,
-            strength: usual.rerender.strength,
-            more: "",
-            refiner: refines.model if refines else NONE,
-            noise: refines.high_noise_frac if refines else 0.8,
-            lora: gr.Dropdown(choices=lora_library.names(queue.root, name), value=None),
-        }
+    def change_preset(self, name: str) -> Update:
+        """Fill in what is usual for a preset."""
+        usual = {self.layout.fields[field]: v for field, v in usual_values(name).items()}
+        return {**usual, **self._choices(name, {})}
 
-    def restore(values: Any) -> Any:
+    def restore(self, values: Any) -> Any:
         """After a reload: fill the form in as it was left."""
         if not isinstance(values, dict) or values.get("preset") not in presets():
             return gr.skip()
-        name = values["preset"]
-        return {
-            **{field: values[n] for n, field in form.fields.items() if n in values},
-            classes: gr.Dropdown(
-                choices=prompt_preview.classes(name), value=values.get("classes") or []
-            ),
-            lora: gr.Dropdown(choices=lora_library.names(queue.root, name), value=None),
-        }
+        filled = {field: values[n] for n, field in self.layout.fields.items() if n in values}
+        chosen = {"value": values.get("classes") or []}
+        return {**filled, **self._choices(values["preset"], chosen)}
 
-    of_preset = [
-        classes, prompt, negative, width, height, sampler, steps, cfg, strength, refiner, noise,
-        more, lora,
-    ]  # fmt: skip
-    make.click(
-        components.show_errors(submit, answer), [offered, *fields],
-        [answer, offered, job_id, picked, *watched], **QUICK,
-    )  # fmt: skip
-    for_button = [classes.change, count.change, jobs.input, blocks.load]
-    gr.on(for_button, button_text, [classes, count], make, **LATEST)
-    made.select(select, job_id, [picked, before_after], **QUICK)
-    reuse.click(
-        components.show_errors(reuse_seed, answer), [job_id, picked], [answer, seed], **QUICK
-    )
-    cancel.click(stop, [job_id, shown], watched, **QUICK)
-    timer.tick(watch, [job_id, shown], watched, **QUICK)
-    blocks.load(watch, job_id, watched, **QUICK)
-    blocks.load(restore, kept, [*fields, lora], **QUICK)
-    keep = f"(...values) => Object.fromEntries({list(names)}.map((name, k) => [name, values[k]]))"
-    gr.on([field.change for field in fields], None, fields, kept, js=keep, **QUICK)
-    picture.upload(
-        components.show_errors(fill_in, filled), [picture, preset], form.outputs, **QUICK
-    )
-    drop = Path(__file__).with_name("drop_picture.js").read_text(encoding="utf-8")
-    blocks.load(None, None, None, js=drop, **QUICK)
-    preset.select(change_preset, preset, of_preset, **QUICK)  # input comes of a mere look, too
-    add.click(
-        lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
-        [prompt, lora, weight], prompt, **QUICK,
-    )  # fmt: skip
-    words = [prompt, classes, edit, preset]
-    changed = [prompt.change, classes.change, edit.change, blocks.load]
-    gr.on(changed, prompt_preview.preview, words, preview, **LATEST)
-    return form
+    def _choices(self, preset: str, classes: dict[str, Any]) -> Update:
+        """Update what can be chosen with a preset: classes and LoRAs."""
+        loras = lora_library.names(self.queue.root, preset)
+        known = prompt_preview.classes(preset)
+        return {
+            self.layout.classes: gr.Dropdown(choices=known, **classes),
+            self.layout.lora: gr.Dropdown(choices=loras, value=None),
+        }

@@ -103,4 +103,4 @@ class Layout:
                 format="png", alt_text="The map that leads the re-render", buttons=[],
                 elem_id="enhance-control",
             )  # fmt: skip
-        self.command = components.command_box("enhance-command")
+        self.command = components.folded_command("enhance-command")

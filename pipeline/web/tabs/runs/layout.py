@@ -65,4 +65,4 @@ class Layout:
                 self.again = gr.Button("Run again", min_width=100, elem_id="runs-again")
                 self.send = gr.Button("Send to Enhance", min_width=140, elem_id="runs-send")
                 self.delete = gr.Button("Delete", min_width=90, elem_id="runs-delete")
-        self.command = components.command_box("runs-command")
+        self.command = components.folded_command("runs-command")

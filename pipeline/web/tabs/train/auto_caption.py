@@ -105,7 +105,7 @@ def section(
         if offer and offer != before:
             return {message: offer, offered: offer}
         job = submit(queue, request)
-        line = gr.Textbox(str(request), visible=True)
+        line = str(request)
         return {message: "", command: line, at: job.id, **watch(job.id)}
 
     def stop_job(id_: str) -> Update:

@@ -43,7 +43,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
     )  # fmt: skip
     put = gr.Button("Put it before every caption", size="sm", elem_id="train-put")
     message = components.html("train-said")
-    command = components.command_box("train-data-command", lines=1, visible=False, render=False)
+    command = components.command_box("train-data-command", render=False)
     when_captioned = auto_caption.section(queue, data, tag, message, command)
     find = gr.Textbox(
         label="Captions", placeholder="only those with these words", max_length=200,
@@ -64,7 +64,8 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         back = gr.Button("Previous", min_width=90, interactive=False)
         where = gr.HTML(padding=False, min_width=110, elem_id="train-where")
         on = gr.Button("Next", min_width=90, interactive=False, elem_id="train-next")
-    command.render()
+    with components.command_fold("train-data-command"):
+        command.render()
     table = [*rows, *photos, *boxes, where, back, on, page, names, pictures]
 
     def list_(text: str | None, words: str, wanted: int = 0) -> Update:
@@ -125,7 +126,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         words = ["visuals", "dataset", "caption", folder, "--no-model", "--tag", word]
         note = _note(f"{count} caption{'s' * (count != 1)} changed")
         note += components.refused(problems)
-        return {message: note, command: gr.Textbox(shlex.join(words), visible=True)}
+        return {message: note, command: shlex.join(words)}
 
     def export(id_: str | None, word: str) -> Update:
         if not id_:
@@ -136,7 +137,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         return {
             data: gr.Dropdown(choices=datasets.found(root), value=name),
             message: _note(f"Made {name}") + components.refused(left_out),
-            command: gr.Textbox(shlex.join(words), visible=True),
+            command: shlex.join(words),
         }
 
     def choices(now: str | None) -> Update:

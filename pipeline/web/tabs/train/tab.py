@@ -108,7 +108,7 @@ def tab(
             gallery = components.gallery_box(
                 "Validation pictures, newest first", "train-gallery", 4, buttons=SAVE
             )
-            command = components.command_box("train-command", lines=1)
+            command = components.folded_command("train-command")
     form: list[Any] = [name, model, dim, alpha, rate, steps, size, batch, seed, looks, every, more]
     given = [data, tag, pictures, *form]
     watched = [progress, plot, gallery, command, start, stop, resume, send, timer, before]

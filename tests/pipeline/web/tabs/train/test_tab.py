@@ -214,7 +214,7 @@ def test_a_training_stops_saved_goes_on_and_leaves_the_models_alone(queue: JobQu
 def test_a_lora_is_trained_in_the_page_and_used(
     page: Any, visit: Callable[..., Any], place: Path
 ) -> None:
-    from helpers.browsing import PATIENCE, expect, number, says, tab
+    from helpers.browsing import PATIENCE, command, expect, number, says, tab
 
     shutil.rmtree(place / "datasets", ignore_errors=True)  # another test's, found before ours
     write_photos(place / "pictures", 128)
@@ -269,8 +269,7 @@ def test_a_lora_is_trained_in_the_page_and_used(
     number(page, "#train-steps", step + 1)
     page.locator("#train-resume").click()
     says(page, "#train-progress", "Done")
-    line = page.locator("#train-command textarea")
-    expect(line).to_have_value("visuals train loras/page.yaml --resume", timeout=PATIENCE)
+    command(page, "#train-command", "visuals train loras/page.yaml --resume")
     assert yaml.safe_load((place / "loras/page.yaml").read_text())["seed"] == settings["seed"]
     page.locator("#train-seed-reuse").click()
     expect(page.locator("#train-seed input")).to_have_value(str(settings["seed"]))
