@@ -167,9 +167,9 @@ class AccessGuard:
         async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if seen <= self.most_bytes or started:
-                if not started:
+                if message["type"] == "http.response.start":
                     message["headers"] = [*message["headers"], *HEADERS]
-                started = True
+                    started = True
                 await send(message)  # else the application's own word for a body that ended early
 
         try:
