@@ -79,6 +79,10 @@ def studio(queue: JobQueue) -> gr.Blocks:
                 runs.tab(runs_tab, queue, tabs, creating.form, takes_run)
         creating.photo.input(lambda: gr.Tabs(selected="enhance"), None, tabs, **QUICK)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
-            tab.select(None, None, opened, js=f"() => {tab.id!r}", **QUICK)
-        blocks.load(lambda id_: gr.Tabs(selected=id_ or "create"), opened, tabs, **QUICK)
+            # The first tab tells that it is selected before the last one is opened again.
+            js = f"(before) => window.tabRestored ? {tab.id!r} : before"
+            tab.select(None, opened, opened, js=js, **QUICK)
+        blocks.load(lambda id_: gr.Tabs(selected=id_ or "create"), opened, tabs, **QUICK).then(
+            None, None, None, js="() => { window.tabRestored = true; }", **QUICK
+        )
     return blocks

@@ -75,6 +75,7 @@ class JobSummary(BaseModel):
     title: str
     status: str
     stopping: bool = False
+    resumable: bool = False
     done: int = 0
     total: int = 0
     seconds_left: float | None = None

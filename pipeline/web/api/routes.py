@@ -76,6 +76,7 @@ def summary(job: QueuedJob) -> JobSummary:
         title=requests.title(job.request),
         status=job.status,
         stopping=job.stopping,
+        resumable=job.resumable,
         done=sum(done for done, _ in counts),
         total=sum(total for _, total in counts),
         seconds_left=job.seconds_left,
@@ -200,6 +201,15 @@ def routes(queue: JobQueue) -> APIRouter:
         queue.cancel(id)
         with _errors():
             return state(root, id, queue.get(id))
+
+    @api.post("/runs/{id}/resume", status_code=202, response_model=JobState)
+    def resume(id: str) -> JobState:
+        """Go on with a run that was stopped: finished pictures are kept."""
+        with _errors():
+            try:
+                return state(root, id, queue.resume(id))
+            except BusyError as error:
+                raise HTTPException(429, str(error)) from None
 
     @api.get("/runs/{id}/zip", response_class=FileResponse)
     def packed(id: str) -> FileResponse:

@@ -21,7 +21,7 @@ from ..files import run_folders
 from ..files.free_path import free_path
 from . import job_records
 from .queued_job import QueuedJob as QueuedJob
-from .requests import STOPPED, Request, in_folder
+from .requests import STOPPED, Request, ResumeRequest, in_folder, request_of_run
 from .worker_handle import WorkerProcess
 
 KEPT = 200
@@ -134,6 +134,20 @@ class JobQueue:
             self._changed()
         return True
 
+    def resume(self, id_: str) -> QueuedJob:
+        """Queue the rest of a run that has ended.
+
+        Raises:
+            BusyError: it has not ended, or too many jobs wait.
+            RunNotFoundError, RunFolderError: there is no such run, or its record is of no use.
+        """
+        job = self.get(id_)
+        if job is not None and isinstance(job.request, RunRequest):
+            return self.submit(job.request, out=job.folder)
+        folder = run_folders.folder(self.root, id_)
+        request_of_run(folder)
+        return self.submit(ResumeRequest(str(folder)), out=folder)
+
     def delete_run(self, id_: str) -> None:
         """Delete a run and forget its job.
 
@@ -228,4 +242,4 @@ def _crash_message(code: int | None) -> str:
             what += " (the system may be out of memory: take smaller batches or pictures)"
     else:
         what = f"ended with exit code {code}"
-    return f"the worker process {what}; what was finished is kept, and the command resumes it"
+    return f"the worker process {what}; what was finished is kept, and Resume continues it"

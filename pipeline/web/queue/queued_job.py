@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ...jobs.request import RunRequest
 from ...runs.manifest import ManifestRecord, last_records
 from . import preview_files
-from .requests import STOPPED, Request, TrainRequest
+from .requests import STOPPED, Request, ResumeRequest, TrainRequest
 
 Status = Literal["queued", "running", "done", "failed", "stopped", "crashed"]
 
@@ -48,6 +49,12 @@ class QueuedJob:
     def open(self) -> bool:
         """Whether it waits or runs."""
         return self.status in ("queued", "running")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it is a run that was ended before its end."""
+        is_run = isinstance(self.request, RunRequest | ResumeRequest)
+        return is_run and self.status in ("stopped", "crashed")
 
     @property
     def saves(self) -> bool:

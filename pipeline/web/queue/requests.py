@@ -62,7 +62,7 @@ class CaptionRequest:
 Request = RunRequest | ResumeRequest | GridRequest | TrainRequest | CaptionRequest
 
 STOPPED: dict[type[Request], str] = {
-    RunRequest: "stopped; the command below resumes it",
+    RunRequest: "stopped; Resume continues it, and so does its command",
     ResumeRequest: "stopped; Resume continues it",
     GridRequest: "stopped; the pictures that are done stay",
     TrainRequest: "stopped; Resume continues from the last checkpoint",

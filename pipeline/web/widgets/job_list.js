@@ -20,8 +20,9 @@ function words(job) {
 function line(id) {
   const item = document.createElement("li");
   item.innerHTML = '<span class="what"></span><progress></progress><span class="left"></span>' +
-    '<button type="button"></button>';
-  item.querySelector("button").addEventListener("click", () => press(id));
+    '<button type="button" class="resume" hidden>Resume</button><button type="button" class="end"></button>';
+  item.querySelector(".resume").addEventListener("click", () => send(id, "resume"));
+  item.querySelector(".end").addEventListener("click", () => end(id));
   return item;
 }
 
@@ -33,12 +34,15 @@ function show(jobs, note) {
   const shown = jobs.filter((job) => !dismissed.has(job.id) || OPEN.includes(job.status));
   const items = shown.map((job) => {
     if (!lines.has(job.id)) lines.set(job.id, line(job.id));
-    const item = lines.get(job.id), bar = item.querySelector("progress"), button = item.querySelector("button");
+    const item = lines.get(job.id), bar = item.querySelector("progress"), button = item.querySelector(".end");
     const open = OPEN.includes(job.status), running = job.status === "running";
     set(item, "className", job.status);
     set(item, "title", job.message);
     set(item.querySelector(".what"), "textContent", job.title);
     set(item.querySelector(".left"), "textContent", words(job));
+    const resume = item.querySelector(".resume");
+    resume.hidden = !job.resumable;
+    resume.setAttribute("aria-label", `Resume: ${job.title}`);
     bar.hidden = !running;
     bar.setAttribute("aria-label", job.title);
     if (job.total) { bar.max = job.total; bar.value = job.done; } else bar.removeAttribute("value");
@@ -69,13 +73,15 @@ function unfold(open) {
   box.classList.toggle("open", open);
 }
 
-async function press(id) {
-  if (lines.get(id)?.querySelector("button").dataset.does === "dismiss") {
-    dismissed.add(id);
-    sessionStorage.setItem("visuals.dismissed", JSON.stringify([...dismissed]));
-  } else {
-    await fetch(`api/runs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
-  }
+async function send(id, what) {
+  await fetch(`api/runs/${encodeURIComponent(id)}/${what}`, { method: "POST" });
+  look();
+}
+
+function end(id) {
+  if (lines.get(id)?.querySelector(".end").dataset.does === "cancel") return send(id, "cancel");
+  dismissed.add(id);
+  sessionStorage.setItem("visuals.dismissed", JSON.stringify([...dismissed]));
   look();
 }
 

@@ -46,11 +46,16 @@ def test_a_restarted_server_loses_nothing(
         says(page, "#enhance-facts", "kept 1")
         tab(page, "Create")
         says(page, "#create-progress", "Stopped")
-        says(page, "#create-progress", "the command below resumes it")
+        says(page, "#create-progress", "Resume continues it")
         assert command(page, "#create-command", "visuals run") == line
         for where, value in (("prompt textarea", "one {class} on a table"), ("count input", "5")):
             field = page.locator(f"#create-{where}")
             expect(field).to_have_value(value, timeout=PATIENCE)
+        page.get_by_role("button", name="Resume: mug: 8 pictures").wait_for()
+        page.get_by_role("button", name="Resume", exact=True).click()
+        says(page, "#create-progress", "step")
+        assert command(page, "#create-command", "visuals run") == line
+        page.locator("#create-cancel").click()
         assert (place / "runs" / ".studio" / ".secret").stat().st_mode & 0o777 == 0o600
         for name in (".secret", ".jobs.json"):
             file = place / "runs" / ".studio" / name

@@ -22,6 +22,11 @@ from .fill_in import CreateForm
 from .form import request_of, usual_values
 from .layout import Layout
 
+CTRL_ENTER = """() => document.addEventListener("keydown", (event) => {
+  const make = document.querySelector("#create-make");
+  if ((event.ctrlKey || event.metaKey) && event.key === "Enter" && make?.offsetParent) make.click();
+})"""
+
 
 def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
     """Return what the browser keeps: the id of the job and the values of the form."""
@@ -65,7 +70,10 @@ class CreateTab:
                 functools.partial(self.run_example, values), None, [*begun, *self.fields], **QUICK
             )
         seen = [job_id, layout.shown]
-        layout.cancel.click(self.stop, seen, watched, **QUICK)
+        layout.cancel.click(
+            components.show_errors(self.stop_or_resume, layout.answer), seen,
+            [layout.answer, *watched], **QUICK,
+        )  # fmt: skip
         layout.timer.tick(self.watch, seen, watched, **QUICK)
         blocks.load(self.watch, job_id, watched, **QUICK)
         layout.made.select(self.select, job_id, [layout.picked, layout.before_after], **QUICK)
@@ -89,6 +97,7 @@ class CreateTab:
         )  # fmt: skip
         drop = Path(__file__).with_name("drop_picture.js").read_text(encoding="utf-8")
         blocks.load(None, None, None, js=drop, **QUICK)
+        blocks.load(None, None, None, js=CTRL_ENTER, **QUICK)
         of_preset = [layout.fields[name] for name in usual_values("mini")]
         layout.preset.select(  # `input` comes when the field is merely left, too
             self.change_preset, layout.preset, [layout.classes, layout.lora, *of_preset], **QUICK
@@ -109,7 +118,7 @@ class CreateTab:
                 layout.examples.column: gr.Column(visible=True),
                 layout.state: "",
                 layout.command: "",
-                layout.cancel: gr.Button(interactive=False),
+                layout.cancel: gr.Button("Cancel", interactive=False),
                 layout.timer: gr.Timer(active=False),
             }
         records = job.records()
@@ -120,7 +129,9 @@ class CreateTab:
             + seed_box.chip(job.request)
             + (components.facts(records) if records else ""),
             layout.command: str(job.request),
-            layout.cancel: gr.Button(interactive=job.open),
+            layout.cancel: gr.Button(
+                "Resume" if job.resumable else "Cancel", interactive=job.open or job.resumable
+            ),
             layout.timer: gr.Timer(active=job.open),
             layout.shown: (job.id, len(records), pictures),
         }
@@ -155,10 +166,11 @@ class CreateTab:
         after = f", after {waiting} job{'s' * (waiting != 1)}"
         return f"Queue {what}{after}" if waiting else f"Make {what}"
 
-    def stop(self, id_: str, before: tuple[Any, ...]) -> Update:
-        """Stop the job that is shown."""
-        self.queue.cancel(id_)
-        return self.watch(id_, before)
+    def stop_or_resume(self, id_: str, before: tuple[Any, ...]) -> Update:
+        """Stop the job that is shown, or go on with it."""
+        if not self.queue.cancel(id_):
+            self.queue.resume(id_)
+        return {self.layout.answer: "", **self.watch(id_, before)}
 
     def select(self, id_: str, event: gr.SelectData) -> Update:
         """Show before and after of the picture that is chosen in the gallery."""

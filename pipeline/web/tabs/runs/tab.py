@@ -12,7 +12,6 @@ import gradio as gr
 from ...files import run_folders, run_overview
 from ...queue import requests
 from ...queue.job_queue import JobQueue
-from ...queue.requests import ResumeRequest
 from ...widgets import before_after as slider
 from ...widgets import components
 from ...widgets.components import LATEST, QUICK, Update, show_errors
@@ -133,9 +132,7 @@ def tab(
         return begin(queue.submit(requests.request_of_run(run_folders.folder(root, id_))))
 
     def resume(id_: str) -> Update:
-        folder = run_folders.folder(root, id_)
-        requests.request_of_run(folder)  # raises where the record is of no use
-        return begin(queue.submit(ResumeRequest(str(folder)), out=folder))
+        return begin(queue.resume(id_))
 
     def watch(job_id: str) -> Update:
         """Show the progress of a job that was begun here, and its run once it has ended."""

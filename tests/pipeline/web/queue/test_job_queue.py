@@ -91,7 +91,7 @@ def test_a_cancelled_job_is_stopped_whatever_the_worker_answers(
     current, waiting = running(queue.submit(MUG)), queue.submit(MUG)
     assert queue.cancel(waiting.id) and waiting.status == "stopped" and not worker.stops
     assert queue.cancel(current.id) and queue.wait(current, 30).status == "stopped"
-    assert worker.stops == [False] and "resumes it" in current.message
+    assert worker.stops == [False] and "Resume continues it" in current.message
     assert not queue.cancel(current.id) and not queue.cancel("unknown")
     assert len(worker.requests) == 1
 
