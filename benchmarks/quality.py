@@ -27,7 +27,8 @@ def renderer() -> None:
         import numba  # noqa: F401
     except ImportError:
         raise MissingExtraError(
-            "bench draws its held-out pictures and needs numba: pip install visuals[recipe]"
+            "bench draws its held-out pictures and needs numba: "
+            "pip install 'product-visuals[recipe]'"
         ) from None
 
 

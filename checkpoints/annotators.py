@@ -57,6 +57,6 @@ def _import_aux(kind: str) -> Any:
     except ImportError:
         raise CheckpointError(
             f"control {kind!r} needs controlnet-aux, which is not installed: "
-            "pip install 'visuals[aux]', or use canny, depth, tile or inpaint"
+            "pip install 'product-visuals[aux]', or use canny, depth, tile or inpaint"
         ) from None
     return controlnet_aux

@@ -30,7 +30,7 @@ class MissingDependencyError(RunError):
     """An optional library is not installed."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(f"{module} is not installed; pip install 'visuals[{extra}]'")
+        super().__init__(f"{module} is not installed; pip install 'product-visuals[{extra}]'")
 
 
 class RunFolderError(UsageError):

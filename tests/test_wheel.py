@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import re
 import subprocess
 import sys
 import zipfile
@@ -66,3 +68,18 @@ def test_data_ships_and_nothing_of_the_workshop(names: list[str]) -> None:
     for name in names:
         assert not name.startswith(("visuals/tests/", "visuals/docs/", "visuals/.")), name
         assert not name.endswith((".pyc", ".nbc", ".nbi", ".part")), name
+
+
+def test_the_extras_are_of_this_distribution_and_in_the_readme() -> None:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    name = parser["metadata"]["name"]
+    assert name == "product-visuals"  # on PyPI, visuals is another project
+    table = (ROOT / "README.md").read_text("utf-8").split("| extra | for |")[1].split("\n\n")[0]
+    listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.M))))
+    assert listed == set(parser["options.extras_require"])
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages += [path for part in source.FOLDERS for path in (ROOT / part).rglob("*.py")]
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert not re.search(r"(?<!product-)\bvisuals\[[a-z]", text.replace("_visuals[", "")), page

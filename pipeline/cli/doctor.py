@@ -51,7 +51,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if missing:
         extras = ",".join(dict.fromkeys(missing.values()))
         what = ", ".join(missing)
-        lines.append(("missing", f"{what}: pip install 'visuals[{extras}]' if you need them"))
+        lines.append(
+            ("missing", f"{what}: pip install 'product-visuals[{extras}]' if you need them")
+        )
     lines.append(
         (
             "cache",

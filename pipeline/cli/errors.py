@@ -43,7 +43,7 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
             name = (error.name or "").split(".")[0]
             if name not in _EXTRAS:
                 raise
-            _end(f"{name} is not installed; pip install 'visuals[{_EXTRAS[name]}]'", 1)
+            _end(f"{name} is not installed; pip install 'product-visuals[{_EXTRAS[name]}]'", 1)
 
     return guarded
 

@@ -69,7 +69,7 @@ def test_inputs_are_literals() -> None:
 
 @pytest.fixture(scope="module")
 def predictor(mini: Path) -> Any:
-    pytest.importorskip("cog", reason="cog is not installed: pip install 'visuals[dev]'")
+    pytest.importorskip("cog", reason="cog is not installed: pip install 'product-visuals[dev]'")
     spec = importlib.util.spec_from_file_location("predict", HOSTING / "predict.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -166,7 +166,7 @@ print(schema.__file__)
 
 @pytest.fixture
 def server(mini: Path) -> Iterator[str]:
-    pytest.importorskip("cog", reason="cog is not installed: pip install 'visuals[dev]'")
+    pytest.importorskip("cog", reason="cog is not installed: pip install 'product-visuals[dev]'")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the studio is compiled: pip install visuals[recipe]")
+pytest.importorskip("numba", reason="the studio is compiled: pip install 'product-visuals[recipe]'")
 
 from visuals.samples import lens, prints, products, varied, vocabulary
 from visuals.samples.shapes import bodies, kinds

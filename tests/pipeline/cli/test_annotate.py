@@ -221,7 +221,7 @@ def test_a_missing_library_names_its_extra(dataset: dict[str, Any]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.splitlines() == [
-        "visuals: pycocotools is not installed; pip install 'visuals[annotate]'"
+        "visuals: pycocotools is not installed; pip install 'product-visuals[annotate]'"
     ]
 
 

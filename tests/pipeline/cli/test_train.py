@@ -166,7 +166,7 @@ def test_missing_libraries_name_their_extra(
         pytest.skip(f"{library} is installed")
     result = visuals("train", config, "--set", change)
     assert result.exit_code == 1, result.output
-    assert f"{library} is not installed; pip install 'visuals[{extra}]'" in result.stderr
+    assert f"{library} is not installed; pip install 'product-visuals[{extra}]'" in result.stderr
     assert not (config.parent / "out" / "look.safetensors").exists()
 
 

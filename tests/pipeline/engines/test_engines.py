@@ -148,7 +148,7 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'product-visuals[ray]'"
 )
 def test_nobody_at_an_address_is_said_at_once() -> None:
     with socket.socket() as taken:
@@ -162,7 +162,7 @@ def test_nobody_at_an_address_is_said_at_once() -> None:
 
 
 @pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'product-visuals[ray]'"
 )
 def test_a_cluster_that_was_killed_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,5 +206,5 @@ def test_without_ray_a_sentence_says_how_to_get_it(tmp_path: Path) -> None:
         [sys.executable, "-c", without, *arguments], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr == "visuals: ray is not installed; pip install 'visuals[ray]'\n"
+    assert done.stderr == "visuals: ray is not installed; pip install 'product-visuals[ray]'\n"
     assert not (tmp_path / "out").exists()

@@ -34,7 +34,7 @@ from visuals.pipeline.runs.manifest import ManifestRecord
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+        find_spec("ray") is None, reason="Ray is not installed: pip install 'product-visuals[ray]'"
     ),
 ]
 

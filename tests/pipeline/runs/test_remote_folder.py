@@ -35,7 +35,7 @@ from visuals.pipeline.runs.run_yaml import RunFolderError
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 moto = pytest.importorskip("moto.server", reason="moto is not installed: the dev extra has it")
-pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'visuals[s3]'")
+pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'product-visuals[s3]'")
 
 FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0",
           "--batch-size", "1")  # fmt: skip
@@ -271,7 +271,7 @@ def test_a_store_that_is_gone_for_a_while(
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed: pip install 'visuals[ray]'"
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'product-visuals[ray]'"
 )
 def test_ray_writes_to_the_store(shop: str, reference_run: ReferenceRun) -> None:
     """And a worker that is killed costs nothing."""
@@ -334,7 +334,8 @@ def test_a_store_without_its_library(tmp_path: Path, photos: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 1
         assert (
-            done.stderr == f"visuals: {module} is not installed; pip install 'visuals[{extra}]'\n"
+            done.stderr
+            == f"visuals: {module} is not installed; pip install 'product-visuals[{extra}]'\n"
         )
 
 
