@@ -30,6 +30,14 @@ def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) ->
     return given
 
 
+def _seed(ctx: click.Context, option: click.Parameter, given: int | None) -> int | None:
+    if given is not None and not -1 <= given < 2**32:
+        raise click.BadParameter(
+            f"{given}: expected 0 to 4294967295, or -1 for a random one", ctx, option
+        )
+    return given
+
+
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     **DRAWING,
     "classes": click.option(
@@ -137,7 +145,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "seed": click.option(
         "-s",
         "--seed",
-        type=click.IntRange(-1, 2**32 - 1),
+        type=int,
+        callback=_seed,
         metavar="N",
         help="Seed of the run, 0 to 4294967295; -1, the default: random, and printed.",
     ),

@@ -86,6 +86,9 @@ def execute(
     plan = check(plan_shots(resolved, reporter), reporter)
     _download_first(plan, reporter)
     with open_run(plan, reporter) as folder:
+        if plan.resolved.random_seed:
+            seed = plan.resolved.settings.run.seed
+            reporter.note(f"seed {seed}, random; --seed {seed} repeats it")
         return run_plan(plan, folder, reporter, stop)
 
 

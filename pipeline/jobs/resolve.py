@@ -41,6 +41,7 @@ class ResolvedRequest:
         rows: rows of a prompt table, with words and settings of their own.
         given: dotted names of the settings that the user set, which a LoRA's recommendation does
             not replace; None where the settings are final, as of a resumed run.
+        random_seed: whether the seed was drawn for this run.
     """
 
     request: RunRequest
@@ -50,6 +51,7 @@ class ResolvedRequest:
     prompts: tuple[str, ...] = ()
     rows: tuple[PromptRow, ...] = ()
     given: frozenset[str] | None = None
+    random_seed: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return the request of run.yaml: with the settings beside it, all that resuming needs."""
@@ -99,32 +101,33 @@ def resolve(
     prompts, rows = read_prompt_file(request, settings)
     require(request.annotate)
     settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
-    settings = with_seed(settings, request, reporter)
+    settings, random = with_seed(settings, request)
     own = given(request.preset, {**(base or {}), **request.setting_overrides()})
     return ResolvedRequest(
-        request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own)
+        request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own), random
     )
 
 
-def with_seed(settings: Settings, request: RunRequest, reporter: Reporter) -> Settings:
-    """Return the settings with a random seed, or that of the run in `out`, in place of -1; with 0
-    where nothing is drawn."""
+def with_seed(settings: Settings, request: RunRequest) -> tuple[Settings, bool]:
+    """Return the settings with a seed in place of -1, and whether it was drawn at random.
+
+    A run that is resumed keeps its seed; where nothing is drawn it is 0.
+    """
     from ...configs.errors import VisualsError
     from ...stages.shot import seed_or_random
     from ..runs.locate import run_place
     from ..runs.object_store import read
 
     if settings.run.seed != -1:
-        return settings
+        return settings, False
     earlier: dict[str, Any] = {}
     if request.out:
         with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
             earlier = (read(run_place(request.out)).get("settings") or {}).get("run") or {}
-    draws = {"generate", "rerender"} & set(request.needs)
+    draws = bool({"generate", "rerender"} & set(request.needs))
     seed = seed_or_random(earlier.get("seed", -1 if draws else 0))
-    if draws and "seed" not in earlier:
-        reporter.note(f"seed {seed}, random; --seed {seed} repeats it")
-    return settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
+    run = settings.run.model_copy(update={"seed": seed})
+    return settings.model_copy(update={"run": run}), draws and "seed" not in earlier
 
 
 def resolve_classes(

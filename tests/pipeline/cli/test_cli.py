@@ -164,7 +164,7 @@ def test_config_show_is_a_preset_file_itself(tmp_path: Path) -> None:
     assert result.exit_code == 0
     (tmp_path / "mine.yaml").write_text(result.stdout)
     assert load_settings(str(tmp_path / "mine.yaml")) == load_settings("mini", {"run.seed": 7})
-    assert json.loads(visuals("config", "show", "--json").stdout)["run"]["seed"] == 0
+    assert json.loads(visuals("config", "show", "--json").stdout)["run"]["seed"] == -1
     assert visuals("config", "list").stdout.split() == presets()
 
 
