@@ -111,7 +111,8 @@ def resolve(
 def with_seed(settings: Settings, request: RunRequest) -> tuple[Settings, bool]:
     """Return the settings with a seed in place of -1, and whether it was drawn at random.
 
-    A run that is resumed keeps its seed; where nothing is drawn it is 0.
+    A run that is resumed keeps its seed; `generate.first_seed` serves for both; where nothing is
+    drawn it is 0.
     """
     from ...configs.errors import VisualsError
     from ...stages.shot import seed_or_random
@@ -125,9 +126,10 @@ def with_seed(settings: Settings, request: RunRequest) -> tuple[Settings, bool]:
         with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
             earlier = (read(run_place(request.out)).get("settings") or {}).get("run") or {}
     draws = bool({"generate", "rerender"} & set(request.needs))
-    seed = seed_or_random(earlier.get("seed", -1 if draws else 0))
-    run = settings.run.model_copy(update={"seed": seed})
-    return settings.model_copy(update={"run": run}), draws and "seed" not in earlier
+    first = settings.generate.first_seed
+    known = earlier.get("seed", first if draws else 0)
+    run = settings.run.model_copy(update={"seed": seed_or_random(-1 if known is None else known)})
+    return settings.model_copy(update={"run": run}), known is None
 
 
 def resolve_classes(

@@ -33,6 +33,7 @@ def test_a_run_without_a_seed_takes_a_random_one_and_repeats_it_when_resumed(
     assert first != second and "-1" not in (first, second)
     assert seed_of("a") == first  # the same run is resumed
     assert seed_of("c", "--seed", str(first)) == first
+    assert seed_of("d", "--set", "generate.first_seed=8") == 8
     same = [read_image(Path(name) / "images" / "mug-0001.png").rgb for name in ("a", "c")]
     assert np.array_equal(*same)
     assert (
