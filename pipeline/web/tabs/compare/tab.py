@@ -93,7 +93,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
                     cancel = gr.Button("Cancel", interactive=False, elem_id="compare-cancel")
         with gr.Column(scale=6, min_width=320):
             earlier = gr.Dropdown(
-                [], label="Earlier grids, newest first", elem_id="compare-earlier"
+                [], label="Earlier grids, newest first", visible=False, elem_id="compare-earlier"
             )
             state = components.html("compare-progress")
             table = components.html("compare-table")
@@ -170,8 +170,9 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
         return "\n".join(part for part in (text.strip(), line) if part)
 
     def choices() -> Update:
+        found = grid_table.folders(root)
         return {
-            earlier: gr.Dropdown(choices=grid_table.folders(root), value=None),
+            earlier: gr.Dropdown(choices=found, value=None, visible=bool(found)),
             lora: gr.Dropdown(choices=lora_library.names(root, "mini")),
         }
 

@@ -43,7 +43,9 @@ def tab(
             check = gr.Button("Check the data set", elem_id="train-check")
             checks = components.html("train-checks")
         with gr.Column(scale=5, min_width=320):
-            earlier = gr.Dropdown([], label="Trainings, newest first", elem_id="train-earlier")
+            earlier = gr.Dropdown(
+                [], label="Trainings, newest first", visible=False, elem_id="train-earlier"
+            )
             with gr.Row():
                 name = gr.Textbox(
                     usual.name, label="Name of the LoRA", max_length=64, min_width=140,
@@ -211,6 +213,10 @@ def tab(
         fields = dict(zip(form, values, strict=True))
         return {at: id_, data: folder, tag: training.tag, **fields, **watch(id_ or "")}
 
+    def choices() -> Any:
+        found = training_files.names(root)
+        return gr.Dropdown(choices=found, value=None, visible=bool(found))
+
     def to_create(id_: str, text: str) -> Update:
         training = training_files.read(root, id_)
         if training is None or training.lora is None:
@@ -231,8 +237,6 @@ def tab(
     timer.tick(watch, [at, before], watched, **QUICK)
     for seen in (blocks.load, shown.select):
         seen(watch, at, watched, **QUICK)
-    shown.select(
-        lambda: gr.Dropdown(choices=training_files.names(root), value=None), None, earlier, **QUICK
-    )
+    shown.select(choices, None, earlier, **QUICK)
     earlier.input(choose_training, earlier, [at, data, tag, *form, *watched], **QUICK)
     send.click(show_errors(to_create, wrong), [at, prompt], [wrong, tabs, prompt], **QUICK)
