@@ -32,8 +32,8 @@ def write(folder: Path, stage: str, shot: Shot) -> dict[str, str]:
     out.parent.mkdir(exist_ok=True)
     out.write_bytes(Format("jpeg").encode(picture))
     scores = ", ".join(f"{one.label} {one.score:.2f}" for one in found[:3])
-    text = f"skipped: {shot.reason.message}" if shot.reason else f"{STAGES[stage]} {scores}".strip()
-    return {"id": shot.id, "file": out.name, "caption": f"{shot.id} · {text}"}
+    parts = [STAGES[stage], scores] if shot.reason is None else [f"skipped: {shot.reason.message}"]
+    return {"id": shot.id, "file": out.name, "caption": " · ".join(filter(None, [shot.id, *parts]))}
 
 
 def remove(folder: Path) -> None:

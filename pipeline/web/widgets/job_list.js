@@ -105,6 +105,9 @@ async function look() {
 more.addEventListener("click", () => { unfold(more.ariaExpanded !== "true"); look(); });
 box.addEventListener("keydown", (event) => { if (event.key === "Escape") { unfold(false); look(); } });
 document.addEventListener("visibilitychange", look);
-// A button of the page may have begun a job: do not wait five seconds to see it.
-document.addEventListener("click", () => { clearTimeout(timer); timer = setTimeout(look, 500); });
+document.addEventListener("click", (event) => {
+  if (!box.contains(event.target)) unfold(false);
+  clearTimeout(timer);
+  timer = setTimeout(look, 500);  // a button of the page may have begun a job
+});
 look();

@@ -28,6 +28,10 @@ CTRL_ENTER = """() => document.addEventListener("keydown", (event) => {
 })"""
 
 
+SHOW_PROGRESS = "() => { if (innerWidth <= 720) scrollTo({ top: 0, behavior: 'smooth' }); }"
+"""On a telephone the pictures are above the form."""
+
+
 def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
     """Return what the browser keeps: the id of the job and the values of the form."""
     return browser_state(root, "create"), browser_state(root, "create.form")
@@ -65,6 +69,7 @@ class CreateTab:
             components.show_errors(self.submit, layout.answer), [layout.offered, *self.fields],
             begun, **QUICK,
         )  # fmt: skip
+        layout.make.click(None, None, None, js=SHOW_PROGRESS, **QUICK)
         for card, values in layout.examples.drawn:
             card.input(
                 functools.partial(self.run_example, values), None, [*begun, *self.fields], **QUICK
