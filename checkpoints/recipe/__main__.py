@@ -69,6 +69,8 @@ def renders(bench: Bench) -> None:
         ("train", plan.train_pictures, plan.size),
         ("crowd", plan.crowd_pictures, plan.crowd_size),
         ("recoloured", plan.recoloured, plan.size),
+        ("singles", plan.singles, 128),
+        ("plain", plan.plain, 128),
     ):
         folder = bench.workdir / "renders"
         render_split(folder, split, count, size, varied=plan.varied, workers=bench.workers)
@@ -117,12 +119,18 @@ def segmenter(bench: Bench) -> None:
 
 
 def classifier(bench: Bench) -> None:
+    from .pictures import clip_art, cut_outs
     from .recognition import classifier as step
 
-    train, val = bench.renders("train"), bench.renders("val")
+    art = None
+    if bench.plan.clip_art:
+        art = bench.workdir / "clip-art"
+        clip_art.fetch(art)
+    drawn = [bench.renders("singles"), bench.renders("plain")]
+    bank = cut_outs.fill(drawn, art, step.LABELS, bench.plan.backs)
     model = step.build().to(bench.device)
-    budget, things = bench.plan.classifier, bench.things()
-    step.run(bench.state, bench.parts / "classifier", train, val, budget, model, things)
+    out, val = bench.parts / "classifier", bench.renders("val")
+    step.run(bench.state, out, bank, val, bench.plan.classifier, model)
 
 
 def blip(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 pytest.importorskip("numba")
 
 from visuals.checkpoints.recipe.diffusion import controlnet, latents, vae, vae_finish
-from visuals.checkpoints.recipe.pictures import randomise
+from visuals.checkpoints.recipe.pictures import clip_art, crops, cut_outs, randomise
 from visuals.checkpoints.recipe.pictures.rendered_pictures import open_renders, render_split
 from visuals.checkpoints.recipe.recognition import caption_grammar, classifier, detector
 from visuals.samples import settings
@@ -150,13 +151,45 @@ def test_randomised_pictures_keep_what_is_left_of_their_products(drawn: Path) ->
     assert changed == 40 and 0 < emptied < 20
     x, boxes, labels = detector.example(train, i, rng, 48, crowd)
     assert x.shape == (48, 48, 3) and len(boxes) == len(labels)
-    y, truth = classifier.example(train, i, rng, 48, crowd)
-    assert y.shape == (48, 48, 3) and 0 <= truth < len(classifier.LABELS)
 
 
-def test_the_energy_tells_none_from_any_class() -> None:
-    none = len(classifier.LABELS) - 1
-    sure = torch.full((2, none + 1), -20.0)
-    sure[0, 3] = 20.0
-    assert classifier.uncertain_loss(sure, torch.tensor([3, none])) == 0
-    assert classifier.uncertain_loss(sure, torch.tensor([none, 3])) > 100
+def test_crops_are_of_all_classes_and_of_none(tmp_path: Path) -> None:
+    for split, count in (("singles", 60), ("plain", 12)):
+        render_split(tmp_path, split, count, 64)
+    drawn = [open_renders(tmp_path, "singles"), open_renders(tmp_path, "plain")]
+    labels = classifier.LABELS
+    bank = cut_outs.fill(drawn, None, labels, 6)
+    assert len(bank.cuts) == len(bank.truth) >= 60 and set(bank.truth) == set(range(len(labels)))
+    middle = bank.cuts[:, 46:66, 46:66, 3].mean((1, 2))
+    assert (middle > 60).mean() > 0.9  # what a cut-out shows is in its middle
+    rng = np.random.default_rng(0)
+    seen = [crops.crop(bank, 48, rng, classifier.SHARES) for _ in range(120)]
+    assert all(image.shape == (48, 48, 3) and image.dtype == np.uint8 for image, _ in seen)
+    assert {label for _, label in seen} == set(range(len(labels)))
+    assert min(int(image.max()) for image, _ in seen) > 60  # dark, not black
+
+
+def test_clip_art_is_trimmed_and_things_of_the_classes_are_no_negatives(tmp_path: Path) -> None:
+    art = tmp_path / "usr" / "share" / "openclipart" / "png"
+    emoji = tmp_path / "emoji" / "package" / "assets"
+    names = ("animals/cat.png", "people/clothing/tennis_shoe_jarno_vasama_.png", "tools/lamp.png")
+    picture = np.zeros((90, 60, 4), np.uint8)
+    picture[10:50, 20:30] = (200, 100, 50, 255)
+    emoji.mkdir(parents=True)
+    for path in (*(art / name for name in names), emoji / "1f697.webp", emoji / "1f408.webp"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture)
+    found = {path.name: label for path, label in clip_art.files(tmp_path)}
+    assert found == {
+        "1f697.webp": "car",
+        "1f408.webp": "none",
+        "cat.png": "none",
+        "tennis_shoe_jarno_vasama_.png": "sneaker",
+    }
+    cut = clip_art.cut_out(art / names[0])
+    assert cut is not None and cut.shape == (clip_art.SIDE, clip_art.SIDE, 4)
+    rows, columns = np.nonzero(cut[..., 3] > 127)
+    assert np.ptp(rows) + 1 == clip_art.FILL and abs(rows.mean() + columns.mean() - 111) < 2
+    assert cut[56, 56, :3].tolist() == [50, 100, 200]  # RGB
+    cv2.imwrite(str(tmp_path / "flat.png"), picture[..., :3])
+    assert clip_art.cut_out(tmp_path / "flat.png") is None

@@ -17,13 +17,23 @@ import numpy as np
 
 from ...user_dirs import cache_folder
 
-SEEDS = {"train": 1_000_000, "val": 2_000_000, "crowd": 4_000_001, "recoloured": 1_000_000}
+SEEDS = {
+    "train": 1_000_000,
+    "val": 2_000_000,
+    "crowd": 4_000_001,
+    "recoloured": 1_000_000,
+    "singles": 50_000_000,
+    "plain": 60_000_000,
+}
 """First seed of each split; `recoloured` are pictures of `train`, the first product in another
-colour; `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
+colour; `singles` and `plain` show one thing, by either renderer, for the classifier;
+`visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
 4,100,000 the first alone."""
 CROWD = (0.12, 0.18, 0.20, 0.25, 0.25)
 """Shares of pictures with 0 to 4 products in the split `crowd`; with `varied` also up to
 two things that are no products, from anywhere, in places that are none."""
+SINGLES = np.array([17, 17, 17, 7, 7, 17, 7, 7, 4]) / 100
+"""Shares of the classes in the split `singles`, then of pictures of one to three other things."""
 CHUNK = 250
 
 
@@ -50,6 +60,10 @@ def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
     from ....samples import studio, vocabulary
     from ....samples import varied as richer
 
+    if split == "plain":
+        return studio.render(seed, size, products=0 if seed % 12 == 0 else 1)
+    if split == "singles":
+        return _single(seed, size)
     rng = np.random.default_rng(seed)
     count = int(rng.choice(len(CROWD), p=CROWD)) if split == "crowd" else None
     if not varied:
@@ -66,6 +80,22 @@ def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
         scene="random" if rng.random() < 0.3 else None,
         wide=True,
         strange=True,
+    )
+
+
+def _single(seed: int, size: int) -> Any:
+    from ....samples import varied, vocabulary
+
+    rng = np.random.default_rng([seed, 5])
+    label = int(rng.choice(len(SINGLES), p=SINGLES))
+    wide = bool(rng.random() < 0.5)
+    if label < len(vocabulary.CLASSES):
+        name = vocabulary.CLASSES[label]
+        return varied.render(seed, size, products=1, others=0, label=name, wide=wide)
+    others = int(rng.integers(1, 4))
+    scene = "random" if rng.random() < 0.3 else None
+    return varied.render(
+        seed, size, products=0, others=others, wide=wide, strange=True, scene=scene
     )
 
 

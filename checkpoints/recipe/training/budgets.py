@@ -18,7 +18,8 @@ class Plan:
     full pictures, close-ups and details the diffusion model sees, see `latents.choose`.
     `unet_half`: first at half the size, where a sample costs a third. `recoloured`: pairs that the
     ControlNets learn on, beside plain pictures. `decoded`: renders that the diffusion model draws
-    anew, for the segmenter. Minutes are of the wall clock.
+    anew, for the segmenter. `singles` and `plain`: pictures of one thing that the classifier's
+    crops are made of, beside clip art where `clip_art`. Minutes are of the wall clock.
     """
 
     size: int
@@ -54,6 +55,10 @@ class Plan:
     segmenter: Budget
     classifier: Budget
     blip: Budget
+    singles: int = 9_000
+    plain: int = 2_600
+    backs: int = 4_000
+    clip_art: bool = True
     sheet_steps: int = 20
 
 
@@ -197,6 +202,10 @@ PLANS = {
         segmenter=_BRIEF,
         classifier=_BRIEF,
         blip=_BRIEF,
+        singles=120,
+        plain=24,
+        backs=20,
+        clip_art=False,
         sheet_steps=2,
     ),
 }
