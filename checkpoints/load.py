@@ -307,11 +307,8 @@ def _load_model_class(
 
 @keepable
 def load_verifier(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any, Any]:
-    """Load (model, processor) of a CLIP, in float32."""
-    from transformers import CLIPModel, CLIPProcessor
-
-    model, processor = load_pair(ref, CLIPModel, CLIPProcessor)
-    return model.to(device).eval(), processor
+    """Load (model, processor) of a CLIP or an image classifier, in float32."""
+    return _load_model_class(ref, model_classes.VERIFIERS, "verifier", None, device, False)
 
 
 def load_captioner(

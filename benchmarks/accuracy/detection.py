@@ -42,23 +42,31 @@ def box_iou(a: Any, b: Any) -> float:
     return float(inter / (area - inter))
 
 
+def detected(stages: Stages, shots: list[Any]) -> list[Any]:
+    """Shots after detection and, where there is a verifier, its second look."""
+    assert stages.detect
+    shots = stages.detect(shots)
+    return stages.verify(shots) if stages.verify else shots
+
+
 def measure(stages: Stages, count: int, size: int) -> tuple[dict[str, float], dict[str, Any]]:
     """Each of the eight classes is asked for in each of `count` pictures.
 
-    Found means that a box passed the thresholds. A found product's IoU is that of its best box.
+    Found means that a box passed the thresholds, the verifier's too. A found product's IoU is
+    that of its best box.
     """
-    assert stages.detect and stages.segment
+    assert stages.segment
     found: dict[bool, list[bool]] = {True: [], False: []}
     boxes, masks = [], []
     per_class: dict[str, dict[bool, list[bool]]] = defaultdict(lambda: {True: [], False: []})
     renders = held_out(count, size)
     for name in vocabulary.CLASSES:
-        shots = stages.detect([shot_of(r, name, k) for k, r in enumerate(renders)])
+        shots = detected(stages, [shot_of(r, name, k) for k, r in enumerate(renders)])
         present = [any(p["label"] == name for p in r.meta["products"]) for r in renders]
         for shot, here in zip(shots, present, strict=True):
-            found[here].append(bool(shot.detections))
-            per_class[name][here].append(bool(shot.detections))
-        hits = [k for k, s in enumerate(shots) if present[k] and s.detections]
+            found[here].append(shot.open)
+            per_class[name][here].append(shot.open)
+        hits = [k for k, s in enumerate(shots) if present[k] and s.open]
         for k, shot in zip(hits, stages.segment([shots[k] for k in hits]), strict=True):
             render = renders[k]
             for product in render.meta["products"]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...pipeline.runner.run import Stages
 from ...samples import vocabulary
-from .detection import box_iou, held_out, mask_iou
+from .detection import box_iou, detected, held_out, mask_iou
 
 SIZES = {128: 20, 256: 14, 512: 10, 1024: 6, 2000: 6, 4000: 4}
 """Side in pixels and how many of the 60 photos have it."""
@@ -33,7 +33,7 @@ def measure(
     """
     from ...stages.shot import FileInput, Shot
 
-    assert stages.detect and stages.segment and stages.rerender
+    assert stages.segment and stages.rerender
     hits: Counter[str] = Counter()
     found: Counter[str] = Counter()
     there: Counter[str] = Counter()
@@ -44,10 +44,10 @@ def measure(
         tell(f"photo {k + 1}: {render.image.shape[0]} px")
         source = FileInput(f"render-{k}.png", k)
         shot = Shot(f"photo-{k}", source, tuple(vocabulary.CLASSES), image=render.image)
-        shot = stages.segment(stages.detect([shot]))[0]
+        shot = stages.segment(detected(stages, [shot]))[0]
         left = list(render.meta["products"])
         there.update(p["label"] for p in left)
-        for d in shot.detections:
+        for d in shot.detections if shot.open else ():
             found[d.label] += 1
             fits = [
                 box_iou(d.box_xyxy, p["box_xyxy"]) if p["label"] == d.label else 0.0 for p in left

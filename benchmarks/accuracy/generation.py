@@ -12,7 +12,7 @@ from ...pipeline.inputs.shots import prompted
 from ...pipeline.runner.run import Stages
 from ...samples import vocabulary
 from . import color_metrics
-from .detection import held_out
+from .detection import detected, held_out
 
 Classify = Callable[[list[np.ndarray]], list[str]]
 
@@ -28,16 +28,16 @@ def classifier(ref: Any) -> Classify:
     @torch.inference_mode()
     def classify(images: list[np.ndarray]) -> list[str]:
         logits = model(**processor(images=images, return_tensors="pt")).logits
-        return [model.config.id2label[int(k)] for k in logits.argmax(1)]
+        return [model.config.id2label[int(k)].split(",")[0] for k in logits.argmax(1)]
 
     return classify
 
 
 def draw(stages: Stages, names: list[str], count: int, prompt: str, seed: int) -> list[Any]:
     """`count` shots a class through stages 1 and 2."""
-    assert stages.generate and stages.detect and stages.segment
+    assert stages.generate and stages.segment
     shots = prompted(names, count, prompt=prompt, run_seed=seed)
-    return stages.segment(stages.detect(stages.generate(shots)))
+    return stages.segment(detected(stages, stages.generate(shots)))
 
 
 def measure_classes(

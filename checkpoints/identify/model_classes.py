@@ -1,4 +1,4 @@
-"""Loads detectors and segmenters with the transformers class that their config.json asks for."""
+"""Loads what finds, masks and verifies with the transformers class that config.json asks for."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ SEGMENTERS: Classes = {
     "sam2_video": ("Sam2Model", "Sam2Processor"),  # the model_type of facebook/sam2.1-*
     "sam3_tracker": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
     "sam3_video": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
+}
+_CLASSIFIERS = (
+    *("beit", "bit", "convnext", "convnextv2", "deit", "dinov2", "efficientnet", "mobilenet_v2"),
+    *("mobilevit", "regnet", "resnet", "swin", "swinv2", "vit"),
+)
+VERIFIERS: Classes = {
+    "clip": ("CLIPModel", "CLIPProcessor"),
+    **dict.fromkeys(_CLASSIFIERS, ("AutoModelForImageClassification", "AutoImageProcessor")),
 }
 
 

@@ -25,7 +25,7 @@ _TYPES = {
     "depth_anything": "depth",
     "dpt": "depth",
     "blip": "captioner",
-    "clip": "verifier",
+    **dict.fromkeys(model_classes.VERIFIERS, "verifier"),
 }
 """`model_type` of transformers' config.json → kind."""
 

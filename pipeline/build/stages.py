@@ -140,6 +140,7 @@ def _verifier(settings: Settings, device: str, report: Report) -> Any:
         *load.load_verifier(v.model, device=device),
         classes=product_classes.class_specs(settings),
         threshold=v.threshold,
+        relabel=v.relabel,
         batch_size=v.batch_size,
     )
 

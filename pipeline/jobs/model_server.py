@@ -78,7 +78,9 @@ class ModelServer:
         built: Any = self._built
         device, dtype = loading_place(settings)
         specs = product_classes.class_specs(settings)
-        verify = built.verify and _with(built.verify, classes=specs)
+        v, verify = settings.verify, None
+        if v is not None and built.verify is not None:
+            verify = _with(built.verify, classes=specs, threshold=v.threshold, relabel=v.relabel)
         rerender = built.rerender.default
         if replicate.draws(settings):
             generate = replicate.generator(settings)

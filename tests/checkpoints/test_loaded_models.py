@@ -9,6 +9,7 @@ import pytest
 
 from visuals.checkpoints import annotators, load
 from visuals.checkpoints.loaded_models import LoadedModels, anew
+from visuals.configs.errors import UsageError
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_pipelines_that_share_weights_are_replaced_together(
 
 def test_a_model_that_cannot_be_loaded_is_not_kept(models: tuple[LoadedModels, list[Any]]) -> None:
     for _ in range(2):
-        with pytest.raises(load.CheckpointError):
+        with pytest.raises(UsageError, match="is no verifier"):
             load.load_verifier("mini/sam")
     assert not models[1]
 

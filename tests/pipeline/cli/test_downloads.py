@@ -109,6 +109,7 @@ def test_the_models_of_a_preset_are_those_that_its_stages_load(preset: str) -> N
     settings = load_settings(preset, {"generate.ip_adapter": None})
     wanted = {model.ref for model in required_models(settings, STAGES)}
     found = {settings.detect.model, settings.segment.model}
+    found |= {settings.verify.model} if settings.verify else set()
     drawn = {settings.generate.model, *(c.model for c in settings.leading)}
     assert found | drawn <= wanted
     assert (settings.refiner is not None) == any("refiner" in ref for ref in wanted)
