@@ -14,7 +14,9 @@ function seconds(left) {
 
 function words(job) {
   const heads = { queued: "waiting", done: "done", failed: "failed", stopped: "stopped", crashed: "crashed" };
-  return job.status === "running" ? seconds(job.seconds_left) || job.activity || "working" : heads[job.status];
+  if (job.status === "running") return seconds(job.seconds_left) || job.activity || "working";
+  const wrong = ["failed", "crashed"].includes(job.status) && job.message;
+  return wrong ? `${job.status}: ${job.message}` : heads[job.status];
 }
 
 function line(id) {

@@ -40,7 +40,6 @@ def request_of(
         raise RequestError("no product class: choose or type one")
     usual = preset_settings(preset)
     g, r = usual.generate, usual.rerender
-    first = seed_or_random(checked(seed))
     wide, high = whole("Width", width, 64, 4096), whole("Height", height, 64, 4096)
     return RunRequest(
         command="run",
@@ -55,9 +54,8 @@ def request_of(
         width=wide if wide != g.width else None,
         height=high if high != g.height else None,
         preset=preset,
-        seed=first,  # of later attempts
         overrides={
-            "generate.first_seed": first,
+            "generate.first_seed": seed_or_random(checked(seed)),
             **({"generate.cfg_scale": float(cfg)} if cfg != g.cfg_scale else {}),
             **_refiner(refiner, float(noise), usual.refiner),
             **_more(more),

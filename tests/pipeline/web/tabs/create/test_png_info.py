@@ -76,7 +76,7 @@ def test_a_picture_of_visuals_is_made_again_with_its_preset(tmp_path: Path, mini
     values, notes = read(picture_of(tmp_path, request), "sdxl")
     assert values["seed"] == plan_shots(resolve(request), Reporter()).shots[-1].seed
     shown = str(request_of(**{"classes": ["lamp"], "count": 1, **values}))
-    assert "--class mug --count 1 --edit red --seed" in shown and "cfg_scale=3.0" in shown
+    assert "--class mug --count 1 --edit red --set" in shown and "cfg_scale=3.0" in shown
     assert "--prompt" not in shown and "--preset" not in shown  # the usual ones
     assert notes[-1] == "not honoured: rerender.padding 16"
 
