@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 COLORS = ((255, 64, 129), (41, 182, 246), (255, 179, 0), (102, 187, 106), (171, 71, 188))
 """Colors of the instances, in turn."""
+TINT = 0.07
+"""Share of an instance's color in its mask, so little that the product keeps its own."""
+OUTSIDE = 0.65
+"""Brightness of what lies outside the masks."""
 
 
 def overlay(
@@ -51,15 +55,16 @@ def overlay(
         for found in detections
     ]
     if any(mask is not None for mask in masks):
-        out[~np.logical_or.reduce([mask for mask in masks if mask is not None])] *= 0.5
-    line = max(2, round(max(size) / 320))
+        out[~np.logical_or.reduce([mask for mask in masks if mask is not None])] *= OUTSIDE
+    line = max(2, round(max(size) / 256))
     colors = [COLORS[k % len(COLORS)] for k in range(len(masks))]
     for mask, color in zip(masks, colors, strict=True):
         if mask is None:
             continue
-        out[mask] = out[mask] * 0.72 + np.array(color, np.float32) * 0.28
+        out[mask] = out[mask] * (1 - TINT) + np.array(color, np.float32) * TINT
         edge, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, edge, -1, color, line, cv2.LINE_AA)
+        for edge_color, width in (((255, 255, 255), 2 * line), (color, line)):
+            cv2.drawContours(out, edge, -1, edge_color, width, cv2.LINE_AA)
     drawn = Image.fromarray(np.rint(out).clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(drawn)
     font_size = font_size or max(12, round(max(size) / 36))
@@ -68,7 +73,8 @@ def overlay(
         labels = [f"{k} {one.label} {one.score:.2f}" for k, one in enumerate(detections, 1)]
     for found, color, label in zip(detections, colors, labels, strict=True):
         x0, y0, x1, y1 = (v * scale for v in found.box_xyxy)
-        pen.rectangle((x0, y0, x1, y1), outline=color, width=line)
+        if found.mask is None:
+            pen.rectangle((x0, y0, x1, y1), outline=color, width=line)
         if not label:
             continue
         text = f" {label} "

@@ -47,7 +47,9 @@ def look() -> dict[str, Any]:
         button_cancel_text_color="white",
         slider_color="*primary_600",
     )
-    sheets = [Path(__file__).parent / name for name in ("studio.css", "learning.css")]
+    sheets = [
+        Path(__file__).parent / name for name in ("studio.css", "enhance.css", "learning.css")
+    ]
     return {"theme": theme, "css": "\n".join(p.read_text(encoding="utf-8") for p in sheets)}
 
 
@@ -70,14 +72,14 @@ def studio(queue: JobQueue) -> gr.Blocks:
             with gr.Tab("Create", id="create") as create_tab:
                 creating = create.CreateTab(blocks, queue, jobs, *made)
             with gr.Tab("Enhance", id="enhance") as enhance_tab:
-                takes_run = enhance.tab(blocks, queue, *searched)
+                enhancing = enhance.EnhanceTab(blocks, queue, *searched)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare.tab(blocks, compare_tab, queue, grid)
             with gr.Tab("Train", id="train") as train_tab:
                 train.tab(blocks, train_tab, queue, training, tabs, creating.form.fields["prompt"])
             with gr.Tab("Runs", id="runs") as runs_tab:
-                runs.tab(runs_tab, queue, tabs, creating.form, takes_run)
-        creating.photo.input(lambda: gr.Tabs(selected="enhance"), None, tabs, **QUICK)
+                runs.tab(runs_tab, queue, tabs, creating.form, enhancing.takes_run)
+        enhancing.on_example(creating.photo.input, "mug", tabs)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
             # The first tab tells that it is selected before the last one is opened again.
             js = f"(before) => window.tabRestored ? {tab.id!r} : before"

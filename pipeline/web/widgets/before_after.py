@@ -40,19 +40,22 @@ def update(
         index = next(rendered, len(records))
     if index >= len(records):
         return nothing()
-    return gr.HTML(value=_value(run, records[index]), visible=True)
+    record = records[index]
+    value = {"alt": components.caption(record), **addresses(run, record)}
+    return gr.HTML(value=value, visible=True)
 
 
-def _value(run: RunSummary, record: ManifestRecord) -> dict[str, str]:
-    """Return the addresses of the pictures, and what they show, in words."""
+def address(run: RunSummary, name: str) -> str:
+    """Return the address of a file of a run."""
+    return f"api/runs/{quote(run.id)}/files/{quote(name)}"
 
-    def address(name: str) -> str:
-        return f"api/runs/{quote(run.id)}/files/{quote(name)}"
 
-    files, value = record.files, {"alt": components.caption(record)}
+def addresses(run: RunSummary, record: ManifestRecord) -> dict[str, str]:
+    """Return the addresses of a shot's picture, `after`, and what was `before` a re-render."""
+    files = record.files
     if files.result and files.source:
-        return {**value, "before": address(files.source), "after": address(files.result)}
+        return {"before": address(run, files.source), "after": address(run, files.result)}
     if files.picture:
-        return {**value, "after": address(files.picture)}
+        return {"after": address(run, files.picture)}
     path = run.picture(record)
-    return {**value, "after": f"gradio_api/file={quote(str(path.resolve()))}" if path else ""}
+    return {"after": f"gradio_api/file={quote(str(path.resolve()))}" if path else ""}

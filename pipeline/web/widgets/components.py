@@ -91,9 +91,14 @@ def html(elem_id: str) -> gr.HTML:
     return gr.HTML(padding=False, elem_id=elem_id)
 
 
-def scripted_html(module: str, value: dict[str, Any], elem_id: str, **options: Any) -> Any:
-    """Return a component made of the .html and .js files beside a module."""
-    template, script = (Path(module).with_suffix(s).read_text("utf-8") for s in (".html", ".js"))
+def scripted_html(
+    module: str, value: dict[str, Any], elem_id: str, scripts: Sequence[str] = (), **options: Any
+) -> Any:
+    """Return a component made of the .html and .js files beside a module, or of more `scripts`."""
+    file = Path(module)
+    template = file.with_suffix(".html").read_text("utf-8")
+    names = scripts or (file.with_suffix(".js").name,)
+    script = "\n".join(file.with_name(name).read_text("utf-8") for name in names)
     return gr.HTML(
         value, html_template=template, js_on_load=script, apply_default_css=False, padding=False,
         elem_id=elem_id, **options,
@@ -181,24 +186,28 @@ def caption(record: ManifestRecord) -> str:
 
 def facts(records: Sequence[ManifestRecord]) -> str:
     """Return the number of shots by outcome, and why shots were left out, as HTML."""
+    rows = "".join(
+        f"<li><b>{escape(record.id)}</b> {record.status}: {escape(public_text(why.message))}</li>"
+        for record in records
+        if (why := record.reason or record.error)
+    )
+    return chips(records) + (f'<ul class="reasons">{rows}</ul>' if rows else "")
+
+
+def chips(records: Sequence[ManifestRecord]) -> str:
+    """Return the number of shots by outcome, and of pixels outside the masks, as HTML."""
     counts = Counter(record.status for record in records)
-    chips = "".join(
+    shown = "".join(
         f'<span class="chip {status}">{status} <b>{number}</b></span>'
         for status, number in counts.items()
     )
     changed = [record.metrics.get("changed_outside") for record in records]
     known = [c for c in changed if c is not None]
     if known:
-        chips += (
+        shown += (
             f'<span class="chip">pixels changed outside the masks <b>{sum(known):.0f}</b></span>'
         )
-    rows = "".join(
-        f"<li><b>{escape(record.id)}</b> {record.status}: {escape(public_text(why.message))}</li>"
-        for record in records
-        if (why := record.reason or record.error)
-    )
-    reasons = f'<ul class="reasons">{rows}</ul>' if rows else ""
-    return f'<div class="chips">{chips}</div>{reasons}'
+    return f'<div class="chips">{shown}</div>'
 
 
 def refused(lines: Sequence[str]) -> str:

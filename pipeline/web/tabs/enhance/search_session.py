@@ -22,7 +22,7 @@ from .....configs.schema import Settings
 from ....runs.manifest import NAME, ManifestRecord, last_records
 from ...files.run_folders import RunSummary
 from ...widgets import components
-from . import mask_strokes, selection
+from . import mask_strokes, results, selection
 from .selection import Selection
 
 Session = dict[str, Any]
@@ -30,6 +30,8 @@ EMPTY: Session = {
     "found": "", "threshold": None, "off": {}, "own": {}, "all": {}, "whose": -1, "current": "",
 }  # fmt: skip
 THUMBNAIL = 320
+VIEWS = (768, 1280)
+"""Least and most pixels of the longer side of a photo that is shown."""
 
 
 def complete(session: Any, usual: Settings) -> Session:
@@ -67,8 +69,8 @@ def with_wording(session: Session, edit: str, strength: float, prompt: str) -> S
 class Search:
     """The run folder of a search, with what the session selects from it."""
 
-    def __init__(self, folder: Path, session: Session) -> None:
-        self.folder = folder
+    def __init__(self, root: Path, folder: Path, session: Session) -> None:
+        self._root, self.folder = root, folder
         self.records = {record.id: record for record in last_records(folder)}
         self.current = self.records.get(session["current"])
         self._session = session
@@ -85,6 +87,17 @@ class Search:
                 out.painted[id_] = mask_strokes.draw(mask, strokes)
         return out
 
+    @functools.cached_property
+    def results(self) -> dict[str, tuple[RunSummary, ManifestRecord]]:
+        """Run and record of the latest re-render of each shot that has one."""
+        return results.latest(self.folder, self._root)
+
+    def title(self) -> str:
+        """Return what was looked for where, in a line."""
+        count = len(self.records)
+        names = {name: None for record in self.records.values() for name in record.classes}
+        return f"{count} photo{'s' * (count != 1)}, {', '.join(names)} · change"
+
     def to_rerender(self) -> Selection:
         """Return the selection; edits of single instances alone leave all others as they are."""
         for_all = wording(self._session)
@@ -97,7 +110,7 @@ class Search:
         name = str(session.get("found") or "")
         folder = root / ".studio" / "found" / name
         inside = name and "/" not in name and "\\" not in name and not name.startswith(".")
-        return cls(folder, session) if inside and (folder / NAME).is_file() else None
+        return cls(root, folder, session) if inside and (folder / NAME).is_file() else None
 
     def painted(self, id_: str) -> dict[str, Any]:
         """Return the strokes on a shot, plain, and how often it was drawn on."""
@@ -116,11 +129,15 @@ class Search:
     def _strokes_file(self, id_: str) -> Path:
         return self.folder / ".painted" / f"{_hash(id_)}.json"
 
-    def view(self, record: ManifestRecord, longest: int) -> np.ndarray | None:
-        """Return the photo with the selection marked; None where it cannot be read."""
+    def view(self, record: ManifestRecord, longest: int = 0) -> np.ndarray | None:
+        """Return the photo with the selection marked; None where it cannot be read.
+
+        Its longer side has `longest` pixels, by default as many as the photo, within VIEWS.
+        """
         image = self._photo(record)
         if image is None:
             return None
+        longest = longest or min(max(*image.shape[:2], VIEWS[0]), VIEWS[1])
         if self.selection.reason(record) is not None:
             return components.marked(image, [], longest=longest)
         numbers = [k + 1 for k in self.selection.chosen(record)]

@@ -152,14 +152,23 @@ def masks(found: Sequence[Detection]) -> list[np.ndarray]:
     return [one.mask for one in found if one.mask is not None]
 
 
-def write_selection(found: Path, out: Path, selection: Selection) -> Counter[str]:
-    """Write the selection from the search `found` as a run folder; return shots by status."""
+def write_selection(
+    found: Path, out: Path, selection: Selection, ids: Collection[str] | None = None
+) -> Counter[str]:
+    """Write the selection from the search `found` as a run folder; return shots by status.
+
+    With `ids` of these shots alone.
+    """
     out.mkdir(parents=True)
     run = run_yaml.read(found)
     threshold = round(selection.threshold, 4)
     run["settings"]["detect"] |= {"box_threshold": threshold, "text_threshold": threshold}
     run_yaml.write(out, run)
-    records = [_selected(found, out, record, selection) for record in last_records(found)]
+    records = [
+        _selected(found, out, record, selection)
+        for record in last_records(found)
+        if ids is None or record.id in ids
+    ]
     lines = "".join(record.to_json() + "\n" for record in records)
     atomic_files.write(out / NAME, lines.encode())
     write_report(out)

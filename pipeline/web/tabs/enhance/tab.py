@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,73 +15,118 @@ from ...widgets.browser_state import browser_state
 from ...widgets.components import LATEST, QUICK, show_errors
 from .handlers import Handlers
 from .layout import Layout
+from .rerender_handlers import RerenderHandlers
 from .search_session import EMPTY
 
+KEEP_DRAFT = (
+    "(session, ...fields) => ({ of: [session.found, session.current, session.whose], fields })"
+)
 
-def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
-    """Return what the browser keeps: the session and the id of the job."""
-    return browser_state(root, "search", dict(EMPTY)), browser_state(root, "enhance")
+
+def browser_states(root: Path) -> tuple[gr.BrowserState, ...]:
+    """Return what the browser keeps: the session, the id of the job, the fields as typed."""
+    names = {"search": dict(EMPTY), "enhance": "", "enhance-fields": {}}
+    return tuple(browser_state(root, name, default) for name, default in names.items())
 
 
-def tab(
-    blocks: gr.Blocks, queue: JobQueue, session: gr.BrowserState, job_id: gr.BrowserState
-) -> tuple[Any, Any, Any]:
-    """Lay the tab out and wire it; return the components that take a run, classes, a message."""
-    usual = load_settings("mini")
-    layout = Layout(usual, session, job_id)
-    handlers = Handlers(queue, layout, usual)
-    words, found, watched = layout.words, layout.found, layout.watched
-    layout.find.click(
-        show_errors(handlers.find, layout.message),
-        [layout.offered, layout.files, layout.classes, layout.preset,
-         layout.sent_run, layout.threshold, session,
-         *words],
-        [layout.message, layout.offered, job_id, *watched],
-        **QUICK,
-    )  # fmt: skip
-    watching = [job_id, layout.shown, session]
-    layout.timer.tick(handlers.watch, watching, watched, **QUICK)
-    layout.cancel.click(handlers.stop, watching, watched, **QUICK)
-    layout.threshold.input(
-        handlers.drag, [layout.threshold, session],
-        [session, layout.facts, layout.photo, layout.ticks, layout.command], **LATEST,
-    )  # fmt: skip
-    layout.threshold.release(
-        handlers.release, [layout.threshold, session], [session, *found], **QUICK
-    )
-    layout.ticks.input(handlers.tick, [layout.ticks, session], [session, *found], **LATEST)
-    layout.thumbs.select(
-        handlers.pick, [session, *words],
-        [session, layout.photo, layout.ticks, layout.whose, *words], **QUICK,
-    )  # fmt: skip
-    layout.photo.input(handlers.paint, [layout.photo, session], found, **LATEST)
-    layout.whose.input(
-        handlers.choose_instance, [session, layout.whose, *words], [session, *words], **QUICK
-    )
-    layout.rerender.click(
-        show_errors(handlers.rerender, layout.answer),
-        [layout.offered, session, layout.photo, *words, layout.steps, layout.seed],
-        [layout.answer, layout.offered, job_id, *watched],
-        **QUICK,
-    )
-    layout.reuse.click(
-        show_errors(handlers.reuse_seed, layout.answer), job_id, [layout.answer, layout.seed],
-        **QUICK,
-    )  # fmt: skip
-    layout.keep.click(
-        show_errors(handlers.keep, layout.answer), [session, layout.photo, *words],
-        [layout.answer, layout.command], **QUICK,
-    )  # fmt: skip
-    layout.results.select(
-        handlers.select_result, job_id, [layout.before_after, layout.control], **QUICK
-    )
-    layout.preset.input(
-        handlers.choose_preset, layout.preset,
-        [layout.classes, layout.threshold, layout.strength, layout.steps], **QUICK,
-    )  # fmt: skip
-    layout.files.upload(lambda: "", None, layout.sent_run, **QUICK)
-    layout.folder.upload(
-        lambda paths: [paths, ""], layout.folder, [layout.files, layout.sent_run], **QUICK
-    )
-    blocks.load(handlers.restore, [job_id, session], [layout.threshold, *watched], **QUICK)
-    return layout.sent_run, layout.classes, layout.message
+class EnhanceTab:
+    """The tab, laid out and wired. `takes_run` are its components for a run, classes, a message."""
+
+    def __init__(self, blocks: gr.Blocks, queue: JobQueue, *states: gr.BrowserState) -> None:
+        usual = load_settings("mini")
+        self.layout = Layout(usual, *states)
+        self.handlers = Handlers(queue, self.layout, usual)
+        self._wire_search(blocks)
+        self._wire_photo()
+        self._wire_rerender(RerenderHandlers(self.handlers))
+        self.takes_run = (self.layout.sent_run, self.layout.classes, self.layout.message)
+
+    def on_example(self, trigger: Callable[..., Any], name: str, tabs: gr.Tabs) -> None:
+        """Let an event open this tab and search in the sample photo of a class."""
+        layout = self.layout
+
+        def show() -> Any:
+            return {**self.handlers.find_sample(name), tabs: gr.Tabs(selected="enhance")}
+
+        trigger(show_errors(show, layout.message), None, [tabs, *self._of_samples()], **QUICK)
+
+    def _of_samples(self) -> list[Any]:
+        layout = self.layout
+        return [
+            layout.message, layout.answer, layout.job_id, layout.classes, layout.preset,
+            layout.threshold, layout.steps, layout.files, layout.sent_run, *layout.watched,
+        ]  # fmt: skip
+
+    def _wire_search(self, blocks: gr.Blocks) -> None:
+        layout, handlers = self.layout, self.handlers
+        session, job_id, draft, words = layout.session, layout.job_id, layout.draft, layout.words
+        layout.find.click(
+            show_errors(handlers.find, layout.message),
+            [layout.offered, layout.files, layout.classes, layout.preset, layout.sent_run,
+             layout.threshold, session, *words],
+            [layout.message, layout.answer, layout.offered, job_id, *layout.watched], **QUICK,
+        )  # fmt: skip
+        layout.samples.input(
+            show_errors(handlers.pick_sample, layout.message), layout.samples,
+            self._of_samples(), **QUICK,
+        )  # fmt: skip
+        of_preset = [layout.classes, layout.threshold, layout.strength, layout.steps]
+        layout.preset.select(handlers.choose_preset, layout.preset, of_preset, **QUICK)
+        layout.files.upload(lambda: "", None, layout.sent_run, **QUICK)
+        layout.folder.upload(
+            lambda paths: [paths, ""], layout.folder, [layout.files, layout.sent_run], **QUICK
+        )
+        layout.sent_run.change(
+            lambda run: gr.Accordion(open=True) if run else gr.skip(),
+            layout.sent_run, layout.photos_box, **QUICK,
+        )  # fmt: skip
+        watching = [job_id, layout.shown, session]
+        layout.timer.tick(handlers.watch, watching, layout.watched, **QUICK)
+        layout.cancel.click(handlers.stop, watching, layout.watched, **QUICK)
+        changed = [field.change for field in layout.fields]
+        gr.on(changed, None, [session, *layout.fields], draft, js=KEEP_DRAFT, **QUICK)
+        blocks.load(
+            handlers.restore, [job_id, session, draft],
+            [layout.threshold, *layout.fields, *layout.watched], **QUICK,
+        )  # fmt: skip
+
+    def _wire_photo(self) -> None:
+        layout, handlers, session = self.layout, self.handlers, self.layout.session
+        layout.threshold.input(
+            handlers.drag, [layout.threshold, session],
+            [session, layout.facts, *layout.current, layout.command], **LATEST,
+        )  # fmt: skip
+        found = [session, *layout.found]
+        layout.threshold.release(handlers.release, [layout.threshold, session], found, **QUICK)
+        layout.ticks.input(handlers.tick, [layout.ticks, session], found, **LATEST)
+        layout.photo.input(handlers.paint, [layout.photo, session], layout.found, **LATEST)
+        layout.strip.input(
+            handlers.pick, [layout.strip, session, *layout.words],
+            [*found, layout.whose, *layout.words], **QUICK,
+        )  # fmt: skip
+        layout.whose.select(
+            handlers.choose_instance, [session, layout.whose, *layout.words],
+            [session, *layout.words], **QUICK,
+        )  # fmt: skip
+        changed = [session.change, layout.strip.change, layout.edit.change, layout.prompt.change]
+        gr.on(changed, handlers.button, [session, *layout.words], layout.rerender_all, **LATEST)
+
+    def _wire_rerender(self, handlers: RerenderHandlers) -> None:
+        layout = self.layout
+        inputs = [
+            layout.offered, layout.session, layout.photo, *layout.words, layout.steps, layout.seed
+        ]  # fmt: skip
+        outputs = [layout.answer, layout.offered, layout.job_id, *layout.watched]
+        for button, every in ((layout.rerender, False), (layout.rerender_all, True)):
+            button.click(
+                show_errors(partial(handlers.rerender, every), layout.answer), inputs, outputs,
+                **QUICK,
+            )  # fmt: skip
+        layout.reuse.click(
+            show_errors(self.handlers.reuse_seed, layout.answer), layout.job_id,
+            [layout.answer, layout.seed], **QUICK,
+        )  # fmt: skip
+        layout.keep.click(
+            show_errors(handlers.keep, layout.kept),
+            [layout.session, layout.photo, *layout.words], [layout.kept, layout.command], **QUICK,
+        )  # fmt: skip

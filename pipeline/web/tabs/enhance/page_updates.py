@@ -1,0 +1,119 @@
+"""What the tab Enhance shows of a session, as updates of its components."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from ....runs.manifest import ManifestRecord
+from ...queue.job_queue import JobQueue
+from ...widgets import before_after, components
+from ...widgets.components import Update
+from . import photo_strip, photo_view
+from .layout import ALL, Layout
+from .search_session import Search, Session, with_wording, wording
+
+MOST = 200
+"""Photos in the strip; a re-render takes all."""
+
+
+class PageUpdates:
+    """The updates. They read the session and what lies on disk, and change neither."""
+
+    def __init__(self, queue: JobQueue, layout: Layout) -> None:
+        self.queue, self.root, self.layout = queue, queue.root, layout
+
+    def photos(self, session: Session) -> Update:
+        """Update the line of photos, facts, strip, the current photo and its ticks."""
+        search, layout = Search.open(self.root, session), self.layout
+        job = self.queue.get(session["found"])
+        there = search is not None or (job is not None and job.open)
+        return {
+            layout.photos_box: gr.Accordion(label=search.title() if search else "Photos"),
+            layout.work: gr.Row(visible=there),
+            layout.facts: components.chips(search.outcomes()) if search else "",
+            layout.strip: self._strip(search),
+            **self.current(search),
+        }
+
+    def _strip(self, search: Search | None) -> dict[str, Any]:
+        photos = [
+            {
+                "id": record.id, "alt": search.describe(record), "src": _address(file),
+                "done": record.id in search.results,
+                "out": search.selection.reason(record) is not None,
+            }
+            for record in list(search.records.values())[:MOST]
+            if (file := search.thumbnail(record)) is not None
+        ] if search else []  # fmt: skip
+        return photo_strip.value(
+            "Photos", photos, search.current.id if search and search.current else ""
+        )
+
+    def current(self, search: Search | None) -> Update:
+        """Update the photo that is shown: its views, its instances to tick, its control map."""
+        photo, options, value, control = photo_view.EMPTY, [], [], ""
+        record = search.current if search else None
+        image = search.view(record) if search and record else None
+        if search and record and image is not None:
+            drawn = search.painted(record.id)
+            named = f"{search.folder.name}/{record.id}"
+            result, control = self._result(search, record)
+            photo = photo_view.value(image, search.describe(record), named, drawn, result)
+            numbers = search.selection.above(record)
+            options, value = _options(record, numbers), search.selection.chosen(record)
+        ticks: Any = gr.CheckboxGroup(choices=options, value=value, visible=bool(options))
+        return {self.layout.photo: photo, self.layout.ticks: ticks, self.layout.control: control}
+
+    def _result(self, search: Search, shot: ManifestRecord) -> tuple[dict[str, str], str]:
+        """Return the latest result of a shot for its view, {} for none, and its control map."""
+        if shot.id not in search.results:
+            return {}, ""
+        run, record = search.results[shot.id]
+        words = record.edit or "; ".join(record.prompts or ())
+        made = f"{record.id} · re-rendered: {words} · seed {record.seed}"
+        name, control = record.files.control, ""
+        if name:
+            address = escape(before_after.address(run, name))
+            control = f'<img src="{address}" alt="The control map that led the re-render">'
+        return {**before_after.addresses(run, record), "made": made}, control
+
+    def words(self, session: Session) -> Update:
+        """Update whose wording is shown, of the current photo's instances, and that wording."""
+        search = Search.open(self.root, session)
+        record = search.current if search else None
+        numbers = range(len(record.detections)) if record else range(0)
+        options = [(ALL, -1), *(_options(record, numbers) if record else ())]
+        whose = session["whose"] if session["whose"] in numbers else -1
+        words, layout = wording(session, whose), self.layout
+        return {
+            layout.whose: gr.Dropdown(choices=options, value=whose),
+            layout.edit: words["edit"],
+            layout.strength: words["strength"],
+            layout.prompt: words["prompt"],
+        }
+
+    def button(self, session: Session, *words: Any) -> Any:
+        """Update the button for all photos, which counts them; hidden for none but this one."""
+        search = Search.open(self.root, with_wording(session, *words))
+        if search is None:
+            return gr.Button(visible=False)
+        chosen = search.to_rerender()
+        ids = [id_ for id_, record in search.records.items() if chosen.reason(record) is None]
+        what = "edited photo" if chosen.edited_only else "photo"
+        text = f"Re-render {len(ids)} {what}{'s' * (len(ids) != 1)}"
+        return gr.Button(text, visible=bool(ids) and ids != [session["current"]])
+
+
+def _address(file: Path) -> str:
+    return f"gradio_api/file={quote(str(file.resolve()))}"
+
+
+def _options(record: ManifestRecord, numbers: Any) -> list[tuple[str, int]]:
+    """Return instances as options: number, class and score."""
+    found = record.detections
+    return [(f"{k + 1} {found[k].label} {found[k].score:.2f}", k) for k in numbers]

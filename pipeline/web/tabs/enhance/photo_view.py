@@ -1,0 +1,43 @@
+"""The views of a photo (mask to paint on, before and after, result) as a Gradio component.
+
+Its value, both ways: `id` (the photo), `seq` (how often it was drawn on), `strokes` (see
+mask_strokes.py); to the page only: `picture` (a data URL), `alt` (what it shows, in words),
+`before`, `after` (addresses of the latest re-render) and `made` (the same in words). The page sends
+each stroke when it ends; an update for an older `seq` is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...widgets import components
+
+EMPTY: dict[str, Any] = {
+    "id": "", "seq": 0, "strokes": [], "picture": "", "alt": "", "before": "", "after": "",
+    "made": "",
+}  # fmt: skip
+SCRIPTS = ("photo_view.js", "photo_zoom.js", "photo_keys.js")
+
+
+def component(elem_id: str) -> Any:
+    """Return the component; `input` is its event."""
+    return components.scripted_html(__file__, EMPTY, elem_id, scripts=SCRIPTS)
+
+
+def value(
+    image: np.ndarray, alt: str, id_: str, drawn: Mapping[str, Any], result: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a value that shows a photo.
+
+    Args:
+        image: the photo with its masks, uint8 (H, W, 3).
+        alt: what it shows, in words.
+        id_: the photo.
+        drawn: {seq, strokes} so far.
+        result: {before, after, made} of its latest re-render, {} for none.
+    """
+    picture = components.data_url(image, 92)
+    return {**EMPTY, **drawn, **result, "id": id_, "alt": alt, "picture": picture}

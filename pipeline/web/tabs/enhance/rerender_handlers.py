@@ -1,0 +1,91 @@
+"""Handlers of the tab Enhance that use what was selected: re-renders it, or keeps it as a run."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .....configs.errors import UsageError
+from .....configs.schema import load_settings
+from .....stages.shot import seed_or_random
+from ....build.required_models import required_models
+from ....jobs.request import RunRequest
+from ...queue import requests
+from ...visitor_settings import preset_settings
+from ...widgets import download_offer, seed_box
+from ...widgets.components import Update
+from . import results, selection
+from .handlers import Handlers
+from .search_session import Search, Session, with_wording, wording
+
+
+class RerenderHandlers:
+    """The handlers. `shown` are those of the search."""
+
+    def __init__(self, shown: Handlers) -> None:
+        self.shown, self.layout = shown, shown.layout
+        self.queue, self.root = shown.queue, shown.root
+
+    def rerender(
+        self, every: bool, offered: str, session: Session, canvas: Any, edit: str, strength: float,
+        prompt: str, steps: float, seed: float | None,
+    ) -> Update:  # fmt: skip
+        """Re-render the photo that is shown, or every photo that is kept."""
+        session = with_wording(session, edit, strength, prompt)
+        search = self._search(session, canvas)
+        chosen, records = search.to_rerender(), search.records
+        ids = list(records) if every or search.current is None else [search.current.id]
+        remedy = selection.remedy(chosen, [records[id_] for id_ in ids])
+        if remedy:
+            raise UsageError(f"nothing is left to re-render: {remedy}")
+        preset = requests.request_of_run(search.folder).preset
+        models = required_models(preset_settings(preset), ("rerender",))
+        offer = download_offer.offer(models, "Re-render")
+        if offer and offer != offered:
+            return {self.layout.answer: offer, self.layout.offered: offer}
+        out = self._free(self.root / ".studio" / "chosen", session)
+        selection.write_selection(search.folder, out, chosen, ids)
+        usual, words = load_settings(preset).rerender, wording(session)
+        request = RunRequest(
+            command="enhance",
+            inputs=[str(out)],
+            edit=(words["edit"] or "").strip(),
+            prompt=(words["prompt"] or "").strip() or None,
+            strength=words["strength"] if words["strength"] != usual.strength else None,
+            seed=seed_or_random(seed_box.checked(seed)),
+            preset=preset,
+            overrides={"rerender.steps": int(steps)} if steps != usual.steps else {},
+        )
+        requests.check(request)
+        job, layout = self.queue.submit(request), self.layout
+        results.add(search.folder, job.id)
+        watched = self.shown.watch(job.id, (job.id, 0), session)
+        return {layout.answer: "", layout.job_id: job.id, **watched, layout.session: session}
+
+    def keep(self, session: Session, canvas: Any, *words: Any) -> Update:
+        """Keep the selection as a run."""
+        search, out = (
+            self._search(with_wording(session, *words), canvas),
+            self._free(self.root, session),
+        )
+        counts = selection.write_selection(search.folder, out, search.selection)
+        statuses = ("kept", "skipped", "failed")
+        numbers = ", ".join(f"{counts[s]} {s}" for s in statuses if counts[s])
+        answer = f'<p class="said">Run {out.name}: {numbers}. See Runs.</p>'
+        request = self.shown.at_threshold(session)
+        line = str(requests.in_folder(request, out)) if request else gr.skip()
+        return {self.layout.kept: answer, self.layout.command: line}
+
+    def _search(self, session: Session, canvas: Any) -> Search:
+        """Return the search, with the strokes on the page, which may not have come in yet."""
+        self.shown.keep_strokes(canvas, session)
+        search = Search.open(self.root, session)
+        if search is None:
+            raise UsageError("nothing was looked for yet: drop photos and press Find")
+        return search
+
+    def _free(self, parent: Path, session: Session) -> Path:
+        return parent / f"{session['found'][:15]}-chosen-{uuid.uuid4().hex[:4]}"
