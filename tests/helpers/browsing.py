@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "samples" / "photos"
 SEED = 231335300  # of pictures in which the embedded detector finds the product
@@ -84,8 +86,16 @@ def only(page: Any, where: str, name: str) -> None:
 def drop(page: Any, paths: Sequence[Path]) -> None:
     """Give files to Enhance."""
     tab(page, "Enhance")
+    unfold(page, "#enhance-photos", "#enhance-find")
     page.locator("#enhance-files input[type=file]").set_input_files(paths)
     expect(page.locator("#enhance-files tr.file")).to_have_count(len(paths), timeout=PATIENCE)
+
+
+def unfold(page: Any, where: str, what: str) -> None:
+    """Open an accordion, unless it shows `what` already."""
+    if not page.locator(what).is_visible():
+        page.locator(f"{where} > button").click()
+        page.locator(what).wait_for()
 
 
 def drop_picture(page: Any, path: Path) -> None:
@@ -103,9 +113,22 @@ def drop_picture(page: Any, path: Path) -> None:
 
 
 def find(page: Any, *names: str) -> None:
-    """Look for mugs in sample photos and wait until the first is shown."""
+    """Look for mugs in sample photos and wait until all are shown."""
     drop(page, [PHOTOS / name for name in names])
     page.locator("#enhance-find").click()
+    expect(page.locator("#enhance-strip button")).to_have_count(len(names), timeout=PATIENCE)
     says(page, "#enhance-progress", "Done")
     canvas = page.locator("#enhance-photo canvas")
     expect(canvas).to_have_attribute("data-seq", "0", timeout=PATIENCE)
+
+
+def serious(page: Any) -> list[str]:
+    """What axe-core finds that keeps people out: rule and element."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -178,7 +178,7 @@ def test_what_cannot_be_made_is_said(page: Any) -> None:
             expect(page.locator(where)).to_be_in_viewport(ratio=1)
         assert page.evaluate("scrollY") == 0
         tab(page, "Enhance")
-        page.locator("#enhance-go").click()
-        says(page, "#enhance-answer", "nothing was looked for yet")
-        expect(page.locator("#enhance-answer [role=alert]")).to_be_in_viewport(ratio=1)
+        page.locator("#enhance-find").click()
+        says(page, "#enhance-said", "no photos: drop some first")
+        expect(page.locator("#enhance-said [role=alert]")).to_be_in_viewport(ratio=1)
         tab(page, "Create")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -41,28 +40,23 @@ class PageUpdates:
         }
 
     def _strip(self, search: Search | None) -> dict[str, Any]:
-        photos = [
-            {
-                "id": record.id, "alt": search.describe(record), "src": _address(file),
-                "done": record.id in search.results,
-                "out": search.selection.reason(record) is not None,
-            }
-            for record in list(search.records.values())[:MOST]
-            if (file := search.thumbnail(record)) is not None
-        ] if search else []  # fmt: skip
-        return photo_strip.value(
-            "Photos", photos, search.current.id if search and search.current else ""
-        )
+        if search is None:
+            return photo_strip.value("Photos", [])
+        photos = [_small(search, record) for record in list(search.records.values())[:MOST]]
+        current = search.current.id if search.current else ""
+        return photo_strip.value("Photos", photos, current)
 
     def current(self, search: Search | None) -> Update:
         """Update the photo that is shown: its views, its instances to tick, its control map."""
         photo, options, value, control = photo_view.EMPTY, [], [], ""
         record = search.current if search else None
         image = search.view(record) if search and record else None
+        if search and record:
+            photo = {**photo, "alt": search.describe(record)}
         if search and record and image is not None:
-            drawn = search.painted(record.id)
             named = f"{search.folder.name}/{record.id}"
             result, control = self._result(search, record)
+            drawn = search.painted(record.id)
             photo = photo_view.value(image, search.describe(record), named, drawn, result)
             numbers = search.selection.above(record)
             options, value = _options(record, numbers), search.selection.chosen(record)
@@ -109,8 +103,16 @@ class PageUpdates:
         return gr.Button(text, visible=bool(ids) and ids != [session["current"]])
 
 
-def _address(file: Path) -> str:
-    return f"gradio_api/file={quote(str(file.resolve()))}"
+def _small(search: Search, record: ManifestRecord) -> dict[str, Any]:
+    """Return a photo of the strip."""
+    file = search.thumbnail(record)
+    return {
+        "id": record.id,
+        "alt": search.describe(record),
+        "src": f"gradio_api/file={quote(str(file.resolve()))}" if file else "",
+        "done": record.id in search.results,
+        "out": search.selection.reason(record) is not None,
+    }
 
 
 def _options(record: ManifestRecord, numbers: Any) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ function button({ id, src, alt, done, out }, current) {
   made.classList.toggle("done", Boolean(done));
   made.classList.toggle("out", Boolean(out));
   if (current) made.setAttribute("aria-pressed", String(id === current));
-  img.src = src;
+  if (src) img.src = src;
   img.alt = "";
   text.textContent = alt;
   made.append(img, text);

@@ -63,7 +63,6 @@ function show() {
   canvas.style.cursor = tool ? "none" : "";
   link.hidden = !state.after;
   caption.textContent = caption.title = masks ? state.alt : state.made;
-  element.dataset.view = canvas.dataset.view = view;
   draw();
 }
 

@@ -161,7 +161,7 @@ class Search:
         """Return a shot in a line: how many instances stay, or why none."""
         why = self.selection.reason(record)
         if why is not None:
-            return f"{record.id} · skipped: {why.message}"
+            return f"{record.id} · {'failed' if record.error else 'skipped'}: {why.message}"
         hand = ", painted by hand" if record.id in self.selection.painted else ""
         return f"{record.id} · {len(self.selection.chosen(record))} found{hand}"
 

@@ -76,9 +76,9 @@ class EnhanceTab:
         layout.folder.upload(
             lambda paths: [paths, ""], layout.folder, [layout.files, layout.sent_run], **QUICK
         )
-        layout.sent_run.change(
-            lambda run: gr.Accordion(open=True) if run else gr.skip(),
-            layout.sent_run, layout.photos_box, **QUICK,
+        layout.message.change(
+            lambda text, run: gr.Accordion(open=True) if text and run else gr.skip(),
+            [layout.message, layout.sent_run], layout.photos_box, **QUICK,
         )  # fmt: skip
         watching = [job_id, layout.shown, session]
         layout.timer.tick(handlers.watch, watching, layout.watched, **QUICK)

@@ -46,7 +46,7 @@ def test_twenty_odd_files_and_the_good_ones_go_on(page: Any, place: Path, tmp_pa
     says(page, "#enhance-progress", "Done")
     for text in ("bomb.png: 2,500 million pixels", "empty.png", "notes.txt: expected a picture"):
         says(page, "#enhance-said", text)
-    says(page, "#enhance-facts", "cut")  # cut short: its header reads, so it fails as a shot
+    says(page, "#enhance-strip", "cut · failed")  # its header reads, so it fails as a shot
     says(page, "#enhance-facts", "failed")
     assert files_outside(place) == before
 
@@ -81,7 +81,7 @@ def test_names_and_zips_that_lead_out_and_a_picture_that_claims_too_much(
     ):
         says(page, "#enhance-said", text)
     says(page, "#enhance-facts", "skipped 2")
-    says(page, "#enhance-facts", "x skipped: no 'mug'")
+    says(page, "#enhance-strip", "x · skipped: no 'mug'")
     assert files_outside(place) == before
     assert not [p for p in place.rglob("*") if p.name in ("out.jpg", "abs.jpg")]
 

@@ -18,7 +18,7 @@ from visuals.pipeline.runs.manifest import (
     last_records,
 )
 from visuals.pipeline.web.files.run_folders import RunSummary
-from visuals.pipeline.web.tabs.enhance import search_session, selection
+from visuals.pipeline.web.tabs.enhance import results, search_session, selection
 from visuals.pipeline.web.tabs.enhance.mask_strokes import Stroke
 from visuals.pipeline.web.tabs.enhance.search_session import EMPTY, Search, Session
 from visuals.stages.shot import Failure, Skip
@@ -100,7 +100,7 @@ def test_threshold_and_ticks_decide(root: Path, changes: dict[str, object], text
     assert texts(search) == [
         text,
         f"none · skipped: no 'mug' above {search.selection.threshold:g}; best 0.04",
-        "broken · skipped: not a picture",
+        "broken · failed: not a picture",
     ]
     kept = "skipped" if "skipped" in text else "kept"
     assert [r.status for r in search.outcomes()] == [kept, "skipped", "failed"]
@@ -169,6 +169,28 @@ def test_a_selection_is_a_run_folder_with_its_masks(root: Path) -> None:
     detect = yaml.safe_load((out / "run.yaml").read_text())["settings"]["detect"]
     assert detect == {"box_threshold": 0.5, "text_threshold": 0.5}
     assert (out / "report.html").is_file()
+
+
+def test_a_selection_of_one_shot_holds_no_other(root: Path) -> None:
+    search = opened(root)
+    selection.write_selection(search.folder, root / "one", search.selection, ["two"])
+    assert [record.id for record in last_records(root / "one")] == ["two"]
+
+
+def test_each_shot_keeps_its_latest_result(root: Path) -> None:
+    for name, ids in (("first", ("two", "none")), ("later", ("two",)), ("bare", ())):
+        (root / name).mkdir()
+        (root / name / "run.yaml").write_text("")
+        files = {id_: FileNames(result=f"{id_}.png") for id_ in ids} or {"none": FileNames()}
+        records = [
+            ManifestRecord(id=id_, seed=0, status="enhanced", files=of) for id_, of in files.items()
+        ]
+        (root / name / "manifest.jsonl").write_text("".join(r.to_json() + "\n" for r in records))
+    found = opened(root).folder
+    for name in ("first", "gone", "later", "bare", "..", "../elsewhere"):
+        results.add(found, name)
+    kept = opened(root).results
+    assert {id_: run.id for id_, (run, _) in kept.items()} == {"two": "later", "none": "first"}
 
 
 def test_what_is_painted_goes_to_the_nearest_instance(root: Path) -> None:
