@@ -50,8 +50,9 @@ def check_space(folder: Path, size: int) -> None:
 def remove_unused(root: Path, days: float) -> int:
     """Delete what lies below `.studio` and was not used for so many days; return how many MB.
 
-    These are uploads, searches, captions' jobs, small pictures and Gradio's copies, never runs.
-    A folder was used when a file in it was last read or written. Links are not followed.
+    These are uploads, searches and what was chosen of them, captions' jobs, small pictures and
+    Gradio's copies, never runs. A folder was used when a file in it was last read or written. Links
+    are not followed.
     """
     before, freed = time.time() - days * 86_400, 0
     for path in _temporary(root):
@@ -68,7 +69,7 @@ def remove_unused(root: Path, days: float) -> int:
 def _temporary(root: Path) -> Iterator[Path]:
     """Yield the folders and files that are removed as a whole."""
     studio = root / ".studio"
-    for name in ("cache", "uploads", "found", "thumbnails"):
+    for name in ("cache", "uploads", "found", "chosen", "thumbnails"):
         if (studio / name).is_dir() and not (studio / name).is_symlink():
             yield from (path for path in (studio / name).iterdir() if not path.is_symlink())
     yield from (path for path in studio.glob("captions-*") if not path.is_symlink())

@@ -61,10 +61,11 @@ class Handlers(PageUpdates):
         update = self._search(inputs, names, preset, session)
         return {**update, layout.message: components.refused(refused)}
 
-    def find_sample(self, name: str) -> Update:
+    def find_sample(self, name: str, edit: str = "") -> Update:
         """Search in a sample photo with the embedded models, as they are usually set."""
         layout, upload = self.layout, uploads.receive(self.root, [_sample(name)])
         session = complete({"found": upload.folder.name}, self.usual)
+        session["all"]["edit"] = edit
         return {
             **self.choose_preset("mini"),
             layout.preset: "mini",

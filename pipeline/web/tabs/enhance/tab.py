@@ -41,12 +41,12 @@ class EnhanceTab:
         self._wire_rerender(RerenderHandlers(self.handlers))
         self.takes_run = (self.layout.sent_run, self.layout.classes, self.layout.message)
 
-    def on_example(self, trigger: Callable[..., Any], name: str, tabs: gr.Tabs) -> None:
-        """Let an event open this tab and search in the sample photo of a class."""
+    def on_example(self, trigger: Callable[..., Any], name: str, edit: str, tabs: gr.Tabs) -> None:
+        """Let an event open this tab, search in the sample photo of a class, fill in an edit."""
         layout = self.layout
 
         def show() -> Any:
-            return {**self.handlers.find_sample(name), tabs: gr.Tabs(selected="enhance")}
+            return {**self.handlers.find_sample(name, edit), tabs: gr.Tabs(selected="enhance")}
 
         trigger(show_errors(show, layout.message), None, [tabs, *self._of_samples()], **QUICK)
 

@@ -19,7 +19,13 @@ from visuals.pipeline.web.files import disk_space, uploads
 from visuals.pipeline.web.files.disk_space import DiskFullError, check_space, remove_unused
 from visuals.pipeline.web.queue.job_queue import JobQueue
 
-TEMPORARY = ("cache/a/x.png", "uploads/b/x.png", "found/c/images/x.png", "thumbnails/r/x.jpg")
+TEMPORARY = (
+    "cache/a/x.png",
+    "uploads/b/x.png",
+    "found/c/images/x.png",
+    "chosen/c/x.png",
+    "thumbnails/r/x.jpg",
+)
 KEPT = (".studio/.jobs.json", "a-run/run.yaml", "a-run/x.png", ".studio/other/x.png")
 
 
