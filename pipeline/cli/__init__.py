@@ -34,6 +34,7 @@ _COMMANDS = {
     "bench": ("bench", "bench", "Measure quality, speed and crash recovery."),
     "lora": ("lora", "lora", "Show LoRA files: format, base model, rank, hashes."),
     "embedding": ("embedding", "embedding", "Show textual inversions: base model, vectors."),
+    "classes": ("config", "classes", "List the product classes that a preset knows."),
     "config": ("config", "config", "Show and validate presets and settings."),
     "doctor": ("doctor", "doctor", "Show this machine and which presets fit on it."),
     "checkpoints": ("checkpoints", "checkpoints", "List, download, verify and name models."),

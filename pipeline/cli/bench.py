@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,15 +27,9 @@ def _out(name: str) -> Callable[[Any], Any]:
         metavar="FILE",
         default=name,
         show_default=True,
-        callback=_new_file,
+        callback=options.new_file,
         help="Report, a new file.",
     )
-
-
-def _new_file(ctx: click.Context, option: click.Parameter, path: str) -> str:
-    if os.path.lexists(path):
-        raise click.BadParameter(f"{path} is there already: expected a new file", ctx, option)
-    return path
 
 
 def _tell(text: str) -> None:

@@ -80,8 +80,26 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
         echo(f"{key + ':':<12} {value}")
 
 
+def _pull_preset(preset: str, as_json: bool) -> None:
+    from ...checkpoints.hub.first_use import missing
+    from ...configs.schema import load_settings
+    from ..build.required_models import STAGES, required_models
+    from .downloads import download
+
+    models = required_models(load_settings(preset), STAGES)
+    lacking = missing(models)
+    download(lacking, yes=True)
+    if as_json:
+        print_json({"preset": preset, "downloaded": [todo.repository for todo in lacking]})
+    elif not lacking:
+        echo(f"preset {preset}: all models are here")
+
+
 @checkpoints.command()
 @click.argument("names", nargs=-1)
+@click.option(
+    "--preset", metavar="NAME", help="Download all models of this preset or settings file."
+)
 @click.option("--update", is_flag=True, help="Pin the latest commit on the hub.")
 @click.option(
     "--variant", metavar="NAME", help="Weights to download: fp16, or none for full precision."
@@ -90,9 +108,22 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
 @options.apply("json")
 @options.errors
 def pull(
-    names: tuple[str, ...], update: bool, variant: str | None, lock: Path | None, as_json: bool
+    names: tuple[str, ...],
+    preset: str | None,
+    update: bool,
+    variant: str | None,
+    lock: Path | None,
+    as_json: bool,
 ) -> None:
-    """Download models to the Hugging Face cache: NAMES, or all in the lock file."""
+    """Download models to the Hugging Face cache: NAMES, those of --preset, or all in the lock file.
+
+    For a preset the same files are downloaded as its first run would.
+    """
+    if preset:
+        if names or update or variant:
+            raise click.UsageError("--preset with NAMES, --update or --variant: expected one")
+        _pull_preset(preset, as_json)
+        return
     from ...checkpoints.hub import lockfile as locks
     from ...checkpoints.hub import pull as puller
 

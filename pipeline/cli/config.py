@@ -1,13 +1,14 @@
-"""`visuals config`: presets and resolved settings."""
+"""`visuals config` and `visuals classes`: presets, resolved settings, classes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import apply, errors, parse_overrides
-from .output import echo, print_json
+from .options import apply, errors, new_file, parse_overrides
+from .output import echo, note, print_json
 
 
 @click.group()
@@ -32,13 +33,33 @@ def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
 
 
 @config.command("list")
+@apply("json")
 @errors
-def list_() -> None:
-    """List the presets."""
+def list_(as_json: bool) -> None:
+    """List the presets, each with what it is for."""
     from ...configs.schema import presets
+    from ...configs.template import description
 
-    for name in presets():
-        echo(name)
+    found = {name: description(name) for name in presets()}
+    if as_json:
+        print_json(found)
+    for name, text in found.items() if not as_json else ():
+        echo(f"{name:<14} {text}")
+
+
+@config.command()
+@click.argument("file", default="visuals.yaml", callback=new_file)
+@apply("preset")
+@errors
+def init(file: str, preset: str) -> None:
+    """Write FILE (visuals.yaml), the settings of a preset, explained and commented out, to edit."""
+    from ...configs.errors import writable
+    from ...configs.template import template
+
+    text = template(preset)
+    with writable(file):
+        Path(file).write_text(text, encoding="utf-8")
+    echo(f"settings  {file}")
 
 
 @config.command()
@@ -57,3 +78,23 @@ def validate(file: str) -> None:
     if found:
         raise SystemExit(2)
     echo(f"{file}: no problems found")
+
+
+@click.command()
+@apply("preset", "json")
+@errors
+def classes(preset: str, as_json: bool) -> None:
+    """List the product classes that a preset knows, with their other names.
+
+    The embedded models know these alone; large detectors look for any words.
+    """
+    from ..prompts.product_classes import preset_classes
+
+    known = preset_classes(preset)
+    if as_json:
+        print_json({"classes": known.names, "any_other": known.any_other})
+        return
+    for name, others in known.names.items():
+        echo(f"{name:<14} {', '.join(others)}".rstrip())
+    if known.any_other:
+        note(f"the models of preset {preset} look for any other words as well")

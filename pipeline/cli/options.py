@@ -5,6 +5,7 @@ Knows click only: nothing heavy is imported here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,13 @@ import click
 
 from .drawing_options import DRAWING
 from .errors import errors as errors
+
+
+def new_file(ctx: click.Context, option: click.Parameter, path: str) -> str:
+    """Return the name of a file to write, which must not be there yet."""
+    if os.path.lexists(path):
+        raise click.BadParameter(f"{path} is there already: expected a new file", ctx, option)
+    return path
 
 
 def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
@@ -38,12 +46,26 @@ def _seed(ctx: click.Context, option: click.Parameter, given: int | None) -> int
     return given
 
 
+def _complete_presets(ctx: click.Context, option: click.Parameter, word: str) -> list[str]:
+    from ...configs.schema import presets
+
+    return [name for name in presets() if name.startswith(word)]
+
+
+def _complete_classes(ctx: click.Context, option: click.Parameter, word: str) -> list[str]:
+    from ..prompts.product_classes import preset_classes
+
+    names = preset_classes(ctx.params.get("preset") or "mini").names
+    return [name for name in names if name.startswith(word)]
+
+
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     **DRAWING,
     "classes": click.option(
         "-c",
         "--class",
         "classes",
+        shell_complete=_complete_classes,
         multiple=True,
         metavar="NAME[=PHRASE|…]",
         help="Product class, with phrases to search for instead of its name; repeatable.",
@@ -125,6 +147,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "preset": click.option(
         "--preset",
+        shell_complete=_complete_presets,
         default="mini",
         show_default=True,
         metavar="NAME",

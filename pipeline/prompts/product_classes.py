@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...configs.errors import UsageError
-from ...configs.schema import Settings, check
+from ...configs.schema import Settings, check, load_settings
 from ...stages.classes import MERGED, SCENE, ClassSpec
 from .model_vocabulary import check_classes, unknown_words
 
@@ -31,6 +32,31 @@ def parse_classes(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
             )
         out[_plain(name)] = out.get(_plain(name), ()) + (phrases if equals else ())
     return out
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """The classes that a preset names.
+
+    Args:
+        names: classes, each with its other names.
+        any_other: whether its models look for any other words as well.
+    """
+
+    names: Mapping[str, tuple[str, ...]]
+    any_other: bool
+
+
+def preset_classes(preset: str) -> KnownClasses:
+    """Return the classes of a preset; raises SettingsError for an unknown one."""
+    from ...checkpoints.load import known_words
+
+    settings = load_settings(preset)
+    own = {n: spec.phrases for n, spec in settings.classes.items() if n not in (MERGED, SCENE)}
+    known = known_words(settings.detect.model)
+    words = known or {"classes": (), "synonyms": {}}
+    synonyms = {n: tuple(words["synonyms"].get(n, ())) for n in words["classes"]}
+    return KnownClasses({**synonyms, **own}, any_other=known is None)
 
 
 def merge_classes(
