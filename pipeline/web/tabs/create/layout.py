@@ -35,8 +35,7 @@ class Layout:
         with gr.Row(equal_height=False, elem_id="create"):
             with gr.Column(scale=4, min_width=320):
                 self._form()
-                self._settings()
-                self._loras(root)
+                self._settings(root)
                 with gr.Row(elem_id="create-png"):
                     self.picture = gr.UploadButton(
                         "Fill in from a picture: choose it, or drop it anywhere here",
@@ -72,7 +71,7 @@ class Layout:
                 )  # fmt: skip
                 self.preset = gr.Dropdown(presets(), value="mini", label="Preset", min_width=120)
 
-    def _settings(self) -> None:
+    def _settings(self, root: Path) -> None:
         g, r = self.usual.generate, self.usual.rerender
         with gr.Accordion("Settings", open=False):
             self.seed, self.reuse = seed_box.box("create-seed", "counts up in a class")
@@ -102,6 +101,7 @@ class Layout:
                     0.05, 0.95, 0.8, step=0.05, label="high_noise_frac", min_width=160,
                     info="The share of the steps before the refiner's",
                 )  # fmt: skip
+            self._loras(root)
             self.more = gr.Textbox(
                 label="More settings, YAML", lines=1, max_lines=6, max_length=1000,
                 placeholder="generate.hires: {scale: 2, strength: 0.5}",
