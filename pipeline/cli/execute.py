@@ -100,6 +100,9 @@ def _print_result(result: RunResult, reporter: TerminalReporter) -> None:
     if not (reporter.verbosity.quiet or reporter.verbosity.log_json):
         output.closing(result.summary)
     echo(f"pictures  {result.folder}/images")
+    cutouts = result.folder / "cutouts" if isinstance(result.folder, Path) else None
+    if cutouts and cutouts.is_dir():
+        echo(f"cutouts   {cutouts}")
     if written is not None:
         output.annotated(written)
     echo(f"report    {result.report}")

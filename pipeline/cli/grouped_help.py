@@ -21,8 +21,8 @@ TOPICS = {
     ),
     "Settings": ("preset", "changes"),
     "Output": (
-        "out", "fork", "retry_failed", "format", "quality", "annotate", "open_report", "dry_run",
-        "as_json", "quiet", "verbose", "log_json", "log_file",
+        "out", "fork", "retry_failed", "format", "quality", "annotate", "cutout", "background",
+        "open_report", "dry_run", "as_json", "quiet", "verbose", "log_json", "log_file",
     ),
     "Machine": ("device", "batch_size", "low_memory", "allow_pickle", "yes"),
     "Ray cluster": ("engine", "address", "workers", "gpus_per_worker", "cpus_per_worker"),

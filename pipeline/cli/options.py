@@ -134,6 +134,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "sort_by_class": click.option(
         "--sort-by-class", is_flag=True, help="Copy kept pictures to sorted/CLASS/ too."
     ),
+    "cutout": click.option(
+        "--cutout", is_flag=True, help="Write the products alone, on transparency, to cutouts/."
+    ),
+    "background": click.option(
+        "--background",
+        metavar="COLOUR|FILE",
+        help="Put the products of cutouts/ on a colour, as in white or #f0f0f0, or on a picture.",
+    ),
     "format": click.option(
         "--format",
         type=click.Choice(["png", "jpeg", "webp"]),

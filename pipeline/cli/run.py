@@ -18,6 +18,7 @@ _COMMON = (
     "low_memory", "allow_pickle", "yes", "set", "dry_run", "open_report", "json",
     *LOGGING_OPTIONS, *ENGINE_OPTIONS,
 )  # fmt: skip
+_CUTOUT = ("cutout", "background")
 _FILES = ("from_file", "limit", "copy_skipped", "sort_by_class")
 
 
@@ -26,7 +27,7 @@ _FILES = ("from_file", "limit", "copy_skipped", "sort_by_class")
 @apply(
     "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir",
     "embedding_dir", "edit", *_RERENDER, "rerender_steps", "rerender_cfg_scale", "confidence",
-    *_MASKS, "retries", "annotate", *_FILES, *_COMMON,
+    *_MASKS, "retries", "annotate", *_CUTOUT, *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def run(inputs: tuple[str, ...], **options: Any) -> None:
@@ -67,7 +68,7 @@ def generate(**options: Any) -> None:
 
 @click.command("filter", cls=GroupedCommand)
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
-@apply("classes", "confidence", *_MASKS, "sweep", "annotate", *_FILES, *_COMMON)
+@apply("classes", "confidence", *_MASKS, "sweep", "annotate", *_CUTOUT, *_FILES, *_COMMON)
 @errors
 def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     """Find and mask products in PHOTOS (stage 2 only).
@@ -79,8 +80,9 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 
         execute("filter", inputs, options)
         return
-    if options["annotate"]:
-        raise click.UsageError("--annotate with --sweep, which writes nothing: use one of them")
+    for name in ("annotate", "cutout", "background"):
+        if options[name]:
+            raise click.UsageError(f"--{name} with --sweep, which writes nothing: use one of them")
     if options["engine"] == "ray":
         raise click.UsageError("--sweep with --engine ray: expected one of them")
     from .execute import request_of
@@ -94,7 +96,7 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply(
     "mask", "classes", "prompt", "negative_prompt", "edit", *_RERENDER, "steps", "cfg_scale",
-    "lora_dir", "embedding_dir", "confidence", *_MASKS, "annotate", *_FILES, *_COMMON,
+    "lora_dir", "embedding_dir", "confidence", *_MASKS, "annotate", *_CUTOUT, *_FILES, *_COMMON,
 )  # fmt: skip
 @errors
 def enhance(inputs: tuple[str, ...], **options: Any) -> None:

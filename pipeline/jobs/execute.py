@@ -19,6 +19,8 @@ from .request import RunRequest
 from .resolve import ResolvedRequest, resolve
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..exports.writer import Exported
     from ..runner.summary import Summary
     from ..runs.folder import RunFolder
@@ -174,6 +176,7 @@ def run_plan(
     plan: ShotPlan, folder: RunFolder, reporter: Reporter, stop: Callable[[], bool]
 ) -> RunResult:
     """Run the shots that `folder` does not hold yet, then write annotations and report."""
+    from ..exports.cutouts import read_background
     from ..inputs import shots as inputs
     from ..inputs.resume import remaining
     from ..reports.html import write_run_report
@@ -183,7 +186,8 @@ def run_plan(
 
     request = plan.resolved.request
     photos = {os.path.abspath(name.path) for name in plan.shots.names if name.path}
-    file_away = functools.partial(_on_finished, folder.path, request, photos, reporter)
+    background = read_background(request.background) if request.background else None
+    file_away = functools.partial(_on_finished, folder.path, request, photos, background, reporter)
     if request.batch_size is not None:
         folder.forget_batch_sizes()
     summary, written, stopped = Summary(), Summary(), False
@@ -202,7 +206,7 @@ def run_plan(
         folder.forget(left.outdated)
         if left.done and plan.needs and request.inputs and inputs.first_error(left.shots):
             plan = replace(plan, needs=())  # only broken files are left
-        if request.copy_skipped or request.sort_by_class:
+        if request.copy_skipped or request.sort_by_class or request.cuts_out:
             for record in read_records(folder.path):
                 file_away(record)
         try:
@@ -300,13 +304,15 @@ def _on_finished(
     folder: Path,
     request: RunRequest,
     photos: Collection[str],
+    background: np.ndarray | None,
     reporter: Reporter,
     record: ManifestRecord,
 ) -> None:
-    """Report a finished shot and copy it to skipped/ or sorted/ where the request says so.
+    """Report a finished shot; copy it to skipped/, sorted/ or cutouts/ where the request says so.
 
     A copy that fails does not end the run.
     """
+    from ..exports.cutouts import write_cutout
     from ..runs import sorted_copies
 
     reporter.finished(record)
@@ -315,6 +321,8 @@ def _on_finished(
             sorted_copies.copy_skipped(folder, record, photos)
         if request.sort_by_class:
             sorted_copies.sort_by_class(folder, record)
+        if request.cuts_out:
+            write_cutout(folder, record, background)
     except (OSError, ValueError) as error:  # also of a name that cannot be encoded
         reporter.warn(f"{record.id}: not copied ({getattr(error, 'strerror', error)})")
 

@@ -175,11 +175,14 @@ def check(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     Raises:
         UsageError: prompts, samplers, LoRAs, masks or the only input files are wrong.
     """
+    from ..exports.cutouts import read_background
     from ..inputs import shots as inputs
 
     if "generate" in plan.needs or "rerender" in plan.needs:
         plan = check_prompts(plan, reporter)
     request, masks, shots = plan.resolved.request, plan.masks, plan.shots
+    if request.background:
+        read_background(request.background)
     broken = inputs.first_error(shots, plan.output) if request.inputs else ""
     if broken and inputs.are_files(request.inputs):
         raise inputs.InputError(broken)
@@ -244,6 +247,8 @@ def unused_options(request: RunRequest, needs: Collection[str]) -> Iterator[str]
             yield from _sentence(request, fields, _WHY[stage])
     if not {"generate", "rerender"} & set(needs):
         yield from _sentence(request, ("steps", "cfg_scale", "negative_prompt"), "nothing is drawn")
+    if not {"segment", "rerender"} & set(needs):
+        yield from _sentence(request, ("cutout", "background"), "nothing is masked")
     if not request.inputs:
         yield from _sentence(request, ("limit", "copy_skipped"), "no photos are read")
 

@@ -105,6 +105,8 @@ class RunRequest(BaseModel):
         annotate: annotation formats to write at the end: coco, yolo, voc, masks, metadata.
         copy_skipped: copy skipped originals to skipped/REASON/.
         sort_by_class: copy kept pictures to sorted/CLASS/ too.
+        cutout: write the products alone, on transparency, to cutouts/.
+        background: colour or picture behind them in place of transparency; implies `cutout`.
         preset: name of a preset, or path of a .yaml file of settings.
         overrides: settings by dotted name, {"rerender.padding": 16}; they win over the preset.
         out: run folder, a path or an s3:// or gs:// URL; None: a new one in runs/.
@@ -158,6 +160,8 @@ class RunRequest(BaseModel):
     annotate: tuple[Name, ...] = ()
     copy_skipped: bool = False
     sort_by_class: bool = False
+    cutout: bool = False
+    background: Name | None = None
     preset: Name = "mini"
     overrides: Mapping[str, Any] = Field(default_factory=dict)
     out: str | None = None
@@ -214,7 +218,7 @@ class RunRequest(BaseModel):
             other = "PHOTOS" if self.inputs else "--prompt"
             raise ValueError(f"--prompt-file with {other}: expected one of them")
         if self.out and "://" in self.out:
-            for name in ("annotate", "copy_skipped", "sort_by_class"):
+            for name in ("annotate", "copy_skipped", "sort_by_class", "cutout", "background"):
                 if getattr(self, name):
                     raise ValueError(
                         f"--{dashed(name)} with --out {self.out}: expected a folder on a disk; "
@@ -226,6 +230,11 @@ class RunRequest(BaseModel):
     def needs(self) -> tuple[str, ...]:
         """The stages that the request goes through."""
         return NEEDS[self.command] if self.inputs else ("generate", *NEEDS[self.command])
+
+    @property
+    def cuts_out(self) -> bool:
+        """Whether products are written alone."""
+        return self.cutout or self.background is not None
 
     def words(self) -> list[str]:
         """Return the words of the equal command, without `visuals` itself."""

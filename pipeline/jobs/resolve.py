@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 VERSION = 2
 """Version of the request in run.yaml; version 1, of the first release, is read too."""
 
-_RECORDED = ("limit", "annotate", "copy_skipped", "sort_by_class", "prompt", "negative_prompt")
+_RECORDED = (
+    "limit", "annotate", "copy_skipped", "sort_by_class", "cutout", "background", "prompt",
+    "negative_prompt",
+)  # fmt: skip
 """Fields of a request that run.yaml keeps among its options, beside those that settings hold."""
 _REQUESTED = ("command", "classes", "count", "edit", "preset", "mask")
 """Fields of a request that run.yaml keeps under their names."""
@@ -55,11 +58,15 @@ class ResolvedRequest:
 
     def record(self) -> dict[str, Any]:
         """Return the request of run.yaml: with the settings beside it, all that resuming needs."""
+        from ..exports.cutouts import is_color
+
         request = self.request
         words: dict[str, Any] = {"prompts": None if self.rows else list(self.prompts) or None}
         if self.rows:
             words["rows"] = [row.to_json() for row in self.rows]
         options = request.model_dump(mode="json", include=set(_RECORDED), exclude_defaults=True)
+        if request.background and not is_color(request.background):
+            options["background"] = os.path.abspath(request.background)
         return {
             "version": VERSION,
             "command": request.command,

@@ -1,0 +1,111 @@
+"""Products cut out of their pictures: alone on transparency, or on a background of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...checkpoints import atomic_files
+from ...configs.errors import UsageError
+from ..images.read import PictureError, read_image
+from ..images.write import encode_png
+from ..runs.inside_path import inside
+from ..runs.manifest import ManifestRecord
+
+FOLDER = "cutouts"
+"""The folder of a run that holds them, a PNG a shot."""
+
+
+def is_color(text: str) -> bool:
+    """Return whether a text is a colour, by name or as #rrggbb, rather than a file.
+
+    >>> is_color("white"), is_color("#f0f0f0"), is_color("studio.jpg")
+    (True, True, False)
+    """
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_background(text: str) -> np.ndarray:
+    """Return a colour, uint8 (1, 1, 3), or a picture in sRGB, uint8 (H, W, 3).
+
+    Raises UsageError.
+    """
+    from PIL import ImageColor
+
+    if is_color(text):
+        return np.array(ImageColor.getrgb(text)[:3], np.uint8).reshape(1, 1, 3)
+    try:
+        return read_image(text).srgb_on_white
+    except PictureError as error:
+        raise UsageError(
+            f"--background: expected a colour, as in white or #f0f0f0, or a picture ({error})"
+        ) from None
+
+
+def cut_out(
+    picture: np.ndarray, mask: np.ndarray, background: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the masked part of a picture.
+
+    The edge is soft on the inner side, so that nothing of the old background shines through.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        mask: bool (H, W).
+        background: see `read_background`; it is scaled to cover the picture. None: transparency.
+
+    Returns:
+        uint8 (H, W, 4) with transparency, else (H, W, 3).
+    """
+    import cv2
+
+    sigma = max(0.7, max(mask.shape) / 1500)
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
+    alpha = np.rint(255 * np.clip(2 * soft - 1, 0, 1)).astype(np.uint8)
+    if background is None:
+        return np.dstack([picture, alpha])
+    share = alpha[..., None].astype(np.float32) / 255
+    mixed = picture * share + _covering(background, mask.shape) * (1 - share)
+    return np.asarray(np.rint(mixed).astype(np.uint8))
+
+
+def _covering(background: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a background scaled to cover `shape` (H, W), its middle."""
+    import cv2
+
+    height, width = shape
+    scale = max(height / background.shape[0], width / background.shape[1])
+    size = (max(width, round(background.shape[1] * scale)),
+            max(height, round(background.shape[0] * scale)))  # fmt: skip
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    large = cv2.resize(background, size, interpolation=method)
+    y, x = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
+    return large[y : y + height, x : x + width]
+
+
+def write_cutout(
+    folder: Path, record: ManifestRecord, background: np.ndarray | None = None
+) -> Path | None:
+    """Write the product of a kept shot to `cutouts/ID.png`, unless it is there; None for no mask.
+
+    Raises PictureError, OSError.
+    """
+    files = record.files
+    if not record.kept or not files.mask or not files.picture:
+        return None
+    out = inside(folder, f"{FOLDER}/{record.id}.png")
+    if not out.exists():
+        picture = read_image(inside(folder, files.picture)).srgb_on_white
+        mask = read_image(inside(folder, files.mask)).rgb[..., 0] > 127
+        cut = cut_out(picture, mask, background)
+        alpha = cut[..., 3] if background is None else None
+        out.parent.mkdir(parents=True, exist_ok=True)
+        atomic_files.write(out, encode_png(cut[..., :3], alpha=alpha))
+    return out
