@@ -94,7 +94,7 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
     says(page, "#runs-head", "enhanced 1")
     expect(page.locator("#runs-resume")).to_have_count(0)
     page.locator("#runs-delete").click()
-    says(page, "#runs-sure-text", f"Delete the run {name} with its 1 picture?")
+    says(page, "#runs-question", f"Delete the run {name} with its 1 picture?")
     page.get_by_role("button", name="Keep it").click()
     page.locator("#runs-delete").click()
     page.get_by_role("button", name="Delete it").click()

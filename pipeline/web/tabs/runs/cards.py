@@ -44,9 +44,9 @@ def of_runs(runs: Sequence[RunOverview], jobs: dict[str, QueuedJob]) -> str:
     return f'<div class="cards">{cards}</div>'
 
 
-def of_pictures(run: RunSummary, records: Sequence[ManifestRecord], picked: str) -> str:
-    """Return a small picture a shot; the picked one is marked."""
-    cards = "".join(_picture_card(run, record, record.id == picked) for record in records)
+def of_pictures(run: RunSummary, records: Sequence[ManifestRecord]) -> str:
+    """Return a small picture a shot; the first is marked."""
+    cards = "".join(_picture_card(run, one, one is records[0]) for one in records)
     return f'<div class="cards small">{cards}</div>'
 
 
@@ -74,6 +74,29 @@ def facts(run: RunOverview, job: QueuedJob | None) -> str:
     if run.seed is not None:
         chips += f'<span class="chip">seed <b>{run.seed}</b></span>'
     return chips
+
+
+def head(run: RunOverview, job: QueuedJob | None, has_report: bool) -> str:
+    """Return what a run is and its files, to stand above its pictures."""
+    base = f"api/runs/{quote(run.id)}"
+    report = f'<a href="{base}/files/report.html" target="_blank">Report</a>' if has_report else ""
+    return (
+        f'<div class="run-head"><h2>{escape(title(run))}</h2>'
+        f"<p>{when(run)} · {escape(run.id)}</p>"
+        f'<p class="words">{escape(run.words)}</p><div class="chips">{facts(run, job)}</div>'
+        f'<p class="links"><a href="{base}/zip" id="runs-zip" download>Download zip</a>{report}'
+        f'<a href="{base}/files/manifest.jsonl" target="_blank">Manifest</a></p></div>'
+    )
+
+
+def question(run: RunOverview) -> str:
+    """Return what is asked before a run is deleted."""
+    number = sum(run.counts.values())
+    what = f"{number} picture{'s' * (number != 1)}"
+    return (
+        f'<p class="said" role="status">Delete the run <b>{escape(run.id)}</b> with its {what}? '
+        "That cannot be undone.</p>"
+    )
 
 
 def when(run: RunOverview) -> str:

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from ...files import run_folders
 from ...widgets import before_after, components
 from . import cards
 
+PAGE = 24
+"""Runs shown at first, and how many more at a time."""
+
 
 class Layout:
-    """The components, made where the tab is open."""
+    """The components, made where the tab is open.
+
+    Attributes:
+        at: the run that is open, "" for none.
+        many: how many runs are listed.
+        started: the job that was begun here, and the run that was open then.
+    """
 
     def __init__(self) -> None:
+        self.at, self.many, self.started = gr.State(""), gr.State(PAGE), gr.State(("", ""))
+        self.timer = gr.Timer(1.0, active=False)
         with gr.Column() as self.listing:
             self._list()
         with gr.Column(visible=False) as self.opened:
             self._run()
+        self.listed: list[Any] = [self.runs, self.more_runs, self.many]
+        self.every: list[Any] = [
+            self.at, *self.listed, self.listing, self.opened, self.head, self.outcome, self.label,
+            self.progress, self.message, self.command, self.resume, self.sure, self.question,
+            self.buttons, self.pictures, self.details, self.slider,
+        ]  # fmt: skip
 
     def _list(self) -> None:
         with gr.Row(equal_height=True):
@@ -27,7 +46,7 @@ class Layout:
             )  # fmt: skip
             self.refresh = gr.Button("Refresh", min_width=110, scale=0)
         self.runs = cards.component("runs-list")
-        self.more = gr.Button("Show more", visible=False, elem_id="runs-more")
+        self.more_runs = gr.Button("Show more", visible=False, elem_id="runs-more")
 
     def _run(self) -> None:
         with gr.Row(equal_height=False):
@@ -53,7 +72,7 @@ class Layout:
             self.progress = components.html("runs-progress")
             self.message = components.html("runs-message")
             with gr.Column(visible=False, elem_id="runs-sure") as self.sure:
-                self.sure_text = components.html("runs-sure-text")
+                self.question = components.html("runs-question")
                 with gr.Row():
                     self.really = gr.Button("Delete it", variant="stop", min_width=110)
                     self.keep = gr.Button("Keep it", min_width=110)
