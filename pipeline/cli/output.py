@@ -96,7 +96,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def closing(summary: Summary) -> None:
-    """The closing table: made, kept, skipped by reason, failed, seconds a picture."""
+    """Print the closing table: shots by outcome, as in the manifest, and seconds a picture."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -108,11 +108,11 @@ def closing(summary: Summary) -> None:
         table.add_row("made", str(summary.made))
     if summary.retried:
         table.add_row("drawn again", str(summary.retried))
-    kept = summary.kept + summary.enhanced
-    table.add_row("kept", f"[bold green]{kept}[/]")
     if summary.enhanced:
-        table.add_row("re-rendered", str(summary.enhanced))
+        table.add_row("enhanced", f"[bold green]{summary.enhanced}[/]")
         table.add_row("pixels changed outside", str(summary.changed_outside))
+    if summary.kept or not summary.enhanced:
+        table.add_row("kept", f"[bold green]{summary.kept}[/]")
     for code, count in summary.skipped.most_common():
         table.add_row(f"skipped, {code.replace('_', ' ')}", f"[yellow]{count}[/]")
     table.add_row("failed", f"[bold red]{summary.failed}[/]" if summary.failed else "0")

@@ -205,7 +205,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].split() == ["report", str(tmp_path / "o" / "report.html")]
-    for word in ("seed", "made", "kept", "failed", "seconds a picture"):
+    for word in ("seed", "made", "enhanced", "failed", "seconds a picture"):
         assert word in done.stderr
     assert "Warning" not in done.stderr and "Traceback" not in done.stderr
 
