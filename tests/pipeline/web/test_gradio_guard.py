@@ -314,7 +314,7 @@ def test_a_picture_of_a_gallery_is_selected_by_its_index(
     shown = {"image": {"path": str(place / "runs" / "own.png"), "meta": FILE_DATA}, "caption": ""}
     chosen = {"index": 0, "value": shown, "selected": True}
     selects = [d for d in dependencies if any(t[0] in galleries for t in d["targets"])]
-    assert len(selects) > 2
+    assert selects
     for dependency in selects:
         values = [None] * len(dependency["inputs"])
         body = {"data": values, "fn_index": dependency["id"], "event_data": chosen}

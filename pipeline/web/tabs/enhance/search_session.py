@@ -20,6 +20,7 @@ import numpy as np
 from .....checkpoints import atomic_files
 from .....configs.schema import Settings
 from ....runs.manifest import NAME, ManifestRecord, last_records
+from ...error_text import public_text
 from ...files.run_folders import RunSummary
 from ...widgets import components
 from . import mask_strokes, results, selection
@@ -161,7 +162,8 @@ class Search:
         """Return a shot in a line: how many instances stay, or why none."""
         why = self.selection.reason(record)
         if why is not None:
-            return f"{record.id} · {'failed' if record.error else 'skipped'}: {why.message}"
+            outcome = "failed" if record.error else "skipped"
+            return f"{record.id} · {outcome}: {public_text(why.message)}"
         hand = ", painted by hand" if record.id in self.selection.painted else ""
         return f"{record.id} · {len(self.selection.chosen(record))} found{hand}"
 

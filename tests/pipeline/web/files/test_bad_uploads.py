@@ -46,7 +46,7 @@ def test_twenty_odd_files_and_the_good_ones_go_on(page: Any, place: Path, tmp_pa
     says(page, "#enhance-progress", "Done")
     for text in ("bomb.png: 2,500 million pixels", "empty.png", "notes.txt: expected a picture"):
         says(page, "#enhance-said", text)
-    says(page, "#enhance-strip", "cut · failed")  # its header reads, so it fails as a shot
+    says(page, "#enhance-strip", "cut_jpg · failed")  # its header reads, so it fails as a shot
     says(page, "#enhance-facts", "failed")
     assert files_outside(place) == before
 
