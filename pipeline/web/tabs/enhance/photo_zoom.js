@@ -17,6 +17,7 @@ function arrange() {
   sheet.style.width = `${size[0]}px`;
   sheet.style.height = `${size[1]}px`;
   sheet.style.transform = `translate(${left}px, ${top_}px) scale(${zoom})`;
+  sheet.style.setProperty("--zoom", zoom);
   find("[data-zoom=fit]").textContent = `${Math.round(zoom * 100)}%`;
 }
 
