@@ -25,7 +25,11 @@ DRAWING: dict[str, Callable[[Any], Any]] = {
     ),
     "negative_prompt": click.option("--negative-prompt", metavar="TEXT", help="What to avoid."),
     "edit": click.option(
-        "--edit", metavar="TEXT", help='What the product should become, as in "red leather".'
+        "--edit",
+        "edits",
+        multiple=True,
+        metavar="TEXT",
+        help='What the product should become, as in "red leather"; repeated: a variant each.',
     ),
     "steps": click.option(
         "--steps", type=int, help="Sampling steps of stages 1 and 3. Default: the preset's."

@@ -28,6 +28,8 @@ def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> 
     lists = [f"@{path}" for path in fields.pop("from_file", ())]
     for name in ("as_json", "dry_run", "yes", "open_report", *LOGGING_OPTIONS):
         fields.pop(name, None)
+    if len(fields.get("edits", ())) == 1:
+        (fields["edit"],) = fields.pop("edits")
     if "changes" in fields:
         fields["overrides"] = plain_overrides(fields.pop("changes"))
     return RunRequest(

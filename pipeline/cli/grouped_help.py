@@ -16,7 +16,7 @@ TOPICS = {
         "sweep",
     ),
     "Re-rendering": (
-        "edit", "strength", "controls", "controlnet_weight", "rerender_steps",
+        "edits", "strength", "controls", "controlnet_weight", "rerender_steps",
         "rerender_cfg_scale", "invert",
     ),
     "Settings": ("preset", "changes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ...configs.errors import UsageError
@@ -15,16 +16,25 @@ if TYPE_CHECKING:
 
 
 class ShotName(NamedTuple):
-    """Id and file of a shot (None: generated), and the other values that it is made of."""
+    """Id and file of a shot (None: generated), and the other values that it is made of.
+
+    `variant`: whether it is one of several of the same picture, known by its id.
+    """
 
     id: str
     path: str | None
     rest: Any = None
+    variant: bool = False
 
 
 def id_part(class_: str) -> str:
     """Return a class as a part of a shot's id."""
     return file_name(class_.replace(" ", "-").replace("/", "-"))
+
+
+def variant_id(id_: str, edit: str) -> str:
+    """Return the id of a picture's variant by an edit, as in mug-0001-red-leather."""
+    return f"{id_}-{id_part(edit)[:60]}"
 
 
 def picture_seed(id_: str, number: int, run_seed: int, first_seed: int | None) -> int:
@@ -66,3 +76,17 @@ class LazyShots(Sequence["Shot"]):
     def changed(self, change: Callable[[Shot], Shot]) -> LazyShots:
         """Return the same names; each shot goes through `change` when it is made."""
         return LazyShots(self.names, lambda name: change(self.make(name)))
+
+    def with_edits(self, edits: Sequence[str]) -> LazyShots:
+        """Return each shot once for every edit, with the seed of the one; see `variant_id`."""
+
+        def make(name: ShotName) -> Shot:
+            base, edit = name.rest
+            return replace(self.make(base), id=name.id, edit=edit)
+
+        names = [
+            ShotName(variant_id(name.id, edit), name.path, (name, edit), variant=True)
+            for name in self.names
+            for edit in edits
+        ]
+        return LazyShots(names, make)

@@ -90,6 +90,9 @@ def _match(names: Sequence[ShotName], known: Mapping[str, _Line]) -> dict[int, s
     for k, name in enumerate(names):
         if name.path is None:
             line = known.get(name.id)
+        elif name.variant:
+            line = known.get(name.id)
+            line = line if line and _same_file(name.path, line) else None
         else:
             line = by_path.get(os.path.abspath(name.path))
             if line and (line.id in taken or not _same_file(name.path, line)):
@@ -106,7 +109,7 @@ def _match(names: Sequence[ShotName], known: Mapping[str, _Line]) -> dict[int, s
     keys = {
         k: _key(name.path, sizes)
         for k, name in enumerate(names)
-        if sizes and name.path and k not in matched
+        if sizes and name.path and not name.variant and k not in matched
     }
     for by_id in (True, False):  # of two with the same content, the one of that id comes first
         for k, key in keys.items():

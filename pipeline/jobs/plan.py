@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("detect", ("confidence",)),
     (
         "rerender",
-        ("edit", "strength", "controls", "controlnet_weight", "rerender_steps",
+        ("edit", "edits", "strength", "controls", "controlnet_weight", "rerender_steps",
          "rerender_cfg_scale", "mask"),
     ),
 )  # fmt: skip
@@ -82,6 +83,8 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     elif request.quality is not None:
         reporter.warn("--quality is for --format jpeg and webp; png keeps every pixel")
     shots, detections = shots_of(resolved, reporter)
+    if request.edits:
+        shots, detections = _variants(shots, request.edits, detections)
     masks = _user_masks(resolved, shots.names)
     if masks is not None or (detections is not None and request.command == "enhance"):
         needs = ("rerender",)
@@ -149,6 +152,19 @@ def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, 
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             reporter.warn(f"{what}: {paths[0]}{more}")
     return shots[: request.limit], None
+
+
+def _variants(shots: LazyShots, edits: Sequence[str], detections: Any) -> tuple[LazyShots, Any]:
+    """Return each shot once for every edit, and the detections of an earlier run for them."""
+    variants = shots.with_edits(edits)
+    ids = Counter(name.id.lower() for name in variants.names)
+    (most, number), *_ = ids.most_common(1)
+    if number > 1:
+        raise RequestError(f"two pictures would be called {most}: rename a photo, or an edit")
+    if detections is None:
+        return variants, None
+    origin = {name.id: name.rest[0].id for name in variants.names}
+    return variants, lambda id_: detections(origin.get(id_, id_))
 
 
 def _user_masks(resolved: ResolvedRequest, names: Sequence[ShotName]) -> UserMasks | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ...configs.base import Text
 from ...configs.run import MAX_PICTURES
 from ...configs.schema import NULL, Settings, load_settings
+from ..inputs.lazy_shots import variant_id
 from .engine_options import EngineOptions, dashed, sentences
 
 Name = Annotated[str, Field(min_length=1)]
@@ -65,6 +66,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 """Fields of a request by the settings that they set."""
 
 _OPTIONS = {
+    "edits": "--edit",
     "classes": "--class",
     "controls": "--control",
     "references": "--reference",
@@ -101,6 +103,7 @@ class RunRequest(BaseModel):
         prompt_file: text file of prompts, one a line, or a .csv, .tsv or .jsonl table.
         negative_prompt: what to avoid, in stages 1 and 3.
         edit: what the product should become in stage 3, as in "red leather".
+        edits: several edits in place of `edit`, each for a variant of every picture.
         mask: mask file, or folder of masks by name (white is re-rendered), in place of stage 2.
         annotate: annotation formats to write at the end: coco, yolo, voc, masks, metadata.
         copy_skipped: copy skipped originals to skipped/REASON/.
@@ -156,6 +159,7 @@ class RunRequest(BaseModel):
     prompt_file: str | None = None
     negative_prompt: Text | None = None
     edit: Text = ""
+    edits: tuple[Text, ...] = ()
     mask: str | None = None
     annotate: tuple[Name, ...] = ()
     copy_skipped: bool = False
@@ -217,6 +221,8 @@ class RunRequest(BaseModel):
         if self.prompt_file is not None and (self.inputs or self.prompt is not None):
             other = "PHOTOS" if self.inputs else "--prompt"
             raise ValueError(f"--prompt-file with {other}: expected one of them")
+        if self.edits:
+            self._edits_name_variants()
         if self.out and "://" in self.out:
             for name in ("annotate", "copy_skipped", "sort_by_class", "cutout", "background"):
                 if getattr(self, name):
@@ -225,6 +231,15 @@ class RunRequest(BaseModel):
                         "leave it out here (`visuals annotate` reads a run in a store)"
                     )
         return self
+
+    def _edits_name_variants(self) -> None:
+        ids = [variant_id("", edit).lower() for edit in self.edits]
+        if self.edit or not all(edit.strip() for edit in self.edits):
+            raise ValueError("edits: expected texts, in place of edit")
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"--edit: {', '.join(self.edits)} would have the same names")
+        if self.prompt_file is not None:
+            raise ValueError("--prompt-file with several --edit: give each row an edit")
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -292,7 +307,11 @@ def request_settings(
     overrides = {**low, **request.setting_overrides()}
     if request.prompt is not None:
         overrides["generate.prompt"] = overrides["rerender.prompt"] = request.prompt
-        if request.edit and "{class}" not in request.prompt and "{edit}" not in request.prompt:
+        if (
+            (request.edit or request.edits)
+            and "{class}" not in request.prompt
+            and "{edit}" not in request.prompt
+        ):
             usual = load_settings(preset, low)
             overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
             warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")

@@ -23,7 +23,7 @@ VERSION = 2
 """Version of the request in run.yaml; version 1, of the first release, is read too."""
 
 _RECORDED = (
-    "limit", "annotate", "copy_skipped", "sort_by_class", "cutout", "background", "prompt",
+    "edits", "limit", "annotate", "copy_skipped", "sort_by_class", "cutout", "background", "prompt",
     "negative_prompt",
 )  # fmt: skip
 """Fields of a request that run.yaml keeps among its options, beside those that settings hold."""
@@ -182,7 +182,7 @@ def resolve_classes(
         reporter.warn(warning)
     if request.prompt is not None:
         settings = without_prompts(settings)
-    words = (request.prompt, *prompts, request.edit, *class_prompts(settings))
+    words = (request.prompt, *prompts, request.edit, *request.edits, *class_prompts(settings))
     text = " ".join(filter(None, words)).replace("{class}", "")
     unknown = unknown_words(text, known, load_settings(preset).generate.prompt)
     if unknown:
