@@ -59,10 +59,10 @@ function show() {
   });
   for (const what of ["undo", "clear"]) find(`[data-do=${what}]`).disabled = !state.strokes.length;
   find("[data-do=redo]").disabled = !undone.length;
-  stage.style.touchAction = (masks && tool) || zoom > 1 ? "none" : "auto";
+  stage.style.touchAction = (masks && tool) || zoom > 1 ? "none" : "pan-x pan-y";
   canvas.style.cursor = tool ? "none" : "";
   link.hidden = !state.after;
-  caption.textContent = caption.title = masks ? state.alt : state.made;
+  caption.textContent = caption.title = (masks ? state.alt : state.made) || "Looking …";
   draw();
 }
 
