@@ -78,7 +78,7 @@ def studio(queue: JobQueue) -> gr.Blocks:
             with gr.Tab("Train", id="train") as train_tab:
                 train.tab(blocks, train_tab, queue, training, tabs, creating.form.fields["prompt"])
             with gr.Tab("Runs", id="runs") as runs_tab:
-                runs.tab(runs_tab, queue, tabs, creating.form, enhancing.takes_run)
+                runs.tab(runs_tab, queue, tabs, creating.form, enhancing)
         enhancing.on_example(creating.photo.input, "mug", "red", tabs)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
             # The first tab tells that it is selected before the last one is opened again.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,13 @@ class Handlers(PageUpdates):
         offer = download_offer.offer(models, "Find")
         if offer and offer != offered:
             return {layout.message: offer, layout.offered: offer}
-        if paths:
-            upload = uploads.receive(self.root, [(Path(p).name, Path(p)) for p in paths])
+        if run:  # it was sent here after the photos: a later upload forgets it
+            inputs, name = run_folders.folder(self.root, run), f"{run}-{uuid.uuid4().hex[:6]}"
+        else:
+            upload = uploads.receive(self.root, [(Path(p).name, Path(p)) for p in paths or ()])
             inputs, name, refused = upload.folder, upload.folder.name, upload.refused
             if not upload.pictures:
                 return {layout.message: components.refused(refused)}
-        else:
-            inputs, name = run_folders.folder(self.root, run), f"{run}-{uuid.uuid4().hex[:6]}"
         for_all = wording(with_wording(complete(session, self.usual), *words))
         session = {**EMPTY, "found": name, "threshold": threshold, "all": for_all}
         update = self._search(inputs, names, preset, session)
@@ -74,6 +75,17 @@ class Handlers(PageUpdates):
             layout.sent_run: "",
             layout.message: "",
             **self._search(upload.folder, [name], "mini", session),
+        }
+
+    def take_run(self, id_: str, classes: Sequence[str], edit: str) -> Update:
+        """Make a run's photos those that Find looks at."""
+        layout = self.layout
+        return {
+            layout.sent_run: id_,
+            layout.files: None,
+            layout.classes: gr.Dropdown(value=list(classes) or None),
+            layout.edit: edit,
+            layout.message: f'<p class="said">From the run {escape(id_)}: press Find.</p>',
         }
 
     def pick_sample(self, chosen: Any) -> Update:

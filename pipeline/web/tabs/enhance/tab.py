@@ -30,7 +30,7 @@ def browser_states(root: Path) -> tuple[gr.BrowserState, ...]:
 
 
 class EnhanceTab:
-    """The tab, laid out and wired. `takes_run` are its components for a run, classes, a message."""
+    """The tab, laid out and wired. `of_run` are the components that `handlers.take_run` updates."""
 
     def __init__(self, blocks: gr.Blocks, queue: JobQueue, *states: gr.BrowserState) -> None:
         usual = load_settings("mini")
@@ -39,7 +39,10 @@ class EnhanceTab:
         self._wire_search(blocks)
         self._wire_photo()
         self._wire_rerender(RerenderHandlers(self.handlers))
-        self.takes_run = (self.layout.sent_run, self.layout.classes, self.layout.message)
+        layout = self.layout
+        self.of_run: list[Any] = [
+            layout.sent_run, layout.files, layout.classes, layout.edit, layout.message
+        ]  # fmt: skip
 
     def on_example(self, trigger: Callable[..., Any], name: str, edit: str, tabs: gr.Tabs) -> None:
         """Let an event open this tab, search in the sample photo of a class, fill in an edit."""

@@ -5,9 +5,7 @@ They return updates of components.
 
 from __future__ import annotations
 
-from html import escape
 from itertools import islice
-from typing import Any
 
 import gradio as gr
 
@@ -159,13 +157,3 @@ class Handlers:
         """Delete the open run and show the list."""
         self.queue.delete_run(id_)
         return self.close(words, many)
-
-    def send(self, id_: str, enhance: tuple[Any, Any, Any]) -> Update:
-        """Give a run to Enhance, by its components for the run, its classes and a message."""
-        sent, classes, message = enhance
-        return {
-            self.layout.message: "",
-            sent: id_,
-            classes: gr.Dropdown(value=run_folders.read(self.root, id_).classes or None),
-            message: f'<p class="said">From the run {escape(id_)}: press Find.</p>',
-        }

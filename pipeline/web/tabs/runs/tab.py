@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from ...files import run_folders
 from ...queue.job_queue import JobQueue
 from ...widgets.components import LATEST, QUICK, Update, show_errors
 from ..create.fill_in import CreateForm
+from ..enhance.tab import EnhanceTab
 from . import use_again
 from .handlers import Handlers
 from .layout import Layout
@@ -20,16 +19,20 @@ TO_PICTURE = "() => document.querySelector('#runs-large').scrollIntoView({block:
 
 
 def tab(
-    shown: gr.Tab, queue: JobQueue, tabs: gr.Tabs, form: CreateForm, enhance: tuple[Any, Any, Any]
+    shown: gr.Tab, queue: JobQueue, tabs: gr.Tabs, form: CreateForm, enhance: EnhanceTab
 ) -> None:
-    """Lay the tab out and wire it. `enhance` takes a run: its id, its classes and a message."""
+    """Lay the tab out and wire it."""
     layout = Layout()
     handlers = Handlers(queue, layout)
     _wire_list(shown, layout, handlers)
     _wire_run(layout, handlers)
 
     def send(id_: str) -> Update:
-        return {tabs: gr.Tabs(selected="enhance"), **handlers.send(id_, enhance)}
+        """Give the run's photos, classes and edit to Enhance."""
+        classes = run_folders.read(queue.root, id_).classes
+        edit = use_again.edit_of(run_folders.folder(queue.root, id_))
+        taken = enhance.handlers.take_run(id_, classes, edit)
+        return {layout.message: "", tabs: gr.Tabs(selected="enhance"), **taken}
 
     def use(id_: str) -> Update:
         """Fill Create in with the run; one of photos goes to Enhance."""
@@ -39,7 +42,7 @@ def tab(
         filled = form.fill_in(f"the run {id_}", *use_again.values_of_run(folder))
         return {layout.message: "", tabs: gr.Tabs(selected="create"), **filled}
 
-    sent = [layout.message, tabs, *enhance]
+    sent = [layout.message, tabs, *enhance.of_run]
     layout.send.click(show_errors(send, layout.message), layout.at, sent, **QUICK)
     layout.use.click(show_errors(use, layout.message), layout.at, [*sent, *form.outputs], **QUICK)
 

@@ -16,6 +16,11 @@ def of_photos(folder: Path) -> bool:
     return bool((run_yaml.read(folder).get("request") or {}).get("inputs"))
 
 
+def edit_of(folder: Path) -> str:
+    """Return what a run made of its products."""
+    return str((run_yaml.read(folder).get("request") or {}).get("edit") or "")
+
+
 def values_of_run(folder: Path) -> Filled:
     """Return the form's values by the names of `request_of`, and a note for each thing left out.
 

@@ -318,7 +318,9 @@ def test_a_folder_without_the_product_is_filtered_kept_as_a_run_and_sent_back(
     expect(page.locator("#runs-pictures img")).to_have_count(1, timeout=PATIENCE)
     page.locator("#runs-send").click()
     says(page, "#enhance-said", f"From the run {run.name}")
+    expect(page.locator("#enhance-files tr.file")).to_have_count(0, timeout=PATIENCE)
     page.locator("#enhance-find").click()
+    expect(page.locator("#enhance-strip button")).to_have_count(1, timeout=PATIENCE)
     says(page, "#enhance-facts", "kept 1")
 
 
