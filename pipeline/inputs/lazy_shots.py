@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -53,10 +53,28 @@ def check_number(shots: int) -> None:
 
 
 class LazyShots(Sequence["Shot"]):
-    """A sequence of shots, each made of its name by `make`."""
+    """A sequence of shots, each made of its name by `make`.
 
-    def __init__(self, names: Sequence[ShotName], make: Callable[[ShotName], Shot]) -> None:
-        self.names, self.make = names, make
+    Args:
+        names: one a shot.
+        make: makes a shot.
+        template: returns what shots of the same prompts, edit and settings have in common, so that
+            one of them can be checked for all.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[ShotName],
+        make: Callable[[ShotName], Shot],
+        template: Callable[[ShotName], Hashable] = lambda name: name.id,
+    ) -> None:
+        self.names, self.make, self.template = names, make, template
+
+    @property
+    def distinct(self) -> LazyShots:
+        """The first shot of each template."""
+        first = {self.template(name): name for name in reversed(self.names)}
+        return LazyShots(list(first.values())[::-1], self.make, self.template)
 
     @overload
     def __getitem__(self, index: int) -> Shot: ...
@@ -64,7 +82,7 @@ class LazyShots(Sequence["Shot"]):
     def __getitem__(self, index: slice) -> LazyShots: ...
     def __getitem__(self, index: int | slice) -> Shot | LazyShots:
         if isinstance(index, slice):
-            return LazyShots(self.names[index], self.make)
+            return LazyShots(self.names[index], self.make, self.template)
         return self.make(self.names[index])
 
     def __len__(self) -> int:
@@ -74,7 +92,8 @@ class LazyShots(Sequence["Shot"]):
         return map(self.make, self.names)
 
     def changed(self, change: Callable[[Shot], Shot]) -> LazyShots:
-        """Return the same names; each shot goes through `change` when it is made."""
+        """Return the same names; each shot goes through `change`, which may make each another, when
+        it is made."""
         return LazyShots(self.names, lambda name: change(self.make(name)))
 
     def with_edits(self, edits: Sequence[str]) -> LazyShots:
@@ -89,4 +108,4 @@ class LazyShots(Sequence["Shot"]):
             for name in self.names
             for edit in edits
         ]
-        return LazyShots(names, make)
+        return LazyShots(names, make, lambda name: (self.template(name.rest[0]), name.rest[1]))

@@ -194,7 +194,7 @@ def shots(
             names.append(ShotName(id_, None, rest))
     if problems:
         raise PromptFileError("; ".join(problems))
-    return LazyShots(names, make)
+    return LazyShots(names, make, lambda name: (id(name.rest[0]), name.rest[1]))
 
 
 def _pictures(

@@ -54,7 +54,9 @@ def prompted(
         for class_ in classes or [""]
         for number in range(1, count + 1)
     ]
-    return LazyShots(names, make)
+    return LazyShots(
+        names, make, lambda name: (name.rest[0], (name.rest[1] - 1) % (len(prompts) or 1))
+    )
 
 
 def photos(
@@ -77,7 +79,8 @@ def photos(
         source = FileInput(str(name.path), shot_seed(run_seed, name.id))
         return Shot(id=name.id, source=source, classes=tuple(classes), edit=edit)
 
-    return LazyShots([ShotName(id_, str(path)) for path, id_ in found.ids.items()], make)
+    names = [ShotName(id_, str(path)) for path, id_ in found.ids.items()]
+    return LazyShots(names, make, lambda name: "all")
 
 
 def are_files(inputs: Sequence[str]) -> bool:

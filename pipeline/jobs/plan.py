@@ -95,7 +95,7 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
         reporter.warn(sentence)
     choices = wildcards.load_wildcards(settings)
     seeded = not request.inputs or inputs.is_run_folder(request.inputs)
-    if seeded:
+    if seeded and wildcards.have_choices(shots.distinct, choices):
         shots = shots.changed(lambda shot: wildcards.choose_variants([shot], choices)[0])
     seed = None if seeded else settings.run.seed
     read = functools.partial(inputs.load, found=detections, output=output, run_seed=seed)
@@ -216,19 +216,19 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     from ..prompts import explain, loras
 
     resolved, draws = plan.resolved, "generate" in plan.needs
-    settings = resolved.settings
-    prompts = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in plan.shots)
+    settings, shots = resolved.settings, plan.shots.distinct
+    prompts = dict.fromkeys(getattr(shot.source, "prompt", "") for shot in shots)
     if draws and replicate.draws(settings):
         replicate.check(settings)
         for note in replicate.notes(prompts):
             reporter.warn(note)
         draws = False  # local LoRAs do not size the host's pictures
-    edits = {shot.edit for shot in plan.shots} if "rerender" in plan.needs else set()
-    negatives = {getattr(shot.source, "negative_prompt", "") for shot in plan.shots}
+    edits = {shot.edit for shot in shots} if "rerender" in plan.needs else set()
+    negatives = {getattr(shot.source, "negative_prompt", "") for shot in shots}
     check_words(settings, [*resolved.prompts, *prompts, *edits], negatives)
     for note in explain.prompt_notes(settings, {*prompts, *edits}, negatives)[:5]:
         reporter.warn(note)
-    skips = {shot.settings.get("generate.clip_skip") for shot in plan.shots}
+    skips = {shot.settings.get("generate.clip_skip") for shot in shots}
     if skip := settings.generate.clip_skip or max(filter(None, skips), default=0):
         _warn_of_clip_skip(skip, settings, reporter)
     if resolved.given is None:

@@ -76,6 +76,10 @@ def _entries(file: Path) -> tuple[str, ...]:
     return entries
 
 
+_TEXTS = ("prompt", "negative_prompt")
+"""Texts of the source of a generated shot."""
+
+
 def load_wildcards(settings: Settings) -> Folders:
     """Return the wildcards of the settings' folders."""
     return Folders(settings.generate.wildcard_dirs)
@@ -100,6 +104,16 @@ def hash_wildcards(settings: Settings, prompts: Iterable[str] = ()) -> dict[str,
     except ValueError:  # a run without stages 1 and 3 needs none of them
         return {}
     return {f"wildcard:{name}": wildcards.fingerprint(name) for name in sorted(wildcards.read)}
+
+
+def have_choices(shots: Iterable[Shot], wildcards: dynamic_prompts.Wildcards) -> bool:
+    """Return whether a text of a shot differs by its seed, or is written with escapes."""
+    texts = {
+        text
+        for shot in shots
+        for text in (*(getattr(shot.source, name, "") for name in _TEXTS), shot.edit)
+    }
+    return any(dynamic_prompts.draw(text, 0, wildcards).text != text for text in texts)
 
 
 def choose_variants(shots: Sequence[Shot], wildcards: dynamic_prompts.Wildcards) -> list[Shot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,13 @@ def test_lines_of_an_earlier_run_without_a_picture_are_named(tmp_path: Path) -> 
     found = inputs.from_run(folder.path, warn=warnings.append)
     assert [shot.id for shot in found] == ["c"] and len(warnings) == 1
     assert "name no picture: a and 1 more" in warnings[0]
+
+
+def test_shots_of_the_same_texts_are_checked_once() -> None:
+    shots = inputs.prompted(["mug", "car"], 5_000, prompt="a {class}", prompts=("x", "y {class}"))
+    assert [shot.source.prompt for shot in shots.distinct] == ["x", "y mug", "x", "y car"]
+    variants = shots.with_edits(["red", "blue"])
+    assert len(variants) == 20_000 and len(variants.distinct) == 8
+    assert {shot.edit for shot in variants.distinct} == {"red", "blue"}
+    drawn = shots[:6].changed(lambda shot: replace(shot, edit=str(shot.seed)))
+    assert len(drawn.distinct) == 6  # each may be another
