@@ -17,7 +17,14 @@ from visuals.pipeline.cli import main
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
 CAPTIONS = {"caption_class", "caption_colour", "caption_scene"}
 TRAINING = {name for name in BARS if name.startswith(("train_", "cache_"))}
-LOOSE = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+LOOSE = (
+    "--set",
+    "detect.box_threshold=0",
+    "--set",
+    "verify.threshold=0",
+    "--set",
+    "detect.text_threshold=0",
+)
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ def make(work: Path) -> ReferenceRun:
     crash_recovery.photos(work / "photos", COUNT, 64)
     command = (
         "filter", str(work / "photos"), "--class", "mug", "--set", "detect.box_threshold=0",
+        "--set", "verify.threshold=0",
         "--set", "detect.text_threshold=0", "--batch-size", "1",
     )  # fmt: skip
     checked(*command, "--out", work / "whole")

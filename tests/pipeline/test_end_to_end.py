@@ -29,7 +29,14 @@ from visuals.pipeline.images.write import encode_png
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
-EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+EVERYTHING = (
+    "--set",
+    "detect.box_threshold=0",
+    "--set",
+    "verify.threshold=0",
+    "--set",
+    "detect.text_threshold=0",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +71,7 @@ def test_a_run_draws_finds_and_repaints(drawn: dict[str, Any]) -> None:
         if line["status"] == "enhanced":
             check_scene_kept(folder, line)
             assert line["prompt"].startswith("ppzmini, mug") and line["detections"]
-            assert set(line["seconds"]) == {"generate", "detect", "segment", "rerender"}
+            assert set(line["seconds"]) == {"generate", "detect", "verify", "segment", "rerender"}
     page = Path(drawn["report"]).read_text(encoding="utf-8")
     assert "data:image/png;base64," in page and "http" not in page.replace("http-equiv", "")
     assert (folder / "run.yaml").is_file() and not list(folder.rglob("*.part"))

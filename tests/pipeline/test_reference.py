@@ -6,6 +6,7 @@ They stand in `shared/data` beside the project, or where VISUALS_REFERENCE says.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ from click.testing import CliRunner
 from visuals.pipeline.cli import main
 from visuals.pipeline.images.read import read_image
 from visuals.pipeline.runs import folder as run_folder
+
+SHOWN = {
+    "sneaker": r"sneaker|shoe",
+    "handbag": r"purse|handbag",
+    "wristwatch": r"(?<!pocket )watch",
+    "car": r"\bcar\b(?!'s)|suv|buggy",
+}
+"""What a caption says of a photo that shows a class."""
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("VISUALS_REFERENCE", ROOT.parent / "shared" / "data"))
@@ -68,3 +77,20 @@ def test_real_photos_go_through_the_filter(tmp_path: Path) -> None:
     lines = list(run_folder.read_lines(out))
     assert len(lines) == 4 and all(line["status"] in ("kept", "skipped") for line in lines)
     assert all(line["reason"]["message"] for line in lines if line["status"] == "skipped")
+
+
+def test_of_real_photos_most_of_those_kept_show_what_was_asked(tmp_path: Path) -> None:
+    out, photos = tmp_path / "run", DATA / "ppzocket"
+    args = ["filter", str(photos), "--out", str(out)]
+    args += [word for name in SHOWN for word in ("--class", name)]
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 0, result.output
+    kept = [line for line in run_folder.read_lines(out) if line["status"] == "kept"]
+    captions = {p.stem: p.read_text() for p in photos.glob("*.txt")}
+    shown = {
+        stem: {name for name, words in SHOWN.items() if re.search(words, caption)}
+        for stem, caption in captions.items()
+    }
+    assert sum(map(bool, shown.values())) == 26
+    right = [line for line in kept if {d["label"] for d in line["detections"]} & shown[line["id"]]]
+    assert len(right) >= 5 and len(right) / len(kept) >= 0.75

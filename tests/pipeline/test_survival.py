@@ -34,7 +34,16 @@ from visuals.stages.stage import FunctionStage
 
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
-FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+FILTER = (
+    "--class",
+    "mug",
+    "--set",
+    "detect.box_threshold=0",
+    "--set",
+    "verify.threshold=0",
+    "--set",
+    "detect.text_threshold=0",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ QUICK = {
     "generate.steps": 2,
     "rerender.steps": 2,
     "detect.box_threshold": 0.0,
+    "verify.threshold": 0.0,
     "detect.text_threshold": 0.0,
     "mask.mask_k": 1,
     "rerender.controls": ["canny", "depth"],

@@ -95,7 +95,9 @@ PLANS = {
         detector_again=Budget(_FOREVER, 4e-4, 36, decay_from=0.2, ema=0.997, weight_decay=0.02),
         detector_crowd=Budget(_FOREVER, 4e-4, 58, decay_from=0.3, ema=0.997, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
-        classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
+        classifier=Budget(
+            _FOREVER, 2e-3, 10, warmup=100, decay_from=0.35, weight_decay=0.03, ema=0.998
+        ),
         blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),
     ),
     "cpu-256": Plan(
@@ -130,7 +132,9 @@ PLANS = {
         detector_again=Budget(_FOREVER, 4e-4, 36, decay_from=0.2, ema=0.997, weight_decay=0.02),
         detector_crowd=Budget(_FOREVER, 4e-4, 58, decay_from=0.3, ema=0.997, weight_decay=0.02),
         segmenter=Budget(_FOREVER, 1e-3, 28, warmup=100, decay_from=0.4, ema=0.995),
-        classifier=Budget(_FOREVER, 2e-3, 4, warmup=30, decay_from=0.3, ema=0.99),
+        classifier=Budget(
+            _FOREVER, 2e-3, 10, warmup=100, decay_from=0.35, weight_decay=0.03, ema=0.998
+        ),
         blip=Budget(_FOREVER, 1e-3, 30, warmup=200, decay_from=0.4, ema=0.995),
     ),
     "gpu": Plan(

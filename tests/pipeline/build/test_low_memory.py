@@ -29,6 +29,7 @@ QUICK = {
     "generate.steps": 2,
     "rerender.steps": 2,
     "detect.box_threshold": 0.0,
+    "verify.threshold": 0.0,
     "detect.text_threshold": 0.0,
     "mask.mask_k": 1,
 }
@@ -124,7 +125,7 @@ def test_stages_on_demand_answer_for_what_the_stage_is_asked(mini: Path) -> None
     stages: Any = build_stages(settings(LOW), ALL)
     vae = stages.generate.loaded().default.pipe.vae
     assert vae.use_tiling
-    assert stages.verify is None and stages.mask is not None
+    assert stages.verify.batch_size == 16 and stages.mask is not None
     stages.rerender.batch_size = 1
     assert stages.detect.batch_size == settings().detect.batch_size
     results(stages)

@@ -52,7 +52,8 @@ def state():
         "malloc": maps_large_blocks(),
     }
 
-settings = load_settings("mini", {"generate.steps": 1, "detect.box_threshold": 0.0})
+quick = {"generate.steps": 1, "detect.box_threshold": 0.0, "verify.threshold": 0.0}
+settings = load_settings("mini", quick)
 before = state()
 stages = build_stages(settings, ("generate", "detect", "segment", "rerender"))
 (shot,) = stages.generate([Shot("a", Prompted("a mug", "", 1), ("mug",))])

@@ -25,7 +25,14 @@ from visuals.pipeline.images.read import read_image
 PHOTOS = Path(__file__).parents[3] / "samples" / "photos"
 ELSEWHERE = ("--set", "generate.backend=replicate", "--set", f"generate.version={MODEL}")
 FAST = (*ELSEWHERE, "--set", "rerender.steps=3", "--set", "generate.steps=25")
-EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+EVERYTHING = (
+    "--set",
+    "detect.box_threshold=0",
+    "--set",
+    "verify.threshold=0",
+    "--set",
+    "detect.text_threshold=0",
+)
 
 
 def plan(inputs: dict[str, Any]) -> Ending:

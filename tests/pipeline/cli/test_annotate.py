@@ -22,7 +22,14 @@ from visuals.pipeline.images.read import read_image
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
-EVERYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+EVERYTHING = (
+    "--set",
+    "detect.box_threshold=0",
+    "--set",
+    "verify.threshold=0",
+    "--set",
+    "detect.text_threshold=0",
+)
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
 
 

@@ -22,7 +22,14 @@ from visuals.pipeline.images.read import read_image
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "photos"
 GOOD = ("04-teal-mug", "12-gray-mug")
 FAST = ("--set", "rerender.steps=2")
-ANYTHING = ("--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0")
+ANYTHING = (
+    "--set",
+    "detect.box_threshold=0",
+    "--set",
+    "verify.threshold=0",
+    "--set",
+    "detect.text_threshold=0",
+)
 
 Lines = dict[str, dict[str, Any]]
 

@@ -22,7 +22,12 @@ from visuals.stages.shot import Shot
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 MUG = Path(__file__).parents[3] / "samples" / "photos" / "04-teal-mug.jpg"
-EVERYTHING = {"detect.box_threshold": 0.0, "detect.text_threshold": 0.0, "mask.mask_k": 1}
+EVERYTHING = {
+    "detect.box_threshold": 0.0,
+    "detect.text_threshold": 0.0,
+    "verify.threshold": 0.0,
+    "mask.mask_k": 1,
+}
 
 
 @pytest.fixture(scope="module")

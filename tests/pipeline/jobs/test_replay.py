@@ -29,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("loaded_models")
 
 # Every box counts, so that stage 3 has work whatever the models are worth.
 OPEN = [
-    "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0",
+    "--set", "detect.box_threshold=0",
+    "--set", "verify.threshold=0", "--set", "detect.text_threshold=0",
     "--set", "run.retries=0", "--mask-k", "1",
 ]  # fmt: skip
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]

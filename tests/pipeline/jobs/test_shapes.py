@@ -54,7 +54,8 @@ def outcomes(*arguments: str) -> dict[str, tuple[str, str]]:
 def test_up_to_100_times_as_long_as_wide_is_looked_at() -> None:
     found = outcomes(
         "filter", "photos", "--class", "mug",
-        "--set", "detect.box_threshold=0.01", "--set", "detect.text_threshold=0",
+        "--set", "detect.box_threshold=0.01",
+        "--set", "verify.threshold=0", "--set", "detect.text_threshold=0",
     )  # fmt: skip
     assert len(found) == len(RATIOS) * len(SIDES) * 2
     for id_, (status, reason) in found.items():

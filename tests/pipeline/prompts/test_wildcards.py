@@ -249,6 +249,7 @@ def test_a_run_with_choices_repeats_and_its_manifest_holds_what_was_drawn(
             "--negative-prompt", "{blurry|dark}", "--edit", "{tiny|huge}",
             "--set", f"generate.wildcard_dirs=[{folder}]", "--set", "generate.steps=2",
             "--set", "rerender.steps=2", "--set", "detect.box_threshold=0",
+            "--set", "verify.threshold=0",
             "--set", "detect.text_threshold=0", "--set", "run.retries=0",
         )  # fmt: skip
         assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"

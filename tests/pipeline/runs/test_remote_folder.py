@@ -37,7 +37,8 @@ pytestmark = pytest.mark.usefixtures("loaded_models")
 moto = pytest.importorskip("moto.server", reason="moto is not installed: the dev extra has it")
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'product-visuals[s3]'")
 
-FILTER = ("--class", "mug", "--set", "detect.box_threshold=0", "--set", "detect.text_threshold=0",
+FILTER = ("--class", "mug", "--set", "detect.box_threshold=0",
+    "--set", "verify.threshold=0", "--set", "detect.text_threshold=0",
           "--batch-size", "1")  # fmt: skip
 OFTEN = """
 import sys

@@ -133,6 +133,7 @@ def test_the_switch_turns_every_patch_off_and_gives_the_same_masks_and_pictures(
         "rerender.steps": 4,
         "rerender.prompt": "a red mug",
         "detect.box_threshold": 0.0,
+        "verify.threshold": 0.0,
         "detect.text_threshold": 0.0,
         "segment.crop_padding": None,
     }
