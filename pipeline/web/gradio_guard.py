@@ -38,6 +38,8 @@ MOST_EVENT = 8 << 20
 MOST_UPLOADS = 100_000
 """Uploaded files that are remembered."""
 _OF_BODY = (b"content-type", b"content-length", b"transfer-encoding")
+_OURS_HIDDEN = {".studio", ".previews", ".thumbs"}
+"""Hidden folders that hold what the page shows."""
 OUTSIDE = "file outside the upload cache: expected a file uploaded on this page; upload it again"
 
 
@@ -219,8 +221,12 @@ def _lies_in(path: str, folders: Sequence[Path]) -> bool:
         real = Path(path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         return False
-    inside = any(real.is_relative_to(folder) for folder in folders)
-    return Path(path).is_absolute() and real.is_file() and inside and real.name[0] != "."
+    below = next((real.relative_to(one) for one in folders if real.is_relative_to(one)), None)
+    if below is None or not Path(path).is_absolute() or not real.is_file():
+        return False
+    return real.name[0] != "." and all(
+        part[0] != "." or part in _OURS_HIDDEN for part in below.parts
+    )
 
 
 def _objects(data: Any) -> Iterator[dict[str, Any]]:

@@ -86,7 +86,7 @@ def ids(root: Path) -> list[str]:
     """
     found: list[tuple[float, str]] = []
     for path in root.iterdir() if root.is_dir() else ():
-        if not path.name.startswith(".") and (path / run_yaml.NAME).is_file():
+        if not path.name.startswith(".") and _is_run(path):
             found.append((changed(path), path.name))
     return [name for _, name in sorted(found, reverse=True)]
 
@@ -100,16 +100,16 @@ def changed(folder: Path) -> float:
 
 
 def folder(root: Path, id_: str) -> Path:
-    """Return the folder of a run; raises RunNotFoundError, also for an id that is a path."""
+    """Return the folder of a run; raises RunNotFoundError, also for a path or a link."""
     path = root / id_
-    if not _ID.fullmatch(id_) or not _has_record(path):
+    if not _ID.fullmatch(id_) or not _is_run(path):
         raise RunNotFoundError(f"no run {id_!r} here")
     return path
 
 
-def _has_record(folder: Path) -> bool:
+def _is_run(folder: Path) -> bool:
     try:
-        return (folder / run_yaml.NAME).is_file()
+        return (folder / run_yaml.NAME).is_file() and not folder.is_symlink()
     except ValueError:  # a name that the system cannot encode
         return False
 
@@ -137,12 +137,10 @@ def delete(root: Path, id_: str) -> None:
     """Delete a run that visuals made, and the small pictures of it; links are not followed.
 
     Raises:
-        RunNotFoundError: there is no such run, or its folder is a link.
+        RunNotFoundError: there is no such run.
         RunFolderError: its run.yaml is no record of a run, or a process writes to it.
     """
     path = folder(root, id_)
-    if path.is_symlink():
-        raise RunNotFoundError(f"run {id_!r} is a link to a folder elsewhere: delete it there")
     run_yaml.read(path)
     with RunLock(path):
         gone = path.rename(root / f"{DELETED}{uuid.uuid4().hex}")

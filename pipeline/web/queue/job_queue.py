@@ -156,9 +156,9 @@ class JobQueue:
             RunNotFoundError, RunFolderError: see `run_folders.delete`.
         """
         with self._change:
-            folder = run_folders.folder(self.root, id_)
             for job in self:
-                if not self.has_ended(job) and (job.id == id_ or _reads(job.request, folder)):
+                reads = _reads(job.request, self.root / id_)
+                if not self.has_ended(job) and (job.id == id_ or reads):
                     raise BusyError(f"{id_} is in use by a job: wait for it, or cancel it")
             run_folders.delete(self.root, id_)
             self._jobs.pop(id_, None)

@@ -215,11 +215,17 @@ def test_no_file_outside_is_served(client: TestClient, name: str) -> None:
     assert answer.status_code == 403 and "outside" in answer.json()["detail"]
 
 
-def test_no_link_in_a_served_folder_leads_outside(client: TestClient, place: Path) -> None:
+def test_nothing_hidden_nor_a_link_outside_is_served_of_a_folder(
+    client: TestClient, place: Path
+) -> None:
     for name in ("runs/link-1.png", "runs/.studio/cache/link-2.png"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).symlink_to(place / "secret.png")
         assert client.get(f"{FILES}{place / name}").status_code == 403
+    for hidden in (".secret.png", ".git/config", "a/.dvc/tmp.png"):
+        (place / "runs" / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (place / "runs" / hidden).write_bytes(b"secret")
+        assert client.get(f"{FILES}{place / 'runs' / hidden}").status_code == 403
     (place / "runs" / "own.png").write_bytes(b"pixels")
     assert client.get(f"{FILES}{place / 'runs' / 'own.png'}").content == b"pixels"
 

@@ -23,7 +23,7 @@ from ...queue.job_queue import JobQueue
 from ...visitor_settings import preset_settings
 from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.components import Update
-from . import mask_strokes, photo_strip, samples, selection
+from . import mask_strokes, photo_strip, results, samples, selection
 from .layout import Layout
 from .page_updates import PageUpdates
 from .search_session import EMPTY, Search, Session, complete, with_wording, wording
@@ -137,7 +137,7 @@ class Handlers(PageUpdates):
     def release(self, value: float, session: Session) -> Update:
         """Set the threshold: update session and photos."""
         session = {**session, "threshold": round(float(value), 2)}
-        return {self.layout.session: session, **self.photos(session)}
+        return {self.layout.session: session, **self._selected(session)}
 
     def tick(self, numbers: list[int], session: Session) -> Update:
         """Tick instances on or off: update session and photos."""
@@ -147,7 +147,7 @@ class Handlers(PageUpdates):
         shown = search.selection.above(search.current)
         off = {**session["off"], session["current"]: [k for k in shown if k not in numbers]}
         session = {**session, "off": off}
-        return {self.layout.session: session, **self.photos(session)}
+        return {self.layout.session: session, **self._selected(session)}
 
     def pick(self, chosen: Any, session: Session, *words: Any) -> Update:
         """Choose a photo of the strip: update session, photos and wording."""
@@ -155,11 +155,17 @@ class Handlers(PageUpdates):
         search, id_ = Search.open(self.root, session), photo_strip.picked(chosen)
         if search is not None and id_ in search.records:
             session = {**session, "current": id_, "whose": -1}
-        return {self.layout.session: session, **self.photos(session), **self.words(session)}
+        return {
+            self.layout.session: session, **self._selected(session), **self.words(session)
+        }  # fmt: skip
 
     def paint(self, value: Any, session: Session) -> Update:
         """Keep the strokes that the page sent and update the photos."""
-        return self.photos(session) if self.keep_strokes(value, session) else gr.skip()
+        return self._selected(session) if self.keep_strokes(value, session) else gr.skip()
+
+    def _selected(self, session: Session) -> Update:
+        """Update the photos; an error about what was selected before is out of date."""
+        return {self.layout.answer: "", **self.photos(session)}
 
     def keep_strokes(self, value: Any, session: Session) -> bool:
         """Keep the strokes that the page sent; False for a photo of another search."""
@@ -250,9 +256,12 @@ class Handlers(PageUpdates):
         self.queue.cancel(id_)
         return self.watch(id_, before, session)
 
-    def reuse_seed(self, id_: str) -> Update:
-        """Take the seed of the last re-render."""
-        return {self.layout.answer: "", self.layout.seed: seed_box.used(self.queue.get(id_))}
+    def reuse_seed(self, id_: str, session: Session) -> Update:
+        """Take the seed of the photo's result, else of the last re-render."""
+        search = Search.open(self.root, session)
+        made = search.results.get(session["current"]) if search else None
+        seed = results.seed(made[0]) if made else seed_box.used(self.queue.get(id_))
+        return {self.layout.answer: "", self.layout.seed: seed}
 
 
 def _sample(name: str) -> tuple[str, Path]:

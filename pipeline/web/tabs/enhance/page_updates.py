@@ -12,7 +12,7 @@ from ....runs.manifest import ManifestRecord
 from ...queue.job_queue import JobQueue
 from ...widgets import before_after, components
 from ...widgets.components import Update
-from . import photo_strip, photo_view
+from . import photo_strip, photo_view, results
 from .layout import ALL, Layout
 from .search_session import Search, Session, with_wording, wording
 
@@ -69,7 +69,7 @@ class PageUpdates:
             return {}, ""
         run, record = search.results[shot.id]
         words = record.edit or "; ".join(record.prompts or ())
-        made = f"{record.id} · re-rendered: {words} · seed {record.seed}"
+        made = f"{record.id} · re-rendered: {words} · seed {results.seed(run)}"
         name, control = record.files.control, ""
         if name:
             address = escape(before_after.address(run, name))

@@ -9,6 +9,7 @@ import functools
 import threading
 from pathlib import Path
 
+from ....runs import run_yaml
 from ....runs.manifest import NAME, ManifestRecord, last_records
 from ...files import run_folders
 from ...files.run_folders import RunNotFoundError, RunSummary
@@ -40,6 +41,11 @@ def latest(found: Path, root: Path) -> dict[str, tuple[RunSummary, ManifestRecor
         run = RunSummary(folder, records)
         out |= {record.id: (run, record) for record in records if record.files.result}
     return out
+
+
+def seed(run: RunSummary) -> int:
+    """Return the seed of a re-render, from which each of its photos has its own."""
+    return int(run_yaml.read(run.folder)["settings"]["run"]["seed"])
 
 
 @functools.lru_cache(64)

@@ -163,7 +163,9 @@ class Search:
         why = self.selection.reason(record)
         if why is not None:
             outcome = "failed" if record.error else "skipped"
-            return f"{record.id} · {outcome}: {public_text(why.message)}"
+            photo = Path(record.input or "")
+            message = why.message.replace(str(photo), photo.name) if photo.name else why.message
+            return f"{record.id} · {outcome}: {public_text(message)}"
         hand = ", painted by hand" if record.id in self.selection.painted else ""
         return f"{record.id} · {len(self.selection.chosen(record))} found{hand}"
 

@@ -99,10 +99,10 @@ class EnhanceTab:
             handlers.drag, [layout.threshold, session],
             [session, layout.facts, *layout.current, layout.command], **LATEST,
         )  # fmt: skip
-        found = [session, *layout.found]
+        found = [session, layout.answer, *layout.found]
         layout.threshold.release(handlers.release, [layout.threshold, session], found, **QUICK)
         layout.ticks.input(handlers.tick, [layout.ticks, session], found, **LATEST)
-        layout.photo.input(handlers.paint, [layout.photo, session], layout.found, **LATEST)
+        layout.photo.input(handlers.paint, [layout.photo, session], found[1:], **LATEST)
         layout.strip.input(
             handlers.pick, [layout.strip, session, *layout.words],
             [*found, layout.whose, *layout.words], **QUICK,
@@ -126,7 +126,7 @@ class EnhanceTab:
                 **QUICK,
             )  # fmt: skip
         layout.reuse.click(
-            show_errors(self.handlers.reuse_seed, layout.answer), layout.job_id,
+            show_errors(self.handlers.reuse_seed, layout.answer), [layout.job_id, layout.session],
             [layout.answer, layout.seed], **QUICK,
         )  # fmt: skip
         layout.keep.click(

@@ -224,7 +224,7 @@ def test_a_run_is_deleted_unless_a_job_uses_it(mini: Path, own_home: Path) -> No
     try:
         writes = queue.submit(ResumeRequest("runs/a"), out=queue.root / "a")
         reads = queue.submit(RunRequest(command="filter", inputs=["runs/b"], classes=["mug"]))
-        for name in ("a", "b"):
+        for name in ("a", "b", reads.id):  # the last has no record yet
             refused = client.delete(f"/api/runs/{name}")
             assert refused.status_code == 409 and "in use" in refused.json()["detail"]
         worker.events.put(END)

@@ -134,6 +134,9 @@ def test_what_is_no_run_is_not_deleted(name: str, tmp_path: Path) -> None:
     (root / "up").symlink_to(tmp_path / "outside")
     with pytest.raises(RunNotFoundError):
         run_folders.delete(root, name)
+    with pytest.raises(RunNotFoundError):  # nor read
+        run_folders.file(root, name, "run.yaml")
+    assert run_folders.ids(root) == ["b"]
     assert (root / "b" / "run.yaml").is_file() and (tmp_path / "outside" / "run.yaml").is_file()
     assert (root / "grid").is_dir() and (root / ".studio").is_dir()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from helpers.browsing import (
     PATIENCE,
     PHOTOS,
@@ -146,6 +147,10 @@ def test_each_photo_keeps_its_result(page: Any, place: Path) -> None:
     says(page, "#enhance-photo", "12-gray-mug · re-rendered: blue")
     small.nth(0).click()
     says(page, "#enhance-photo", "04-teal-mug · re-rendered: red")
+    page.locator("#enhance-seed-reuse").click()  # of this photo's result, not of the last job
+    seed = str(yaml.safe_load((first / "run.yaml").read_text())["settings"]["run"]["seed"])
+    expect(page.locator("#enhance-seed input")).to_have_value(seed)
+    says(page, "#enhance-photo", f"red · seed {seed}")
     small.nth(2).click()
     says(page, "#enhance-photo", "19-empty · skipped: no 'mug' above")
     shows(page, "mask")
@@ -153,6 +158,7 @@ def test_each_photo_keeps_its_result(page: Any, place: Path) -> None:
     says(page, "#enhance-answer", "nothing is left to re-render: lower the threshold")
     small.nth(1).click()
     shows(page, "both")
+    expect(page.locator("#enhance-answer")).not_to_contain_text("nothing is left")
     page.get_by_role("button", name="Result").click()
     edit.fill("green, typed and not used")
     number(page, "#enhance-seed", 77)
