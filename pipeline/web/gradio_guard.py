@@ -27,7 +27,7 @@ EVENT = "/gradio_api/run/predict"
 OURS = re.compile(r"/docs|/openapi\.json|/api/(run|filter|enhance|runs|jobs)(/.*)?")
 PAGE = re.compile(
     r"/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)?|/(assets|static)/.+"
-    r"|/gradio_api/(theme\.css|upload_progress|heartbeat/[\w-]+)"
+    r"|/gradio_api/(app_id|theme\.css|upload_progress|heartbeat/[\w-]+)"
 )
 """Addresses that the page reads; all others of Gradio are closed."""
 

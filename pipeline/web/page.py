@@ -72,7 +72,7 @@ def studio(queue: JobQueue) -> gr.Blocks:
             with gr.Tab("Create", id="create") as create_tab:
                 creating = create.CreateTab(blocks, queue, jobs, *made)
             with gr.Tab("Enhance", id="enhance") as enhance_tab:
-                enhancing = enhance.EnhanceTab(blocks, queue, *searched)
+                enhancing = enhance.EnhanceTab(blocks, queue, jobs, *searched)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare.tab(blocks, compare_tab, queue, grid)
             with gr.Tab("Train", id="train") as train_tab:

@@ -35,10 +35,11 @@ def test_a_restarted_server_loses_nothing(
         line = command(page, "#create-command", "--count 8")
         number(page, "#create-count", 5)
         tab(page, "Enhance")
+        page.evaluate("window.ofTheFirst = true")
         first.kill()
     with studio(place, tmp_path / "cache", urlsplit(url).port or 0) as second:
         assert address(second, place) == url
-        page.reload()
+        page.wait_for_function("!window.ofTheFirst")  # it finds the server again by itself
         opened = page.get_by_role("tab", name="Enhance", selected=True)
         expect(opened).to_be_visible(timeout=PATIENCE)
         canvas = page.locator("#enhance-photo canvas")
@@ -51,8 +52,8 @@ def test_a_restarted_server_loses_nothing(
         for where, value in (("prompt textarea", "one {class} on a table"), ("count input", "5")):
             field = page.locator(f"#create-{where}")
             expect(field).to_have_value(value, timeout=PATIENCE)
-        page.get_by_role("button", name="Resume: mug: 8 pictures").wait_for()
-        page.get_by_role("button", name="Resume", exact=True).click()
+        page.get_by_role("button", name="Resume", exact=True).wait_for()
+        page.get_by_role("button", name="Resume: mug: 8 pictures").click()
         says(page, "#create-progress", "step")
         assert command(page, "#create-command", "visuals run") == line
         page.locator("#create-cancel").click()

@@ -79,7 +79,7 @@ class CreateTab:
             components.show_errors(self.stop_or_resume, layout.answer), seen,
             [layout.answer, *watched], **QUICK,
         )  # fmt: skip
-        layout.timer.tick(self.watch, seen, watched, **QUICK)
+        gr.on([layout.timer.tick, jobs.input], self.watch, seen, watched, **QUICK)
         blocks.load(self.watch, job_id, watched, **QUICK)
         layout.made.select(self.select, job_id, [layout.picked, layout.before_after], **QUICK)
         for_button = [layout.classes.change, layout.count.change, jobs.input, blocks.load]

@@ -228,6 +228,10 @@ class Handlers(PageUpdates):
             layout.shown: now,
         }
 
+    def watch_again(self, id_: str, before: tuple[str, int], session: Session) -> Update:
+        """Update what the page shows of a job, which may have been resumed from elsewhere."""
+        return self.watch(id_, before, session) if self.queue.get(id_) else gr.skip()
+
     def restore(self, id_: str, session: Any, draft: Any) -> Update:
         """After a reload: show the search, the job, and the fields as they were."""
         session, layout = complete(session, self.usual), self.layout

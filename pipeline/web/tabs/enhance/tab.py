@@ -32,11 +32,13 @@ def browser_states(root: Path) -> tuple[gr.BrowserState, ...]:
 class EnhanceTab:
     """The tab, laid out and wired. `of_run` are the components that `handlers.take_run` updates."""
 
-    def __init__(self, blocks: gr.Blocks, queue: JobQueue, *states: gr.BrowserState) -> None:
+    def __init__(
+        self, blocks: gr.Blocks, queue: JobQueue, jobs: gr.HTML, *states: gr.BrowserState
+    ) -> None:
         usual = load_settings("mini")
         self.layout = Layout(usual, *states)
         self.handlers = Handlers(queue, self.layout, usual)
-        self._wire_search(blocks)
+        self._wire_search(blocks, jobs)
         self._wire_photo()
         self._wire_rerender(RerenderHandlers(self.handlers))
         layout = self.layout
@@ -60,7 +62,7 @@ class EnhanceTab:
             layout.threshold, layout.steps, layout.files, layout.sent_run, *layout.watched,
         ]  # fmt: skip
 
-    def _wire_search(self, blocks: gr.Blocks) -> None:
+    def _wire_search(self, blocks: gr.Blocks, jobs: gr.HTML) -> None:
         layout, handlers = self.layout, self.handlers
         session, job_id, draft, words = layout.session, layout.job_id, layout.draft, layout.words
         layout.find.click(
@@ -84,7 +86,9 @@ class EnhanceTab:
             [layout.message, layout.sent_run], layout.photos_box, **QUICK,
         )  # fmt: skip
         watching = [job_id, layout.shown, session]
-        layout.timer.tick(handlers.watch, watching, layout.watched, **QUICK)
+        gr.on(
+            [layout.timer.tick, jobs.input], handlers.watch_again, watching, layout.watched, **QUICK
+        )
         layout.cancel.click(handlers.stop, watching, layout.watched, **QUICK)
         changed = [field.change for field in layout.fields]
         gr.on(changed, None, [session, *layout.fields], draft, js=KEEP_DRAFT, **QUICK)
