@@ -29,7 +29,7 @@ class RunOverview:
         command: `run`, `generate`, `filter`, `enhance` or `replay`; "" where it is not recorded.
         classes: what was drawn or looked for.
         words: the edit, else the prompt; "" where there is neither.
-        seed: seed of the first picture drawn, else of the run; None for a run of photos.
+        seed: seed of the first picture drawn, else of the run; None where nothing was drawn.
         changed: when a picture was last finished, in seconds since 1970.
         counts: shots by outcome.
         pictures: ids of up to PICTURES shots with a picture: of those enhanced or kept, if any.
@@ -141,7 +141,7 @@ def _words(request: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 
 
 def _seed(request: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
-    if request.get("inputs"):
+    if request.get("command") == "filter":
         return None
-    first = (settings.get("generate") or {}).get("first_seed")
+    first = None if request.get("inputs") else (settings.get("generate") or {}).get("first_seed")
     return (settings.get("run") or {}).get("seed") if first is None else first

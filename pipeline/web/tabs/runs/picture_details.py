@@ -31,7 +31,8 @@ def _rows(record: ManifestRecord) -> Iterator[tuple[str, str]]:
         yield "Negative prompt", record.negative_prompt
     if record.edit:
         yield "Edit", record.edit
-    yield "Seed", str(record.seed)
+    if not record.input:  # a photo's own is derived from the run's, which is what one can set
+        yield "Seed", str(record.seed)
     if record.detections:
         yield "Scores", "; ".join(map(_scores, record.detections))
     for name, value in record.settings.items():

@@ -40,6 +40,10 @@ def test_an_overview_names_what_a_run_is(tmp_path: Path) -> None:
     seen = run_overview.overview(tmp_path, "a")
     assert (seen.command, seen.classes, seen.seed) == ("run", ("mug",), 5)
     assert seen.counts == {"skipped": 3, "kept": 1}
+    photos = {"inputs": ["photos"]}
+    for name, command, seed in (("b", "enhance", 5), ("c", "filter", None)):
+        write_run(tmp_path, name, {"id": "k"}, command=command, **photos)
+        assert run_overview.overview(tmp_path, name).seed == seed
     assert seen.pictures == ("k",) and seen.finished  # the skipped ones only where no other is
     (run / "report.html").unlink()
     assert not run_overview.overview(tmp_path, "a").finished
