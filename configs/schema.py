@@ -209,7 +209,9 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values of dotted names by section; raises SettingsError for a name without one.
+    """Return values of dotted names by section; a section as a whole can only be NULL.
+
+    Raises SettingsError for any other name without a section.
 
     >>> nest({"generate.steps": 8})
     {'generate': {'steps': 8}}
@@ -217,7 +219,7 @@ def nest(values: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *sections, key = name.split(".")
-        if not sections:
+        if not sections and value is not NULL:
             raise SettingsError([f"setting {name!r}: expected section.name, as in run.seed"])
         place = nested
         for section in sections:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from visuals.configs.schema import SettingsError, check, load_settings, merge, presets
+from visuals.configs.schema import NULL, SettingsError, check, load_settings, merge, presets
 
 
 @pytest.mark.parametrize("name", presets())
@@ -122,3 +122,9 @@ def test_a_word_that_yaml_reads_as_true_is_no_number(tmp_path: Path, name: str) 
     with pytest.raises(SettingsError, match=f"{key}: true; expected a number"):
         load_settings(str(tmp_path / "mine.yaml"))
     assert load_settings("mini", {"rerender.color_correction": True}).rerender.color_correction
+
+
+def test_a_section_as_a_whole_can_only_be_null() -> None:
+    assert load_settings("sdxl-refined", {"refiner": NULL}).refiner is None
+    with pytest.raises(SettingsError, match=r"expected section\.name"):
+        load_settings("mini", {"rerender": {"strength": 0.5}})

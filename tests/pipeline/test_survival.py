@@ -152,7 +152,11 @@ def test_the_folder_of_an_older_version_goes_on(photos: Path, tmp_path: Path) ->
     out = tmp_path / "out"
     filtered(photos, out)
     record = yaml.safe_load((out / "run.yaml").read_text())
-    for section, name in (("rerender", "color_correction"), ("generate", "hires"), ("run", "seed")):
+    for section, name in (
+        ("rerender", "color_correction"),
+        ("generate", "hires"),
+        ("run", "quality"),
+    ):
         del record["settings"][section][name]
     del record["settings"]["controls"]["depth"], record["settings"]["caption"]
     record["versions"]["visuals"] = "0.0.1"
