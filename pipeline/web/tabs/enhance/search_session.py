@@ -163,9 +163,7 @@ class Search:
         why = self.selection.reason(record)
         if why is not None:
             outcome = "failed" if record.error else "skipped"
-            photo = Path(record.input or "")
-            message = why.message.replace(str(photo), photo.name) if photo.name else why.message
-            return f"{record.id} · {outcome}: {public_text(message)}"
+            return f"{record.id} · {outcome}: {public_text(why.message)}"
         hand = ", painted by hand" if record.id in self.selection.painted else ""
         return f"{record.id} · {len(self.selection.chosen(record))} found{hand}"
 

@@ -94,7 +94,8 @@ class Selection:
 
     def _reason(self, record: ManifestRecord) -> Skip | None:
         if record.error:
-            return Skip("failed", record.error.message)
+            photo, text = Path(record.input or "."), record.error.message
+            return Skip("failed", text.replace(str(photo), photo.name) if photo.name else text)
         threshold = f"{self.threshold:g}"
         painted = self.painted.get(record.id)
         if painted is not None:

@@ -66,7 +66,8 @@ def root(tmp_path: Path) -> Path:
         ),
         ManifestRecord(
             id="broken", seed=0, classes=("mug",), status="failed",
-            error=Failure("PictureError", "not a picture", "load"),
+            error=Failure("PictureError", "/photos/broken.png: not a picture", "load"),
+            input="/photos/broken.png",
         ),
     ]  # fmt: skip
     (folder / "manifest.jsonl").write_text("".join(r.to_json() + "\n" for r in records))
@@ -100,7 +101,7 @@ def test_threshold_and_ticks_decide(root: Path, changes: dict[str, object], text
     assert texts(search) == [
         text,
         f"none · skipped: no 'mug' above {search.selection.threshold:g}; best 0.04",
-        "broken · failed: not a picture",
+        "broken · failed: broken.png: not a picture",
     ]
     kept = "skipped" if "skipped" in text else "kept"
     assert [r.status for r in search.outcomes()] == [kept, "skipped", "failed"]
@@ -126,7 +127,10 @@ def test_edits_of_single_instances_leave_all_others_as_they_are(root: Path) -> N
     ("changes", "text"),
     [
         ({}, ""),
-        ({"threshold": 0.95}, "lower the threshold, or look for another class; not a picture"),
+        (
+            {"threshold": 0.95},
+            "lower the threshold, or look for another class; broken.png: not a picture",
+        ),
         ({"off": {"two": [0, 1]}}, "tick an instance; lower the threshold"),
         ({"own": {"none": {"0": {"edit": "x"}}}}, "give an instance that is kept an edit; lower"),
     ],
@@ -165,7 +169,7 @@ def test_a_selection_is_a_run_folder_with_its_masks(root: Path) -> None:
         mask = read_image(out / str(detection.mask)).rgb[..., 0] > 127
         assert mask[place].all() and mask.sum() == 32 * 20
     assert none.reason == Skip("no_detection", "no 'mug' above 0.5; best 0.04")
-    assert broken.error and broken.error.message == "not a picture"
+    assert broken.error and broken.error.message == "/photos/broken.png: not a picture"
     detect = yaml.safe_load((out / "run.yaml").read_text())["settings"]["detect"]
     assert detect == {"box_threshold": 0.5, "text_threshold": 0.5}
     assert (out / "report.html").is_file()
