@@ -8,11 +8,12 @@ from typing import Any
 from ...checkpoints.catalog.names import catalogue
 from ...configs.errors import UsageError
 from ...configs.schema import Settings, SettingsError, load_settings, presets
+from ..exports.cutouts import is_color
 from ..jobs.request import SETTINGS, RunRequest
 
 FIELDS = {
     "classes", "count", "prompt", "negative_prompt", "edit", "strength", "confidence", "steps",
-    "cfg_scale", "sampler", "width", "height", "seed", "preset",
+    "cfg_scale", "sampler", "width", "height", "seed", "preset", "edits", "cutout", "background",
 }  # fmt: skip
 """Fields of a request that a visitor sets; the others name files, devices or code of the server."""
 
@@ -82,6 +83,11 @@ def check_request(request: RunRequest) -> None:
     """Raise UsageError where a request sets what a visitor may not."""
     preset_settings(request.preset)
     check_overrides(request.overrides)
+    if request.background is not None and not is_color(request.background):
+        raise UsageError(
+            f"background {request.background!r}: expected a colour, as in white or #f0f0f0; the "
+            "studio takes no path"
+        )
     for name, field in RunRequest.model_fields.items():
         value = getattr(request, name)
         if name not in FIELDS | OF_STUDIO and value != field.get_default(call_default_factory=True):

@@ -13,6 +13,7 @@ from ..visitor_settings import FIELDS
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Edits = Annotated[tuple[Text, ...], Field(max_length=20, description="A variant for each.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[
     int, Field(ge=-1, lt=2**32, description="-1: random"), AfterValidator(seed_or_random)
@@ -33,6 +34,8 @@ class ApiRunRequest(RunRequest):
     prompt: Text | None = None
     negative_prompt: Text | None = None
     edit: Text = ""
+    edits: Edits = ()
+    background: Name | None = None
     sampler: Name | None = None
     seed: Seed | None = None
     preset: Name = "mini"
@@ -55,12 +58,15 @@ class FilterForm(BaseModel):
     classes: Annotated[list[Name], Field(min_length=1, max_length=20)]
     confidence: Share | None = None
     preset: Name = "mini"
+    cutout: bool = False
+    background: Annotated[Name | None, Field(description="A colour; a file is refused.")] = None
 
 
 class EnhanceForm(FilterForm):
     """Photos whose products are re-rendered: `visuals enhance`."""
 
     edit: Text = ""
+    edits: Edits = ()
     prompt: Annotated[Text | None, AfterValidator(lambda text: text or None)] = None
     negative_prompt: Text | None = None
     strength: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -31,6 +31,7 @@ from visuals.pipeline.web.widgets import prompt_preview
         {"device": "cuda"},
         {"engine": {"name": "ray"}},
         {"copy_skipped": True},
+        {"background": "/etc/passwd"},
         {"overrides": {"run.allow_pickle": True}},
         {"overrides": {"generate.wildcard_dirs": ["/etc"]}},
         {"overrides": {"generate.lora_dirs": ["/etc"]}},
@@ -54,10 +55,12 @@ def test_every_field_of_the_api_may_be_set(mini: Path) -> None:
     values: dict[str, Any] = {
         "classes": ["mug"], "count": 2, "prompt": "a {class}", "negative_prompt": "x",
         "edit": "red", "strength": 0.5, "confidence": 0.5, "steps": 2, "cfg_scale": 3.0,
-        "sampler": "DDIM", "width": 64, "height": 64, "seed": 1, "preset": "mini",
+        "sampler": "DDIM", "width": 64, "height": 64, "seed": 1, "preset": "mini", "cutout": True,
+        "background": "white",
     }  # fmt: skip
-    assert set(values) == visitor_settings.FIELDS
+    assert {*values, "edits"} == visitor_settings.FIELDS
     requests.check(RunRequest(**values))
+    requests.check(RunRequest(classes=["mug"], edits=["red", "blue"]))
 
 
 def test_no_form_reads_a_preset_or_a_model_by_its_path(tmp_path: Path) -> None:

@@ -203,12 +203,19 @@ def test_photos_become_the_inputs_of_a_request(client: TestClient) -> None:
     answer = client.post(
         "/api/enhance?wait=30",
         files=photos,
-        data={"classes": ["mug"], "edit": "red", "steps": "2"},
+        data={"classes": ["mug"], "edit": "red", "steps": "2", "background": "white"},
     )
     assert answer.status_code == 200, answer.text
     command = answer.json()["command"]
     assert command.startswith("visuals enhance runs/.studio/uploads/") and "--edit red" in command
-    assert "--steps 2" in command
+    assert "--steps 2" in command and "--background white" in command
+    several = {"classes": "mug", "edits": ["red", "blue"], "cutout": "true"}
+    answer = client.post("/api/enhance", files={"photos": ("mug.png", png())}, data=several)
+    assert "--edit red --edit blue" in answer.json()["command"]
+    assert "--cutout" in answer.json()["command"]
+    stranger = {"classes": "mug", "background": "/etc/passwd"}
+    refused = client.post("/api/filter", files={"photos": ("mug.png", png())}, data=stranger)
+    assert refused.status_code == 422 and "expected a colour" in refused.text
     assert client.post("/api/filter", files=photos, data={"classes": ""}).status_code == 422
 
 
