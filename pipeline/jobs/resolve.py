@@ -109,6 +109,8 @@ def resolve(
     require(request.annotate)
     settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
     settings, random = with_seed(settings, request)
+    if "detect" not in request.needs:
+        settings = settings.model_copy(update={"verify": None})  # nothing is found, so none is
     own = given(request.preset, {**(base or {}), **request.setting_overrides()})
     return ResolvedRequest(
         request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own), random

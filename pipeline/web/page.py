@@ -17,11 +17,19 @@ from .widgets import job_list
 from .widgets.browser_state import browser_state
 from .widgets.components import QUICK
 
-RESTORE_TAB = """(id) => {
+_TABS = ".tab-container:not(.visually-hidden) button[role=tab]"
+RESTORE_TAB = f"""() => {{
+  const tabs = [...document.querySelectorAll("{_TABS}")];
+  const last = tabs.find((tab) => tab.textContent.trim() === localStorage.getItem("visuals.tab"));
   window.tabRestored = true;
-  return { __type__: "update", selected: id || "create" };
-}"""
-"""Opens the tab that was left, at once: a visitor who is quicker is not taken back."""
+  if (last && tabs[0].getAttribute("aria-selected") === "true") last.click();
+}}"""
+"""Opens the tab that was left, unless the visitor was quicker and opened one."""
+KEEP_TAB = f"""() => requestAnimationFrame(() => {{
+  const open = document.querySelector("{_TABS}[aria-selected=true]");
+  if (open && window.tabRestored) localStorage.setItem("visuals.tab", open.textContent.trim());
+}})"""
+"""Remembers the tab that is open; the first one tells that it is opened before the last one is."""
 
 
 def look() -> dict[str, Any]:
@@ -69,9 +77,7 @@ def studio(queue: JobQueue) -> gr.Blocks:
                 padding=False,
             )
             jobs = job_list.component("jobs")
-        opened, grid, training = (
-            browser_state(queue.root, name) for name in ("tab", "compare", "train")
-        )
+        grid, training = (browser_state(queue.root, name) for name in ("compare", "train"))
         made = create.browser_states(queue.root)
         searched = enhance.browser_states(queue.root)
         with gr.Tabs() as tabs:
@@ -87,8 +93,6 @@ def studio(queue: JobQueue) -> gr.Blocks:
                 runs.tab(runs_tab, queue, tabs, creating.form, enhancing)
         enhancing.on_example(creating.photo.input, "mug", "red", tabs)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
-            # The first tab tells that it is selected before the last one is opened again.
-            js = f"(before) => window.tabRestored ? {tab.id!r} : before"
-            tab.select(None, opened, opened, js=js, **QUICK)
-        blocks.load(None, opened, tabs, js=RESTORE_TAB, **QUICK)
+            tab.select(None, None, None, js=KEEP_TAB, **QUICK)
+        blocks.load(None, None, None, js=RESTORE_TAB, **QUICK)
     return blocks

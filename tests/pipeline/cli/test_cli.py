@@ -28,7 +28,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from visuals.samples.vocabulary import words
 
     folder = tmp_path / "mini"
-    for name in ("sd", "grounding-dino", "sam", "controlnet-canny", "loras"):
+    for name in ("sd", "grounding-dino", "sam", "classifier", "controlnet-canny", "loras"):
         (folder / name).mkdir(parents=True)
     layer = "lora_unet_mid_block_attentions_0_proj_in"
     halves = {f"{layer}.lora_{half}.weight": np.ones((2, 2)) for half in ("down", "up")}

@@ -95,7 +95,7 @@ class CreateTab:
         names = list(layout.fields)
         keep = f"(...values) => Object.fromEntries({names}.map((name, k) => [name, values[k]]))"
         changes = [field.change for field in self.fields]
-        gr.on(changes, None, self.fields, kept, js=keep, **QUICK)
+        gr.on(changes, None, self.fields, kept, js=keep, **LATEST)
         layout.picture.upload(
             components.show_errors(self.fill_in, layout.filled), [layout.picture, layout.preset],
             self.form.outputs, **QUICK,
@@ -105,7 +105,7 @@ class CreateTab:
         blocks.load(None, None, None, js=CTRL_ENTER, **QUICK)
         of_preset = [layout.fields[name] for name in usual_values("mini")]
         layout.preset.select(  # `input` comes when the field is merely left, too
-            self.change_preset, layout.preset, [layout.classes, layout.lora, *of_preset], **QUICK
+            self.change_preset, None, [layout.classes, layout.lora, *of_preset], **QUICK
         )
         layout.add.click(
             lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
@@ -196,8 +196,9 @@ class CreateTab:
         """Set the fields to those of a picture (A1111's PNG info)."""
         return self.form.fill_in(Path(path).name, *png_info.read(Path(path), name))
 
-    def change_preset(self, name: str) -> Update:
-        """Fill in what is usual for a preset."""
+    def change_preset(self, event: gr.SelectData) -> Update:
+        """Fill in what is usual for a preset, whose name the field itself may hold only later."""
+        name = str(event.value)
         usual = {self.layout.fields[field]: v for field, v in usual_values(name).items()}
         return {**usual, **self._choices(name, {})}
 

@@ -20,6 +20,7 @@ from ....jobs.request import NEEDS, RunRequest
 from ...files import run_folders, uploads
 from ...queue import requests
 from ...queue.job_queue import JobQueue
+from ...queue.queued_job import QueuedJob
 from ...visitor_settings import preset_settings
 from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.components import Update
@@ -68,7 +69,7 @@ class Handlers(PageUpdates):
         session = complete({"found": upload.folder.name}, self.usual)
         session["all"]["edit"] = edit
         return {
-            **self.choose_preset("mini"),
+            **self._usual("mini"),
             layout.preset: "mini",
             layout.classes: gr.Dropdown(prompt_preview.classes("mini"), value=[name]),
             layout.files: None,
@@ -186,8 +187,11 @@ class Handlers(PageUpdates):
         del update[self.layout.whose]
         return update
 
-    def choose_preset(self, name: str) -> Update:
-        """Fill in what is usual for a preset."""
+    def choose_preset(self, event: gr.SelectData) -> Update:
+        """Fill in what is usual for a preset, whose name the field itself may hold only later."""
+        return self._usual(str(event.value))
+
+    def _usual(self, name: str) -> Update:
         settings, layout = preset_settings(name), self.layout
         return {
             layout.classes: gr.Dropdown(choices=prompt_preview.classes(name)),
@@ -212,8 +216,9 @@ class Handlers(PageUpdates):
         out: Update = {}
         if now != before:
             fresh = before[0] == ""
-            if is_search and records and not session["current"]:
-                session = out[layout.session] = {**session, "current": records[0].id}
+            first = self._first(session, job) if is_search and not session["current"] else ""
+            if first:
+                session = out[layout.session] = {**session, "current": first}
                 fresh = True
             out |= self.photos(session)
             out |= self.words(session) if fresh else {}
@@ -227,6 +232,14 @@ class Handlers(PageUpdates):
             layout.timer: gr.Timer(active=job.open),
             layout.shown: now,
         }
+
+    def _first(self, session: Session, job: QueuedJob) -> str:
+        """Return the first photo that is kept, of an ended search else the first of all, or ""."""
+        search = Search.open(self.root, session)
+        records = list(search.records.values()) if search else []
+        kept = (one for one in records if search and search.selection.reason(one) is None)
+        first = next(kept, None if job.open else next(iter(records), None))
+        return first.id if first else ""
 
     def watch_again(self, id_: str, before: tuple[str, int], session: Session) -> Update:
         """Update what the page shows of a job, which may have been resumed from elsewhere."""

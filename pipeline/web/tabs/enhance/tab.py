@@ -76,7 +76,7 @@ class EnhanceTab:
             self._of_samples(), **QUICK,
         )  # fmt: skip
         of_preset = [layout.classes, layout.threshold, layout.strength, layout.steps]
-        layout.preset.select(handlers.choose_preset, layout.preset, of_preset, **QUICK)
+        layout.preset.select(handlers.choose_preset, None, of_preset, **QUICK)
         layout.files.upload(lambda: "", None, layout.sent_run, **QUICK)
         layout.folder.upload(
             lambda paths: [paths, ""], layout.folder, [layout.files, layout.sent_run], **QUICK
@@ -91,7 +91,7 @@ class EnhanceTab:
         )
         layout.cancel.click(handlers.stop, watching, layout.watched, **QUICK)
         changed = [field.change for field in layout.fields]
-        gr.on(changed, None, [session, *layout.fields], draft, js=KEEP_DRAFT, **QUICK)
+        gr.on(changed, None, [session, *layout.fields], draft, js=KEEP_DRAFT, **LATEST)
         blocks.load(
             handlers.restore, [job_id, session, draft],
             [layout.threshold, *layout.fields, *layout.watched], **QUICK,
@@ -111,7 +111,7 @@ class EnhanceTab:
             handlers.pick, [layout.strip, session, *layout.words],
             [*found, layout.whose, *layout.words], **QUICK,
         )  # fmt: skip
-        layout.whose.select(
+        layout.whose.input(
             handlers.choose_instance, [session, layout.whose, *layout.words],
             [session, *layout.words], **QUICK,
         )  # fmt: skip

@@ -173,7 +173,8 @@ def test_each_photo_keeps_its_result(page: Any, place: Path) -> None:
 
 
 def test_a_threshold_and_ticks_move_the_result_without_the_detector(page: Any, place: Path) -> None:
-    find(page, "04-teal-mug.jpg", "19-empty.jpg")
+    find(page, "01-purple-sneaker.jpg", "04-teal-mug.jpg", "19-empty.jpg")
+    says(page, "#enhance-photo", "04-teal-mug · 1 found")  # the first that is kept
     says(page, "#enhance-strip", "19-empty · skipped: no 'mug' above")
     says(page, "#enhance-facts", "kept 1")
     searches = len(list((place / "runs" / ".studio" / "found").iterdir()))
@@ -278,11 +279,13 @@ def test_an_instance_has_words_of_its_own(page: Any, place: Path) -> None:
     labels = page.locator("#enhance-ticks label")
     expect(labels).to_have_count(2, timeout=PATIENCE)
     name = next(text for text in labels.all_inner_texts() if "car" in text)
-    choose(page, "#enhance-whose", name.strip())
+    with page.expect_response(lambda answer: "/gradio_api/" in answer.url):
+        choose(page, "#enhance-whose", name.strip())  # nobody types before the answer
     edit = page.locator("#enhance-edit").locator("input, textarea").first
     edit.fill("blue")
     says(page, "#enhance-go", "Re-render this photo")
-    expect(page.locator("#enhance-go-all")).to_be_hidden()  # no other has an edit
+    all_photos = page.locator("#enhance-go-all")
+    expect(all_photos).to_be_hidden(timeout=PATIENCE)  # no other has an edit
     folder = rerender(page, place)
     (line,) = lines_of(folder).values()
     assert "blue car" in str(line["prompts"]) and "chair" not in str(line["prompts"])
