@@ -11,6 +11,8 @@ from ...widgets import components, seed_box
 from . import photo_strip, photo_view, samples, selection
 
 ALL = "all photos"
+EDIT, EDIT_OF_ONE = "Edit", "Edit of this one"
+"""Labels of the edit: of all photos, or of one instance."""
 SAMPLES = "No photo at hand? Try one of these:"
 
 
@@ -80,7 +82,7 @@ class Layout:
         self.ticks = gr.CheckboxGroup([], label="Instances", elem_id="enhance-ticks")
         with gr.Row():
             self.edit = gr.Textbox(
-                label="Edit", placeholder="red", max_length=500, min_width=130,
+                label=EDIT, placeholder="red", max_length=500, min_width=130,
                 elem_id="enhance-edit",
             )  # fmt: skip
             self.whose = gr.Dropdown(

@@ -13,7 +13,7 @@ from ...queue.job_queue import JobQueue
 from ...widgets import before_after, components
 from ...widgets.components import Update
 from . import photo_strip, photo_view, results
-from .layout import ALL, Layout
+from .layout import ALL, EDIT, EDIT_OF_ONE, Layout
 from .search_session import Search, Session, with_wording, wording
 
 MOST = 200
@@ -86,7 +86,7 @@ class PageUpdates:
         words, layout = wording(session, whose), self.layout
         return {
             layout.whose: gr.Dropdown(choices=options, value=whose),
-            layout.edit: words["edit"],
+            layout.edit: gr.Textbox(words["edit"], label=EDIT if whose < 0 else EDIT_OF_ONE),
             layout.strength: words["strength"],
             layout.prompt: words["prompt"],
         }
