@@ -196,9 +196,9 @@ def _refuse_double_keys(node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode):
             line = key.start_mark.line + 1
-            first = lines.setdefault(key.value, line)
-            if first != line:
+            if key.value in lines:
                 raise yaml.YAMLError(
-                    f"the key {key.value!r} is there twice, in lines {first} and {line}; "
-                    "leave one out"
+                    f"the key {key.value!r} is there twice, in lines {lines[key.value]} and "
+                    f"{line}; leave one out"
                 )
+            lines[key.value] = line

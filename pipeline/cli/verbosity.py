@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from ...configs.errors import UsageError
@@ -40,8 +40,9 @@ class _JsonLines(logging.Handler):
     """Prints messages on stderr as JSON, one object a line."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        when = datetime.fromtimestamp(record.created, timezone.utc)
         values = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": when.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             **getattr(record, "fields", {}),

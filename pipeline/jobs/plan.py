@@ -40,7 +40,7 @@ _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Stages, and the fields of a request that they alone read."""
 _WHY = {
     "generate": "with PHOTOS stage 1 draws nothing",
-    "detect": "the masks are given, so that nothing is looked for",
+    "detect": "nothing is looked for",
     "rerender": "stage 3 is left out",
 }
 
@@ -266,7 +266,7 @@ def unused_options(request: RunRequest, needs: Collection[str]) -> Iterator[str]
     if not {"segment", "rerender"} & set(needs):
         yield from _sentence(request, ("cutout", "background"), "nothing is masked")
     if not request.inputs:
-        yield from _sentence(request, ("limit", "copy_skipped"), "no photos are read")
+        yield from _sentence(request, ("limit",), "no photos are read")
 
 
 def _sentence(request: RunRequest, fields: Collection[str], why: str) -> Iterator[str]:

@@ -53,6 +53,7 @@ LISTS = "a0: &a0 [x]\n" + "".join(
         (f"a: 0x{'f' * 5000}", "an integer of 20,000 bits"),
         (f"a: {'1:' * 5000}1", "bits"),
         ("a:\n  k: 1\n  j: 2\n  k: 3", "the key 'k' is there twice, in lines 2 and 4"),
+        ("a: {k: 1, k: 3}", "the key 'k' is there twice, in lines 1 and 1"),
     ],
 )
 def test_yaml_that_blows_up_is_no_yaml(tmp_path: Path, text: str, why: str) -> None:

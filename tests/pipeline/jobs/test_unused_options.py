@@ -18,7 +18,7 @@ from visuals.pipeline.jobs.request import RunRequest
         ({"command": "run", "inputs": ["a.png"], "references": ["b.png"]}, "detect rerender",
          "--reference changes"),
         ({"command": "enhance", "inputs": ["a"], "confidence": 0.5}, "rerender",
-         "--confidence changes nothing here: the masks are given"),
+         "--confidence changes nothing here: nothing is looked for"),
         ({"command": "filter", "inputs": ["a"], "strength": 0.5, "steps": 3}, "detect segment",
          "--strength changes nothing here: stage 3 is left out|--steps changes nothing"),
         ({"command": "run", "limit": 3}, "generate detect rerender", "--limit changes nothing"),
