@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from itertools import takewhile
 from typing import Any
 
 import yaml
@@ -19,12 +20,8 @@ def description(preset: str) -> str:
     'sd15 in 8 steps by the LCM LoRA: about a quarter of the time, flatter pictures'
     """
     lines = (HERE / f"{preset}.yaml").read_text(encoding="utf-8").splitlines()
-    comment = " ".join(line[2:] for line in lines[: _comment_lines(lines)])
+    comment = " ".join(line[2:] for line in takewhile(lambda line: line.startswith("#"), lines))
     return re.split(r"\.(?:\s|$)", comment)[0]
-
-
-def _comment_lines(lines: list[str]) -> int:
-    return next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
 
 
 def template(preset: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import output
-from .options import ENGINE_OPTIONS, LOGGING_OPTIONS, plain_overrides
+from .options import ENGINE_OPTIONS, plain_overrides
 from .output import echo
 from .reporter import TerminalReporter
 from .verbosity import Verbosity, log_event
@@ -26,7 +26,7 @@ def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> 
     fields = {k: v for k, v in options.items() if v is not None and v != ()}
     engine = {name: fields.pop(name) for name in ENGINE_OPTIONS if name in fields}
     lists = [f"@{path}" for path in fields.pop("from_file", ())]
-    for name in ("as_json", "dry_run", "yes", "open_report", *LOGGING_OPTIONS):
+    for name in ("as_json", "dry_run", "yes", "open_report"):
         fields.pop(name, None)
     if len(fields.get("edits", ())) == 1:
         (fields["edit"],) = fields.pop("edits")
@@ -81,6 +81,7 @@ def finish(
 
 
 def _print_result(result: RunResult, reporter: TerminalReporter) -> None:
+    from ..exports import cutouts
     from ..runs.manifest import NAME
 
     written = result.annotations
@@ -102,9 +103,8 @@ def _print_result(result: RunResult, reporter: TerminalReporter) -> None:
     if not (reporter.verbosity.quiet or reporter.verbosity.log_json):
         output.closing(result.summary)
     echo(f"pictures  {result.folder}/images")
-    cutouts = result.folder / "cutouts" if isinstance(result.folder, Path) else None
-    if cutouts and cutouts.is_dir():
-        echo(f"cutouts   {cutouts}")
+    if isinstance(result.folder, Path) and (result.folder / cutouts.FOLDER).is_dir():
+        echo(f"cutouts   {result.folder / cutouts.FOLDER}")
     if written is not None:
         output.annotated(written)
     echo(f"report    {result.report}")

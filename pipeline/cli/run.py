@@ -87,9 +87,11 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
         raise click.UsageError("--sweep with --engine ray: expected one of them")
     from .execute import request_of
     from .threshold_sweep import show
+    from .verbosity import Verbosity
 
+    verbosity = Verbosity.pop_from(options)
     request = request_of("filter", inputs, options)
-    show(request, as_json=options["as_json"], yes=options["yes"])
+    show(request, as_json=options["as_json"], yes=options["yes"], verbosity=verbosity)
 
 
 @click.command(cls=GroupedCommand)

@@ -12,15 +12,16 @@ from .reporter import TerminalReporter
 if TYPE_CHECKING:
     from ..jobs.request import RunRequest
     from ..jobs.threshold_sweep import Sweep
+    from .verbosity import Verbosity
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def show(request: RunRequest, *, as_json: bool, yes: bool) -> None:
+def show(request: RunRequest, *, as_json: bool, yes: bool, verbosity: Verbosity) -> None:
     """Print the table, or a JSON object; raises InputError where no picture can be read."""
     from ..jobs.threshold_sweep import run_sweep
 
-    with TerminalReporter(as_json, yes=yes) as reporter:
+    with TerminalReporter(as_json, yes=yes, verbosity=verbosity) as reporter:
         found = run_sweep(request, reporter)
     if as_json:
         print_json(found.as_dict())

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...checkpoints import atomic_files
 from ...configs.errors import UsageError
+from ..images.masks import read_mask
 from ..images.read import PictureError, read_image
 from ..images.write import encode_png
 from ..runs.inside_path import inside
@@ -59,12 +60,15 @@ def cut_out(
     Args:
         picture: uint8 (H, W, 3).
         mask: bool (H, W).
-        background: see `read_background`; it is scaled to cover the picture. None: transparency.
+        background: see `read_background`; its middle is scaled to the picture's size. None:
+            transparency.
 
     Returns:
         uint8 (H, W, 4) with transparency, else (H, W, 3).
     """
     import cv2
+
+    from ...stages.diffusion.passes import fit
 
     sigma = max(0.7, max(mask.shape) / 1500)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
@@ -72,22 +76,9 @@ def cut_out(
     if background is None:
         return np.dstack([picture, alpha])
     share = alpha[..., None].astype(np.float32) / 255
-    mixed = picture * share + _covering(background, mask.shape) * (1 - share)
+    behind = np.asarray(fit(background, mask.shape[::-1]))
+    mixed = picture * share + behind * (1 - share)
     return np.asarray(np.rint(mixed).astype(np.uint8))
-
-
-def _covering(background: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a background scaled to cover `shape` (H, W), its middle."""
-    import cv2
-
-    height, width = shape
-    scale = max(height / background.shape[0], width / background.shape[1])
-    size = (max(width, round(background.shape[1] * scale)),
-            max(height, round(background.shape[0] * scale)))  # fmt: skip
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    large = cv2.resize(background, size, interpolation=method)
-    y, x = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
-    return large[y : y + height, x : x + width]
 
 
 def write_cutout(
@@ -103,7 +94,7 @@ def write_cutout(
     out = inside(folder, f"{FOLDER}/{record.id}.png")
     if not out.exists():
         picture = read_image(inside(folder, files.picture)).srgb_on_white
-        mask = read_image(inside(folder, files.mask)).rgb[..., 0] > 127
+        mask = read_mask(inside(folder, files.mask)) > 127
         cut = cut_out(picture, mask, background)
         alpha = cut[..., 3] if background is None else None
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -176,7 +176,6 @@ def run_plan(
     plan: ShotPlan, folder: RunFolder, reporter: Reporter, stop: Callable[[], bool]
 ) -> RunResult:
     """Run the shots that `folder` does not hold yet, then write annotations and report."""
-    from ..exports.cutouts import read_background
     from ..inputs import shots as inputs
     from ..inputs.resume import remaining
     from ..reports.html import write_run_report
@@ -186,14 +185,15 @@ def run_plan(
 
     request = plan.resolved.request
     photos = {os.path.abspath(name.path) for name in plan.shots.names if name.path}
-    background = read_background(request.background) if request.background else None
-    file_away = functools.partial(_on_finished, folder.path, request, photos, background, reporter)
+    on_finished = functools.partial(
+        _on_finished, folder.path, request, photos, plan.background, reporter
+    )
     if request.batch_size is not None:
         folder.forget_batch_sizes()
     summary, written, stopped = Summary(), Summary(), False
 
     def finish(record: ManifestRecord) -> None:
-        file_away(folder.append(record))
+        on_finished(folder.append(record))
         written.count(record)
 
     try:
@@ -208,7 +208,7 @@ def run_plan(
             plan = replace(plan, needs=())  # only broken files are left
         if request.copy_skipped or request.sort_by_class or request.cuts_out:
             for record in read_records(folder.path):
-                file_away(record)
+                on_finished(record)
         try:
             if left.shots:
                 _run_shots(replace(plan, shots=left.shots), folder, summary, reporter, stop, finish)

@@ -15,6 +15,8 @@ from .request import RunRequest, option_of
 from .resolve import ResolvedRequest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ...configs.schema import Settings
     from ...stages.shot import Shot
     from ..images.write import Format
@@ -56,6 +58,7 @@ class ShotPlan:
         masks: masks of the user in place of stage 2.
         output: format of the pictures.
         start: the stages that come before models: reading files, user masks.
+        background: what is put behind cut-outs, see `read_background`.
     """
 
     resolved: ResolvedRequest
@@ -64,10 +67,12 @@ class ShotPlan:
     masks: UserMasks | None
     output: Format
     start: Stages
+    background: np.ndarray | None = None
 
 
 def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     """Find the inputs of a request and plan a shot for each; no pixel is read yet."""
+    from ..exports.cutouts import read_background
     from ..images.write import Format
     from ..inputs import shots as inputs
     from ..prompts import wildcards
@@ -105,7 +110,8 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
         return read(part) if seeded else wildcards.choose_variants(read(part), choices)
 
     start = Stages(load=load if request.inputs else None, mask=masks)
-    return ShotPlan(resolved, shots, needs, masks, output, start)
+    background = read_background(request.background) if request.background else None
+    return ShotPlan(resolved, shots, needs, masks, output, start, background)
 
 
 def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, Any]:
@@ -191,14 +197,11 @@ def check(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     Raises:
         UsageError: prompts, samplers, LoRAs, masks or the only input files are wrong.
     """
-    from ..exports.cutouts import read_background
     from ..inputs import shots as inputs
 
     if "generate" in plan.needs or "rerender" in plan.needs:
         plan = check_prompts(plan, reporter)
     request, masks, shots = plan.resolved.request, plan.masks, plan.shots
-    if request.background:
-        read_background(request.background)
     broken = inputs.first_error(shots, plan.output) if request.inputs else ""
     if broken and inputs.are_files(request.inputs):
         raise inputs.InputError(broken)

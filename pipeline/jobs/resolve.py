@@ -108,12 +108,12 @@ def resolve(
     prompts, rows = read_prompt_file(request, settings)
     require(request.annotate)
     settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
-    settings, random = with_seed(settings, request)
+    settings, drawn = with_seed(settings, request)
     if "detect" not in request.needs:
-        settings = settings.model_copy(update={"verify": None})  # nothing is found, so none is
+        settings = settings.model_copy(update={"verify": None})  # nothing is looked for
     own = given(request.preset, {**(base or {}), **request.setting_overrides()})
     return ResolvedRequest(
-        request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own), random
+        request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own), drawn
     )
 
 
@@ -130,13 +130,13 @@ def with_seed(settings: Settings, request: RunRequest) -> tuple[Settings, bool]:
 
     if settings.run.seed != -1:
         return settings, False
-    earlier: dict[str, Any] = {}
-    if request.out:
-        with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
-            earlier = (read(run_place(request.out)).get("settings") or {}).get("run") or {}
-    draws = bool({"generate", "rerender"} & set(request.needs))
-    first = settings.generate.first_seed
-    known = earlier.get("seed", first if draws else 0)
+    known: int | None = 0
+    if {"generate", "rerender"} & set(request.needs):
+        earlier: dict[str, Any] = {}
+        if request.out:
+            with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
+                earlier = (read(run_place(request.out)).get("settings") or {}).get("run") or {}
+        known = earlier.get("seed", settings.generate.first_seed)
     run = settings.run.model_copy(update={"seed": seed_or_random(-1 if known is None else known)})
     return settings.model_copy(update={"run": run}), known is None
 

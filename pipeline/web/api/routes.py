@@ -24,7 +24,7 @@ from ...runs.lock import RunLockedError
 from ...runs.manifest import ManifestRecord
 from ..error_text import public_text
 from ..files import run_folders, run_overview, uploads
-from ..files.disk_space import DiskFullError, full_disk_is_said
+from ..files.disk_space import DiskFullError, full_disk_is_refused
 from ..files.safe_response import POLICY
 from ..queue import requests
 from ..queue.job_queue import BusyError, JobQueue, QueuedJob
@@ -112,7 +112,7 @@ def routes(queue: JobQueue) -> APIRouter:
         fields = dict(form)
         with (
             _errors(),
-            full_disk_is_said(),
+            full_disk_is_refused(),
             tempfile.TemporaryDirectory(dir=_cache(root)) as folder,
         ):
             named = []

@@ -24,8 +24,8 @@ class DiskFullError(UsageError):
 
 
 @contextlib.contextmanager
-def full_disk_is_said() -> Iterator[None]:
-    """Raise DiskFullError in place of the system's error that the disk, or a quota, is full."""
+def full_disk_is_refused() -> Iterator[None]:
+    """Raise DiskFullError in place of the system's errors for a full disk or quota."""
     try:
         yield
     except OSError as error:

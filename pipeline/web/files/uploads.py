@@ -17,7 +17,7 @@ from typing import IO
 
 from ....configs.errors import one_line
 from ...images.read import ENDINGS, PictureError, printable, read_header
-from .disk_space import check_space, full_disk_is_said
+from .disk_space import check_space, full_disk_is_refused
 from .free_path import free_path
 
 MOST_BYTES = 100 << 20
@@ -57,7 +57,7 @@ def receive(root: Path, files: Iterable[tuple[str, Path]]) -> Upload:
         elif PurePosixPath(given.replace("\\", "/")).suffix.lower() == ".zip":
             _unpack(path, given, upload)
         else:
-            with path.open("rb") as file, full_disk_is_said():
+            with path.open("rb") as file, full_disk_is_refused():
                 _take(file, given, upload)
     return upload
 
