@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from helpers.command_line import EVERYTHING
 
 pytest.importorskip("numba")
 
@@ -17,14 +18,6 @@ from visuals.pipeline.cli import main
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=2")
 CAPTIONS = {"caption_class", "caption_colour", "caption_scene"}
 TRAINING = {name for name in BARS if name.startswith(("train_", "cache_"))}
-LOOSE = (
-    "--set",
-    "detect.box_threshold=0",
-    "--set",
-    "verify.threshold=0",
-    "--set",
-    "detect.text_threshold=0",
-)
 
 
 @pytest.mark.slow
@@ -32,7 +25,7 @@ def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Pa
     only = "detection,classes,colours,vae,rerender,look,folder,help"
     out = tmp_path / "q.json"
     options = ["--only", only, "--pictures", "4", "--count", "1", "--out", str(out)]
-    result = CliRunner().invoke(main, ["bench", "quality", *options, *FAST, *LOOSE])
+    result = CliRunner().invoke(main, ["bench", "quality", *options, *FAST, *EVERYTHING])
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
     report = json.loads(out.read_text())
     assert set(report["values"]) == set(BARS) - {"run_seconds", "run_gib", *CAPTIONS, *TRAINING}

@@ -10,6 +10,12 @@ from click.testing import CliRunner, Result
 
 from visuals.pipeline.cli import main
 
+EVERYTHING = (
+    "--set", "detect.box_threshold=0", "--set", "verify.threshold=0",
+    "--set", "detect.text_threshold=0",
+)  # fmt: skip
+"""Options by which stage 2 keeps every box, whatever the models' weights."""
+
 
 def visuals(*arguments: object) -> Result:
     """Run a command, whatever its exit code."""

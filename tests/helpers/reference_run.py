@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.command_line import checked
+from helpers.command_line import EVERYTHING, checked
 from visuals.benchmarks import crash_recovery
 
 COUNT = 24
@@ -28,9 +28,7 @@ def make(work: Path) -> ReferenceRun:
     """Photos and the run over them, in `work`."""
     crash_recovery.photos(work / "photos", COUNT, 64)
     command = (
-        "filter", str(work / "photos"), "--class", "mug", "--set", "detect.box_threshold=0",
-        "--set", "verify.threshold=0",
-        "--set", "detect.text_threshold=0", "--batch-size", "1",
+        "filter", str(work / "photos"), "--class", "mug", *EVERYTHING, "--batch-size", "1",
     )  # fmt: skip
     checked(*command, "--out", work / "whole")
     return ReferenceRun(command, work / "whole")

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from helpers.command_line import json_of, lines_of
+from helpers.command_line import EVERYTHING, json_of, lines_of
 from PIL import Image
 
 from visuals.checkpoints import atomic_files
@@ -29,14 +29,6 @@ from visuals.pipeline.images.write import encode_png
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
-EVERYTHING = (
-    "--set",
-    "detect.box_threshold=0",
-    "--set",
-    "verify.threshold=0",
-    "--set",
-    "detect.text_threshold=0",
-)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from helpers.command_line import checked
+from helpers.command_line import EVERYTHING, checked
 from helpers.reference_run import COUNT, ReferenceRun
 from helpers.stand_ins import find
 
@@ -34,16 +34,7 @@ from visuals.stages.stage import FunctionStage
 
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
-FILTER = (
-    "--class",
-    "mug",
-    "--set",
-    "detect.box_threshold=0",
-    "--set",
-    "verify.threshold=0",
-    "--set",
-    "detect.text_threshold=0",
-)
+FILTER = ("--class", "mug", *EVERYTHING)
 
 
 @pytest.fixture(autouse=True)

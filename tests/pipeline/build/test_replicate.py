@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from helpers.command_line import json_of, lines_of
+from helpers.command_line import EVERYTHING, json_of, lines_of
 from helpers.replicate_stand_in import MODEL, TOKEN, VERSION, Ending, Replicate
 from PIL import Image
 
@@ -25,14 +25,6 @@ from visuals.pipeline.images.read import read_image
 PHOTOS = Path(__file__).parents[3] / "samples" / "photos"
 ELSEWHERE = ("--set", "generate.backend=replicate", "--set", f"generate.version={MODEL}")
 FAST = (*ELSEWHERE, "--set", "rerender.steps=3", "--set", "generate.steps=25")
-EVERYTHING = (
-    "--set",
-    "detect.box_threshold=0",
-    "--set",
-    "verify.threshold=0",
-    "--set",
-    "detect.text_threshold=0",
-)
 
 
 def plan(inputs: dict[str, Any]) -> Ending:

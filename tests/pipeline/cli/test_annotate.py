@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from helpers.command_line import json_of
+from helpers.command_line import EVERYTHING, json_of
 from pycocotools.coco import COCO
 
 from visuals.pipeline.cli import main
@@ -22,14 +22,6 @@ from visuals.pipeline.images.read import read_image
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 FAST = ("--set", "generate.steps=2", "--set", "rerender.steps=3")
-EVERYTHING = (
-    "--set",
-    "detect.box_threshold=0",
-    "--set",
-    "verify.threshold=0",
-    "--set",
-    "detect.text_threshold=0",
-)
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
 
 

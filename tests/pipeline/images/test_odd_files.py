@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from helpers import odd_files
+from helpers.command_line import EVERYTHING
 from PIL import Image
 
 from visuals.pipeline.cli import main
@@ -22,14 +23,6 @@ from visuals.pipeline.images.read import read_image
 SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "photos"
 GOOD = ("04-teal-mug", "12-gray-mug")
 FAST = ("--set", "rerender.steps=2")
-ANYTHING = (
-    "--set",
-    "detect.box_threshold=0",
-    "--set",
-    "verify.threshold=0",
-    "--set",
-    "detect.text_threshold=0",
-)
 
 Lines = dict[str, dict[str, Any]]
 
@@ -53,7 +46,7 @@ def went(
     def go(command: str, *options: str) -> tuple[Path, Lines, dict[str, Any]]:
         if command not in known:
             out = folder.parent / command
-            more = () if mini_is_trained else ANYTHING
+            more = () if mini_is_trained else EVERYTHING
             arguments = [command, str(folder), "--class", "mug", "--out", str(out), "--json"]
             result = CliRunner().invoke(main, [*arguments, *options, *more])
             assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.command_line import json_of, lines_of, visuals
+from helpers.command_line import EVERYTHING, json_of, lines_of, visuals
 from helpers.stand_ins import STAGES, prompted
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -28,11 +28,7 @@ from visuals.stages.shot import Prompted, Shot
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 # Every box counts, so that stage 3 has work whatever the models are worth.
-OPEN = [
-    "--set", "detect.box_threshold=0",
-    "--set", "verify.threshold=0", "--set", "detect.text_threshold=0",
-    "--set", "run.retries=0", "--mask-k", "1",
-]  # fmt: skip
+OPEN = [*EVERYTHING, "--set", "run.retries=0", "--mask-k", "1"]
 FEW = ["--set", "generate.steps=2", "--set", "rerender.steps=2"]
 PHOTOS = Path(__file__).resolve().parents[3] / "samples" / "photos"
 

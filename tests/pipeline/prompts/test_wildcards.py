@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.command_line import visuals
+from helpers.command_line import EVERYTHING, visuals
 from PIL import Image
 
 from visuals.checkpoints.lora.search import LoraNotFoundError
@@ -248,9 +248,7 @@ def test_a_run_with_choices_repeats_and_its_manifest_holds_what_was_drawn(
             "--set", "generate.clip_skip=1", "--prompt", "{old|new} {class}, (__colours__:1.2)",
             "--negative-prompt", "{blurry|dark}", "--edit", "{tiny|huge}",
             "--set", f"generate.wildcard_dirs=[{folder}]", "--set", "generate.steps=2",
-            "--set", "rerender.steps=2", "--set", "detect.box_threshold=0",
-            "--set", "verify.threshold=0",
-            "--set", "detect.text_threshold=0", "--set", "run.retries=0",
+            "--set", "rerender.steps=2", *EVERYTHING, "--set", "run.retries=0",
         )  # fmt: skip
         assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
         lines = (tmp_path / out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()

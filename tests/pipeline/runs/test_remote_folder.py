@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from helpers.command_line import checked
+from helpers.command_line import EVERYTHING, checked
 from helpers.reference_run import COUNT, ReferenceRun
 
 from visuals.benchmarks import crash_recovery
@@ -37,9 +37,7 @@ pytestmark = pytest.mark.usefixtures("loaded_models")
 moto = pytest.importorskip("moto.server", reason="moto is not installed: the dev extra has it")
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'product-visuals[s3]'")
 
-FILTER = ("--class", "mug", "--set", "detect.box_threshold=0",
-    "--set", "verify.threshold=0", "--set", "detect.text_threshold=0",
-          "--batch-size", "1")  # fmt: skip
+FILTER = ("--class", "mug", *EVERYTHING, "--batch-size", "1")
 OFTEN = """
 import sys
 from visuals.pipeline.runs import storage
