@@ -62,9 +62,9 @@ def resume(folder: str, inputs: tuple[str, ...], **options: Any) -> None:
         update={"engine": engine, "retry_failed": options["retry_failed"], "batch_size": size}
     )
     values = merge(resolved.settings.model_dump(mode="json"), changes)
-    began = record.get("began_in")
-    if began and os.path.isdir(began):
-        os.chdir(began)  # relative paths in lists and settings mean what they meant
-    with TerminalReporter(options["as_json"], yes=options["yes"]) as reporter:
+    with (
+        run_yaml.where_begun(record),
+        TerminalReporter(options["as_json"], yes=options["yes"]) as reporter,
+    ):
         resolved = replace(resolved, request=request, settings=check(values))
         finish(resolved, reporter, dry=options["dry_run"])

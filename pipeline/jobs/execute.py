@@ -132,7 +132,7 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
     resolved = plan.resolved
     request, settings = resolved.request, resolved.settings
     prompts = resolved.prompts
-    edits = [*(row.edit or "" for row in resolved.rows), request.edit, *request.edits]
+    edits = [*(row.edit or "" for row in resolved.rows), *request.all_edits]
     negatives = [row.negative_prompt or "" for row in resolved.rows]
     parts: dict[str, Any] = {
         "request": resolved.record(),

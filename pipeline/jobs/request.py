@@ -247,6 +247,11 @@ class RunRequest(BaseModel):
         return NEEDS[self.command] if self.inputs else ("generate", *NEEDS[self.command])
 
     @property
+    def all_edits(self) -> tuple[str, ...]:
+        """The edits that its pictures get; ("",) where there is none."""
+        return self.edits or (self.edit,)
+
+    @property
     def cuts_out(self) -> bool:
         """Whether products are written alone."""
         return self.cutout or self.background is not None
@@ -308,7 +313,7 @@ def request_settings(
     if request.prompt is not None:
         overrides["generate.prompt"] = overrides["rerender.prompt"] = request.prompt
         if (
-            (request.edit or request.edits)
+            any(request.all_edits)
             and "{class}" not in request.prompt
             and "{edit}" not in request.prompt
         ):

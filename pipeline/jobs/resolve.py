@@ -184,7 +184,7 @@ def resolve_classes(
         reporter.warn(warning)
     if request.prompt is not None:
         settings = without_prompts(settings)
-    words = (request.prompt, *prompts, request.edit, *request.edits, *class_prompts(settings))
+    words = (request.prompt, *prompts, *request.all_edits, *class_prompts(settings))
     text = " ".join(filter(None, words)).replace("{class}", "")
     unknown = unknown_words(text, known, load_settings(preset).generate.prompt)
     if unknown:

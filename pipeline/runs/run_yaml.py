@@ -6,10 +6,12 @@ into memory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -143,6 +145,24 @@ def write(folder: Path, record: Mapping[str, Any]) -> None:
     if _LINE_BREAKS.search(text):  # which PyYAML reads back as others
         text = yaml.safe_dump(dict(record), sort_keys=False)
     atomic_files.write(folder / NAME, text.encode())
+
+
+@contextlib.contextmanager
+def where_begun(record: Mapping[str, Any]) -> Iterator[None]:
+    """Work in the folder in which a run was begun, where it is still there, and come back.
+
+    Relative paths in its lists and settings mean what they meant.
+    """
+    began = record.get("began_in")
+    if not began or not os.path.isdir(began):
+        yield
+        return
+    here = os.getcwd()
+    os.chdir(began)
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

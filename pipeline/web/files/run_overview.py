@@ -134,10 +134,17 @@ def _overview(folder: Path, stamps: tuple[tuple[int, int], ...]) -> RunOverview:
 
 
 def _words(request: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    if request.get("edit") or request.get("inputs"):
-        return str(request.get("edit") or "")
+    edits = ", ".join(edits_of(request))
+    if edits or request.get("inputs"):
+        return edits
     prompts = request.get("prompts") or [(settings.get("generate") or {}).get("prompt")]
     return str(prompts[0] or "").replace("{class}", next(iter(request.get("classes") or ()), ""))
+
+
+def edits_of(request: Mapping[str, Any]) -> list[str]:
+    """Return the edits of a request in run.yaml."""
+    several = (request.get("options") or {}).get("edits") or []
+    return [*map(str, several)] or [*filter(None, [str(request.get("edit") or "")])]
 
 
 def _seed(request: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:

@@ -82,8 +82,9 @@ def title(request: Request) -> str:
         if request.command == "filter":
             return f"Find {names}"
         if request.inputs:
-            return f"Re-render {request.edit}".strip()
-        return f"{names}: {pictures((request.count or 1) * max(1, len(request.classes)))}"
+            return f"Re-render {', '.join(request.all_edits)}".strip()
+        number = (request.count or 1) * max(1, len(request.classes)) * len(request.all_edits)
+        return f"{names}: {pictures(number)}"
     if isinstance(request, GridRequest):
         return f"Compare {', '.join(request.classes)}".strip()
     if isinstance(request, TrainRequest):
@@ -114,8 +115,8 @@ def check(request: RunRequest) -> None:
     visitor_settings.check_request(request)
     resolved = resolve(request)
     if request.command != "filter":
-        check_words(resolved.settings, [request.edit])
-        explain.prompt_notes(resolved.settings, [request.edit])
+        check_words(resolved.settings, request.all_edits)
+        explain.prompt_notes(resolved.settings, request.all_edits)
 
 
 def seed_of(request: Request) -> int | None:

@@ -127,19 +127,15 @@ def _run(request: RunRequest, reporter: Reporter) -> int:
 
 
 def _resume(request: ResumeRequest, reporter: Reporter) -> int:
-    """Continue a run where it began: relative paths in its settings mean what they meant."""
+    """Continue a run where it began."""
     from ...jobs.execute import execute
     from ...jobs.resolve import recorded_request
     from ...runs import run_yaml
 
-    folder, here = Path(request.folder).absolute(), Path.cwd()
+    folder = Path(request.folder).absolute()
     record = run_yaml.read(folder)
-    began = Path(record.get("began_in") or here)
-    try:
-        os.chdir(began if began.is_dir() else here)
+    with run_yaml.where_begun(record):
         result = execute(recorded_request(record, folder), reporter)
-    finally:
-        os.chdir(here)
     return STOPPED if result.stopped else int(result.failed)
 
 

@@ -32,6 +32,7 @@ from visuals.pipeline.web.widgets import prompt_preview
         {"engine": {"name": "ray"}},
         {"copy_skipped": True},
         {"background": "/etc/passwd"},
+        {"edits": ["red", "<lora:nowhere:1> blue"]},
         {"overrides": {"run.allow_pickle": True}},
         {"overrides": {"generate.wildcard_dirs": ["/etc"]}},
         {"overrides": {"generate.lora_dirs": ["/etc"]}},

@@ -7,6 +7,7 @@ from typing import Any
 
 from ....runs import run_yaml
 from ....runs.manifest import read_records
+from ...files.run_overview import edits_of
 from ..create import png_info
 from ..create.png_info import Filled
 
@@ -17,8 +18,8 @@ def of_photos(folder: Path) -> bool:
 
 
 def edit_of(folder: Path) -> str:
-    """Return what a run made of its products."""
-    return str((run_yaml.read(folder).get("request") or {}).get("edit") or "")
+    """Return what a run made of its products, the first of several."""
+    return next(iter(edits_of(run_yaml.read(folder).get("request") or {})), "")
 
 
 def values_of_run(folder: Path) -> Filled:
@@ -30,13 +31,14 @@ def values_of_run(folder: Path) -> Filled:
     request, settings = record["request"], record["settings"]
     generate = settings.get("generate") or {}
     prompts = request.get("prompts") or [generate.get("prompt") or ""]
+    edits = edits_of(request)
     first = next(read_records(folder), None)
     shot: dict[str, Any] = {
         "id": "first",
         "classes": (request.get("classes") or ())[:1],
         "prompt": None if request.get("inputs") else prompts[0],
         "negative_prompt": generate.get("negative_prompt"),
-        "edit": request.get("edit"),
+        "edit": next(iter(edits), ""),
         "seed": generate.get("first_seed") or 0,
         **(first.to_dict() if first else {}),
     }
@@ -44,9 +46,11 @@ def values_of_run(folder: Path) -> Filled:
     values, notes = png_info.of_record({**record, "id": shot["id"], "batch": [shot]}, preset)
     if not request.get("rows"):
         values["prompt"] = prompts[0]
-        values["edit"] = request.get("edit") or ""
+        values["edit"] = next(iter(edits), "")
     if len(prompts) > 1:
         notes.append(f"not honoured: {len(prompts) - 1} more prompts; Run again takes them all")
+    if len(edits) > 1:
+        notes.append(f"not honoured: {len(edits) - 1} more edits; Run again takes them all")
     if generate.get("first_seed") is not None:
         values["seed"] = generate["first_seed"]
     else:

@@ -14,6 +14,7 @@ from visuals.pipeline.jobs.plan import plan_shots
 from visuals.pipeline.jobs.reporter import Reporter
 from visuals.pipeline.jobs.request import RunRequest
 from visuals.pipeline.jobs.resolve import resolve
+from visuals.pipeline.web.files import run_overview
 from visuals.pipeline.web.tabs.create.form import request_of
 from visuals.pipeline.web.tabs.runs import use_again
 
@@ -42,6 +43,20 @@ def test_the_form_makes_the_same_pictures(mini: Path, own_home: Path) -> None:
     ]
     assert of_both[0] == of_both[1]
     assert again.settings.rerender.strength == 0.5 and again.settings.generate.sampler == "Euler a"
+
+
+def test_the_first_of_several_edits_is_taken_and_the_others_are_named(
+    mini: Path, own_home: Path
+) -> None:
+    request = RunRequest(
+        classes=["mug"], edits=["red", "blue"], overrides={"generate.first_seed": 7}
+    )
+    folder = run_of(request)
+    values, notes = use_again.values_of_run(folder)
+    assert values["edit"] == use_again.edit_of(folder) == "red"
+    assert notes == ["not honoured: 1 more edits; Run again takes them all"]
+    (folder / "manifest.jsonl").touch()
+    assert run_overview.overview(Path(), "run").words == "red, blue"
 
 
 def test_seeds_that_do_not_count_up_are_named(mini: Path, own_home: Path) -> None:
