@@ -70,9 +70,14 @@ class DetectSettings(DetectOptions, _Model):
 
 
 class VerifySettings(Section):
-    """A second look at each crop, by a CLIP or an image classifier. `threshold`: the least share,
-    0 to 1, of the class against its reject phrases and the other classes, or the other labels.
-    `relabel`: a crop that is rather another of the classes asked takes that class."""
+    """A second look at each crop, by a CLIP or an image classifier.
+
+    Args:
+        threshold: least share, 0 to 1, of the class against its reject phrases and the other
+            classes, or against a classifier's other labels.
+        relabel: whether a crop that is rather another of the classes asked takes that class.
+        batch_size: crops in one call of the model.
+    """
 
     model: str = "openai/clip-vit-base-patch32"
     threshold: float = Field(default=0.5, ge=0, le=1)

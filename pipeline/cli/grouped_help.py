@@ -47,7 +47,7 @@ class GroupedCommand(click.Command):
             formatter.write_dl(list(records.values()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's, but names the settings that an unknown option could mean."""
+        """Parse as click does, but name the settings that an unknown option could mean."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

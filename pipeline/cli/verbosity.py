@@ -1,4 +1,4 @@
-"""What a command says while it works: fewer or more messages, as JSON, or into a file as well."""
+"""What a command prints while it works: more or fewer messages, as JSON, into a file as well."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .output import LOGGER, TerminalHandler, echo, shown
 
 @dataclass(frozen=True)
 class Verbosity:
-    """What a command says while it works.
+    """What a command prints while it works.
 
     Args:
         quiet: only warnings and errors.

@@ -277,4 +277,4 @@ def _sentence(request: RunRequest, fields: Collection[str], why: str) -> Iterato
         option_of(name) for name in fields if getattr(request, name) not in (None, (), "", False)
     ]
     if names:
-        yield f"{', '.join(names)} changes nothing here: {why}"
+        yield f"{', '.join(names)} change{'s' * (len(names) == 1)} nothing here: {why}"

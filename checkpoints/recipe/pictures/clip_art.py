@@ -73,7 +73,9 @@ def panoramas(folder: Path) -> list[np.ndarray]:
     try:
         import OpenEXR
     except ImportError:
-        raise UsageError("the panoramas are OpenEXR files: pip install OpenEXR") from None
+        raise UsageError(
+            "the panoramas are OpenEXR files: pip install 'product-visuals[recipe]'"
+        ) from None
 
     out = []
     for path in sorted((folder / "panoramas" / "package" / "hdri").glob("*.exr.js")):
@@ -91,7 +93,7 @@ def panoramas(folder: Path) -> list[np.ndarray]:
 
 
 def files(folder: Path) -> list[tuple[Path, str]]:
-    """(picture, class or "none") of all that is used, always in the same order."""
+    """Return each picture that is used with its class, or "none", always in the same order."""
     emoji = {code: name for name, codes in _EMOJI.items() for code in codes.split()}
     out = []
     for path in sorted((folder / "emoji" / "package" / "assets").glob("*.webp")):
@@ -115,7 +117,8 @@ def files(folder: Path) -> list[tuple[Path, str]]:
 
 
 def cut_out(path: Path) -> np.ndarray | None:
-    """RGBA uint8 (SIDE, SIDE, 4) of a picture with transparency, trimmed; None without a shape."""
+    """Return a picture with transparency, trimmed, as RGBA uint8 (SIDE, SIDE, 4); None without a
+    shape."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
         return None

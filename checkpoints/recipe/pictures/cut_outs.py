@@ -59,7 +59,7 @@ class Bank:
 
 
 def fill(drawn: list[Renders], art: Path | None, labels: tuple[str, ...], count: int) -> Bank:
-    """The bank of renders of single things, and of clip art in the folder `art`, if any.
+    """Return the bank of renders of single things, and of clip art in the folder `art`, if any.
 
     `labels` end with that of other things; `count`: backs.
     """
@@ -80,7 +80,8 @@ def fill(drawn: list[Renders], art: Path | None, labels: tuple[str, ...], count:
 
 
 def cut_outs(renders: Renders, labels: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(cuts, truth) of the products and the other things in renders, with their surroundings."""
+    """Return the cuts of products and other things in renders, with their surroundings, and their
+    classes."""
     cuts, truth = [], []
     for i, meta in enumerate(renders.meta):
         image = np.array(renders.images[i])
@@ -106,8 +107,8 @@ def cut_outs(renders: Renders, labels: tuple[str, ...]) -> tuple[np.ndarray, np.
 def backs(
     renders: Renders, art: np.ndarray, photos: list[Image], count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Pictures of nothing: textures, places of `renders` without products, clip art strewn about,
-    parts of `photos`; uint8 (count, SIDE, SIDE, 3)."""
+    """Return pictures of nothing, uint8 (count, SIDE, SIDE, 3): textures, places of `renders`
+    without products, clip art strewn about, parts of `photos`."""
     empty = [i for i, m in enumerate(renders.meta) if not m["products"]]
     out = []
     for k in range(count):
@@ -148,7 +149,8 @@ def laid_over(under: Image, over: Image) -> Image:
 def affine(
     grow: float, move: Any, rng: np.random.Generator, size: int, turn: float = 0.0
 ) -> np.ndarray:
-    """From a cut-out's pixels to a crop's: grown, moved, mirrored by chance, turned, stretched."""
+    """Return the affine map, float (2, 3), from a cut-out's pixels to a crop's: grown, moved,
+    mirrored by chance, turned, stretched."""
     a = rng.uniform(-turn, turn)
     wide = np.exp(rng.normal(0, 0.10))
     flip = -1.0 if rng.random() < 0.5 else 1.0

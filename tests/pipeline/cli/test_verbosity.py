@@ -1,4 +1,4 @@
-"""What a command says while it works: -q, -v, --log-json, --log-file, and lines of progress."""
+"""What a command prints while it works: -q, -v, --log-json, --log-file, and lines of progress."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from visuals.pipeline.jobs.request import RunRequest
     ("fields", "needs", "named"),
     [
         ({"command": "run", "inputs": ["a.png"], "count": 3, "width": 64}, "detect rerender",
-         "--count, --width changes nothing here: with PHOTOS"),
+         "--count, --width change nothing here: with PHOTOS"),
         ({"command": "run", "inputs": ["a.png"], "references": ["b.png"]}, "detect rerender",
          "--reference changes"),
         ({"command": "enhance", "inputs": ["a"], "confidence": 0.5}, "rerender",
