@@ -13,7 +13,7 @@ TABS = ("Create", "Enhance", "Compare", "Train", "Runs")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 1366, 390])
 def test_no_tab_keeps_anyone_out(visit: Callable[..., Any], scheme: str, width: int) -> None:
     page = visit(width, color_scheme=scheme)
     for name in ("Settings", "LoRAs"):
