@@ -114,6 +114,9 @@ class _Functions(TorchFunctionMode):
         if func is torch.Tensor.new_tensor:
             own, data = args
             return torch.tensor(data, **{"dtype": own.dtype, **kwargs}).to(own.device)
+        if func is torch.Tensor.__getitem__ and isinstance(args[1], list):
+            # torch makes the index on the tensor's device, and leaves it unfilled on `meta`
+            args = (args[0], torch.tensor(args[1]))
         if func is torch.nn.functional.scaled_dot_product_attention:
             query, key, value, *rest = args
             kwargs = dict(kwargs)
