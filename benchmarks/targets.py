@@ -37,6 +37,8 @@ BARS: Mapping[str, Target] = {
     "worst_delta_e": Target("VAE: mean dE2000 in the mask, worst colour word", "<=", 6.0),
     "changed_outside": Target("pixels changed outside the feathered mask", "==", 0),
     "structure_gain": Target("edge IoU in the mask, ControlNet on minus off", ">=", 0.15),
+    "color_kept": Target("re-render without an edit: mean dE2000 in the mask", "<=", 8.0),
+    "color_taken": Target("re-render to another colour: share of the mask that took it", ">=", 0.9),
     "look_gain": Target("LoRA: share of the way to the studio look", ">=", 0.25),
     "look_class_kept": Target("LoRA: class kept", ">=", 0.85),
     "folder_precision": Target("a folder of photos: precision of the worst class", ">=", 0.95),

@@ -49,6 +49,8 @@ class RerenderOptions(Section):
         dilate: pixels of the picture by which masks grow, or, below 0, shrink.
         aspect_buckets: adapt a window's size to its mask's aspect.
         color_correction: take off the model's own tint.
+        keep_color: products that no edit and no prompt of stage 3 asks to change keep their
+            colours; details are new.
         min_structure: least share of edges that a result keeps, 0 to 1; one that keeps fewer is
             drawn again at lower strength, and the best one is kept.
         batch_size: windows in one call of the pipeline.
@@ -66,6 +68,7 @@ class RerenderOptions(Section):
     dilate: int = Field(default=4, ge=-64, le=256)
     aspect_buckets: bool = False
     color_correction: bool = False
+    keep_color: bool = False
     min_structure: float = Field(default=0.0, ge=0, le=1)
     batch_size: int = Field(default=4, ge=1)
 

@@ -46,6 +46,7 @@ class _Job:
     seed: int
     words: Hashable
     strength: float
+    keep_color: bool
 
     @property
     def group(self) -> tuple[Any, ...]:
@@ -208,8 +209,9 @@ class Rerenderer:
                 words = scheduled_embeddings.group(
                     self.pipe, parse(prompt)[0], negative, self.inpainter.library
                 )
+                keep = self.options.keep_color and not self.prompts.asks(shot, found)
                 jobs.append(
-                    _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength)
+                    _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength, keep)
                 )
         turns = windows.turns([job.window for job in jobs])
         return [replace(job, turn=turn) for job, turn in zip(jobs, turns, strict=True)]
@@ -249,6 +251,10 @@ class Rerenderer:
             seeds=[j.seed for j in jobs],
             strength=jobs[0].strength * share,
         )
+        drawn = [
+            d.changed(composite.keep_colours(d.pixels, i, m)) if j.keep_color and not d.error else d
+            for j, d, i, m in zip(jobs, drawn, images, masks, strict=True)
+        ]
         return jobs, drawn, shown
 
     @staticmethod

@@ -61,11 +61,14 @@ def nearest_word(rgb: np.ndarray, mask: np.ndarray, words: dict[str, tuple[int, 
 
     rgb uint8 (H, W, 3); mask bool (H, W), True on the product.
     """
-    pixels = lab(rgb[mask])
-    names = list(words)
-    paints = lab(np.array([words[n] for n in names]))
-    nearest = delta_e2000(pixels[:, None], paints[None]).argmin(1)
-    return names[int(np.bincount(nearest, minlength=len(names)).argmax())]
+    counts = np.bincount(nearest_words(rgb[mask], words), minlength=len(words))
+    return list(words)[int(counts.argmax())]
+
+
+def nearest_words(pixels: np.ndarray, words: dict[str, tuple[int, int, int]]) -> np.ndarray:
+    """For each of the pixels, uint8 (N, 3), the number of the word whose colour is nearest."""
+    paints = lab(np.array(list(words.values())))
+    return np.asarray(delta_e2000(lab(pixels)[:, None], paints[None]).argmin(1))
 
 
 def rings(rgb: np.ndarray, mask: np.ndarray, count: int = 4) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Re-rendering: is the scene kept, and does the ControlNet hold the shape?"""
+"""Re-rendering: the scene, the shape and the colour that are kept, the colour that is taken."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .color_metrics import delta_e2000, lab, nearest_word, nearest_words
 from .detection import held_out, shot_of
 
 
@@ -33,11 +34,12 @@ def shots_with_truth(count: int, size: int) -> list[Any]:
 def measure(
     rerender: Callable[..., Any], count: int, size: int
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """`rerender(conditioning_scale=…)` makes stage 3; it runs with the ControlNet on and off."""
+    """`rerender(conditioning_scale=…)` makes stage 3; it runs with the ControlNet on and off, then
+    with a colour word as edit."""
     from ...stages.regions.metrics import changed_outside, edge_iou
 
     shots = shots_with_truth(count, size)
-    edges, changed = {}, 0
+    edges, changed, drift = {}, 0, []
     for name, scale in (("on", None), ("off", 0.0)):
         stage = rerender() if scale is None else rerender(conditioning_scale=scale)
         values = []
@@ -46,8 +48,37 @@ def measure(
                 raise RuntimeError(f"stage 3 gave no result: {shot.failure or shot.reason}")
             changed += changed_outside(shot.image, shot.result, shot.blend)
             values.append(edge_iou(shot.image, shot.result, shot.mask))
+            if name == "on":
+                old, new = (lab(pixels[shot.mask]) for pixels in (shot.image, shot.result))
+                drift.append(float(delta_e2000(old, new).mean()))
         edges[name] = float(np.mean(values))
+    taken = _color_taken(rerender(), shots)
     return {
         "changed_outside": float(changed),
         "structure_gain": edges["on"] - edges["off"],
-    }, {"pictures": count, "edge_iou": edges}
+        "color_kept": float(np.mean(drift)),
+        "color_taken": float(np.mean(list(taken.values()))),
+    }, {"pictures": count, "edge_iou": edges, "color_kept": drift, "color_taken": taken}
+
+
+def _color_taken(stage: Any, shots: list[Any]) -> dict[str, float]:
+    """By shot: of the mask's pixels that had the product's colour, the share that an edit by
+    another colour word gave that colour. A pixel's colour is the nearest of the vocabulary."""
+    from ...samples import vocabulary
+
+    words = list(vocabulary.COLOUR_RGB)
+    rng = np.random.default_rng(7)
+    asked = []
+    for shot in shots:
+        old = nearest_word(shot.image, shot.mask, vocabulary.COLOUR_RGB)
+        asked.append((old, str(rng.choice([w for w in words if w != old]))))
+    out = {}
+    edited = [replace(shot, edit=new) for shot, (_, new) in zip(shots, asked, strict=True)]
+    for shot, (old, new) in zip(stage(edited), asked, strict=True):
+        before, after = (
+            nearest_words(pixels[shot.mask], vocabulary.COLOUR_RGB)
+            for pixels in (shot.image, shot.result)
+        )
+        own = before == words.index(old)
+        out[f"{shot.id}: {old} to {new}"] = float((after[own] == words.index(new)).mean())
+    return out

@@ -22,7 +22,8 @@ GENERATE = (
 )  # fmt: skip
 RERENDER = (
     "strength", "steps", "cfg_scale", "sampler", "negative_prompt", "width", "height",
-    "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "min_structure",
+    "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "keep_color",
+    "min_structure",
 )  # fmt: skip
 SETTINGS = (*(f"generate.{key}" for key in GENERATE), *(f"rerender.{key}" for key in RERENDER))
 """Settings that a row may override: those that need no other model."""

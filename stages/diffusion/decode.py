@@ -3,7 +3,7 @@ overflows, and runs the safety checker."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class Decoded:
         if self.error:
             raise NotANumberError(self.error)
         return np.rint(self.image * 255).clip(0, 255).astype(np.uint8)
+
+    def changed(self, pixels: np.ndarray) -> Decoded:
+        """The same with other pixels, uint8 (H, W, 3)."""
+        return replace(self, image=pixels.astype(np.float32) / 255)
 
 
 def decode(pipe: Any, latents: Any) -> list[Decoded]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -167,7 +167,7 @@ class Inpainter:
             drawn = decode(self.pipe, latents)
         if self.color_correction:
             drawn = [
-                d if d.error else _untinted(d, i, m)
+                d if d.error else d.changed(composite.match_colours(d.pixels, i, m))
                 for d, i, m in zip(drawn, images, masks, strict=True)
             ]
         return drawn, maps[0]
@@ -183,8 +183,3 @@ def _stop_if_dropped(
     """diffusers calls it after each step: ends the call where nobody waits for it any more."""
     cpu_parallel.step()
     return tensors
-
-
-def _untinted(drawn: Decoded, image: np.ndarray, mask: np.ndarray) -> Decoded:
-    matched = composite.match_colours(drawn.pixels, image, mask)
-    return replace(drawn, image=matched.astype(np.float32) / 255)

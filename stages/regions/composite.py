@@ -76,6 +76,24 @@ def deepen(
     return out
 
 
+def keep_colours(patch: np.ndarray, crop: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`patch` with the broad colours of `crop` inside a mask, all uint8 (h, w, 3) and bool (h, w).
+
+    What is smaller than a 32nd of the window is the patch's, what is larger the crop's: the
+    wavelet colour fix of StableSR (Wang et al. 2024), by a Gaussian that counts the mask alone.
+    """
+    weight = mask.astype(np.float32)
+    sigma = max(mask.shape) / 32
+
+    def broad(image: np.ndarray) -> np.ndarray:
+        blurred = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
+        return np.asarray(blurred / np.maximum(share, 1e-3)[..., None])
+
+    share = cv2.GaussianBlur(weight, (0, 0), sigma)
+    kept = patch + broad(crop) - broad(patch)
+    return np.where(mask[..., None], np.rint(kept).clip(0, 255), patch).astype(np.uint8)
+
+
 def match_colours(patch: np.ndarray, crop: np.ndarray, blend: np.ndarray) -> np.ndarray:
     """`patch` with its mean colour shifted so that it meets `crop` just outside the blend.
 

@@ -117,8 +117,6 @@ def test_masks_have_the_picture_s_size_and_ragged_boxes_change_nothing(mini: Pat
     segment = Segmenter(model, processor, min_ratio=0.0)
     boxes = [Detection((10.0, 10.0, 60.0, 70.0), 0.9, "mug")]
     boxes.append(Detection((40.0, 20.0, 120.0, 90.0), 0.8, "mug"))
-    from dataclasses import replace
-
     one, two = replace(photo(), detections=(boxes[0],)), replace(photo(), detections=tuple(boxes))
     alone = segment([one])[0]
     together = segment([one, two])
@@ -131,8 +129,6 @@ def test_masks_have_the_picture_s_size_and_ragged_boxes_change_nothing(mini: Pat
 
 def test_a_close_up_s_mask_comes_back_to_its_place(mini: Path) -> None:
     """What SAM sees of a box is its close-up: what lies farther away changes no mask."""
-    from dataclasses import replace
-
     model, processor = load.load_segmenter("mini/sam")
     segment = Segmenter(model, processor, min_ratio=0.0, crop_padding=0.2)
     near = Detection((90.0, 50.0, 126.0, 86.0), 0.9, "mug")
@@ -148,8 +144,6 @@ def test_a_close_up_s_mask_comes_back_to_its_place(mini: Path) -> None:
 
 
 def test_a_mask_does_not_leave_its_box(mini: Path) -> None:
-    from dataclasses import replace
-
     model, processor = load.load_segmenter("mini/sam")
     box = Detection((40.0, 20.0, 80.0, 60.0), 0.9, "mug")
     done = Segmenter(model, processor, min_ratio=0.0, box_margin=0.1)(
@@ -187,8 +181,6 @@ def rerenderer(inpaint: Any, **options: Any) -> Rerenderer:
 
 def masked(*boxes: tuple[int, int, int, int]) -> Any:
     """The photo with a rectangle of a mug's mask in each box."""
-    from dataclasses import replace
-
     found = []
     for x0, y0, x1, y1 in boxes:
         mask = np.zeros((96, 128), bool)
@@ -209,6 +201,23 @@ def test_rerender_keeps_every_pixel_outside_and_changes_the_inside(inpaint: Any)
     assert empty.status == "skipped" and empty.reason is not None
     assert empty.reason.code == "no_mask"
     assert {"edge_iou", "seam"} <= set(done.metrics)
+
+
+def test_a_product_keeps_its_colour_unless_it_is_asked_to_change(inpaint: Any) -> None:
+    box = (40, 30, 90, 70)
+    plain, edited, named = masked(box), masked(box), masked(box)
+    edited = replace(edited, edit="yellow")
+    named = replace(named, detections=(replace(named.detections[0], prompt="a red mug"),))
+    shots = [plain, edited, named]
+    free, kept = (rerenderer(inpaint, keep_color=k)(shots) for k in (False, True))
+
+    def drift(shot: Any) -> float:
+        mask = shot.detections[0].mask
+        return float(np.abs(shot.result[mask].mean(0) - shot.image[mask].mean(0)).max())
+
+    assert drift(kept[0]) < 3 < drift(free[0])
+    for a, b in zip(free[1:], kept[1:], strict=True):
+        assert np.array_equal(a.result, b.result)
 
 
 def test_instances_of_all_shots_share_calls_and_overlapping_ones_take_turns(inpaint: Any) -> None:

@@ -166,3 +166,17 @@ def test_the_square_of_a_box_lies_in_the_picture_and_holds_the_box(box: tuple[in
     assert 0 <= x0 <= box[0] and 0 <= y0 <= box[1] and box[2] <= x1 <= 100 and box[3] <= y1 <= 80
     side = 1.4 * max(box[2] - box[0], box[3] - box[1])
     assert x1 - x0 == round(min(side, 100)) and y1 - y0 == round(min(side, 80))
+
+
+def test_broad_colours_are_kept_and_details_are_new() -> None:
+    rng = np.random.default_rng(3)
+    mask = np.zeros((64, 64), bool)
+    mask[16:48, 16:48] = True
+    crop = np.full((64, 64, 3), (200, 40, 40), np.uint8)
+    crop[~mask] = (0, 255, 0)  # what lies beside the product must not colour it
+    detail = np.where(rng.random((64, 64, 1)) < 0.5, -12, 12)
+    patch = (np.array((60, 80, 160)) + detail).astype(np.uint8)
+    kept = composite.keep_colours(patch, crop, mask)
+    assert np.abs(kept[mask].mean(0) - (200, 40, 40)).max() < 2
+    assert np.abs(kept[mask] - kept[mask].mean(0) - detail[mask]).mean() < 4
+    assert np.array_equal(kept[~mask], patch[~mask])
