@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from ...configs.errors import UsageError
 from .engine_options import EngineOptions, RequestError, sentences
@@ -108,37 +110,58 @@ def resolve(
     prompts, rows = read_prompt_file(request, settings)
     require(request.annotate)
     settings, classes = resolve_classes(request, settings, reporter, prompts=prompts, rows=rows)
-    settings, drawn = with_seed(settings, request)
+    own = given(request.preset, {**(base or {}), **request.setting_overrides()})
+    settings, drawn = as_begun(settings, request, own)
     if "detect" not in request.needs:
         settings = settings.model_copy(update={"verify": None})  # nothing is looked for
-    own = given(request.preset, {**(base or {}), **request.setting_overrides()})
     return ResolvedRequest(
         request, settings, tuple(classes), request.needs, prompts, rows, frozenset(own), drawn
     )
 
 
-def with_seed(settings: Settings, request: RunRequest) -> tuple[Settings, bool]:
+def as_begun(
+    settings: Settings, request: RunRequest, own: Collection[str]
+) -> tuple[Settings, bool]:
     """Return the settings with a seed in place of -1, and whether it was drawn at random.
 
-    A run that is resumed keeps its seed; `generate.first_seed` serves for both; where nothing is
-    drawn it is 0.
+    A run that is resumed keeps its seed, and, where an earlier version began it, does without the
+    settings that came later, unless they are among `own`; `generate.first_seed` serves for both.
+    Where nothing is drawn the seed is 0.
     """
     from ...configs.errors import VisualsError
     from ...stages.shot import seed_or_random
     from ..runs.locate import run_place
     from ..runs.object_store import read
 
+    earlier: dict[str, Any] = {}
+    draws = bool({"generate", "rerender"} & set(request.needs))
+    if draws and request.out:
+        with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
+            earlier = read(run_place(request.out)).get("settings") or {}
+    settings = _without_later_settings(settings, earlier, own)
     if settings.run.seed != -1:
         return settings, False
-    known: int | None = 0
-    if {"generate", "rerender"} & set(request.needs):
-        earlier: dict[str, Any] = {}
-        if request.out:
-            with contextlib.suppress(VisualsError, OSError):  # opening the folder reports it
-                earlier = (read(run_place(request.out)).get("settings") or {}).get("run") or {}
-        known = earlier.get("seed", settings.generate.first_seed)
+    usual = settings.generate.first_seed if draws else 0
+    known = (earlier.get("run") or {}).get("seed", usual)
     run = settings.run.model_copy(update={"seed": seed_or_random(-1 if known is None else known)})
     return settings.model_copy(update={"run": run}), known is None
+
+
+def _without_later_settings(
+    settings: Settings, earlier: Mapping[str, Any], own: Collection[str]
+) -> Settings:
+    """Put what the sections of `earlier` lack at its default, as reading `earlier` does."""
+    changes = {}
+    for name, section in settings:
+        old = earlier.get(name)
+        if isinstance(old, Mapping) and isinstance(section, BaseModel):
+            later = {
+                key: field.get_default(call_default_factory=True)
+                for key, field in type(section).model_fields.items()
+                if key not in old and f"{name}.{key}" not in own
+            }
+            changes[name] = section.model_copy(update=later)
+    return settings.model_copy(update=changes)
 
 
 def resolve_classes(

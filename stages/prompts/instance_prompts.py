@@ -52,7 +52,8 @@ class InstancePrompts:
     def asks(self, shot: Shot, found: Detection) -> bool:
         """Whether an edit or a prompt of its own asks that the instance changes."""
         edit = found.edit or shot.edit or self.edits.get(found.label)
-        return bool(self.own or edit or found.prompt or found.label in self.prompts)
+        own = self.own and not isinstance(shot.source, Prompted)  # one was drawn as asked
+        return bool(own or edit or found.prompt or found.label in self.prompts)
 
     def negative(self, seed: int) -> str:
         """The negative prompt of the instance of that seed."""
