@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ...checkpoints import atomic_files
 from ...configs.errors import writable
 from . import options
 from .downloads import download
@@ -17,7 +18,10 @@ from .output import echo
 from .progress import StageProgress
 
 _WORK = click.option(
-    "--work", metavar="DIR", help="Working folder. Default: a temporary one, which is deleted."
+    "--work",
+    metavar="DIR",
+    callback=options.new_folder,
+    help="Working folder, a new one. Default: a temporary one, which is deleted.",
 )
 
 
@@ -44,7 +48,7 @@ def _finish(report: Any, out: str, as_json: bool, shown: Iterable[Any]) -> None:
 
     text = json.dumps(report, indent=1)
     with writable(out):
-        Path(out).write_text(text + "\n", encoding="utf-8")
+        atomic_files.write(Path(out), f"{text}\n".encode())
     if as_json:
         echo(text)
         return

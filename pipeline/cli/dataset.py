@@ -28,7 +28,13 @@ dataset.add_command(caption)
 @dataset.command("import")
 @click.argument("catalogue", type=_IN)
 @click.option("--images", type=_IN, required=True, metavar="DIR", help="Folder of its pictures.")
-@click.option("--out", type=_IN, required=True, metavar="DIR", help="Folder for the training set.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    callback=options.on_a_disk,
+    help="Folder for the training set.",
+)
 @click.option("--field-sku", metavar="NAME", help="Field of the SKU. Default: guessed.")
 @click.option(
     "--field-image", metavar="NAME", help="Field of the pictures; a.b: nested. Default: guessed."
@@ -64,7 +70,7 @@ dataset.add_command(caption)
 def import_(
     catalogue: Path,
     images: Path,
-    out: Path,
+    out: str,
     field_sku: str | None,
     field_image: str | None,
     field_text: str | None,
@@ -82,7 +88,7 @@ def import_(
         report = import_catalogue(
             products,
             images,
-            out,
+            Path(out),
             shape=Shape(**{**shape, "max_side": shape["max_side"] or None}),
             overwrite=overwrite,
             progress=partial(bars.update, "import"),
@@ -90,7 +96,7 @@ def import_(
     if as_json:
         print_json(report.as_json())
     else:
-        show.imported(report, fields, out)
+        show.imported(report, fields, Path(out))
 
 
 @dataset.command()

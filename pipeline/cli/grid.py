@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import output
-from .options import apply, errors, on_a_disk, parse_overrides
+from .options import apply, errors, new_folder, on_a_disk, parse_overrides
 from .output import echo
 
 
@@ -57,6 +57,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
 @click.option(
     "--cells",
     metavar="DIR",
+    callback=new_folder,
     help="Write each picture to DIR as soon as it is made, with a grid.json.",
 )
 @apply("lora_dir", "device", "low_memory", "allow_pickle", "yes", "set", "json")

@@ -5,21 +5,40 @@ Knows click only: nothing heavy is imported here.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
+from ...configs.errors import UsageError
+from ...configs.outputs import check_new_file, check_new_folder
 from .drawing_options import DRAWING
 from .errors import errors as errors
 
 
 def new_file(ctx: click.Context, option: click.Parameter, path: str) -> str:
     """Return the name of a file to write, which must not be there yet."""
-    if os.path.lexists(path):
-        raise click.BadParameter(f"{path} is there already: expected a new file", ctx, option)
+    with _named(ctx, option):
+        check_new_file(path)
     return path
+
+
+def new_folder(ctx: click.Context, option: click.Parameter, path: str | None) -> str | None:
+    """Return the name of a folder to write, which must not be there yet, or empty."""
+    if path is not None:
+        with _named(ctx, option):
+            check_new_folder(path)
+    return path
+
+
+@contextlib.contextmanager
+def _named(ctx: click.Context, option: click.Parameter) -> Iterator[None]:
+    """Return a context whose errors name an option."""
+    try:
+        yield
+    except UsageError as error:
+        raise click.BadParameter(str(error), ctx, option) from None
 
 
 def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
@@ -33,6 +52,8 @@ def _formats(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 
 def on_a_disk(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
     """Return the value of an --out that cannot be in an object store."""
+    if given == "":
+        raise click.BadParameter("'': expected a name", ctx, option)
     if given is not None and "://" in given:
         raise click.BadParameter(f"{given}: expected a local path; copy it to the store afterwards")
     return given

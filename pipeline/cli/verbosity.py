@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -66,7 +68,8 @@ def logging_as(verbosity: Verbosity) -> Iterator[None]:
     screen = _JsonLines() if verbosity.log_json else TerminalHandler()
     usual = logging.WARNING if verbosity.quiet else logging.INFO
     screen.setLevel(logging.DEBUG if verbosity.verbose else usual)
-    handlers = [screen, *([_log_file(verbosity.log_file)] if verbosity.log_file else [])]
+    name = verbosity.log_file
+    handlers = [screen, *([_log_file(name)] if name is not None else [])]
     before = list(LOGGER.handlers)
     LOGGER.handlers = handlers
     try:
@@ -78,14 +81,27 @@ def logging_as(verbosity: Verbosity) -> Iterator[None]:
 
 def _log_file(name: str) -> logging.Handler:
     try:
+        if os.path.isfile(name) and not _LOG_LINE.match(_beginning(name)):
+            raise UsageError(
+                f"--log-file {name!r}: expected a new file, or an earlier log of visuals"
+            )
         file = logging.FileHandler(name, encoding="utf-8", errors="replace")
     except OSError as error:
         raise UsageError(
-            f"--log-file {name}: cannot be written ({error.strerror}); name a file in a folder "
-            "that exists"
+            f"--log-file {name!r} cannot be written ({error.strerror}): expected a file in a "
+            "folder that exists"
         ) from None
     file.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
     return file
+
+
+_LOG_LINE = re.compile(rb"$|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+"""Beginning of a log, or of an empty file."""
+
+
+def _beginning(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return file.read(32)
 
 
 def log_event(text: str, fields: Mapping[str, Any], level: int = logging.INFO) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...configs.errors import AnnotationError as AnnotationError
 from ...configs.errors import MissingDependencyError
 from ...configs.errors import NothingToAnnotateError as NothingToAnnotateError
+from ...configs.outputs import check_new_folder
 
 if TYPE_CHECKING:
     from .writer import Exported, Progress, Writer
@@ -62,8 +63,8 @@ def annotate(
     Args:
         folder: The run folder.
         formats: Names of `FORMATS`.
-        out: A new folder to write to; by default the run's `annotations/`, whose earlier
-            annotations are replaced.
+        out: A new folder to write to, or one with other formats; by default the run's
+            `annotations/`, whose earlier annotations are replaced.
         polygons: Write COCO masks as polygons in place of RLE.
         include_skipped: Write skipped pictures too, without instances.
         progress: Called for each picture.
@@ -74,18 +75,19 @@ def annotate(
     """
     from ..runs.inside_path import inside
     from . import records
-    from .writer import require_new, write_pictures
+    from .writer import write_pictures
 
     folder = Path(folder)
     formats = parse_formats(formats)
     if not formats:
         raise AnnotationError(f"no format: expected one or more of {', '.join(FORMATS)}")
     require(formats, polygons=polygons)
-    manifest, chosen = records.read_kept(folder, include_skipped=include_skipped)
     base = inside(folder, "annotations") if out is None else Path(out)
+    names = {FORMATS[name] for name in formats}
     files = {name: base / FORMATS[name] for name in formats}
-    for path in files.values() if out is not None else ():
-        require_new(path)
+    if out is not None:
+        check_new_folder(base, AnnotationError, may_hold=set(FORMATS.values()) - names)
+    manifest, chosen = records.read_kept(folder, include_skipped=include_skipped)
     writers = _writers(records.class_names(manifest), polygons)
     return write_pictures(folder, chosen, files, writers, progress=progress)
 

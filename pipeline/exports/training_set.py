@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ...checkpoints import atomic_files
 from ...configs.errors import AnnotationError
+from ...configs.outputs import check_new_folder
 from ...training.datasets.dataset_folder import MASK_SUFFIX
 from ..inputs.find_files import flat_name
 from ..runs.inside_path import file_name, inside
 from . import records
 from .imagefolder import ImageFolder
 from .records import AnnotatedPicture
-from .writer import Exported, Progress, Writer, require_new, write_pictures
+from .writer import Exported, Progress, Writer, write_pictures
 
 FORMATS = ("imagefolder", "kohya")
 
@@ -54,10 +55,10 @@ def export(
         raise AnnotationError(f"unknown format {format!r} (expected {', '.join(FORMATS)})")
     if "/" in name or "\\" in name:
         raise AnnotationError(f"--name {name!r}: expected a name without a folder; set --out")
-    manifest, chosen = records.read_kept(run)
     folder = inside(run, f"export/{format}") if out is None else Path(out)
     if out is not None:
-        require_new(folder)
+        check_new_folder(folder, AnnotationError)
+    manifest, chosen = records.read_kept(run)
     words = name or tag or " ".join(records.class_names(manifest))
     writers: dict[str, Callable[[Path], Writer]] = {
         "imagefolder": partial(ImageFolder, tag=tag, masks=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -113,18 +112,6 @@ def write_pictures(
             with contextlib.suppress(OSError):
                 _remove(part)
     return written
-
-
-def require_new(path: Path) -> None:
-    """Raise AnnotationError where there is anything but an empty folder."""
-    try:
-        taken = os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
-    except OSError as error:
-        raise AnnotationError(
-            f"{path} cannot be read ({error.strerror}): expected a new folder; set --out"
-        ) from None
-    if taken:
-        raise AnnotationError(f"{path} is there already: expected a new one; set --out")
 
 
 def _move(part: Path, place: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...configs.errors import writable
+from ...configs.outputs import check_parents
 from . import grid as grids
 from . import grid_files
 from .grid import GridError, GridPlan
@@ -127,6 +128,7 @@ def draw_grid(request: GridRequest, reporter: Reporter | None = None) -> DrawnGr
         raise GridError(f"--out {out}: expected a name that ends in {', '.join(FORMATS)}")
     if os.path.lexists(out) and not provenance.is_sheet(out):
         raise GridError(f"--out {out} is no grid of visuals: expected a new file, or a grid")
+    check_parents(out, GridError)
     plan = check_grid(request)
 
     def build(settings: Settings) -> Any:

@@ -218,6 +218,9 @@ class RunRequest(BaseModel):
                 raise ValueError("inputs '': expected the name of a photo or folder")
             if re.match(r"(s3|gs|https?)://", name):
                 raise ValueError(f"{name}: expected photos on a disk; copy them here first")
+        for field in ("out", "prompt_file", "mask", "init_image"):
+            if getattr(self, field) == "":
+                raise ValueError(f"{option_of(field)} '': expected the name of a file or folder")
         if self.prompt_file is not None and (self.inputs or self.prompt is not None):
             other = "PHOTOS" if self.inputs else "--prompt"
             raise ValueError(f"--prompt-file with {other}: expected one of them")

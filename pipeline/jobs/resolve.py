@@ -106,6 +106,7 @@ def resolve(
 
     reporter = reporter or Reporter()
     check_engine(request.engine)
+    check_out(request)
     settings = request_settings(request, reporter.warn, base=base)
     prompts, rows = read_prompt_file(request, settings)
     require(request.annotate)
@@ -216,6 +217,15 @@ def resolve_classes(
             f"(see words.json of {reader}; --preset sd15 knows more)"
         )
     return settings, names
+
+
+def check_out(request: RunRequest) -> None:
+    """Raise RunFolderError where `out` is a file, or a folder of other files."""
+    from ..runs.folder import check_place
+    from ..runs.object_store import is_url
+
+    if request.out and not is_url(request.out):
+        check_place(Path(request.out))
 
 
 def check_engine(engine: EngineOptions) -> None:

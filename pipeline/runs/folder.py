@@ -17,6 +17,7 @@ from ...configs.errors import OtherSettingsError as OtherSettingsError
 from ...configs.errors import RunFolderError as RunFolderError
 from ...configs.errors import VisualsError, one_line, writable
 from ...configs.errors import WriteError as WriteError
+from ...configs.outputs import check_parents
 from ..images.write import Format
 from . import jsonl, run_yaml
 from .inside_path import inside
@@ -259,6 +260,8 @@ def check_place(place: Path | ObjectStore) -> None:
     """
     with writable(place):
         if isinstance(place, Path):
+            if not os.path.lexists(place):
+                check_parents(place, RunFolderError)
             for name in (run_yaml.NAME, NAME, *FOLDERS):
                 inside(place, name)
         if holds(place)(run_yaml.NAME) or _has_lines(place):

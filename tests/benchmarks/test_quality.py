@@ -50,14 +50,6 @@ def test_an_unknown_measure_is_a_usage_error() -> None:
     assert result.exit_code == 2 and "'beauty'" in result.output
 
 
-@pytest.mark.parametrize("kind", ["quality", "survive", "speed", "train"])
-def test_a_report_is_written_over_no_file(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "train.json"
-    path.write_text("mine")
-    result = CliRunner().invoke(main, ["bench", kind, "--out", str(path)])
-    assert result.exit_code == 2 and "is there already: expected a new file" in result.output
-
-
 def test_no_training_picture_is_held_out() -> None:
     from visuals.benchmarks.accuracy import folder_accuracy
     from visuals.checkpoints.recipe.diffusion import look_lora

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 
 from visuals.pipeline.cli import main
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that is no group of others, by its words."""
+    waiting: list[tuple[tuple[str, ...], click.Command]] = [((), main)]
+    while waiting:
+        words, command = waiting.pop()
+        if not isinstance(command, click.Group):
+            yield words, command
+            continue
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            waiting.append(((*words, name), inner))
+
 
 EVERYTHING = (
     "--set", "detect.box_threshold=0", "--set", "verify.threshold=0",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...configs.errors import UsageError
+from ...configs.outputs import check_new_folder
 from ...configs.text_files import parse_json
 from ...pipeline.images.read import PictureError
 from ..datasets import imagefolder
@@ -159,10 +160,9 @@ def import_catalogue(
 def _previous_files(out: Path, overwrite: bool) -> list[str]:
     """Files of an earlier import in `out`; raises CatalogImportError if it may not be replaced."""
     try:
-        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-            return []
         if not (out / imagefolder.REPORT).is_file():
-            raise CatalogImportError(f"{out} is not empty: expected a new folder; set --out")
+            check_new_folder(out, CatalogImportError)
+            return []
         if not overwrite:
             raise CatalogImportError(
                 f"{out} holds an earlier import, perhaps with edited captions: expected a new "

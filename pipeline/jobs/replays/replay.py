@@ -77,8 +77,11 @@ def replay(
     from ....configs.schema import check
     from ...build import model_hashes, replicate
     from ...build.stages import check_words
+    from ...runs.folder import check_place
 
     reporter = reporter or Reporter()
+    folder = Path(out or new_folder(["replay"]))
+    check_place(folder)
     changed = bool(overrides) or seed is not None
     place = Path(target)
     if place.is_dir():
@@ -99,7 +102,6 @@ def replay(
     checkpoints = model_hashes.fingerprints(settings, prompts, negatives)
     for note in [*plan.notes, *(() if changed else differences(plan, checkpoints))]:
         reporter.warn(f"{note}: pixels may differ")
-    folder = Path(out or new_folder(["replay"]))
     hashes = model_hashes.short_hashes(settings, prompts, negatives)
     compared = _remake(plan, settings, folder, checkpoints, hashes, origin or target, reporter)
     return Replay(folder, tuple(compared), changed)

@@ -147,12 +147,6 @@ def test_a_folder_where_every_file_fails_is_reported_and_ends_with_1(tmp_path: P
     assert "not a picture" in (tmp_path / "o" / "report.html").read_text()
 
 
-def test_an_out_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "o").write_text("")
-    said = refused("run", "--class", "mug", "--out", str(tmp_path / "o"))
-    assert "is a file" in said and "--out" in said
-
-
 def test_unknown_words_are_warned_of() -> None:
     result = visuals("run", "nowhere", "--class", "mug", "--edit", "crocodile leather")
     assert "warning" in result.stderr and "crocodile" in result.stderr

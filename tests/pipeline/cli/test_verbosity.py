@@ -47,13 +47,6 @@ def test_how_much_is_said(tmp_path: Path) -> None:
     assert records[-1]["event"] == "finished" and records[-1]["skipped"] == {"no_detection": 3}
 
 
-def test_a_log_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    result = visuals("filter", PHOTOS, "-c", "mug", "-o", str(out), "--log-file", str(tmp_path))
-    assert result.exit_code == 2 and "--log-file" in result.stderr
-    assert not out.exists()
-
-
 def test_progress_is_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -397,7 +397,7 @@ def test_a_second_call_replaces_the_first(run: Path) -> None:
 
 
 def test_what_lies_in_out_is_not_touched(run: Path) -> None:
-    with pytest.raises(AnnotationError, match="masks is there already"):
+    with pytest.raises(AnnotationError, match="holds 'images'"):
         annotate(run, ["coco", "masks"], out=run)
     assert not (run / "coco.json").exists() and (run / "masks" / "ring.png").is_file()
     done = annotate(run, ["coco", "masks"], out=run.parent / "new")

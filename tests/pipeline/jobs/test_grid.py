@@ -106,7 +106,7 @@ def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
     replayed = visuals("replay", str(drawn.cells[3]), "--out", str(tmp_path / "replayed"))
     assert replayed.exit_code == 0 and "1 of 1 are equal" in replayed.stderr, replayed.output
     again = visuals(*args, "--cells", str(folder), "--out", str(folder / "grid.png"))
-    assert again.exit_code == 2 and "holds a grid already" in again.output
+    assert again.exit_code == 2 and "is there already and holds" in again.output
 
 
 def test_a_grid_is_read_while_it_is_drawn(tmp_path: Path) -> None:

@@ -89,7 +89,9 @@ def test_other_settings_and_seeds_make_other_pictures(ten: Path, tmp_path: Path)
         record = json_of("replay", str(ten), shot, "--out", str(tmp_path / name), *change)
         assert record["equal"] == 0 and record["shots"][0]["changed"] > 0
     assert lines_of(tmp_path / "a")[shot]["seed"] == 5
-    said = visuals("replay", str(ten), shot, "--set", "generate.stepz=1", "--out", str(tmp_path))
+    said = visuals(
+        "replay", str(ten), shot, "--set", "generate.stepz=1", "--out", str(tmp_path / "c")
+    )
     assert said.exit_code == 2 and "did you mean 'steps'?" in said.stderr
 
 

@@ -159,7 +159,7 @@ def test_an_import_replaces_nothing_unasked(tmp_path: Path) -> None:
     import_catalogue(one, photos, out, shape=SMALL, overwrite=True)
     assert [p.name for p in sorted((out / "images").iterdir())] == ["B.jpg"]
     assert (out / "mine").read_text() == "mine"
-    with pytest.raises(CatalogImportError, match="not empty"):
+    with pytest.raises(CatalogImportError, match="and holds"):
         import_catalogue(one, photos, photos, shape=SMALL, overwrite=True)
     (photos / "b.png").unlink()
     with pytest.raises(CatalogImportError, match="not one picture of 1 products"):
