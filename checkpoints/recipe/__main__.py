@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -91,21 +92,30 @@ def depth(bench: Bench) -> None:
 def detector(bench: Bench) -> None:
     from .recognition import detector as step
 
-    train, val = bench.renders("train"), bench.renders("val")
-    plan = bench.plan
-    budgets = plan.detector_warm, plan.detector_again if bench.start else plan.detector
-    start = bench.start / "grounding-dino" if bench.start else None
-    out, things = bench.parts / "grounding-dino", bench.things()
-    step.run(bench.state, out, train, val, budgets, start, bench.device, things)
+    plan, start, size = bench.plan, None, 128
+    budgets = plan.detector_warm, plan.detector
+    if bench.start:
+        start, size = bench.start / "grounding-dino", 192
+        budgets = plan.detector_warm, plan.detector_again
+    out, val = bench.parts / "grounding-dino", bench.renders("val")
+    step.run(bench.state, out, _sources(bench, "train"), val, budgets, start, bench.device, size)
+
+
+def _sources(bench: Bench, *splits: str) -> list[Any]:
+    """What a detector learns on, see `recognition.detector.drawn`."""
+    sources: list[Any] = [(bench.renders(split), bench.things()) for split in splits]
+    if bench.plan.varied:
+        scenes = (_bank(bench), None)
+        sources += [scenes, (bench.renders("plain"), None), scenes]
+    return sources
 
 
 def detector_crowd(bench: Bench) -> None:
     from .recognition import detector as step
 
-    sets = [bench.renders("train"), bench.renders("crowd")]
     out, budget = bench.parts / "grounding-dino", bench.plan.detector_crowd
-    val, things = bench.renders("val"), bench.things()
-    step.run_crowd(bench.state, out, sets, val, budget, bench.device, things)
+    sources, val = _sources(bench, "train", "crowd"), bench.renders("val")
+    step.run_crowd(bench.state, out, sources, val, budget, bench.device)
 
 
 def segmenter(bench: Bench) -> None:
@@ -119,18 +129,23 @@ def segmenter(bench: Bench) -> None:
 
 
 def classifier(bench: Bench) -> None:
-    from .pictures import clip_art, cut_outs
     from .recognition import classifier as step
+
+    model = step.build().to(bench.device)
+    out, val = bench.parts / "classifier", bench.renders("val")
+    step.run(bench.state, out, _bank(bench), val, bench.plan.classifier, model)
+
+
+def _bank(bench: Bench) -> Any:
+    from .pictures import clip_art, cut_outs
+    from .recognition.classifier import LABELS
 
     art = None
     if bench.plan.clip_art:
         art = bench.workdir / "clip-art"
         clip_art.fetch(art)
     drawn = [bench.renders("singles"), bench.renders("plain")]
-    bank = cut_outs.fill(drawn, art, step.LABELS, bench.plan.backs)
-    model = step.build().to(bench.device)
-    out, val = bench.parts / "classifier", bench.renders("val")
-    step.run(bench.state, out, bank, val, bench.plan.classifier, model)
+    return cut_outs.fill(drawn, art, LABELS, bench.plan.backs)
 
 
 def blip(bench: Bench) -> None:

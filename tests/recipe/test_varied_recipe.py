@@ -167,6 +167,15 @@ def test_crops_are_of_all_classes_and_of_none(tmp_path: Path) -> None:
     assert all(image.shape == (48, 48, 3) and image.dtype == np.uint8 for image, _ in seen)
     assert {label for _, label in seen} == set(range(len(labels)))
     assert min(int(image.max()) for image, _ in seen) > 60  # dark, not black
+    counts = set()
+    for _ in range(60):
+        image, boxes, found = crops.scene(bank, 96, rng)
+        assert image.shape == (96, 96, 3) and len(boxes) == len(found)
+        assert all(0 <= x0 < x1 <= 96 and 0 <= y0 < y1 <= 96 for x0, y0, x1, y1 in boxes)
+        counts.add(len(found))
+    assert {0, 1, 2} <= counts
+    x, where, classes = detector.drawn((bank, None), rng, 96)
+    assert x.shape == (96, 96, 3) and where.shape == (len(classes), 4)
 
 
 def test_clip_art_is_trimmed_and_things_of_the_classes_are_no_negatives(tmp_path: Path) -> None:

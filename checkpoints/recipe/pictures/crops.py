@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .augment import box_of
 from .clip_art import FILL, SIDE
 from .cut_outs import Bank, Image, affine, laid_over, plain
 
@@ -60,18 +61,13 @@ def place(
     bank: Bank, i: int, size: int, fill: float, move: Any, turn: float, rng: np.random.Generator
 ) -> Image:
     """Cut-out i as `fill` of a crop's side, `move` pixels off its middle, turned up to `turn`."""
-    m = _perspective(affine(fill * size / FILL, move, rng, size, turn), rng, size)
-    cut = bank.cuts[i]
-    mine = bank.scenic[i] and rng.random() < 0.35
-    edge = cv2.BORDER_REFLECT if mine else cv2.BORDER_CONSTANT
-    seen = cv2.warpPerspective(cut, m, (size, size), flags=cv2.INTER_LINEAR, borderMode=edge)
-    rgb = seen[..., :3].astype(np.float32)
-    weight = seen[..., 3:].astype(np.float32) / 255
-    changed = _repaint(rgb, bank, rng) if rng.random() < 0.7 else rgb
-    if rng.random() < 0.4:
-        changed = changed * _light(size, rng, 0.8)
-    if mine:
-        return rgb + (changed - rgb) * weight
+    rgb, changed, weight, mine = _seen(bank, i, size, fill, move, turn, rng, own=0.35)
+    back = rgb if mine else background(bank, size, rng)
+    return _laid(back, changed, weight, rng, shadow=not mine)
+
+
+def background(bank: Bank, size: int, rng: np.random.Generator) -> Image:
+    """A back, float (size, size, 3)."""
     back = bank.backs[int(rng.integers(len(bank.backs)))]
     if rng.random() < 0.35:  # a studio's
         back = plain(rng)
@@ -79,15 +75,94 @@ def place(
         back = back * np.float32(rng.uniform(0, 0.25))
     side = int(rng.uniform(0.3, 1) * SIDE)
     y, x = rng.integers(0, SIDE - side + 1, 2)
-    back = cv2.resize(back[y : y + side, x : x + side], (size, size)).astype(np.float32)
-    if rng.random() < 0.4:  # a shadow, or a glow
+    return cv2.resize(back[y : y + side, x : x + side], (size, size)).astype(np.float32)
+
+
+def _seen(
+    bank: Bank,
+    i: int,
+    size: int,
+    fill: float,
+    move: Any,
+    turn: float,
+    rng: np.random.Generator,
+    *,
+    own: float,
+) -> tuple[Image, Image, Image, bool]:
+    """A cut-out as it is, the same repainted and lit, its weights, all float; whether its own
+    surroundings are round it, which is so for the share `own` of rendered ones."""
+    m = _perspective(affine(fill * size / FILL, move, rng, size, turn), rng, size)
+    mine = bool(bank.scenic[i] and rng.random() < own)
+    edge = cv2.BORDER_REFLECT if mine else cv2.BORDER_CONSTANT
+    seen = cv2.warpPerspective(
+        bank.cuts[i], m, (size, size), flags=cv2.INTER_LINEAR, borderMode=edge
+    )
+    rgb = seen[..., :3].astype(np.float32)
+    changed = _repaint(rgb, bank, rng) if rng.random() < 0.7 else rgb
+    if rng.random() < 0.4:
+        changed = changed * _light(size, rng, 0.8)
+    return rgb, changed, seen[..., 3:].astype(np.float32) / 255, mine
+
+
+def _laid(
+    back: Image, thing: Image, weight: Image, rng: np.random.Generator, *, shadow: bool
+) -> Image:
+    """A thing on a back, with a shadow or a glow by chance."""
+    size = len(back)
+    if shadow and rng.random() < 0.4:
         dark = cv2.GaussianBlur(weight, (0, 0), size * rng.uniform(0.02, 0.12))
         down = np.array(
             [[1, 0, rng.normal(0, 0.06) * size], [0, 1, abs(rng.normal(0, 0.08)) * size]]
         )
         dark = cv2.warpAffine(dark, down, (size, size))[..., None]
         back = back * (1 - rng.uniform(-0.3, 0.8) * dark)
-    return back + (changed - back) * weight
+    return back + (thing - back) * weight
+
+
+def scene(
+    bank: Bank, size: int, rng: np.random.Generator
+) -> tuple[Image, list[tuple[int, int, int, int]], list[int]]:
+    """A picture of pasted cut-outs, for detectors.
+
+    Returns:
+        uint8 (size, size, 3); boxes x0, y0, x1, y1 of the products in it, in pixels, ends
+        exclusive; their classes.
+    """
+    image = background(bank, size, rng)
+    products = int(rng.choice(4, p=(0.25, 0.45, 0.2, 0.1)))
+    owners = np.zeros((size, size), np.uint8)
+    labels: list[int] = []
+    own = [0]
+    many = products + int(rng.integers(0, 4))
+    largest = 1.0 if many < 2 else 1.2 / np.sqrt(many)
+    things = [bank.none] * (many - products) + rng.integers(0, bank.none, products).tolist()
+    for label in things:
+        fill = np.exp(rng.uniform(np.log(0.2), np.log(largest)))
+        room = 0.5 - 0.45 * min(1.0, fill)
+        turn = 0.15 if rng.random() < 0.8 else 0.6
+        if label == bank.none:
+            turn = 3.1
+        move = rng.uniform(-room, room, 2) * size
+        i = bank.any_of(label, rng)
+        _, thing, weight, _ = _seen(bank, i, size, fill, move, turn, rng, own=0)
+        mask = weight[..., 0] > 0.5
+        hidden = [(owners[mask] == k + 1).sum() > 0.25 * own[k + 1] for k in range(len(labels))]
+        if any(hidden) or not mask.any():
+            continue
+        image = _laid(image, thing, weight, rng, shadow=True)
+        if label != bank.none:
+            labels.append(label)
+            own.append(int(mask.sum()))
+        owners[mask] = len(labels) if label != bank.none else 0
+    if rng.random() < 0.2:
+        image = image * _light(size, rng, 0.8)
+    boxes, classes = [], []
+    for k, label in enumerate(labels):
+        box = box_of(owners == k + 1)
+        if box and own[k + 1] >= 40:
+            boxes.append(box)
+            classes.append(label)
+    return develop(image, rng), boxes, classes
 
 
 def _cover(image: Image, bank: Bank, rng: np.random.Generator) -> Image:
