@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from ..configs.schema import Settings
 
 MEASURES = (
-    *("detection", "classes", "colours", "vae", "rerender", "look", "folder", "captions"),
+    *(
+        "detection",
+        "classes",
+        "colours",
+        "drawn-masks",
+        "vae",
+        "rerender",
+        "look",
+        "folder",
+        "captions",
+    ),
     *("run", "help"),
 )
 
@@ -96,6 +106,9 @@ def measure(
         tell(f"{count} pictures of each class")
         classify = generation.classifier(catalog.resolve("mini/classifier"))
         take("classes", generation.measure_classes(stages, classify, prompt, count, seed))
+    if "drawn-masks" in only:
+        tell("masks of pictures that stage 1's models drew")
+        take("drawn-masks", generation.measure_drawn_masks(stages, pipe.pipe, 2 * count, size))
     if "colours" in only:
         tell("colour words")
         take(

@@ -14,11 +14,11 @@ FIRST_SEED = 3_000_000
 """No training picture has a seed from here on."""
 
 
-def held_out(count: int, size: int, offset: int = 0, **constraints: Any) -> list[Any]:
+def held_out(count: int, size: int, offset: float = 0, **constraints: Any) -> list[Any]:
     """`count` renders that no training saw; `offset` keeps the measures' pictures apart."""
     from ...samples import studio
 
-    first = FIRST_SEED + 100_000 * offset
+    first = FIRST_SEED + int(100_000 * offset)
     return [studio.render(first + k, size, **constraints) for k in range(count)]
 
 

@@ -22,7 +22,7 @@ TRAINING = {name for name in BARS if name.startswith(("train_", "cache_"))}
 
 @pytest.mark.slow
 def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Path) -> None:
-    only = "detection,classes,colours,vae,rerender,look,folder,help"
+    only = "detection,classes,colours,drawn-masks,vae,rerender,look,folder,help"
     out = tmp_path / "q.json"
     options = ["--only", only, "--pictures", "4", "--count", "1", "--out", str(out)]
     result = CliRunner().invoke(main, ["bench", "quality", *options, *FAST, *EVERYTHING])
