@@ -6,6 +6,7 @@ tool's name for the same setting (`ALIASES`) is accepted too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -192,6 +193,11 @@ class TrainSettings(Section):
                 "with_prior_preservation needs class_data_dir and class_prompt; set both"
             )
         return self
+
+    @field_validator("train_data_dir", "output_dir", "cache_dir", "class_data_dir")
+    @classmethod
+    def _of_the_home_folder(cls, folder: str | None) -> str | None:
+        return folder and os.path.expanduser(folder)
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ...configs.version import VERSION
+from .grouped_help import examples
 from .output import echo
 
 # name: (module, attribute, one line of help)
@@ -97,12 +98,15 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
 
 
-@click.group("visuals", cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "visuals",
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "visuals run --class sneaker --count 4",
+        'visuals run PHOTOS --class handbag --edit "red leather"',
+    ),
+)
 @click.version_option(VERSION, prog_name="visuals")
 def main() -> None:
-    """Generate, check and re-render product photos; the scene stays as it is.
-
-    \b
-    visuals run --class sneaker --count 4
-    visuals run PHOTOS --class handbag --edit "red leather"
-    """
+    """Generate, check and re-render product photos; the scene stays as it is."""

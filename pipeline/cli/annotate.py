@@ -6,12 +6,18 @@ from typing import Any
 
 import click
 
+from .grouped_help import examples
 from .options import apply, errors, on_a_disk
 from .output import echo
 from .progress import StageProgress
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "visuals annotate runs/mugs --format coco,yolo",
+        "visuals annotate runs/mugs --format masks --out labels",
+    )
+)
 @click.argument("run", metavar="RUN")
 @apply("annotation_format")
 @click.option(

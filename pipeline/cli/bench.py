@@ -14,6 +14,7 @@ from ...checkpoints import atomic_files
 from ...configs.errors import writable
 from . import options
 from .downloads import download
+from .grouped_help import examples
 from .output import echo
 from .progress import StageProgress
 
@@ -62,7 +63,12 @@ def bench() -> None:
     """Measure quality, speed, crash recovery and training."""
 
 
-@bench.command()
+@bench.command(
+    epilog=examples(
+        "visuals bench quality --only detection --pictures 20",
+        "visuals bench quality --preset sd15 --out sd15.json",
+    )
+)
 @options.apply("preset", "set", "yes", "json")
 @click.option("--only", metavar="NAMES", help="Only these measures, by comma: detection,vae,…")
 @click.option("--pictures", type=click.IntRange(2), default=200, show_default=True)
@@ -107,7 +113,9 @@ def quality(
     _finish(report, out, as_json, [targets.table(values)])
 
 
-@bench.command()
+@bench.command(
+    epilog=examples("visuals bench survive", "visuals bench survive --kills 5 --memory-pictures 0")
+)
 @click.option("--pictures", type=click.IntRange(4), default=200, show_default=True)
 @click.option("--kills", type=click.IntRange(1), default=20, show_default=True)
 @click.option(
@@ -142,7 +150,11 @@ def survive(
     _finish(found, out, as_json, rows)
 
 
-@bench.command()
+@bench.command(
+    epilog=examples(
+        "visuals bench speed", "visuals bench speed --only filter --pictures 100 --out filter.json"
+    )
+)
 @options.apply("preset", "set", "yes", "json")
 @click.option("--pictures", type=click.IntRange(1), default=24, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
@@ -195,7 +207,9 @@ def speed(
     _finish(found, out, as_json, [table])
 
 
-@bench.command()
+@bench.command(
+    epilog=examples("visuals bench train", "visuals bench train --only caches --out caches.json")
+)
 @options.apply("training_setting", "json")
 @click.option("--only", type=click.Choice(["look", "caches"]), help="Only this measure.")
 @click.option("--photos", type=click.IntRange(8), default=60, show_default=True)

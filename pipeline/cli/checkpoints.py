@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .grouped_help import examples
 from .output import console, echo, print_json
 from .progress import VerificationProgress
 
@@ -29,7 +30,12 @@ def checkpoints() -> None:
     """List, download, verify and name models."""
 
 
-@checkpoints.command("list")
+@checkpoints.command(
+    "list",
+    epilog=examples(
+        "visuals checkpoints list --cached", "visuals checkpoints list --kind controlnet"
+    ),
+)
 @click.option("--kind", metavar="NAME", help="Only this kind, as in controlnet.")
 @click.option("--cached", is_flag=True, help="Only models on this machine.")
 @_LOCK
@@ -63,7 +69,12 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
     console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
 
 
-@checkpoints.command()
+@checkpoints.command(
+    epilog=examples(
+        "visuals checkpoints info sd15",
+        "visuals checkpoints info runwayml/stable-diffusion-inpainting",
+    )
+)
 @click.argument("name")
 @_LOCK
 @options.apply("json")
@@ -95,7 +106,11 @@ def _pull_preset(preset: str, as_json: bool) -> None:
         echo(f"preset {preset}: all models are here")
 
 
-@checkpoints.command()
+@checkpoints.command(
+    epilog=examples(
+        "visuals checkpoints pull --preset sd15", "visuals checkpoints pull sam-vit-base --update"
+    )
+)
 @click.argument("names", nargs=-1)
 @click.option(
     "--preset", metavar="NAME", help="Download all models of this preset or settings file."
@@ -167,7 +182,9 @@ def pull(
         sys.exit(1)
 
 
-@checkpoints.command()
+@checkpoints.command(
+    epilog=examples("visuals checkpoints verify", "visuals checkpoints verify sd15")
+)
 @click.argument("names", nargs=-1)
 @_LOCK
 @options.apply("json")
@@ -190,7 +207,12 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-@checkpoints.command()
+@checkpoints.command(
+    epilog=examples(
+        "visuals checkpoints add shop models/shop.safetensors",
+        "visuals checkpoints add shop-canny owner/canny --kind controlnet",
+    )
+)
 @click.argument("name")
 @click.argument("ref")
 @click.option(
@@ -216,7 +238,9 @@ def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
     echo(f"{name}: {what} ({entry.kind}), in {config_folder() / user_names.FILE}")
 
 
-@checkpoints.command()
+@checkpoints.command(
+    epilog=examples("visuals checkpoints remove shop", "visuals checkpoints remove sd15 --files")
+)
 @click.argument("name")
 @click.option("--files", is_flag=True, help="Delete the files from the Hugging Face cache too.")
 @options.errors

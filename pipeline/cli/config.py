@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .grouped_help import examples
 from .options import apply, errors, new_file, parse_overrides
 from .output import echo, note, print_json
 
@@ -16,7 +17,11 @@ def config() -> None:
     """Show and validate presets and settings."""
 
 
-@config.command()
+@config.command(
+    epilog=examples(
+        "visuals config show --preset sd15", "visuals config show --set generate.steps=20 --json"
+    )
+)
 @apply("preset", "set", "json")
 @errors
 def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
@@ -32,7 +37,7 @@ def show(preset: str, changes: tuple[str, ...], as_json: bool) -> None:
         echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
 
 
-@config.command("list")
+@config.command("list", epilog=examples("visuals config list", "visuals config list --json"))
 @apply("json")
 @errors
 def list_(as_json: bool) -> None:
@@ -47,7 +52,9 @@ def list_(as_json: bool) -> None:
         echo(f"{name:<14} {text}")
 
 
-@config.command()
+@config.command(
+    epilog=examples("visuals config init", "visuals config init shop.yaml --preset sdxl")
+)
 @click.argument("file", default="visuals.yaml", callback=new_file)
 @apply("preset")
 @errors
@@ -62,7 +69,9 @@ def init(file: str, preset: str) -> None:
     echo(f"settings  {file}")
 
 
-@config.command()
+@config.command(
+    epilog=examples("visuals config validate visuals.yaml", "visuals config validate mini")
+)
 @click.argument("file")
 @errors
 def validate(file: str) -> None:
@@ -80,7 +89,7 @@ def validate(file: str) -> None:
     echo(f"{file}: no problems found")
 
 
-@click.command()
+@click.command(epilog=examples("visuals classes", "visuals classes --preset sd15 --json"))
 @apply("preset", "json")
 @errors
 def classes(preset: str, as_json: bool) -> None:

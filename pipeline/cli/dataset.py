@@ -11,6 +11,7 @@ import click
 
 from . import options
 from .dataset_caption import caption, token_counter
+from .grouped_help import examples
 from .output import print_json
 from .progress import StageProgress
 
@@ -25,7 +26,13 @@ def dataset() -> None:
 dataset.add_command(caption)
 
 
-@dataset.command("import")
+@dataset.command(
+    "import",
+    epilog=examples(
+        "visuals dataset import products.csv --images pictures --out catalogue",
+        "visuals dataset import products.json --images pictures --out small --max-side 512",
+    ),
+)
 @click.argument("catalogue", type=_IN)
 @click.option("--images", type=_IN, required=True, metavar="DIR", help="Folder of its pictures.")
 @click.option(
@@ -99,7 +106,12 @@ def import_(
         show.imported(report, fields, Path(out))
 
 
-@dataset.command()
+@dataset.command(
+    epilog=examples(
+        "visuals dataset check photos",
+        "visuals dataset check photos --resolution 512 --train-batch-size 4",
+    )
+)
 @click.argument("folder", type=_IN)
 @click.option(
     "--resolution", default="768", show_default=True, metavar="N|W,H", help="As in kohya's scripts."

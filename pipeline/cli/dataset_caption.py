@@ -11,6 +11,7 @@ import click
 
 from . import options, output
 from .downloads import download
+from .grouped_help import examples
 from .progress import StageProgress
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from ...training.datasets.caption_edits import CountTokens
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "visuals dataset caption photos --tag ppzlook",
+        "visuals dataset caption photos --no-model --replace cup=mug --preview 5",
+    )
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--tag", default="", metavar="TAG", help="Activation tag, put before each caption.")
 @click.option(

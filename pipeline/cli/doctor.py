@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from .grouped_help import examples
 from .options import apply, errors
 from .output import echo, print_json
 
 
-@click.command()
+@click.command(epilog=examples("visuals doctor", "visuals doctor --device cpu --json"))
 @apply("device", "json")
 @errors
 def doctor(device: str | None, as_json: bool) -> None:

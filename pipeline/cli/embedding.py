@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
+from .grouped_help import examples
 from .options import apply, errors
 from .output import echo
 
@@ -20,7 +21,12 @@ def embedding() -> None:
     """Show textual inversions in the preset's folders and --embedding-dir, or one by its path."""
 
 
-@embedding.command()
+@embedding.command(
+    epilog=examples(
+        "visuals embedding info look.safetensors",
+        "visuals embedding info look --embedding-dir embeddings",
+    )
+)
 @click.argument("name", metavar="FILE|NAME")
 @apply("embedding_dir", "preset", "allow_pickle", "json")
 @errors
@@ -42,7 +48,10 @@ def info(name: str, as_json: bool, **options: Any) -> None:
         echo(f"{key.replace('_', ' '):<8} {value}")
 
 
-@embedding.command("list")
+@embedding.command(
+    "list",
+    epilog=examples("visuals embedding list", "visuals embedding list --embedding-dir embeddings"),
+)
 @apply("embedding_dir", "preset", "allow_pickle", "json")
 @errors
 def list_(as_json: bool, **options: Any) -> None:

@@ -59,11 +59,12 @@ def finish(
     With `open_report` the report is opened in the browser at the end.
     """
     from ...stages.accel.memory import loading
-    from ..jobs.dry_run import dry_run
     from ..jobs.execute import execute as execute_request
 
     if dry:
-        _print_dry_run(dry_run(resolved, reporter), as_json=reporter.as_json)
+        from .dry_run import show
+
+        show(resolved, reporter)
         return
     with loading():
         result = execute_request(resolved, reporter, reporter.stop)
@@ -108,18 +109,3 @@ def _print_result(result: RunResult, reporter: TerminalReporter) -> None:
     if written is not None:
         output.annotated(written)
     echo(f"report    {result.report}")
-
-
-def _print_dry_run(dry: Any, *, as_json: bool) -> None:
-    from ..images.read import printable
-
-    if as_json:
-        output.print_json({"folder": dry.folder, "stages": dry.stages, "shots": dry.shots})
-        return
-    for shot in dry.shots:
-        size = "×".join(map(str, shot["size_wh"])) if shot["size_wh"] else "-"
-        outcome = shot["problem"] or ", ".join(shot["stages"]) or "nothing: done before"
-        echo(f"{printable(shot['id'])}\t{size}\t{printable(outcome)}")
-    bad = sum(bool(shot["problem"]) for shot in dry.shots)
-    work = sum(bool(shot["stages"]) for shot in dry.shots)
-    echo(f"{work} to do, {bad} that would fail or be skipped; into {dry.folder}", err=True)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import click
 
+from .grouped_help import examples
 from .options import apply, errors, on_a_disk
 from .output import echo
 from .progress import StageProgress
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "visuals export runs/mugs",
+        "visuals export runs/mugs --format imagefolder --tag ppzlook --out training",
+    )
+)
 @click.argument("run", metavar="RUN")
 @click.option(
     "--format",

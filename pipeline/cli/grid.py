@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import output
+from .grouped_help import examples
 from .options import apply, errors, new_folder, on_a_disk, parse_overrides
 from .output import echo
 
@@ -21,7 +22,12 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
     return seeds
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "visuals grid --class mug --seeds 1,2,3",
+        "visuals grid --class mug --lora ppzmini:0,0.5,1 --out weights.png",
+    )
+)
 @click.option(
     "--class",
     "classes",

@@ -30,6 +30,11 @@ TOPICS = {
 """Options by topic, in the order of the help; others come at the end."""
 
 
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: commands that show what it is for."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 class GroupedCommand(click.Command):
     """A command whose help lists its options by topic."""
 

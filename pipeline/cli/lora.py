@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
+from .grouped_help import examples
 from .options import apply, errors
 from .output import echo
 
@@ -20,7 +21,9 @@ def lora() -> None:
     """Show LoRA files in the preset's folders and --lora-dir, or one by its path."""
 
 
-@lora.command()
+@lora.command(
+    epilog=examples("visuals lora info ppzmini", "visuals lora info look.safetensors --json")
+)
 @click.argument("name", metavar="FILE|NAME")
 @apply("lora_dir", "preset", "json")
 @errors
@@ -41,7 +44,7 @@ def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> N
             echo(f"{key.replace('_', ' '):<15} {_plain(value)}")
 
 
-@lora.command("list")
+@lora.command("list", epilog=examples("visuals lora list", "visuals lora list --lora-dir loras"))
 @apply("lora_dir", "preset", "json")
 @errors
 def list_(lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:

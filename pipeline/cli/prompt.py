@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
+from .grouped_help import examples
 from .options import apply, errors, parse_overrides
 from .output import echo
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from ..prompts.explain import PromptExplanation
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'visuals prompt "a (red:1.3) {mug|cup}, product photo"',
+        "visuals prompt --class mug --count 3 --seed 1",
+    )
+)
 @click.argument("text", required=False)
 @apply("classes", "preset")
 @click.option(

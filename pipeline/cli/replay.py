@@ -11,6 +11,7 @@ from ...configs.errors import writable
 from ..runs.locate import on_disk
 from ..runs.object_store import is_url
 from . import output as show
+from .grouped_help import examples
 from .options import apply, errors, on_a_disk, parse_overrides
 from .output import echo
 
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from ..jobs.replays.replay import Replay
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "visuals replay runs/mugs", "visuals replay runs/mugs/images/mug-0001.png --seed 7"
+    )
+)
 @click.argument("target", metavar="RUN|PICTURE")
 @click.argument("shots", nargs=-1, metavar="[SHOT]...")
 @click.option(

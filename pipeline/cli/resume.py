@@ -8,10 +8,13 @@ from typing import Any
 
 import click
 
+from .grouped_help import examples
 from .options import ENGINE_OPTIONS, apply, errors
 
 
-@click.command()
+@click.command(
+    epilog=examples("visuals resume runs/mugs", "visuals resume runs/mugs --retry-failed")
+)
 @click.argument("folder", metavar="RUN")
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @apply(

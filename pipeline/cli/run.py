@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .grouped_help import GroupedCommand
+from .grouped_help import GroupedCommand, examples
 from .options import ENGINE_OPTIONS, LOGGING_OPTIONS, apply, errors
 
 _MASKS = ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert")
@@ -22,7 +22,13 @@ _CUTOUT = ("cutout", "background")
 _FILES = ("from_file", "limit", "copy_skipped", "sort_by_class")
 
 
-@click.command(cls=GroupedCommand)
+@click.command(
+    cls=GroupedCommand,
+    epilog=examples(
+        "visuals run --class sneaker --count 4",
+        'visuals run photos --class handbag --edit "red leather"',
+    ),
+)
 @click.argument("inputs", nargs=-1, metavar="[PHOTOS]...")
 @apply(
     "classes", "count", "prompt", "prompt_file", "negative_prompt", *_BEGIN, "lora_dir",
@@ -42,7 +48,13 @@ def run(inputs: tuple[str, ...], **options: Any) -> None:
     execute("run", inputs, options)
 
 
-@click.command(cls=GroupedCommand)
+@click.command(
+    cls=GroupedCommand,
+    epilog=examples(
+        "visuals generate --class mug --count 8 --seed 1",
+        'visuals generate --prompt "a {red|blue} mug on a table" --out mugs',
+    ),
+)
 @apply(
     "classes",
     "count",
@@ -66,7 +78,13 @@ def generate(**options: Any) -> None:
     execute("generate", (), options)
 
 
-@click.command("filter", cls=GroupedCommand)
+@click.command(
+    "filter",
+    cls=GroupedCommand,
+    epilog=examples(
+        "visuals filter photos --class mug --class car", "visuals filter photos --class mug --sweep"
+    ),
+)
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply("classes", "confidence", *_MASKS, "sweep", "annotate", *_CUTOUT, *_FILES, *_COMMON)
 @errors
@@ -94,7 +112,13 @@ def filter_(inputs: tuple[str, ...], sweep: bool, **options: Any) -> None:
     show(request, as_json=options["as_json"], yes=options["yes"], verbosity=verbosity)
 
 
-@click.command(cls=GroupedCommand)
+@click.command(
+    cls=GroupedCommand,
+    epilog=examples(
+        'visuals enhance photos --class mug --edit "blue clay"',
+        "visuals enhance runs/mugs --strength 0.6 --out softer",
+    ),
+)
 @click.argument("inputs", nargs=-1, metavar="PHOTOS...")
 @apply(
     "mask", "classes", "prompt", "negative_prompt", "edit", *_RERENDER, "steps", "cfg_scale",

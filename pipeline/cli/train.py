@@ -9,6 +9,7 @@ import click
 
 from . import output
 from .downloads import download
+from .grouped_help import examples
 from .options import apply, errors, plain_overrides
 from .output import echo
 from .progress import StageProgress
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from ...training.train_lora import Trained
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "visuals train look.yaml", "visuals train look.yaml --resume --set max_train_steps=2000"
+    )
+)
 @click.argument("config", metavar="CONFIG.yaml")
 @click.option("--resume", is_flag=True, help="Continue from the latest checkpoint in output_dir.")
 @click.option(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from .grouped_help import examples
 from .options import errors
 from .output import echo
 
@@ -23,7 +24,9 @@ def url_of(address: str, port: int, token: str | None) -> str:
     return f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
-@click.command()
+@click.command(
+    epilog=examples("visuals ui", "visuals ui --host 0.0.0.0 --token SECRET --no-browser")
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -94,6 +94,7 @@ def explain_prompt(
     text = max(prompt_editing.texts(text, 100), key=len)
     notes = [
         *(f"{e.form!r}: {e.kind}, the text changes between steps; here {text!r}" for e in edits),
+        *dynamic_prompts.notes(text),
         *emphasis.notes(text),
         *lora_tags.unread(drawn.text),
         *lora_tags.notes(drawn.text),
@@ -171,9 +172,10 @@ def prompt_notes(
             yield from dynamic_prompts.variants(template, known)
 
     for text in texts(*prompts, r.prompt or "", *class_prompts(settings)):
-        notes += [*lora_tags.unread(text), *emphasis.notes(parse(text)[0])]
+        words = parse(text)[0]
+        notes += [*lora_tags.unread(text), *dynamic_prompts.notes(words), *emphasis.notes(words)]
     for text in texts(*negatives, g.negative_prompt, r.negative_prompt):
         if parse(text)[1] or lora_tags.unread(text):
             notes.append(f"{text[:60]!r}: tags in a negative prompt are read as text")
-        notes += emphasis.notes(text)
+        notes += [*dynamic_prompts.notes(text), *emphasis.notes(text)]
     return list(dict.fromkeys(notes))

@@ -91,3 +91,15 @@ class Summary:
             "seconds_per_picture": round(self.seconds / max(self.total, 1), 3),
             "seconds_per_stage": {k: round(v, 3) for k, v in self.per_stage.items()},
         }
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words.
+
+    >>> duration(8), duration(180), duration(7500)
+    ('8 s', '3 min', '2 h 05 min')
+    """
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -14,7 +14,9 @@ from ...configs.text_files import MAX_BYTES, parse_json
 
 
 def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (offset in bytes, values) of each whole line; nothing where there is no file.
+    """Yield (offset in bytes, values) of each whole line that is not blank.
+
+    Nothing comes of a file that is not there.
 
     Raises:
         RunFolderError: the file cannot be read, or a line is not a JSON object or too long.
@@ -33,7 +35,8 @@ def each(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     )
                 if not line.endswith(b"\n"):
                     return
-                yield offset, parse(line, f"{path} line {number}")
+                if not line.isspace():
+                    yield offset, parse(line, f"{path} line {number}")
                 offset += len(line)
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read ({error.strerror}); mend the file") from None
@@ -99,7 +102,7 @@ def drop_torn_line(path: Path, begins: bytes) -> None:
             tail = file.read(step)
         keep += tail.rfind(b"\n") + 1
         file.seek(keep)
-        torn = file.read(len(begins)).rstrip(b"\0")  # which some disks leave after a crash
+        torn = file.read(len(begins)).rstrip(b"\0 \t\r")  # zeros: of a disk after a crash
     if not begins.startswith(torn):
         raise RunFolderError(
             f"{path} ends in {torn!r}… without a newline: expected a line that begins with "

@@ -89,6 +89,24 @@ def variants(template: str, wildcards: Wildcards | None = None) -> list[str]:
     return list(dict.fromkeys([first, *_variants(template, drawer, set())]))
 
 
+def notes(text: str) -> list[str]:
+    """Return a sentence for each brace without its other half.
+
+    >>> notes("a {red|blue mug")
+    ["'{red|blue mug': the brace is never closed, and is read as text; expected {red|blue}"]
+    """
+    pairs = _closing(text)
+    alone = {match.start() for match in re.finditer("[{}]", text)} - {*pairs, *pairs.values()}
+    sentences = []
+    for place in sorted(alone):
+        if text[place] == "{":
+            part, what = text[place : place + 20], "is never closed"
+        else:
+            part, what = text[max(0, place - 20) : place + 1], "was never opened"
+        sentences.append(f"{part!r}: the brace {what}, and is read as text; expected {{red|blue}}")
+    return sentences
+
+
 def _variants(text: str, drawer: _Drawer, done: set[str], depth: int = 1) -> list[str]:
     """A text with the first options, and others with one option changed each; wildcards that are
     `done` give one entry."""

@@ -149,6 +149,8 @@ def request_of_run(folder: Path) -> RunRequest:
     usual, used = (
         s.model_dump(mode="json") for s in (request_settings(request), resolved.settings)
     )
+    if "detect" not in resolved.needs:
+        used["verify"] = usual["verify"]  # which was left out: nothing was looked for
     overrides = dict(changed(usual, used))
     if resolved.prompts:
         overrides["generate.prompt"] = resolved.prompts[0]

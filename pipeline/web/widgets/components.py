@@ -18,6 +18,7 @@ from ....configs.errors import VisualsError, one_line
 from ....stages.shot import Detection
 from ...images.read import PictureError, read_image
 from ...reports.overlay import overlay
+from ...runner.summary import duration
 from ...runs.manifest import ManifestRecord
 from ..error_text import public_text
 from ..files.run_folders import RunSummary
@@ -160,18 +161,6 @@ def _unit(stage: str) -> str:
 def _left(job: QueuedJob, stage: str) -> str:
     seconds = job.left(stage) if job.status == "running" and job.pace(stage) else None
     return f" · {duration(seconds)}" if seconds else ""
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words.
-
-    >>> duration(8), duration(180), duration(7500)
-    ('8 s', '3 min', '2 h 05 min')
-    """
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def caption(record: ManifestRecord) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers.command_line import checked, visuals
+from helpers.command_line import checked, json_of, visuals
 from helpers.hub_stand_in import Hub, connect, files_of
 
 from visuals.checkpoints.hub.first_use import Needed, missing
@@ -80,7 +80,10 @@ def test_the_first_run_of_a_preset_says_all_that_it_downloads_and_goes_on(
     steps = ["generate.steps=2", "rerender.steps=2", "detect.box_threshold=0"]
     changes = [word for change in (*sizes, *steps) for word in ("--set", change)]
     run = ("run", "--preset", "sd15", "--class", "mug", "--count", "1", "--out", "run", *changes)
+    planned = json_of(*run, "--dry-run")["estimate"]["missing"]
     result = checked(*run)
+    assert all(f"{name}, {format_bytes(size)}" in result.stderr for name, size in planned.items())
+    assert set(planned) == {SAM, *parts}
     said = {line.split()[3].rstrip(",") for line in result.stderr.splitlines() if SAYS in line}
     assert said == {SAM, *parts} and " in all, into " in result.stderr
     got = {path.split("/resolve/")[0][1:] for _, path, _ in hub.requests if "/resolve/" in path}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.command_line import checked, visuals
+from helpers.command_line import checked, commands, visuals
+from PIL import Image
 
 from visuals.pipeline.images.read import read_image
 from visuals.pipeline.jobs.request import RunRequest, request_settings
@@ -72,4 +73,21 @@ def test_options_set_their_settings_and_print_themselves() -> None:
 def test_every_option_has_a_topic_in_the_help() -> None:
     for name in ("run", "generate", "filter", "enhance"):
         text = visuals(name, "--help").stdout
-        assert text.split("Other options:")[1].split() == ["-h,", "--help", *HELP]
+        others = text.split("Other options:")[1].partition("Examples:")[0]
+        assert others.split() == ["-h,", "--help", *HELP]
+
+
+def test_the_help_of_every_command_ends_with_two_examples_that_work(mini: Path) -> None:
+    """Each is parsed, and those that draw or search photos are planned."""
+    for name in ("photos", "pictures", "loras", "embeddings"):
+        Path(name).mkdir()
+    Image.new("RGB", (64, 64)).save("photos/mug.png")
+    for words, command in commands():
+        _, _, lines = checked(*words, "--help").stdout.partition("Examples:\n")
+        examples = [shlex.split(line) for line in lines.splitlines()]
+        assert len(examples) == 2, words
+        for _, *given in examples:
+            assert given[: len(words)] == list(words)
+            command.make_context(words[-1], given[len(words) :])
+            if "photos" in given and words in {("run",), ("filter",), ("enhance",)}:
+                checked(*given, "--dry-run")

@@ -108,12 +108,10 @@ def test_settings_are_checked_for_every_seed(folder: Path) -> None:
 def test_a_run_says_what_a1111_would_have_read_otherwise() -> None:
     changes = {"rerender.prompt": "[cat:dog", "generate.negative_prompt": "a AND b"}
     said = explain.prompt_notes(
-        load_settings("mini", changes), ["{class} (x", "{class} (x", "fine"]
+        load_settings("mini", changes), ["{class} (x", "{class} (x", "fine", "{red|blue mug"]
     )
-    assert len(said) == 3
-    assert (
-        "'(' is never closed" in said[0] and "'[' is never closed" in said[1] and "AND" in said[2]
-    )
+    parts = ("'(' is never closed", "'{red|blue mug': the brace", "'[' is never closed", "AND")
+    assert len(said) == 4 and all(part in said[k] for k, part in enumerate(parts))
 
 
 def test_tags_in_a_negative_prompt_are_named() -> None:

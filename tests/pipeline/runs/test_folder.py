@@ -276,11 +276,17 @@ def test_an_unfinished_line_of_another_program_is_kept(run: RunFolder, tail: byt
         assert path.read_bytes() == lines + tail
 
 
-@pytest.mark.parametrize("tail", [b"{", b'{"id": "torn", "sta', b"\0\0\0"])
+@pytest.mark.parametrize("tail", [b"{", b'{"id": "torn", "sta', b"\0\0\0", b"  "])
 def test_an_unfinished_line_of_a_run_is_cut(run: RunFolder, tail: bytes) -> None:
     before = (run.path / NAME).read_bytes()
     (run.path / NAME).write_bytes(before + tail)
     assert len(made(run.path, a=1).done) == 3 and (run.path / NAME).read_bytes() == before
+
+
+def test_blank_lines_are_passed_over(run: RunFolder) -> None:
+    before = (run.path / NAME).read_bytes()
+    (run.path / NAME).write_bytes(before.replace(b"\n", b"\n\n") + b" \r\n")
+    assert len(made(run.path, a=1).done) == 3
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

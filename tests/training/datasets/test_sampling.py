@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,14 +169,17 @@ def test_all_problems_at_once() -> None:
             check({**BASE, **wrong})
 
 
-def test_no_file_and_no_yaml(tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_no_file_and_no_yaml() -> None:
     with pytest.raises(SettingsError, match=r"no file 'nothing.yaml': expected the YAML"):
         read_train_settings("nothing.yaml")
     Path("bad.yaml").write_text("rank: [1\n")
     with pytest.raises(SettingsError, match="not YAML"):
         read_train_settings("bad.yaml")
+
+
+def test_folders_may_be_below_the_home_folder(own_home: Path) -> None:
+    found = check({**BASE, "train_data_dir": "~/photos", "output_dir": "out~"})
+    assert (found.train_data_dir, found.output_dir) == (f"{own_home}/photos", "out~")
 
 
 def test_limits_of_buckets_follow_the_resolution() -> None:

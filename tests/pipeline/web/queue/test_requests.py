@@ -64,6 +64,7 @@ def test_what_the_command_would_refuse_is_refused_before(
         RunRequest(classes=["mug"], count=1, edit="red", steps=2),
         RunRequest(classes=["mug"], prompt="a {class}", negative_prompt="blur", strength=0.5),
         RunRequest(command="filter", inputs=["photo.jpg"], classes=["mug"], confidence=0.7),
+        RunRequest(command="generate", classes=["mug"], count=1),
         RunRequest(classes=["mug"], seed=7, preset="mini", overrides={"rerender.padding": 16}),
     ],
 )
@@ -76,6 +77,7 @@ def test_a_run_folder_gives_its_request_back(
     Path("run/run.yaml").write_text(yaml.safe_dump(record))
     again = requests.request_of_run(Path("run"))
     assert again.out is None and again.command == request_.command
+    assert "verify" not in str(again)
     assert resolve(again).settings == resolved.settings
     assert resolve(again).record() == resolved.record()
 

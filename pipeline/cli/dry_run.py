@@ -1,0 +1,77 @@
+"""What a command would do, for --dry-run: each picture, models to download, memory and time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import output
+from .output import echo
+
+if TYPE_CHECKING:
+    from ..diagnostics.run_estimate import RunEstimate
+    from ..jobs.resolve import ResolvedRequest
+    from .reporter import TerminalReporter
+
+_LISTED = 20
+"""Pictures that are listed; of the others, those with a problem."""
+
+
+def show(resolved: ResolvedRequest, reporter: TerminalReporter) -> None:
+    """Print what a request would do, as JSON where the reporter prints that."""
+    from ..diagnostics.run_estimate import estimate
+    from ..jobs.dry_run import dry_run
+
+    dry = dry_run(resolved, reporter)
+    bad = sum(bool(shot["problem"]) for shot in dry.shots)
+    work = sum(bool(shot["stages"]) for shot in dry.shots)
+    local = resolved.request.engine.engine == "local"
+    needs = [stage for stage in dry.stages if stage != "mask"] if work and local else []
+    found = estimate(resolved.settings, needs, work, Path(dry.folder)) if needs else None
+    if reporter.as_json:
+        record = {"folder": dry.folder, "stages": dry.stages, "to_do": work, "problems": bad}
+        output.print_json({**record, "estimate": found and vars(found), "shots": dry.shots})
+        return
+    for number, shot in enumerate(dry.shots):
+        if number < _LISTED or shot["problem"]:
+            echo(_line(shot))
+    if len(dry.shots) > _LISTED:
+        echo(f"… {len(dry.shots):,} pictures in all; --json lists them", err=True)
+    echo(f"{work:,} to do, {bad:,} that would fail or be skipped; into {dry.folder}", err=True)
+    for name, text in _lines(found, work) if found else ():
+        echo(f"{name:<10}{text}", err=True)
+
+
+def _line(shot: dict[str, Any]) -> str:
+    from ..images.read import printable
+
+    size = "×".join(map(str, shot["size_wh"])) if shot["size_wh"] else "-"
+    outcome = shot["problem"] or ", ".join(shot["stages"]) or "nothing: done before"
+    return f"{printable(shot['id'])}\t{size}\t{printable(outcome)}"
+
+
+def _lines(found: RunEstimate, pictures: int) -> list[tuple[str, str]]:
+    from ...checkpoints.hub.pull import format_bytes
+    from ..runner.summary import duration
+
+    sizes = [size for size in found.missing.values() if size is not None]
+    models = [
+        f"{name}, {'size not known' if size is None else format_bytes(size)}"
+        for name, size in found.missing.items()
+    ]
+    lines = [("models", "; ".join(models) or "all are here")]
+    if len(sizes) > 1:
+        lines.append(("download", f"{format_bytes(sum(sizes))} in all"))
+    gib = found.memory_gib
+    memory = (
+        f"{gib:g} GiB on a GPU, {2 * gib:g} GiB on a CPU; visuals doctor: what fits" if gib else ""
+    )
+    lines.append(("memory", memory or ("not known" if gib is None else "little: embedded models")))
+    if found.seconds is None:
+        lines.append(("time", "not known: no run beside it has these models and steps"))
+    else:
+        each = found.seconds / pictures
+        lines.append(
+            ("time", f"{duration(found.seconds)}, {each:.2g} s a picture as in {found.like}")
+        )
+    return lines
