@@ -15,7 +15,7 @@ import numpy as np
 from ..checkpoints.textual_inversion import EmbeddingLibrary
 from ..configs.generate import GenerateOptions
 from . import adaptive_batching
-from .diffusion import lora_adapters
+from .diffusion import lora_adapters, step_reports
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
 from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Passes, Refiner
@@ -109,6 +109,7 @@ class Generator:
                 negatives,
                 steps=steps,
                 clip_skip=clip_skip,
+                callback=step_reports.callback("generate", len(shots)),
                 library=self.library,
                 **passes,
             )

@@ -33,6 +33,8 @@ VERBS = {
 
 EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
+PATIENCE = 2.0
+"""Seconds without a finished picture after which steps are shown."""
 
 
 def _stage_bars(*columns: ProgressColumn) -> Progress:
@@ -91,6 +93,20 @@ class StageProgress:
         if self._bars:
             self._bars.say(text)
 
+    def step(self, stage: str, step: int, steps: int, pictures: int) -> None:
+        """Show that a call which draws so many pictures at once has made a step of the sampler."""
+        now = time.perf_counter()
+        if now - self._last < PATIENCE:
+            return
+        many = f"{pictures} picture{'s' * (pictures != 1)}"
+        if self._bars:
+            self._bars.step(stage, f"step {step}/{steps} of {many}")
+        elif not self._quiet and now - self._reported >= EVERY:
+            self._reported = now
+            values = {"event": "step", "stage": stage, "step": step, "steps": steps}
+            text = f"{VERBS[stage]}: step {step} of {steps} of {many}"
+            log_event(text, {**values, "pictures": pictures})
+
     def update(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` pictures have gone through `stage`."""
         # Stages take turns: the time since the last progress of any stage was this one's.
@@ -116,7 +132,9 @@ class _Bars:
     def __init__(self) -> None:
         from rich.progress import TextColumn
 
-        self._progress = _stage_bars(TextColumn("{task.fields[rate]:>11}"))
+        self._progress = _stage_bars(
+            TextColumn("{task.fields[rate]:>11}"), TextColumn("[dim]{task.fields[step]}")
+        )
         self._tasks: dict[str, Any] = {}
         self._loading: Any = None
         self._drawn = False
@@ -134,17 +152,26 @@ class _Bars:
     def say(self, text: str) -> None:
         self._draw()
         if self._loading is None:
-            self._loading = self._progress.add_task(text, total=None, rate="")
+            self._loading = self._progress.add_task(text, total=None, rate="", step="")
         self._progress.update(self._loading, description=text)
 
+    def step(self, stage: str, text: str) -> None:
+        self._progress.update(self._task(stage), step=text)
+
     def update(self, stage: str, done: int, total: int, rate: str) -> None:
+        task = self._task(stage)
+        self._progress.update(task, completed=done, total=total, rate=rate, step="")
+
+    def _task(self, stage: str) -> Any:
+        """Return the bar of a stage, which takes the place of what was waited for."""
         self._draw()
         if self._loading is not None:
             self._progress.remove_task(self._loading)
             self._loading = None
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(VERBS[stage], total=total, rate="")
-        self._progress.update(self._tasks[stage], completed=done, total=total, rate=rate)
+            name = VERBS[stage]
+            self._tasks[stage] = self._progress.add_task(name, total=None, rate="", step="")
+        return self._tasks[stage]
 
 
 def _rate(done: int, seconds: float) -> str:

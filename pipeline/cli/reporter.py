@@ -88,7 +88,10 @@ class TerminalReporter(ProgramReporter):
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> TerminalReporter:
+        from ...stages.diffusion.step_reports import reported_to
+
         self._open.enter_context(logging_as(self.verbosity))
+        self._open.enter_context(reported_to(self._bars.step))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -18,6 +18,7 @@ from ..prompts import scheduled_embeddings
 from ..prompts.embeddings import NO_EMBEDDINGS
 from ..prompts.lora_tags import parse
 from ..regions import composite
+from . import step_reports
 from .control_maps import Control
 from .decode import Decoded, decode
 from .samplers import scheduler
@@ -153,7 +154,7 @@ class Inpainter:
                     steps=self.arguments["num_inference_steps"] * int(self.scheduler.order),
                     clip_skip=self.clip_skip,
                     library=self.library,
-                    callback=_stop_if_dropped,
+                    callback=_after_step(len(images)),
                 ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
@@ -177,9 +178,13 @@ def _nothing() -> None:
     """Stands for the beginning of a call that shares nothing with others."""
 
 
-def _stop_if_dropped(
-    pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]
-) -> dict[str, Any]:
-    """diffusers calls it after each step: ends the call where nobody waits for it any more."""
-    cpu_parallel.step()
-    return tensors
+def _after_step(pictures: int) -> scheduled_embeddings.Callback:
+    """Return what diffusers calls after each step: it ends the call where nobody waits for it any
+    more."""
+    report = step_reports.callback("rerender", pictures)
+
+    def after(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        cpu_parallel.step()
+        return report(pipe, step, time, tensors)
+
+    return after

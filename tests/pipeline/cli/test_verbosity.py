@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.command_line import visuals
+from helpers.command_line import EVERYTHING, checked, visuals
 
 from visuals.pipeline.cli import progress
 from visuals.pipeline.cli.progress import StageProgress
@@ -59,3 +59,15 @@ def test_progress_is_a_line_now_and_then(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "visuals: generating: 3 of 10, 28 s left"
     assert len(lines) == 3
+    for step in (7, 8, 9):
+        bars.step("rerender", step, 30, 8)
+    assert capsys.readouterr().err == "visuals: re-rendering: step 8 of 30 of 8 pictures\n"
+
+
+@pytest.mark.usefixtures("mini", "loaded_models")
+def test_steps_of_a_batch_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    steps = ("--steps", "2", "--rerender-steps", "4", "--strength", "0.5")
+    done = checked("run", "-c", "mug", "-n", "2", *steps, *EVERYTHING, "-o", tmp_path / "run")
+    for text in ("generating: step 1 of 2 of 2 pictures", "re-rendering: step 2 of 2 of "):
+        assert f"visuals: {text}" in done.stderr
