@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 def request_of(command: str, inputs: Sequence[str], options: dict[str, Any]) -> RunRequest:
     """Return the request of a command's options, which bear the names of its fields."""
     from ..jobs.engine_options import EngineOptions
-    from ..jobs.request import RunRequest
+    from ..jobs.request import RunRequest, edit_fields
 
     fields = {k: v for k, v in options.items() if v is not None and v != ()}
     engine = {name: fields.pop(name) for name in ENGINE_OPTIONS if name in fields}
     lists = [f"@{path}" for path in fields.pop("from_file", ())]
     for name in ("as_json", "dry_run", "yes", "open_report"):
         fields.pop(name, None)
-    if len(fields.get("edits", ())) == 1:
-        (fields["edit"],) = fields.pop("edits")
+    fields |= edit_fields(fields.pop("edits", ()))
     if "changes" in fields:
         fields["overrides"] = plain_overrides(fields.pop("changes"))
     return RunRequest(

@@ -18,6 +18,11 @@ FOLDER = "cutouts"
 """The folder of a run that holds them, a PNG a shot."""
 
 
+def file_of(id_: str) -> str:
+    """Return the file of a shot's cut-out in its run folder."""
+    return f"{FOLDER}/{id_}.png"
+
+
 def is_color(text: str) -> bool:
     """Return whether a text is a colour, by name or as #rrggbb, rather than a file.
 
@@ -91,7 +96,7 @@ def write_cutout(
     files = record.files
     if not record.kept or not files.mask or not files.picture:
         return None
-    out = inside(folder, f"{FOLDER}/{record.id}.png")
+    out = inside(folder, file_of(record.id))
     if not out.exists():
         picture = read_image(inside(folder, files.picture)).srgb_on_white
         mask = read_mask(inside(folder, files.mask)) > 127

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -74,6 +74,11 @@ _OPTIONS = {
     "embedding_dirs": "--embedding-dir",
 }
 """Options whose names differ from their fields."""
+
+
+def edit_fields(edits: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a request for so many edits: only several make variants."""
+    return {"edits": tuple(edits)} if len(edits) > 1 else {"edit": "".join(edits)}
 
 
 def option_of(name: str) -> str:
@@ -315,11 +320,7 @@ def request_settings(
     overrides = {**low, **request.setting_overrides()}
     if request.prompt is not None:
         overrides["generate.prompt"] = overrides["rerender.prompt"] = request.prompt
-        if (
-            any(request.all_edits)
-            and "{class}" not in request.prompt
-            and "{edit}" not in request.prompt
-        ):
+        if any(request.all_edits) and not re.search("{(class|edit)}", request.prompt):
             usual = load_settings(preset, low)
             overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
             warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")

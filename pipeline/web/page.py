@@ -77,7 +77,8 @@ def studio(queue: JobQueue) -> gr.Blocks:
                 padding=False,
             )
             jobs = job_list.component("jobs")
-        grid, training = (browser_state(queue.root, name) for name in ("compare", "train"))
+        opened, training = (browser_state(queue.root, name) for name in ("runs", "train"))
+        compared = compare.browser_states(queue.root)
         made = create.browser_states(queue.root)
         searched = enhance.browser_states(queue.root)
         with gr.Tabs() as tabs:
@@ -86,11 +87,11 @@ def studio(queue: JobQueue) -> gr.Blocks:
             with gr.Tab("Enhance", id="enhance") as enhance_tab:
                 enhancing = enhance.EnhanceTab(blocks, queue, jobs, *searched)
             with gr.Tab("Compare", id="compare") as compare_tab:
-                compare.tab(blocks, compare_tab, queue, grid)
+                compare.tab(blocks, compare_tab, queue, *compared)
             with gr.Tab("Train", id="train") as train_tab:
                 train.tab(blocks, train_tab, queue, training, tabs, creating.form.fields["prompt"])
             with gr.Tab("Runs", id="runs") as runs_tab:
-                runs.tab(runs_tab, queue, tabs, creating.form, enhancing)
+                runs.tab(runs_tab, queue, tabs, opened, creating.form, enhancing)
         enhancing.on_example(creating.photo.input, "mug", "red", tabs)
         for tab in (create_tab, enhance_tab, compare_tab, train_tab, runs_tab):
             tab.select(None, None, None, js=KEEP_TAB, **QUICK)

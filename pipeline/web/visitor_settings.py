@@ -17,6 +17,9 @@ FIELDS = {
 }  # fmt: skip
 """Fields of a request that a visitor sets; the others name files, devices or code of the server."""
 
+MOST_EDITS = 20
+"""Edits of a request."""
+
 OF_STUDIO = {"command", "inputs", "lora_dirs", "out", "overrides"}
 """Fields that the studio sets itself."""
 
@@ -83,6 +86,8 @@ def check_request(request: RunRequest) -> None:
     """Raise UsageError where a request sets what a visitor may not."""
     preset_settings(request.preset)
     check_overrides(request.overrides)
+    if len(request.edits) > MOST_EDITS:
+        raise UsageError(f"{len(request.edits)} edits: expected at most {MOST_EDITS}")
     if request.background is not None and not is_color(request.background):
         raise UsageError(
             f"background {request.background!r}: expected a colour, as in white or #f0f0f0; the "

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from ....stages.shot import seed_or_random
 from ...jobs.request import RunRequest
-from ..visitor_settings import FIELDS
+from ..visitor_settings import FIELDS, MOST_EDITS
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Edits = Annotated[tuple[Text, ...], Field(max_length=20, description="A variant for each.")]
+Edits = Annotated[tuple[Text, ...], Field(max_length=MOST_EDITS, description="A variant for each.")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[
     int, Field(ge=-1, lt=2**32, description="-1: random"), AfterValidator(seed_or_random)

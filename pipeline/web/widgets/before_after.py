@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from ...exports import cutouts
 from ...runs.manifest import ManifestRecord
 from ..files.run_folders import RunSummary
 from . import components
@@ -51,11 +52,14 @@ def address(run: RunSummary, name: str) -> str:
 
 
 def addresses(run: RunSummary, record: ManifestRecord) -> dict[str, str]:
-    """Return the addresses of a shot's picture, `after`, and what was `before` a re-render."""
-    files = record.files
+    """Return the addresses of a shot's picture, `after`, of what was `before` a re-render, and of
+    the product alone, `cutout`; the last two where they are."""
+    files, name = record.files, cutouts.file_of(record.id)
+    cutout = {"cutout": address(run, name)} if (run.folder / name).is_file() else {}
     if files.result and files.source:
-        return {"before": address(run, files.source), "after": address(run, files.result)}
+        before, after = address(run, files.source), address(run, files.result)
+        return {"before": before, "after": after, **cutout}
     if files.picture:
-        return {"after": address(run, files.picture)}
+        return {"after": address(run, files.picture), **cutout}
     path = run.picture(record)
     return {"after": f"gradio_api/file={quote(str(path.resolve()))}" if path else ""}

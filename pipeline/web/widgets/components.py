@@ -199,6 +199,13 @@ def chips(records: Sequence[ManifestRecord]) -> str:
     return f'<div class="chips">{shown}</div>'
 
 
+def status_message(text: str, notes: Sequence[str] = ()) -> str:
+    """Return a sentence, with a list of notes, as HTML."""
+    rows = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    listed = f'<ul class="reasons">{rows}</ul>' if notes else ""
+    return f'<p class="said" role="status">{escape(text)}</p>{listed}'
+
+
 def refused(lines: Sequence[str]) -> str:
     """Return files that were left out, as HTML."""
     if not lines:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ..error_text import public_text
 from ..visitor_settings import preset_settings
+from .text_lines import lines
 
 ROOM = 75
 """CLIP's tokens between start and end."""
 
 
-def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
+def preview(template: str, classes: list[str], edits: str, preset: str) -> str:
     """Return the first class's prompt as HTML: text, LoRAs with weights, number of tokens."""
     from ....stages.prompts.instance_prompts import expand
     from ....stages.prompts.lora_tags import PromptError, parse
@@ -25,9 +26,10 @@ def preview(template: str, classes: list[str], edit: str, preset: str) -> str:
     except PromptError as error:
         return f'<p class="preview bad">{escape(public_text(str(error)))}</p>'
     loras = "".join(f'<span class="chip">{escape(tag.name)} × {tag.unet:g}</span>' for tag in tags)
-    edited = ""
-    if edit:
-        edited = f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
+    edited = "".join(
+        f"<br>re-rendered as: {escape(parse(expand(template, name, edit))[0])}"
+        for edit in lines(edits)[:3]
+    )
     count = token_counter(preset_settings(preset).generate.model)
     counted = f'<span class="chip">{_counted(count(text))}</span>' if count else ""
     return f'<p class="preview">{escape(text)}{edited}<br>{counted}{loras}</p>'

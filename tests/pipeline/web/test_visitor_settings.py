@@ -33,6 +33,7 @@ from visuals.pipeline.web.widgets import prompt_preview
         {"copy_skipped": True},
         {"background": "/etc/passwd"},
         {"edits": ["red", "<lora:nowhere:1> blue"]},
+        {"edits": [f"red {k}" for k in range(21)]},
         {"overrides": {"run.allow_pickle": True}},
         {"overrides": {"generate.wildcard_dirs": ["/etc"]}},
         {"overrides": {"generate.lora_dirs": ["/etc"]}},
@@ -83,6 +84,7 @@ def test_no_form_reads_a_preset_or_a_model_by_its_path(tmp_path: Path) -> None:
         1,
         "",
         0.8,
+        "",
         "",
     ]
     grid: list[Any] = [tmp_path, ["mug"], "a {class}", "", "0", [evil], "", "", "", "", "", ""]

@@ -8,6 +8,7 @@ from ....jobs.draw_grid import GridRequest
 from ....jobs.grid import GridError, GridPlan
 from ... import visitor_settings
 from ...files import lora_library
+from ...widgets.text_lines import lines
 
 
 def request_of(
@@ -76,11 +77,6 @@ def numbers(text: str) -> tuple[int, ...]:
             raise GridError(f"seed {part!r}: expected 0 to 4294967295, at most 400 of them")
         out += range(first, last + 1)
     return tuple(dict.fromkeys(out))
-
-
-def lines(text: str | None) -> tuple[str, ...]:
-    """Return the lines that are not empty."""
-    return tuple(line.strip() for line in (text or "").splitlines() if line.strip())
 
 
 def summary(plan: GridPlan) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,7 +19,9 @@ from ...files import lora_library
 from ...queue.job_queue import JobQueue
 from ...queue.requests import SHEET, needed_models
 from ...widgets import components, download_offer
+from ...widgets.browser_state import browser_state, keep_fields
 from ...widgets.components import LATEST, QUICK, SAVE, Update
+from ...widgets.text_lines import lines
 from . import grid_form, grid_table
 
 PLANS = {
@@ -31,8 +35,15 @@ NOTHING = '<p class="said">The grid appears here as it is drawn.</p>'
 _NOTHING = ("", -1, False)
 
 
-def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) -> None:
-    """Lay the tab out and wire it. `at` holds the id of the grid that is shown."""
+def browser_states(root: Path) -> tuple[gr.BrowserState, gr.BrowserState]:
+    """Return what the browser keeps: the id of the grid that is shown, and the form's values."""
+    return browser_state(root, "compare"), browser_state(root, "compare.form", {})
+
+
+def tab(
+    blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState, kept: gr.BrowserState
+) -> None:
+    """Lay the tab out and wire it; `at` and `kept` are its `browser_states`."""
     root = queue.root
     before = gr.State(_NOTHING)
     offered = gr.State("")
@@ -107,6 +118,8 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
     fields: list[Any] = [
         classes, prompt, loras, seeds, chosen, checkpoints, columns, steps, cfg, sampler, negative
     ]  # fmt: skip
+    names = [*inspect.signature(grid_form.request_of).parameters][1:]  # but for the folder
+    form = {"plan": plan, **dict(zip(names, fields, strict=True))}
     watched = [state, table, folded, sheet, command, cancel, timer, before]
 
     def request_of(*values: Any) -> GridRequest:
@@ -153,7 +166,7 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
         """Fill the form in for a ready-made comparison; one of other presets has their prompt."""
         names = PLANS[name]
         here = lora_library.names(root, "mini") if names == ("mini",) else []
-        now = next(iter(grid_form.lines(text)), "").partition(":")[0].strip()
+        now = next(iter(lines(text)), "").partition(":")[0].strip()
         of = now if now in here else next(iter(here), "")
         many = name == list(PLANS)[2]
         line = f"{of}:{'0,0.25,0.5,0.75,1' if many else '0,1'}" if of else ""
@@ -164,6 +177,12 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
             seeds: "0-3" if many else "0-1",
             columns: "" if many else ("lora" if line else "preset"),
         }
+
+    def restore(values: Any) -> Any:
+        """After a reload: fill the form in as it was left."""
+        if not isinstance(values, dict) or not set(values.get("chosen", ())) <= set(presets()):
+            return gr.skip()
+        return {field: values[name] for name, field in form.items() if name in values} or gr.skip()
 
     def add_lora(text: str, name: str, weights: str) -> str:
         line = f"{name}:{weights}" if name else ""
@@ -189,6 +208,8 @@ def tab(blocks: gr.Blocks, shown: gr.Tab, queue: JobQueue, at: gr.BrowserState) 
     plan.input(choose_plan, [plan, loras], [chosen, prompt, loras, seeds, columns], **QUICK)
     add.click(add_lora, [loras, lora, weights], loras, **QUICK)
     shown.select(choices, None, [earlier, lora], **QUICK)
+    keep_fields(form, kept)
+    blocks.load(restore, kept, [plan, *fields], **QUICK)
     earlier.input(lambda id_: {at: id_ or "", **watch(id_ or "")}, earlier, [at, *watched], **QUICK)
     changed = [*(field.change for field in fields), blocks.load]
     gr.on(changed, components.show_errors(show_count, count), fields, count, **LATEST)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 
+from ...widgets import components
 from ...widgets.components import Update
 
 
@@ -26,7 +26,5 @@ class CreateForm:
 
     def fill_in(self, source: str, values: Mapping[str, Any], notes: Sequence[str]) -> Update:
         """Set fields, and say what they were filled in from and what was left out."""
-        reasons = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        text = f'<p class="said" role="status">Filled in from {escape(source)}.</p>'
-        text += f'<ul class="reasons">{reasons}</ul>' if notes else ""
+        text = components.status_message(f"Filled in from {source}.", notes)
         return {self.message: text, **{self.fields[name]: v for name, v in values.items()}}

@@ -10,9 +10,11 @@ from .....configs.errors import one_line
 from .....configs.text_files import parse_yaml
 from .....stages.shot import seed_or_random
 from ....jobs.engine_options import RequestError
-from ....jobs.request import RunRequest
+from ....jobs.request import RunRequest, edit_fields
 from ...visitor_settings import MORE, preset_settings
+from ...widgets import cutout_box
 from ...widgets.seed_box import checked, whole
+from ...widgets.text_lines import lines
 
 NONE = "none"
 
@@ -34,6 +36,7 @@ def request_of(
     refiner: str,
     noise: float,
     more: str,
+    cutout: str = "",
 ) -> RunRequest:
     """Return the request of the form's values, which names only what differs from the preset."""
     if not classes:
@@ -47,13 +50,14 @@ def request_of(
         count=whole("Pictures a class", count, 1, 1000),
         prompt=prompt if (prompt or "").strip() not in ("", g.prompt) else None,
         negative_prompt=negative if (negative or "") != g.negative_prompt else None,
-        edit=(edit or "").strip(),
+        **edit_fields(lines(edit)),
         strength=float(strength) if strength != r.strength else None,
         steps=int(steps) if int(steps) != g.steps else None,
         sampler=sampler if sampler != g.sampler else None,
         width=wide if wide != g.width else None,
         height=high if high != g.height else None,
         preset=preset,
+        **cutout_box.fields(cutout),
         overrides={
             "generate.first_seed": seed_or_random(checked(seed)),
             **({"generate.cfg_scale": float(cfg)} if cfg != g.cfg_scale else {}),

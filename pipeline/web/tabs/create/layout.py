@@ -12,7 +12,7 @@ from .....configs.schema import load_settings, presets
 from .....stages.diffusion.samplers import NAMES
 from ...files import lora_library
 from ...visitor_settings import MORE
-from ...widgets import before_after, components, seed_box
+from ...widgets import before_after, components, cutout_box, seed_box, text_lines
 from ...widgets.components import SAVE
 from .example_runs import Examples
 from .form import NONE, request_of
@@ -60,8 +60,8 @@ class Layout:
                 max_length=2000, elem_id="create-prompt",
             )  # fmt: skip
             self.preview = gr.HTML(elem_id="create-preview")
-            self.edit = gr.Textbox(
-                label="Edit: what the product becomes", max_length=500,
+            self.edit = text_lines.edit_box(
+                "What the product becomes: edits, one a line", "create-edit",
                 placeholder="red leather; empty: as the prompt says",
             )  # fmt: skip
             with gr.Row():
@@ -101,6 +101,7 @@ class Layout:
                     0.05, 0.95, 0.8, step=0.05, label="high_noise_frac", min_width=160,
                     info="The share of the steps before the refiner's",
                 )  # fmt: skip
+            self.cutout, self.behind = cutout_box.box("create-cutout")
             self._loras(root)
             self.more = gr.Textbox(
                 label="More settings, YAML", lines=1, max_lines=6, max_length=1000,

@@ -97,13 +97,18 @@ def of_record(record: Mapping[str, Any], preset: str) -> Filled:
     }
     request = request_of(**{"classes": ["any"], "count": 1, **values})
     used = request_settings(request).model_dump(mode="json")
+    return values, [*notes, *left_out(used, settings)]
+
+
+def left_out(used: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """Return a note for each setting that differs from those used and is shown nowhere else."""
     left = [
         f"not honoured: {name} {value!s:.60}"
         for name, value in changed(used, settings)
         if not any(part in name for part in _OTHER)
     ]
     more = [f"and {len(left) - MOST} more"] if len(left) > MOST else []
-    return values, [*notes, *left[:MOST], *more]
+    return [*left[:MOST], *more]
 
 
 def _form(preset: str, given: Mapping[str, Any], refiner: Any = None) -> Filled:

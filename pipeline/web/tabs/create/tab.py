@@ -14,9 +14,10 @@ from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
 from ...widgets import before_after as slider
-from ...widgets import components, download_offer, prompt_preview, seed_box
-from ...widgets.browser_state import browser_state
+from ...widgets import components, cutout_box, download_offer, prompt_preview, seed_box
+from ...widgets.browser_state import browser_state, keep_fields
 from ...widgets.components import LATEST, QUICK, Update
+from ...widgets.text_lines import lines
 from . import png_info
 from .fill_in import CreateForm
 from .form import request_of, usual_values
@@ -66,8 +67,8 @@ class CreateTab:
         layout, job_id, watched = self.layout, self.job_id, self.layout.watched
         begun = [layout.answer, layout.offered, job_id, layout.picked, *watched]
         layout.make.click(
-            components.show_errors(self.submit, layout.answer), [layout.offered, *self.fields],
-            begun, **QUICK,
+            components.show_errors(self.submit, layout.answer),
+            [layout.offered, layout.behind, *self.fields], begun, **QUICK,
         )  # fmt: skip
         layout.make.click(None, None, None, js=SHOW_PROGRESS, **QUICK)
         for card, values in layout.examples.drawn:
@@ -82,8 +83,9 @@ class CreateTab:
         gr.on([layout.timer.tick, jobs.input], self.watch, seen, watched, **QUICK)
         blocks.load(self.watch, job_id, watched, **QUICK)
         layout.made.select(self.select, job_id, [layout.picked, layout.before_after], **QUICK)
-        for_button = [layout.classes.change, layout.count.change, jobs.input, blocks.load]
-        gr.on(for_button, self.button_text, [layout.classes, layout.count], layout.make, **LATEST)
+        told_by: list[Any] = [layout.classes, layout.count, layout.edit]
+        for_button = [*(field.change for field in told_by), jobs.input, blocks.load]
+        gr.on(for_button, self.button_text, told_by, layout.make, **LATEST)
 
     def _wire_form(self, blocks: gr.Blocks, kept: gr.BrowserState) -> None:
         layout = self.layout
@@ -92,10 +94,7 @@ class CreateTab:
             [self.job_id, layout.picked], [layout.answer, layout.seed], **QUICK,
         )  # fmt: skip
         blocks.load(self.restore, kept, [*self.fields, layout.lora], **QUICK)
-        names = list(layout.fields)
-        keep = f"(...values) => Object.fromEntries({names}.map((name, k) => [name, values[k]]))"
-        changes = [field.change for field in self.fields]
-        gr.on(changes, None, self.fields, kept, js=keep, **LATEST)
+        keep_fields(layout.fields, kept)
         layout.picture.upload(
             components.show_errors(self.fill_in, layout.filled), [layout.picture, layout.preset],
             self.form.outputs, **QUICK,
@@ -146,7 +145,7 @@ class CreateTab:
                 out[layout.before_after] = slider.update(RunSummary(job.folder, records))
         return out
 
-    def submit(self, before: str, *values: Any) -> Update:
+    def submit(self, before: str, behind: str | None, *values: Any) -> Update:
         """Queue the run that the form asks for, or offer the models that it lacks."""
         layout = self.layout
         request = lora_library.with_folders(self.queue.root, request_of(*values))
@@ -154,19 +153,21 @@ class CreateTab:
         offer = download_offer.offer(requests.needed_models(request), "Make")
         if offer and offer != before:
             return {layout.answer: offer, layout.offered: offer}
-        job = self.queue.submit(request)
+        cutout = dict(zip(layout.fields, values, strict=True))["cutout"]
+        job = self.queue.submit(cutout_box.with_picture(self.queue.root, request, cutout, behind))
         return {layout.answer: "", self.job_id: job.id, layout.picked: 0, **self.watch(job.id)}
 
     def run_example(self, values: dict[str, Any]) -> Update:
         """Fill the form in with an example and queue it."""
-        values = {"edit": "", "preset": "mini", **usual_values("mini"), **values}
+        values = {"edit": "", "cutout": "", "preset": "mini", **usual_values("mini"), **values}
         filled = {field: values[name] for name, field in self.layout.fields.items()}
         submit = components.show_errors(self.submit, self.layout.answer)
-        return {**filled, **submit("", *filled.values())}
+        return {**filled, **submit("", None, *filled.values())}
 
-    def button_text(self, names: list[str] | None, number: float | None) -> str:
+    def button_text(self, names: list[str] | None, number: float | None, edits: str) -> str:
         """Return what pressing the button will do."""
-        what = requests.pictures(int(number or 0) * max(1, len(names or ())))
+        variants = max(1, len(names or ())) * max(1, len(lines(edits)))
+        what = requests.pictures(int(number or 0) * variants)
         waiting = sum(job.open for job in self.queue)
         after = f", after {waiting} job{'s' * (waiting != 1)}"
         return f"Queue {what}{after}" if waiting else f"Make {what}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from ...visitor_settings import preset_settings
 from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.components import Update
 from . import mask_strokes, photo_strip, results, samples, selection
-from .layout import Layout
+from .layout import EDIT, Layout
 from .page_updates import PageUpdates
 from .search_session import EMPTY, Search, Session, complete, with_wording, wording
 
@@ -78,15 +77,24 @@ class Handlers(PageUpdates):
             **self._search(upload.folder, [name], "mini", session),
         }
 
-    def take_run(self, id_: str, classes: Sequence[str], edit: str) -> Update:
-        """Make a run's photos those that Find looks at."""
+    def take_run(
+        self, id_: str, values: dict[str, Any], notes: Sequence[str], session: Any
+    ) -> Update:
+        """Make a run's photos those that Find looks at, and set fields, by name."""
         layout = self.layout
+        known = {k: v for k, v in values.items() if v is not None}
+        choices: dict[str, Any] = {}
+        if "preset" in known:
+            choices["choices"] = prompt_preview.classes(known["preset"])
         return {
+            **{getattr(layout, name): value for name, value in known.items()},
+            layout.classes: gr.Dropdown(value=list(known["classes"]) or None, **choices),
+            layout.edit: gr.Textbox(known["edit"], label=EDIT),
             layout.sent_run: id_,
             layout.files: None,
-            layout.classes: gr.Dropdown(value=list(classes) or None),
-            layout.edit: edit,
-            layout.message: f'<p class="said">From the run {escape(id_)}: press Find.</p>',
+            layout.whose: -1,
+            layout.session: {**complete(session, self.usual), "whose": -1},
+            layout.message: components.status_message(f"From the run {id_}: press Find.", notes),
         }
 
     def pick_sample(self, chosen: Any) -> Update:
@@ -151,14 +159,16 @@ class Handlers(PageUpdates):
         return {self.layout.session: session, **self._selected(session)}
 
     def pick(self, chosen: Any, session: Session, *words: Any) -> Update:
-        """Choose a photo of the strip: update session, photos and wording."""
+        """Choose a photo of the strip: update session, photos, and wording if it is another's."""
         session = with_wording(session, *words)
+        for_all = session["whose"] < 0
         search, id_ = Search.open(self.root, session), photo_strip.picked(chosen)
         if search is not None and id_ in search.records:
             session = {**session, "current": id_, "whose": -1}
-        return {
-            self.layout.session: session, **self._selected(session), **self.words(session)
-        }  # fmt: skip
+        update = {self.layout.session: session, **self._selected(session), **self.words(session)}
+        for field in self.layout.words if for_all else ():
+            del update[field]  # more may have been typed meanwhile
+        return update
 
     def paint(self, value: Any, session: Session) -> Update:
         """Keep the strokes that the page sent and update the photos."""
@@ -179,13 +189,6 @@ class Handlers(PageUpdates):
             return False
         search.paint(id_, value["seq"], mask_strokes.read(value.get("strokes")))
         return True
-
-    def choose_instance(self, session: Session, whose: int, *words: Any) -> Update:
-        """Show the wording of another instance."""
-        session = {**with_wording(session, *words), "whose": int(whose)}
-        update = {**self.words(session), self.layout.session: session}
-        del update[self.layout.whose]
-        return update
 
     def choose_preset(self, event: gr.SelectData) -> Update:
         """Fill in what is usual for a preset, whose name the field itself may hold only later."""
@@ -277,7 +280,7 @@ class Handlers(PageUpdates):
         """Take the seed of the photo's result, else of the last re-render."""
         search = Search.open(self.root, session)
         made = search.results.get(session["current"]) if search else None
-        seed = results.seed(made[0]) if made else seed_box.used(self.queue.get(id_))
+        seed = results.seed(made[0][0]) if made else seed_box.used(self.queue.get(id_))
         return {self.layout.answer: "", self.layout.seed: seed}
 
 

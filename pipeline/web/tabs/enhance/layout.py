@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import Settings, presets
-from ...widgets import components, seed_box
+from ...widgets import components, cutout_box, seed_box, text_lines
 from . import photo_strip, photo_view, samples, selection
 
 ALL = "all photos"
-EDIT, EDIT_OF_ONE = "Edit", "Edit of this one"
+EDIT, EDIT_OF_ONE = "Edits, one a line", "Edit of this one"
 """Labels of the edit: of all photos, or of one instance."""
 SAMPLES = "No photo at hand? Try one of these:"
 
@@ -41,8 +41,9 @@ class Layout:
             with gr.Column(scale=0, min_width=300, elem_id="enhance-form"):
                 self._form(usual)
         self.words: list[Any] = [self.edit, self.strength, self.prompt]
+        self.cutouts: list[Any] = [self.cutout, self.behind]
         self.fields: list[Any] = [
-            self.classes, self.preset, *self.words, self.steps, self.seed
+            self.classes, self.preset, *self.words, self.steps, self.seed, self.cutout
         ]  # fmt: skip
         self.current: list[Any] = [self.photo, self.ticks, self.control]
         self.found: list[Any] = [
@@ -81,10 +82,7 @@ class Layout:
         self.facts = components.html("enhance-facts")
         self.ticks = gr.CheckboxGroup([], label="Instances", elem_id="enhance-ticks")
         with gr.Row():
-            self.edit = gr.Textbox(
-                label=EDIT, placeholder="red", max_length=500, min_width=130,
-                elem_id="enhance-edit",
-            )  # fmt: skip
+            self.edit = text_lines.edit_box(EDIT, "enhance-edit", placeholder="red", min_width=130)
             self.whose = gr.Dropdown(
                 [(ALL, -1)], value=-1, label="Applies to", min_width=130, elem_id="enhance-whose"
             )
@@ -108,7 +106,7 @@ class Layout:
                 )
             self.answer = components.html("enhance-answer")
         self.progress = components.html("enhance-progress")
-        with gr.Accordion("Prompt, steps, control map", open=False, elem_id="enhance-more"):
+        with gr.Accordion("Prompt, steps, cut-outs", open=False, elem_id="enhance-more"):
             self.prompt = gr.Textbox(
                 label="Prompt", lines=2, max_length=2000, elem_id="enhance-prompt",
                 info="In place of the preset's; {class} and {edit} are filled in, [SKIP] "
@@ -117,7 +115,10 @@ class Layout:
             self.steps = gr.Slider(
                 1, 100, usual.rerender.steps, step=1, label="Steps", elem_id="enhance-steps"
             )
-            self.control = components.html("enhance-control")
+            self.cutout, self.behind = cutout_box.box(
+                "enhance-cutout", "With each re-render, or of the photos by Keep as a run. "
+            )
             self.keep = gr.Button("Keep as a run", size="sm", elem_id="enhance-keep")
             self.kept = components.html("enhance-kept")
             self.command = components.command_box("enhance-command")
+            self.control = components.html("enhance-control")

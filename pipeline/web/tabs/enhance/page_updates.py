@@ -12,6 +12,7 @@ from ....runs.manifest import ManifestRecord
 from ...queue.job_queue import JobQueue
 from ...widgets import before_after, components
 from ...widgets.components import Update
+from ...widgets.text_lines import lines
 from . import photo_strip, photo_view, results
 from .layout import ALL, EDIT, EDIT_OF_ONE, Layout
 from .search_session import Search, Session, with_wording, wording
@@ -55,26 +56,25 @@ class PageUpdates:
             photo = {**photo, "alt": search.describe(record)}
         if search and record and image is not None:
             named = f"{search.folder.name}/{record.id}"
-            result, control = self._result(search, record)
+            made, control = self._results(search, record)
             drawn = search.painted(record.id)
-            photo = photo_view.value(image, search.describe(record), named, drawn, result)
+            photo = photo_view.value(image, search.describe(record), named, drawn, made)
             numbers = search.selection.above(record)
             options, value = _options(record, numbers), search.selection.chosen(record)
         ticks: Any = gr.CheckboxGroup(choices=options, value=value, visible=bool(options))
         return {self.layout.photo: photo, self.layout.ticks: ticks, self.layout.control: control}
 
-    def _result(self, search: Search, shot: ManifestRecord) -> tuple[dict[str, str], str]:
-        """Return the latest result of a shot for its view, {} for none, and its control map."""
-        if shot.id not in search.results:
-            return {}, ""
-        run, record = search.results[shot.id]
-        words = record.edit or "; ".join(record.prompts or ())
-        made = f"{record.id} · re-rendered: {words} · seed {results.seed(run)}"
-        name, control = record.files.control, ""
-        if name:
-            address = escape(before_after.address(run, name))
-            control = f'<img src="{address}" alt="The control map that led the re-render">'
-        return {**before_after.addresses(run, record), "made": made}, control
+    def _results(self, search: Search, shot: ManifestRecord) -> tuple[list[dict[str, str]], str]:
+        """Return the latest results of a shot for its view, and their control map."""
+        made, control = [], ""
+        for run, record in search.results.get(shot.id, ()):
+            words = record.edit or "; ".join(record.prompts or ())
+            text = f"{shot.id} · re-rendered: {words} · seed {results.seed(run)}"
+            made.append({**before_after.addresses(run, record), "name": words, "made": text})
+            if record.files.control:
+                address = escape(before_after.address(run, record.files.control))
+                control = f'<img src="{address}" alt="The control map that led the re-render">'
+        return made, control
 
     def words(self, session: Session) -> Update:
         """Update whose wording is shown, of the current photo's instances, and that wording."""
@@ -91,16 +91,20 @@ class PageUpdates:
             layout.prompt: words["prompt"],
         }
 
-    def button(self, session: Session, *words: Any) -> Any:
-        """Update the button for all photos, which counts them; hidden for none but this one."""
-        search = Search.open(self.root, with_wording(session, *words))
+    def buttons(self, session: Session, *words: Any) -> list[Any]:
+        """Update the buttons: how many edits; the one for all photos counts them, too, and is
+        hidden for none but the photo that is shown."""
+        session = with_wording(session, *words)
+        search, edits = Search.open(self.root, session), len(lines(wording(session)["edit"]))
+        times = f" × {edits}" if edits > 1 else ""
+        this = gr.Button(f"Re-render this photo{times}")
         if search is None:
-            return gr.Button(visible=False)
+            return [this, gr.Button(visible=False)]
         chosen = search.to_rerender()
         ids = [id_ for id_, record in search.records.items() if chosen.reason(record) is None]
         what = "edited photo" if chosen.edited_only else "photo"
-        text = f"Re-render {len(ids)} {what}{'s' * (len(ids) != 1)}"
-        return gr.Button(text, visible=bool(ids) and ids != [session["current"]])
+        text = f"Re-render {len(ids)} {what}{'s' * (len(ids) != 1)}{times}"
+        return [this, gr.Button(text, visible=bool(ids) and ids != [session["current"]])]
 
 
 def _small(search: Search, record: ManifestRecord) -> dict[str, Any]:

@@ -7,12 +7,14 @@ const canvas = find("canvas"), pen = canvas.getContext("2d"), sheet = find(".she
 const stage = find(".frame"), tools = find(".tools"), caption = find("figcaption span");
 const both = find(".both"), divider = find("[name=divider]"), link = find(".download");
 const brush = find("[name=brush]"), help = find(".help");
-const EMPTY = { id: "", seq: 0, picture: "", alt: "", strokes: [], before: "", after: "", made: "" };
+const variants = find(".variants"), alone = find(".cutout");
+const EMPTY = { id: "", seq: 0, picture: "", alt: "", strokes: [], results: [] };
 let state = EMPTY, image = null, answered = 0, view = "mask", tool = "", stroke = null, at = null;
-let undone = [];
+let undone = [], picked = 0;  // of the results
 
 const radius = () => brush.value / 200;
 const begun = (point) => ({ paint: tool === "paint", radius: radius(), points: [point] });
+const inGrid = () => view === "result" && state.results.length > 1;
 const perPixel = () => canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
 
 function line(one) {
@@ -43,17 +45,20 @@ function draw() {
 }
 
 function show() {
-  if (!state.after) view = "mask";
-  const masks = view === "mask";
-  sheet.hidden = !state.picture;
+  const count = state.results.length, one = state.results[picked];
+  if (!count) view = "mask";
+  const masks = view === "mask", grid = inGrid();
+  sheet.hidden = !state.picture || grid;
+  variants.hidden = !grid;
   canvas.hidden = !masks;
   both.hidden = masks;
   both.classList.toggle("alone", view === "result");
   tools.style.visibility = masks && state.picture ? "visible" : "hidden";
   element.querySelectorAll("[data-view]").forEach((b) => {
     b.setAttribute("aria-pressed", String(b.dataset.view === view));
-    b.disabled = b.dataset.view !== "mask" && !state.after;
+    b.disabled = b.dataset.view !== "mask" && !count;
   });
+  element.querySelectorAll("[data-zoom]").forEach((b) => { b.disabled = grid; });
   element.querySelectorAll("[data-tool]").forEach((b) => {
     b.setAttribute("aria-pressed", String(b.dataset.tool === tool));
   });
@@ -61,13 +66,15 @@ function show() {
   find("[data-do=redo]").disabled = !undone.length;
   stage.style.touchAction = (masks && tool) || zoom > 1 ? "none" : "pan-x pan-y";
   canvas.style.cursor = tool ? "none" : "";
-  link.hidden = !state.after;
-  caption.textContent = caption.title = (masks ? state.alt : state.made) || "Looking …";
+  link.hidden = !count || grid;
+  alone.hidden = link.hidden || !one.cutout;
+  const words = grid ? `${count} edits · press one to compare it with the photo` : one?.made;
+  caption.textContent = caption.title = (masks ? state.alt : words) || "Looking …";
   draw();
 }
 
 function look(next) {
-  if (next !== "mask" && !state.after) return;
+  if (next !== "mask" && !state.results.length) return;
   view = next;
   sessionStorage.setItem(VIEW, JSON.stringify({ id: state.id, view }));
   show();
@@ -80,17 +87,39 @@ function seen(id) {
   } catch { return ""; }
 }
 
-function compare(value) {
-  const [before, after] = both.querySelectorAll("img");
-  if ((after.getAttribute("src") || "") === value.after) return;
+function compare(number) {
+  const [before, after] = both.querySelectorAll("img"), one = state.results[picked = number];
   for (const img of [before, after]) img.removeAttribute("src");
-  if (!value.after) return;
-  before.src = value.before || value.after;
-  after.src = link.href = value.after;
-  before.alt = `${value.made}, before`;
-  after.alt = value.made;
+  if (!one) return;
+  before.src = one.before || one.after;
+  after.src = link.href = one.after;
+  offer(alone, one.cutout);
+  before.alt = `${one.made}, before`;
+  after.alt = one.made;
   divider.value = 50;
   divide();
+}
+
+function offer(save, cutout = "") {
+  save.hidden = !cutout;
+  save.href = cutout;
+  save.download = `cutout-${decodeURIComponent(cutout.split("/").pop())}`;
+}
+
+function lay() {
+  const several = state.results.length > 1 ? state.results : [];
+  variants.replaceChildren(...several.map(({ name, after, made, cutout }, k) => {
+    const cell = document.createElement("div");
+    cell.innerHTML = "<button type=button><img></button><p><span></span>"
+      + "<a class=download download>Download</a><a class=cutout>Cut-out</a></p>";
+    const [button, img, text, save, cut] = cell.querySelectorAll("button, img, span, a");
+    button.dataset.variant = k;
+    img.src = save.href = after;
+    img.alt = made;
+    offer(cut, cutout);
+    text.textContent = text.title = name;
+    return cell;
+  }));
 }
 
 function divide() {
@@ -102,10 +131,10 @@ function take(value) {
   const next = { ...EMPTY, ...value };
   const same = next.id === state.id && Boolean(next.id);
   if (same && !next.picture) return;  // what this page sent itself
-  const changed = next.after !== state.after;
-  compare(next);
+  const count = next.results.length;
+  const changed = JSON.stringify(next.results) !== JSON.stringify(state.results);
   if (same && next.seq < state.seq) {
-    state = { ...state, before: next.before, after: next.after, made: next.made };
+    state = { ...state, results: next.results };
     tell();  // an answer to older strokes took the newer ones' place: once more
   } else {
     if (!same) { stroke = at = null; undone = []; canvas.dataset.seq = ""; fit(); }
@@ -113,8 +142,10 @@ function take(value) {
     if (next.picture) load(next);
     else image = null;
   }
-  if (!same) view = seen(next.id) || (next.after ? "both" : "mask");
-  else if (changed) look(next.after ? "both" : "mask");
+  if (changed) { compare(0); lay(); }
+  const usual = count > 1 ? "result" : count ? "both" : "mask";
+  if (!same) view = seen(next.id) || usual;
+  else if (changed) look(usual);
   arrange();
   show();
 }
@@ -215,13 +246,15 @@ canvas.addEventListener("keydown", (event) => {
   draw();
 });
 element.addEventListener("click", (event) => {
-  const { view: wanted, tool: picked, zoom: how, do: what } = event.target.dataset;
-  if (event.target.nodeName !== "BUTTON") return;
+  const button = event.target.closest("button");
+  if (!button) return;
+  const { view: wanted, tool: chosen, zoom: how, do: what, variant } = button.dataset;
   if (wanted) look(wanted);
+  if (variant) { compare(Number(variant)); look("both"); }
   if (how) zoomBy(how);
   if (what) act(what);
-  if (picked) {
-    tool = tool === picked ? "" : picked;
+  if (chosen) {
+    tool = tool === chosen ? "" : chosen;
     show();
     if (event.detail) canvas.focus({ preventScroll: true });  // Space is to move the photo
   }

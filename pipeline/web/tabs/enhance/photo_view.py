@@ -1,14 +1,15 @@
 """The views of a photo (mask to paint on, before and after, result) as a Gradio component.
 
 Its value, both ways: `id` (the photo), `seq` (how often it was drawn on), `strokes` (see
-mask_strokes.py); to the page only: `picture` (a data URL), `alt` (what it shows, in words),
-`before`, `after` (addresses of the latest re-render) and `made` (the same in words). The page sends
-each stroke when it ends; an update for an older `seq` is not shown.
+mask_strokes.py); to the page only: `picture` (a data URL), `alt` (what it shows, in words) and
+`results`, the latest re-renders, one an edit: `name`, `made` (in words), and the addresses
+`before`, `after` and `cutout`. The page sends each stroke when it ends; an update for an older
+`seq` is not shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,7 @@ import numpy as np
 from ...widgets import components
 
 EMPTY: dict[str, Any] = {
-    "id": "", "seq": 0, "strokes": [], "picture": "", "alt": "", "before": "", "after": "",
-    "made": "",
+    "id": "", "seq": 0, "strokes": [], "picture": "", "alt": "", "results": [],
 }  # fmt: skip
 SCRIPTS = ("photo_view.js", "photo_zoom.js", "photo_keys.js")
 
@@ -28,8 +28,9 @@ def component(elem_id: str) -> Any:
 
 
 def value(
-    image: np.ndarray, alt: str, id_: str, drawn: Mapping[str, Any], result: Mapping[str, str]
-) -> dict[str, Any]:
+    image: np.ndarray, alt: str, id_: str, drawn: Mapping[str, Any],
+    results: Sequence[Mapping[str, str]],
+) -> dict[str, Any]:  # fmt: skip
     """Return a value that shows a photo.
 
     Args:
@@ -37,7 +38,8 @@ def value(
         alt: what it shows, in words.
         id_: the photo.
         drawn: {seq, strokes} so far.
-        result: {before, after, made} of its latest re-render, {} for none.
+        results: {name, made, before, after, cutout} of its latest re-renders.
     """
     picture = components.data_url(image, 92)
-    return {**EMPTY, **drawn, **result, "id": id_, "alt": alt, "picture": picture}
+    shown = {"id": id_, "alt": alt, "picture": picture, "results": list(results)}
+    return {**EMPTY, **drawn, **shown}

@@ -42,7 +42,7 @@ function inStage(event) {
 }
 
 stage.addEventListener("wheel", (event) => {
-  if (!image) return;
+  if (!image || inGrid()) return;
   event.preventDefault();
   zoomTo(zoom * Math.exp(-Math.max(-100, Math.min(100, event.deltaY)) / 400), ...inStage(event));
 }, { passive: false });
@@ -54,6 +54,7 @@ function pinch() {
 
 // In the capture phase, before brush and divider.
 stage.addEventListener("pointerdown", (event) => {
+  if (inGrid()) return;
   if (event.pointerType === "touch") touches.set(event.pointerId, inStage(event));
   const pinched = touches.size === 2;
   const idle = zoom > 1 && !event.button && (view === "mask" ? !tool : view === "result");

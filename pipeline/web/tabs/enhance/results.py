@@ -1,4 +1,4 @@
-"""The re-renders of a search: the latest result of each photo, however it was made since.
+"""The re-renders of a search: the latest results of each photo, one an edit.
 
 The search's folder lists the runs that were made of it, so that results outlive page and server.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
+from ....inputs.lazy_shots import variant_id
 from ....runs import run_yaml
 from ....runs.manifest import NAME, ManifestRecord, last_records
-from ...files import run_folders
+from ...files import run_folders, run_overview
 from ...files.run_folders import RunNotFoundError, RunSummary
 
+Result = tuple[RunSummary, ManifestRecord]
+"""A run, and its record of a photo in one edit."""
 LIST = ".renders"
 _LOCK = threading.Lock()
 
@@ -24,22 +28,28 @@ def add(found: Path, run_id: str) -> None:
         file.write(f"{run_id}\n")
 
 
-def latest(found: Path, root: Path) -> dict[str, tuple[RunSummary, ManifestRecord]]:
-    """Return run and record of the latest result of each photo, by the photo's id."""
+def latest(found: Path, root: Path, photos: Iterable[str]) -> dict[str, list[Result]]:
+    """Return the latest results of each photo, those of one run, by the photo's id."""
     try:
         ids = (found / LIST).read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
-    out: dict[str, tuple[RunSummary, ManifestRecord]] = {}
+    photos = list(photos)
+    out: dict[str, list[Result]] = {}
     for id_ in ids:
         try:
             folder = run_folders.folder(root, id_)
             stat = (folder / NAME).stat()
         except (RunNotFoundError, OSError):  # not begun yet, or deleted since
             continue
-        records = _records(folder, stat.st_mtime_ns, stat.st_size)
-        run = RunSummary(folder, records)
-        out |= {record.id: (run, record) for record in records if record.files.result}
+        run = RunSummary(folder, _records(folder, stat.st_mtime_ns, stat.st_size))
+        edits = run_overview.edits_of(run_yaml.read(folder).get("request") or {})
+        origins = {variant_id(photo, edit): photo for photo in photos for edit in edits}
+        made: dict[str, list[Result]] = {}
+        for record in run.records:
+            if record.files.result:
+                made.setdefault(origins.get(record.id, record.id), []).append((run, record))
+        out |= made
     return out
 
 

@@ -23,6 +23,7 @@ from ....runs.manifest import NAME, ManifestRecord, last_records
 from ...error_text import public_text
 from ...files.run_folders import RunSummary
 from ...widgets import components
+from ...widgets.text_lines import lines
 from . import mask_strokes, results, selection
 from .selection import Selection
 
@@ -89,9 +90,9 @@ class Search:
         return out
 
     @functools.cached_property
-    def results(self) -> dict[str, tuple[RunSummary, ManifestRecord]]:
-        """Run and record of the latest re-render of each shot that has one."""
-        return results.latest(self.folder, self._root)
+    def results(self) -> dict[str, list[results.Result]]:
+        """The latest re-renders, one an edit, of each shot that has some."""
+        return results.latest(self.folder, self._root, self.records)
 
     def title(self) -> str:
         """Return what was looked for where, in a line."""
@@ -102,7 +103,8 @@ class Search:
     def to_rerender(self) -> Selection:
         """Return the selection; edits of single instances alone leave all others as they are."""
         for_all = wording(self._session)
-        edited_only = not (for_all["edit"] or for_all["prompt"]) and self.selection.has_edits()
+        is_edited = lines(for_all["edit"]) or for_all["prompt"]
+        edited_only = not is_edited and self.selection.has_edits()
         return replace(self.selection, edited_only=edited_only)
 
     @classmethod

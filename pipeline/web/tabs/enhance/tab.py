@@ -14,13 +14,16 @@ from ...queue.job_queue import JobQueue
 from ...widgets.browser_state import browser_state
 from ...widgets.components import LATEST, QUICK, show_errors
 from .handlers import Handlers
-from .layout import Layout
+from .layout import EDIT, EDIT_OF_ONE, Layout
 from .rerender_handlers import RerenderHandlers
 from .search_session import EMPTY
 
 KEEP_DRAFT = (
     "(session, ...fields) => ({ of: [session.found, session.current, session.whose], fields })"
 )
+
+_SCRIPT = Path(__file__).with_name("choose_instance.js").read_text(encoding="utf-8")
+CHOOSE_INSTANCE = f"(...values) => (\n{_SCRIPT})({[EDIT, EDIT_OF_ONE]}, ...values)"
 
 
 def browser_states(root: Path) -> tuple[gr.BrowserState, ...]:
@@ -41,9 +44,10 @@ class EnhanceTab:
         self._wire_search(blocks, jobs)
         self._wire_photo()
         self._wire_rerender(RerenderHandlers(self.handlers))
-        layout = self.layout
+        layout, session = self.layout, self.layout.session
         self.of_run: list[Any] = [
-            layout.sent_run, layout.files, layout.classes, layout.edit, layout.message
+            layout.sent_run, layout.files, layout.message, session, layout.whose,
+            layout.threshold, *layout.fields,
         ]  # fmt: skip
 
     def on_example(self, trigger: Callable[..., Any], name: str, edit: str, tabs: gr.Tabs) -> None:
@@ -112,16 +116,20 @@ class EnhanceTab:
             [*found, layout.whose, *layout.words], **QUICK,
         )  # fmt: skip
         layout.whose.input(
-            handlers.choose_instance, [session, layout.whose, *layout.words],
-            [session, *layout.words], **QUICK,
+            None, [session, layout.whose, *layout.words], [session, *layout.words],
+            js=CHOOSE_INSTANCE, **QUICK,
         )  # fmt: skip
         changed = [session.change, layout.strip.change, layout.edit.change, layout.prompt.change]
-        gr.on(changed, handlers.button, [session, *layout.words], layout.rerender_all, **LATEST)
+        gr.on(
+            changed, handlers.buttons, [session, *layout.words],
+            [layout.rerender, layout.rerender_all], **LATEST,
+        )  # fmt: skip
 
     def _wire_rerender(self, handlers: RerenderHandlers) -> None:
         layout = self.layout
         inputs = [
-            layout.offered, layout.session, layout.photo, *layout.words, layout.steps, layout.seed
+            layout.offered, layout.session, layout.photo, *layout.words, layout.steps, layout.seed,
+            *layout.cutouts,
         ]  # fmt: skip
         outputs = [layout.answer, layout.offered, layout.job_id, *layout.watched]
         for button, every in ((layout.rerender, False), (layout.rerender_all, True)):
@@ -135,5 +143,6 @@ class EnhanceTab:
         )  # fmt: skip
         layout.keep.click(
             show_errors(handlers.keep, layout.kept),
-            [layout.session, layout.photo, *layout.words], [layout.kept, layout.command], **QUICK,
+            [layout.session, layout.photo, *layout.cutouts, *layout.words],
+            [layout.kept, layout.command], **QUICK,
         )  # fmt: skip

@@ -18,13 +18,13 @@ class Layout:
     """The components, made where the tab is open.
 
     Attributes:
-        at: the run that is open, "" for none.
+        at: the run that is open, "" for none; kept by the browser.
         many: how many runs are listed.
         started: the job that was begun here, and the run that was open then.
     """
 
-    def __init__(self) -> None:
-        self.at, self.many, self.started = gr.State(""), gr.State(PAGE), gr.State(("", ""))
+    def __init__(self, at: gr.BrowserState) -> None:
+        self.at, self.many, self.started = at, gr.State(PAGE), gr.State(("", ""))
         self.timer = gr.Timer(1.0, active=False)
         with gr.Column() as self.listing:
             self._list()

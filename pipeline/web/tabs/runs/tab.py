@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import gradio as gr
 
 from ...files import run_folders
@@ -19,32 +22,35 @@ TO_PICTURE = "() => document.querySelector('#runs-large').scrollIntoView({block:
 
 
 def tab(
-    shown: gr.Tab, queue: JobQueue, tabs: gr.Tabs, form: CreateForm, enhance: EnhanceTab
-) -> None:
-    """Lay the tab out and wire it."""
-    layout = Layout()
+    shown: gr.Tab, queue: JobQueue, tabs: gr.Tabs, at: gr.BrowserState, form: CreateForm,
+    enhance: EnhanceTab,
+) -> None:  # fmt: skip
+    """Lay the tab out and wire it. `at` holds the run that is open."""
+    layout = Layout(at)
     handlers = Handlers(queue, layout)
     _wire_list(shown, layout, handlers)
     _wire_run(layout, handlers)
 
-    def send(id_: str) -> Update:
-        """Give the run's photos, classes and edit to Enhance."""
-        classes = run_folders.read(queue.root, id_).classes
-        edit = use_again.edit_of(run_folders.folder(queue.root, id_))
-        taken = enhance.handlers.take_run(id_, classes, edit)
+    def send(id_: str, session: Any, only: Sequence[str] = ("classes", "edit")) -> Update:
+        """Give the run's photos to Enhance, with the fields named, or all."""
+        values, notes = use_again.values_for_enhance(run_folders.folder(queue.root, id_))
+        if only:
+            values, notes = {name: values[name] for name in only}, []
+        taken = enhance.handlers.take_run(id_, values, notes, session)
         return {layout.message: "", tabs: gr.Tabs(selected="enhance"), **taken}
 
-    def use(id_: str) -> Update:
+    def use(id_: str, session: Any) -> Update:
         """Fill Create in with the run; one of photos goes to Enhance."""
         folder = run_folders.folder(queue.root, id_)
         if use_again.of_photos(folder):
-            return send(id_)
+            return send(id_, session, ())
         filled = form.fill_in(f"the run {id_}", *use_again.values_of_run(folder))
         return {layout.message: "", tabs: gr.Tabs(selected="create"), **filled}
 
     sent = [layout.message, tabs, *enhance.of_run]
-    layout.send.click(show_errors(send, layout.message), layout.at, sent, **QUICK)
-    layout.use.click(show_errors(use, layout.message), layout.at, [*sent, *form.outputs], **QUICK)
+    which = [layout.at, enhance.layout.session]
+    layout.send.click(show_errors(send, layout.message), which, sent, **QUICK)
+    layout.use.click(show_errors(use, layout.message), which, [*sent, *form.outputs], **QUICK)
 
 
 def _wire_list(shown: gr.Tab, layout: Layout, handlers: Handlers) -> None:

@@ -120,6 +120,10 @@ def test_before_and_after_are_files_of_the_run(tmp_path: Path) -> None:
     address = "api/runs/a%20run/files/"
     both = before_after.update(run).value
     assert both["before"] == f"{address}source.png" and both["after"] == f"{address}result.png"
+    assert "cutout" not in both
+    (folder / "cutouts").mkdir()
+    (folder / "cutouts" / "done.png").touch()
+    assert before_after.addresses(run, records[1])["cutout"] == f"{address}cutouts/done.png"
     alone = before_after.update(run, 0).value
     assert alone == {"alt": "kept · kept", "after": f"{address}source.png"}
     assert not before_after.update(run, 2).visible

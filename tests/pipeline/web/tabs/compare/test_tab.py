@@ -84,9 +84,12 @@ def test_base_and_fine_tuned_side_by_side(
     says(page, "#create-preview", "token")
     tab(page, "Compare")
     expect(cells).to_have_count(2, timeout=PATIENCE)
+    seeds = page.locator("#compare-seeds input, #compare-seeds textarea")
+    expect(seeds).to_have_value("5", timeout=PATIENCE)
+    says(page, "#compare-count", "2 pictures: 2 LoRA weights")
 
     page.locator("#compare-loras textarea").fill("nobody:1")
-    says(page, "#compare-count", "2 pictures: 2 seeds")
+    says(page, "#compare-count", "1 picture")
     page.locator("#compare-draw").click()
     says(page, "#compare-count", "nobody")
 

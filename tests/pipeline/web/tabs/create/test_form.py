@@ -30,7 +30,7 @@ def words(**changes: Any) -> str:
         "classes": ["mug"], "prompt": g.prompt, "edit": "", "count": 4, "preset": "mini",
         "seed": 5, "negative": g.negative_prompt, "width": g.width, "height": g.height,
         "sampler": g.sampler, "steps": g.steps, "cfg": g.cfg_scale, "strength": r.strength,
-        "refiner": NONE, "noise": 0.8, "more": "",
+        "refiner": NONE, "noise": 0.8, "more": "", "cutout": "",
     }  # fmt: skip
     assert list(usual) == list(inspect.signature(request_of).parameters)
     return str(request_of(**{**usual, **changes}))
@@ -45,6 +45,7 @@ def test_the_untouched_form_names_nothing_but_class_count_and_seed() -> None:
     [
         ({"prompt": "a {class}"}, "--prompt 'a {class}'"),
         ({"edit": " red "}, "--edit red"),
+        ({"edit": "red\n\n blue glass "}, "--edit red --edit 'blue glass'"),
         ({"seed": 0}, "--set generate.first_seed=0"),
         ({"strength": 0.5}, "--strength 0.5"),
         ({"steps": 8}, "--steps 8"),
@@ -54,6 +55,8 @@ def test_the_untouched_form_names_nothing_but_class_count_and_seed() -> None:
         ({"refiner": "a/refiner"}, "--set refiner.model=a/refiner"),
         ({"refiner": "a/refiner", "noise": 0.7}, "--set refiner.high_noise_frac=0.7"),
         ({"negative": "blur"}, "--negative-prompt blur"),
+        ({"cutout": "transparency"}, "--cutout"),
+        ({"cutout": "#f0f0f0"}, "--background '#f0f0f0'"),
         ({"more": "generate.clip_skip: 1"}, "--set generate.clip_skip=1"),
     ],
 )
@@ -72,6 +75,7 @@ def test_what_differs_is_named(changes: dict[str, Any], text: str) -> None:
         ({"more": "generate.lora_dirs: [/]"}, "more settings: expected lines NAME: VALUE of gen"),
         ({"more": "refiner: {model: /srv}"}, "more settings: expected lines"),
         ({"more": "- ["}, "more settings: not YAML"),
+        ({"edit": "red\nRed"}, "red, Red would have the same names"),
     ],
 )
 def test_numbers_out_of_range_are_refused(changes: dict[str, Any], text: str) -> None:

@@ -182,9 +182,14 @@ def test_a_selection_of_one_shot_holds_no_other(root: Path) -> None:
 
 
 def test_each_shot_keeps_its_latest_result(root: Path) -> None:
-    for name, ids in (("first", ("two", "none")), ("later", ("two",)), ("bare", ())):
+    made = {
+        "first": ("two", "none"), "later": ("two-red", "two-dark-red", "other-red"), "bare": ()
+    }  # fmt: skip
+    for name, ids in made.items():
         (root / name).mkdir()
-        (root / name / "run.yaml").write_text("")
+        edits = ["red", "dark red"] if name == "later" else []
+        run = {"request": {"options": {"edits": edits}}, "settings": {}}
+        (root / name / "run.yaml").write_text(yaml.safe_dump(run))
         files = {id_: FileNames(result=f"{id_}.png") for id_ in ids} or {"none": FileNames()}
         records = [
             ManifestRecord(id=id_, seed=0, status="enhanced", files=of) for id_, of in files.items()
@@ -194,7 +199,10 @@ def test_each_shot_keeps_its_latest_result(root: Path) -> None:
     for name in ("first", "gone", "later", "bare", "..", "../elsewhere"):
         results.add(found, name)
     kept = opened(root).results
-    assert {id_: run.id for id_, (run, _) in kept.items()} == {"two": "later", "none": "first"}
+    assert {id_: [(run.id, one.id) for run, one in made] for id_, made in kept.items()} == {
+        "two": [("later", "two-red"), ("later", "two-dark-red")], "none": [("first", "none")],
+        "other-red": [("later", "other-red")],
+    }  # fmt: skip
 
 
 def test_what_is_painted_goes_to_the_nearest_instance(root: Path) -> None:

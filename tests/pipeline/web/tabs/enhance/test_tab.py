@@ -142,9 +142,24 @@ def test_each_photo_keeps_its_result(page: Any, place: Path) -> None:
     small.nth(1).click()
     says(page, "#enhance-photo", "12-gray-mug · re-rendered: red")
     edit.fill("blue")
+    edit.press("Enter")
+    edit.press_sequentially("green")
+    unfold(page, "#enhance-more", "#enhance-steps")
+    choose(page, "#enhance-cutout", "on white")
+    says(page, "#enhance-go", "Re-render this photo × 2")
     second = rerender(page, place)  # this one alone
-    assert set(lines_of(second)) == {"12-gray-mug"}
-    says(page, "#enhance-photo", "12-gray-mug · re-rendered: blue")
+    assert set(lines_of(second)) == {"12-gray-mug-blue", "12-gray-mug-green"}
+    shows(page, "result")  # side by side
+    variants = page.locator("#enhance-photo .variants > div")
+    expect(variants).to_contain_text(["blue", "green"])
+    assert all(variants.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)"))
+    variants.nth(1).locator("button").click()
+    shows(page, "both")
+    says(page, "#enhance-photo", "12-gray-mug · re-rendered: green")
+    with page.expect_download() as download:
+        page.locator("#enhance-photo figcaption .cutout").click()
+    assert download.value.suggested_filename == "cutout-12-gray-mug-green.png"
+    assert (read_image(Path(download.value.path())).rgb[0, 0] == 255).all()
     small.nth(0).click()
     says(page, "#enhance-photo", "04-teal-mug · re-rendered: red")
     page.locator("#enhance-seed-reuse").click()  # of this photo's result, not of the last job
@@ -165,11 +180,27 @@ def test_each_photo_keeps_its_result(page: Any, place: Path) -> None:
 
     page.reload()
     shows(page, "result")
-    says(page, "#enhance-photo", "12-gray-mug · re-rendered: blue")
+    says(page, "#enhance-photo", "2 edits")
+    expect(variants.first).to_be_visible()
     expect(small.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#enhance-strip .done")).to_have_count(2)
     expect(edit).to_have_value("green, typed and not used")
     expect(page.locator("#enhance-seed input")).to_have_value("77")
+
+    tab(page, "Runs")
+    page.locator(f'#runs-list [data-key="{second.name}"]').click()
+    says(page, "#runs-head", "blue, green")
+    says(page, "#runs-slider", "Cut-out")
+    page.reload()
+    says(page, "#runs-head", "blue, green")  # still open
+    page.locator("#runs-use").click()
+    says(page, "#enhance-said", f"From the run {second.name}: press Find")
+    expect(edit).to_have_value("blue\ngreen")
+    seed = str(yaml.safe_load((second / "run.yaml").read_text())["settings"]["run"]["seed"])
+    expect(page.locator("#enhance-seed input")).to_have_value(seed)
+    unfold(page, "#enhance-more", "#enhance-steps")
+    expect(page.locator("#enhance-steps input[type=number]")).to_have_value("3")
+    expect(page.locator("#enhance-cutout input")).to_have_value("on white")
 
 
 def test_a_threshold_and_ticks_move_the_result_without_the_detector(page: Any, place: Path) -> None:
@@ -279,10 +310,10 @@ def test_an_instance_has_words_of_its_own(page: Any, place: Path) -> None:
     labels = page.locator("#enhance-ticks label")
     expect(labels).to_have_count(2, timeout=PATIENCE)
     name = next(text for text in labels.all_inner_texts() if "car" in text)
-    choose(page, "#enhance-whose", name.strip())
-    says(page, "#enhance-edit", "Edit of this one")
     edit = page.locator("#enhance-edit").locator("input, textarea").first
-    edit.fill("blue")
+    choose(page, "#enhance-whose", name.strip())
+    edit.fill("blue")  # at once
+    says(page, "#enhance-edit", "Edit of this one")
     says(page, "#enhance-go", "Re-render this photo")
     all_photos = page.locator("#enhance-go-all")
     expect(all_photos).to_be_hidden(timeout=PATIENCE)  # no other has an edit
@@ -314,9 +345,15 @@ def test_a_folder_without_the_product_is_filtered_kept_as_a_run_and_sent_back(
     page.locator("#enhance-strip button").nth(1).click()
     says(page, "#enhance-photo", "19-empty · skipped: no 'mug' above")
     unfold(page, "#enhance-more", "#enhance-keep")
+    choose(page, "#enhance-cutout", "on a picture")
+    page.locator("#enhance-keep").click()
+    says(page, "#enhance-kept", "no picture behind the product: choose one")
+    page.locator("#enhance-cutout-picture input[type=file]").set_input_files(PHOTOS / "20-ball.jpg")
+    says(page, "#enhance-cutout-picture", "20-ball")
     page.locator("#enhance-keep").click()
     says(page, "#enhance-kept", "1 kept, 2 skipped")
     run = run_of(place, command(page, "#enhance-command", "-chosen-"))
+    assert [path.name for path in (run / "cutouts").iterdir()] == ["04-teal-mug.png"]
     assert {id_: line["status"] for id_, line in lines_of(run).items()} == {
         "04-teal-mug": "kept", "19-empty": "skipped", "20-ball": "skipped",
     }  # fmt: skip
