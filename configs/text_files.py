@@ -120,6 +120,8 @@ def parse_yaml(text: str) -> Any:
         return values
     except RecursionError:
         raise yaml.YAMLError("nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        raise yaml.YAMLError(one_line(error).replace(' in "<unicode string>"', "")) from None
     except ValueError as error:  # of numbers and dates
         raise yaml.YAMLError(str(error).partition("; use sys.")[0]) from None
 

@@ -6,6 +6,8 @@ that make pictures (torch, pydantic, rich).
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from importlib import import_module
@@ -16,6 +18,12 @@ import click
 from ...configs.version import VERSION
 from .grouped_help import examples
 from .output import echo
+
+_SYSTEM = {
+    errno.ENOSPC: "no space left on the device; make room and repeat the command",
+    errno.ENAMETOOLONG: "the name is too long for a disk; expected a shorter one",
+}
+"""What is said of the system's errors that any command may meet."""
 
 # name: (module, attribute, one line of help)
 _COMMANDS = {
@@ -58,6 +66,15 @@ class _Lazy(click.Group):
             line = " ".join(part.strip() for part in text)
             echo(f"visuals: {line[:1].lower() + line[1:]}; see {command} --help", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in _SYSTEM:
+                raise
+            what = f"{str(error.filename)[:60]!r}" if error.filename else "the output"
+            if error.errno == errno.ENOSPC and error.filename is None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python flushes it at its end
+            with contextlib.suppress(OSError):
+                echo(f"visuals: {what}: {_SYSTEM[error.errno]}", err=True)
+            sys.exit(2 if error.errno == errno.ENAMETOOLONG else 1)
         except (click.Abort, KeyboardInterrupt):
             echo("visuals: stopped", err=True)
             sys.exit(130)

@@ -15,8 +15,6 @@ from .grouped_help import examples
 from .output import print_json
 from .progress import StageProgress
 
-_IN = click.Path(path_type=Path)
-
 
 @click.group()
 def dataset() -> None:
@@ -33,8 +31,8 @@ dataset.add_command(caption)
         "visuals dataset import products.json --images pictures --out small --max-side 512",
     ),
 )
-@click.argument("catalogue", type=_IN)
-@click.option("--images", type=_IN, required=True, metavar="DIR", help="Folder of its pictures.")
+@click.argument("catalogue")
+@click.option("--images", required=True, metavar="DIR", help="Folder of its pictures.")
 @click.option(
     "--out",
     required=True,
@@ -75,8 +73,8 @@ dataset.add_command(caption)
 @options.apply("json")
 @options.errors
 def import_(
-    catalogue: Path,
-    images: Path,
+    catalogue: str,
+    images: str,
     out: str,
     field_sku: str | None,
     field_image: str | None,
@@ -90,11 +88,13 @@ def import_(
     from ...training.catalog_import.product_catalog import read_catalogue
     from . import dataset_output as show
 
-    products, fields = read_catalogue(catalogue, sku=field_sku, image=field_image, text=field_text)
+    products, fields = read_catalogue(
+        Path(catalogue), sku=field_sku, image=field_image, text=field_text
+    )
     with StageProgress(as_json) as bars:
         report = import_catalogue(
             products,
-            images,
+            Path(images),
             Path(out),
             shape=Shape(**{**shape, "max_side": shape["max_side"] or None}),
             overwrite=overwrite,
@@ -112,7 +112,7 @@ def import_(
         "visuals dataset check photos --resolution 512 --train-batch-size 4",
     )
 )
-@click.argument("folder", type=_IN)
+@click.argument("folder")
 @click.option(
     "--resolution", default="768", show_default=True, metavar="N|W,H", help="As in kohya's scripts."
 )
@@ -148,7 +148,7 @@ def import_(
 @options.apply("preset", "json")
 @options.errors
 def check(
-    folder: Path,
+    folder: str,
     resolution: str,
     train_batch_size: int,
     gradient_accumulation_steps: int,
@@ -176,7 +176,7 @@ def check(
     )
     buckets = Buckets(resolution_wh=size, **bucket_options)
     found = read_dataset(
-        folder,
+        Path(folder),
         caption_column=caption_column,
         caption_extension=caption_extension,
         repeats=repeats,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         "visuals dataset caption photos --no-model --replace cup=mug --preview 5",
     )
 )
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder")
 @click.option("--tag", default="", metavar="TAG", help="Activation tag, put before each caption.")
 @click.option(
     "--model", metavar="NAME", help="BLIP model: folder or hub name. Default: the preset's."
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 @options.apply("preset", "batch_size", "device", "yes", "json")
 @options.errors
 def caption(
-    folder: Path,
+    folder: str,
     tag: str,
     model: str | None,
     no_model: bool,
@@ -106,7 +106,7 @@ def caption(
     changes |= {"min_tokens": min_tokens, "max_tokens": max_tokens}
     overrides: dict[str, Any] = {f"caption.{key}": value for key, value in changes.items()}
     settings = load_settings(preset, overrides | {"run.device": device})
-    found = read_dataset(folder, caption_column=caption_column)
+    found = read_dataset(Path(folder), caption_column=caption_column)
     describe: Any = None
     say = (lambda text: None) if as_json else output.say
     if not no_model and to_describe(found, overwrite):

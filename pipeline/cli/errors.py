@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...configs.errors import VisualsError, one_line
+import click
+
+from ...configs.errors import UsageError, VisualsError, one_line
 from .output import echo
 
 _EXTRAS = {
@@ -34,6 +36,7 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
+            _refuse_empty_arguments(kwargs)
             command(*args, **kwargs)
         except KeyboardInterrupt:
             _end("stopped", 130)
@@ -46,6 +49,17 @@ def errors(command: Callable[..., None]) -> Callable[..., None]:
             _end(f"{name} is not installed; pip install 'product-visuals[{_EXTRAS[name]}]'", 1)
 
     return guarded
+
+
+def _refuse_empty_arguments(values: Mapping[str, Any]) -> None:
+    """Raise UsageError for an argument "", which would stand for the folder of the shell."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        if isinstance(param, click.Argument):
+            given = values.get(str(param.name))
+            if "" in (given if isinstance(given, tuple) else (given,)):
+                name = param.make_metavar(context).strip("[].")
+                raise UsageError(f"{name} '': expected a name or text")
 
 
 def _end(message: str, code: int) -> None:

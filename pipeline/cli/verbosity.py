@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -79,13 +80,27 @@ def logging_as(verbosity: Verbosity) -> Iterator[None]:
         handlers[-1].close()
 
 
+class _LogFile(logging.FileHandler):
+    """A log file; one that cannot be written to any more is left out, with a warning."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        LOGGER.removeHandler(self)
+        error = sys.exc_info()[1]
+        why = getattr(error, "strerror", None) or error
+        LOGGER.warning("--log-file %s: %s; going on without it", self.baseFilename, why)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what was said already
+            super().close()
+
+
 def _log_file(name: str) -> logging.Handler:
     try:
         if os.path.isfile(name) and not _LOG_LINE.match(_beginning(name)):
             raise UsageError(
                 f"--log-file {name!r}: expected a new file, or an earlier log of visuals"
             )
-        file = logging.FileHandler(name, encoding="utf-8", errors="replace")
+        file = _LogFile(name, encoding="utf-8", errors="replace")
     except OSError as error:
         raise UsageError(
             f"--log-file {name!r} cannot be written ({error.strerror}): expected a file in a "

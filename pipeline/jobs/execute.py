@@ -83,9 +83,13 @@ def execute(
         UsageError: the request cannot be carried out; nothing was written.
         RunError: the disk, a host or a cluster failed; finished shots are kept.
     """
+    from ..build.devices import device_and_dtype
+
     reporter = reporter or Reporter()
     resolved = request if isinstance(request, ResolvedRequest) else resolve(request, reporter)
     plan = check(plan_shots(resolved, reporter), reporter)
+    if plan.needs and resolved.settings.run.device not in ("auto", "cpu"):
+        device_and_dtype(resolved.settings)  # raises where it is not there
     _download_first(plan, reporter)
     with open_run(plan, reporter) as folder:
         if plan.resolved.random_seed:

@@ -47,6 +47,17 @@ def checked(*arguments: object, code: int = 0) -> Result:
     return result
 
 
+def refused(*arguments: object, code: int = 2) -> str:
+    """The one line that a refusal says."""
+    result = visuals(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if "warning" not in line]
+    assert len(lines) == 1 and lines[0].startswith("visuals: "), result.stderr
+    return lines[0]
+
+
 def json_of(*arguments: object, code: int = 0) -> dict[str, Any]:
     """The object that a command prints with `--json`."""
     record: dict[str, Any] = json.loads(checked(*arguments, "--json", code=code).stdout)

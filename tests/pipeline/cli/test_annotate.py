@@ -171,45 +171,6 @@ def test_the_closing_lines_name_the_files(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["run", "--class", "mug", "--annotate", "coc"], ["'coc'; did you mean 'coco'", "voc"]),
-        (["filter", "x", "--annotate", "yolo,vok"], ["'vok'; did you mean 'voc'"]),
-        (["filter", "x", "--sweep", "--annotate", "coco"], ["--annotate with --sweep"]),
-        (["annotate", "nowhere"], ["nowhere is no run folder", "manifest.jsonl"]),
-        (["annotate", "nowhere", "--format", "json"], ["unknown format 'json'", "metadata"]),
-        (
-            ["run", "--class", "mug", "--prompt-file", "none.txt"],
-            ["no file 'none.txt'", "expected a text file"],
-        ),
-        (["run", "--class", "mug", "--prompt-file", "empty.txt"], ["empty.txt: no prompt in it"]),
-        (["run", "--class", "mug", "--prompt-file", "bytes.txt"], ["bytes.txt: not UTF-8 text"]),
-        (
-            ["run", "--class", "mug", "--prompt-file", "."],
-            [".: a folder, pipe or device; expected a text file"],
-        ),
-        (["run", "--class", "mug", "--prompt-file", "lora.txt"], ["no LoRA 'zz'"]),
-        (
-            ["run", "--class", "mug", "--prompt", "x", "--prompt-file", "good.txt"],
-            ["--prompt-file with --prompt"],
-        ),
-        (["run", "x.png", "--class", "mug", "--prompt-file", "good.txt"], ["with PHOTOS"]),
-    ],
-)
-def test_bad_arguments_are_said_in_one_line(arguments: list[str], parts: list[str]) -> None:
-    Path("empty.txt").write_text("# nothing\n\n   \n")
-    Path("bytes.txt").write_bytes(b"\xff\xfe\xff")
-    Path("good.txt").write_text("a {class}\n")
-    Path("lora.txt").write_text("a {class} <lora:zz:1>\n")
-    result = invoke(*arguments)
-    assert result.exit_code == 2 and result.stdout == "", result.output
-    (said,) = (line for line in result.stderr.splitlines() if "warning" not in line)
-    assert said.startswith("visuals: ") and not Path("runs").exists()
-    for part in parts:
-        assert part in said
-
-
 def test_a_missing_library_names_its_extra(dataset: dict[str, Any]) -> None:
     code = (
         "import sys\n"

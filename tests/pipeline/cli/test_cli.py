@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,39 +13,8 @@ from helpers.command_line import visuals
 
 import visuals as visuals_package
 from visuals.configs.schema import load_settings
-from visuals.pipeline.images.write import encode_png
 
-pytestmark = pytest.mark.usefixtures("loaded_models")
-
-
-@pytest.fixture(autouse=True)
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of embedded models that holds their words and no weights but a LoRA's."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    from visuals.samples.vocabulary import words
-
-    folder = tmp_path / "mini"
-    for name in ("sd", "grounding-dino", "sam", "classifier", "controlnet-canny", "loras"):
-        (folder / name).mkdir(parents=True)
-    layer = "lora_unet_mid_block_attentions_0_proj_in"
-    halves = {f"{layer}.lora_{half}.weight": np.ones((2, 2)) for half in ("down", "up")}
-    save_file(halves, folder / "loras" / "ppzmini.safetensors")
-    (folder / "words.json").write_text(json.dumps(words()))
-    monkeypatch.setenv("VISUALS_MINI", str(folder))
-    return folder
-
-
-def refused(*arguments: str, code: int = 2) -> str:
-    """The one line that a refusal says."""
-    result = visuals(*arguments)
-    assert result.exit_code == code, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if "warning" not in line]
-    assert len(lines) == 1 and lines[0].startswith("visuals: "), result.stderr
-    return lines[0]
+pytestmark = pytest.mark.usefixtures("loaded_models", "words")
 
 
 @pytest.mark.alone
@@ -72,67 +40,6 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_an_unknown_class_names_nearest_known_and_the_other_preset() -> None:
-    said = refused("run", "--class", "sneakr")
-    assert "'sneakr'; did you mean 'sneaker'?" in said
-    assert "handbag" in said and "--preset sd15" in said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["run"], ["no --class", "sneaker"]),
-        (["rum"], ["unknown command 'rum'", "did you mean 'run'"]),
-        (["run", "--class", "mug", "--cuont", "3"], ["--cuont", "--count", "visuals run --help"]),
-        (["run", "--class", "mug", "--count", "0"], ["--count", "0"]),
-        (["run", "--class", "mug", "--preset", "minni"], ["'minni'; did you mean 'mini'", "sd15"]),
-        (["run", "--class", "mug", "--set", "run.sed=1"], ["'run.sed'; did you mean 'seed'"]),
-        (["run", "--class", "mug", "--set", "run.seed"], ["KEY=VALUE"]),
-        (
-            ["run", "--class", "mug", "--strength", "1.4"],
-            ["strength 1.4", "less than or equal to 1"],
-        ),
-        (["run", "--class", "mug", "--seed", "-2"], ["-2: expected 0", "-1 for a random one"]),
-        (["run", "nowhere", "--class", "mug"], ["no file or folder 'nowhere'", "check the path"]),
-        (["run", "--class", "mug", "--prompt", "{class} <lora:zz:1>"], ["no LoRA 'zz'", "ppzmini"]),
-        (["run", "--class", "mug", "--set", "generate.sampler=Eulr"], ["'Eulr'; did you mean 'E"]),
-        (["config", "show", "--preset", "none.yaml"], ["no file 'none.yaml'"]),
-        (
-            ["dataset", "caption", "x", "--no-model", "--tag", os.fsdecode(b"caf\xe9")],
-            [r"'caf\udce9': expected text in UTF-8"],
-        ),
-        (["prompt", os.fsdecode(b"caf\xe9")], [r"'caf\udce9': expected text in UTF-8"]),
-    ],
-)
-def test_bad_arguments_are_said_in_one_line(arguments: list[str], parts: list[str]) -> None:
-    said = refused(*arguments)
-    for part in parts:
-        assert part in said
-    assert not Path("runs").exists()
-
-
-@pytest.mark.parametrize(
-    ("data", "part"), [(b"", "0 bytes"), (b"words", "not a picture"), ("cut", "truncated")]
-)
-@pytest.mark.parametrize("command", ["run", "filter", "enhance"])
-def test_one_bad_file_by_name(tmp_path: Path, command: str, data: bytes | str, part: str) -> None:
-    import numpy as np
-
-    if data == "cut":
-        whole = encode_png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
-        data = whole[: len(whole) // 2]
-    assert isinstance(data, bytes)
-    path = tmp_path / "a.png"
-    path.write_bytes(data)
-    said = refused(command, str(path), "--class", "mug")
-    assert part in said and "a.png" in said
-
-
-def test_an_empty_folder(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
-    assert "holds no picture" in refused("run", str(tmp_path), "--class", "mug")
 
 
 def test_a_folder_where_every_file_fails_is_reported_and_ends_with_1(tmp_path: Path) -> None:
