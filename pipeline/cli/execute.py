@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,9 @@ def finish(
 
     With `open_report` the report is opened in the browser at the end.
     """
+    from ...stages.accel.late_imports import late_imports
     from ...stages.accel.memory import loading
+    from ...stages.accel.model_listing import one_listing
     from ..jobs.execute import execute as execute_request
 
     if dry:
@@ -65,7 +68,8 @@ def finish(
 
         show(resolved, reporter)
         return
-    with loading():
+    compiles = resolved.settings.run.torch_compile
+    with loading(), one_listing(), contextlib.nullcontext() if compiles else late_imports():
         result = execute_request(resolved, reporter, reporter.stop)
     reporter.close()
     if result.stopped:
