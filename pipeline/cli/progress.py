@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .output import console, debug
 from .verbosity import log_event
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress, ProgressColumn
 
 VERBS = {
@@ -37,8 +39,9 @@ PATIENCE = 2.0
 """Seconds without a finished picture after which steps are shown."""
 
 
-def _stage_bars(*columns: ProgressColumn) -> Progress:
-    """Return bars on stderr: name, bar, count, these columns, remaining time."""
+def _stage_bars(notices: Sequence[str], *columns: ProgressColumn) -> Progress:
+    """Return bars on stderr: name, bar, count, these columns, remaining time; `notices` are the
+    lines below them."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -48,7 +51,12 @@ def _stage_bars(*columns: ProgressColumn) -> Progress:
         TimeRemainingColumn,
     )
 
-    return Progress(
+    class Bars(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield from super().get_renderables()
+            yield from notices
+
+    return Bars(
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description:<14}"),
         BarColumn(bar_width=32),
@@ -87,6 +95,11 @@ class StageProgress:
         if self._bars:
             self._bars.stop()
 
+    def notify(self, text: str) -> bool:
+        """Show a line below the bars from now on; False where there are none. A signal handler may
+        call it: the next time the bars are drawn, the line is too."""
+        return self._bars is not None and self._bars.notify(text)
+
     def say(self, text: str) -> None:
         """Show what is waited for, such as a model that loads."""
         debug(text)
@@ -98,12 +111,12 @@ class StageProgress:
         now = time.perf_counter()
         if now - self._last < PATIENCE:
             return
-        many = f"{pictures} picture{'s' * (pictures != 1)}"
         if self._bars:
-            self._bars.step(stage, f"step {step}/{steps} of {many}")
+            self._bars.step(stage, step, steps)
         elif not self._quiet and now - self._reported >= EVERY:
             self._reported = now
             values = {"event": "step", "stage": stage, "step": step, "steps": steps}
+            many = f"{pictures} picture{'s' * (pictures != 1)}"
             text = f"{VERBS[stage]}: step {step} of {steps} of {many}"
             log_event(text, {**values, "pictures": pictures})
 
@@ -132,9 +145,8 @@ class _Bars:
     def __init__(self) -> None:
         from rich.progress import TextColumn
 
-        self._progress = _stage_bars(
-            TextColumn("{task.fields[rate]:>11}"), TextColumn("[dim]{task.fields[step]}")
-        )
+        self._notices: list[str] = []
+        self._progress = _stage_bars(self._notices, TextColumn("{task.fields[rate]:>11}"))
         self._tasks: dict[str, Any] = {}
         self._loading: Any = None
         self._drawn = False
@@ -149,18 +161,23 @@ class _Bars:
             self._drawn = False
             self._progress.stop()
 
+    def notify(self, text: str) -> bool:
+        if self._drawn:
+            self._notices.append(text)
+        return self._drawn
+
     def say(self, text: str) -> None:
         self._draw()
         if self._loading is None:
-            self._loading = self._progress.add_task(text, total=None, rate="", step="")
+            self._loading = self._progress.add_task(text, total=None, rate="")
         self._progress.update(self._loading, description=text)
 
-    def step(self, stage: str, text: str) -> None:
-        self._progress.update(self._task(stage), step=text)
+    def step(self, stage: str, step: int, steps: int) -> None:
+        self._progress.update(self._task(stage), rate=f"step {step}/{steps}")
 
     def update(self, stage: str, done: int, total: int, rate: str) -> None:
         task = self._task(stage)
-        self._progress.update(task, completed=done, total=total, rate=rate, step="")
+        self._progress.update(task, completed=done, total=total, rate=rate)
 
     def _task(self, stage: str) -> Any:
         """Return the bar of a stage, which takes the place of what was waited for."""
@@ -170,7 +187,7 @@ class _Bars:
             self._loading = None
         if stage not in self._tasks:
             name = VERBS[stage]
-            self._tasks[stage] = self._progress.add_task(name, total=None, rate="", step="")
+            self._tasks[stage] = self._progress.add_task(name, total=None, rate="")
         return self._tasks[stage]
 
 

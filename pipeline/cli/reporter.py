@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...training.stop_request import StopRequest
@@ -25,22 +25,28 @@ if TYPE_CHECKING:
     from ..runs.folder import RunFolder
     from ..runs.manifest import ManifestRecord
 
-_NOTICE = b"\nvisuals: note: finishing the pictures in hand; Ctrl-C again stops now\n"
+_NOTICE = "visuals: note: finishing the pictures in hand; Ctrl-C again stops now"
 
 
 class InterruptHandler(StopRequest):
-    """`with InterruptHandler() as stop: …`: `stop()` is true after the first SIGINT or SIGTERM,
-    which is answered on stderr; the second ends the process at once where `folder` is set, and
-    raises KeyboardInterrupt where it is not."""
+    """`with InterruptHandler(notify) as stop: …`: `stop()` is true after the first SIGINT or
+    SIGTERM, which is answered by `notify`, or on stderr where that returns False; the second ends
+    the process at once where `folder` is set, and raises KeyboardInterrupt where it is not."""
 
     folder: RunFolder | None = None
+
+    def __init__(self, notify: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._notify = notify
 
     def __call__(self) -> bool:
         return self.made
 
     def _on_first_signal(self) -> None:
-        # Not by click: the signal may have come in the middle of what it writes.
-        os.write(2, _NOTICE)
+        # Not by click: the signal may have come in the middle of what it writes. Bars that are
+        # drawn would take the line off again, so they draw it themselves.
+        if not self._notify(_NOTICE):
+            os.write(2, f"\n{_NOTICE}\n".encode())
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.made and self.folder is not None:
@@ -81,10 +87,10 @@ class TerminalReporter(ProgramReporter):
         self, as_json: bool = False, *, yes: bool = False, verbosity: Verbosity | None = None
     ) -> None:
         self.as_json, self.yes = as_json, yes
-        self.stop = InterruptHandler()
         self.verbosity = verbosity = verbosity or Verbosity()
         lines = verbosity.quiet or verbosity.log_json
         self._bars = StageProgress(as_json and not verbosity.log_json, lines)
+        self.stop = InterruptHandler(self._bars.notify)
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> TerminalReporter:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,25 @@ def test_progress_is_a_line_now_and_then(
     for step in (7, 8, 9):
         bars.step("rerender", step, 30, 8)
     assert capsys.readouterr().err == "visuals: re-rendering: step 8 of 30 of 8 pictures\n"
+
+
+def test_bars_show_steps_and_keep_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with StageProgress() as bars:
+        assert not bars.notify("no bars are drawn yet")
+        bars.update("rerender", 8, 16)
+        bars.step("rerender", 3, 30, 8)
+        assert bars.notify("a notice")
+    last = screen.getvalue().split("re-rendering")[-1]
+    assert "8/16" in last and "step 3/30" in last and "a notice" in last
 
 
 @pytest.mark.usefixtures("mini", "loaded_models")
