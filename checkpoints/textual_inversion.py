@@ -106,6 +106,9 @@ class EmbeddingLibrary:
         return self.read(own)
 
 
+NO_EMBEDDINGS = EmbeddingLibrary()
+
+
 def name_of(path: Path) -> str:
     """Return the file's stem, or its folder's name where the stem is diffusers' own."""
     return path.parent.name if path.stem in _GENERIC else path.stem

@@ -1,4 +1,4 @@
-"""Stage 1: draws pictures from prompts by a Stable Diffusion pipeline with LoRAs.
+"""Stage 1: draws pictures from prompts by a diffusion pipeline with LoRAs.
 
 Each shot has its own seed and its own noise, so that its picture does not depend on which others
 are drawn in the same batch.
@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.textual_inversion import EmbeddingLibrary
+from ..checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ..configs.generate import GenerateOptions
 from . import adaptive_batching
-from .diffusion import lora_adapters, step_reports
-from .diffusion.decode import FLAGGED, Decoded, NotANumberError, decode
+from .diffusion import lora_adapters, scheduled_embeddings, step_reports
+from .diffusion.decode import FLAGGED, Decoded, NotANumberError
+from .diffusion.family import denoiser
 from .diffusion.lora_adapters import FindLora, no_loras
 from .diffusion.passes import Passes, Refiner
-from .prompts import scheduled_embeddings
-from .prompts.embeddings import NO_EMBEDDINGS
+from .families.known import family_of
 from .prompts.lora_tags import parse
 from .shot import Prompted, Shot
 from .stage import Modules, pipeline_modules
@@ -30,7 +30,7 @@ class Generator:
     """Draws the shots whose source is a prompt. Prompts have A1111's attention, of any length.
 
     Args:
-        pipe: a Stable Diffusion or SDXL pipeline of diffusers.
+        pipe: a text-to-image pipeline of diffusers, of a family of `families.known`.
         options: how it draws.
         find_lora: from the name in `<lora:name:weight>` to its file.
         library: textual inversions, whose names are words of prompts.
@@ -53,7 +53,9 @@ class Generator:
         accelerate: bool = True,
     ) -> None:
         self.pipe, self.options = pipe, options or GenerateOptions()
+        self.family = family_of(pipe)
         self.passes = Passes(
+            self.family,
             pipe,
             self.options,
             init_image=init_image,
@@ -81,15 +83,17 @@ class Generator:
         return [next(done) if d is not None else s for s, d in zip(shots, drawn, strict=True)]
 
     def modules(self) -> Modules:
-        """The pipeline's parts, and the refiner's UNet."""
+        """The pipeline's parts, and the refiner's denoiser."""
         refiner = self.passes.refiner
-        extra = {"refiner": [refiner.pipe.unet]} if refiner else {}
+        extra = {"refiner": [denoiser(refiner.pipe)]} if refiner else {}
         return {**pipeline_modules(self.pipe), **extra}
 
     def _group(self, source: Prompted) -> tuple[Any, ...]:
         """What must be equal in one call."""
         text, tags = parse(source.prompt)
-        words = scheduled_embeddings.group(self.pipe, text, source.negative_prompt, self.library)
+        words = scheduled_embeddings.group(
+            self.family, self.pipe, text, source.negative_prompt, self.library
+        )
         return tags, words
 
     def _draw(self, shots: list[Shot]) -> list[Shot]:
@@ -104,6 +108,7 @@ class Generator:
         def words(pipe: Any, steps: int, **passes: Any) -> dict[str, Any]:
             texts, negatives = [text for text, _ in parsed], [s.negative_prompt for s in sources]
             return scheduled_embeddings.encode(
+                self.family,
                 pipe,
                 texts,
                 negatives,
@@ -115,7 +120,7 @@ class Generator:
             )
 
         with torch.inference_mode():
-            drawn = decode(self.pipe, self.passes(words, noise))
+            drawn = self.family.decode(self.pipe, self.passes(words, noise))
         return [_outcome(shot, picture) for shot, picture in zip(shots, drawn, strict=True)]
 
 

@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.textual_inversion import EmbeddingLibrary
+from ..checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ..configs.rerender import RerenderOptions
 from . import adaptive_batching
 from .accel import cpu_parallel
-from .diffusion import lora_adapters
+from .diffusion import lora_adapters, scheduled_embeddings
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
-from .prompts import scheduled_embeddings
-from .prompts.embeddings import NO_EMBEDDINGS
+from .families.known import family_of
 from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
@@ -69,8 +68,8 @@ class Rerenderer:
     `prompts.dynamic_prompts`) are drawn by each instance's seed.
 
     Args:
-        pipe: a ControlNet inpainting pipeline of SD or SDXL, with a ControlNet for each of
-            `controls`, or one union ControlNet for all.
+        pipe: a ControlNet inpainting pipeline of a family of `families.known`, with a ControlNet
+            for each of `controls`, or one union ControlNet for all.
         controls: control maps and their weights.
         prompts: of the instances.
         options: how it draws.
@@ -97,7 +96,9 @@ class Rerenderer:
         accelerate: bool = True,
     ) -> None:
         self.options = options = options or RerenderOptions()
+        self.family = family_of(pipe)
         self.inpainter = Inpainter(
+            self.family,
             pipe,
             controls,
             options,
@@ -110,8 +111,7 @@ class Rerenderer:
         self.batch_size = options.batch_size
         self.find_lora = find_lora
         self.fuse_loras = lora_adapters.fused(fuse_loras, accelerate)
-        levels = len(pipe.unet.config.block_out_channels)
-        step = pipe.vae_scale_factor * 2 ** (levels - 1)
+        step = self.family.window_step(pipe)
         size_wh = options.width, options.height
         self.window = functools.partial(
             windows.window,
@@ -207,7 +207,7 @@ class Rerenderer:
                 strength = self.options.strength if found.strength is None else found.strength
                 negative = self.prompts.negative(shot.seed + k)
                 words = scheduled_embeddings.group(
-                    self.pipe, parse(prompt)[0], negative, self.inpainter.library
+                    self.family, self.pipe, parse(prompt)[0], negative, self.inpainter.library
                 )
                 keep = self.options.keep_color and not self.prompts.asks(shot, found)
                 jobs.append(

@@ -52,6 +52,7 @@ _GROUPS = {
     "text_encoder_2": "prompt",
     "image_encoder": "prompt",
     "unet": "denoising",
+    "transformer": "denoising",
     "controlnet": "denoising",
 }
 """Parts of pipelines that work together; each other part, such as the VAE, works alone."""

@@ -203,8 +203,9 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
     )
     if settings.run.torch_compile:
         from ...stages.accel import compile
+        from ...stages.diffusion.family import denoiser
 
-        compile.blocks(inpaint.unet, inpaint.controlnet)
+        compile.blocks(denoiser(inpaint), inpaint.controlnet)
     return inpaint
 
 

@@ -37,8 +37,9 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, report: Report
     decode.use_tiles(pipe.vae, settings.run.low_memory)  # a server may have them from another run
     if settings.run.torch_compile:
         from ...stages.accel import compile
+        from ...stages.diffusion.family import denoiser
 
-        compile.blocks(pipe.unet)
+        compile.blocks(denoiser(pipe))
     return pipe
 
 

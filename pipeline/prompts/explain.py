@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.identify.base_family import Base
 from ...checkpoints.lora.search import LoraNotFoundError, find
-from ...checkpoints.textual_inversion import EmbeddingLibrary
+from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ...stages.prompts import (
     dynamic_prompts,
     emphasis,
@@ -17,7 +17,6 @@ from ...stages.prompts import (
     textual_inversions,
     token_chunks,
 )
-from ...stages.prompts.embeddings import NO_EMBEDDINGS
 from ...stages.prompts.lora_tags import LoraTag, parse
 from ...stages.prompts.textual_inversions import Vector
 from . import wildcards

@@ -19,17 +19,18 @@ Cache = dict[int, tuple[Any, Any]]
 """id of an input → the input and a module's output."""
 
 
-def skip_masked_latents(pipe: Any) -> None:
+def skip_masked_latents(pipe: Any, *, takes_none: bool = False) -> None:
     """Let a pipeline leave out the latents of the masked picture where its UNet has no channels
-    for them. `pipe` is a shallow copy (copy.copy) that nobody else uses."""
+    for them. `pipe` is a shallow copy (copy.copy) that nobody else uses; `takes_none`: its method
+    accepts None for the masked picture, others accept latents that are encoded already."""
     prepare = pipe.prepare_mask_latents
     if pipe.unet.config.in_channels == 4 and patching.fits(
         prepare, signatures.PREPARE_MASK_LATENTS
     ):
-        pipe.prepare_mask_latents = _without_masked_image(pipe)
+        pipe.prepare_mask_latents = _without_masked_image(pipe, takes_none)
 
 
-def _without_masked_image(pipe: Any) -> Forward:
+def _without_masked_image(pipe: Any, takes_none: bool) -> Forward:
     from diffusers import AutoencoderKL
     from diffusers.utils.torch_utils import randn_tensor
 
@@ -52,8 +53,7 @@ def _without_masked_image(pipe: Any) -> Forward:
                 count = 1 if isinstance(generator, list) else len(masked_image)
                 shape = (count, channels, height // scale, width // scale)
                 randn_tensor(shape, generator=one, device=device, dtype=dtype)
-        # SDXL's pipeline accepts None here, SD's accepts latents that are encoded already.
-        none = None if hasattr(pipe, "text_encoder_2") else mask.new_zeros(len(mask), 4, 1, 1)
+        none = None if takes_none else mask.new_zeros(len(mask), 4, 1, 1)
         return original(mask, none, batch_size, height, width, dtype, device, generator, *rest)
 
     return prepare

@@ -38,12 +38,16 @@ def controlnets(pipe: Any) -> list[Any]:
 
 
 def known(pipe: Any) -> bool:
-    """Whether the forwards of UNet and ControlNets are those that the patches were written for;
-    warns once where they are not."""
-    return fits(type(pipe.unet).forward, UNET) and all(
-        fits(
-            type(net).forward,
-            CONTROLNET_UNION if "num_control_type" in net.config else CONTROLNET,
+    """Whether a pipeline has a UNet, and the forwards of it and of its ControlNets are those that
+    the patches were written for; warns once where they are not."""
+    return (
+        hasattr(pipe, "unet")
+        and fits(type(pipe.unet).forward, UNET)
+        and all(
+            fits(
+                type(net).forward,
+                CONTROLNET_UNION if "num_control_type" in net.config else CONTROLNET,
+            )
+            for net in controlnets(pipe)
         )
-        for net in controlnets(pipe)
     )

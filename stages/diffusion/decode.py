@@ -45,20 +45,19 @@ class Decoded:
         return replace(self, image=pixels.astype(np.float32) / 255)
 
 
-def decode(pipe: Any, latents: Any) -> list[Decoded]:
-    """The pictures of a pipeline's latents (N, 4, h, w), as `output_type="latent"` gives them.
+def decode(pipe: Any, latents: Any, *, overflows: bool = False) -> list[Decoded]:
+    """The pictures of a pipeline's latents (N, channels, h, w).
 
     What is not finite in the VAE's own dtype is decoded once more in float32. The pipeline's
-    safety checker, where it has one, looks at each picture.
+    safety checker, where it has one, looks at each picture. `overflows`: the VAE is known to, in
+    float16, and decodes in float32 at once.
     """
     import torch
 
     vae = pipe.vae
     unscaled = _unscaled(vae.config, latents)
     lost = _not_finite(latents)
-    # As the SDXL pipelines do: their first VAE is known to overflow in float16.
-    known = hasattr(pipe, "text_encoder_2") and vae.config.get("force_upcast", False)
-    images = _decoded(vae, unscaled, torch.float32 if known and _half(vae) else vae.dtype)
+    images = _decoded(vae, unscaled, torch.float32 if overflows and _half(vae) else vae.dtype)
     bad = _not_finite(images)
     upcast = bad & ~lost
     if upcast.any() and vae.dtype != torch.float32:

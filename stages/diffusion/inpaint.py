@@ -1,4 +1,4 @@
-"""Redraws masked crops by a ControlNet inpainting pipeline of SD or SDXL."""
+"""Redraws masked crops by a ControlNet inpainting pipeline."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ...checkpoints.textual_inversion import EmbeddingLibrary
+from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ...configs.rerender import RerenderOptions
 from ..accel import controlnet_reuse, cpu_parallel
 from ..accel.deep_cache import DeepCache
-from ..prompts import scheduled_embeddings
-from ..prompts.embeddings import NO_EMBEDDINGS
 from ..prompts.lora_tags import parse
 from ..regions import composite
-from . import step_reports
+from . import scheduled_embeddings, step_reports
 from .control_maps import Control
-from .decode import Decoded, decode
-from .samplers import scheduler
+from .decode import Decoded
+from .family import Family
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class Inpainter:
     """Redraws crops with masks.
 
     Args:
+        family: of the pipeline.
         pipe: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
             union ControlNet for all.
         controls: control maps and their weights.
@@ -59,6 +58,7 @@ class Inpainter:
 
     def __init__(
         self,
+        family: Family,
         pipe: Any,
         controls: Sequence[Controlled],
         options: RerenderOptions,
@@ -70,11 +70,9 @@ class Inpainter:
     ) -> None:
         from PIL import Image
 
-        self.pipe, self.controls = pipe, tuple(controls)
+        self.family, self.pipe, self.controls = family, pipe, tuple(controls)
         self.accelerate = accelerate
-        self.scheduler = scheduler(
-            options.sampler, pipe.scheduler.config, is_xl=hasattr(pipe, "text_encoder_2")
-        )
+        self.scheduler = family.scheduler(options.sampler, pipe.scheduler.config)
         self.cache = DeepCache(options.cache_interval if accelerate else 1)
         self._begin_call: Callable[[], None] = _nothing
         self.clip_skip, self.library = clip_skip, library
@@ -93,7 +91,6 @@ class Inpainter:
             "controlnet_conditioning_scale": each("conditioning_scale"),
             "control_guidance_start": each("guidance_start"),
             "control_guidance_end": each("guidance_end"),
-            "output_type": "latent",
         }
         if self.union:
             self.arguments["control_mode"] = each("mode")
@@ -115,7 +112,7 @@ class Inpainter:
         pipe = copy.copy(self.pipe)
         pipe.scheduler = copy.deepcopy(self.scheduler)
         if self.accelerate:
-            controlnet_reuse.skip_masked_latents(pipe)
+            self.family.accelerate(pipe)
         return pipe
 
     def __call__(
@@ -146,8 +143,11 @@ class Inpainter:
         self.cache.begin()
         self._begin_call()
         with torch.inference_mode():
-            latents = self._own_pipe()(
+            latents = self.family.draw(
+                self._own_pipe(),
+                (width, height),
                 **scheduled_embeddings.encode(
+                    self.family,
                     self.pipe,
                     [parse(prompt)[0] for prompt, _ in words],
                     [negative for _, negative in words],
@@ -160,12 +160,10 @@ class Inpainter:
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
                 control_image=hints if len(hints) > 1 or self.union else hints[0],
                 generator=[torch.Generator("cpu").manual_seed(s % 2**63) for s in seeds],
-                width=width,
-                height=height,
                 strength=max(strength, 1 / self.arguments["num_inference_steps"]),
                 **self.arguments,
-            ).images
-            drawn = decode(self.pipe, latents)
+            )
+            drawn = self.family.decode(self.pipe, latents)
         if self.color_correction:
             drawn = [
                 d if d.error else d.changed(composite.match_colours(d.pixels, i, m))

@@ -23,11 +23,12 @@ from ...configs.errors import one_line
 from ..accel import lora_fusion
 from ..accel.lora_fusion import FusedLoras
 from ..prompts.lora_tags import LoraTag
+from .family import denoiser
 
 
 @dataclass
 class _State:
-    """The adapters of a UNet and its text encoders. `dirty`: the active weights may differ from
+    """The adapters of a denoiser and its text encoders. `dirty`: the active weights may differ from
     `weights`."""
 
     adapters: dict[Path, str] = field(default_factory=dict)
@@ -37,7 +38,7 @@ class _State:
 
 
 _STATES: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
-"""By UNet: pipelines that share a UNet share its adapters."""
+"""By denoiser: pipelines that share one share its adapters."""
 FindLora = Callable[[str], LoraFile]
 """The file of a LoRA's name; raises LoraNotFoundError or LoraFileError."""
 
@@ -60,7 +61,7 @@ def attach(
     A LoRA named twice has the sum of its weights.
 
     Args:
-        pipe: a Stable Diffusion pipeline of diffusers.
+        pipe: a pipeline of diffusers.
         tags: names and weights.
         find_lora: from a tag's name to its file.
         fuse: add them into the model's weights; None: where that pays. The weights come back bit
@@ -70,7 +71,7 @@ def attach(
         LoraNotFoundError, LoraFileError: by `find_lora`, or where the file does not fit.
         WrongBaseError: for a LoRA of another base model.
     """
-    state = _STATES.setdefault(pipe.unet, _State())
+    state = _STATES.setdefault(denoiser(pipe), _State())
     weights: dict[str, tuple[float, float]] = {}
     for tag in tags:
         adapter = _loaded(pipe, state, find_lora(tag.name))
@@ -148,5 +149,5 @@ def _activate(pipe: Any, weights: dict[str, tuple[float, float]]) -> None:
         model = getattr(pipe, part)
         set_adapter_layers(model, enabled=bool(weights))
         if weights:
-            values = [unet if part == "unet" else text for unet, text in weights.values()]
+            values = [unet if model is denoiser(pipe) else text for unet, text in weights.values()]
             set_weights_and_activate_adapters(model, list(weights), values)

@@ -57,12 +57,15 @@ def beta(levels: np.ndarray, steps: int, shape: float = 0.6) -> np.ndarray:
     return levels[0] + found * (levels[-1] - levels[0])
 
 
-def align_your_steps(levels: np.ndarray, steps: int, *, is_xl: bool = False) -> np.ndarray:
-    """A table of levels (Sabour et al. 2024, arXiv:2404.14507), interpolated in their logarithm."""
+def align_your_steps(
+    levels: np.ndarray, steps: int, table: str = "StableDiffusionSigmas"
+) -> np.ndarray:
+    """A table of levels (Sabour et al. 2024, arXiv:2404.14507), interpolated in their logarithm;
+    `table`: its name in diffusers."""
     from diffusers.schedulers import AysSchedules
 
-    table = AysSchedules[f"StableDiffusion{'XL' if is_xl else ''}Sigmas"]
-    return _at(np.array([*table[:-1], _LAST]), np.linspace(0, len(table) - 1, steps))
+    known = AysSchedules[table]
+    return _at(np.array([*known[:-1], _LAST]), np.linspace(0, len(known) - 1, steps))
 
 
 SCHEDULES: dict[str, Schedule] = {

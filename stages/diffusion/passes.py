@@ -11,8 +11,8 @@ import numpy as np
 
 from ...configs.generate import GenerateOptions, HiresSettings
 from ..accel.deep_cache import DeepCache
-from .decode import decode
-from .samplers import scheduler, using
+from .family import Family, denoiser
+from .samplers import using
 
 Words = Callable[..., dict[str, Any]]
 """Of a pipeline, the steps of a pass, `done` and `start` (see `scheduled_embeddings.encode`): its
@@ -59,9 +59,10 @@ def slerp(one: Any, other: Any, share: float) -> Any:
 
 
 class Passes:
-    """Stage 1's passes over one Stable Diffusion pipeline.
+    """Stage 1's passes over one pipeline.
 
     Args:
+        family: of the pipeline.
         pipe: the pipeline.
         options: how it draws.
         init_image: uint8 (H, W, 3); drawn over in place of noise.
@@ -72,6 +73,7 @@ class Passes:
 
     def __init__(
         self,
+        family: Family,
         pipe: Any,
         options: GenerateOptions,
         *,
@@ -82,16 +84,12 @@ class Passes:
     ) -> None:
         from PIL import Image
 
+        self.family = family
         self.pipe, self.options, self.refiner = pipe, options, refiner
-        self.scheduler = scheduler(
-            options.sampler, pipe.scheduler.config, is_xl=hasattr(pipe, "text_encoder_2")
-        )
+        self.scheduler = family.scheduler(options.sampler, pipe.scheduler.config)
         self.size_wh = options.width, options.height
         self.cache = DeepCache(options.cache_interval if accelerate else 1)
-        self.common: dict[str, Any] = {
-            "guidance_scale": options.cfg_scale,
-            "output_type": "latent",
-        }
+        self.common: dict[str, Any] = {"guidance_scale": options.cfg_scale}
         self.base: dict[str, Any] = {}
         if references:
             self.base["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
@@ -103,12 +101,12 @@ class Passes:
             self.over = AutoPipelineForImage2Image.from_pipe(pipe)
             self.over.set_progress_bar_config(disable=True)
         if refiner:
-            self.refiner_scheduler = scheduler(
-                options.sampler, refiner.pipe.scheduler.config, is_xl=True
+            self.refiner_scheduler = family.scheduler(
+                options.sampler, refiner.pipe.scheduler.config
             )
 
     def __call__(self, words: Words, noise: list[Any]) -> Any:
-        """Latents (N, 4, h, w); `noise`: a generator for each picture."""
+        """Latents (N, channels, h, w); `noise`: a generator for each picture."""
         latents = self._first(words, noise)
         if self.options.hires:
             latents = self._again(latents, self.options.hires, words, noise)
@@ -123,23 +121,23 @@ class Passes:
         if self.init is not None:
             return self._over(
                 [self.init] * len(noise),
+                self.size_wh,
                 words(self.over, self._steps(self.options.steps)),
                 noise,
                 strength=max(self.options.prompt_strength, 1 / self.options.steps),
                 num_inference_steps=self.options.steps,
                 **rest,
             )
-        width, height = self.size_wh
         with using(self.pipe, self.scheduler), self.cache.over(self.pipe):
-            return self.pipe(
+            return self.family.draw(
+                self.pipe,
+                self.size_wh,
                 **words(self.pipe, self._steps(self.options.steps)),
-                width=width,
-                height=height,
                 num_inference_steps=self.options.steps,
                 generator=noise,
                 **self._varied(noise),
                 **rest,
-            ).images
+            )
 
     def _varied(self, noise: list[Any]) -> dict[str, Any]:
         """The noise to begin from, where another seed's is mixed in; `noise` is read as usual."""
@@ -149,9 +147,8 @@ class Passes:
         variation = self.options.variation
         if variation is None:
             return {}
-        width, height = (side // self.pipe.vae_scale_factor for side in self.size_wh)
-        shape = 1, self.pipe.unet.config.in_channels, height, width
-        place = {"device": self.pipe._execution_device, "dtype": self.pipe.unet.dtype}
+        shape = 1, *self.family.noise_shape(self.pipe, self.size_wh)
+        place = {"device": self.pipe._execution_device, "dtype": denoiser(self.pipe).dtype}
         other = torch.Generator("cpu").manual_seed(variation.seed)
         (varied,) = randn_tensor(shape, other, **place)
         own = (randn_tensor(shape, generator, **place)[0] for generator in noise)
@@ -161,18 +158,19 @@ class Passes:
         from PIL import Image
         from torch.nn.functional import interpolate
 
-        width, height = (round(side * hires.scale / 8) * 8 for side in self.size_wh)
+        step = self.family.multiple
+        width, height = (round(side * hires.scale / step) * step for side in self.size_wh)
         image: Any
         if hires.upscaler == "latent":
-            f = self.pipe.vae_scale_factor
-            size = (height // f, width // f)
+            _, *size = self.family.noise_shape(self.pipe, (width, height))
             image = interpolate(latents.float(), size, mode="bilinear").to(latents.dtype)
         else:
-            pictures = [Image.fromarray(d.pixels) for d in decode(self.pipe, latents)]
+            pictures = [Image.fromarray(d.pixels) for d in self.family.decode(self.pipe, latents)]
             image = [p.resize((width, height), Image.Resampling.LANCZOS) for p in pictures]
         steps = hires.steps or self.options.steps
         return self._over(
             image,
+            (width, height),
             words(self.over, self._steps(steps), done=self._steps(self.options.steps)),
             noise,
             strength=hires.strength,
@@ -180,10 +178,19 @@ class Passes:
             **{**self.common, **self.base, **self._end(last=True)},
         )
 
-    def _over(self, image: Any, words: dict[str, Any], noise: list[Any], **options: Any) -> Any:
+    def _over(
+        self,
+        image: Any,
+        size_wh: tuple[int, int],
+        words: dict[str, Any],
+        noise: list[Any],
+        **options: Any,
+    ) -> Any:
         assert self.over is not None
         with using(self.over, self.scheduler), self.cache.over(self.over):
-            return self.over(**words, image=image, generator=noise, **options).images
+            return self.family.draw(
+                self.over, size_wh, **words, image=image, generator=noise, **options
+            )
 
     def _steps(self, steps: int) -> int:
         """Evaluations of the model: samplers of second order have two a step."""
@@ -196,11 +203,13 @@ class Passes:
         steps = self._steps(hires.steps or self.options.steps) if hires else before
         start = int(steps * self.refiner.high_noise_frac)
         with using(pipe, self.refiner_scheduler):
-            return pipe(
+            return self.family.draw(
+                pipe,
+                self.size_wh,
                 **words(pipe, steps, done=before if hires else 0, start=start),
                 image=latents,
                 denoising_start=self.refiner.high_noise_frac,
                 num_inference_steps=self.options.steps,
                 generator=noise,
                 **self.common,
-            ).images
+            )

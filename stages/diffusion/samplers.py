@@ -81,11 +81,11 @@ class UnknownSamplerError(UsageError):
     """A sampler's name that is not known; the message names the nearest."""
 
 
-def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
+def scheduler(name: str, config: Any, *, ays_table: str = "StableDiffusionSigmas") -> Any:
     """The scheduler of a sampler, on a model's own noise schedule (`config`).
 
     Noise levels are A1111's. A model whose own scheduler is spaced "trailing" was made for these
-    steps: without a schedule in the name it keeps them.
+    steps: without a schedule in the name it keeps them. `ays_table`: of `align_your_steps`.
     """
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, 1, 0.4)
@@ -109,7 +109,7 @@ def scheduler(name: str, config: Any, *, is_xl: bool = False) -> Any:
         values["use_karras_sigmas"] = True  # which with_levels replaces
         levels = SCHEDULES[schedule]
         if levels is align_your_steps:
-            levels = functools.partial(align_your_steps, is_xl=is_xl)
+            levels = functools.partial(align_your_steps, table=ays_table)
         made = with_levels(made, levels, discard=sampler in _DISCARDING)
         made = _CHANGED_CLASSES.get(sampler, lambda kind: kind)(made)
     elif schedule:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..prompts.scheduled_embeddings import Callback
+    from .scheduled_embeddings import Callback
 
 Listener = Callable[[str, int, int, int], None]
 """Called with a stage's name, the steps done, all steps of the call, and its pictures."""

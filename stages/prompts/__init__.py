@@ -1,1 +1,1 @@
-"""Prompt syntax: LoRA tags, templates, emphasis, dynamic prompts, token chunks, embeddings."""
+"""Prompt syntax: LoRA tags, templates, emphasis, dynamic prompts, chunks, textual inversions."""

@@ -64,7 +64,7 @@ def _draw(pipe: Any, settings: TrainSettings, numbers: Sequence[int]) -> list[np
     memory."""
     import torch
 
-    from ...stages.diffusion.decode import decode
+    from ...stages.families.known import family_of
 
     s = settings
     try:
@@ -77,7 +77,7 @@ def _draw(pipe: Any, settings: TrainSettings, numbers: Sequence[int]) -> list[np
                 generator=[torch.Generator().manual_seed(s.seed + n) for n in numbers],
                 output_type="latent",
             ).images
-            return [drawn.pixels for drawn in decode(pipe, latents)]
+            return [drawn.pixels for drawn in family_of(pipe).decode(pipe, latents)]
     except Exception as error:
         if len(numbers) == 1 or not is_out_of_memory(error):
             raise

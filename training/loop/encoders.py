@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import atomic_files
-from ...stages.prompts.embeddings import encode_ids
+from ...stages.families.clip_embeddings import encode_ids
 from ...stages.prompts.token_chunks import Chunk, padded
 from ..datasets.examples import Example
 

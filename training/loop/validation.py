@@ -68,8 +68,8 @@ def draw(
     import torch
     from PIL import Image
 
-    from ...stages.diffusion.decode import decode
     from ...stages.diffusion.samplers import scheduler
+    from ...stages.families.known import family_of
 
     s, pipe = settings, models.pipe
     original = pipe.scheduler
@@ -89,7 +89,7 @@ def draw(
                             generator=[torch.Generator().manual_seed(s.seed + number)],
                             output_type="latent",
                         ).images
-                    (drawn,) = decode(pipe, latents)
+                    (drawn,) = family_of(pipe).decode(pipe, latents)
                     if not drawn.error and not drawn.flagged:
                         path = folder / name(s.name, epoch, number, weight)
                         dataset_images.write_png(path, Image.fromarray(drawn.pixels))

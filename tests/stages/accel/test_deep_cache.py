@@ -17,6 +17,7 @@ from visuals.pipeline.build import stages as build_stages_module
 from visuals.stages.accel import cpu_parallel
 from visuals.stages.accel.deep_cache import DeepCache
 from visuals.stages.diffusion.passes import Passes
+from visuals.stages.families.known import family_of
 from visuals.stages.shot import Detection, FileInput, Shot
 
 
@@ -82,7 +83,9 @@ def test_the_hires_pass_begins_anew(inpaint: Any) -> None:
     )
     words = {"prompt": "a mug", "negative_prompt": ""}
     with torch.inference_mode(), calls(pipe.unet.mid_block.resnets[0]) as inner:
-        Passes(pipe, options)(lambda *_, **passes: words, [torch.Generator().manual_seed(0)])
+        Passes(family_of(pipe), pipe, options)(
+            lambda *_, **passes: words, [torch.Generator().manual_seed(0)]
+        )
     assert len(inner) == 4, "steps 0 and 2 of each pass"
 
 

@@ -224,7 +224,9 @@ def test_noise_levels_are_a1111s(name: str, steps: int) -> None:
     sampler, schedule = samplers.split(name)
     for family in ("SD 1.5", "SDXL"):
         is_xl = family == "SDXL"
-        made = samplers.scheduler(name, published(family), is_xl=is_xl)
+        made = samplers.scheduler(
+            name, published(family), ays_table=f"StableDiffusion{'XL' if is_xl else ''}Sigmas"
+        )
         made.set_timesteps(steps)
         if sampler == "DDPM":
             found = k_diffusion.TRAINED[made.timesteps]

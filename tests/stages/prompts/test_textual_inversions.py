@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from visuals.checkpoints import load
 from visuals.checkpoints.textual_inversion import EmbeddingLibrary
-from visuals.stages.prompts import embeddings, textual_inversions, token_chunks
+from visuals.stages.families import clip_embeddings as embeddings
+from visuals.stages.prompts import textual_inversions, token_chunks
 from visuals.stages.prompts.textual_inversions import Name, Vector
 
 

@@ -15,17 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...checkpoints.textual_inversion import ENCODERS, Embedding, EmbeddingLibrary
+from ...checkpoints.textual_inversion import (
+    ENCODERS,
+    NO_EMBEDDINGS,
+    Embedding,
+    EmbeddingLibrary,
+)
 from ...configs.errors import UsageError
-from . import textual_inversions
-from .textual_inversions import Vector
-from .token_chunks import Chunk, padded, split
+from ..prompts import textual_inversions
+from ..prompts.textual_inversions import Vector
+from ..prompts.token_chunks import Chunk, padded, split
 
 if TYPE_CHECKING:
     import torch
-
-
-NO_EMBEDDINGS = EmbeddingLibrary()
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from visuals.configs.generate import GenerateOptions, HiresSettings
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build.stages import build_stages
 from visuals.stages.diffusion.samplers import scheduler
+from visuals.stages.families import clip_embeddings as embeddings
 from visuals.stages.generate import Generator
-from visuals.stages.prompts import embeddings, token_chunks
+from visuals.stages.prompts import token_chunks
 from visuals.stages.shot import Detection, FileInput, Prompted, Shot
 
 PROMPT, NEGATIVE = "ppzmini, red mug, studio photography", "blue car"

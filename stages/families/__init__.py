@@ -1,0 +1,1 @@
+"""A module for each family of diffusion models: what tells it from the others."""
