@@ -1,4 +1,4 @@
-"""Every command in the README and in docs/ runs, page by page, in order, with few steps."""
+"""Every command in the README and in docs/ runs, page after page in one folder, with few steps."""
 
 from __future__ import annotations
 
@@ -38,14 +38,21 @@ def commands(page: Path) -> list[str]:
     return found
 
 
+def files(page: Path) -> list[tuple[str, str]]:
+    """Name and text of each file of a page: a block that begins with `# name.yaml`."""
+    return re.findall(r"```\w+\n# (\S+\.\w+)\n(.*?)```", page.read_text(), re.DOTALL)
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the pages speak of: a folder of photos and a run that kept some of them."""
+def place(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+    """The reader's folder, with what the pages speak of: photos, a run that kept some of them, and
+    `my-clip`, the folder of a CLIP."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "photos").mkdir()
     for photo in (ROOT / "samples" / "photos").iterdir():
         if photo.name[:2] in PHOTOS:
             shutil.copy(photo, folder / "photos")
+    shutil.copytree(clip, folder / "my-clip")
     names = ["photos", "--class", "mug", "--class", "car", "--out", "runs/that-run"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -58,25 +65,27 @@ def test_the_pages_hold_commands() -> None:
     assert {len(commands(page)) > 1 for page in PAGES} == {True}
 
 
+def test_no_two_pages_write_to_one_place() -> None:
+    pages: dict[str, set[str]] = {}
+    for page in PAGES:
+        lines = [shlex.split(line) for line in commands(page)]
+        outs = [args[args.index("--out") + 1] for args in lines if "--out" in args]
+        for name in (*outs, *(name for name, _ in files(page))):
+            pages.setdefault(name, set()).add(page.stem)
+    assert {name: found for name, found in pages.items() if len(found) > 1} == {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_the_commands_of_a_page_run_in_order(
-    page: Path,
-    place: Path,
-    clip: Path,
-    mini_is_trained: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    page: Path, place: Path, mini_is_trained: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A YAML block that begins with `# name.yaml` is that file; `my-clip` is a CLIP's folder."""
+    """In the folder where those of the pages before it ran."""
     if not mini_is_trained:
         pytest.skip("the embedded models are not trained yet")
-    here = tmp_path / "here"
-    shutil.copytree(place, here)
-    shutil.copytree(clip, here / "my-clip")
-    for name, block in re.findall(r"```\w+\n# (\S+\.\w+)\n(.*?)```", page.read_text(), re.DOTALL):
-        (here / name).write_text(block)
-    monkeypatch.chdir(here)
+    for name, text in files(page):
+        (place / name).write_text(text)
+    monkeypatch.chdir(place)
     for line in commands(page):
         args = shlex.split(line)[1:]
         if args[0] in ELSEWHERE:
