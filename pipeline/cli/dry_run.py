@@ -23,20 +23,24 @@ def show(resolved: ResolvedRequest, reporter: TerminalReporter) -> None:
     from ..jobs.dry_run import dry_run
 
     dry = dry_run(resolved, reporter)
-    bad = sum(bool(shot["problem"]) for shot in dry.shots)
-    work = sum(bool(shot["stages"]) for shot in dry.shots)
+    total = bad = work = 0
+    shots = []
+    for shot in dry.shots:
+        total, bad = total + 1, bad + bool(shot["problem"])
+        work += bool(shot["stages"])
+        if reporter.as_json:
+            shots.append(shot)
+        elif total <= _LISTED or shot["problem"]:
+            echo(_line(shot))
     local = resolved.request.engine.engine == "local"
     needs = [stage for stage in dry.stages if stage != "mask"] if work and local else []
     found = estimate(resolved.settings, needs, work, Path(dry.folder)) if needs else None
     if reporter.as_json:
         record = {"folder": dry.folder, "stages": dry.stages, "to_do": work, "problems": bad}
-        output.print_json({**record, "estimate": found and vars(found), "shots": dry.shots})
+        output.print_json({**record, "estimate": found and vars(found), "shots": shots})
         return
-    for number, shot in enumerate(dry.shots):
-        if number < _LISTED or shot["problem"]:
-            echo(_line(shot))
-    if len(dry.shots) > _LISTED:
-        echo(f"… {len(dry.shots):,} pictures in all; --json lists them", err=True)
+    if total > _LISTED:
+        echo(f"… {total:,} pictures in all; --json lists them", err=True)
     echo(f"{work:,} to do, {bad:,} that would fail or be skipped; into {dry.folder}", err=True)
     for name, text in _lines(found, work) if found else ():
         echo(f"{name:<10}{text}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DryRun:
-    """Where a request would write, the stages, and a record for each shot."""
+    """Where a request would write, the stages, and a record for each shot, made one by one."""
 
     folder: str
     stages: tuple[str, ...]
-    shots: tuple[dict[str, Any], ...]
+    shots: Iterator[dict[str, Any]]
 
 
 def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
@@ -43,10 +44,14 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
         retry_failed=resolved.request.retry_failed,
         there=holds(place),
     )
-    todo = {(name.id, name.path) for name in left.shots.names}
+    todo = {(name.id, name.path) for name in left.shots.names} if left.done else None
     stages = (*(["mask"] if plan.masks else []), *plan.needs)
-    shots = tuple(
-        _shot_record(plan, plan.shots.make(name), stages if (name.id, name.path) in todo else ())
+    shots = (
+        _shot_record(
+            plan,
+            plan.shots.make(name),
+            stages if todo is None or (name.id, name.path) in todo else (),
+        )
         for name in plan.shots.names
     )
     return DryRun(out, stages, shots)
