@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 
-def edit_box(label: str, elem_id: str, **options: Any) -> gr.Textbox:
+def edit_box(label: str, elem_id: str, max_lines: int = 6, **options: Any) -> gr.Textbox:
     """Return the field of edits. With fewer than two lines Gradio would take Enter for "done"."""
     return gr.Textbox(
-        label=label, lines=2, max_lines=4, max_length=2000, elem_id=elem_id, **options
+        label=label, lines=2, max_lines=max_lines, max_length=2000, elem_id=elem_id, **options
     )
 
 

@@ -82,7 +82,9 @@ class Layout:
         self.facts = components.html("enhance-facts")
         self.ticks = gr.CheckboxGroup([], label="Instances", elem_id="enhance-ticks")
         with gr.Row():
-            self.edit = text_lines.edit_box(EDIT, "enhance-edit", placeholder="red", min_width=130)
+            self.edit = text_lines.edit_box(
+                EDIT, "enhance-edit", max_lines=3, placeholder="red", min_width=130
+            )
             self.whose = gr.Dropdown(
                 [(ALL, -1)], value=-1, label="Applies to", min_width=130, elem_id="enhance-whose"
             )

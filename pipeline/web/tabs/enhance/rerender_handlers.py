@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -99,7 +100,8 @@ class RerenderHandlers:
         behind = cutouts.read_background(request.background) if request.background else None
         written = {r.id for r in last_records(run) if cutouts.write_cutout(run, r, behind)}
         base, name = f"api/runs/{quote(run.name)}", cutouts.file_of(shown)
-        one = f'<a href="{base}/files/{quote(name)}" download>Cut-out of this photo</a>'
+        file = f"cutout-{escape(Path(name).name)}"
+        one = f'<a href="{base}/files/{quote(name)}" download="{file}">Cut-out of this photo</a>'
         return (
             f'<p class="links">{one if shown in written else ""}'
             f'<a href="{base}/zip" download>All in a zip</a></p>'
