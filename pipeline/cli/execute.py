@@ -68,8 +68,13 @@ def finish(
 
         show(resolved, reporter)
         return
-    compiles = resolved.settings.run.torch_compile
-    with loading(), one_listing(), contextlib.nullcontext() if compiles else late_imports():
+    run = resolved.settings.run
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(loading())
+        if run.accelerate:
+            stack.enter_context(one_listing())
+        if run.accelerate and not run.torch_compile:
+            stack.enter_context(late_imports())
         result = execute_request(resolved, reporter, reporter.stop)
     reporter.close()
     if result.stopped:
