@@ -1,4 +1,5 @@
-"""Builds diffusers pipelines of Stable Diffusion 1.x and SDXL from folders, the hub or one file.
+"""Builds diffusers pipelines of Stable Diffusion 1.x, SDXL and FLUX.1 from folders and the hub;
+those of Stable Diffusion also from one file.
 
 `load` resolves the paths and explains the errors. In each function `path` is a folder, a repository
 or a file; `local` keeps it off the network; `dtype` is that of the weights.
@@ -16,7 +17,7 @@ from .hub.pull import variant_of
 from .identify import missing_weights
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
-FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline")
 REFINER = "StableDiffusionXLImg2ImgPipeline"
 _MARKS = (
     ("v_pred", "prediction_type", "v_prediction"),
@@ -26,8 +27,13 @@ _MARKS = (
 
 
 def is_xl(pipe: Any) -> bool:
-    """Return whether a pipeline is of the SDXL family, which has two text encoders."""
-    return hasattr(pipe, "text_encoder_2")
+    """Return whether a pipeline is of the SDXL family."""
+    return type(pipe).__name__.startswith("StableDiffusionXL")
+
+
+def is_flux(pipe: Any) -> bool:
+    """Return whether a pipeline is of the FLUX.1 family."""
+    return type(pipe).__name__.startswith("Flux")
 
 
 def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
@@ -129,9 +135,12 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """Load a ControlNet or a union ControlNet (ControlNet++), which its config.json may not call
     one."""
-    if Path(path).is_file():
+    if is_flux(base):
+        net = _flux_controlnet(path, local, dtype)
+    elif Path(path).is_file():
         return single_file.controlnet(Path(path), base.unet, dtype)
-    net = _controlnet_of_folder(path, local, dtype, base)
+    else:
+        net = _controlnet_of_folder(path, local, dtype, base)
     missing_weights.require_loaded(net, "ControlNet")
     return net
 
@@ -140,6 +149,9 @@ def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
     from diffusers import ControlNetModel, ControlNetUnionModel
 
     config = ControlNetModel.load_config(path, local_files_only=local)
+    kind = config.get("_class_name", "ControlNetModel")
+    if not kind.startswith("ControlNet"):
+        raise UnsuitableWeightsError(f"it is a {kind}; expected a ControlNet of Stable Diffusion")
     single_file.require_width({config.get("cross_attention_dim")}, base.unet)
     arguments = _arguments(path, local, dtype)
     if "num_control_type" in config:
@@ -150,6 +162,25 @@ def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
         return ControlNetModel.from_pretrained(path, **arguments)
     settings = single_file.union_settings(shapes)
     return ControlNetUnionModel.from_pretrained(path, **settings, **arguments)
+
+
+def _flux_controlnet(path: str, local: bool, dtype: Any) -> Any:
+    from diffusers import FluxControlNetModel
+
+    if Path(path).is_file():
+        raise UnsuitableWeightsError("a ControlNet of FLUX.1 is a folder or a repository")
+    config = FluxControlNetModel.load_config(path, local_files_only=local)
+    if config.get("_class_name") != "FluxControlNetModel":
+        raise UnsuitableWeightsError(
+            f"it is a {config.get('_class_name')}; expected a FluxControlNetModel, since "
+            "generate.model is a FLUX.1"
+        )
+    if config.get("num_mode") is not None:
+        raise UnsuitableWeightsError(
+            "a union ControlNet with modes is not read for FLUX.1; take one without, such as "
+            "Shakker-Labs/FLUX.1-dev-ControlNet-Union-Pro-2.0"
+        )
+    return FluxControlNetModel.from_pretrained(path, **_arguments(path, local, dtype))
 
 
 def use_channels_last(model: Any) -> None:
@@ -184,7 +215,12 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
     shared = {k: v for k, v in base.components.items() if k != "scheduler"}
     rest: Mapping[str, Any] = {"requires_safety_checker": False}
     name = "StableDiffusionControlNetInpaintPipeline"
-    if is_xl(base):
+    if is_flux(base):
+        name, rest = "FluxControlNetInpaintPipeline", {}
+        shared = {
+            k: v for k, v in shared.items() if k not in ("feature_extractor", "image_encoder")
+        }
+    elif is_xl(base):
         name = f"StableDiffusionXLControlNet{'Union' if union else ''}InpaintPipeline"
         zeros = base.config.get("force_zeros_for_empty_prompt", True)
         rest = {"force_zeros_for_empty_prompt": zeros}

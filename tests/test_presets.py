@@ -33,6 +33,8 @@ SMALL = {
 
 LONG = ("sdxl-refined", "sdxl-fast", "roads")
 """Those of SDXL's weights again, which CI leaves out."""
+HUGE = ("flux-schnell", "flux-dev")
+"""Those of 12 billion parameters, of which only small ones are drawn (stages/families)."""
 SWITCH = "VISUALS_EVERY_PRESET"
 
 
@@ -45,7 +47,7 @@ def _available() -> float:
 
 
 def test_every_preset_that_ships_is_here() -> None:
-    assert set(presets()) == {"mini", *SMALL}
+    assert set(presets()) == {"mini", *SMALL, *HUGE}
 
 
 @pytest.fixture(scope="module")

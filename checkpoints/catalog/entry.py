@@ -31,6 +31,7 @@ class Entry:
         licence: Licence of the weights.
         memory_gib: Advised GPU memory in GiB.
         dtype: Advised dtype.
+        pipeline: Its pipeline's class in diffusers; None for Stable Diffusion and other kinds.
         note: What else a user should know.
     """
 
@@ -45,6 +46,7 @@ class Entry:
     licence: str | None = None
     memory_gib: float | None = None
     dtype: str | None = None
+    pipeline: str | None = None
     note: str | None = None
 
     @property

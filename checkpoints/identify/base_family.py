@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog.names import resolve
+from ..catalog.names import catalogue, resolve
 from ..formats import convert_pickle, safetensors_header
 from .model_kind import read_json_object
 from .tensor_names import Shapes, attention_widths
@@ -48,7 +48,8 @@ def base_of_width(width: int, family: str | None = None) -> Base:
 
 def base_of_pipeline(pipe: Any) -> Base:
     """Return the base of a loaded diffusers pipeline."""
-    return _base_of_class(type(pipe).__name__, pipe.unet.config.cross_attention_dim)
+    unet = getattr(pipe, "unet", None)
+    return _base_of_class(type(pipe).__name__, unet and unet.config.cross_attention_dim)
 
 
 def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> Base:
@@ -65,8 +66,16 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
             return _base_of_weights(safetensors_header.read(path).shapes)
         except safetensors_header.HeaderError:
             return Base()
-    index, unet = _config(path, "model_index.json"), _config(path, "unet/config.json")
-    return _base_of_class(str(index.get("_class_name", "")), unet.get("cross_attention_dim"))
+    unet = _config(path, "unet/config.json")
+    return _base_of_class(pipeline_class(ref), unet.get("cross_attention_dim"))
+
+
+def pipeline_class(ref: str | os.PathLike[str]) -> str:
+    """Return the pipeline's class that a folder, a cached repository or the catalogue names; ""
+    where it is not known."""
+    place = resolve(ref)
+    known = next((e.pipeline for e in catalogue().values() if e.repository == place), None)
+    return str(known or _config(Path(place), "model_index.json").get("_class_name", ""))
 
 
 def _base_of_class(name: str, width: Any) -> Base:

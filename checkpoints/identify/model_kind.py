@@ -15,6 +15,7 @@ from .tensor_names import UNKNOWN, weights_kind
 _CLASSES = {
     "ControlNetModel": "controlnet",
     "ControlNetUnionModel": "controlnet",
+    "FluxControlNetModel": "controlnet",
     "AutoencoderKL": "vae",
     "AutoencoderTiny": "vae",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints.lora import search as lora_search
 from ..prompts import embedding_files, loras, product_classes, wildcards
 from ..runner.run import Stages
-from . import replicate, text_to_image
+from . import family_options, replicate, text_to_image
 from .devices import (
     device_and_dtype,
     encoder_dtype,
@@ -77,6 +77,8 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
                 replicate.generator(settings, report), settings, replicate.generator, "generate."
             )
         if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
+            for line in family_options.unused(settings):
+                report(line)
             pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, report=report)
         if "generate" in needs and "generate" not in parts:
             first = text_to_image.generator(
@@ -183,6 +185,7 @@ def check_words(
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
     text_to_image.check(settings)
+    family_options.check(settings)
     loras.find_loras(settings, prompts)
     embedding_files.find_embeddings(settings, [*prompts, *negatives])
 

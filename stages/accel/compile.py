@@ -14,8 +14,8 @@ from typing import Any
 
 from ...configs.errors import UsageError
 
-_BLOCKS = ("BasicTransformerBlock",)
-"""As in diffusers' `UNet2DConditionModel._repeated_blocks`; its ControlNets name none."""
+_BLOCKS = ("BasicTransformerBlock", "FluxTransformerBlock", "FluxSingleTransformerBlock")
+"""As in diffusers' `_repeated_blocks` of UNets and transformers; its ControlNets name none."""
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 

@@ -76,7 +76,7 @@ def decode(pipe: Any, latents: Any, *, overflows: bool = False) -> list[Decoded]
 
 def _why(bad: bool, lost: bool, upcast: bool) -> str:
     if lost:
-        return "the UNet gave not-a-number; try --set run.dtype=float32, or another sampler"
+        return "the model gave not-a-number; try --set run.dtype=float32, or another sampler"
     if bad:
         tried = ", in float32 also" if upcast else ""
         return f"the VAE gave not-a-number{tried}; name another with --set generate.vae=…"
@@ -100,7 +100,7 @@ def _unscaled(config: Any, latents: Any) -> Any:
 
     mean, std = config.get("latents_mean"), config.get("latents_std")
     if mean is None or std is None:
-        return latents / config.scaling_factor
+        return latents / config.scaling_factor + (config.get("shift_factor") or 0)
     mean, std = (torch.tensor(v).view(1, -1, 1, 1).to(latents) for v in (mean, std))
     return latents * std / config.scaling_factor + mean
 

@@ -6,7 +6,7 @@ Everything here works on diffusers' pipelines. `stages.families` implements it, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
@@ -25,11 +25,17 @@ class Family(ABC):
     """Models of one architecture; holds no state, so that pipelines may share it.
 
     `pipelines`: how the names of its pipelines' classes begin; `multiple`: pixels of which the
-    sides of a picture are multiples.
+    sides of a picture are multiples; `unused` and `refused`: settings by dotted name that it does
+    without and that it cannot follow, with the reason; `sampler_names`: those that it has;
+    `trains`: whether LoRAs are trained for it.
     """
 
     pipelines: ClassVar[str]
     multiple: ClassVar[int]
+    sampler_names: ClassVar[Collection[str]]
+    trains: ClassVar[bool] = False
+    unused: ClassVar[Mapping[str, str]] = {}
+    refused: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def scheduler(self, sampler: str, config: Any) -> Any:

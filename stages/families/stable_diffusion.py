@@ -21,6 +21,8 @@ class StableDiffusion(Family):
 
     pipelines = "StableDiffusion"
     multiple = 8
+    sampler_names = samplers.NAMES
+    trains = True
     ays_table = "StableDiffusionSigmas"
     skips_masked_with_none = False
 

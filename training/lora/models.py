@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...configs.errors import UsageError
 from . import network as lora_network
 from . import sgm_names
 from .save import Parts
@@ -83,18 +84,30 @@ def half_precision(settings: TrainSettings) -> Any:
     return {"fp16": torch.float16, "bf16": torch.bfloat16}.get(settings.mixed_precision)
 
 
+def require_trainable(model: str) -> None:
+    """Raise UsageError for a model of a family that no LoRA is trained for."""
+    from ...checkpoints.identify.base_family import pipeline_class
+    from ...stages.families.known import family_named
+
+    name = pipeline_class(model)
+    family = family_named(name)
+    if family is not None and not family.trains:
+        raise UsageError(
+            f"model {model} is a {name}: LoRAs are trained for Stable Diffusion and SDXL; name one "
+            "of these"
+        )
+
+
 def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingModels:
     """Load the base model, or take the pipeline `base`, and attach LoRAs."""
     from diffusers import DDPMScheduler
 
     from ...checkpoints.load import load_text_to_image
 
-    pipe = (
-        base
-        if base is not None
-        else load_text_to_image(settings.model, allow_pickle=settings.allow_pickle)
-    )
-    s = settings
+    s, pipe = settings, base
+    if pipe is None:
+        require_trainable(s.model)
+        pipe = load_text_to_image(s.model, allow_pickle=s.allow_pickle)
     parts = pipe.components
     encoders = [parts[k] for k in ("text_encoder", "text_encoder_2") if parts.get(k)]
     tokenizers = [parts[k] for k in ("tokenizer", "tokenizer_2") if parts.get(k)]

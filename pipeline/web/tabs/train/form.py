@@ -11,10 +11,12 @@ from typing import Any
 
 import yaml
 
+from .....checkpoints.identify.base_family import pipeline_class
 from .....configs.errors import one_line
 from .....configs.schema import SettingsError, load_settings, presets
 from .....configs.text_files import parse_yaml
 from .....configs.train import ALIASES
+from .....stages.families.known import family_named
 from ... import visitor_settings
 from ...files import lora_library
 from ...widgets.seed_box import checked
@@ -128,8 +130,10 @@ def _looks(model: str) -> dict[str, Any]:
 
 
 def models() -> list[str]:
-    """Return the base models of the presets, each once."""
-    return list(dict.fromkeys(load_settings(name).generate.model for name in presets()))
+    """Return the base models of the presets that LoRAs are trained for, each once."""
+    names = dict.fromkeys(load_settings(name).generate.model for name in presets())
+    families = {name: family_named(pipeline_class(name)) for name in names}
+    return [name for name, family in families.items() if family is None or family.trains]
 
 
 def usual(model: str) -> Form:
