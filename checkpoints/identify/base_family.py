@@ -23,7 +23,8 @@ _CLASSES = {"StableDiffusionXL": "SDXL", "StableDiffusion3": "SD 3", "Flux": "Fl
 
 @dataclass(frozen=True)
 class Base:
-    """A family ("SD 1.x", "SDXL" …) and the width of its text features; None: not known."""
+    """A family ("SD 1.x", "SDXL" …) and the width of its text features; None: not known, 0: it has
+    no UNet that reads them."""
 
     family: str | None = None
     width: int | None = None
@@ -81,7 +82,7 @@ def pipeline_class(ref: str | os.PathLike[str]) -> str:
 def _base_of_class(name: str, width: Any) -> Base:
     family = next((f for start, f in _CLASSES.items() if name.startswith(start)), None)
     if not isinstance(width, int):
-        return Base(family)
+        return Base(family, None if family in (None, "SDXL") else 0)
     return base_of_width(width, "SDXL refiner" if width == 1280 else family)
 
 

@@ -30,6 +30,11 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
 
     Raises LoraFileError.
     """
+    if not hasattr(pipe, "unet"):
+        raise LoraFileError(
+            f"LoRA {file.path} is for Stable Diffusion, and the model is a {type(pipe).__name__}: "
+            "take it out of the prompt"
+        )
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file

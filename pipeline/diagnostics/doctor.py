@@ -191,7 +191,8 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
         return Need(preset, None, tuple(missing), True, fits_low=True)
     if not any(advised.values()):
         return Need(preset, None, tuple(missing), None)
-    gpu, each = has_own_memory(on.name), 2 if on.dtype == "float32" else 1
+    dtype = settings.run.dtype if settings.run.dtype != "auto" else on.dtype
+    gpu, each = has_own_memory(on.name), 2 if dtype == "float32" else 1
     whole = each * sum(advised.values())
     low = each * max(
         sum(advised.get(ref, 0) for ref in dict.fromkeys(part)) for part in together(settings, gpu)

@@ -160,6 +160,15 @@ def test_options_that_it_lacks_are_refused_before_models_load(
         family_options.check(load_settings("mini", changes))
 
 
+def test_loras_of_others_are_refused_before_models_load(mini: Path, flux: Path) -> None:
+    changes = {
+        "generate.model": str(flux / "base"), "generate.sampler": "Euler",
+        "rerender.sampler": "Euler", "generate.prompt": "a {class} <lora:ppzmini:0.6>",
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=r"'ppzmini' was trained for .*, but .* is Flux"):
+        check_words(load_settings("mini", changes))
+
+
 def test_controlnets_of_others_are_refused(mini: Path, flux: Path, base: Any) -> None:
     sd = load.load_text_to_image("mini/sd")
     for pipe, net, why in (
