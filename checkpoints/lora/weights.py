@@ -26,15 +26,11 @@ _TEXT = re.compile(r"(text_encoder(?:_2)?\.)(?!text_model|text_projection)")
 
 
 def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
-    """Return weights by the names that `pipe.load_lora_weights` takes, in its UNet's dtype.
+    """Return weights by the names that `pipe.load_lora_weights` takes, in its denoiser's
+    dtype.
 
     Raises LoraFileError.
     """
-    if not hasattr(pipe, "unet"):
-        raise LoraFileError(
-            f"LoRA {file.path} is for Stable Diffusion, and the model is a {type(pipe).__name__}: "
-            "take it out of the prompt"
-        )
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -46,7 +42,8 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         raise LoraFileError(f"cannot read LoRA {file.path}: {error}; download it again") from None
     others = {m: names for m, names in lycoris.modules(raw).items() if part_of(m)}
     out, products = _matrices(file, raw, alpha_config(head), others)
-    dtype = pipe.unet.dtype  # once: it walks all modules of the model
+    unet = getattr(pipe, "unet", None)
+    dtype = (unet or pipe.transformer).dtype  # once: it walks all modules of the model
     out = {key: value.to(dtype).contiguous() for key, value in out.items()}
     marks: dict[int, tuple[torch.Tensor, str, bool]] = {}  # they hold the places through renaming
     for module in others:
@@ -54,10 +51,14 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         for half, is_down in zip(_halves(name), (True, False), strict=True):
             mark = out[f"{name}.{half}.weight"] = torch.zeros(1)
             marks[id(mark)] = mark, module, is_down
-    unet = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
-    if unet:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
-        try:
-            out |= pipe.lora_state_dict(unet, unet_config=pipe.unet.config)[0]
+    kohya = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
+    if kohya:
+        try:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
+            out |= (
+                pipe.lora_state_dict(kohya, unet_config=unet.config)[0]
+                if unet
+                else pipe.lora_state_dict(kohya)
+            )
         except (ValueError, KeyError, IndexError) as error:
             what = one_line(error)[:200]
             raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error

@@ -42,7 +42,6 @@ class Flux(Family):
     refused: ClassVar = {
         "refiner": "an SDXL refiner does not go on with FLUX.1's latents",
         "generate.ip_adapter.references": "the IP-Adapter of Stable Diffusion does not fit FLUX.1",
-        "generate.base_loras": "LoRAs of FLUX.1 are not read yet",
     }
 
     def scheduler(self, sampler: str, config: Any) -> Any:

@@ -151,8 +151,6 @@ def test_resolution_and_clip_skip(
     [
         (f"{OURS}.a1.weight", "is a GLoRA"),
         (f"{OURS}.oft_diag", "is a BOFT"),
-        ("lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", "is for Flux"),
-        ("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux:"),
         ("transformer.transformer_blocks.0.attn.add_q_proj.lora_A.weight", "is for SD 3:"),
         ("transformer.transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux or SD 3:"),
         ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "is for SD 3"),

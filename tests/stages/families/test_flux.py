@@ -11,8 +11,10 @@ import torch
 from helpers import tiny_flux
 from helpers.inpaint_calls import noise
 from PIL import Image
+from safetensors.torch import save_file
 
 from visuals.checkpoints import load
+from visuals.checkpoints.lora.search import in_folders
 from visuals.configs.errors import UsageError
 from visuals.configs.generate import GenerateOptions, HiresSettings, VariationSettings
 from visuals.configs.rerender import RerenderOptions
@@ -20,10 +22,12 @@ from visuals.configs.schema import load_settings
 from visuals.pipeline.build import family_options
 from visuals.pipeline.build.stages import build_stages, check_words
 from visuals.pipeline.runner.run import run_shots
-from visuals.stages.diffusion import control_maps
+from visuals.stages.diffusion import control_maps, lora_adapters
 from visuals.stages.diffusion.inpaint import Controlled, Inpainter
+from visuals.stages.diffusion.lora_adapters import no_loras
 from visuals.stages.families.known import family_of
 from visuals.stages.generate import Generator
+from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.stages.shot import Prompted, Shot
 
 SMALL: dict[str, Any] = {"steps": 3, "width": 80, "height": 64, "sampler": "Euler"}
@@ -42,8 +46,9 @@ def base(flux: Path) -> Any:
 
 
 def drawn(pipe: Any, *texts: str, **options: Any) -> list[np.ndarray]:
-    init = options.pop("init_image", None)
-    stage = Generator(pipe, GenerateOptions(**{**SMALL, **options}), init_image=init)
+    init, find = options.pop("init_image", None), options.pop("find_lora", no_loras)
+    drawing = GenerateOptions(**{**SMALL, **options})
+    stage = Generator(pipe, drawing, init_image=init, find_lora=find)
     out = []
     for shot in stage([Shot(str(k), Prompted(t, "", k), ("mug",)) for k, t in enumerate(texts)]):
         assert shot.image is not None, shot.failure
@@ -148,7 +153,6 @@ def test_all_stages_and_a_re_render_by_another_family(mini: Path, flux: Path) ->
         ("generate.sampler", "DPM++ 2M", "has Euler, "),
         ("generate.width", 72, "expected a multiple of 16"),
         ("refiner.model", "x", "refiner: an SDXL refiner"),
-        ("generate.base_loras", [{"model": "x"}], "generate.base_loras: "),
     ],
 )
 def test_options_that_it_lacks_are_refused_before_models_load(
@@ -158,6 +162,47 @@ def test_options_that_it_lacks_are_refused_before_models_load(
     changes = {**fits, "rerender.sampler": "Euler", name: value}
     with pytest.raises(UsageError, match=why):
         family_options.check(load_settings("mini", changes))
+
+
+def lora(folder: Path, form: str) -> dict[str, torch.Tensor]:
+    """Write a LoRA of rank 2 for the first block's picture attention, by kohya's names (sd-scripts,
+    networks/lora_flux.py) or diffusers'; returns what each projection gains."""
+    gen = torch.Generator().manual_seed(3)
+    down = torch.randn(2, 32, generator=gen)
+    ups = {name: torch.randn(32, 2, generator=gen) for name in ("to_q", "to_k", "to_v")}
+    out = {}
+    if form == "kohya":
+        stem = "lora_unet_double_blocks_0_img_attn_qkv"
+        out = {f"{stem}.lora_down.weight": down, f"{stem}.alpha": torch.tensor(1.0)}
+        out[f"{stem}.lora_up.weight"] = torch.cat(list(ups.values()))
+    else:
+        for name, up in ups.items():
+            stem = f"transformer.transformer_blocks.0.attn.{name}"
+            out |= {f"{stem}.lora_A.weight": down.clone(), f"{stem}.lora_B.weight": up / 2}
+        stem = "transformer.single_transformer_blocks.0.attn.to_q"
+        out |= {f"{stem}.lora_A.weight": down.clone(), f"{stem}.lora_B.weight": torch.zeros(32, 2)}
+    save_file(out, folder / f"{form}.safetensors")
+    return {name: 0.5 * up @ down for name, up in ups.items()}
+
+
+def test_loras_of_kohya_and_diffusers_act_alike_and_come_off(flux: Path, tmp_path: Path) -> None:
+    pipe = load.load_text_to_image(flux / "base")
+    attention = pipe.transformer.transformer_blocks[0].attn
+    before = {name: getattr(attention, name).weight.clone() for name in ("to_q", "to_k", "to_v")}
+    (plain,) = drawn(pipe, "a red mug")
+    x, pictures = torch.randn(3, 32), []
+    for form in ("kohya", "diffusers"):
+        gains = lora(tmp_path, form)
+        find = in_folders([tmp_path])
+        (picture,) = drawn(pipe, f"a red mug <lora:{form}:0.8>", find_lora=find)
+        pictures.append(picture)
+        lora_adapters.attach(pipe, [LoraTag(form, 0.8, 0.8)], find)
+        for name, gain in gains.items():
+            layer = getattr(attention, name)
+            expected = x @ (before[name] + 0.8 * gain).T + layer.bias
+            assert torch.allclose(layer(x), expected, atol=1e-4), (form, name)
+    assert (pictures[0] != plain).any() and psnr(*pictures) > 45
+    assert (drawn(pipe, "a red mug")[0] == plain).all()
 
 
 def test_loras_of_others_are_refused_before_models_load(mini: Path, flux: Path) -> None:
