@@ -121,7 +121,7 @@ def test_stage_3_draws_what_the_pipeline_of_diffusers_draws(
     assert maps[0].shape == (64, 80, 3) and psnr(both[0].pixels, both[1].pixels) < 45
 
 
-def test_all_stages_and_a_re_render_by_another_family(mini: Path, flux: Path) -> None:
+def test_all_stages_run_and_keep_the_scene(mini: Path, flux: Path) -> None:
     settings = load_settings(
         "mini",
         {
