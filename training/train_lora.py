@@ -18,7 +18,7 @@ from .loop import checkpoint, class_images
 from .loop import log as training_log
 from .loop.batches import BatchLoader
 from .loop.trainer import Trainer
-from .loop.training_session import Progress, TrainingSession
+from .loop.training_session import Progress, TrainingSession, settings_text
 from .loop.training_session import Trained as Trained
 from .lora import models as lora_models
 from .lora.save import DIFFUSERS_NAME
@@ -117,7 +117,8 @@ def _is_begun(folder: Path) -> bool:
         settings = read_train_settings(folder / "train.yaml")
     except VisualsError:
         return False
-    return bool(settings.train_data_dir) and (folder / "log.jsonl").is_file()
+    recorded = settings_text(settings) == (folder / "train.yaml").read_text(encoding="utf-8")
+    return recorded and (folder / "log.jsonl").is_file()
 
 
 def _accelerator(settings: TrainSettings, tracker: str | None) -> Any:

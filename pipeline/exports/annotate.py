@@ -89,7 +89,7 @@ def annotate(
         check_new_folder(base, AnnotationError, may_hold=set(FORMATS.values()) - names)
     manifest, chosen = records.read_kept(folder, include_skipped=include_skipped)
     writers = _writers(records.class_names(manifest), polygons)
-    return write_pictures(folder, chosen, files, writers, progress=progress)
+    return write_pictures(folder, chosen, files, writers, progress=progress, replaces=out is None)
 
 
 def _writers(names: Sequence[str], polygons: bool) -> dict[str, Callable[[Path], Writer]]:

@@ -72,6 +72,7 @@ def export(
         writers,
         progress=progress,
         allow_none=False,
+        replaces=out is None,
         rename=lambda id_: flat_name(_visible(id_), used),
     )
 

@@ -14,6 +14,7 @@ from ...configs.errors import AnnotationError, VisualsError
 from ..images.read import PictureError
 from ..runs.inside_path import file_name, is_file_name
 from ..runs.manifest import ManifestRecord
+from . import earlier_export
 from .caption_text import class_edits
 from .records import AnnotatedPicture, load
 
@@ -50,6 +51,7 @@ def write_pictures(
     *,
     progress: Progress | None = None,
     allow_none: bool = True,
+    replaces: bool = False,
     rename: Callable[[str], str] = str,
 ) -> Exported:
     """Write pictures of a run in some formats. Earlier files are replaced when all is written.
@@ -61,16 +63,20 @@ def write_pictures(
         writers: Makes the writer of each format.
         progress: Called for each picture.
         allow_none: Whether to write files without a picture where none can be read.
+        replaces: Whether to replace what an earlier export wrote to these files.
         rename: Ids of the run to ids in the export, by default the same.
 
     Raises:
-        AnnotationError: A file cannot be written, or no picture can be read.
+        AnnotationError: A file cannot be written, no picture can be read, or what is to be
+            replaced is not what an earlier export wrote.
     """
     written, edits = Exported(dict(files)), class_edits(run)
     places = {name: path.resolve() if path.is_dir() else path for name, path in files.items()}
     parts = {
         name: path.with_name(f".{path.name}{atomic_files.SUFFIX}") for name, path in places.items()
     }
+    for place in places.values() if replaces else ():
+        earlier_export.check(place)
     try:
         for part in parts.values():
             _remove(part)
@@ -98,8 +104,12 @@ def write_pictures(
             raise AnnotationError(f"{run}: no picture could be read ({written.errors[0]})")
         for writer in open_writers:
             writer.close()
+        for name, part in parts.items() if replaces else ():
+            earlier_export.check(places[name], part)
         for name, part in parts.items():
             _move(part, places[name])
+            if replaces:
+                earlier_export.remember(places[name])
     except VisualsError:
         raise
     except OSError as error:

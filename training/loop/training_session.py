@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import atomic_files
+from ...configs.train import TrainSettings
 from ..lora import save as lora_save
 from . import checkpoint, file_metadata, validation
 from . import log as training_log
@@ -37,6 +38,14 @@ class Trained:
     problems: list[str] = field(default_factory=list)
 
 
+def settings_text(settings: TrainSettings) -> str:
+    """Return what `train.yaml` of a training says: its effective settings."""
+    import yaml
+
+    values = settings.model_dump(mode="json")
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
 class TrainingSession:
     """Runs a trainer and writes its files. `tracker`: `tensorboard`, `wandb` or None."""
 
@@ -55,10 +64,7 @@ class TrainingSession:
 
     def _record(self) -> None:
         """Write `train.yaml`: the effective settings, from which one can train again."""
-        import yaml
-
-        values = self.settings.model_dump(mode="json")
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        text = settings_text(self.settings)
         atomic_files.write(self.folder / "train.yaml", text.encode())
 
     def run(self, progress: Progress) -> Trained:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from visuals.pipeline.cli import main
-from visuals.pipeline.exports.annotate import AnnotationError
+from visuals.pipeline.exports.annotate import AnnotationError, annotate
 from visuals.pipeline.exports.training_set import export
 from visuals.pipeline.runs import folder as run_folder
 from visuals.training.datasets.dataset_folder import read_dataset
@@ -103,6 +103,32 @@ def test_an_imagefolder_is_read_by_the_trainer(run: Path) -> None:
     assert [item.caption for item in got.items] == ["ppz, a mug", "ppz, a car"]
     assert masks(done.files["imagefolder"]) == [64, 64]
     assert export(run, "imagefolder").pictures == 2  # the run's own is replaced
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_what_the_user_put_among_a_run_s_exports_stays(run: Path, record: bool) -> None:
+    place = export(run, "kohya", tag="ppz").files["kohya"]
+    export(run, "kohya", tag="other")  # the run's own is replaced, under other names too
+    caption = next(place.glob("1_other/*.txt"))
+    changes = {place / "mine.txt": "mine", place / "10_own" / "x.txt": "mine"}
+    changes |= {caption: "a mug that I described"} if record else {}
+    for path, text in changes.items():
+        if not record:  # as an earlier version left it
+            (place.parent / f".{place.name}.written.json").unlink(missing_ok=True)
+        before = path.read_text() if path.exists() else None
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        with pytest.raises(AnnotationError, match="not written by an earlier export"):
+            export(run, "kohya", tag="other")
+        assert path.read_text() == text and caption.exists()
+        path.unlink()
+        if before is not None:
+            path.write_text(before)
+    coco = annotate(run, ["coco"], polygons=True).files["coco"]
+    annotate(run, ["coco"], polygons=True)
+    coco.write_text("{}")
+    with pytest.raises(AnnotationError, match=r"coco\.json .*has changed since"):
+        annotate(run, ["coco"], polygons=True)
 
 
 IDS = st.lists(

@@ -216,6 +216,17 @@ def test_files_of_others_are_not_written_over(data: Path, tmp_path: Path, name: 
     assert path.read_text() == "mine"
 
 
+def test_settings_beside_files_of_the_user_are_no_begun_training(
+    data: Path, tmp_path: Path
+) -> None:
+    mine = f"# my settings\ntrain_data_dir: {data}\noutput_dir: .\n"
+    (tmp_path / "train.yaml").write_text(mine)
+    (tmp_path / "log.jsonl").write_text("{}\n")
+    with pytest.raises(TrainingError, match="would write over"):
+        train_lora(small(data, tmp_path))
+    assert (tmp_path / "train.yaml").read_text() == mine
+
+
 @pytest.mark.parametrize("name", ["../look", "/look", "a/b", "..", "a\\b", "n" * 300])
 def test_the_name_of_a_lora_is_no_path(name: str) -> None:
     with pytest.raises(SettingsError, match="without a folder"):
