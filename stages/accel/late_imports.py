@@ -76,9 +76,10 @@ class _Finder(MetaPathFinder, Loader):
         for name, module in list(sys.modules.items()):
             if isinstance(module, _LateModule) and f"{name}.".startswith(f"{package}."):
                 del sys.modules[name]
-                parent, _, last = name.rpartition(".")
-                if vars(sys.modules.get(parent, module)).get(last) is module:
-                    delattr(sys.modules[parent], last)
+
+    def holds(self, name: str) -> bool:
+        """Return whether a module is not imported before its use."""
+        return self._package(name) is not None
 
     def _package(self, name: str) -> str | None:
         return next((p for p in self.packages if f"{name}.".startswith(f"{p}.")), None)
@@ -96,6 +97,8 @@ class _LateModule(ModuleType):
             return version(self.__name__)
         if name.startswith("__"):  # Python asks for these of its own accord
             raise AttributeError(name)
+        if not self._finder.holds(self.__name__):  # as an attribute of its parent
+            return getattr(importlib.import_module(self.__name__), name)
         mark = _MARKS.get(f"{self.__name__}.{name}")
         return mark or _LateName(self._finder, self.__name__, name)
 

@@ -83,6 +83,7 @@ def test_a_filter_imports_no_compiler_and_what_it_left_out_works_after_it(
         from transformers.utils.import_utils import create_import_structure_from_path as listing
         assert listing.cache_info().hits > 300, "the folders of the models are listed once"
         import torch
+        assert torch.distributed.tensor.DTensor.__name__ == "DTensor"  # asked of its parent
         compiled = torch.compile(lambda x: x * 2 + 1, backend="eager", fullgraph=True)
         assert compiled(torch.ones(2)).tolist() == [3, 3]
         from transformers.loss import loss_for_object_detection as loss
