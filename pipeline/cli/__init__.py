@@ -50,6 +50,14 @@ _COMMANDS = {
 }
 
 
+def _sentence(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption):
+        from . import unknown_option
+
+        return unknown_option.sentence(error)
+    return error.format_message()
+
+
 class _Lazy(click.Group):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """As click's, but an error is one line."""
@@ -62,7 +70,7 @@ class _Lazy(click.Group):
             sys.exit(error.exit_code)
         except click.ClickException as error:
             command = error.ctx.command_path if getattr(error, "ctx", None) else "visuals"  # type: ignore[attr-defined]
-            text = error.format_message().rstrip(".").split("\n")
+            text = _sentence(error).rstrip(".").split("\n")
             line = " ".join(part.strip() for part in text)
             echo(f"visuals: {line[:1].lower() + line[1:]}; see {command} --help", err=True)
             sys.exit(error.exit_code)

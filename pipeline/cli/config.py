@@ -60,10 +60,14 @@ def list_(as_json: bool) -> None:
 @errors
 def init(file: str, preset: str) -> None:
     """Write FILE (visuals.yaml), the settings of a preset, explained and commented out, to edit."""
-    from ...configs.errors import writable
+    from ...configs.errors import UsageError, writable
     from ...configs.template import template
 
     text = template(preset)
+    if not Path(file).parent.is_dir():
+        raise UsageError(
+            f"{file}: no folder {str(Path(file).parent)!r}; expected a file in a folder that exists"
+        )
     with writable(file):
         Path(file).write_text(text, encoding="utf-8")
     echo(f"settings  {file}")

@@ -7,6 +7,15 @@ from typing import Any
 
 import click
 
+
+def _edits(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(edit.strip() for edit in given):
+        raise click.BadParameter(
+            "'': expected what the product should become, as in \"red leather\"", ctx, option
+        )
+    return given
+
+
 DRAWING: dict[str, Callable[[Any], Any]] = {
     "count": click.option(
         "-n", "--count", type=click.IntRange(1), help="Pictures per class. Default: 4."
@@ -29,6 +38,7 @@ DRAWING: dict[str, Callable[[Any], Any]] = {
         "edits",
         multiple=True,
         metavar="TEXT",
+        callback=_edits,
         help='What the product should become, as in "red leather"; repeated: a variant each.',
     ),
     "steps": click.option(

@@ -1,4 +1,4 @@
-"""Help of a command with its options by topic, and suggestions for unknown options."""
+"""Help of a command with its options by topic."""
 
 from __future__ import annotations
 
@@ -50,28 +50,3 @@ class GroupedCommand(click.Command):
                     formatter.write_dl(rows)
         with formatter.section("Other options"):
             formatter.write_dl(list(records.values()))
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does, but name the settings that an unknown option could mean."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if not error.possibilities and (found := _settings_named(error.option_name)):
-                ways = " or ".join(f"--set {name}=VALUE" for name in found)
-                raise click.UsageError(
-                    f"no option {error.option_name}: expected {ways}", ctx
-                ) from None
-            raise
-
-
-def _settings_named(option: str) -> list[str]:
-    """Return the dotted names of the settings that an option would set."""
-    from ...configs.schema import load_settings
-
-    name = option.lstrip("-").replace("-", "_")
-    sections = load_settings("mini").model_dump()
-    return [
-        f"{section}.{name}"
-        for section, values in sections.items()
-        if isinstance(values, dict) and name in values
-    ]

@@ -95,6 +95,14 @@ class _LogFile(logging.FileHandler):
 
 
 def _log_file(name: str) -> logging.Handler:
+    from ..images.read import ENDINGS
+
+    if not name:
+        raise UsageError("--log-file '': expected the name of a file")
+    if name.lower().endswith(ENDINGS):
+        raise UsageError(
+            f"--log-file {name!r}: expected a name that is no picture's, as in log.txt"
+        )
     try:
         if os.path.isfile(name) and not _LOG_LINE.match(_beginning(name)):
             raise UsageError(

@@ -34,6 +34,10 @@ _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("detect", ("confidence",)),
     (
+        "segment",
+        ("mask_min_ratio", "mask_max_ratio", "mask_k", "sort", "dilate", "invert"),
+    ),
+    (
         "rerender",
         ("edit", "edits", "strength", "controls", "controlnet_weight", "rerender_steps",
          "rerender_cfg_scale", "mask"),
@@ -43,6 +47,7 @@ _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _WHY = {
     "generate": "with PHOTOS stage 1 draws nothing",
     "detect": "nothing is looked for",
+    "segment": "no masks are made",
     "rerender": "stage 3 is left out",
 }
 
@@ -93,10 +98,10 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     masks = _user_masks(resolved, shots.names)
     if masks is not None or (detections is not None and request.command == "enhance"):
         needs = ("rerender",)
-        if not settings.mask.is_default:
+        if any(name.startswith("mask.") for name in request.overrides):
             origin = request.mask or request.inputs[0]
-            reporter.warn(f"{origin} holds the masks: mask options change nothing here")
-    for sentence in unused_options(request, needs):
+            reporter.warn(f"{origin} holds the masks: --set mask.… changes nothing here")
+    for sentence in unused_options(request, needs, settings):
         reporter.warn(sentence)
     choices = wildcards.load_wildcards(settings)
     seeded = not request.inputs or inputs.is_run_folder(request.inputs)
@@ -259,22 +264,32 @@ def _warn_of_clip_skip(skip: int, settings: Settings, reporter: Reporter) -> Non
         )
 
 
-def unused_options(request: RunRequest, needs: Collection[str]) -> Iterator[str]:
+def unused_options(
+    request: RunRequest, needs: Collection[str], settings: Settings
+) -> Iterator[str]:
     """Yield a sentence for each kind of option that is set and that no stage of `needs` reads."""
     for stage, fields in _STAGES:
         if stage not in needs:
             yield from _sentence(request, fields, _WHY[stage])
+    if "generate" in needs and not settings.generate.init_image:
+        yield from _sentence(request, ("prompt_strength",), "there is no --init-image")
     if not {"generate", "rerender"} & set(needs):
-        yield from _sentence(request, ("steps", "cfg_scale", "negative_prompt"), "nothing is drawn")
+        words = ("seed", "steps", "cfg_scale", "negative_prompt")
+        yield from _sentence(request, words, "nothing is drawn")
     if not {"segment", "rerender"} & set(needs):
         yield from _sentence(request, ("cutout", "background"), "nothing is masked")
+        if formats := [name for name in request.annotate if name != "metadata"]:
+            yield f"--annotate {','.join(formats)} lists no products: nothing is looked for"
     if not request.inputs:
         yield from _sentence(request, ("limit",), "no photos are read")
 
 
 def _sentence(request: RunRequest, fields: Collection[str], why: str) -> Iterator[str]:
+    values = {name: getattr(request, name) for name in fields}
     names = [
-        option_of(name) for name in fields if getattr(request, name) not in (None, (), "", False)
+        option_of(name)
+        for name, value in values.items()
+        if value is not None and value is not False and value not in ((), "")
     ]
     if names:
         yield f"{', '.join(names)} change{'s' * (len(names) == 1)} nothing here: {why}"

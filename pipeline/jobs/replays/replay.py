@@ -84,6 +84,9 @@ def replay(
     check_place(folder)
     changed = bool(overrides) or seed is not None
     place = Path(target)
+    run = place if place.is_dir() else place.absolute().parent.parent
+    if folder.resolve() == run.resolve():
+        raise ReplayError(f"--out {out} is the run itself: name a new folder")
     if place.is_dir():
         plan = replay_plan.of_run(place, tuple(shots))
     elif shots:
