@@ -13,34 +13,39 @@ if TYPE_CHECKING:
     from ..jobs.resolve import ResolvedRequest
     from .reporter import TerminalReporter
 
-_LISTED = 20
-"""Pictures that are listed; of the others, those with a problem."""
-
 
 def show(resolved: ResolvedRequest, reporter: TerminalReporter) -> None:
     """Print what a request would do, as JSON where the reporter prints that."""
     from ..diagnostics.run_estimate import estimate
-    from ..jobs.dry_run import dry_run
+    from ..jobs.dry_run import LISTED, dry_run
 
     dry = dry_run(resolved, reporter)
-    total = bad = work = 0
+    bad, work = 0, dry.more_to_do
     shots = []
-    for shot in dry.shots:
-        total, bad = total + 1, bad + bool(shot["problem"])
+    for number, shot in enumerate(dry.shots):
+        bad += bool(shot["problem"])
         work += bool(shot["stages"])
+        if number >= LISTED and not shot["problem"]:
+            continue
         if reporter.as_json:
             shots.append(shot)
-        elif total <= _LISTED or shot["problem"]:
+        else:
             echo(_line(shot))
-    local = resolved.request.engine.engine == "local"
+    request = resolved.request
+    local = request.engine.engine == "local"
     needs = [stage for stage in dry.stages if stage != "mask"] if work and local else []
-    found = estimate(resolved.settings, needs, work, Path(dry.folder)) if needs else None
+    found = (
+        estimate(resolved.settings, needs, work, Path(dry.folder), request.inputs)
+        if needs
+        else None
+    )
     if reporter.as_json:
-        record = {"folder": dry.folder, "stages": dry.stages, "to_do": work, "problems": bad}
-        output.print_json({**record, "estimate": found and vars(found), "shots": shots})
+        record = {"folder": dry.folder, "stages": dry.stages, "pictures": dry.pictures}
+        record |= {"to_do": work, "problems": bad, "estimate": found and vars(found)}
+        output.print_json({**record, "shots": shots})
         return
-    if total > _LISTED:
-        echo(f"… {total:,} pictures in all; --json lists them", err=True)
+    if dry.pictures > LISTED:
+        echo(f"… {dry.pictures:,} pictures in all", err=True)
     echo(f"{work:,} to do, {bad:,} that would fail or be skipped; into {dry.folder}", err=True)
     for name, text in _lines(found, work) if found else ():
         echo(f"{name:<10}{text}", err=True)
@@ -70,9 +75,12 @@ def _lines(found: RunEstimate, pictures: int) -> list[tuple[str, str]]:
     memory = (
         f"{gib:g} GiB on a GPU, {2 * gib:g} GiB on a CPU; visuals doctor: what fits" if gib else ""
     )
-    lines.append(("memory", memory or ("not known" if gib is None else "little: embedded models")))
+    lines.append(
+        ("memory", memory or ("little: embedded models" if found.embedded else "not known"))
+    )
     if found.seconds is None:
-        lines.append(("time", "not known: no run beside it has these models and steps"))
+        why = "no run beside it has these stages, models and steps, and such pictures"
+        lines.append(("time", f"not known: {why}"))
     else:
         each = found.seconds / pictures
         lines.append(

@@ -80,7 +80,10 @@ class StageProgress:
     def __init__(self, quiet: bool = False, lines: bool = False) -> None:
         self._quiet = quiet
         self._bars = None if quiet or lines or not sys.stderr.isatty() else _Bars()
+        self._reporting = lines
         self._worked: dict[str, tuple[int, float]] = {}
+        self._latest: dict[str, tuple[int, int]] = {}
+        self._shown: dict[str, tuple[int, int]] = {}
         self._began = self._last = time.perf_counter()
         self._reported = self._began
 
@@ -91,9 +94,14 @@ class StageProgress:
         self.close()
 
     def close(self) -> None:
-        """Take the bars off the terminal; later progress shows them again."""
+        """Take the bars off the terminal, where later progress shows them again; elsewhere end the
+        lines with how far each stage came."""
         if self._bars:
             self._bars.stop()
+        if self._reporting:
+            for stage, counts in self._latest.items():
+                if self._shown.get(stage) != counts:
+                    self._report(stage, *counts)
 
     def notify(self, text: str) -> bool:
         """Show a line below the bars from now on; False where there are none. A signal handler may
@@ -117,7 +125,7 @@ class StageProgress:
             self._reported = now
             values = {"event": "step", "stage": stage, "step": step, "steps": steps}
             many = f"{pictures} picture{'s' * (pictures != 1)}"
-            text = f"{VERBS[stage]}: step {step} of {steps} of {many}"
+            text = f"{VERBS[stage]} {many}: step {step} of {steps}"
             log_event(text, {**values, "pictures": pictures})
 
     def update(self, stage: str, done: int, total: int) -> None:
@@ -130,13 +138,22 @@ class StageProgress:
         self._last = now
         if self._bars:
             self._bars.update(stage, done, total, _rate(worked, seconds))
-        elif done and not self._quiet and now - self._reported >= EVERY:
-            self._reported = now
-            left = seconds / worked * (total - done) if worked else None
-            text = f"{VERBS[stage]}: {done} of {total}"
-            text += f", {left:.0f} s left" if left else ""
-            values = {"event": "progress", "stage": stage, "done": done, "total": total}
-            log_event(text, {**values, "seconds_left": left and round(left, 1)})
+        elif done and not self._quiet:
+            self._latest[stage] = done, total
+            if now - self._reported >= EVERY:
+                self._reported, self._reporting = now, True
+                self._report(stage, done, total)
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        from ..runner.summary import duration
+
+        self._shown[stage] = done, total
+        worked, seconds = self._worked.get(stage, (0, 0.0))
+        left = seconds / worked * (total - done) if worked else None
+        text = f"{VERBS[stage]}: {done} of {total}"
+        text += f", {duration(left)} left" if left and left >= 0.5 else ""
+        values = {"event": "progress", "stage": stage, "done": done, "total": total}
+        log_event(text, {**values, "seconds_left": left and round(left, 1)})
 
 
 class _Bars:

@@ -27,6 +27,28 @@ class ShotName(NamedTuple):
     variant: bool = False
 
 
+class LazyNames(Sequence[ShotName]):
+    """Names of shots, each made of its place by `make`, so that a million take no memory."""
+
+    def __init__(self, make: Callable[[int], ShotName], places: range) -> None:
+        self._make, self._places = make, places
+
+    @overload
+    def __getitem__(self, index: int) -> ShotName: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyNames: ...
+    def __getitem__(self, index: int | slice) -> ShotName | LazyNames:
+        if isinstance(index, slice):
+            return LazyNames(self._make, self._places[index])
+        return self._make(self._places[index])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[ShotName]:
+        return map(self._make, self._places)
+
+
 def id_part(class_: str) -> str:
     """Return a class as a part of a shot's id."""
     return file_name(class_.replace(" ", "-").replace("/", "-"))
@@ -60,6 +82,7 @@ class LazyShots(Sequence["Shot"]):
         make: makes a shot.
         template: returns what shots of the same prompts, edit and settings have in common, so that
             one of them can be checked for all.
+        samples: the first name of each template, where they need not be looked for.
     """
 
     def __init__(
@@ -67,12 +90,15 @@ class LazyShots(Sequence["Shot"]):
         names: Sequence[ShotName],
         make: Callable[[ShotName], Shot],
         template: Callable[[ShotName], Hashable] = lambda name: name.id,
+        samples: Sequence[ShotName] = (),
     ) -> None:
-        self.names, self.make, self.template = names, make, template
+        self.names, self.make, self.template, self._samples = names, make, template, samples
 
     @property
     def distinct(self) -> LazyShots:
         """The first shot of each template."""
+        if self._samples:
+            return LazyShots(self._samples, self.make, self.template)
         first = {self.template(name): name for name in reversed(self.names)}
         return LazyShots(list(first.values())[::-1], self.make, self.template)
 

@@ -16,7 +16,7 @@ from ..runs.inside_path import inside
 from ..runs.manifest import NAME, read_records
 from . import find_files, resume
 from .find_files import InputError as InputError
-from .lazy_shots import LazyShots, ShotName, check_number, id_part, picture_seed
+from .lazy_shots import LazyNames, LazyShots, ShotName, check_number, id_part, picture_seed
 
 if TYPE_CHECKING:
     from ...stages.shot import Detection, Shot
@@ -48,15 +48,22 @@ def prompted(
         source = Prompted(text, negative_prompt, seed)
         return Shot(name.id, source, classes=(class_,) if class_ else (), edit=edit)
 
-    check_number(count * max(1, len(classes)))
-    names = [
-        ShotName(f"{id_part(class_) or 'picture'}-{number:04d}", None, (class_, number))
-        for class_ in classes or [""]
-        for number in range(1, count + 1)
+    each = [(class_, id_part(class_) or "picture") for class_ in classes or [""]]
+
+    def name_of(place: int) -> ShotName:
+        class_, stem = each[place // count]
+        number = place % count + 1
+        return ShotName(f"{stem}-{number:04d}", None, (class_, number))
+
+    check_number(count * len(each))
+    names = LazyNames(name_of, range(count * len(each)))
+    turn = len(prompts) or 1
+    samples = [
+        name_of(first + number)
+        for first in range(0, len(names), count)
+        for number in range(min(turn, count))
     ]
-    return LazyShots(
-        names, make, lambda name: (name.rest[0], (name.rest[1] - 1) % (len(prompts) or 1))
-    )
+    return LazyShots(names, make, lambda name: (name.rest[0], (name.rest[1] - 1) % turn), samples)
 
 
 def photos(

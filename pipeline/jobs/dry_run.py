@@ -15,14 +15,28 @@ from .resolve import ResolvedRequest
 if TYPE_CHECKING:
     from ...stages.shot import Shot
 
+LISTED = 20
+"""Pictures that are listed; of the others, those with a problem."""
+
 
 @dataclass(frozen=True)
 class DryRun:
-    """Where a request would write, the stages, and a record for each shot, made one by one."""
+    """What a request would do.
+
+    Args:
+        folder: where it would write.
+        stages: what pictures go through.
+        pictures: how many there are.
+        shots: a record for each photo, or for the first LISTED pictures that stage 1 would draw:
+            these have no file that could have a problem. Made one by one.
+        more_to_do: pictures beyond `shots` that are to be drawn.
+    """
 
     folder: str
     stages: tuple[str, ...]
+    pictures: int
     shots: Iterator[dict[str, Any]]
+    more_to_do: int
 
 
 def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
@@ -46,15 +60,19 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
     )
     todo = {(name.id, name.path) for name in left.shots.names} if left.done else None
     stages = (*(["mask"] if plan.masks else []), *plan.needs)
+    names = plan.shots.names
+    looked_at = len(names) if resolved.request.inputs else LISTED
+    more = names[looked_at:]
     shots = (
         _shot_record(
             plan,
             plan.shots.make(name),
             stages if todo is None or (name.id, name.path) in todo else (),
         )
-        for name in plan.shots.names
+        for name in names[:looked_at]
     )
-    return DryRun(out, stages, shots)
+    more_to_do = len(more) if todo is None else sum((name.id, name.path) in todo for name in more)
+    return DryRun(out, stages, len(names), shots, more_to_do)
 
 
 def _shot_record(plan: ShotPlan, shot: Shot, stages: tuple[str, ...]) -> dict[str, Any]:

@@ -96,10 +96,12 @@ class Summary:
 def duration(seconds: float) -> str:
     """Return a duration in words.
 
-    >>> duration(8), duration(180), duration(7500)
-    ('8 s', '3 min', '2 h 05 min')
+    >>> duration(8), duration(180), duration(7500), duration(7_680_000)
+    ('8 s', '3 min', '2 h 05 min', '89 days')
     """
     if seconds < 90:
         return f"{max(seconds, 0):.0f} s"
     minutes = round(seconds / 60)
+    if minutes >= 72 * 60:
+        return f"{round(minutes / 1440)} days"
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
