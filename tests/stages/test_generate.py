@@ -298,7 +298,7 @@ def test_still_not_a_number_fails_with_a_sentence(pipe: Any) -> None:
     with torch.no_grad():
         pipe.unet.conv_out.bias.fill_(float("nan"))
     (shot,) = Generator(pipe, GenerateOptions(**SMALL))([prompted()])
-    assert shot.failure is not None and "the UNet gave not-a-number" in shot.failure.message
+    assert shot.failure is not None and "the model gave not-a-number" in shot.failure.message
 
 
 def _checker(flags: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from helpers.command_line import refused
 from PIL import Image
 
+from visuals.checkpoints.hub import first_use
 from visuals.pipeline.images.write import encode_png
 
 pytestmark = pytest.mark.usefixtures("words")
@@ -196,6 +197,7 @@ def test_it_is_refused_in_one_sentence(words: tuple[str, ...], said: str, home: 
      (*DRAW, "--set", "generate.model=owner/nothing")],
 )  # fmt: skip
 def test_what_is_not_here_is_not_fetched_offline(words: tuple[str, ...], home: Path) -> None:
+    first_use.forget_listings()  # of tests before, in this process
     before = names(home)
     assert "and HF_HUB_OFFLINE is set; unset it" in refused(*words, code=1)
     assert names(home) == before

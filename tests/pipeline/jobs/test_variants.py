@@ -65,7 +65,7 @@ def test_variants_of_a_drawn_picture_begin_as_the_same(own_home: Path) -> None:
     ("words", "why"),
     [
         (("--edit", "red", "--edit", "Red"), "red, Red would have the same names"),
-        (("--edit", "red", "--edit", " "), "expected texts"),
+        (("--edit", "red", "--edit", " "), "expected what the product should become"),
         (("--edit", "red", "--edit", "blue", "--prompt-file", "p.txt"), "give each row an edit"),
     ],
 )
