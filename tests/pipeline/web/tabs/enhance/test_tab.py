@@ -175,10 +175,15 @@ def test_each_photo_keeps_its_result(page: Any, place: Path) -> None:
     shows(page, "both")
     expect(page.locator("#enhance-answer")).not_to_contain_text("nothing is left")
     page.get_by_role("button", name="Result").click()
-    with page.expect_request_finished(lambda r: "typed and not used" in (r.post_data or "")):
-        edit.fill("green, typed and not used")
-    with page.expect_request_finished(lambda r: "77" in (r.post_data or "")):
-        number(page, "#enhance-seed", 77)
+    edit.fill("green, typed and not used")
+    number(page, "#enhance-seed", 77)
+    page.wait_for_function(
+        """() => {  // the browser has kept what was typed: its storage rests for two seconds
+            const now = JSON.stringify(localStorage);
+            if (window.kept !== now) [window.kept, window.since] = [now, Date.now()];
+            return Date.now() - window.since > 2000;
+        }"""
+    )
 
     page.reload()
     shows(page, "result")
