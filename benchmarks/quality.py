@@ -12,19 +12,9 @@ if TYPE_CHECKING:
     from ..configs.schema import Settings
 
 MEASURES = (
-    *(
-        "detection",
-        "classes",
-        "colours",
-        "drawn-masks",
-        "vae",
-        "rerender",
-        "look",
-        "folder",
-        "captions",
-    ),
-    *("run", "help"),
-)
+    "detection", "classes", "colours", "drawn-masks", "vae", "rerender", "look", "folder",
+    "captions", "run", "help",
+)  # fmt: skip
 
 
 class MissingExtraError(VisualsError):

@@ -196,7 +196,7 @@ class TrainSettings(Section):
 
     @field_validator("train_data_dir", "output_dir", "cache_dir", "class_data_dir")
     @classmethod
-    def _of_the_home_folder(cls, folder: str | None) -> str | None:
+    def _expand_home(cls, folder: str | None) -> str | None:
         return folder and os.path.expanduser(folder)
 
     @property

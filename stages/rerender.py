@@ -209,7 +209,7 @@ class Rerenderer:
                 words = scheduled_embeddings.group(
                     self.family, self.pipe, parse(prompt)[0], negative, self.inpainter.library
                 )
-                keep = self.options.keep_color and not self.prompts.asks(shot, found)
+                keep = self.options.keep_color and not self.prompts.asks_for_change(shot, found)
                 jobs.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength, keep)
                 )
@@ -252,7 +252,9 @@ class Rerenderer:
             strength=jobs[0].strength * share,
         )
         drawn = [
-            d.changed(composite.keep_colours(d.pixels, i, m)) if j.keep_color and not d.error else d
+            d.with_pixels(composite.keep_colours(d.pixels, i, m))
+            if j.keep_color and not d.error
+            else d
             for j, d, i, m in zip(jobs, drawn, images, masks, strict=True)
         ]
         return jobs, drawn, shown

@@ -6,6 +6,7 @@ is not done twice.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,9 @@ def classifier(bench: Bench) -> None:
     step.run(bench.state, out, _bank(bench), val, bench.plan.classifier, model)
 
 
+@functools.cache
 def _bank(bench: Bench) -> Any:
+    """What the classifier's crops and the detector's scenes are made of."""
     from .pictures import clip_art, cut_outs
     from .recognition.classifier import LABELS
 

@@ -239,7 +239,7 @@ def rerenderer(
         edits={n: c.edit for n, c in settings.classes.items() if c.edit},
         negative_prompt=r.negative_prompt or settings.generate.negative_prompt,
         wildcards=wildcards.load_wildcards(settings),
-        own=bool(r.prompt),
+        own_template=bool(r.prompt),
     )
     return Rerenderer(
         inpaint,

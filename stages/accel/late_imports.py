@@ -1,8 +1,8 @@
-"""Imports what model libraries import but seldom use when something of it is used first.
+"""Puts off imports that the model libraries make and seldom use, until something of them is used.
 
-So do the lazy imports of Python 3.15 (PEP 810). Acts on the whole process: for programs, not for
-library calls, and not for a process that compiles models: there torch._dynamo must be told of
-each mark at once. Figures: docs/decisions/2026-11-27-start-time.md.
+Python 3.15 does the same with its lazy imports (PEP 810). It acts on the whole process, so it is
+for programs and not for library calls; and not for a process that compiles models, where
+torch._dynamo must learn of each mark at once. Figures: docs/decisions/2026-11-27-start-time.md.
 """
 
 from __future__ import annotations

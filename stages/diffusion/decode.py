@@ -40,7 +40,7 @@ class Decoded:
             raise NotANumberError(self.error)
         return np.rint(self.image * 255).clip(0, 255).astype(np.uint8)
 
-    def changed(self, pixels: np.ndarray) -> Decoded:
+    def with_pixels(self, pixels: np.ndarray) -> Decoded:
         """The same with other pixels, uint8 (H, W, 3)."""
         return replace(self, image=pixels.astype(np.float32) / 255)
 

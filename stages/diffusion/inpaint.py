@@ -166,7 +166,7 @@ class Inpainter:
             drawn = self.family.decode(self.pipe, latents)
         if self.color_correction:
             drawn = [
-                d if d.error else d.changed(composite.match_colours(d.pixels, i, m))
+                d if d.error else d.with_pixels(composite.match_colours(d.pixels, i, m))
                 for d, i, m in zip(drawn, images, masks, strict=True)
             ]
         return drawn, maps[0]

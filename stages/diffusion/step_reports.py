@@ -1,4 +1,4 @@
-"""Steps of the sampler within a call of a pipeline, reported to whom it concerns.
+"""Reports the sampler's steps within a call of a pipeline to listeners.
 
 `reported_to` acts on the whole process: it is for programs, not for library calls.
 """

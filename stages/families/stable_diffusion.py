@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ..accel import controlnet_reuse
 from ..diffusion import samplers
 from ..diffusion.decode import Decoded, decode
@@ -26,21 +24,11 @@ class StableDiffusion(Family):
     ays_table = "StableDiffusionSigmas"
     skips_masked_with_none = False
 
+    encode = staticmethod(clip_embeddings.encode)
+    length = staticmethod(clip_embeddings.count)
+
     def scheduler(self, sampler: str, config: Any) -> Any:
         return samplers.scheduler(sampler, config, ays_table=self.ays_table)
-
-    def encode(
-        self,
-        pipe: Any,
-        prompts: Sequence[str],
-        negatives: Sequence[str],
-        *,
-        clip_skip: int | None = None,
-        library: EmbeddingLibrary = NO_EMBEDDINGS,
-    ) -> dict[str, torch.Tensor]:
-        return clip_embeddings.encode(
-            pipe, prompts, negatives, clip_skip=clip_skip, library=library
-        )
 
     def between_steps(self, pipe: Any, encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Negative ones first, under guidance."""
@@ -54,9 +42,6 @@ class StableDiffusion(Family):
                     parts.insert(0, encoded[f"negative_{prefix}prompt_embeds"])
                 out[name] = torch.cat(parts).to(pipe.unet.dtype)
         return out
-
-    def length(self, pipe: Any, *texts: str, library: EmbeddingLibrary = NO_EMBEDDINGS) -> int:
-        return clip_embeddings.count(pipe, *texts, library=library)
 
     def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
         width, height = (side // pipe.vae_scale_factor for side in size_wh)

@@ -24,7 +24,7 @@ class InstancePrompts:
         edits: edits by class, for shots without their own.
         negative_prompt: for all.
         wildcards: entries of `__name__`, by name.
-        own: whether the template is stage 3's own, not stage 1's prompt.
+        own_template: whether the template is stage 3's own, not stage 1's prompt.
     """
 
     template: str
@@ -32,7 +32,7 @@ class InstancePrompts:
     edits: Mapping[str, str] = field(default_factory=dict)
     negative_prompt: str = ""
     wildcards: dynamic_prompts.Wildcards = field(default_factory=dict)
-    own: bool = False
+    own_template: bool = False
 
     def prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
         """The prompt of the instance of that number, from 0; None: it stays as it is."""
@@ -49,11 +49,12 @@ class InstancePrompts:
         part = dynamic_prompts.draw(part, f"{seed}/rerender", self.wildcards).text
         return expand(part, label, dynamic_prompts.draw(edit, f"{seed}/edit", self.wildcards).text)
 
-    def asks(self, shot: Shot, found: Detection) -> bool:
-        """Whether an edit or a prompt of its own asks that the instance changes."""
+    def asks_for_change(self, shot: Shot, found: Detection) -> bool:
+        """Whether an edit or a prompt of stage 3 may ask for other colours of an instance; a
+        picture that stage 1 drew follows its prompt already."""
         edit = found.edit or shot.edit or self.edits.get(found.label)
-        own = self.own and not isinstance(shot.source, Prompted)  # one was drawn as asked
-        return bool(own or edit or found.prompt or found.label in self.prompts)
+        template = self.own_template and not isinstance(shot.source, Prompted)
+        return bool(template or edit or found.prompt or found.label in self.prompts)
 
     def negative(self, seed: int) -> str:
         """The negative prompt of the instance of that seed."""

@@ -84,13 +84,9 @@ def keep_colours(patch: np.ndarray, crop: np.ndarray, mask: np.ndarray) -> np.nd
     """
     weight = mask.astype(np.float32)
     sigma = max(mask.shape) / 32
-
-    def broad(image: np.ndarray) -> np.ndarray:
-        blurred = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
-        return np.asarray(blurred / np.maximum(share, 1e-3)[..., None])
-
-    share = cv2.GaussianBlur(weight, (0, 0), sigma)
-    kept = patch + broad(crop) - broad(patch)
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+    apart = (crop.astype(np.float32) - patch) * weight[..., None]
+    kept = patch + cv2.GaussianBlur(apart, (0, 0), sigma) / share[..., None]
     return np.where(mask[..., None], np.rint(kept).clip(0, 255), patch).astype(np.uint8)
 
 

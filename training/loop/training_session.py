@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import atomic_files
-from ...configs.train import TrainSettings
 from ..lora import save as lora_save
 from . import checkpoint, file_metadata, validation
 from . import log as training_log
 
 if TYPE_CHECKING:
+    from ...configs.train import TrainSettings
     from .trainer import Trainer
 
 Progress = Callable[[str, int, int], None]

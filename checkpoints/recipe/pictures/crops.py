@@ -61,7 +61,7 @@ def place(
     bank: Bank, i: int, size: int, fill: float, move: Any, turn: float, rng: np.random.Generator
 ) -> Image:
     """Cut-out i as `fill` of a crop's side, `move` pixels off its middle, turned up to `turn`."""
-    rgb, changed, weight, mine = _seen(bank, i, size, fill, move, turn, rng, own=0.35)
+    rgb, changed, weight, mine = _seen(bank, i, size, fill, move, turn, rng, scenic=0.35)
     back = rgb if mine else background(bank, size, rng)
     return _laid(back, changed, weight, rng, shadow=not mine)
 
@@ -87,12 +87,12 @@ def _seen(
     turn: float,
     rng: np.random.Generator,
     *,
-    own: float,
+    scenic: float,
 ) -> tuple[Image, Image, Image, bool]:
     """A cut-out as it is, the same repainted and lit, its weights, all float; whether its own
-    surroundings are round it, which is so for the share `own` of rendered ones."""
+    surroundings are round it, which is so for the share `scenic` of rendered ones."""
     m = _perspective(affine(fill * size / FILL, move, rng, size, turn), rng, size)
-    mine = bool(bank.scenic[i] and rng.random() < own)
+    mine = bool(bank.scenic[i] and rng.random() < scenic)
     edge = cv2.BORDER_REFLECT if mine else cv2.BORDER_CONSTANT
     seen = cv2.warpPerspective(
         bank.cuts[i], m, (size, size), flags=cv2.INTER_LINEAR, borderMode=edge
@@ -132,7 +132,7 @@ def scene(
     products = int(rng.choice(4, p=(0.25, 0.45, 0.2, 0.1)))
     owners = np.zeros((size, size), np.uint8)
     labels: list[int] = []
-    own = [0]
+    areas: list[int] = []
     many = products + int(rng.integers(0, 4))
     largest = 1.0 if many < 2 else 1.2 / np.sqrt(many)
     things = [bank.none] * (many - products) + rng.integers(0, bank.none, products).tolist()
@@ -144,22 +144,22 @@ def scene(
             turn = 3.1
         move = rng.uniform(-room, room, 2) * size
         i = bank.any_of(label, rng)
-        _, thing, weight, _ = _seen(bank, i, size, fill, move, turn, rng, own=0)
+        _, thing, weight, _ = _seen(bank, i, size, fill, move, turn, rng, scenic=0)
         mask = weight[..., 0] > 0.5
-        hidden = [(owners[mask] == k + 1).sum() > 0.25 * own[k + 1] for k in range(len(labels))]
+        hidden = [(owners[mask] == k).sum() > area / 4 for k, area in enumerate(areas, 1)]
         if any(hidden) or not mask.any():
             continue
         image = _laid(image, thing, weight, rng, shadow=True)
         if label != bank.none:
             labels.append(label)
-            own.append(int(mask.sum()))
+            areas.append(int(mask.sum()))
         owners[mask] = len(labels) if label != bank.none else 0
     if rng.random() < 0.2:
         image = image * _light(size, rng, 0.8)
     boxes, classes = [], []
-    for k, label in enumerate(labels):
-        box = box_of(owners == k + 1)
-        if box and own[k + 1] >= 40:
+    for k, (label, area) in enumerate(zip(labels, areas, strict=True), 1):
+        box = box_of(owners == k)
+        if box and area >= 40:
             boxes.append(box)
             classes.append(label)
     return develop(image, rng), boxes, classes
