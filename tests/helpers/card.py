@@ -99,6 +99,14 @@ class _Operations(TorchDispatchMode):
         return _run(func, args, kwargs or {})
 
 
+def _filled(index: Any) -> Any:
+    """An index with tensors in place of lists: torch makes a list's on the tensor's device, and
+    leaves it unfilled on `meta`."""
+    if isinstance(index, tuple):
+        return tuple(_filled(part) for part in index)
+    return torch.tensor(index) if isinstance(index, list) else index
+
+
 class _Functions(TorchFunctionMode):
     """What goes past the operations: tensors of Python's numbers. Attention takes its formula."""
 
@@ -114,9 +122,8 @@ class _Functions(TorchFunctionMode):
         if func is torch.Tensor.new_tensor:
             own, data = args
             return torch.tensor(data, **{"dtype": own.dtype, **kwargs}).to(own.device)
-        if func is torch.Tensor.__getitem__ and isinstance(args[1], list):
-            # torch makes the index on the tensor's device, and leaves it unfilled on `meta`
-            args = (args[0], torch.tensor(args[1]))
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):
+            args = (args[0], _filled(args[1]), *args[2:])
         if func is torch.nn.functional.scaled_dot_product_attention:
             query, key, value, *rest = args
             kwargs = dict(kwargs)

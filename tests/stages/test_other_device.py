@@ -67,6 +67,21 @@ def half_stages(mini: Path, clip: Path) -> Stages:
     return build_stages(settings, ("generate", "detect", "segment", "rerender"))
 
 
+def test_the_pretended_device_fills_what_it_makes() -> None:
+    """Lists as indices, of which torch makes tensors itself; memory holds NaN before."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with card.plugged_in():
+            x = torch.arange(6.0).reshape(2, 3).to(card.DEVICE)
+            x[:, [0, 2]] = 9
+            picked = [x[[1]], x[:, [1, 2]], x[[0, 1], [1, 1]]]
+            values = [one.cpu().tolist() for one in picked]
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert values == [[[9, 4, 9]], [[1, 9], [4, 9]], [1, 4]]
+
+
 def test_a_run_keeps_to_one_device_and_to_its_precision(half_stages: Stages) -> None:
     shots = prompted("a (red:1.2) [mug|cup], <lora:ppzmini:0.5>")
     usual = list(run_shots(shots, half_stages))
