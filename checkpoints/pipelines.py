@@ -1,5 +1,5 @@
-"""Builds diffusers pipelines of Stable Diffusion 1.x, SDXL and FLUX.1 from folders and the hub;
-those of Stable Diffusion also from one file.
+"""Builds diffusers pipelines from folders and the hub; those of Stable Diffusion 1.x and SDXL also
+from one file.
 
 `load` resolves the paths and explains the errors. In each function `path` is a folder, a repository
 or a file; `local` keeps it off the network; `dtype` is that of the weights.
@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import reference_configs, single_file
+from . import flow_matching, reference_configs, single_file
 from .hub.pull import variant_of
 from .identify import missing_weights
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
-FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline")
+FAMILIES = (
+    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline", "ZImagePipeline"
+)  # fmt: skip
 REFINER = "StableDiffusionXLImg2ImgPipeline"
 _MARKS = (
     ("v_pred", "prediction_type", "v_prediction"),
@@ -29,11 +31,6 @@ _MARKS = (
 def is_xl(pipe: Any) -> bool:
     """Return whether a pipeline is of the SDXL family."""
     return type(pipe).__name__.startswith("StableDiffusionXL")
-
-
-def is_flux(pipe: Any) -> bool:
-    """Return whether a pipeline is of the FLUX.1 family."""
-    return type(pipe).__name__.startswith("Flux")
 
 
 def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
@@ -135,8 +132,8 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """Load a ControlNet or a union ControlNet (ControlNet++), which its config.json may not call
     one."""
-    if is_flux(base):
-        net = _flux_controlnet(path, local, dtype)
+    if hasattr(base, "transformer"):
+        net = flow_matching.controlnet(path, base, _arguments(path, local, dtype))
     elif Path(path).is_file():
         return single_file.controlnet(Path(path), base.unet, dtype)
     else:
@@ -164,25 +161,6 @@ def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
     return ControlNetUnionModel.from_pretrained(path, **settings, **arguments)
 
 
-def _flux_controlnet(path: str, local: bool, dtype: Any) -> Any:
-    from diffusers import FluxControlNetModel
-
-    if Path(path).is_file():
-        raise UnsuitableWeightsError("a ControlNet of FLUX.1 is a folder or a repository")
-    config = FluxControlNetModel.load_config(path, local_files_only=local)
-    if config.get("_class_name") != "FluxControlNetModel":
-        raise UnsuitableWeightsError(
-            f"it is a {config.get('_class_name')}; expected a FluxControlNetModel, since "
-            "generate.model is a FLUX.1"
-        )
-    if config.get("num_mode") is not None:
-        raise UnsuitableWeightsError(
-            "a union ControlNet with modes is not read for FLUX.1; take one without, such as "
-            "Shakker-Labs/FLUX.1-dev-ControlNet-Union-Pro-2.0"
-        )
-    return FluxControlNetModel.from_pretrained(path, **_arguments(path, local, dtype))
-
-
 def use_channels_last(model: Any) -> None:
     """On a CPU, store the weights of a VAE or ControlNet with channels last.
 
@@ -203,8 +181,19 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
     """Build the ControlNet inpainting pipeline of a base, which shares the base's models.
 
     Raises:
-        UnsuitableWeightsError: A union ControlNet is combined with others or with SD 1.x.
+        UnsuitableWeightsError: A union ControlNet is combined with others or with SD 1.x, or the
+            family does not take several.
     """
+    pipe = (
+        flow_matching.inpainting(base, nets)
+        if hasattr(base, "transformer")
+        else _stable_diffusion_inpainting(base, nets)
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _stable_diffusion_inpainting(base: Any, nets: Sequence[Any]) -> Any:
     import diffusers
 
     union = any(is_union(net) for net in nets)
@@ -215,22 +204,15 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
     shared = {k: v for k, v in base.components.items() if k != "scheduler"}
     rest: Mapping[str, Any] = {"requires_safety_checker": False}
     name = "StableDiffusionControlNetInpaintPipeline"
-    if is_flux(base):
-        name, rest = "FluxControlNetInpaintPipeline", {}
-        shared = {
-            k: v for k, v in shared.items() if k not in ("feature_extractor", "image_encoder")
-        }
-    elif is_xl(base):
+    if is_xl(base):
         name = f"StableDiffusionXLControlNet{'Union' if union else ''}InpaintPipeline"
         zeros = base.config.get("force_zeros_for_empty_prompt", True)
         rest = {"force_zeros_for_empty_prompt": zeros}
     elif union:
         raise UnsuitableWeightsError("a union ControlNet is for SDXL, and generate.model is none")
-    pipe = getattr(diffusers, name)(
+    return getattr(diffusers, name)(
         **shared,
         scheduler=type(base.scheduler).from_config(base.scheduler.config),
         controlnet=nets[0] if len(nets) == 1 else list(nets),
         **rest,
     )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe

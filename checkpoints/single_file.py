@@ -51,7 +51,7 @@ def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
             "the model's own VAE is a tiny one; a file can only replace a full one"
         )
     renamed = "decoder.mid_block.resnets.0.conv1.weight" in shapes
-    load = _load_renamed if renamed else _load_original
+    load = load_renamed if renamed else _load_original
     return load(AutoencoderKL, path, config, dtype, "VAE")
 
 
@@ -75,7 +75,7 @@ def controlnet(path: Path, unet: Any, dtype: Any) -> Any:
     config = _as_built(_configuration(kind, unet), shapes)
     if union:
         config |= union_settings(shapes)
-    return _load_renamed(kind, path, config, dtype, "ControlNet")
+    return load_renamed(kind, path, config, dtype, "ControlNet")
 
 
 def require_width(got: set[int], unet: Any) -> None:
@@ -172,7 +172,7 @@ def _rename_controlnet(state: Mapping[str, Any], config: Mapping[str, Any]) -> d
     return out
 
 
-def _load_renamed(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
+def load_renamed(kind: Any, path: Path, config: Mapping[str, Any], dtype: Any, what: str) -> Any:
     """Load tensors with diffusers' names, from a temporary folder that links to the file."""
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "config.json").write_text(json.dumps(dict(config)))

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
-from ..diffusion.family import Family
-from ..diffusion.samplers import UnknownSamplerError
-from ..prompts import emphasis
+from . import flow_matching
 
 if TYPE_CHECKING:
     import torch
 
-_SAMPLERS: dict[str, dict[str, Any]] = {
-    "Euler": {},
-    "Euler Karras": {"use_karras_sigmas": True},
-    "Euler Exponential": {"use_exponential_sigmas": True},
-    "Euler Beta": {"use_beta_sigmas": True},
-}
-"""A1111's names, and what they change of the flow-matching Euler scheduler of diffusers."""
 
-
-class Flux(Family):
+class Flux(flow_matching.FlowMatching):
     """A transformer over latents that are packed two by two, led by T5's hidden states and CLIP's
     pooled output. It is distilled: guidance is an input, and there is no negative prompt."""
 
     pipelines = "Flux"
-    multiple = 16
-    sampler_names = tuple(_SAMPLERS)
+    name = "FLUX.1"
     unused: ClassVar = {
         "generate.negative_prompt": "FLUX.1 is drawn without a negative prompt",
         "rerender.negative_prompt": "FLUX.1 is drawn without a negative prompt",
-        "generate.clip_skip": "FLUX.1 does not read CLIP's layers",
-        "generate.cache_interval": "DeepCache is for UNets",
-        "rerender.cache_interval": "DeepCache is for UNets",
-        "generate.embedding_dirs": "textual inversions are for CLIP",
+        **flow_matching.unused(name),
     }
-    refused: ClassVar = {
-        "refiner": "an SDXL refiner does not go on with FLUX.1's latents",
-        "generate.ip_adapter.references": "the IP-Adapter of Stable Diffusion does not fit FLUX.1",
-    }
-
-    def scheduler(self, sampler: str, config: Any) -> Any:
-        from diffusers import FlowMatchEulerDiscreteScheduler
-
-        if sampler not in _SAMPLERS:
-            raise UnknownSamplerError(
-                f"sampler {sampler!r} is not for FLUX.1: expected one of {', '.join(_SAMPLERS)}"
-            )
-        return FlowMatchEulerDiscreteScheduler.from_config(config, **_SAMPLERS[sampler])
+    refused: ClassVar = flow_matching.refused(name)
 
     def encode(
         self,
@@ -65,7 +37,7 @@ class Flux(Family):
         """Each prompt alone, so that it does not depend on its batch; weights are left out."""
         import torch
 
-        texts = {prompt: _plain(prompt) for prompt in dict.fromkeys(prompts)}
+        texts = {prompt: self.plain(prompt) for prompt in dict.fromkeys(prompts)}
         known = {prompt: pipe.encode_prompt(text, text) for prompt, text in texts.items()}
         return {
             "prompt_embeds": torch.cat([known[prompt][0] for prompt in prompts]),
@@ -93,21 +65,3 @@ class Flux(Family):
         packed = super().draw(pipe, size_wh, **arguments)
         latents: torch.Tensor = pipe._unpack_latents(packed, height, width, pipe.vae_scale_factor)
         return latents
-
-    def accelerate(self, pipe: Any) -> None:
-        """All is used."""
-
-
-def _plain(prompt: str) -> str:
-    """A prompt without A1111's attention, whose weights T5 does not take."""
-    pieces = [piece for piece in emphasis.parse(prompt) if piece != emphasis.BREAK]
-    if any(piece.weight != 1 for piece in pieces):
-        _warn_of_weights()
-    return "".join(piece.text for piece in pieces)
-
-
-@functools.cache
-def _warn_of_weights() -> None:
-    logging.getLogger(__name__).warning(
-        "visuals: warning: FLUX.1 does not take weights, as in (word:1.2): the words are read alone"
-    )
