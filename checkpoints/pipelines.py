@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import flow_matching, reference_configs, single_file
+from . import transformer_controlnets, reference_configs, single_file
 from .hub.pull import variant_of
 from .identify import missing_weights
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
@@ -133,7 +133,7 @@ def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """Load a ControlNet or a union ControlNet (ControlNet++), which its config.json may not call
     one."""
     if hasattr(base, "transformer"):
-        net = flow_matching.controlnet(path, base, _arguments(path, local, dtype))
+        net = transformer_controlnets.controlnet(path, base, _arguments(path, local, dtype))
     elif Path(path).is_file():
         return single_file.controlnet(Path(path), base.unet, dtype)
     else:
@@ -185,7 +185,7 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
             family does not take several.
     """
     pipe = (
-        flow_matching.inpainting(base, nets)
+        transformer_controlnets.inpainting(base, nets)
         if hasattr(base, "transformer")
         else _stable_diffusion_inpainting(base, nets)
     )
