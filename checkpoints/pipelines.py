@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import transformer_controlnets, reference_configs, single_file
+from . import reference_configs, single_file, transformer_controlnets
 from .hub.pull import variant_of
 from .identify import missing_weights
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
