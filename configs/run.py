@@ -25,6 +25,8 @@ class RunSettings(Section):
             VAE in tiles; slower.
         format: of the final pictures; only png keeps every pixel.
         quality: of jpeg and webp.
+        license: commercial: refuse models and LoRAs whose licence forbids commercial use, or is
+            not known.
         allow_pickle: read .ckpt, .pt and .pth weights.
         torch_compile: compile blocks of the UNet and ControlNets at their first call.
         accelerate: false turns off the patches of `stages/accel` and `cache_interval`.
@@ -38,6 +40,7 @@ class RunSettings(Section):
     low_memory: bool = False
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: int = Field(95, ge=1, le=100)
+    license: Literal["any", "commercial"] = "any"
     allow_pickle: bool = False
     torch_compile: bool = False
     accelerate: bool = True

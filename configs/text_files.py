@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,14 @@ def _refuse_double_keys(node: yaml.MappingNode) -> None:
                     f"{line}; leave one out"
                 )
             lines[key.value] = line
+
+
+_PLAIN = re.compile(r"[A-Za-z][\w+./ -]*")
+_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "none"}
+
+
+def yaml_value(value: Any) -> str:
+    """Return a value as `--set` reads it back: plain words as they are, the rest as JSON."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -37,10 +37,12 @@ def read() -> dict[str, Entry]:
     return parse_entries(_read_values())
 
 
-def add(name: str, ref: str, *, kind: str, files: tuple[str, ...] = ()) -> Entry:
+def add(
+    name: str, ref: str, *, kind: str, files: tuple[str, ...] = (), licence: str | None = None
+) -> Entry:
     """Name a folder, a .safetensors file or a hub repository, and write the name to the file.
 
-    `kind` and `files` are those of `Entry`.
+    `kind`, `files` and `licence` are those of `Entry`.
 
     Raises:
         UserCatalogError: The name is taken or malformed, or `ref` is a pickle.
@@ -75,6 +77,8 @@ def add(name: str, ref: str, *, kind: str, files: tuple[str, ...] = ()) -> Entry
         )
     if files:
         fields["files"] = list(files)
+    if licence:
+        fields["licence"] = licence
     _write({**values, name: fields})
     return parse_entries({name: fields})[name]
 

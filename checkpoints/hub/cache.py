@@ -40,6 +40,13 @@ def cached_file(repository: str, commit: str, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def newest_file(repository: str, name: str) -> Path | None:
+    """Return the path of a file at the commit that was cached last; None where it is not cached."""
+    snapshots = root() / f"models--{repository.replace('/', '--')}" / "snapshots"
+    found = [path for path in snapshots.glob(f"*/{name}") if path.is_file()]
+    return max(found, key=lambda path: path.parent.stat().st_mtime, default=None)
+
+
 def snapshot_folder(repository: str, pin: Pin) -> Path | None:
     """Return the folder that holds the files of a pin; None where none of them is cached."""
     for name in pin.files:

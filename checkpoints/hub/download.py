@@ -21,6 +21,8 @@ from .lockfile import Pin, pinned, pinned_file
 if TYPE_CHECKING:
     from huggingface_hub import CachedRevisionInfo
 
+CARD = "README.md"
+"""The model card, whose front matter names the licence; it comes along with every download."""
 KEPT_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
 _WEIGHTS = re.compile(
     r"(?P<stem>.+?)(\.(?P<variant>[\w-]+?))?(?P<shard>-\d{5}-of-\d{5})?\.safetensors"
@@ -98,7 +100,7 @@ def download(
         if path := hub_cache.cached_file(repository, pin.commit, name):
             hub_cache.discard(path)  # damaged
     with explain(repository):
-        patterns = [glob.escape(name) for name in names]
+        patterns = [CARD, *(glob.escape(name) for name in names)]
         snapshot_download(repository, revision=pin.commit, allow_patterns=patterns)
     for name in names:
         path = hub_cache.cached_file(repository, pin.commit, name)

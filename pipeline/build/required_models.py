@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...checkpoints.annotators import ANNOTATORS as AUXILIARY
 from ...checkpoints.catalog.names import resolve
 from ...checkpoints.hub.first_use import Needed
 from ...checkpoints.identify.model_kind import read_json_object
@@ -24,6 +25,14 @@ def required_models(settings: Settings, needs: Collection[str]) -> list[Needed]:
     Left out are the preprocessors of controlnet-aux, which fetches them itself.
     """
     return [*_drawing(settings, needs), *_finding(settings, needs), *_leading(settings, needs)]
+
+
+def auxiliary_models(settings: Settings, needs: Collection[str]) -> list[str]:
+    """Return the repositories that controlnet-aux fetches from for the control maps of stage 3."""
+    if "rerender" not in needs:
+        return []
+    kinds = [c for c in settings.leading if c.kind in AUXILIARY]
+    return [c.annotator or control_maps.ANNOTATORS[c.kind] for c in kinds]
 
 
 def _drawing(settings: Settings, needs: Collection[str]) -> Iterator[Needed]:

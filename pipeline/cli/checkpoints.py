@@ -42,8 +42,10 @@ def checkpoints() -> None:
 @options.apply("json")
 @options.errors
 def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> None:
-    """List all models: where each one is, and its size on disk."""
+    """List all models: where each one is, its size on disk, its licence."""
     from ...checkpoints.hub import status as hub_status
+    from ...checkpoints.licences.find import licence_of
+    from ...checkpoints.licences.terms import terms_of
 
     found = [s for s in hub_status.list_all(lock) if not cached or s.where != "missing"]
     kinds = sorted({s.entry.kind for s in found})
@@ -51,22 +53,23 @@ def list_(kind: str | None, cached: bool, lock: Path | None, as_json: bool) -> N
         raise click.UsageError(f"--kind {kind!r}: expected one of {', '.join(kinds)}")
     found = [s for s in found if not kind or s.entry.kind == kind]
     if as_json:
-        print_json({"checkpoints": [s.as_dict() for s in found]})
+        print_json({"checkpoints": [s.as_dict() | _licence(s) for s in found]})
         return
     from rich.table import Table
 
     from ...checkpoints.hub.pull import format_bytes
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("name", "kind", "where", "on disk", "pinned", "licence"):
+    for title in ("name", "kind", "where", "on disk", "pinned", "licence", "commercial"):
         table.add_column(title, justify="right" if title == "on disk" else "left", no_wrap=True)
     for s in found:
         size = format_bytes(s.size) if s.size else ""
         pinned = (s.commit or "")[:7] if s.pinned else ""
-        table.add_row(
-            s.name, s.entry.kind, s.where, size, pinned, s.entry.licence or "see its page"
-        )
-    console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+        licence = licence_of(s.name)
+        terms = terms_of(licence)
+        use = {"conditions": "conditions"}.get(terms.use, str(terms))
+        table.add_row(s.name, s.entry.kind, s.where, size, pinned, licence, use)
+    console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140).print(table)
 
 
 @checkpoints.command(
@@ -85,7 +88,7 @@ def info(name: str, lock: Path | None, as_json: bool) -> None:
 
     found = hub_status.look_up(name, lock)
     if as_json:
-        print_json(found.as_dict(files=True))
+        print_json(found.as_dict(files=True) | _licence(found))
         return
     for key, value in _lines(found):
         echo(f"{key + ':':<12} {value}")
@@ -226,14 +229,21 @@ def verify(names: tuple[str, ...], lock: Path | None, as_json: bool) -> None:
     metavar="PATTERN",
     help="Files to download of a repository; repeatable.",
 )
+@click.option(
+    "--license",
+    "licence",
+    metavar="IDENTIFIER",
+    help="Its licence, as in mit; commercial: a contract of your own.",
+)
 @options.errors
-def add(name: str, ref: str, kind: str | None, files: tuple[str, ...]) -> None:
+def add(name: str, ref: str, kind: str | None, files: tuple[str, ...], licence: str | None) -> None:
     """Name a folder, a .safetensors file or a hub repository REF."""
     from ...checkpoints.catalog import user_names
     from ...checkpoints.identify import model_kind
     from ...checkpoints.user_dirs import config_folder
 
-    entry = user_names.add(name, ref, kind=kind or model_kind.guess_kind(ref), files=files)
+    kind = kind or model_kind.guess_kind(ref)
+    entry = user_names.add(name, ref, kind=kind, files=files, licence=licence)
     what = entry.path or entry.repository
     echo(f"{name}: {what} ({entry.kind}), in {config_folder() / user_names.FILE}")
 
@@ -276,6 +286,14 @@ def remove(name: str, files: bool) -> None:
         echo(f"{name}: its files stay in {where}; only the cache is deleted from")
 
 
+def _licence(s: Status) -> dict[str, str]:
+    from ...checkpoints.licences.find import licence_of
+    from ...checkpoints.licences.terms import terms_of
+
+    licence = licence_of(s.name)
+    return {"licence": licence, "commercial": str(terms_of(licence))}
+
+
 def _lines(s: Status) -> list[tuple[str, str]]:
     from ...checkpoints.hub.pull import format_bytes
 
@@ -284,7 +302,7 @@ def _lines(s: Status) -> list[tuple[str, str]]:
         ("name", s.name),
         ("kind", e.kind),
         ("page", s.page or ""),
-        ("licence", e.licence or ("see its page" if s.page else "")),
+        *_licence(s).items(),
         ("gated", "yes: accept its terms on its page, then hf auth login" if e.gated else ""),
         ("needs", e.needs),
         ("note", e.note or ""),

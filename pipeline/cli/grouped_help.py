@@ -19,7 +19,7 @@ TOPICS = {
         "edits", "strength", "controls", "controlnet_weight", "rerender_steps",
         "rerender_cfg_scale", "invert",
     ),
-    "Settings": ("preset", "changes"),
+    "Settings": ("preset", "changes", "license"),
     "Output": (
         "out", "fork", "retry_failed", "format", "quality", "annotate", "cutout", "background",
         "open_report", "dry_run", "as_json", "quiet", "verbose", "log_json", "log_file",

@@ -28,14 +28,15 @@ def lora() -> None:
 @apply("lora_dir", "preset", "json")
 @errors
 def info(name: str, lora_dirs: tuple[str, ...], preset: str, as_json: bool) -> None:
-    """Show format, base model, rank, alpha, trigger words and hashes of a LoRA."""
+    """Show format, base model, rank, alpha, trigger words, licence and hashes of a LoRA."""
+    from ...checkpoints.licences.find import licence_of
     from ...checkpoints.lora import search as lora_search
 
     path = Path(name)
     if not path.is_file():
         path = lora_search.find(name, _folders(lora_dirs, preset))
     file = lora_search.read(path)
-    record = _record(file) | _hashes(file)
+    record = _record(file) | {"licence": licence_of(path)} | _hashes(file)
     if as_json:
         output.print_json(record)
         return

@@ -214,6 +214,11 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         default=None,
         help="Keep only the models in use in memory; slower.",
     ),
+    "license": click.option(
+        "--license",
+        type=click.Choice(["any", "commercial"]),
+        help="commercial: refuse models and LoRAs whose licence forbids it or is not known.",
+    ),
     "allow_pickle": click.option(
         "--allow-pickle",
         is_flag=True,

@@ -15,7 +15,7 @@ _BEGIN = (*_DRAW, "init_image", "prompt_strength", "reference")
 _RERENDER = ("strength", "control", "controlnet_weight")
 _COMMON = (
     "format", "quality", "preset", "out", "fork", "retry_failed", "seed", "batch_size", "device",
-    "low_memory", "allow_pickle", "yes", "set", "dry_run", "open_report", "json",
+    "low_memory", "license", "allow_pickle", "yes", "set", "dry_run", "open_report", "json",
     *LOGGING_OPTIONS, *ENGINE_OPTIONS,
 )  # fmt: skip
 _CUTOUT = ("cutout", "background")

@@ -68,6 +68,7 @@ class _Lineage(BaseModel):
     batch: list[_Begun]
     id: str
     checkpoints: dict[str, str] | None = None
+    licences: dict[str, str] | None = None
     versions: dict[str, str] | None = None
 
 
@@ -79,8 +80,8 @@ def record(shot: Shot, made: Mapping[str, Any]) -> str:
     """Return the record of a finished shot as JSON; "" for an unchanged photo, and if the request
     is not known.
 
-    `made`: the run's `request`, `settings`, `checkpoints` and `versions`. A photo is recorded by
-    name and SHA-256, without its folder.
+    `made`: the run's `request`, `settings`, `checkpoints`, `licences` and `versions`. A photo is
+    recorded by name and SHA-256, without its folder.
     """
     request = made.get("request") or {}
     if not _type(shot) or not request.get("needs"):
@@ -92,6 +93,7 @@ def record(shot: Shot, made: Mapping[str, Any]) -> str:
         "masks_given": masks_given(request),
         "settings": made.get("settings") or {},
         "checkpoints": made.get("checkpoints") or {},
+        "licences": made.get("licences") or {},
         "id": shot.id,
         "batch": [source(one) for one in shot.batch or (shot,)],
         "detections": [

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...configs.errors import writable
 from ...configs.outputs import check_parents
+from ...configs.text_files import yaml_value
 from . import grid as grids
 from . import grid_files
 from .grid import GridError, GridPlan
 from .reporter import Reporter
-from .request import RunRequest, request_settings, yaml_value
+from .request import RunRequest, request_settings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -167,19 +168,22 @@ def plan_grid(request: GridRequest) -> GridPlan:
 
 def check_grid(request: GridRequest) -> GridPlan:
     """Return the plan of a grid, whose prompts, LoRAs and settings were checked."""
+    from ..build import model_licences
     from ..build.stages import check_words
 
     plan = plan_grid(request)
     texts = [weights.put(text) for weights in plan.values["lora"] for text in plan.values["prompt"]]
     for preset in request.presets:
         for checkpoint in request.checkpoints or (None,):
-            check_words(request.settings(preset, checkpoint), texts)
+            settings = request.settings(preset, checkpoint)
+            check_words(settings, texts)
+            model_licences.check(settings, ("generate",), texts)
     return plan
 
 
 def _writer(folder: Path, plan: GridPlan) -> Callable[[int, Shot, Settings], None]:
     """Return what writes each cell with the record of how it was made."""
-    from ..build import model_hashes
+    from ..build import model_hashes, model_licences
     from ..images import provenance
     from ..images.infotext import format_infotext
     from ..runs import run_yaml
@@ -194,6 +198,7 @@ def _writer(folder: Path, plan: GridPlan) -> Callable[[int, Shot, Settings], Non
                 "request": {"command": "grid", "needs": ["generate"]},
                 "settings": settings.model_dump(mode="json"),
                 "checkpoints": model_hashes.fingerprints(settings, prompts),
+                "licences": model_licences.licences(settings, ("generate",), prompts),
                 "versions": run_yaml.versions(),
             }
             records.clear()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runs.locate import run_place
 from .execute import run_folder_name
-from .plan import ShotPlan, check_prompts, plan_shots
+from .plan import ShotPlan, check_licences, check_prompts, plan_shots
 from .reporter import Reporter
 from .resolve import ResolvedRequest
 
@@ -47,6 +47,7 @@ def dry_run(resolved: ResolvedRequest, reporter: Reporter) -> DryRun:
     from ..runs.object_store import holds
 
     plan = plan_shots(resolved, reporter)
+    check_licences(plan, reporter)
     if "generate" in plan.needs or "rerender" in plan.needs:
         plan = check_prompts(plan, reporter)
     out = run_folder_name(resolved)

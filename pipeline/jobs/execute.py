@@ -127,7 +127,7 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
         RunFolderError: the folder holds something else.
         WriteError: it cannot be written to.
     """
-    from ..build import model_hashes
+    from ..build import model_hashes, model_licences
     from ..runs import folder as run_folder
     from ..runs import run_yaml
     from ..runs.lock import RunLock
@@ -162,7 +162,9 @@ def open_run(plan: ShotPlan, reporter: Reporter) -> Iterator[RunFolder]:
         if str(place) != str(run_place(out)):
             reporter.note(f"{out} holds a run with other settings: this one goes to {place}")
     hashes = model_hashes.short_hashes(settings, [*prompts, *edits], negatives)
-    parts |= {"output": plan.output, "hashes": hashes}
+    tags = [f"<{name}:1>" for name in parts["checkpoints"] if name.startswith("lora:")]
+    licences = model_licences.licences(settings, plan.needs, tags)
+    parts |= {"output": plan.output, "hashes": hashes, "licences": licences}
     if not isinstance(place, Path):
         from ..runs import remote_folder
 

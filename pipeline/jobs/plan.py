@@ -200,10 +200,11 @@ def check(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     """Check prompts and files; return the plan with what its LoRAs recommend.
 
     Raises:
-        UsageError: prompts, samplers, LoRAs, masks or the only input files are wrong.
+        UsageError: licences, prompts, samplers, LoRAs, masks or the only input files are wrong.
     """
     from ..inputs import shots as inputs
 
+    check_licences(plan, reporter)
     if "generate" in plan.needs or "rerender" in plan.needs:
         plan = check_prompts(plan, reporter)
     request, masks, shots = plan.resolved.request, plan.masks, plan.shots
@@ -215,6 +216,20 @@ def check(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     if broken:  # no file can be read: no model is needed to report that
         plan = replace(plan, needs=(), masks=None, start=replace(plan.start, mask=None))
     return plan
+
+
+def check_licences(plan: ShotPlan, reporter: Reporter) -> None:
+    """Raise LicenceError for models that `run.license` rules out; note conditions of the others."""
+    from ..build import model_licences
+
+    settings = plan.resolved.settings
+    if settings.run.license == "any":
+        return
+    shots = plan.shots.distinct
+    prompts = {getattr(shot.source, "prompt", "") for shot in shots} | {s.edit for s in shots}
+    model_licences.check(settings, plan.needs, prompts)
+    for line in model_licences.conditions(settings, plan.needs, prompts):
+        reporter.note(line)
 
 
 def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ...configs.base import Text
 from ...configs.run import MAX_PICTURES
 from ...configs.schema import NULL, Settings, load_settings
+from ...configs.text_files import yaml_value
 from ..inputs.lazy_shots import variant_id
 from .engine_options import EngineOptions, dashed, sentences
 
@@ -40,6 +40,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     ),
     "device": ("run.device",),
     "low_memory": ("run.low_memory",),
+    "license": ("run.license",),
     "allow_pickle": ("run.allow_pickle",),
     "format": ("run.format",),
     "quality": ("run.quality",),
@@ -125,6 +126,7 @@ class RunRequest(BaseModel):
         batch_size: pictures that a stage takes at once.
         device: auto, cpu, cuda, cuda:1, mps.
         low_memory: keep only the models at work in memory; slower.
+        license: commercial: refuse models whose licence forbids that, or is not known.
         allow_pickle: read weights from .ckpt, .pt and .pth files.
         format: png, jpeg or webp; png keeps every pixel.
         quality: of jpeg and webp, 1 to 100.
@@ -181,6 +183,7 @@ class RunRequest(BaseModel):
     batch_size: int | None = Field(None, ge=1)
     device: str | None = None
     low_memory: bool | None = None
+    license: Literal["any", "commercial"] | None = None
     allow_pickle: bool | None = None
     format: Literal["png", "jpeg", "webp"] | None = None
     quality: int | None = Field(None, ge=1, le=100)
@@ -336,14 +339,3 @@ def request_settings(
             for name in settings.rerender.controls
         }
     return load_settings(preset, {**overrides, **more}) if more else settings
-
-
-_PLAIN = re.compile(r"[A-Za-z][\w+./ -]*")
-_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "none"}
-
-
-def yaml_value(value: Any) -> str:
-    """Return a value as `--set` reads it back: plain words as they are, the rest as JSON."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -56,6 +56,7 @@ class RunFolder:
         request: what was asked for; it must equal the request of the run in the folder.
         settings: the settings as plain values, which must equal those of the run in the folder.
         checkpoints: a hash or an address of each model, by name.
+        licences: the licence of each model, by name.
         output: format of the pictures that are kept.
         hashes: short model hashes for the infotext of pictures, as A1111 writes them.
         storage: where the run is kept in the end; by default on the disk, in `path`.
@@ -72,6 +73,7 @@ class RunFolder:
         request: Mapping[str, Any],
         settings: Mapping[str, Any],
         checkpoints: Mapping[str, str] | None = None,
+        licences: Mapping[str, str] | None = None,
         output: Format | None = None,
         hashes: Mapping[str, str] | None = None,
         storage: Storage | None = None,
@@ -80,6 +82,7 @@ class RunFolder:
         self.storage = storage or Storage(self.path)
         self.output = output or Format()
         record = plain({"request": request, "settings": settings, "checkpoints": checkpoints or {}})
+        record["licences"] = dict(licences or {})
         self.files = ShotFiles(
             self.storage.place,
             settings=record["settings"],

@@ -1,7 +1,7 @@
 """run.yaml, the record of a run: read, written, and compared with another.
 
-It holds the request, the settings, hashes of the models, versions, and the batch sizes that fitted
-into memory.
+It holds the request, the settings, hashes and licences of the models, versions, and the batch
+sizes that fitted into memory.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _FREE = (
     "request.preset",
     "request.version",
     "settings.run.allow_pickle",
+    "settings.run.license",
     "settings.run.low_memory",
     "settings.generate.fuse_loras",
     "settings.caption",
@@ -46,6 +47,7 @@ _FREE = (
     "began_in",
     "digest",
     "identity",
+    "licences",
     "versions",
 )
 """Keys that may change when a run is resumed, since no picture depends on them."""
@@ -79,6 +81,7 @@ class _Record(_Given):
     began_in: str | None = None
     digest: str | None = None
     identity: str | None = None
+    licences: dict[str, str] | None = None
     versions: dict[str, str] | None = None
 
 

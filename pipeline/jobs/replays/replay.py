@@ -75,7 +75,7 @@ def replay(
         ReplayError: the target cannot be made again.
     """
     from ....configs.schema import check
-    from ...build import model_hashes, replicate
+    from ...build import model_hashes, model_licences, replicate
     from ...build.stages import check_words
     from ...runs.folder import check_place
 
@@ -100,13 +100,18 @@ def replay(
     negatives = [getattr(source, "negative_prompt", "") for source in sources]
     if {"generate", "rerender"} & set(plan.needs):
         check_words(settings, prompts, negatives)
+    model_licences.check(settings, plan.needs, prompts)
     if "generate" in plan.needs and replicate.draws(settings):
         reporter.warn("stage 1 is drawn by the host once more, which may differ")
     checkpoints = model_hashes.fingerprints(settings, prompts, negatives)
     for note in [*plan.notes, *(() if changed else differences(plan, checkpoints))]:
         reporter.warn(f"{note}: pixels may differ")
-    hashes = model_hashes.short_hashes(settings, prompts, negatives)
-    compared = _remake(plan, settings, folder, checkpoints, hashes, origin or target, reporter)
+    facts = {
+        "checkpoints": checkpoints,
+        "licences": model_licences.licences(settings, plan.needs, prompts),
+        "hashes": model_hashes.short_hashes(settings, prompts, negatives),
+    }
+    compared = _remake(plan, settings, folder, facts, origin or target, reporter)
     return Replay(folder, tuple(compared), changed)
 
 
@@ -127,12 +132,12 @@ def _remake(
     plan: ReplayPlan,
     settings: Settings,
     place: Path,
-    checkpoints: dict[str, str],
-    hashes: dict[str, str],
+    facts: Mapping[str, Any],
     origin: str,
     reporter: Reporter,
 ) -> list[Compared]:
-    """Make the shots that `place` does not hold yet, and compare each."""
+    """Make the shots that `place` does not hold yet, and compare each. `facts`: of its models, as
+    `RunFolder` takes them."""
     from ...build.stages import build_stages
     from ...images.write import Format
     from ...runner.run import Stages
@@ -156,9 +161,8 @@ def _remake(
             place,
             request=request,
             settings=settings.model_dump(mode="json"),
-            checkpoints=checkpoints,
             output=output,
-            hashes=hashes,
+            **facts,
         )
         there = holds(place)
         folder.forget({r.id for r in folder.done.values() if not all(map(there, r.file_names))})

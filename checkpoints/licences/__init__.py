@@ -1,0 +1,1 @@
+"""Licences of models: which one a model has, and what it allows."""
