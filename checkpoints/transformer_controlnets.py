@@ -109,7 +109,9 @@ def inpainting(base: Any, nets: Sequence[Any]) -> Any:
 
     kind = _kind(base)
     if len(nets) > 1 and not kind.several:
-        raise UnsuitableWeightsError(f"{kind.name} takes one control; set rerender.controls to one")
+        raise UnsuitableWeightsError(
+            f"{kind.name} takes one control at a time; set rerender.controls to one"
+        )
     pipeline = getattr(diffusers, kind.pipeline(nets[0].config))
     left_out = ("scheduler", *kind.left_out)
     return pipeline(

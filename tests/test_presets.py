@@ -33,8 +33,8 @@ SMALL = {
 
 LONG = ("sdxl-refined", "sdxl-fast", "roads")
 """Those of SDXL's weights again, which CI leaves out."""
-HUGE = ("flux-schnell", "flux-dev")
-"""Those of 12 billion parameters, of which only small ones are drawn (stages/families)."""
+HUGE = ("flux-schnell", "flux-dev", "zimage")
+"""Those of 6 billion parameters and more, of which only small ones are drawn (stages/families)."""
 SWITCH = "VISUALS_EVERY_PRESET"
 
 

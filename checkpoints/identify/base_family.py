@@ -18,7 +18,12 @@ from .tensor_names import Shapes, attention_widths
 
 FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}
 """`cross_attention_dim` → family, as in the configurations of the public checkpoints."""
-_CLASSES = {"StableDiffusionXL": "SDXL", "StableDiffusion3": "SD 3", "Flux": "Flux"}
+_CLASSES = {
+    "StableDiffusionXL": "SDXL",
+    "StableDiffusion3": "SD 3",
+    "Flux": "Flux",
+    "ZImage": "Z-Image",
+}
 
 
 @dataclass(frozen=True)

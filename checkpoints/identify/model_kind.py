@@ -16,6 +16,7 @@ _CLASSES = {
     "ControlNetModel": "controlnet",
     "ControlNetUnionModel": "controlnet",
     "FluxControlNetModel": "controlnet",
+    "ZImageControlNetModel": "controlnet",
     "AutoencoderKL": "vae",
     "AutoencoderTiny": "vae",
 }

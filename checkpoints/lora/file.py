@@ -21,7 +21,7 @@ from ...configs.errors import UsageError, one_line
 from ...configs.text_files import parse_json, read_text
 from ..formats import safetensors_header
 from ..identify.base_family import Base, base_of_width
-from . import lycoris
+from . import lycoris, transformer_names
 from . import metadata as lora_metadata
 
 PARTS = ("unet", "transformer", "text_encoder", "text_encoder_2")
@@ -40,19 +40,13 @@ _UNET = (
     "down_blocks.", "mid_block.", "up_blocks.", "conv_in", "conv_out", "time_embedding.",
     "add_embedding.",
 )  # fmt: skip
-_TRANSFORMER = (
-    "transformer_blocks.", "single_transformer_blocks.", "x_embedder", "context_embedder",
-    "time_text_embed.", "norm_out.", "proj_out",
-)  # fmt: skip
 _PREFIXES = {
-    "lora_unet_double_blocks_": "transformer",
-    "lora_unet_single_blocks_": "transformer",
+    **dict.fromkeys(transformer_names.PREFIXES, "transformer"),
     "lora_unet_": "unet",
     "lora_te_": "text_encoder",
     "lora_te1_": "text_encoder",
     "lora_te2_": "text_encoder_2",
     "unet.": "unet",
-    **dict.fromkeys((f"transformer.{name}" for name in _TRANSFORMER), "transformer"),
     "text_encoder.": "text_encoder",
     "text_encoder_2.": "text_encoder_2",
     **dict.fromkeys(_UNET, "unet"),
@@ -60,11 +54,7 @@ _PREFIXES = {
 _REFUSED = {
     "a GLoRA": r"\.[ab][12]\.weight$",
     "a BOFT": r"\.boft_|\.oft_diag$",
-    "for SD 3": r"^lora_unet_joint_blocks_|^lora_te3_|^transformer\..*\.add_q_proj\.",
-    "for Flux or SD 3": r"^transformer\.transformer_blocks\.",
 }
-_FLUX = re.compile(r"lora_unet_(double|single)_blocks_|transformer\.single_transformer_blocks\.")
-"""Beginning of keys that FLUX.1 alone has; others it shares with Stable Diffusion 3."""
 _UNREAD = {
     "norm layers": r"\.[wb]_norm$",
     "a textual inversion": r"^bundle_emb\.",
@@ -249,18 +239,16 @@ def _format(
     downs: Mapping[str, str],
     kinds: Mapping[str, str],
 ) -> str:
-    flux = any(map(_FLUX.match, head.shapes))
     for name, mark in _REFUSED.items():
-        if flux and name.endswith("SD 3"):
-            continue
         if any(re.search(mark, key) for key in head.shapes):
             raise LoraFileError(
                 f"LoRA {head.path} is {name}: expected LoRA, LoCon, LoHa, LoKr, (IA)^3, OFT "
-                "or DoRA of Stable Diffusion 1.x, 2.x or XL, or a LoRA of FLUX.1"
+                "or DoRA of Stable Diffusion 1.x, 2.x or XL, or a LoRA of another family"
             )
-    if flux and kinds:
+    if any(part_of(module) == "transformer" for module in kinds):
+        base = transformer_names.family(head.shapes) or "a transformer"
         raise LoraFileError(
-            f"LoRA {head.path} is a {', '.join(sorted(set(kinds.values())))} of FLUX.1: expected "
+            f"LoRA {head.path} is a {', '.join(sorted(set(kinds.values())))} of {base}: expected "
             "plain matrices in kohya's or diffusers' format"
         )
     if kinds:
@@ -268,7 +256,7 @@ def _format(
     if not downs or not any(part_of(m) for m in downs):
         keys = ", ".join(key[:99] for key in list(head.shapes)[:2]) or "none"
         raise LoraFileError(
-            f"{head.path} is no LoRA of Stable Diffusion (its keys: {keys} …): expected kohya's, "
+            f"{head.path} is no LoRA of a known family (its keys: {keys} …): expected kohya's, "
             "diffusers' or PEFT's format"
         )
     first = next(m for m in downs if part_of(m))
@@ -287,7 +275,7 @@ def _base(
 ) -> Base:
     """Find the base by the shapes, else by the names of modules, else by the metadata."""
     if "transformer" in places.values():
-        return Base("Flux", 0)
+        return Base(transformer_names.family(places), 0)
     sdxl = "text_encoder_2" in places.values() or any(m.startswith(_SGM) for m in shapes)
     family = "SDXL" if sdxl else None
     for module, shape in shapes.items():

@@ -20,6 +20,7 @@ def written_base(meta: Mapping[str, str]) -> str | None:
         "SD 1.x": r"stable-diffusion-v1|sd_v1",
         "SD 3": r"stable-diffusion-3|sd3",
         "Flux": r"flux",
+        "Z-Image": r"z-?image",
     }
     if meta.get("ss_v2") == "True" and not text:
         return "SD 2.x"

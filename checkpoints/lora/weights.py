@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import one_line
 from ..formats import safetensors_header
-from . import lycoris
+from . import lycoris, transformer_names
 from .file import BESIDE, HALF, LoraFile, LoraFileError, alpha_config, part_of
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         raise LoraFileError(f"cannot read LoRA {file.path}: {error}; download it again") from None
     others = {m: names for m, names in lycoris.modules(raw).items() if part_of(m)}
     out, products = _matrices(file, raw, alpha_config(head), others)
-    unet = getattr(pipe, "unet", None)
-    dtype = (unet or pipe.transformer).dtype  # once: it walks all modules of the model
+    dtype = (
+        getattr(pipe, "unet", None) or pipe.transformer
+    ).dtype  # once: it walks all modules of the model
     out = {key: value.to(dtype).contiguous() for key, value in out.items()}
     marks: dict[int, tuple[torch.Tensor, str, bool]] = {}  # they hold the places through renaming
     for module in others:
@@ -53,12 +54,8 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
             marks[id(mark)] = mark, module, is_down
     kohya = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
     if kohya:
-        try:  # by the whole UNet's layout: SDXL's files count its blocks as the original code does
-            out |= (
-                pipe.lora_state_dict(kohya, unet_config=unet.config)[0]
-                if unet
-                else pipe.lora_state_dict(kohya)
-            )
+        try:
+            out |= _by_diffusers_names(pipe, kohya)
         except (ValueError, KeyError, IndexError) as error:
             what = one_line(error)[:200]
             raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error
@@ -87,6 +84,16 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
                 "again"
             )
     return out
+
+
+def _by_diffusers_names(pipe: Any, kohya: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Kohya's weights of a denoiser by diffusers' names. A UNet's take its whole layout: SDXL's
+    files count its blocks as the original code does."""
+    if hasattr(pipe, "unet"):
+        return pipe.lora_state_dict(kohya, unet_config=pipe.unet.config)[0]  # type: ignore[no-any-return]
+    if transformer_names.family(kohya) == "SD 3":  # diffusers does not know them
+        return transformer_names.of_sd3(kohya)
+    return pipe.lora_state_dict(kohya)  # type: ignore[no-any-return]
 
 
 def _fits(key: str, value: torch.Tensor, weight: torch.Tensor) -> bool:
@@ -210,7 +217,8 @@ def _renamed(module: str) -> str:
         inner = re.sub(r"\b(text|self)\.(model|attn|projection)\b", r"\1_\2", inner)
         module = f"{part}." + re.sub(r"([qkv]|out)\.proj$", r"\1_proj", inner)
     if not module.startswith(f"{part}."):
-        module = f"{part}.{module.removeprefix('base_model.model.')}"
+        module = re.sub(r"^(base_model\.model|diffusion_model)\.", "", module)
+        module = f"{part}.{module}"
     module = module.replace(".processor.", ".")
     module = re.sub(r"\.self_attn\.to_(q|k|v|out)$", r".self_attn.\1_proj", module)
     module = re.sub(r"\.to_out$", ".to_out.0", module)

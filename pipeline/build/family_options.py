@@ -29,6 +29,12 @@ def check(settings: Settings) -> None:
     for name, why in family.refused.items():
         if _is_set(settings, name):
             raise UnsuitableOptionError(f"{name}: {why}; set it to null")
+    most, controls = family.most_controls, settings.rerender.controls
+    if most is not None and len(controls) > most:
+        raise UnsuitableOptionError(
+            f"rerender.controls {', '.join(controls)}: {settings.generate.model} takes one control "
+            "at a time; set rerender.controls to one"
+        )
     for section, part in (("generate", settings.generate), ("rerender", settings.rerender)):
         if part.sampler not in family.sampler_names:
             raise UnsuitableOptionError(

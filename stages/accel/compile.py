@@ -14,7 +14,10 @@ from typing import Any
 
 from ...configs.errors import UsageError
 
-_BLOCKS = ("BasicTransformerBlock", "FluxTransformerBlock", "FluxSingleTransformerBlock")
+_BLOCKS = (
+    *("BasicTransformerBlock", "FluxTransformerBlock", "FluxSingleTransformerBlock"),
+    "ZImageTransformerBlock",
+)
 """As in diffusers' `_repeated_blocks` of UNets and transformers; its ControlNets name none."""
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 

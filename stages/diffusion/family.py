@@ -27,12 +27,14 @@ class Family(ABC):
     `pipelines`: how the names of its pipelines' classes begin; `multiple`: pixels of which the
     sides of a picture are multiples; `unused` and `refused`: settings by dotted name that it does
     without and that it cannot follow, with the reason; `sampler_names`: those that it has;
-    `trains`: whether LoRAs are trained for it.
+    `most_controls`: how many of stage 3's lead together; `trains`: whether LoRAs are trained for
+    it.
     """
 
     pipelines: ClassVar[str]
     multiple: ClassVar[int]
     sampler_names: ClassVar[Collection[str]]
+    most_controls: ClassVar[int | None] = None
     trains: ClassVar[bool] = False
     unused: ClassVar[Mapping[str, str]] = {}
     refused: ClassVar[Mapping[str, str]] = {}
@@ -50,12 +52,12 @@ class Family(ABC):
         *,
         clip_skip: int | None = None,
         library: EmbeddingLibrary = NO_EMBEDDINGS,
-    ) -> dict[str, torch.Tensor]:
+    ) -> dict[str, Any]:
         """Embeddings of prompts and as many negative prompts, by the names of a call's
         arguments."""
 
     @abstractmethod
-    def between_steps(self, pipe: Any, encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def between_steps(self, pipe: Any, encoded: dict[str, Any]) -> dict[str, Any]:
         """Embeddings of `encode` as a pipeline holds them while it draws."""
 
     def length(self, pipe: Any, *texts: str, library: EmbeddingLibrary = NO_EMBEDDINGS) -> int:
@@ -65,6 +67,11 @@ class Family(ABC):
     @abstractmethod
     def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
         """(Channels, h, w) of the latents of a picture."""
+
+    def noise_dtype(self, pipe: Any) -> torch.dtype:
+        """What a text-to-image call draws its noise in."""
+        dtype: torch.dtype = denoiser(pipe).dtype
+        return dtype
 
     def window_step(self, pipe: Any) -> int:
         """Pixels of which the sides of a window in stage 3 are multiples."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...configs.generate import GenerateOptions, HiresSettings
 from ..accel.deep_cache import DeepCache
-from .family import Family, denoiser
+from .family import Family
 from .samplers import using
 
 Words = Callable[..., dict[str, Any]]
@@ -148,7 +148,7 @@ class Passes:
         if variation is None:
             return {}
         shape = 1, *self.family.noise_shape(self.pipe, self.size_wh)
-        place = {"device": self.pipe._execution_device, "dtype": denoiser(self.pipe).dtype}
+        place = {"device": self.pipe._execution_device, "dtype": self.family.noise_dtype(self.pipe)}
         other = torch.Generator("cpu").manual_seed(variation.seed)
         (varied,) = randn_tensor(shape, other, **place)
         own = (randn_tensor(shape, generator, **place)[0] for generator in noise)

@@ -7,8 +7,9 @@ from typing import Any
 from ..diffusion.family import Family
 from .flux import Flux
 from .stable_diffusion import StableDiffusion, StableDiffusionXL
+from .zimage import ZImage
 
-FAMILIES: tuple[Family, ...] = (StableDiffusionXL(), StableDiffusion(), Flux())
+FAMILIES: tuple[Family, ...] = (StableDiffusionXL(), StableDiffusion(), Flux(), ZImage())
 """The name that is more than the beginning of another stands before it."""
 
 

@@ -81,6 +81,11 @@ TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
             "SDXL",
         ),
         (pair(TEXT, 768), {}, "kohya", "unknown"),
+        (pair("lora_unet_layers_0_attention_qkv", 3840), {}, "kohya", "Z-Image"),
+        (peft("diffusion_model.layers.0.attention.to_q", 3840), {}, "diffusers", "Z-Image"),
+        (pair("lora_unet_joint_blocks_0_context_block_attn_qkv", 1536), {}, "kohya", "SD 3"),
+        (pair("lora_unet_double_blocks_0_img_attn_qkv", 3072), {}, "kohya", "Flux"),
+        (peft("transformer.transformer_blocks.0.attn.to_q", 3072), {}, "diffusers", "unknown"),
     ],
 )
 def test_format_and_base_by_shapes_names_and_metadata(
@@ -151,12 +156,9 @@ def test_resolution_and_clip_skip(
     [
         (f"{OURS}.a1.weight", "is a GLoRA"),
         (f"{OURS}.oft_diag", "is a BOFT"),
-        ("transformer.transformer_blocks.0.attn.add_q_proj.lora_A.weight", "is for SD 3:"),
-        ("transformer.transformer_blocks.0.attn.to_q.lora_A.weight", "is for Flux or SD 3:"),
-        ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "is for SD 3"),
-        ("diffusion_model.blocks.0.lora_A.weight", "no LoRA of Stable Diffusion"),
-        ("transformer.single_blocks.0.lora_A.weight", "no LoRA of Stable Diffusion"),
-        ("model.diffusion_model.out.2.weight", "no LoRA of Stable Diffusion"),
+        ("diffusion_model.blocks.0.lora_A.weight", "no LoRA of a known family"),
+        ("transformer.single_blocks.0.lora_A.weight", "no LoRA of a known family"),
+        ("model.diffusion_model.out.2.weight", "no LoRA of a known family"),
     ],
 )
 def test_other_formats_are_refused_by_name(name: str, said: str, tmp_path: Path) -> None:
