@@ -18,7 +18,8 @@ from .identify import missing_weights
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
 FAMILIES = (
-    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline", "ZImagePipeline"
+    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline", "ZImagePipeline",
+    "StableDiffusion3Pipeline",
 )  # fmt: skip
 REFINER = "StableDiffusionXLImg2ImgPipeline"
 _MARKS = (

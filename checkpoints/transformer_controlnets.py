@@ -42,6 +42,12 @@ def _flux_modes(config: Config, base: Any) -> str:
     )
 
 
+def _sd3_inputs(config: Config, base: Any) -> str:
+    if not config.get("extra_conditioning_channels"):
+        return ""
+    return "it takes a masked picture, not a map; take one of canny or depth"
+
+
 _KINDS = {
     "Flux": _Kind(
         "FLUX.1",
@@ -49,6 +55,13 @@ _KINDS = {
         lambda config: "FluxControlNetInpaintPipeline",
         left_out=_VISION,
         unfit=_flux_modes,
+    ),
+    "StableDiffusion3": _Kind(
+        "Stable Diffusion 3",
+        "SD3ControlNetModel",
+        lambda config: "StableDiffusion3ControlNetPipeline",
+        left_out=_VISION,
+        unfit=_sd3_inputs,
     ),
     "ZImage": _Kind(
         "Z-Image",

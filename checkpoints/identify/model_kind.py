@@ -17,6 +17,7 @@ _CLASSES = {
     "ControlNetUnionModel": "controlnet",
     "FluxControlNetModel": "controlnet",
     "ZImageControlNetModel": "controlnet",
+    "SD3ControlNetModel": "controlnet",
     "AutoencoderKL": "vae",
     "AutoencoderTiny": "vae",
 }

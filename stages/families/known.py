@@ -7,9 +7,13 @@ from typing import Any
 from ..diffusion.family import Family
 from .flux import Flux
 from .stable_diffusion import StableDiffusion, StableDiffusionXL
+from .stable_diffusion3 import StableDiffusion3
 from .zimage import ZImage
 
-FAMILIES: tuple[Family, ...] = (StableDiffusionXL(), StableDiffusion(), Flux(), ZImage())
+FAMILIES: tuple[Family, ...] = (
+    *(StableDiffusionXL(), StableDiffusion3(), StableDiffusion()),
+    *(Flux(), ZImage()),
+)
 """The name that is more than the beginning of another stands before it."""
 
 

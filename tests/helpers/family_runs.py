@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from helpers.inpaint_calls import noise
@@ -26,6 +27,19 @@ SMALL: dict[str, Any] = {"steps": 3, "width": 80, "height": 64, "sampler": "Eule
 IMAGES = [noise(k, 80)[:64] for k in range(2)]
 """Pictures to draw over, uint8 (64, 80, 3)."""
 MASKS = [np.tri(64, 80, 8 * k) > 0 for k in range(2)]
+ALL = [np.ones((64, 80), bool)] * 2
+
+
+def call(pipe: Any, **arguments: Any) -> np.ndarray:
+    """The picture, 0..255, of a call of a pipeline of diffusers."""
+    defaults = {"width": 80, "height": 64, "output_type": "np", "guidance_scale": 0.0}
+    with torch.inference_mode():
+        (picture,) = pipe(**{**defaults, **arguments}).images
+    return picture * 255  # type: ignore[no-any-return]
+
+
+def seeded(seed: int) -> Any:
+    return torch.Generator().manual_seed(seed)
 
 
 def drawn(pipe: Any, *texts: str, negative: str = "", **options: Any) -> list[np.ndarray]:

@@ -22,13 +22,15 @@ def matrices(model: Any, roots: str, fused: Mapping[str, str] | None = None) -> 
     """Random A (rank, in) and B (out, rank) by "module.A" and "module.B" for the linear layers of
     modules that match `roots`. `fused`: a layer's name → the one that it shares A with."""
     draw, out = torch.Generator().manual_seed(3), {}
+    firsts: Weights = {}
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear) and re.match(roots, name):
             rows, columns = layer.weight.shape
             first = re.sub(r"[^.]+$", lambda m: (fused or {}).get(m[0], m[0]), name)
-            shared = out.get(f"{first}.A")
-            a = torch.randn(RANK, columns, generator=draw) if shared is None else shared
-            out[f"{name}.A"], out[f"{name}.B"] = a, torch.randn(rows, RANK, generator=draw)
+            if first not in firsts:
+                firsts[first] = torch.randn(RANK, columns, generator=draw)
+            out[f"{name}.A"] = firsts[first]
+            out[f"{name}.B"] = torch.randn(rows, RANK, generator=draw)
     return out
 
 

@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
-import numpy as np
 import pytest
 import torch
 from helpers import tiny_zimage, transformer_loras
-from helpers.family_runs import IMAGES, MASKS, all_stages, as_image, drawn, psnr, redrawn
+from helpers.family_runs import (
+    ALL,
+    IMAGES,
+    MASKS,
+    all_stages,
+    as_image,
+    call,
+    drawn,
+    psnr,
+    redrawn,
+    seeded,
+)
 from helpers.inpaint_calls import noise
 
 from visuals.checkpoints import load
@@ -26,8 +36,6 @@ from visuals.stages.diffusion import control_maps
 from visuals.stages.diffusion.inpaint import Controlled
 from visuals.stages.diffusion.passes import fit
 
-ALL = [np.ones((64, 80), bool)] * 2
-
 
 @pytest.fixture(scope="module")
 def zimage(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,18 +47,6 @@ def zimage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def base(zimage: Path) -> Any:
     return load.load_text_to_image(zimage / "base")
-
-
-def call(pipe: Any, **arguments: Any) -> np.ndarray:
-    """The picture, 0..255, of a call of a pipeline of diffusers."""
-    defaults = {"width": 80, "height": 64, "output_type": "np", "guidance_scale": 0.0}
-    with torch.inference_mode():
-        (picture,) = pipe(**{**defaults, **arguments}).images
-    return picture * 255  # type: ignore[no-any-return]
-
-
-def seeded(seed: int) -> Any:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_stage_1_draws_what_the_pipeline_of_diffusers_draws(base: Any) -> None:
