@@ -25,6 +25,12 @@ _CLASSES = {
     "ZImage": "Z-Image",
 }
 
+_FILES = {
+    **dict.fromkeys(("SD 1.x", "SD 2.x"), "StableDiffusionPipeline"),
+    "SDXL": "StableDiffusionXLPipeline",
+}
+"""Families whose models may be one file → the class that it is loaded as."""
+
 
 @dataclass(frozen=True)
 class Base:
@@ -65,23 +71,29 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
     it may be read.
     """
     path = Path(resolve(ref))
-    if convert_pickle.is_pickled(path):
-        return _base_of_weights(convert_pickle.shapes(path)) if allow_pickle else Base()
-    if path.is_file() and path.suffix.lower() == ".safetensors":
-        try:
-            return _base_of_weights(safetensors_header.read(path).shapes)
-        except safetensors_header.HeaderError:
-            return Base()
+    if path.is_file():
+        return _base_of_file(path, allow_pickle)
     unet = _config(path, "unet/config.json")
     return _base_of_class(pipeline_class(ref), unet.get("cross_attention_dim"))
 
 
-def pipeline_class(ref: str | os.PathLike[str]) -> str:
-    """Return the pipeline's class that a folder, a cached repository or the catalogue names; ""
-    where it is not known."""
+def pipeline_class(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> str:
+    """Return the pipeline's class that a folder, a cached repository or the catalogue names, or
+    that a file is loaded as; "" where it is not known."""
     place = resolve(ref)
+    if Path(place).is_file():
+        return _FILES.get(_base_of_file(Path(place), allow_pickle).family or "", "")
     known = next((e.pipeline for e in catalogue().values() if e.repository == place), None)
     return str(known or _config(Path(place), "model_index.json").get("_class_name", ""))
+
+
+def _base_of_file(path: Path, allow_pickle: bool) -> Base:
+    if convert_pickle.is_pickled(path):
+        return _base_of_weights(convert_pickle.shapes(path)) if allow_pickle else Base()
+    try:
+        return _base_of_weights(safetensors_header.read(path).shapes)
+    except safetensors_header.HeaderError:
+        return Base()
 
 
 def _base_of_class(name: str, width: Any) -> Base:

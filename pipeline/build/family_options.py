@@ -58,8 +58,15 @@ def unused(settings: Settings) -> Iterator[str]:
             yield f"{name} is not used: {why}"
 
 
+def fixed_layer(settings: Settings) -> str:
+    """Why `generate.clip_skip` changes nothing for the family of `generate.model`, or ""."""
+    family = _family(settings)
+    return family.fixed_layer if family else ""
+
+
 def _family(settings: Settings) -> Family | None:
-    return family_named(pipeline_class(settings.generate.model))
+    allowed = settings.run.allow_pickle
+    return family_named(pipeline_class(settings.generate.model, allow_pickle=allowed))
 
 
 def _is_set(settings: Settings, name: str) -> bool:

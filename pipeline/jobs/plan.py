@@ -234,7 +234,7 @@ def check_licences(plan: ShotPlan, reporter: Reporter) -> None:
 
 def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     """Check the prompts of a plan; return it with the settings that its LoRAs recommend."""
-    from ..build import replicate
+    from ..build import family_options, replicate
     from ..build.stages import check_words
     from ..prompts import explain, loras
 
@@ -252,8 +252,9 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     for note in explain.prompt_notes(settings, {*prompts, *edits}, negatives)[:5]:
         reporter.warn(note)
     skips = {shot.settings.get("generate.clip_skip") for shot in shots}
-    if skip := settings.generate.clip_skip or max(filter(None, skips), default=0):
-        _warn_of_clip_skip(skip, settings, reporter)
+    skip = settings.generate.clip_skip or max(filter(None, skips), default=0)
+    if skip and (why := family_options.fixed_layer(settings)):
+        reporter.warn(f"generate.clip_skip {skip} changes nothing: {why}")
     if resolved.given is None:
         return plan
     settings = loras.apply_lora_recommendations(
@@ -265,18 +266,6 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
         warn=reporter.warn,
     )
     return replace(plan, resolved=replace(resolved, settings=settings))
-
-
-def _warn_of_clip_skip(skip: int, settings: Settings, reporter: Reporter) -> None:
-    """Warn of a clip skip that the model does not read."""
-    from ...checkpoints.identify.base_family import base_of_checkpoint
-
-    model = settings.generate.model
-    if base_of_checkpoint(model, allow_pickle=settings.run.allow_pickle).family == "SDXL":
-        reporter.warn(
-            f"generate.clip_skip {skip} changes nothing: generate.model {model!r} is SDXL, whose "
-            "layer is fixed, as in A1111"
-        )
 
 
 def unused_options(

@@ -27,6 +27,7 @@ class Family(ABC):
     `pipelines`: how the names of its pipelines' classes begin; `multiple`: pixels of which the
     sides of a picture are multiples; `unused` and `refused`: settings by dotted name that it does
     without and that it cannot follow, with the reason; `sampler_names`: those that it has;
+    `fixed_layer`: why `clip_skip` chooses no layer of its text encoder, where a warning is due;
     `most_controls`: how many of stage 3's lead together; `trains`: whether LoRAs are trained for
     it.
     """
@@ -34,6 +35,7 @@ class Family(ABC):
     pipelines: ClassVar[str]
     multiple: ClassVar[int]
     sampler_names: ClassVar[Collection[str]]
+    fixed_layer: ClassVar[str] = ""
     most_controls: ClassVar[int | None] = None
     trains: ClassVar[bool] = False
     unused: ClassVar[Mapping[str, str]] = {}

@@ -66,6 +66,7 @@ class StableDiffusionXL(StableDiffusion):
     """Two CLIP encoders, the second one's pooled output beside them, and a refiner."""
 
     pipelines = "StableDiffusionXL"
+    fixed_layer = "SDXL always reads the last layer but one, as in A1111"
     ays_table = "StableDiffusionXLSigmas"
     skips_masked_with_none = True
 
