@@ -50,6 +50,7 @@ def measure(
     from ..checkpoints.catalog.entry import UnknownCheckpointError
     from ..pipeline.build import process
     from ..pipeline.build import stages as build_stages_module
+    from ..pipeline.build.stages import inpaint_pipeline, rerenderer
     from .accuracy import detection, folder_accuracy, generation, rerendering
     from .speed import cold_start
 
@@ -109,16 +110,14 @@ def measure(
         take("look", generation.measure_look(stages, prompt, max(1, count // 5), size, seed + 50))
     if "rerender" in only:
         tell("re-rendering with the ControlNet on and off")
-        inpaint = build_stages_module.inpaint_pipeline(settings, pipe.pipe)
+        inpaint = inpaint_pipeline(settings, pipe.pipe)
         take(
             "rerender",
-            rerendering.measure(
-                lambda **c: build_stages_module.rerenderer(inpaint, settings, **c), 2 * count, size
-            ),
+            rerendering.measure(lambda **c: rerenderer(inpaint, settings, **c), 2 * count, size),
         )
     if "folder" in only:
         tell("a folder of photos of many sizes")
-        inpaint = build_stages_module.inpaint_pipeline(settings, pipe.pipe)
-        whole = replace(stages, rerender=build_stages_module.rerenderer(inpaint, settings))
+        inpaint = inpaint_pipeline(settings, pipe.pipe)
+        whole = replace(stages, rerender=rerenderer(inpaint, settings))
         take("folder", folder_accuracy.measure(whole, pictures / 200, tell))
     return values, details

@@ -15,6 +15,7 @@ from typing import Any
 from . import reference_configs, single_file, transformer_controlnets
 from .hub.pull import variant_of
 from .identify import missing_weights
+from .identify.model_kind import EDIT_PIPELINES
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
 FAMILIES = (
@@ -45,8 +46,28 @@ def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
     pipe = _pipeline(path, local, dtype, **({} if vae is None else {"vae": vae}))
     name = type(pipe).__name__
     if name not in FAMILIES:
-        what = "an SDXL refiner; set it as refiner.model" if name == REFINER else f"a {name}"
+        what = f"a {name}"
+        if name == REFINER:
+            what = "an SDXL refiner; set it as refiner.model"
+        elif name in EDIT_PIPELINES:
+            what = "an edit model; set it as rerender.model, and rerender.method to edit"
         raise UnsuitableWeightsError(f"it is {what}; expected one of {', '.join(FAMILIES)}")
+    return pipe
+
+
+def edit_model(path: str, local: bool, dtype: Any) -> Any:
+    """Load the edit model that a folder's model_index.json names.
+
+    Raises:
+        UnsuitableWeightsError: It is none.
+    """
+    if Path(path).is_file():
+        raise UnsuitableWeightsError("an edit model is a folder or a repository")
+    pipe = _pipeline(path, local, dtype)
+    if (name := type(pipe).__name__) not in EDIT_PIPELINES:
+        raise UnsuitableWeightsError(
+            f"it is a {name}; expected an edit model, one of {', '.join(EDIT_PIPELINES)}"
+        )
     return pipe
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Section
 
@@ -52,7 +52,8 @@ class RerenderOptions(Section):
         keep_color: products that no edit and no prompt of stage 3 asks to change keep their
             colours; details are new.
         min_structure: least share of edges that a result keeps, 0 to 1; one that keeps fewer is
-            drawn again at lower strength, and the best one is kept.
+            drawn again at lower strength, and the best one is kept. An edit model draws again
+            with other seeds, and a picture whose best result keeps fewer is refused.
         batch_size: windows in one call of the pipeline.
     """
 
@@ -76,10 +77,25 @@ class RerenderOptions(Section):
 class _Prompts(Section):
     """What leads stage 3; a base of its own so that it is listed first."""
 
+    method: Literal["controlnet", "edit"] = "controlnet"
+    model: str | None = None
     controls: tuple[str, ...] = ("canny",)
     prompt: str | None = None
     negative_prompt: str = ""
 
 
 class RerenderSettings(RerenderOptions, _Prompts):
-    """Stage 3. `controls`: which of the settings' `controls` lead it, together."""
+    """Stage 3. `method`: `controlnet` redraws a product by ControlNet inpainting, `edit` has an
+    edit model redraw its window by an instruction. `model`: what draws; none: `generate.model`.
+    `controls`: which of the settings' `controls` lead ControlNet inpainting, together."""
+
+    @model_validator(mode="after")
+    def _the_method_has_its_models(self) -> RerenderSettings:
+        if self.method == "controlnet" and not self.controls:
+            raise ValueError("rerender.controls: expected at least one control, as in [canny]")
+        if self.method == "edit" and self.model is None:
+            raise ValueError(
+                "rerender.method edit: expected an edit model; set rerender.model, as in "
+                "black-forest-labs/FLUX.1-Kontext-dev"
+            )
+        return self

@@ -77,8 +77,15 @@ class Settings(Section):
         return self
 
     @property
+    def rerender_model(self) -> str:
+        """The model that stage 3 draws with."""
+        return self.rerender.model or self.generate.model
+
+    @property
     def leading(self) -> tuple[ControlSettings, ...]:
-        """The ControlNets of stage 3, in order."""
+        """The ControlNets of stage 3, in order; none where an edit model draws."""
+        if self.rerender.method == "edit":
+            return ()
         return tuple(self.controls[name] for name in self.rerender.controls)
 
 

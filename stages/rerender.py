@@ -1,7 +1,9 @@
-"""Stage 3: re-renders masked products by ControlNet inpainting; the scene stays bit for bit.
+"""Stage 3: re-renders masked products by ControlNet inpainting or with an edit model; the scene
+stays bit for bit.
 
-Each product is drawn in its own padded window at the model's size, with control maps of that
-window; windows of all shots share batches. Pixels outside the feathered mask are the source's.
+Each product is drawn in its own padded window at the model's size, by control maps of that window
+or by an instruction; windows of all shots share batches. Pixels outside the feathered mask are the
+source's.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from ..checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ..configs.rerender import RerenderOptions
 from . import adaptive_batching
 from .accel import cpu_parallel
-from .diffusion import lora_adapters, scheduled_embeddings
+from .diffusion import lora_adapters
 from .diffusion.decode import FLAGGED, Decoded, NotANumberError
+from .diffusion.editor import Editor
 from .diffusion.inpaint import Controlled, Inpainter
 from .diffusion.lora_adapters import FindLora, no_loras
 from .families.known import family_of
@@ -29,8 +32,9 @@ from .regions.metrics import measured
 from .shot import Shot, Skip, on_white
 from .stage import Modules, pipeline_modules
 
-RETRY_STRENGTHS = 0.7, 0.49
-"""Shares of the strength at which a result below `min_structure` is drawn again, in turn."""
+STRENGTHS = 1.0, 0.7, 0.49
+"""Shares of the strength at which a product is drawn, in turn, while its result is below
+`min_structure`; an edit model, which has no strength, takes another seed as often."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class _Job:
         )
 
 
-_Drawn = tuple[list[_Job], list[Decoded], list[np.ndarray]]  # with the first control's maps
+_Drawn = tuple[list[_Job], list[Decoded], Sequence[np.ndarray | None]]  # with the first maps
 
 
 class Rerenderer:
@@ -68,9 +72,9 @@ class Rerenderer:
     `prompts.dynamic_prompts`) are drawn by each instance's seed.
 
     Args:
-        pipe: a ControlNet inpainting pipeline of a family of `families.known`, with a ControlNet
-            for each of `controls`, or one union ControlNet for all.
-        controls: control maps and their weights.
+        pipe: a pipeline of a family of `families.known`: for ControlNet inpainting, with a
+            ControlNet for each of `controls` or one union ControlNet for all, or an edit model's.
+        controls: control maps and their weights; an edit model takes none.
         prompts: of the instances.
         options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
@@ -97,16 +101,20 @@ class Rerenderer:
     ) -> None:
         self.options = options = options or RerenderOptions()
         self.family = family_of(pipe)
-        self.inpainter = Inpainter(
-            self.family,
-            pipe,
-            controls,
-            options,
-            clip_skip=clip_skip,
-            library=library,
-            references=references,
-            accelerate=accelerate,
-        )
+        self.drawer: Inpainter | Editor
+        if self.family.is_edit(pipe):
+            self.drawer = Editor(self.family, pipe, options)
+        else:
+            self.drawer = Inpainter(
+                self.family,
+                pipe,
+                controls,
+                options,
+                clip_skip=clip_skip,
+                library=library,
+                references=references,
+                accelerate=accelerate,
+            )
         self.prompts = prompts
         self.batch_size = options.batch_size
         self.find_lora = find_lora
@@ -125,12 +133,12 @@ class Rerenderer:
     @property
     def pipe(self) -> Any:
         """The pipeline that draws."""
-        return self.inpainter.pipe
+        return self.drawer.pipe
 
     @property
     def controls(self) -> tuple[Controlled, ...]:
         """What leads it."""
-        return self.inpainter.controls
+        return self.drawer.controls
 
     def __call__(self, shots: Sequence[Shot]) -> list[Shot]:
         """Open shots with masks get `result`, `blend`, `control` and become `enhanced`."""
@@ -144,24 +152,41 @@ class Rerenderer:
         return {**pipeline_modules(self.pipe), **maps}
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
-        best = self._draw_all(shots, 1.0)
-        for share in RETRY_STRENGTHS:
-            loose = [
-                k
-                for k, s in enumerate(best)
-                if s.open and s.metrics["edge_iou"] < self.options.min_structure
-            ]
+        best = self._draw_all(shots, 0)
+        for attempt in range(1, len(STRENGTHS)):
+            loose = [k for k, shot in enumerate(best) if shot.open and self._is_loose(shot)]
             if not loose:
                 break
-            for k, shot in zip(
-                loose, self._draw_all([shots[k] for k in loose], share), strict=True
-            ):
-                if shot.open and shot.metrics["edge_iou"] > best[k].metrics["edge_iou"]:
-                    best[k] = shot.with_metrics(strength=round(self.options.strength * share, 4))
-        return [replace(s, status="enhanced") if s.open else s for s in best]
+            again = self._draw_all([shots[k] for k in loose], attempt)
+            for k, shot in zip(loose, again, strict=True):
+                if shot.open and _structure(shot) > _structure(best[k]):
+                    strength = round(self.options.strength * STRENGTHS[attempt], 4)
+                    best[k] = shot if self._edits else shot.with_metrics(strength=strength)
+        return [self._ended(shot) if shot.open else shot for shot in best]
 
-    def _draw_all(self, shots: list[Shot], share: float) -> list[Shot]:
-        """Every shot with its products drawn at this share of the strength, and what was
+    @property
+    def _edits(self) -> bool:
+        return isinstance(self.drawer, Editor)
+
+    def _is_loose(self, shot: Shot) -> bool:
+        least = self.options.min_structure
+        return shot.metrics["edge_iou"] < least or bool(least and shot.metrics.get("moved"))
+
+    def _ended(self, shot: Shot) -> Shot:
+        """The enhanced shot; a loose one of an edit model, which may draw anything, is refused."""
+        if not (self._edits and self._is_loose(shot)):
+            return replace(shot, status="enhanced")
+        moved, kept = shot.metrics.get("moved"), shot.metrics["edge_iou"]
+        what = f"the edit kept {kept:.2f} of the product's edges"
+        if moved:
+            what = f"the edit moved the scene by {moved:g} pixels"
+        least = f"rerender.min_structure {self.options.min_structure:g}"
+        why = f"{what}, which {least} refuses; try another seed or edit"
+        without = replace(shot, result=None, result16=None, blend=None)
+        return without.skip(Skip("structure", why))
+
+    def _draw_all(self, shots: list[Shot], attempt: int) -> list[Shot]:
+        """Every shot with its products drawn, at the attempt's share of the strength, and what was
         measured."""
         out = [self._begin(s) for s in shots]
         jobs = []
@@ -172,20 +197,25 @@ class Rerenderer:
             out[k] = replace(shot, prompts=prompts, negative_prompts=negatives)
             if shot.open and not added:
                 why = "nothing to re-render: the masks shrank to nothing, or every prompt is [SKIP]"
+                if self._edits:
+                    why += ", or there is no edit"
                 out[k] = shot.skip(Skip("no_mask", why))
         for turn in sorted({job.turn for job in jobs}):
             todo = [j for j in jobs if j.turn == turn and out[j.shot].open]
-            for part, drawn, shown in self._drawn(todo, out, share):
+            for part, drawn, shown in self._drawn(todo, out, attempt):
                 for k, job in enumerate(part):
-                    over = _ended(shots[job.shot], drawn[k])
+                    over = _lost(shots[job.shot], drawn[k])
                     if over or not out[job.shot].open:
                         out[job.shot] = over or out[job.shot]
                         continue
                     if drawn[k].upcast:
                         out[job.shot] = out[job.shot].with_metrics(vae_upcast=1)
+                    if (moved := drawn[k].moved) is not None:
+                        out[job.shot] = _with_moved(out[job.shot], job.window, moved)
                     self._paste(out[job.shot], job.window, drawn[k].pixels)
-                    if out[job.shot].control is None:
-                        control = (shown[k].clip(0, 1) * 255).astype(np.uint8)
+                    control = shown[k]
+                    if control is not None and out[job.shot].control is None:
+                        control = (control.clip(0, 1) * 255).astype(np.uint8)
                         out[job.shot] = replace(out[job.shot], control=control)
         return [measured(s) if s.open else s for s in out]
 
@@ -206,9 +236,7 @@ class Rerenderer:
             if window is not None:
                 strength = self.options.strength if found.strength is None else found.strength
                 negative = self.prompts.negative(shot.seed + k)
-                words = scheduled_embeddings.group(
-                    self.family, self.pipe, parse(prompt)[0], negative, self.inpainter.library
-                )
+                words = self.drawer.group(parse(prompt)[0], negative)
                 keep = self.options.keep_color and not self.prompts.asks_for_change(shot, found)
                 jobs.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength, keep)
@@ -216,7 +244,7 @@ class Rerenderer:
         turns = windows.turns([job.window for job in jobs])
         return [replace(job, turn=turn) for job, turn in zip(jobs, turns, strict=True)]
 
-    def _drawn(self, jobs: list[_Job], shots: list[Shot], share: float) -> Iterator[_Drawn]:
+    def _drawn(self, jobs: list[_Job], shots: list[Shot], attempt: int) -> Iterator[_Drawn]:
         """The jobs in lists that one call of the pipeline can draw, with what it drew."""
         groups: dict[tuple[Any, ...], list[_Job]] = {}
         for job in jobs:
@@ -227,9 +255,9 @@ class Rerenderer:
             )
             workers = self._workers()
             parts = cpu_parallel.cut(group, self.batch_size, workers)
-            with self.inpainter.ready():
+            with self.drawer.ready():
                 yield from cpu_parallel.each(
-                    lambda part: self._call(part, shots, share), parts, workers
+                    lambda part: self._call(part, shots, attempt), parts, workers
                 )
 
     def _workers(self) -> int:
@@ -239,18 +267,18 @@ class Rerenderer:
             return 1
         return cpu_parallel.workers(self.pipe._execution_device, self.batch_size)
 
-    def _call(self, jobs: list[_Job], shots: list[Shot], share: float) -> _Drawn:
+    def _call(self, jobs: list[_Job], shots: list[Shot], attempt: int) -> _Drawn:
         """One call of the pipeline. The windows of a turn share no pixel that is drawn, so that
         others of it may be at work."""
         images = [composite.resize(_crop(shots[j.shot], j.window), j.window.size_wh) for j in jobs]
         masks = [composite.resize(j.window.blend, j.window.size_wh) > 0 for j in jobs]
-        drawn, shown = self.inpainter(
-            images,
-            masks,
-            [(j.prompt, j.negative) for j in jobs],
-            seeds=[j.seed for j in jobs],
-            strength=jobs[0].strength * share,
-        )
+        words = [(j.prompt, j.negative) for j in jobs]
+        seeds = [j.seed for j in jobs]
+        if isinstance(self.drawer, Editor):
+            seeds = [seed + (attempt << 32) for seed in seeds]  # no shot of a run has these
+            return jobs, self.drawer(images, masks, words, seeds=seeds), [None] * len(jobs)
+        strength = jobs[0].strength * STRENGTHS[attempt]
+        drawn, shown = self.drawer(images, masks, words, seeds=seeds, strength=strength)
         drawn = [
             d.with_pixels(composite.keep_colours(d.pixels, i, m))
             if j.keep_color and not d.error
@@ -269,11 +297,23 @@ class Rerenderer:
         shot.blend[place] = np.maximum(shot.blend[place], window.blend)
 
 
-def _ended(shot: Shot, drawn: Decoded) -> Shot | None:
+def _lost(shot: Shot, drawn: Decoded) -> Shot | None:
     """The shot, failed or skipped for what was drawn; None where that can be shown."""
     if drawn.error:
         return shot.fail(NotANumberError(drawn.error), "rerender")
     return shot.skip(FLAGGED) if drawn.flagged else None
+
+
+def _structure(shot: Shot) -> tuple[bool, float]:
+    """How well a result keeps the product's shape, to compare two."""
+    return not shot.metrics.get("moved"), shot.metrics["edge_iou"]
+
+
+def _with_moved(shot: Shot, window: windows.Window, pixels: float) -> Shot:
+    """The shot with the farthest that an edit model moved what should stay, in its own pixels."""
+    x0, _, x1, _ = window.box
+    moved = round(pixels * (x1 - x0) / window.size_wh[0], 2)
+    return shot.with_metrics(moved=max(moved, shot.metrics.get("moved", 0)))
 
 
 def _crop(shot: Shot, window: windows.Window) -> np.ndarray:

@@ -106,7 +106,7 @@ def stages(models: Models, count: int) -> dict[str, Any]:
     segment = Segmenter(*models.segmenter, batch_size=models.settings.segment.batch_size)
     again = rerenderer(models)
     alone = rerenderer(models, batch_size=1)
-    alone.inpainter.accelerate = False
+    alone.drawer.accelerate = False
     work: dict[str, Callable[[], object]] = {
         "generate": lambda: draw(asked),
         "detect": lambda: Detector(*models.detector, models.settings.detect)(bare),

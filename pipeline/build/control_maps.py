@@ -42,7 +42,7 @@ class UnknownControlModeError(UsageError):
 
 def check_modes(inpaint: Any, settings: Settings) -> None:
     """Raise UnknownControlModeError for a map that a union ControlNet does not take."""
-    config = getattr(inpaint.controlnet, "config", {})
+    config = getattr(getattr(inpaint, "controlnet", None), "config", {})
     known = config.get("num_control_type")
     for c in settings.leading:
         if known is not None and MODES[c.kind] >= known:

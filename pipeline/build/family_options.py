@@ -10,6 +10,15 @@ from ...configs.errors import UsageError
 from ...configs.schema import Settings
 from ...stages.families.known import family_named
 
+_EDITS_WITHOUT = {
+    "rerender.strength": "an edit model draws all of its window anew",
+    "rerender.controls": "an edit model takes no control maps",
+    "rerender.cache_interval": "DeepCache is for UNets",
+    "rerender.color_correction": "colours are matched at the seam of every edit",
+    "rerender.keep_color": "an edit says what changes",
+}
+"""Settings that `rerender.method: edit` does without, and why."""
+
 if TYPE_CHECKING:
     from ...stages.diffusion.family import Family
 
@@ -19,54 +28,105 @@ class UnsuitableOptionError(UsageError):
 
 
 def check(settings: Settings) -> None:
-    """Raise for a sampler, a size or an option that the family of `generate.model` does not have.
+    """Raise for a sampler, a size or an option that the family of a model does not have.
 
     A repository whose files are not on this machine is checked when it is loaded.
     """
-    family = _family(settings)
-    if family is None:
-        return
-    for name, why in family.refused.items():
+    family = _family(settings, settings.generate.model)
+    for name, why in family.refused.items() if family else ():
         if _is_set(settings, name):
             raise UnsuitableOptionError(f"{name}: {why}; set it to null")
-    most, controls = family.most_controls, settings.rerender.controls
+    _check_drawing(settings, "generate", settings.generate.model)
+    _check_drawing(settings, "rerender", settings.rerender_model)
+    _check_method(settings)
+    _check_controls(settings)
+
+
+def _check_drawing(settings: Settings, section: str, model: str) -> None:
+    """Raise for a sampler or a size of a section that the family of its model does not have."""
+    family, options = _family(settings, model), getattr(settings, section)
+    if family is None:
+        return
+    if options.sampler not in family.sampler_names:
+        raise UnsuitableOptionError(
+            f"{section}.sampler {options.sampler!r}: {model} has "
+            f"{', '.join(family.sampler_names)}; set {section}.sampler"
+        )
+    for side in ("width", "height"):
+        pixels = getattr(options, side)
+        if pixels % family.multiple:
+            raise UnsuitableOptionError(
+                f"{section}.{side} {pixels}: expected a multiple of {family.multiple}, as "
+                f"{model} draws; set {section}.{side}"
+            )
+
+
+def _check_method(settings: Settings) -> None:
+    """Raise where a model is not one for its stage, or for the method of stage 3."""
+    first, model, method = (
+        settings.generate.model,
+        settings.rerender_model,
+        settings.rerender.method,
+    )
+    if _is_edit_model(settings, first):
+        raise UnsuitableOptionError(
+            f"generate.model {first}: it is an edit model; set it as rerender.model, with "
+            "rerender.method edit"
+        )
+    if _is_edit_model(settings, model) not in (None, method == "edit"):
+        what = "no edit model" if method == "edit" else "an edit model"
+        raise UnsuitableOptionError(
+            f"rerender.method {method}: {model} is {what}; set rerender.method or rerender.model"
+        )
+
+
+def _check_controls(settings: Settings) -> None:
+    """Raise for more controls than the family of stage 3 takes at a time."""
+    family, controls = _family(settings, settings.rerender_model), settings.leading
+    most = family.most_controls if family else None
     if most is not None and len(controls) > most:
         raise UnsuitableOptionError(
-            f"rerender.controls {', '.join(controls)}: {settings.generate.model} takes one control "
-            "at a time; set rerender.controls to one"
+            f"rerender.controls {', '.join(settings.rerender.controls)}: "
+            f"{settings.rerender_model} takes one control at a time; set rerender.controls to one"
         )
-    for section, part in (("generate", settings.generate), ("rerender", settings.rerender)):
-        if part.sampler not in family.sampler_names:
-            raise UnsuitableOptionError(
-                f"{section}.sampler {part.sampler!r}: {settings.generate.model} has "
-                f"{', '.join(family.sampler_names)}; set {section}.sampler"
-            )
-        for side in ("width", "height"):
-            pixels = getattr(part, side)
-            if pixels % family.multiple:
-                raise UnsuitableOptionError(
-                    f"{section}.{side} {pixels}: expected a multiple of {family.multiple}, as "
-                    f"{settings.generate.model} draws; set {section}.{side}"
-                )
+
+
+def _is_edit_model(settings: Settings, model: str) -> bool | None:
+    """None where the files of a model are not on this machine and it is not known."""
+    family = _family(settings, model)
+    return None if family is None else _pipeline(settings, model) in family.edit_pipelines
 
 
 def unused(settings: Settings) -> Iterator[str]:
-    """A line for each setting that the family of `generate.model` does without."""
-    family = _family(settings)
-    for name, why in family.unused.items() if family else ():
+    """A line for each setting that the families of the models, or the method of stage 3, do
+    without."""
+    models = {"generate.": settings.generate.model, "rerender.": settings.rerender_model}
+    reasons = {
+        name: why
+        for section, model in models.items()
+        if (family := _family(settings, model))
+        for name, why in family.unused.items()
+        if name.startswith(section)
+    }
+    if settings.rerender.method == "edit":
+        reasons |= _EDITS_WITHOUT
+    for name, why in reasons.items():
         if _is_set(settings, name):
             yield f"{name} is not used: {why}"
 
 
 def fixed_layer(settings: Settings) -> str:
     """Why `generate.clip_skip` changes nothing for the family of `generate.model`, or ""."""
-    family = _family(settings)
+    family = _family(settings, settings.generate.model)
     return family.fixed_layer if family else ""
 
 
-def _family(settings: Settings) -> Family | None:
-    allowed = settings.run.allow_pickle
-    return family_named(pipeline_class(settings.generate.model, allow_pickle=allowed))
+def _family(settings: Settings, model: str) -> Family | None:
+    return family_named(_pipeline(settings, model))
+
+
+def _pipeline(settings: Settings, model: str) -> str:
+    return pipeline_class(model, allow_pickle=settings.run.allow_pickle)
 
 
 def _is_set(settings: Settings, name: str) -> bool:

@@ -31,10 +31,15 @@ def offloaded(stages: Stages, offload: Offload) -> Stages:
     """The stages, their models in main memory, from where each moves to the device of `offload`
     when it is called."""
     # Both pipelines come first: a part that they share keeps its first group.
+    known: set[int] = set()
     for name in ("generate", "rerender", *BEFORE[2:]):
         stage = getattr(stages, name)
-        for group, models in stage.modules().items() if stage else ():
-            offload.add(group, *models)
+        groups = stage.modules() if stage else {}
+        here = {id(model) for models in groups.values() for model in models}
+        own = "" if here & known else f"{name} "  # two models are not denoising together
+        known |= here
+        for group, models in groups.items():
+            offload.add(f"{own}{group}", *models)
     return stages
 
 

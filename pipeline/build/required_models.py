@@ -38,7 +38,10 @@ def auxiliary_models(settings: Settings, needs: Collection[str]) -> list[str]:
 def _drawing(settings: Settings, needs: Collection[str]) -> Iterator[Needed]:
     g = settings.generate
     draws = "generate" in needs and not replicate.draws(settings)
-    if not draws and "rerender" not in needs:
+    own = settings.rerender.model if "rerender" in needs else None
+    if own:
+        yield Needed(own)
+    if not draws and (own or "rerender" not in needs):
         return
     yield Needed(g.model)
     if g.vae:

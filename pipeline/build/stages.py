@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.loaded_models import anew, keepable
 from ...checkpoints.lora import search as lora_search
 from ..prompts import embedding_files, loras, product_classes, wildcards
 from ..runner.run import Stages
-from . import family_options, replicate, text_to_image
+from . import control_maps, family_options, replicate, text_to_image
 from .devices import (
     device_and_dtype,
     encoder_dtype,
@@ -21,6 +22,7 @@ from .per_shot_settings import PerShotSettings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
+    from ...stages.prompts.instance_prompts import InstancePrompts
 
 Report = Callable[[str], None]
 
@@ -77,11 +79,13 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
             parts["generate"] = PerShotSettings(
                 replicate.generator(settings, report), settings, replicate.generator, "generate."
             )
-        if ("generate" in needs and "generate" not in parts) or "rerender" in needs:
+        draws = "generate" in needs and "generate" not in parts
+        if draws or "rerender" in needs:
             for line in family_options.unused(settings):
                 report(line)
+        if draws or ("rerender" in needs and settings.rerender.model is None):
             pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, report=report)
-        if "generate" in needs and "generate" not in parts:
+        if draws:
             first = text_to_image.generator(
                 pipe, settings, device=device, dtype=dtype, report=report
             )
@@ -118,8 +122,7 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
             )
             parts["mask"] = _masker(settings)
         if "rerender" in needs:
-            report(f"loading {', '.join(c.model for c in settings.leading)}")
-            last = rerenderer(inpaint_pipeline(settings, pipe), settings)
+            last = rerenderer(rerender_pipeline(settings, pipe, report), settings)
             parts["rerender"] = PerShotSettings(
                 last,
                 settings,
@@ -191,18 +194,63 @@ def check_words(
     embedding_files.find_embeddings(settings, [*prompts, *negatives])
 
 
-def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
-    """The ControlNet inpainting pipeline that shares the components of a loaded `pipe`."""
+def rerender_pipeline(settings: Settings, base: Any, report: Report = lambda text: None) -> Any:
+    """The pipeline of stage 3: an edit model's, or one for ControlNet inpainting.
+
+    `base`: the loaded pipeline of `generate.model`, whose models ControlNet inpainting shares
+    unless `rerender.model` names another.
+    """
+    r = settings.rerender
+    own = None if r.model is None else _own_model(settings, report)
+    if r.method == "edit":
+        return own
+    report(f"loading {', '.join(c.model for c in settings.leading)}")
+    return inpaint_pipeline(settings, own or base)
+
+
+def _own_model(settings: Settings, report: Report) -> Any:
+    """The pipeline of `rerender.model`."""
+    from ...checkpoints import edit_models
+    from ...stages.diffusion import decode
+
+    r = settings.rerender
+    assert r.model is not None
+    report(f"loading {r.model}")
+    device, dtype = loading_place(settings)
+    options: dict[str, Any] = {"device": device, "dtype": dtype}
+    if r.method == "edit":
+        pipe = edit_models.load_edit_model(r.model, **options)
+    else:
+        pipe = load_base(r.model, allow_pickle=settings.run.allow_pickle, **options)
+    decode.use_tiles(pipe.vae, settings.run.low_memory)
+    if settings.run.torch_compile:
+        from ...stages.accel import compile
+        from ...stages.diffusion.family import denoiser
+
+        compile.blocks(denoiser(pipe))
+    return pipe
+
+
+@keepable
+def load_base(ref: str, **options: Any) -> Any:
+    """Load a text-to-image pipeline beside that of stage 1; `options`: of `load_text_to_image`."""
+    from ...checkpoints import load
+
+    with anew():
+        return load.load_text_to_image(ref, **options)
+
+
+def inpaint_pipeline(settings: Settings, base: Any) -> Any:
+    """The ControlNet inpainting pipeline that shares the components of a loaded one."""
     from ...checkpoints import load
 
     device, dtype = loading_place(settings)
-    nets = [c.model for c in settings.leading]
     inpaint = load.load_controlnet_inpaint(
-        settings.generate.model,
-        nets,
+        settings.rerender_model,
+        [c.model for c in settings.leading],
         device=device,
         dtype=dtype,
-        base=pipe,
+        base=base,
         allow_pickle=settings.run.allow_pickle,
     )
     if settings.run.torch_compile:
@@ -214,43 +262,52 @@ def inpaint_pipeline(settings: Settings, pipe: Any) -> Any:
 
 
 def rerenderer(
-    inpaint: Any,
+    pipe: Any,
     settings: Settings,
     *,
     conditioning_scale: float | None = None,
     led: Any = None,
 ) -> Any:
-    """Stage 3 over a loaded ControlNet inpainting pipeline.
+    """Stage 3 over a loaded pipeline.
 
     `conditioning_scale` goes over the settings' own; 0 switches the ControlNets off. `led`: the
     `Controlled` of the settings, where they are loaded already.
     """
-    from ...stages.prompts.instance_prompts import InstancePrompts
     from ...stages.rerender import Rerenderer
-    from . import control_maps
 
-    r = settings.rerender
     led = led or control_maps.build(settings, device=loading_place(settings)[0])
-    control_maps.check_modes(inpaint, settings)
+    control_maps.check_modes(pipe, settings)
     if conditioning_scale is not None:
         led = [replace(c, conditioning_scale=conditioning_scale) for c in led]
-    prompts = InstancePrompts(
-        r.prompt or settings.generate.prompt,
-        prompts={n: c.prompt for n, c in settings.classes.items() if c.prompt},
-        edits={n: c.edit for n, c in settings.classes.items() if c.edit},
-        negative_prompt=r.negative_prompt or settings.generate.negative_prompt,
-        wildcards=wildcards.load_wildcards(settings),
-        own_template=bool(r.prompt),
-    )
     return Rerenderer(
-        inpaint,
+        pipe,
         led,
-        prompts,
-        r,
+        _prompts(settings),
+        settings.rerender,
         clip_skip=settings.generate.clip_skip,
         find_lora=lora_search.in_folders(loras.lora_folders(settings)),
         library=embedding_files.embedding_library(settings),
         fuse_loras=settings.generate.fuse_loras,
-        references=text_to_image.references(settings),
+        references=text_to_image.references(settings) if settings.rerender.model is None else (),
         accelerate=settings.run.accelerate,
+    )
+
+
+def _prompts(settings: Settings) -> InstancePrompts:
+    """What leads each instance: a prompt, or an instruction for an edit model."""
+    from ...stages.prompts import lora_tags
+    from ...stages.prompts.edit_instructions import INSTRUCTION, EditInstructions
+    from ...stages.prompts.instance_prompts import InstancePrompts
+
+    g, r = settings.generate, settings.rerender
+    usual = g.prompt if r.model is None else lora_tags.parse(g.prompt)[0]
+    edits = r.method == "edit"
+    return (EditInstructions if edits else InstancePrompts)(
+        r.prompt or (INSTRUCTION if edits else usual),
+        prompts={n: c.prompt for n, c in settings.classes.items() if c.prompt},
+        edits={n: c.edit for n, c in settings.classes.items() if c.edit},
+        negative_prompt=r.negative_prompt or g.negative_prompt,
+        wildcards=wildcards.load_wildcards(settings),
+        own_template=bool(r.prompt),
+        same_model=r.model is None,
     )

@@ -132,9 +132,9 @@ def check(settings: Settings) -> None:
 
 
 def refs(settings: Settings) -> list[str]:
-    """What the two sections name beside `generate.model`."""
+    """What draws beside `generate.model`."""
     g = settings.generate
-    out = [g.vae, settings.refiner and settings.refiner.model]
+    out = [g.vae, settings.refiner and settings.refiner.model, settings.rerender.model]
     out += [lora.model for lora in g.base_loras]
     if g.ip_adapter and g.ip_adapter.references:
         out.append(g.ip_adapter.model)

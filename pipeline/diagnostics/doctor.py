@@ -148,14 +148,17 @@ def together(settings: Settings, gpu: bool) -> list[list[str]]:
     from ..build import control_maps, text_to_image
 
     refiner = [settings.refiner.model] if settings.refiner else []
-    base = [settings.generate.model, *(r for r in text_to_image.refs(settings) if r not in refiner)]
+    own = [settings.rerender.model] if settings.rerender.model else []
+    refs = (ref for ref in text_to_image.refs(settings) if ref not in (*refiner, *own))
+    base = [settings.generate.model, *refs]
     nets = [c.model for c in settings.leading]
     maps = [c.annotator or control_maps.ANNOTATORS.get(c.kind, "") for c in settings.leading]
     find = [settings.detect.model, settings.segment.model]
     find += [settings.verify.model] if settings.verify else []
     if gpu:
-        return [[*base, *nets], refiner, *([ref] for ref in (*find, *maps))]
-    return [[*base, *refiner], find, [*base, *nets, *maps]]
+        leads = [[*base], [*own, *nets]] if own else [[*base, *nets]]
+        return [*leads, refiner, *([ref] for ref in (*find, *maps))]
+    return [[*base, *refiner], find, [*(own or base), *nets, *maps]]
 
 
 def need(preset: str, on: Device, main_gib: float | None = None) -> Need:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...checkpoints.catalog.entry import Entry
     from ...configs.schema import Settings
 
-_PACE = ("model", "steps", "strength", "width", "height", "controls", "cache_interval")
+_PACE = ("model", "method", "steps", "strength", "width", "height", "controls", "cache_interval")
 """Settings of a stage by which its time for a picture goes."""
 _STAGES = {"generate", "detect", "segment", "rerender"}
 _RUNS, _RECORDS = 20, 200

@@ -111,11 +111,14 @@ def format_infotext(
     elif image is not None:
         facts["Size"] = f"{image.shape[1]}x{image.shape[0]}"
     hosted = not drawn and getattr(shot.source, "prediction", None)
-    model = settings["generate"]["version" if hosted else "model"]
-    if "model" in known and not hosted:
+    own = stage.get("model") if drawn else None
+    model = own or settings["generate"]["version" if hosted else "model"]
+    if "model" in known and not hosted and not own:
         facts["Model hash"], model = known["model"], Path(model).stem
     facts["Model"] = model
-    if drawn:
+    if drawn and stage.get("method") == "edit":
+        facts |= {"Mask blur": stage["mask_blur"], "Masked area padding": stage["padding"]}
+    elif drawn:
         facts |= {
             "Denoising strength": shot.metrics.get("strength", stage["strength"]),
             "Mask blur": stage["mask_blur"],

@@ -16,7 +16,8 @@ from . import grid as grids
 from . import grid_files
 from .grid import GridError, GridPlan
 from .reporter import Reporter
-from .request import RunRequest, request_settings
+from .request import RunRequest
+from .resolve import request_settings
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings

@@ -93,6 +93,8 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     elif request.quality is not None:
         reporter.warn("--quality is for --format jpeg and webp; png keeps every pixel")
     shots, detections = shots_of(resolved, reporter)
+    if "rerender" in needs and detections is None:
+        _require_edit(settings, request.all_edits, shots)
     if request.edits:
         shots, detections = _variants(shots, request.edits, detections)
     masks = _user_masks(resolved, shots.names)
@@ -117,6 +119,21 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
     start = Stages(load=load if request.inputs else None, mask=masks)
     background = read_background(request.background) if request.background else None
     return ShotPlan(resolved, shots, needs, masks, output, start, background)
+
+
+def _require_edit(settings: Settings, edits: Sequence[str], shots: LazyShots) -> None:
+    """Raise RequestError where an edit model is to re-render and nothing says what changes."""
+    from ...stages.prompts.edit_instructions import INSTRUCTION
+    from ..prompts.product_classes import class_prompts
+
+    r = settings.rerender
+    if r.method != "edit" or "{edit}" not in (r.prompt or INSTRUCTION):
+        return
+    if not any((*edits, *class_prompts(settings), *(shot.edit for shot in shots.distinct))):
+        raise RequestError(
+            f"no --edit: {r.model} re-renders by an instruction; expected what is to change, as in "
+            "--edit 'green leather'"
+        )
 
 
 def shots_of(resolved: ResolvedRequest, reporter: Reporter) -> tuple[LazyShots, Any]:
@@ -275,6 +292,9 @@ def unused_options(
     for stage, fields in _STAGES:
         if stage not in needs:
             yield from _sentence(request, fields, _WHY[stage])
+    if "rerender" in needs and settings.rerender.method == "edit":
+        leads = ("strength", "controls", "controlnet_weight")
+        yield from _sentence(request, leads, "rerender.method is edit, which takes an instruction")
     if "generate" in needs and not settings.generate.init_image:
         yield from _sentence(request, ("prompt_strength",), "there is no --init-image")
     if not {"generate", "rerender"} & set(needs):

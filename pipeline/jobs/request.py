@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...configs.base import Text
 from ...configs.run import MAX_PICTURES
-from ...configs.schema import NULL, Settings, load_settings
+from ...configs.schema import NULL
 from ...configs.text_files import yaml_value
 from ..inputs.lazy_shots import variant_id
 from .engine_options import EngineOptions, dashed, sentences
@@ -301,41 +301,3 @@ class RunRequest(BaseModel):
         if self.invert:
             out["mask.merge_invert"] = "merge_and_invert"
         return out
-
-
-def request_settings(
-    request: RunRequest,
-    warn: Callable[[str], None] = lambda text: None,
-    *,
-    base: Mapping[str, Any] | None = None,
-) -> Settings:
-    """Return the settings of a request: its preset with its overrides and options on top.
-
-    Args:
-        request: the request.
-        warn: is called with a sentence where the prompt leaves no place for the edit.
-        base: settings by dotted name between the preset and the request.
-
-    Raises:
-        SettingsError: a setting is unknown or out of range.
-    """
-    preset, low = request.preset, dict(base or {})
-    overrides = {**low, **request.setting_overrides()}
-    if request.prompt is not None:
-        overrides["generate.prompt"] = overrides["rerender.prompt"] = request.prompt
-        if any(request.all_edits) and not re.search("{(class|edit)}", request.prompt):
-            usual = load_settings(preset, low)
-            overrides["rerender.prompt"] = usual.rerender.prompt or usual.generate.prompt
-            warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
-    settings = load_settings(preset, overrides)
-    more: dict[str, Any] = {
-        f"generate.{name}": [*own, *getattr(settings.generate, name)]
-        for name in ("lora_dirs", "embedding_dirs")
-        if (own := getattr(request, name))
-    }
-    if request.controlnet_weight is not None:
-        more |= {
-            f"controls.{name}.conditioning_scale": request.controlnet_weight
-            for name in settings.rerender.controls
-        }
-    return load_settings(preset, {**overrides, **more}) if more else settings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from ...configs.errors import UsageError
+from ...configs.schema import load_settings
 from .engine_options import EngineOptions, RequestError, sentences
 from .reporter import Reporter
-from .request import RunRequest, request_settings
+from .request import RunRequest
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
@@ -120,6 +122,57 @@ def resolve(
     )
 
 
+def request_settings(
+    request: RunRequest,
+    warn: Callable[[str], None] = lambda text: None,
+    *,
+    base: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of a request: its preset with its overrides and options on top.
+
+    Args:
+        request: the request.
+        warn: is called with a sentence where the prompt leaves no place for the edit.
+        base: settings by dotted name between the preset and the request.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range.
+    """
+    preset, low = request.preset, dict(base or {})
+    overrides = {**low, **request.setting_overrides()}
+    if request.prompt is not None:
+        overrides |= _prompts(request, load_settings(preset, overrides), warn)
+    settings = load_settings(preset, overrides)
+    more: dict[str, Any] = {
+        f"generate.{name}": [*own, *getattr(settings.generate, name)]
+        for name in ("lora_dirs", "embedding_dirs")
+        if (own := getattr(request, name))
+    }
+    if request.controlnet_weight is not None:
+        more |= {
+            f"controls.{name}.conditioning_scale": request.controlnet_weight
+            for name in settings.rerender.controls
+        }
+    return load_settings(preset, {**overrides, **more}) if more else settings
+
+
+def _prompts(
+    request: RunRequest, usual: Settings, warn: Callable[[str], None]
+) -> dict[str, str | None]:
+    """Return what a request's prompt sets; `usual`: the settings without it.
+
+    The prompt of a picture that is to be drawn is no instruction for an edit model.
+    """
+    prompt, edits = request.prompt, usual.rerender.method == "edit"
+    out = {"generate.prompt": prompt}
+    if edits and not request.inputs:
+        return out
+    if any(request.all_edits) and not re.search("{(class|edit)}", prompt or ""):
+        warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
+        prompt = usual.rerender.prompt or (None if edits else usual.generate.prompt)
+    return {**out, "rerender.prompt": prompt}
+
+
 def as_begun(
     settings: Settings, request: RunRequest, own: Collection[str]
 ) -> tuple[Settings, bool]:
@@ -178,7 +231,6 @@ def resolve_classes(
     Classes and prompts are checked against the vocabulary of the model that reads them.
     """
     from ...checkpoints.load import known_words
-    from ...configs.schema import load_settings
     from ...stages.classes import MERGED, SCENE
     from ..build.replicate import draws
     from ..inputs.shots import is_run_folder

@@ -43,19 +43,31 @@ def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, Lor
     """Return the LoRA files of the tags in the settings' prompts and edits and in others, by name,
     in order.
 
-    Raises LoraNotFoundError, LoraFileError, or WrongBaseError if one does not fit `generate.model`.
+    Raises LoraNotFoundError, LoraFileError, or WrongBaseError if one fits neither `generate.model`
+    nor `rerender.model`.
     """
     places = lora_folders(settings)
     found = {}
-    model = settings.generate.model
     for text in prompt_texts(settings, prompts):
         for tag in lora_tags.parse(text)[1]:
             if tag.name not in found:
                 file = lora_search.read(lora_search.find(tag.name, places))
-                base = base_family.base_of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
-                file.require_fit(base, f"generate.model {model!r}")
+                _require_fit(file, settings)
                 found[tag.name] = file
     return found
+
+
+def _require_fit(file: LoraFile, settings: Settings) -> None:
+    """Raise WrongBaseError unless a LoRA fits one of the models that draw."""
+    model, other, allow = (
+        settings.generate.model,
+        settings.rerender.model,
+        settings.run.allow_pickle,
+    )
+    if other and file.base.fits(base_family.base_of_checkpoint(other, allow_pickle=allow)):
+        return
+    base = base_family.base_of_checkpoint(model, allow_pickle=allow)
+    file.require_fit(base, f"generate.model {model!r}")
 
 
 def apply_lora_recommendations(

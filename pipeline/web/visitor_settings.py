@@ -67,8 +67,9 @@ def check_training(values: Mapping[str, Any]) -> None:
 
 
 def preset_models() -> set[str]:
-    """Return the base models of the presets."""
-    return {load_settings(name).generate.model for name in presets()}
+    """Return the models that presets draw with."""
+    settings = [load_settings(name) for name in presets()]
+    return {model for s in settings for model in (s.generate.model, s.rerender_model)}
 
 
 def check_overrides(overrides: Mapping[str, Any]) -> None:

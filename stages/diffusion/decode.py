@@ -26,12 +26,14 @@ class NotANumberError(VisualsError):
 @dataclass(frozen=True)
 class Decoded:
     """A picture. `image`: float32 (H, W, 3), 0..1; `error`: why there is none that can be shown;
-    `flagged`: by the safety checker; `upcast`: it took the VAE in float32."""
+    `flagged`: by the safety checker; `upcast`: it took the VAE in float32; `moved`: pixels by which
+    an edit model moved what should stay, None where that is not known."""
 
     image: np.ndarray
     flagged: bool = False
     upcast: bool = False
     error: str = ""
+    moved: float | None = None
 
     @property
     def pixels(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,10 @@ class Inpainter:
         if references:
             self.arguments["ip_adapter_image"] = [[Image.fromarray(r) for r in references]]
 
+    def group(self, prompt: str, negative: str) -> Hashable:
+        """What must be equal in one call, of a prompt without LoRA tags and a negative one."""
+        return scheduled_embeddings.group(self.family, self.pipe, prompt, negative, self.library)
+
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
         """Within the block, calls share what stays the same; several threads may call."""
@@ -154,7 +158,7 @@ class Inpainter:
                     steps=self.arguments["num_inference_steps"] * int(self.scheduler.order),
                     clip_skip=self.clip_skip,
                     library=self.library,
-                    callback=_after_step(len(images)),
+                    callback=after_step(len(images)),
                 ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
@@ -176,7 +180,7 @@ def _nothing() -> None:
     """Stands for the beginning of a call that shares nothing with others."""
 
 
-def _after_step(pictures: int) -> scheduled_embeddings.Callback:
+def after_step(pictures: int) -> scheduled_embeddings.Callback:
     """Return what diffusers calls after each step: it ends the call where nobody waits for it any
     more."""
     report = step_reports.callback("rerender", pictures)

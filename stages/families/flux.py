@@ -1,4 +1,4 @@
-"""FLUX.1: schnell and dev, flow-matching transformers that read T5."""
+"""FLUX.1: schnell, dev and Kontext, flow-matching transformers that read T5."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from . import flow_matching
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -18,6 +19,7 @@ class Flux(flow_matching.FlowMatching):
 
     pipelines = "Flux"
     name = "FLUX.1"
+    edit_pipelines = ("FluxKontextPipeline",)
     unused: ClassVar = {
         "generate.negative_prompt": "FLUX.1 is drawn without a negative prompt",
         "rerender.negative_prompt": "FLUX.1 is drawn without a negative prompt",
@@ -65,3 +67,20 @@ class Flux(flow_matching.FlowMatching):
         packed = super().draw(pipe, size_wh, **arguments)
         latents: torch.Tensor = pipe._unpack_latents(packed, height, width, pipe.vae_scale_factor)
         return latents
+
+    def edit(
+        self, pipe: Any, image: np.ndarray, instruction: str, negative: str, **arguments: Any
+    ) -> torch.Tensor:
+        """By Kontext, at the picture's own size: at another one what it draws would be moved."""
+        from PIL import Image
+
+        height, width = image.shape[:2]
+        return self.draw(
+            pipe,
+            (width, height),
+            image=Image.fromarray(image),
+            prompt=self.plain(instruction),
+            max_area=width * height,
+            _auto_resize=False,
+            **arguments,
+        )

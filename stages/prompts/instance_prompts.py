@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..shot import Detection, Prompted, Shot
 from . import dynamic_prompts
-from .lora_tags import take_out
+from .lora_tags import parse, take_out
 
 SKIP = "[SKIP]"
 """A prompt that leaves its instance as it is, as in ADetailer."""
@@ -25,6 +25,8 @@ class InstancePrompts:
         negative_prompt: for all.
         wildcards: entries of `__name__`, by name.
         own_template: whether the template is stage 3's own, not stage 1's prompt.
+        same_model: whether stage 3 draws with the model of stage 1, for which the LoRAs in the
+            prompts of pictures are.
     """
 
     template: str
@@ -33,26 +35,39 @@ class InstancePrompts:
     negative_prompt: str = ""
     wildcards: dynamic_prompts.Wildcards = field(default_factory=dict)
     own_template: bool = False
+    same_model: bool = True
 
     def prompt(self, shot: Shot, found: Detection, number: int) -> str | None:
         """The prompt of the instance of that number, from 0; None: it stays as it is."""
-        label = found.label
-        edit = found.edit or shot.edit or self.edits.get(label, "")
+        label, edit = found.label, self.edit(shot, found)
         plain = not (edit or found.prompt or label in self.prompts)
         if plain and isinstance(shot.source, Prompted) and len(shot.classes) == 1:
-            return shot.source.prompt
-        parts = (found.prompt or self.prompts.get(label, self.template)).split("[SEP]")
+            return shot.source.prompt if self.same_model else parse(shot.source.prompt)[0]
+        template = found.prompt or self.prompts.get(label, self.template)
+        return self.filled(template, edit, shot, found, number)
+
+    def edit(self, shot: Shot, found: Detection) -> str:
+        """The edit of an instance: its own, the shot's or its class's."""
+        return found.edit or shot.edit or self.edits.get(found.label, "")
+
+    def filled(
+        self, template: str, edit: str, shot: Shot, found: Detection, number: int
+    ) -> str | None:
+        """The part of a template that is for an instance, with class and edit in it; None for
+        [SKIP]."""
+        parts = template.split("[SEP]")
         part = parts[min(number, len(parts) - 1)].strip()
         if part == SKIP:
             return None
         seed = shot.seed + number
         part = dynamic_prompts.draw(part, f"{seed}/rerender", self.wildcards).text
-        return expand(part, label, dynamic_prompts.draw(edit, f"{seed}/edit", self.wildcards).text)
+        edit = dynamic_prompts.draw(edit, f"{seed}/edit", self.wildcards).text
+        return expand(part, found.label, edit)
 
     def asks_for_change(self, shot: Shot, found: Detection) -> bool:
         """Whether an edit or a prompt of stage 3 may ask for other colours of an instance; a
         picture that stage 1 drew follows its prompt already."""
-        edit = found.edit or shot.edit or self.edits.get(found.label)
+        edit = self.edit(shot, found)
         template = self.own_template and not isinstance(shot.source, Prompted)
         return bool(template or edit or found.prompt or found.label in self.prompts)
 

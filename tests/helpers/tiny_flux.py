@@ -39,12 +39,13 @@ def _t5() -> tuple[Any, Any]:
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    """`base`, `controlnet` and `union` (of several modes) below a folder."""
+    """`base`, `kontext`, `controlnet` and `union` (of several modes) below a folder."""
     import torch
     from diffusers import (
         AutoencoderKL,
         FlowMatchEulerDiscreteScheduler,
         FluxControlNetModel,
+        FluxKontextPipeline,
         FluxPipeline,
         FluxTransformer2DModel,
     )
@@ -66,7 +67,7 @@ def write(folder: Path, seed: int = 0) -> None:
         use_quant_conv=False,
         use_post_quant_conv=False,
     )
-    FluxPipeline(
+    parts = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         vae=vae,
         text_encoder=denoiser.text_encoder(words, width=WIDTH, layers=1),
@@ -74,7 +75,9 @@ def write(folder: Path, seed: int = 0) -> None:
         text_encoder_2=second,
         tokenizer_2=second_words,
         transformer=FluxTransformer2DModel(**SHAPE),
-    ).save_pretrained(folder / "base")
+    )
+    parts.save_pretrained(folder / "base")
+    FluxKontextPipeline(**parts.components).save_pretrained(folder / "kontext")
     for name, modes in (("controlnet", None), ("union", 7)):
         net = FluxControlNetModel(**SHAPE, num_mode=modes)
         for block in [*net.controlnet_blocks, *net.controlnet_single_blocks]:

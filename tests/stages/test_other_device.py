@@ -88,7 +88,7 @@ def test_a_run_keeps_to_one_device_and_to_its_precision(half_stages: Stages) -> 
     with card.plugged_in():
         move(every(half_stages))
         done = list(run_shots(shots, half_stages))
-        inpainter = half_stages.rerender.default.inpainter  # type: ignore[union-attr]
+        inpainter = half_stages.rerender.default.drawer  # type: ignore[union-attr]
         kept = []
         with inpainter.ready():
             for seed in (1, 2):  # one call after the other, as parts of a large batch

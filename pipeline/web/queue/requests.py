@@ -14,8 +14,8 @@ from typing import Any
 
 from ....checkpoints.hub.first_use import Needed
 from ...jobs.draw_grid import GridRequest
-from ...jobs.request import RunRequest, request_settings
-from ...jobs.resolve import recorded_request, resolve
+from ...jobs.request import RunRequest
+from ...jobs.resolve import recorded_request, request_settings, resolve
 from ...runs import run_yaml
 from .. import visitor_settings
 

@@ -12,7 +12,8 @@ from helpers.command_line import checked, commands, visuals
 from PIL import Image
 
 from visuals.pipeline.images.read import read_image
-from visuals.pipeline.jobs.request import RunRequest, request_settings
+from visuals.pipeline.jobs.request import RunRequest
+from visuals.pipeline.jobs.resolve import request_settings
 from visuals.pipeline.runs import run_yaml
 
 HELP = ["Show", "this", "message", "and", "exit."]

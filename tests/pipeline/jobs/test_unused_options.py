@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from visuals.pipeline.jobs.plan import unused_options
-from visuals.pipeline.jobs.request import RunRequest, request_settings
+from visuals.pipeline.jobs.request import RunRequest
+from visuals.pipeline.jobs.resolve import request_settings
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,9 @@ from visuals.pipeline.jobs.request import RunRequest, request_settings
         ({"prompt_strength": 0.5, "init_image": "a.png"}, "generate detect segment rerender", ""),
         ({"prompt_strength": 0.5, "overrides": {"generate.init_image": "a.png"}},
          "generate detect segment rerender", ""),
+        ({"preset": "flux-edit", "strength": 0.5, "controls": ["depth"]},
+         "generate detect rerender",
+         "--strength, --control change nothing here: rerender.method is edit"),
         ({"command": "run", "limit": 3}, "generate detect rerender", "--limit changes nothing"),
         ({"command": "run", "count": 3, "steps": 3, "edit": "red"}, "generate detect rerender", ""),
         ({"command": "run", "inputs": ["a"], "limit": 3, "edit": "red"}, "detect rerender", ""),

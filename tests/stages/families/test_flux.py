@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_flux
 from helpers.inpaint_calls import noise
 from PIL import Image
 from safetensors.torch import save_file
@@ -31,13 +30,6 @@ from visuals.stages.prompts.lora_tags import LoraTag
 from visuals.stages.shot import Prompted, Shot
 
 SMALL: dict[str, Any] = {"steps": 3, "width": 80, "height": 64, "sampler": "Euler"}
-
-
-@pytest.fixture(scope="module")
-def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("flux")
-    tiny_flux.write(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from .....configs.schema import SettingsError, load_settings, merge, nest, prese
 from ....images import provenance
 from ....images.infotext import Infotext
 from ....jobs.replays.replay_infotext import infotext_of
-from ....jobs.request import request_settings
+from ....jobs.resolve import request_settings
 from ...queue.requests import changed
 from ...visitor_settings import MORE, check_models, preset_settings
 from .form import NONE, request_of

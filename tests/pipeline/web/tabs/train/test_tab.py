@@ -23,7 +23,8 @@ pytest.importorskip("gradio", reason="gradio is not installed")
 from visuals.configs.schema import SettingsError
 from visuals.configs.text_files import MAX_BYTES
 from visuals.configs.train import check
-from visuals.pipeline.jobs.request import RunRequest, request_settings
+from visuals.pipeline.jobs.request import RunRequest
+from visuals.pipeline.jobs.resolve import request_settings
 from visuals.pipeline.web.files import lora_library
 from visuals.pipeline.web.queue import requests
 from visuals.pipeline.web.queue.job_queue import JobQueue, QueuedJob

@@ -1,0 +1,33 @@
+"""Loads edit models: pipelines that redraw a picture by an instruction."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import pipelines
+from .load import load_or_explain
+from .loaded_models import keepable
+
+if TYPE_CHECKING:
+    import torch
+
+
+@keepable
+def load_edit_model(
+    ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> Any:
+    """Load one of `model_kind.EDIT_PIPELINES`, such as a FluxKontextPipeline.
+
+    Args:
+        ref: A name, folder or repository.
+        device: Where to load it.
+        dtype: Of its weights; None for float32.
+    """
+    import torch
+
+    kind = dtype or torch.float32
+    pipe = load_or_explain(ref, lambda p, here: pipelines.edit_model(p, here, kind)).to(device)
+    pipelines.use_channels_last(pipe.vae)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

@@ -1,0 +1,195 @@
+"""Stage 3 with edit models: small random ones of the true classes, against diffusers' own
+pipelines."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.command_line import EVERYTHING, checked, json_of, lines_of, refused
+from helpers.inpaint_calls import noise
+from PIL import Image
+
+from visuals.checkpoints import edit_models
+from visuals.configs.rerender import RerenderOptions
+from visuals.configs.schema import load_settings
+from visuals.pipeline.build.stages import build_stages, check_words
+from visuals.pipeline.runner.run import run_shots
+from visuals.pipeline.runs import run_yaml
+from visuals.stages.diffusion.editor import Editor
+from visuals.stages.families.known import family_of
+from visuals.stages.prompts.instance_prompts import InstancePrompts
+from visuals.stages.regions import composite
+from visuals.stages.rerender import Rerenderer
+from visuals.stages.shot import Detection, FileInput, Prompted, Shot
+
+OPTIONS = RerenderOptions(
+    steps=3, cfg_scale=2.5, sampler="Euler", width=80, height=64, padding=8, mask_blur=2, dilate=0
+)
+
+
+@pytest.fixture(scope="module")
+def kontext(flux: Path) -> Any:
+    return edit_models.load_edit_model(flux / "kontext")
+
+
+def photo(*boxes: tuple[int, int, int, int]) -> Shot:
+    """Noise of 200 × 160 pixels with a masked product at each box."""
+    found = []
+    for x0, y0, x1, y1 in boxes:
+        mask = np.zeros((160, 200), bool)
+        mask[y0:y1, x0:x1] = True
+        found.append(Detection((x0, y0, x1, y1), 0.9, "mug", mask))
+    image = noise(1, 200)[:160]
+    return Shot("p", FileInput("p.png", 7), ("mug",), image=image, detections=tuple(found))
+
+
+def test_kontext_draws_what_the_pipeline_of_diffusers_draws(kontext: Any) -> None:
+    editor = Editor(family_of(kontext), kontext, OPTIONS)
+    image = noise(0, 80)[:64]
+    drawn = editor.draw(image, "make the (mug:1.2) green", "", seed=5)
+    with torch.inference_mode():
+        (theirs,) = kontext(
+            image=Image.fromarray(image), prompt="make the mug green", num_inference_steps=3,
+            guidance_scale=2.5, width=80, height=64, max_area=80 * 64, _auto_resize=False,
+            generator=torch.Generator().manual_seed(5), output_type="np",
+        ).images  # fmt: skip
+    assert (drawn.image == theirs).all()
+
+
+def test_a_window_is_pasted_through_its_mask_with_colours_that_meet_the_scene(
+    kontext: Any,
+) -> None:
+    stage = Rerenderer(kontext, (), InstancePrompts("make the {class} green"), OPTIONS)
+    shot = photo((40, 40, 80, 72), (120, 90, 160, 130))
+    (done,) = stage([shot])
+    assert done.status == "enhanced" and done.control is None
+    assert done.prompts == ("make the mug green",) * 2 and done.metrics["changed_outside"] == 0
+    assert done.image is not None and done.result is not None and done.blend is not None
+    assert (done.result[done.blend == 0] == done.image[done.blend == 0]).all()
+    window = stage.window(shot.detections[0].mask)
+    assert window is not None and stage.drawer is not None
+    crop = composite.resize(done.image[window.rows_columns], window.size_wh)
+    mask = composite.resize(window.blend, window.size_wh) > 0
+    raw = Editor(stage.family, kontext, OPTIONS).draw(crop, "make the mug green", "", seed=7)
+    patch = composite.match_colours(raw.pixels, crop, mask)
+    expected = composite.mix(done.image[window.rows_columns], patch, window.blend)
+    assert (done.result[window.rows_columns] == expected).all()
+    assert stage([shot, photo((40, 40, 80, 72))])[1].result is not None
+
+
+def test_what_loses_its_structure_is_drawn_by_other_seeds_and_refused(kontext: Any) -> None:
+    options = OPTIONS.model_copy(update={"min_structure": 1.0, "steps": 1})
+    (done,) = Rerenderer(kontext, (), InstancePrompts("make it green"), options)(
+        [photo((40, 40, 80, 72))]
+    )
+    assert done.status == "skipped" and done.reason is not None and done.result is None
+    assert done.reason.code == "structure"
+    assert "of the product's edges, which rerender.min_structure 1 refuses" in done.reason.message
+    worst = done.metrics["edge_iou"]
+    (once,) = Rerenderer(
+        kontext,
+        (),
+        InstancePrompts("make it green"),
+        options.model_copy(update={"min_structure": 0}),
+    )([photo((40, 40, 80, 72))])
+    assert once.metrics["edge_iou"] <= worst
+
+
+SMALL: dict[str, Any] = {
+    "generate.steps": 1, "generate.width": 64, "generate.height": 64, "rerender.width": 64,
+    "rerender.height": 64, "rerender.steps": 2, "rerender.min_structure": 0,
+    "detect.model": "mini/grounding-dino", "segment.model": "mini/sam",
+    "detect.box_threshold": 0.0, "detect.text_threshold": 0.0, "mask.mask_k": 1,
+    "run.dtype": "float32",
+}  # fmt: skip
+
+
+def test_the_preset_runs_all_stages(mini: Path, flux: Path) -> None:
+    models = {
+        "generate.model": str(flux / "base"), "rerender.model": str(flux / "kontext"),
+        "rerender.strength": 0.5,
+    }  # fmt: skip
+    settings = load_settings("flux-edit", {**SMALL, **models})
+    check_words(settings)
+    lines: list[str] = []
+    stages = build_stages(
+        settings, ("generate", "detect", "segment", "rerender"), report=lines.append
+    )
+    shot = Shot("s", Prompted("a red mug", "", 1), ("mug",), edit="green leather")
+    (done,) = run_shots([shot], stages)
+    assert done.status == "enhanced", (done.failure, done.reason)
+    instruction = "Make the mug green leather. Keep its shape, its place and all else as they are."
+    assert done.prompts == (instruction,) and done.metrics["changed_outside"] == 0
+    assert f"loading {flux / 'kontext'}" in lines
+    assert "rerender.strength is not used: an edit model draws all of its window anew" in lines
+
+
+@pytest.mark.usefixtures("loaded_models")
+def test_a_mixed_run_is_recorded_resumed_and_replayed(
+    mini: Path, flux: Path, tmp_path: Path
+) -> None:
+    """Pictures of the embedded model, re-rendered by Kontext."""
+    changes = {
+        **{key: value for key, value in SMALL.items() if not key.startswith("generate.")},
+        "rerender.method": "edit", "rerender.model": flux / "kontext", "rerender.sampler": "Euler",
+        "rerender.controls": "[]", "generate.steps": 1, "run.retries": 0,
+    }  # fmt: skip
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    out = tmp_path / "run"
+    checked(
+        "run", "--class", "mug", "--count", "2", "--edit", "make the mug green", "--prompt",
+        "ppzmini, a {class}, <lora:ppzmini:0.6>", "--seed", "1", *EVERYTHING, *words, "--out", out,
+    )  # fmt: skip
+    made = lines_of(out)
+    assert [line["status"] for line in made.values()] == ["enhanced"] * 2
+    for line in made.values():
+        assert line["prompts"] == ["make the mug green"] and line["files"]["control"] is None
+        assert line["metrics"]["changed_outside"] == 0
+    record = run_yaml.read(out)
+    assert record["settings"]["rerender"]["method"] == "edit"
+    assert record["checkpoints"][str(flux / "kontext")].startswith("sha256:")
+    info = Image.open(next((out / "images").glob("*.png"))).text["parameters"]
+    assert f"Model: {flux / 'kontext'}" in info and "Denoising strength" not in info
+
+    pictures = {path.name: path.read_bytes() for path in (out / "images").glob("*.png")}
+    manifest = out / "manifest.jsonl"
+    first, second = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text(first)
+    last = out / next(line["files"]["result"] for id_, line in made.items() if id_ in second)
+    last.unlink()
+    checked("resume", out)
+    again = {path.name: np.asarray(Image.open(path)) for path in (out / "images").glob("*.png")}
+    shutil.rmtree(tmp_path / "before", ignore_errors=True)
+    for name, data in pictures.items():
+        (tmp_path / name).write_bytes(data)
+        assert (np.asarray(Image.open(tmp_path / name)) == again[name]).all()
+    assert json_of("replay", out, "--out", tmp_path / "again")["equal"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"rerender.method": "edit"}, "expected an edit model; set rerender.model"),
+        ({"rerender.method": "edit", "rerender.model": "base"}, "is no edit model"),
+        ({"rerender.model": "kontext"}, "is an edit model; set rerender.method"),
+        ({"rerender.controls": "[]"}, "rerender.controls: expected at least one"),
+        ({"rerender.method": "edit", "rerender.model": "kontext", "rerender.width": 72},
+         "rerender.width 72: expected a multiple of 16"),
+        ({"rerender.method": "edit", "rerender.model": "kontext"}, "no --edit"),
+        ({"generate.model": "kontext"}, "an edit model; set it as rerender.model"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_in_a_sentence(
+    mini: Path, flux: Path, tmp_path: Path, changes: dict[str, str], why: str
+) -> None:
+    models = {key: flux / name for key, name in changes.items() if key.endswith(".model")}
+    given = {**changes, **models, "rerender.sampler": "Euler", "generate.sampler": "Euler"}
+    words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    edit = () if "no --edit" in why else ("--edit", "red")
+    out = ("--out", tmp_path / "run")
+    assert why in refused("run", "--class", "mug", "--count", "1", *edit, *words, *out)
