@@ -111,6 +111,8 @@ class TrainSettings(Section):
     noise_offset: float = Field(0.0, ge=0, le=1)
     min_timestep: int | None = Field(None, ge=0, lt=1000)
     max_timestep: int | None = Field(None, ge=1, le=1000)
+    timestep_sampling: Literal["logit_normal", "uniform"] | None = None
+    timestep_shift: float | None = Field(None, gt=0, le=100)
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     use_ema: bool = False

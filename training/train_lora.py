@@ -20,8 +20,8 @@ from .loop.batches import BatchLoader
 from .loop.trainer import Trainer
 from .loop.training_session import Progress, TrainingSession, settings_text
 from .loop.training_session import Trained as Trained
-from .lora import models as lora_models
 from .lora.save import DIFFUSERS_NAME
+from .models import load_models
 
 Message = Callable[[str], None]
 
@@ -64,7 +64,7 @@ def train_lora(
         for problem in data.problems if accelerator.is_main_process else ():
             warn(problem)
         say(f"loading {s.model}")
-        models = lora_models.load(s, accelerator.device, base)
+        models = load_models.load(s, accelerator.device, base)
         loader = BatchLoader(s, models, data)
         share = accelerator.process_index, accelerator.num_processes
         with checkpoint.writing(Path(s.output_dir)):

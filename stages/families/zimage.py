@@ -19,6 +19,7 @@ class ZImage(flow_matching.FlowMatching):
     pipelines = "ZImage"
     name = "Z-Image"
     most_controls = 1
+    trains = True
     unused: ClassVar = flow_matching.unused(name)
     refused: ClassVar = flow_matching.refused(name)
 

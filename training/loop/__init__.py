@@ -1,1 +1,1 @@
-"""The training loop: batches, loss, optimizer, checkpoints, validation, log."""
+"""The training loop: batches, optimizer, checkpoints, validation, log."""

@@ -1,4 +1,4 @@
-"""Batches: pictures and captions as the tensors that the UNet is trained on."""
+"""Batches: pictures and captions as the tensors that the denoiser is trained on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ..datasets import sampling
 from ..datasets.buckets import Size
 from ..datasets.examples import Example
 from ..errors import TrainingError
-from .encoders import FeatureCache, LatentEncoder, PromptEncoder
+from ..models import loss
+from ..models.encoders import FeatureCache, LatentEncoder
 
 if TYPE_CHECKING:
     import torch
 
     from ...configs.train import TrainSettings
     from ..datasets.training_set import TrainingSet
-    from ..lora.models import TrainingModels
+    from ..models.training_models import TrainingModels
 
 
 class BatchLoader:
@@ -38,19 +39,16 @@ class BatchLoader:
         )
         fixed = not s.trains_text_encoder and not s.shuffle_caption
         keep = fixed if s.cache_text_encoder_outputs is None else s.cache_text_encoder_outputs
-        self.prompts = PromptEncoder(
-            models.tokenizers,
-            models.text_encoders,
-            FeatureCache(folder / "text" if on_disk else None) if keep else None,
-            max_token_length=s.max_token_length,
-            clip_skip=s.clip_skip,
+        self.prompts = models.prompt_encoder(
+            s, FeatureCache(folder / "text" if on_disk else None) if keep else None
         )
+        factor = self.latents.factor * models.patch
         for example in (*data.learned, *data.held_out):
             width, height = example.fit.bucket_wh
-            if width % self.latents.factor or height % self.latents.factor:
+            if width % factor or height % factor:
                 raise TrainingError(
-                    f"bucket {width} × {height}: expected multiples of {self.latents.factor}, "
-                    "the VAE's factor; set resolution and bucket_reso_steps"
+                    f"bucket {width} × {height}: expected multiples of {factor}, the model's "
+                    "factor; set resolution and bucket_reso_steps"
                 )
 
     def fill(self, progress: Callable[[int, int], None], share: tuple[int, int] = (0, 1)) -> None:
@@ -115,51 +113,26 @@ class BatchLoader:
             texts: Their captions.
             draws: A generator for each, for latent, noise and time step.
             moments: Mean and log-variance of the latents, float (N, 2 · channels, h, w).
-            times: Time steps, int (N,), in place of random ones.
+            times: Places in the noise schedule, (N,), in place of random ones.
         """
         import torch
 
-        from . import loss
-
-        scheduler, device = self.models.noise_scheduler, moments.device
-        shape = self.latents.shape(chosen[0])
+        device, shape = moments.device, self.latents.shape(chosen[0])
         sample = torch.stack([torch.randn(shape, generator=g) for g in draws])
         latents = self.latents.draw(moments, sample)
-        noise, drawn = loss.draw(
-            draws,
-            shape,
-            self.settings.max_timestep or scheduler.config.num_train_timesteps,
-            self.settings.noise_offset,
-            self.settings.min_timestep or 0,
-        )
-        noise, steps = noise.to(device), (drawn if times is None else times).to(device)
+        noise = loss.draw_noise(draws, shape, self.settings.noise_offset).to(device)
+        drawn = self.models.draw_times(draws, self.settings)
+        places = (drawn if times is None else times).to(device)
         mask = None
         if self.settings.masked_loss:
             size = (shape[2], shape[1])
             masks = [e.mask_at(size, flip=f) for e, f in zip(chosen, flips, strict=True)]
             mask = torch.from_numpy(np.stack(masks))[:, None].to(device)
-        prompts = self.prompts(texts)
-        added = None
-        if "pooled" in prompts:
-            added = {"text_embeds": prompts["pooled"], "time_ids": _time_ids(chosen).to(device)}
         return {
-            "noisy": scheduler.add_noise(latents, noise, steps),
-            "times": steps,
-            "hidden": prompts["hidden"],
-            "added": added,
-            "target": loss.target(scheduler, latents, noise, steps),
+            "noisy": self.models.noisy(latents, noise, places),
+            "times": places,
+            **self.models.conditions(self.prompts(texts), chosen, device),
+            "target": self.models.target(latents, noise, places),
             "mask": mask,
             "weight": torch.tensor([e.weight for e in chosen], device=device),
         }
-
-
-def _time_ids(chosen: Sequence[Example]) -> torch.Tensor:
-    """SDXL's size conditions, float32 (N, 6): original h, w; top, left of the crop; h, w."""
-    import torch
-
-    rows = []
-    for example in chosen:
-        left, top, _, _ = example.fit.crop_xyxy
-        width, height = example.fit.bucket_wh
-        rows.append([example.size_wh[1], example.size_wh[0], top, left, height, width])
-    return torch.tensor(rows, dtype=torch.float32)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import is_out_of_memory
 from ...stages.accel import memory
 from ..datasets import images as dataset_images
-from ..lora.models import half_precision
+from ..models.load_models import half_precision, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 4
 """Pictures a call of the pipeline, as long as they fit into memory."""
 STEPS = 25
-"""Sampling steps of DPM++ 2M, in the middle of the method's 20 to 30."""
+"""Sampling steps, in the middle of the method's 20 to 30."""
 
 
 def generate(settings: TrainSettings, device: Any, progress: Callable[[int, int], None]) -> int:
@@ -38,11 +38,12 @@ def generate(settings: TrainSettings, device: Any, progress: Callable[[int, int]
     from PIL import Image
 
     from ...checkpoints.load import load_text_to_image
-    from ...stages.diffusion.samplers import scheduler
+    from ...stages.families.known import family_of
 
     dtype = half_precision(s)
     pipe = load_text_to_image(s.model, device=str(device), dtype=dtype, allow_pickle=s.allow_pickle)
-    pipe.scheduler = scheduler("DPM++ 2M", pipe.scheduler.config)
+    family = family_of(pipe)
+    pipe.scheduler = family.scheduler(kind_of(family).sampler, pipe.scheduler.config)
     names = {p.name for p in existing}
     free = list(itertools.islice((n for n in itertools.count() if _name(n) not in names), missing))
     size = BATCH
@@ -66,18 +67,18 @@ def _draw(pipe: Any, settings: TrainSettings, numbers: Sequence[int]) -> list[np
 
     from ...stages.families.known import family_of
 
-    s = settings
+    s, family = settings, family_of(pipe)
     try:
         with torch.no_grad():
-            latents = pipe(
+            latents = family.draw(
+                pipe,
+                s.resolution,
                 prompt=[s.class_prompt] * len(numbers),
                 num_inference_steps=STEPS,
-                width=s.resolution[0],
-                height=s.resolution[1],
                 generator=[torch.Generator().manual_seed(s.seed + n) for n in numbers],
-                output_type="latent",
-            ).images
-            return [drawn.pixels for drawn in family_of(pipe).decode(pipe, latents)]
+                **kind_of(family).class_arguments,
+            )
+            return [drawn.pixels for drawn in family.decode(pipe, latents)]
     except Exception as error:
         if len(numbers) == 1 or not is_out_of_memory(error):
             raise

@@ -37,7 +37,7 @@ def metadata(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
     conv = {"conv_dim": s.conv_dim, "conv_alpha": s.conv_alpha or s.conv_dim}
     values: dict[str, Any] = {
         "ss_output_name": s.name,
-        "ss_base_model_version": "sdxl_base_v1-0" if models.is_xl else "sd_v1",
+        "ss_base_model_version": models.about["ss_base_model_version"],
         "ss_v2": False,
         "ss_sd_model_name": s.model,
         "ss_network_module": "networks.lora",
@@ -108,16 +108,12 @@ def metadata(trainer: Trainer, *, epoch: int, started: float) -> dict[str, str]:
         "ss_training_finished_at": f"{time.time():.3f}",
         "ss_training_comment": None,
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": f"stable-diffusion-{'xl-v1-base' if models.is_xl else 'v1'}/lora",
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
-        if models.is_xl
-        else "diffusers",
+        "modelspec.architecture": models.about["modelspec.architecture"],
+        "modelspec.implementation": models.about["modelspec.implementation"],
         "modelspec.title": s.name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.date": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "modelspec.prediction_type": "v"
-        if models.noise_scheduler.config.prediction_type == "v_prediction"
-        else "epsilon",
+        "modelspec.prediction_type": models.predicts,
     }
     if data.tag:
         values["modelspec.trigger_phrase"] = data.tag

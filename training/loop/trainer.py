@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ..datasets import sampling
 from ..errors import DivergedError, TrainingStopped, how_to_resume, kept_checkpoint
 from ..lora import save as lora_save
+from ..models.loss import squared_errors
 from ..stop_request import StopRequest
 from . import checkpoint, optimizers
-from .loss import snr_weights, squared_errors
 
 if TYPE_CHECKING:
     from ...configs.train import TrainSettings
     from ..datasets.training_set import TrainingSet
-    from ..lora.models import TrainingModels
+    from ..models.training_models import TrainingModels
     from .batches import BatchLoader
 
 _RATES = ("lr", "initial_lr", "betas", "eps", "weight_decay")
@@ -49,8 +49,8 @@ class Trainer:
         self.total = s.max_train_steps or s.num_train_epochs * self.steps_per_epoch
         self.epochs = math.ceil(self.total / self.steps_per_epoch)
         self.parameters = models.parameters()
-        unet = [p for n, p in self.parameters.items() if n.startswith("unet.")]
-        groups = [(unet, s.learning_rate)]
+        denoiser = [p for n, p in self.parameters.items() if n.startswith(f"{models.part}.")]
+        groups = [(denoiser, s.learning_rate)]
         if models.trains_text_encoder:
             text = [p for n, p in self.parameters.items() if n.startswith("text_encoder")]
             groups.append((text, s.text_encoder_lr or s.learning_rate))
@@ -62,8 +62,8 @@ class Trainer:
 
             self.ema = EMAModel(self.parameters.values(), decay=s.ema_decay)
         self.optimizer = accelerator.prepare(optimizer)
-        self.unet = accelerator.prepare(models.unet)
-        self.wrapped = [self.unet]
+        self.denoiser = accelerator.prepare(models.denoiser)
+        self.wrapped = [self.denoiser]
         if models.trains_text_encoder:
             loader.prompts.encoders = [accelerator.prepare(e) for e in models.text_encoders]
             self.wrapped += loader.prompts.encoders
@@ -124,7 +124,7 @@ class Trainer:
         """
         import torch
 
-        if not self.models.unet.training:  # after validation
+        if not self.models.denoiser.training:  # after validation
             self.models.train()
         rank, total = (
             self.accelerator.process_index,
@@ -172,11 +172,9 @@ class Trainer:
             [self.data.learned[batch[k]] for k in members],
             [sampling.chance(seed, epoch, place, k) for k in members],
         )
-        prediction = self.unet(**self.models.inputs(inputs))[0]
+        prediction = self.models.prediction(self.denoiser, inputs)
         errors = squared_errors(prediction, inputs["target"], inputs["mask"]) * inputs["weight"]
-        errors = errors * snr_weights(
-            self.models.noise_scheduler, inputs["times"], self.settings.snr_gamma
-        )
+        errors = errors * self.models.weights(inputs["times"], self.settings)
         return errors.sum() / len(batch) * self.accelerator.num_processes * weight
 
     def _reduced(self, loss: Any) -> tuple[float, bool]:

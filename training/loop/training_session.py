@@ -128,8 +128,8 @@ class TrainingSession:
         tensors = lora_save.kohya(
             models.parts,
             self.settings.save_precision,
-            unet_name=models.unet_name,
-            xl=models.is_xl,
+            module_name=models.module_name,
+            numbered=models.numbers_encoders,
         )
         lora_save.write(path, tensors, {**about, "ss_output_name": name})
         return path

@@ -17,12 +17,12 @@ from ...pipeline.images.contact_sheet import sheet
 from ...pipeline.images.write import encode_png
 from ..datasets import images as dataset_images
 from ..lora import network as lora_network
-from .loss import squared_errors
+from ..models.loss import squared_errors
 
 if TYPE_CHECKING:
     from ...configs.train import TrainSettings
     from ..datasets.examples import Example
-    from ..lora.models import TrainingModels
+    from ..models.training_models import TrainingModels
     from .batches import BatchLoader
 
 TIMES = (0.125, 0.375, 0.625, 0.875)
@@ -37,8 +37,7 @@ def held_out_loss(
     import torch
 
     count, total = len(TIMES), 0.0
-    steps = models.noise_scheduler.config.num_train_timesteps
-    times = torch.tensor([int(share * steps) for share in TIMES])
+    times = models.times_at(TIMES)
     with _evaluating(models, loader), torch.no_grad(), accelerator.autocast():
         for number, example in enumerate(held_out):
             draws = [torch.Generator().manual_seed(number * count + k) for k in range(count)]
@@ -46,7 +45,7 @@ def held_out_loss(
             inputs = loader.tensors(
                 [example] * count, [False] * count, [example.text] * count, draws, moments, times
             )
-            prediction = models.unet(**models.inputs(inputs))[0]
+            prediction = models.prediction(models.denoiser, inputs)
             total += float(squared_errors(prediction, inputs["target"], inputs["mask"]).mean())
     return total / len(held_out)
 
@@ -68,28 +67,25 @@ def draw(
     import torch
     from PIL import Image
 
-    from ...stages.diffusion.samplers import scheduler
     from ...stages.families.known import family_of
 
     s, pipe = settings, models.pipe
-    original = pipe.scheduler
-    pipe.scheduler = scheduler("DPM++ 2M", original.config)
+    family, original = family_of(pipe), pipe.scheduler
+    pipe.scheduler = family.scheduler(models.sampler, original.config)
     try:
         with _evaluating(models, loader), torch.no_grad():
             for weight in s.validation_weights:
                 lora_network.set_scale(models.learning.values(), weight)
                 for number, prompt in enumerate(s.validation_prompts):
                     with accelerator.autocast():
-                        latents = pipe(
-                            **_embeddings([prompt], models, loader),
+                        latents = family.draw(
+                            pipe,
+                            s.resolution,
+                            **models.drawing(loader.prompts, prompt, s.validation_cfg_scale),
                             num_inference_steps=s.validation_inference_steps,
-                            guidance_scale=s.validation_cfg_scale,
-                            width=s.resolution[0],
-                            height=s.resolution[1],
                             generator=[torch.Generator().manual_seed(s.seed + number)],
-                            output_type="latent",
-                        ).images
-                    (drawn,) = family_of(pipe).decode(pipe, latents)
+                        )
+                    (drawn,) = family.decode(pipe, latents)
                     if not drawn.error and not drawn.flagged:
                         path = folder / name(s.name, epoch, number, weight)
                         dataset_images.write_png(path, Image.fromarray(drawn.pixels))
@@ -108,20 +104,6 @@ def _evaluating(models: TrainingModels, loader: BatchLoader) -> Iterator[None]:
         yield
     finally:
         loader.prompts.encoders = wrapped
-
-
-def _embeddings(
-    prompts: Sequence[str], models: TrainingModels, loader: BatchLoader
-) -> dict[str, Any]:
-    """Prompt arguments of the pipeline, with clip skip and chunks as in the training."""
-    if models.is_xl:
-        return {"prompt": list(prompts)}
-    hidden = loader.prompts([*prompts, ""])["hidden"]
-    count = len(prompts)
-    return {
-        "prompt_embeds": hidden[:count],
-        "negative_prompt_embeds": hidden[count:].repeat(count, 1, 1),
-    }
 
 
 def name(output_name: str, epoch: int, prompt: int, weight: float) -> str:

@@ -1,6 +1,6 @@
 """LoRA network: which modules get a LoRA, its parameters by name, its scale.
 
-The modules are kohya's (networks/lora.py): in the UNet the linear and 1×1 layers of each
+The modules are kohya's (networks/lora.py): in the denoiser the linear and 1×1 layers of each
 transformer block; with `conv_dim` also the layers of ResNet, down- and upsampling blocks; in a
 text encoder those of attention and MLP.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 ADAPTER = "default"
-_UNET = ("Transformer2DModel",)
+_DENOISER = ("Transformer2DModel", "ZImageTransformerBlock")
 _CONV = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 _TEXT = ("CLIPAttention", "CLIPSdpaAttention", "CLIPMLP")
 
@@ -46,7 +46,7 @@ def targets(model: Any, *, conv: bool = False, only: Sequence[str] = ()) -> dict
 
     `only`: endings of names (`to_q`, `to_out.0`); raises NetworkError for one that matches none.
     """
-    kinds = (*_UNET, *_TEXT, *(_CONV if conv else ()))
+    kinds = (*_DENOISER, *_TEXT, *(_CONV if conv else ()))
     found: dict[str, bool] = {}
     for place, block in model.named_modules():
         if type(block).__name__ not in kinds:
@@ -85,7 +85,7 @@ def attach(
     """Freeze a model and add a new LoRA with float32 weights, which has no effect yet.
 
     Args:
-        model: UNet or text encoder.
+        model: Denoiser or text encoder.
         rank: Rank of linear layers and 1 × 1 convolutions.
         alpha: The LoRA is scaled by alpha / rank.
         dropout: Dropout of the LoRA's input, 0 to 1.

@@ -21,24 +21,29 @@ if TYPE_CHECKING:
     import torch
 
 DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
-_KOHYA = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
+_KOHYA = {
+    **dict.fromkeys(("unet", "transformer"), "lora_unet"),
+    "text_encoder": "lora_te1",
+    "text_encoder_2": "lora_te2",
+}
 _DTYPES = {"float": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 Parts = Mapping[str, Iterable[Layer]]
-"""Layers of `unet` and, where they were trained, of `text_encoder` and `text_encoder_2`."""
+"""Layers of `unet` or `transformer` and, where they were trained, of `text_encoder` and
+`text_encoder_2`."""
 
 
 def kohya(
     parts: Parts,
     precision: str = "float",
     *,
-    unet_name: Callable[[str], str] = str,
-    xl: bool = False,
+    module_name: Callable[[str, str], str] = lambda part, module: module,
+    numbered: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Return tensors by kohya's keys.
 
-    `precision`: float, fp16 or bf16; `unet_name`: maps names of UNet modules to kohya's; `xl`:
-    number the text encoders, as for SDXL.
+    `precision`: float, fp16 or bf16; `module_name`: from a part and a module to kohya's name of it;
+    `numbered`: number the text encoders, as for SDXL.
     """
     import torch
 
@@ -46,8 +51,9 @@ def kohya(
     out = {}
     for part, layers in parts.items():
         for layer in layers:
-            full = unet_name(layer.name) if part == "unet" else _full(part, layer.name)
-            start = _KOHYA[part] if xl or part == "unet" else "lora_te"
+            full = module_name(part, _full(part, layer.name))
+            text = part.startswith("text_encoder")
+            start = "lora_te" if text and not numbered else _KOHYA[part]
             name = f"{start}_{full.replace('.', '_')}"
             out[f"{name}.lora_down.weight"] = layer.down.to(dtype).contiguous()
             out[f"{name}.lora_up.weight"] = layer.up.to(dtype).contiguous()
@@ -70,9 +76,8 @@ def diffusers(parts: Parts, precision: str = "float") -> dict[str, torch.Tensor]
 
 
 def _full(part: str, name: str) -> str:
-    if part == "unet" or name.startswith("text_model."):
-        return name
-    return f"text_model.{name}"
+    is_text = part.startswith("text_encoder") and not name.startswith("text_model.")
+    return f"text_model.{name}" if is_text else name
 
 
 def write(

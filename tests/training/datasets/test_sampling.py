@@ -13,7 +13,7 @@ from visuals.configs.schema import SettingsError
 from visuals.configs.train import check, read_train_settings
 from visuals.training.datasets import sampling
 from visuals.training.datasets.training_set import make_buckets
-from visuals.training.loop import loss
+from visuals.training.models import loss
 
 BASE = {"model": "mini/sd", "train_data_dir": "photos", "output_dir": "loras/look"}
 
@@ -113,18 +113,18 @@ def test_noise_of_a_picture_is_its_own() -> None:
     def generators(*seeds: int) -> list[torch.Generator]:
         return [torch.Generator().manual_seed(s) for s in seeds]
 
-    both, times = loss.draw(generators(1, 2), (4, 3, 3), 1000, 0.1)
-    alone, time = loss.draw(generators(2), (4, 3, 3), 1000, 0.1)
+    both, alone = (loss.draw_noise(generators(*s), (4, 3, 3), 0.1) for s in ((1, 2), (2,)))
+    times, time = (loss.draw_steps(generators(*s), 1000) for s in ((1, 2), (2,)))
     assert torch.equal(both[1:], alone) and times[1:] == time
 
 
 def test_time_steps_keep_to_their_range() -> None:
     """kohya's min_timestep and max_timestep: the first is drawn, the last is not."""
     draws = [torch.Generator().manual_seed(seed) for seed in range(200)]
-    _, times = loss.draw(draws, (1, 2, 2), 604, 0.0, 600)
+    times = loss.draw_steps(draws, 604, 600)
     assert set(times.tolist()) == {600, 601, 602, 603}
     free = [torch.Generator().manual_seed(seed) for seed in range(200)]
-    _, times = loss.draw(free, (1, 2, 2), 1000, 0.0)
+    times = loss.draw_steps(free, 1000)
     assert times.min() < 100 and times.max() >= 900
 
 

@@ -18,8 +18,8 @@ from visuals.training.datasets.dataset_folder import DatasetError
 from visuals.training.datasets.training_set import TrainingSet, read_training_set
 from visuals.training.loop import class_images
 from visuals.training.loop.batches import BatchLoader
-from visuals.training.loop.loss import squared_errors
-from visuals.training.lora import models as lora_models
+from visuals.training.models import load_models
+from visuals.training.models.loss import squared_errors
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_steps_are_the_methods_own() -> None:
 def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, BatchLoader]:
     """Of every LoRA weight after one loss, on a fresh base."""
     settings = small(photos, photos.parent / "out", train_batch_size=2, **changes)
-    base = lora_models.load(settings, torch.device("cpu"))
+    base = load_models.load(settings, torch.device("cpu"))
     got = read_training_set(settings)
     loader = BatchLoader(settings, base, got)
     loader.fill(lambda done, total: None)
@@ -125,7 +125,7 @@ def gradient(photos: Path, **changes: Any) -> tuple[torch.Tensor, BatchLoader]:
             if "lora_B" in name:  # as after some steps; at first these are 0
                 value.fill_(0.01)
     batch = loader.batch(got.learned[:2], [sampling.chance(0, 0, 0, k) for k in range(2)])
-    prediction = base.unet(**base.inputs(batch))[0]
+    prediction = base.prediction(base.denoiser, batch)
     squared_errors(prediction, batch["target"], batch["mask"]).mean().backward()
     values = [p.grad.flatten() for p in base.parameters().values() if p.grad is not None]
     return torch.cat(values), loader
@@ -170,9 +170,9 @@ def test_masks_reach_the_loss_mirrored_with_their_picture(photos: Path, mini: Pa
 
 
 def test_long_captions_are_read_in_chunks(photos: Path, mini: Path) -> None:
-    from visuals.training.loop.encoders import PromptEncoder
+    from visuals.training.models.encoders import PromptEncoder
 
-    base = lora_models.load(small(photos, photos.parent / "out"), torch.device("cpu"))
+    base = load_models.load(small(photos, photos.parent / "out"), torch.device("cpu"))
     long = ", ".join(["a red mug on a table"] * 20)
     one, three = (
         PromptEncoder(base.tokenizers, base.text_encoders, None, max_token_length=n)

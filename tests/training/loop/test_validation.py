@@ -14,7 +14,7 @@ from visuals.checkpoints import load
 from visuals.training.datasets.training_set import read_training_set
 from visuals.training.loop import validation
 from visuals.training.loop.batches import BatchLoader
-from visuals.training.lora import models as lora_models
+from visuals.training.models import load_models
 
 
 def autocast() -> torch.autocast:
@@ -36,7 +36,7 @@ def test_the_vae_keeps_to_float32_under_the_training_s_autocast(mini: Path, tmp_
         validation_weights=[0.0],
     )
     data = read_training_set(settings)
-    models = lora_models.load(settings, "cpu", pipe)
+    models = load_models.load(settings, "cpu", pipe)
     loader = BatchLoader(settings, models, data)
     pair = [(data.learned[0], False)]
     with autocast():

@@ -64,7 +64,7 @@ class LatentEncoder:
         self._weight = next(vae.parameters())  # `vae.device` looks at every module
         self.cache = cache
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self._id = _fingerprint(vae) if cache and cache.folder else ""
+        self._id = fingerprint(vae) if cache and cache.folder else ""
 
     def shape(self, example: Example) -> tuple[int, int, int]:
         """(channels, h, w) of a picture's latent."""
@@ -104,7 +104,7 @@ class LatentEncoder:
         return (latents - shift) * config.scaling_factor  # type: ignore[no-any-return]
 
     def _key(self, example: Example, flip: bool) -> str:
-        return _key(example.digest, example.fit, flip, self._id)
+        return key(example.digest, example.fit, flip, self._id)
 
     def _encode(
         self,
@@ -151,8 +151,8 @@ class PromptEncoder:
         self.is_xl = len(self.encoders) > 1
         self.clip_skip = 0 if self.is_xl else (clip_skip or 1) - 1
         on_disk = cache is not None and cache.folder is not None
-        weights = [_fingerprint(e) for e in encoders] if on_disk else []
-        self._id = _key(*weights, clip_skip, self.chunks) if on_disk else ""
+        weights = [fingerprint(e) for e in encoders] if on_disk else []
+        self._id = key(*weights, clip_skip, self.chunks) if on_disk else ""
 
     def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """`hidden` (N, tokens, width), and SDXL's `pooled` (N, width), with gradients for an
@@ -161,12 +161,12 @@ class PromptEncoder:
 
         if self.cache is None:
             return self._encode(texts)
-        values = {text: self.cache.get(_key(text, self._id)) for text in texts}
+        values = {text: self.cache.get(key(text, self._id)) for text in texts}
         for text in [text for text, value in values.items() if value is None]:
             with torch.no_grad():
                 value = {name: v[0].cpu() for name, v in self._encode([text]).items()}
             values[text] = value
-            self.cache.put(_key(text, self._id), value)
+            self.cache.put(key(text, self._id), value)
         rows = [values[text] or {} for text in texts]
         return {name: torch.stack([r[name] for r in rows]).to(self._device) for name in rows[0]}
 
@@ -207,11 +207,11 @@ class PromptEncoder:
         return torch.cat([parts[:, 0, :1], middle, parts[:, -1, -1:]], dim=1), pooled
 
 
-def _key(*parts: object) -> str:
+def key(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
-def _fingerprint(model: Any) -> str:
+def fingerprint(model: Any) -> str:
     """SHA-256 over a model's weights."""
     import torch
 

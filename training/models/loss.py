@@ -9,36 +9,33 @@ if TYPE_CHECKING:
     import torch
 
 
-def draw(
-    generators: Sequence[torch.Generator],
-    shape: Sequence[int],
-    steps: int,
-    noise_offset: float,
-    first: int = 0,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw noise and time steps, each picture's from its own generator.
+def draw_noise(
+    generators: Sequence[torch.Generator], shape: Sequence[int], noise_offset: float
+) -> torch.Tensor:
+    """Draw noise (N, *shape), each picture's from its own generator.
 
     Args:
         generators: One a picture, N in all.
         shape: Of a latent: (channels, h, w).
-        steps: Time steps are below this.
         noise_offset: Standard deviation of an offset of a whole channel
             (https://www.crosslabs.org/blog/diffusion-with-offset-noise); 0 is none.
-        first: Time steps start here.
-
-    Returns:
-        (noise (N, *shape), time steps int (N,)).
     """
     import torch
 
-    noise, times = [], []
+    noise = []
     for generator in generators:
         one = torch.randn(tuple(shape), generator=generator)
         if noise_offset:
             one = one + noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
         noise.append(one)
-        times.append(torch.randint(first, steps, (1,), generator=generator))
-    return torch.stack(noise), torch.cat(times)
+    return torch.stack(noise)
+
+
+def draw_steps(generators: Sequence[torch.Generator], steps: int, first: int = 0) -> torch.Tensor:
+    """Draw time steps, int (N,), from `first` to below `steps`."""
+    import torch
+
+    return torch.cat([torch.randint(first, steps, (1,), generator=g) for g in generators])
 
 
 def target(scheduler: Any, latents: Any, noise: Any, times: Any) -> torch.Tensor:

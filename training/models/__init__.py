@@ -1,0 +1,1 @@
+"""Models of a training: each family's encoders, times, targets and predictions."""
