@@ -20,7 +20,7 @@ from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, re
 
 FAMILIES = (
     "StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline", "ZImagePipeline",
-    "StableDiffusion3Pipeline",
+    "StableDiffusion3Pipeline", "QwenImagePipeline",
 )  # fmt: skip
 REFINER = "StableDiffusionXLImg2ImgPipeline"
 _MARKS = (
@@ -190,7 +190,8 @@ def use_channels_last(model: Any) -> None:
     """
     import torch
 
-    if model.device.type == "cpu":
+    flat = all(weight.ndim < 5 for weight in model.parameters())  # a VAE of films has no such form
+    if model.device.type == "cpu" and flat:
         model.to(memory_format=torch.channels_last)
 
 

@@ -48,6 +48,12 @@ def _sd3_inputs(config: Config, base: Any) -> str:
     return "it takes a masked picture, not a map; take one of canny or depth"
 
 
+def _qwen_inputs(config: Config, base: Any) -> str:
+    if not config.get("extra_condition_channels"):
+        return ""
+    return "it takes a masked picture, not a map; take one of maps, such as InstantX's union"
+
+
 _KINDS = {
     "Flux": _Kind(
         "FLUX.1",
@@ -55,6 +61,13 @@ _KINDS = {
         lambda config: "FluxControlNetInpaintPipeline",
         left_out=_VISION,
         unfit=_flux_modes,
+    ),
+    "QwenImage": _Kind(
+        "Qwen-Image",
+        "QwenImageControlNetModel",
+        lambda config: "QwenImageControlNetPipeline",
+        several=False,
+        unfit=_qwen_inputs,
     ),
     "StableDiffusion3": _Kind(
         "Stable Diffusion 3",

@@ -263,7 +263,9 @@ class Rerenderer:
     def _workers(self) -> int:
         import torch
 
-        if self.pipe.vae.dtype != torch.float32:  # one that is changed to decode is no one else's
+        vae = self.pipe.vae
+        # One that is changed to decode, or that keeps what it decodes, is no one else's.
+        if vae.dtype != torch.float32 or hasattr(vae, "clear_cache"):
             return 1
         return cpu_parallel.workers(self.pipe._execution_device, self.batch_size)
 

@@ -23,6 +23,7 @@ _CLASSES = {
     "StableDiffusion3": "SD 3",
     "Flux": "Flux",
     "ZImage": "Z-Image",
+    "QwenImage": "Qwen-Image",
 }
 
 _FILES = {

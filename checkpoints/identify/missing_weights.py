@@ -55,14 +55,20 @@ def require_components(pipe: Any) -> None:
 def _not_stored(model: Any, folder: Path) -> list[str]:
     """The weights of a model that no .safetensors file of its folder holds.
 
-    A name may have lost or gained its first parts, as `text_model.` of CLIP in transformers 5.
+    A name may have lost or gained its first parts, as `text_model.` of CLIP in transformers 5, or
+    gained `language_model.`, as in Qwen2.5-VL.
     """
     stored: set[str] = set()
     for file in folder.glob("*.safetensors"):
         stored.update(safetensors_header.read(file).shapes)
     known = {end for name in stored for end in _ends(name)}
     names = [name for name, _ in model.named_parameters()] if stored else []
-    return [name for name in names if name not in known and not stored.intersection(_ends(name))]
+    plain = {name: name.replace("language_model.", "") for name in names}
+    return [
+        name
+        for name in names
+        if not known & {name, plain[name]} and not stored.intersection(_ends(plain[name]))
+    ]
 
 
 def _ends(name: str) -> Iterator[str]:

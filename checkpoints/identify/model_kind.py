@@ -12,7 +12,7 @@ from ..formats import safetensors_header
 from . import model_classes
 from .tensor_names import UNKNOWN, weights_kind
 
-EDIT_PIPELINES = ("FluxKontextPipeline",)
+EDIT_PIPELINES = ("FluxKontextPipeline", "QwenImageEditPipeline")
 """Pipelines of diffusers that redraw a picture by an instruction."""
 _CLASSES = {
     "ControlNetModel": "controlnet",
@@ -20,6 +20,7 @@ _CLASSES = {
     "FluxControlNetModel": "controlnet",
     "ZImageControlNetModel": "controlnet",
     "SD3ControlNetModel": "controlnet",
+    "QwenImageControlNetModel": "controlnet",
     "AutoencoderKL": "vae",
     "AutoencoderTiny": "vae",
 }

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _OWN = {
     "Flux": r"lora_unet_(double|single)_blocks_|transformer\.single_transformer_blocks\.",
     "Z-Image": r"(lora_unet_|(transformer|diffusion_model)\.)(layers|\w+_refiner)[._]\d",
+    "Qwen-Image": (
+        r"(lora_unet_|diffusion_model\.)transformer_blocks[._]\d|"
+        r"transformer\.transformer_blocks\.\d+\.(img|txt)_m|transformer\.(img|txt)_in\."
+    ),
     "SD 3": r"lora_unet_joint_blocks_|lora_te3_",
 }
 """Beginnings of keys that a family alone has. `transformer.transformer_blocks.` is of several."""
@@ -23,11 +27,12 @@ _ROOTS = (
     *("transformer_blocks.", "single_transformer_blocks.", "x_embedder", "context_embedder"),
     *("time_text_embed.", "norm_out.", "proj_out", "pos_embed."),
     *("layers.", "noise_refiner.", "context_refiner.", "all_x_embedder.", "all_final_layer."),
-    *("cap_embedder.", "t_embedder."),
+    *("cap_embedder.", "t_embedder.", "img_in.", "txt_in."),
 )
 PREFIXES = (
     *(f"lora_unet_{name}_" for name in ("double_blocks", "single_blocks", "joint_blocks")),
     *(f"lora_unet_{name}_" for name in ("layers", "noise_refiner", "context_refiner")),
+    *("lora_unet_transformer_blocks_", "diffusion_model.transformer_blocks."),
     *(f"transformer.{name}" for name in _ROOTS),
     *(f"diffusion_model.{name}" for name in ("layers.", "noise_refiner.", "context_refiner.")),
 )

@@ -16,7 +16,7 @@ from ...configs.errors import UsageError
 
 _BLOCKS = (
     *("BasicTransformerBlock", "FluxTransformerBlock", "FluxSingleTransformerBlock"),
-    *("ZImageTransformerBlock", "JointTransformerBlock"),
+    *("ZImageTransformerBlock", "JointTransformerBlock", "QwenImageTransformerBlock"),
 )
 """As in diffusers' `_repeated_blocks` of UNets and transformers; its ControlNets name none."""
 _COMPILERS = ("g++", "clang++", "c++", "cl")

@@ -113,6 +113,8 @@ def use_tiles(vae: Any, on: bool = True) -> None:
         vae.disable_tiling()
         return
     vae.enable_tiling()
+    if not hasattr(vae, "tile_latent_min_size"):  # Qwen-Image's, of 256 pixels
+        return
     scale = vae.tile_sample_min_size / vae.tile_latent_min_size
     vae.tile_sample_min_size = min(vae.tile_sample_min_size, TILE)
     vae.tile_latent_min_size = int(vae.tile_sample_min_size / scale)

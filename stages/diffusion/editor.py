@@ -70,7 +70,7 @@ class Editor:
         ]
 
     def draw(self, image: np.ndarray, instruction: str, negative: str, *, seed: int) -> Decoded:
-        """A crop, uint8 (h, w, 3), as the model draws it by an instruction."""
+        """A crop, uint8 (h, w, 3), as the model draws it by an instruction, at the crop's size."""
         import torch
 
         pipe = copy.copy(self.pipe)
@@ -86,7 +86,9 @@ class Editor:
                 **self.arguments,
             )
             (drawn,) = self.family.decode(self.pipe, latents)
-        return drawn
+        if drawn.error:
+            return drawn
+        return drawn.with_pixels(composite.resize(drawn.pixels, image.shape[1::-1]))
 
     @staticmethod
     def _laid_over(drawn: Decoded, image: np.ndarray, mask: np.ndarray) -> Decoded:

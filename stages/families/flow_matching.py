@@ -68,6 +68,16 @@ def refused(name: str) -> dict[str, str]:
 
 
 @functools.cache
+def warn_of_prompt_editing(name: str) -> None:
+    """Warn that a family does not change prompts between steps."""
+    logging.getLogger(__name__).warning(
+        "visuals: warning: %s does not change prompts between steps, as in [a:b:0.5]: the words of "
+        "the first step stay",
+        name,
+    )
+
+
+@functools.cache
 def _warn_of_weights(name: str) -> None:
     logging.getLogger(__name__).warning(
         "visuals: warning: %s does not take weights, as in (word:1.2): the words are read alone",

@@ -6,13 +6,14 @@ from typing import Any
 
 from ..diffusion.family import Family
 from .flux import Flux
+from .qwen_image import QwenImage
 from .stable_diffusion import StableDiffusion, StableDiffusionXL
 from .stable_diffusion3 import StableDiffusion3
 from .zimage import ZImage
 
 FAMILIES: tuple[Family, ...] = (
     *(StableDiffusionXL(), StableDiffusion3(), StableDiffusion()),
-    *(Flux(), ZImage()),
+    *(Flux(), ZImage(), QwenImage()),
 )
 """The name that is more than the beginning of another stands before it."""
 

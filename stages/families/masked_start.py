@@ -23,6 +23,8 @@ def arguments(
     strength: float,
     generator: Sequence[Any],
     callback_on_step_end: Any = None,
+    encode: Any = None,
+    pack: Any = None,
 ) -> dict[str, Any]:
     """Return `latents` and `callback_on_step_end` of a call; a call of `pipe` then runs the last
     steps of its scheduler's, which are set already.
@@ -35,6 +37,9 @@ def arguments(
         strength: Above 0 to 1, the share of the steps that are run.
         generator: One for each picture.
         callback_on_step_end: To be called after each step, too.
+        encode: From VAE, pixels and generators to latents (N, channels, h, w), as `encoded`, which
+            is the default.
+        pack: From latents to what the transformer takes; None where that is the same.
     """
     import torch
     from diffusers.utils.torch_utils import randn_tensor
@@ -44,10 +49,12 @@ def arguments(
     _leave_out(scheduler, strength)
     width, height = size_wh
     pixels = pipe.image_processor.preprocess(image, height=height, width=width)
-    kept = _encoded(pipe.vae, pixels.to(device, dtype), generator)
+    kept = (encode or encoded)(pipe.vae, pixels.to(device, dtype), generator)
     noise = randn_tensor(kept.shape, generator=generator, device=device, dtype=dtype)
     white = np.stack([np.asarray(mask.convert("L")) >= 128 for mask in mask_image])
     mask = interpolate(torch.from_numpy(white)[:, None].float(), kept.shape[-2:]).to(device, dtype)
+    if pack is not None:
+        kept, noise, mask = pack(kept), pack(noise), pack(mask.expand_as(kept))
 
     def noisy(level: Any) -> Any:
         level = level.to(device, dtype)
@@ -77,7 +84,7 @@ def _leave_out(scheduler: Any, strength: float) -> None:
     scheduler.set_timesteps = keep
 
 
-def _encoded(vae: Any, pixels: Any, generator: Sequence[Any]) -> Any:
+def encoded(vae: Any, pixels: Any, generator: Sequence[Any]) -> Any:
     """Latents (N, channels, h, w) of pixels (N, 3, H, W), -1..1, drawn by the generators."""
     import torch
 
