@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,19 @@ def find(page: Any, *names: str) -> None:
     says(page, "#enhance-progress", "Done")
     canvas = page.locator("#enhance-photo canvas")
     expect(canvas).to_have_attribute("data-seq", "0", timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def held(page: Any) -> Iterator[None]:
+    """Hold the events that the page sends meanwhile; then let them be answered, the last first."""
+    routes: list[Any] = []
+    page.route("**/gradio_api/run/predict", lambda route: routes.append(route))
+    yield
+    page.unroute("**/gradio_api/run/predict")
+    assert routes
+    for route in reversed(routes):
+        with page.expect_event("requestfinished", lambda one, r=route: one == r.request):
+            route.fallback()
 
 
 def serious(page: Any) -> list[str]:

@@ -30,8 +30,7 @@ QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 SLOW: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 """Options of an event that takes seconds, for which Gradio shows its own progress."""
 LATEST: dict[str, Any] = {**QUICK, "trigger_mode": "always_last"}
-"""Options of an event that comes often, of which the last counts. Triggers that share an output are
-one event (`gr.on`): answers of several come in any order."""
+"""Options of an event that comes often, of which the last counts; see `show_latest`."""
 SAVE: Any = ["download", "fullscreen"]
 """Buttons of pictures that are worth saving."""
 EVERY = 0.8
@@ -233,6 +232,19 @@ def show_errors(handler: Callable[..., Any], message: gr.HTML) -> Callable[..., 
             return {message: error_message(error)}
 
     return handle
+
+
+def show_latest(
+    triggers: Sequence[Any], show: Callable[..., Any], inputs: Any, outputs: Any
+) -> None:
+    """Let `show` update the outputs after each of the triggers, and in the end by the last inputs.
+
+    Answers of several events come in any order, so that no other event may update the outputs.
+    Gradio repeats what was triggered while `show` was at work, but with everything else that the
+    trigger does: two such would trigger each other for ever, but for the event between. `change`
+    of a `gr.State` does not trigger: without its queue, Gradio does not tell the page of it.
+    """
+    gr.on(triggers, None, None, None, **QUICK).then(show, inputs, outputs, **LATEST)
 
 
 def shown(run: RunSummary, records: Sequence[ManifestRecord] | None = None) -> list[ManifestRecord]:

@@ -13,28 +13,22 @@ from typing import Any
 import gradio as gr
 
 from .....configs.errors import UsageError
-from .....configs.schema import Settings, presets
+from .....configs.schema import presets
 from ....build.required_models import required_models
 from ....jobs.request import NEEDS, RunRequest
 from ...files import run_folders, uploads
 from ...queue import requests
-from ...queue.job_queue import JobQueue
-from ...queue.queued_job import QueuedJob
 from ...visitor_settings import preset_settings
 from ...widgets import components, download_offer, prompt_preview, seed_box
 from ...widgets.components import Update
 from . import mask_strokes, photo_strip, results, samples, selection
-from .layout import EDIT, Layout
+from .layout import EDIT
 from .page_updates import PageUpdates
 from .search_session import EMPTY, Search, Session, complete, with_wording, wording
 
 
 class Handlers(PageUpdates):
     """The handlers. `usual` are the settings that the page starts with."""
-
-    def __init__(self, queue: JobQueue, layout: Layout, usual: Settings) -> None:
-        super().__init__(queue, layout)
-        self.usual = usual
 
     def find(
         self, offered: str, paths: list[str] | None, names: list[str], preset: str, run: str,
@@ -113,70 +107,19 @@ class Handlers(PageUpdates):
         )
         requests.check(request)
         out = self.root / ".studio" / "found" / session["found"]
-        job = self.queue.submit(request, out=out)
         return {
-            layout.job_id: job.id,
-            **self.watch(job.id, ("", -1), session),
+            **self.words(session),
             layout.answer: "",
-            layout.photos_box: gr.Accordion(label=f"Looking for {', '.join(names)}", open=False),
+            layout.job_id: self.queue.submit(request, out=out).id,
+            layout.photos_box: gr.Accordion(open=False),
             layout.session: session,
+            layout.threshold: session["threshold"],
         }
 
-    def at_threshold(self, session: Session) -> RunRequest | None:
-        """Return the search as a `filter` at the threshold that was chosen."""
-        job = self.queue.get(session["found"])
-        if job is None or not isinstance(job.request, RunRequest):
-            return None
-        value = float(session["threshold"])
-        changes = {"detect.box_threshold": value, "detect.text_threshold": value}
-        overrides = {**job.request.overrides, **changes}
-        return job.request.model_copy(update={"overrides": overrides, "out": None})
-
-    def drag(self, value: float, session: Session) -> Update:
-        """While the threshold is dragged: update session, facts, photo, ticks and command."""
-        session, layout = {**session, "threshold": round(float(value), 2)}, self.layout
-        search, request = Search.open(self.root, session), self.at_threshold(session)
-        return {
-            layout.session: session,
-            **({layout.facts: components.chips(search.outcomes())} if search else {}),
-            **self.current(search),
-            **({layout.command: str(request)} if request else {}),
-        }
-
-    def release(self, value: float, session: Session) -> Update:
-        """Set the threshold: update session and photos."""
-        session = {**session, "threshold": round(float(value), 2)}
-        return {self.layout.session: session, **self._selected(session)}
-
-    def tick(self, numbers: list[int], session: Session) -> Update:
-        """Tick instances on or off: update session and photos."""
-        search = Search.open(self.root, session)
-        if search is None or search.current is None:
-            return {self.layout.session: session}
-        shown = search.selection.above(search.current)
-        off = {**session["off"], session["current"]: [k for k in shown if k not in numbers]}
-        session = {**session, "off": off}
-        return {self.layout.session: session, **self._selected(session)}
-
-    def pick(self, chosen: Any, session: Session, *words: Any) -> Update:
-        """Choose a photo of the strip: update session, photos, and wording if it is another's."""
-        session = with_wording(session, *words)
-        for_all = session["whose"] < 0
-        search, id_ = Search.open(self.root, session), photo_strip.picked(chosen)
-        if search is not None and id_ in search.records:
-            session = {**session, "current": id_, "whose": -1}
-        update = {self.layout.session: session, **self._selected(session), **self.words(session)}
-        for field in self.layout.words if for_all else ():
-            del update[field]  # more may have been typed meanwhile
-        return update
-
-    def paint(self, value: Any, session: Session) -> Update:
-        """Keep the strokes that the page sent and update the photos."""
-        return self._selected(session) if self.keep_strokes(value, session) else gr.skip()
-
-    def _selected(self, session: Session) -> Update:
-        """Update the photos; an error about what was selected before is out of date."""
-        return {self.layout.answer: "", **self.photos(session)}
+    def paint(self, value: Any, session: Any) -> Any:
+        """Keep the strokes that the page sent; return the photo, and how often it was drawn on."""
+        kept = self.keep_strokes(value, complete(session, self.usual))
+        return f"{value['id']} {value['seq']}" if kept else gr.skip()
 
     def keep_strokes(self, value: Any, session: Session) -> bool:
         """Keep the strokes that the page sent; False for a photo of another search."""
@@ -203,59 +146,35 @@ class Handlers(PageUpdates):
             layout.steps: settings.rerender.steps,
         }
 
-    def watch(self, id_: str, before: tuple[str, int], session: Session) -> Update:
-        """Update what the page shows of a search or a re-render; `before` is shown already."""
+    def watch(self, id_: str) -> Update:
+        """Update what the page shows of a job: a search or a re-render."""
         job, layout = self.queue.get(id_), self.layout
         if job is None or not isinstance(job.request, RunRequest):
             return {
                 layout.progress: "",
                 layout.cancel: gr.Button(visible=False),
                 layout.timer: gr.Timer(active=False),
-                **self.photos(session),
-                **self.words(session),
+                layout.shown: "",
             }
         records, is_search = job.records(), job.request.command == "filter"
-        now = job.id, len(records) + (not job.open)
-        out: Update = {}
-        if now != before:
-            fresh = before[0] == ""
-            first = self._first(session, job) if is_search and not session["current"] else ""
-            if first:
-                session = out[layout.session] = {**session, "current": first}
-                fresh = True
-            out |= self.photos(session)
-            out |= self.words(session) if fresh else {}
-        request = self.at_threshold(session) if session.get("found") == job.id else None
         facts = "" if is_search else seed_box.chip(job.request) + components.chips(records)
         return {
-            **out,
             layout.progress: components.progress(job, self.queue) + facts,
-            layout.command: str((is_search and request) or job.request),
             layout.cancel: gr.Button(visible=job.open),
             layout.timer: gr.Timer(active=job.open),
-            layout.shown: now,
+            layout.shown: f"{job.id} {len(records) + (not job.open)}",
         }
 
-    def _first(self, session: Session, job: QueuedJob) -> str:
-        """Return the first photo that is kept, of an ended search else the first of all, or ""."""
-        search = Search.open(self.root, session)
-        records = list(search.records.values()) if search else []
-        kept = (one for one in records if search and search.selection.reason(one) is None)
-        first = next(kept, None if job.open else next(iter(records), None))
-        return first.id if first else ""
-
-    def watch_again(self, id_: str, before: tuple[str, int], session: Session) -> Update:
-        """Update what the page shows of a job, which may have been resumed from elsewhere."""
-        return self.watch(id_, before, session) if self.queue.get(id_) else gr.skip()
-
-    def restore(self, id_: str, session: Any, draft: Any) -> Update:
-        """After a reload: show the search, the job, and the fields as they were."""
+    def restore(self, session: Any, draft: Any) -> Update:
+        """After a reload: show the session and the fields as they were."""
         session, layout = complete(session, self.usual), self.layout
-        update = {**self.watch(id_, ("", -1), session), **self._typed(draft, session)}
-        there = update[layout.work].visible
-        label = update[layout.photos_box].label
-        update[layout.photos_box] = gr.Accordion(label=label, open=not there)
-        return {**update, layout.session: session, layout.threshold: session["threshold"]}
+        return {
+            **self.words(session),
+            **self._typed(draft, session),
+            layout.session: session,
+            layout.threshold: session["threshold"],
+            layout.photos_box: gr.Accordion(open=not self.has_photos(session)),
+        }
 
     def _typed(self, draft: Any, session: Session) -> Update:
         """Return the fields as they were typed; the wording only where it is of what is shown."""
@@ -271,10 +190,10 @@ class Handlers(PageUpdates):
             del update[layout.preset]
         return update
 
-    def stop(self, id_: str, before: tuple[str, int], session: Session) -> Update:
-        """Stop the job."""
+    def stop(self, id_: str, stops: int) -> int:
+        """Stop the job; return how often that was asked for."""
         self.queue.cancel(id_)
-        return self.watch(id_, before, session)
+        return stops + 1
 
     def reuse_seed(self, id_: str, session: Session) -> Update:
         """Take the seed of the photo's result, else of the last re-render."""

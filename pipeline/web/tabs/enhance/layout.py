@@ -17,7 +17,17 @@ SAMPLES = "No photo at hand? Try one of these:"
 
 
 class Layout:
-    """The components, made where the tab is open. The browser states lie outside of it."""
+    """The components, made where the tab is open. The browser states lie outside of it.
+
+    Attributes:
+        shown: the job whose progress is shown, and how many of its records there are, as a text.
+        painted: the photo that was painted on last, and how often it was, as a text.
+        stops: how often Cancel was pressed.
+        kept_as: session, job and command of the last Keep as a run.
+        begun: what changes where a search begins.
+        watched: what shows the job; one event updates it.
+        drawn: what shows the session but for the strip; one event updates it.
+    """
 
     def __init__(
         self,
@@ -25,9 +35,10 @@ class Layout:
         session: gr.BrowserState,
         job_id: gr.BrowserState,
         draft: gr.BrowserState,
+        *news: gr.BrowserState,
     ) -> None:
         self.session, self.job_id, self.draft = session, job_id, draft
-        self.shown = gr.State(("", -1))
+        self.shown, self.painted, self.stops, self.kept_as = news
         self.sent_run = gr.State("")
         self.offered = gr.State("")
         self.timer = gr.Timer(components.EVERY, active=False)
@@ -45,13 +56,14 @@ class Layout:
         self.fields: list[Any] = [
             self.classes, self.preset, *self.words, self.steps, self.seed, self.cutout
         ]  # fmt: skip
-        self.current: list[Any] = [self.photo, self.ticks, self.control]
-        self.found: list[Any] = [
-            self.photos_box, self.work, self.facts, self.strip, *self.current,
+        self.begun: list[Any] = [
+            self.answer, self.job_id, self.session, self.threshold, self.photos_box, self.whose,
+            *self.words,
         ]  # fmt: skip
-        self.watched: list[Any] = [
-            self.progress, *self.found, self.whose, *self.words, self.command, self.cancel,
-            self.timer, self.shown, self.session,
+        self.watched: list[Any] = [self.progress, self.cancel, self.timer, self.shown]
+        self.drawn: list[Any] = [
+            self.photos_box, self.work, self.facts, self.command, self.photo, self.ticks,
+            self.control, self.whose,
         ]  # fmt: skip
 
     def _photos(self) -> None:

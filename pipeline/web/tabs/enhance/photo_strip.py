@@ -13,9 +13,12 @@ def component(elem_id: str, label: str, photos: Sequence[dict[str, Any]] = ()) -
     return components.scripted_html(__file__, value(label, photos), elem_id)
 
 
-def value(label: str, photos: Sequence[dict[str, Any]], current: str = "") -> dict[str, Any]:
-    """Return a value: `current` is marked of the `photos`, {id, src, alt, done, out}."""
-    return {"label": label, "photos": list(photos), "current": current}
+def value(
+    label: str, photos: Sequence[dict[str, Any]], current: str = "", of: str = ""
+) -> dict[str, Any]:
+    """Return a value: `current` is marked of the `photos`, {id, src, alt, done, out}, `of` a
+    search."""
+    return {"label": label, "photos": list(photos), "current": current, "of": of}
 
 
 def picked(value: Any) -> str:

@@ -8,7 +8,7 @@ const stage = find(".frame"), tools = find(".tools"), caption = find("figcaption
 const both = find(".both"), divider = find("[name=divider]"), link = find(".download");
 const brush = find("[name=brush]"), help = find(".help");
 const variants = find(".variants"), alone = find(".cutout");
-const EMPTY = { id: "", seq: 0, picture: "", alt: "", strokes: [], results: [] };
+const EMPTY = { id: "", seq: 0, picture: "", alt: "", strokes: [], numbers: [], results: [] };
 let state = EMPTY, image = null, answered = 0, view = "mask", tool = "", stroke = null, at = null;
 let undone = [], picked = 0;  // of the results
 
@@ -170,8 +170,8 @@ function load(mine) {
 }
 
 function tell() {
-  const { id, seq, strokes } = state;
-  props.value = { id, seq, strokes: [...strokes], picture: "", alt: "" };
+  const { id, seq, strokes, numbers } = state;
+  props.value = { id, seq, strokes: [...strokes], numbers, picture: "", alt: "" };
   trigger("input");
 }
 

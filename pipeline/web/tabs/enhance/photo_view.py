@@ -1,10 +1,10 @@
 """The views of a photo (mask to paint on, before and after, result) as a Gradio component.
 
 Its value, both ways: `id` (the photo), `seq` (how often it was drawn on), `strokes` (see
-mask_strokes.py); to the page only: `picture` (a data URL), `alt` (what it shows, in words) and
-`results`, the latest re-renders, one an edit: `name`, `made` (in words), and the addresses
-`before`, `after` and `cutout`. The page sends each stroke when it ends; an update for an older
-`seq` is not shown.
+mask_strokes.py), `numbers` (its instances above the threshold, counted from 0); to the page only:
+`picture` (a data URL), `alt` (what it shows, in words) and `results`, the latest re-renders, one an
+edit: `name`, `made` (in words), and the addresses `before`, `after` and `cutout`. The page sends
+each stroke when it ends; an update for an older `seq` is not shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from ...widgets import components
 
 EMPTY: dict[str, Any] = {
-    "id": "", "seq": 0, "strokes": [], "picture": "", "alt": "", "results": [],
+    "id": "", "seq": 0, "strokes": [], "numbers": [], "picture": "", "alt": "", "results": [],
 }  # fmt: skip
 SCRIPTS = ("photo_view.js", "photo_zoom.js", "photo_keys.js")
 
@@ -28,7 +28,7 @@ def component(elem_id: str) -> Any:
 
 
 def value(
-    image: np.ndarray, alt: str, id_: str, drawn: Mapping[str, Any],
+    image: np.ndarray, alt: str, id_: str, numbers: Sequence[int], drawn: Mapping[str, Any],
     results: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:  # fmt: skip
     """Return a value that shows a photo.
@@ -37,9 +37,10 @@ def value(
         image: the photo with its masks, uint8 (H, W, 3).
         alt: what it shows, in words.
         id_: the photo.
+        numbers: its instances above the threshold, counted from 0.
         drawn: {seq, strokes} so far.
         results: {name, made, before, after, cutout} of its latest re-renders.
     """
     picture = components.data_url(image, 92)
-    shown = {"id": id_, "alt": alt, "picture": picture, "results": list(results)}
-    return {**EMPTY, **drawn, **shown}
+    shown = {"id": id_, "alt": alt, "numbers": list(numbers), "picture": picture}
+    return {**EMPTY, **drawn, **shown, "results": list(results)}

@@ -70,12 +70,12 @@ class RerenderHandlers:
         request = cutout_box.with_picture(self.root, request, cutout, behind)
         job, layout = self.queue.submit(request), self.layout
         results.add(search.folder, job.id)
-        watched = self.shown.watch(job.id, (job.id, 0), session)
-        return {layout.answer: "", layout.job_id: job.id, **watched, layout.session: session}
+        return {layout.answer: "", layout.job_id: job.id}
 
     def keep(
-        self, session: Session, canvas: Any, cutout: str, behind: str | None, *words: Any
-    ) -> Update:
+        self, session: Session, id_: str, canvas: Any, cutout: str, behind: str | None,
+        *words: Any,
+    ) -> Update:  # fmt: skip
         """Keep the selection as a run, with the cut-outs that are wanted."""
         search = self._search(with_wording(session, *words), canvas)
         request = self.shown.at_threshold(session)
@@ -90,7 +90,7 @@ class RerenderHandlers:
         answer = f'<p class="said">Run {out.name}: {numbers}. See Runs.</p>{links}'
         return {
             self.layout.kept: answer,
-            self.layout.command: str(requests.in_folder(request, out)),
+            self.layout.kept_as: [session, id_, str(requests.in_folder(request, out))],
         }
 
     def _cut_out(self, run: Path, request: RunRequest, shown: str) -> str:

@@ -12,7 +12,7 @@ import gradio as gr
 from .....configs.schema import load_settings
 from ...queue.job_queue import JobQueue
 from ...widgets.browser_state import browser_state
-from ...widgets.components import LATEST, QUICK, show_errors
+from ...widgets.components import LATEST, QUICK, show_errors, show_latest
 from .handlers import Handlers
 from .layout import EDIT, EDIT_OF_ONE, Layout
 from .rerender_handlers import RerenderHandlers
@@ -22,18 +22,27 @@ KEEP_DRAFT = (
     "(session, ...fields) => ({ of: [session.found, session.current, session.whose], fields })"
 )
 
-_SCRIPT = Path(__file__).with_name("choose_instance.js").read_text(encoding="utf-8")
-CHOOSE_INSTANCE = f"(...values) => (\n{_SCRIPT})({[EDIT, EDIT_OF_ONE]}, ...values)"
+_SCRIPT = Path(__file__).with_name("session_changes.js").read_text(encoding="utf-8")
+
+
+def _change(name: str) -> str:
+    """Return the script that changes the session by a choice, named in session_changes.js."""
+    return f"(...values) => (\n{_SCRIPT})({[EDIT, EDIT_OF_ONE]}).{name}(...values)"
 
 
 def browser_states(root: Path) -> tuple[gr.BrowserState, ...]:
-    """Return what the browser keeps: the session, the id of the job, the fields as typed."""
-    names = {"search": dict(EMPTY), "enhance": "", "enhance-fields": {}}
+    """Return what the browser keeps: the session, the id of the job, the fields as typed, news."""
+    names: dict[str, Any] = {"search": dict(EMPTY), "enhance": "", "enhance-fields": {}}
+    names |= {"enhance-shown": "", "enhance-painted": "", "enhance-stops": 0, "enhance-kept": []}
     return tuple(browser_state(root, name, default) for name, default in names.items())
 
 
 class EnhanceTab:
-    """The tab, laid out and wired. `of_run` are the components that `handlers.take_run` updates."""
+    """The tab, laid out and wired. `of_run` are the components that `handlers.take_run` updates.
+
+    Events change only the session, the id of the job and what lies on the disk; `show_latest` shows
+    these.
+    """
 
     def __init__(
         self, blocks: gr.Blocks, queue: JobQueue, jobs: gr.HTML, *states: gr.BrowserState
@@ -41,8 +50,9 @@ class EnhanceTab:
         usual = load_settings("mini")
         self.layout = Layout(usual, *states)
         self.handlers = Handlers(queue, self.layout, usual)
-        self._wire_search(blocks, jobs)
-        self._wire_photo()
+        self._wire_search()
+        self._wire_views(blocks, jobs)
+        self._wire_choices()
         self._wire_rerender(RerenderHandlers(self.handlers))
         layout, session = self.layout, self.layout.session
         self.of_run: list[Any] = [
@@ -62,18 +72,17 @@ class EnhanceTab:
     def _of_samples(self) -> list[Any]:
         layout = self.layout
         return [
-            layout.message, layout.answer, layout.job_id, layout.classes, layout.preset,
-            layout.threshold, layout.steps, layout.files, layout.sent_run, *layout.watched,
+            layout.message, layout.classes, layout.preset, layout.steps, layout.files,
+            layout.sent_run, *layout.begun,
         ]  # fmt: skip
 
-    def _wire_search(self, blocks: gr.Blocks, jobs: gr.HTML) -> None:
+    def _wire_search(self) -> None:
         layout, handlers = self.layout, self.handlers
-        session, job_id, draft, words = layout.session, layout.job_id, layout.draft, layout.words
         layout.find.click(
             show_errors(handlers.find, layout.message),
             [layout.offered, layout.files, layout.classes, layout.preset, layout.sent_run,
-             layout.threshold, session, *words],
-            [layout.message, layout.answer, layout.offered, job_id, *layout.watched], **QUICK,
+             layout.threshold, layout.session, *layout.words],
+            [layout.message, layout.offered, *layout.begun], **QUICK,
         )  # fmt: skip
         layout.samples.input(
             show_errors(handlers.pick_sample, layout.message), layout.samples,
@@ -89,41 +98,57 @@ class EnhanceTab:
             lambda text, run: gr.Accordion(open=True) if text and run else gr.skip(),
             [layout.message, layout.sent_run], layout.photos_box, **QUICK,
         )  # fmt: skip
-        watching = [job_id, layout.shown, session]
-        gr.on(
-            [layout.timer.tick, jobs.input], handlers.watch_again, watching, layout.watched, **QUICK
-        )
-        layout.cancel.click(handlers.stop, watching, layout.watched, **QUICK)
         changed = [field.change for field in layout.fields]
-        gr.on(changed, None, [session, *layout.fields], draft, js=KEEP_DRAFT, **LATEST)
+        gr.on(
+            changed, None, [layout.session, *layout.fields], layout.draft, js=KEEP_DRAFT, **LATEST
+        )
+
+    def _wire_views(self, blocks: gr.Blocks, jobs: gr.HTML) -> None:
+        layout, handlers, session = self.layout, self.handlers, self.layout.session
         blocks.load(
-            handlers.restore, [job_id, session, draft],
-            [layout.threshold, *layout.fields, *layout.watched], **QUICK,
+            handlers.restore, [session, layout.draft],
+            [session, layout.threshold, layout.photos_box, layout.whose, *layout.fields], **QUICK,
+        )  # fmt: skip
+        layout.cancel.click(handlers.stop, [layout.job_id, layout.stops], layout.stops, **QUICK)
+        changed = [layout.job_id.change, layout.stops.change, layout.timer.tick]
+        show_latest(
+            [*changed, jobs.input, blocks.load], handlers.watch, layout.job_id, layout.watched
+        )
+        changed = [session.change, layout.shown.change, layout.painted.change]
+        show_latest(
+            [*changed, layout.job_id.change, layout.kept_as.change], handlers.page,
+            [session, layout.job_id, layout.kept_as], layout.drawn,
+        )  # fmt: skip
+        show_latest(changed, handlers.strip, session, layout.strip)
+        changed = [session.change, layout.strip.change, layout.edit.change, layout.prompt.change]
+        show_latest(
+            changed, handlers.buttons, [session, *layout.words],
+            [layout.rerender, layout.rerender_all],
         )  # fmt: skip
 
-    def _wire_photo(self) -> None:
-        layout, handlers, session = self.layout, self.handlers, self.layout.session
+    def _wire_choices(self) -> None:
+        layout, session = self.layout, self.layout.session
         layout.threshold.input(
-            handlers.drag, [layout.threshold, session],
-            [session, layout.facts, *layout.current, layout.command], **LATEST,
+            None, [session, layout.threshold], session, js=_change("threshold"), **QUICK
+        )
+        layout.ticks.input(
+            None, [session, layout.ticks, layout.photo], session, js=_change("ticks"),
+            **QUICK,
         )  # fmt: skip
-        found = [session, layout.answer, *layout.found]
-        layout.threshold.release(handlers.release, [layout.threshold, session], found, **QUICK)
-        layout.ticks.input(handlers.tick, [layout.ticks, session], found, **LATEST)
-        layout.photo.input(handlers.paint, [layout.photo, session], found[1:], **LATEST)
         layout.strip.input(
-            handlers.pick, [layout.strip, session, *layout.words],
-            [*found, layout.whose, *layout.words], **QUICK,
+            None, [session, layout.strip, *layout.words], [session, layout.whose, *layout.words],
+            js=_change("photo"), **QUICK,
         )  # fmt: skip
+        layout.strip.change(None, [session, layout.strip], session, js=_change("first"), **QUICK)
         layout.whose.input(
             None, [session, layout.whose, *layout.words], [session, *layout.words],
-            js=CHOOSE_INSTANCE, **QUICK,
+            js=_change("instance"), **QUICK,
         )  # fmt: skip
-        changed = [session.change, layout.strip.change, layout.edit.change, layout.prompt.change]
-        gr.on(
-            changed, handlers.buttons, [session, *layout.words],
-            [layout.rerender, layout.rerender_all], **LATEST,
-        )  # fmt: skip
+        layout.photo.input(self.handlers.paint, [layout.photo, session], layout.painted, **LATEST)
+        chosen = [layout.threshold.input, layout.ticks.input, layout.strip.input]
+        gr.on(  # an error about what was selected before is out of date
+            [*chosen, layout.photo.input], None, None, layout.answer, js="() => ''", **QUICK
+        )
 
     def _wire_rerender(self, handlers: RerenderHandlers) -> None:
         layout = self.layout
@@ -131,7 +156,7 @@ class EnhanceTab:
             layout.offered, layout.session, layout.photo, *layout.words, layout.steps, layout.seed,
             *layout.cutouts,
         ]  # fmt: skip
-        outputs = [layout.answer, layout.offered, layout.job_id, *layout.watched]
+        outputs = [layout.answer, layout.offered, layout.job_id]
         for button, every in ((layout.rerender, False), (layout.rerender_all, True)):
             button.click(
                 show_errors(partial(handlers.rerender, every), layout.answer), inputs, outputs,
@@ -143,6 +168,6 @@ class EnhanceTab:
         )  # fmt: skip
         layout.keep.click(
             show_errors(handlers.keep, layout.kept),
-            [layout.session, layout.photo, *layout.cutouts, *layout.words],
-            [layout.kept, layout.command], **QUICK,
+            [layout.session, layout.job_id, layout.photo, *layout.cutouts, *layout.words],
+            [layout.kept, layout.kept_as], **QUICK,
         )  # fmt: skip
