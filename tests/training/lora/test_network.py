@@ -116,20 +116,22 @@ def test_names_and_labels_are_kohyas(trained: Trained) -> None:
     files = sorted(p.name for p in trained.folder.glob("look*.safetensors"))
     assert files == ["look-000001.safetensors", "look.safetensors"]
     with safe_open(trained.lora, "pt") as file:
-        keys, told = set(file.keys()), file.metadata()
+        keys, metadata = set(file.keys()), file.metadata()
     place = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
     assert {f"{place}.lora_down.weight", f"{place}.lora_up.weight", f"{place}.alpha"} <= keys
     assert "lora_te_text_model_encoder_layers_0_self_attn_q_proj.alpha" in keys
     assert all(k.startswith(("lora_unet_", "lora_te_text_model_")) for k in keys)
-    assert told["ss_network_dim"] == "2" and told["ss_network_alpha"] == "1"
-    assert told["ss_output_name"] == "look" and told["ss_base_model_version"] == "sd_v1"
-    assert json.loads(told["ss_tag_frequency"])["2_ppzlook"]["ppzlook"] == 5
-    assert json.loads(told["ss_dataset_dirs"]) == {"2_ppzlook": {"n_repeats": 2, "img_count": 5}}
-    assert json.loads(told["ss_network_args"]) == {"conv_dim": "3", "conv_alpha": "1"}
-    assert told["ss_num_train_images"] == "10" and told["ss_steps"] == "6"
-    assert told["modelspec.architecture"] == "stable-diffusion-v1/lora"
-    assert told["modelspec.implementation"] == "diffusers"  # kohya's, for SD 1.5
-    assert told["modelspec.trigger_phrase"] == "ppzlook"
+    assert metadata["ss_network_dim"] == "2" and metadata["ss_network_alpha"] == "1"
+    assert metadata["ss_output_name"] == "look" and metadata["ss_base_model_version"] == "sd_v1"
+    assert json.loads(metadata["ss_tag_frequency"])["2_ppzlook"]["ppzlook"] == 5
+    assert json.loads(metadata["ss_dataset_dirs"]) == {
+        "2_ppzlook": {"n_repeats": 2, "img_count": 5}
+    }
+    assert json.loads(metadata["ss_network_args"]) == {"conv_dim": "3", "conv_alpha": "1"}
+    assert metadata["ss_num_train_images"] == "10" and metadata["ss_steps"] == "6"
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert metadata["modelspec.implementation"] == "diffusers"  # kohya's, for SD 1.5
+    assert metadata["modelspec.trigger_phrase"] == "ppzlook"
     with safe_open(trained.diffusers, "pt") as file:
         names = set(file.keys())
     assert any(n.startswith("text_encoder.text_model.encoder.layers.0.") for n in names)

@@ -49,12 +49,12 @@ def test_the_loss_falls_and_the_files_move_the_picture(folder: Path, tmp_path: P
     assert held_out[-1] < 0.95 * held_out[0], held_out
     assert done.grid is not None
     with safe_open(done.lora, "pt") as file:
-        keys, told = set(file.keys()), file.metadata()
+        keys, metadata = set(file.keys()), file.metadata()
     blocks = {key.split(".")[0] for key in keys}
     assert "lora_unet_layers_1_attention_to_out_0" in blocks
     assert "lora_unet_context_refiner_0_feed_forward_w2" in blocks
-    assert told["modelspec.prediction_type"] == "flow"
-    assert told["ss_base_model_version"] == "zimage"
+    assert metadata["modelspec.prediction_type"] == "flow"
+    assert metadata["ss_base_model_version"] == "zimage"
     read = lora_file.read(done.lora)
     assert str(read.base) == "Z-Image" and read.modules == {"transformer": len(blocks)}
     pipe = load_text_to_image(folder / "base")
