@@ -49,7 +49,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json(found)
     for name, text in found.items() if not as_json else ():
-        echo(f"{name:<14} {text}")
+        echo(f"{name:<15} {text}")
 
 
 @config.command(

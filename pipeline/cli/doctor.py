@@ -29,7 +29,7 @@ def doctor(device: str | None, as_json: bool) -> None:
         print_json({**found, "presets": needs})
         return
     for name, text in _lines(found):
-        echo(f"{name:<14}{text}")
+        echo(f"{name:<16}{text}")
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from visuals.training.datasets.training_set import read_training_set
 from visuals.training.loop import validation
 from visuals.training.loop.batches import BatchLoader
 from visuals.training.loop.trainer import Trainer
-from visuals.training.lora import models as lora_models
+from visuals.training.models import load_models
 
 HALF = {"run.dtype": "float16"}
 QUICK = {
@@ -158,12 +158,12 @@ def test_a_training_step_keeps_to_one_device(mini: Path, tmp_path: Path) -> None
     AcceleratorState._reset_state(reset_partial_state=True)  # the precision of an earlier training
     accelerator = Accelerator(cpu=True)
     with card.plugged_in():
-        models = lora_models.load(settings, card.DEVICE, base)
+        models = load_models.load(settings, card.DEVICE, base)
         data = read_training_set(settings)
         loader = BatchLoader(settings, models, data)
         loader.fill(lambda done, total: None)
         trainer = Trainer(settings, accelerator, models, data, loader)
-        models.unet.to(card.DEVICE)  # accelerate has moved them to its own
+        models.denoiser.to(card.DEVICE)  # accelerate has moved them to its own
         for encoder in models.text_encoders:
             encoder.to(card.DEVICE)
         batch = next(iter(data.batches(settings, trainer.size, 0)))
@@ -177,7 +177,7 @@ def test_a_training_step_keeps_to_one_device(mini: Path, tmp_path: Path) -> None
 def test_weights_are_halved_before_they_reach_the_device(mini: Path, tmp_path: Path) -> None:
     settings, base = trained(tmp_path, mixed_precision="bf16")
     with card.plugged_in() as arrived:
-        models = lora_models.load(settings, card.DEVICE, base)
-        halved = size(models.unet) + size(models.text_encoders[0])
-        assert models.unet.conv_in.weight.dtype == torch.bfloat16
+        models = load_models.load(settings, card.DEVICE, base)
+        halved = size(models.denoiser) + size(models.text_encoders[0])
+        assert models.denoiser.conv_in.weight.dtype == torch.bfloat16
     assert arrived[torch.float32] <= size(models.vae) + halved / 8  # and the LoRA

@@ -21,7 +21,7 @@ from visuals.checkpoints.formats import convert_pickle
 from visuals.checkpoints.formats.pickles import PickleError
 from visuals.checkpoints.identify import base_family
 from visuals.configs.train import TrainSettings
-from visuals.training.lora import models as lora_models
+from visuals.training.models import load_models
 
 
 def converted() -> list[Path]:
@@ -254,5 +254,5 @@ def test_a_training_reads_one_where_it_is_allowed(
     file = save(tmp_path / "x.ckpt", a1111.weights_of(a1111.random("sd15", tmp_path / "config")))
     said = {"model": str(file), "train_data_dir": "photos", "output_dir": "out", "rank": 2}
     with pytest.raises(PickleError, match="--allow-pickle"):
-        lora_models.load(TrainSettings(**said), "cpu")
-    assert lora_models.load(TrainSettings(**said, allow_pickle=True), "cpu").parts["unet"]
+        load_models.load(TrainSettings(**said), "cpu")
+    assert load_models.load(TrainSettings(**said, allow_pickle=True), "cpu").parts["unet"]

@@ -73,7 +73,7 @@ def test_float32_takes_twice_as_much(mini: Path) -> None:
 def test_what_is_missing_is_named_and_a_bad_preset_is_a_sentence(mini: Path) -> None:
     assert "stable-diffusion-v1-5/stable-diffusion-v1-5" in need("sd15", gpu(80)).missing
     assert need("mini", gpu(80)).missing == ()
-    assert "did you mean 'sd15'?" in str(need("sd51", gpu(80)))
+    assert "did you mean 'sd15-fast'?" in str(need("sd15-fst", gpu(80)))
     own = Path("own.yaml")
     own.write_text("base: mini\ngenerate: {model: nobody/here}\n")
     found = need("own.yaml", gpu(80))
