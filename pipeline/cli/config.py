@@ -48,8 +48,10 @@ def list_(as_json: bool) -> None:
     found = {name: description(name) for name in presets()}
     if as_json:
         print_json(found)
-    for name, text in found.items() if not as_json else ():
-        echo(f"{name:<15} {text}")
+        return
+    width = max(map(len, found))
+    for name, text in found.items():
+        echo(f"{name:<{width}} {text}")
 
 
 @config.command(

@@ -28,8 +28,10 @@ def doctor(device: str | None, as_json: bool) -> None:
         needs = {name: asdict(need) for name, need in found["presets"].items()}
         print_json({**found, "presets": needs})
         return
-    for name, text in _lines(found):
-        echo(f"{name:<16}{text}")
+    lines = _lines(found)
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        echo(f"{name:<{width}} {text}")
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:

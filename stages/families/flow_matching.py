@@ -20,9 +20,13 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
 
 
 class FlowMatching(Family):
-    """A transformer that predicts the way from noise to picture. `name`: in sentences."""
+    """A transformer that predicts the way from noise to picture.
+
+    `name`: in sentences; `packed`: how many latents the pipelines pack into one.
+    """
 
     name: ClassVar[str]
+    packed: ClassVar[int] = 1
     multiple = 16
     sampler_names = tuple(_SAMPLERS)
 
@@ -35,6 +39,10 @@ class FlowMatching(Family):
                 f"{', '.join(_SAMPLERS)}"
             )
         return FlowMatchEulerDiscreteScheduler.from_config(config, **_SAMPLERS[sampler])
+
+    def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
+        width, height = (side // self.multiple * 2 for side in size_wh)
+        return pipe.transformer.config.in_channels // self.packed, height, width
 
     def plain(self, prompt: str) -> str:
         """A prompt without A1111's attention, whose weights the text encoders do not take."""

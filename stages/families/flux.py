@@ -18,6 +18,7 @@ class Flux(flow_matching.FlowMatching):
     pooled output. It is distilled: guidance is an input, and there is no negative prompt."""
 
     pipelines = "Flux"
+    packed = 4
     name = "FLUX.1"
     edit_pipelines = ("FluxKontextPipeline",)
     unused: ClassVar = {
@@ -49,10 +50,6 @@ class Flux(flow_matching.FlowMatching):
     def between_steps(self, pipe: Any, encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """T5's alone: the pipelines keep the first pooled output."""
         return {"prompt_embeds": encoded["prompt_embeds"]}
-
-    def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
-        width, height = (side // self.multiple * 2 for side in size_wh)
-        return pipe.transformer.config.in_channels // 4, height, width
 
     def draw(self, pipe: Any, size_wh: tuple[int, int], **arguments: Any) -> torch.Tensor:
         width, height = size_wh

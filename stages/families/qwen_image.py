@@ -23,6 +23,7 @@ class QwenImage(flow_matching.FlowMatching):
     """A transformer over latents that are packed two by two, with a VAE for films of one frame."""
 
     pipelines = "QwenImage"
+    packed = 4
     name = "Qwen-Image"
     most_controls = 1
     edit_pipelines = ("QwenImageEditPipeline",)
@@ -50,10 +51,6 @@ class QwenImage(flow_matching.FlowMatching):
         """None: the pipelines keep the masks of the first prompt, and so its words."""
         flow_matching.warn_of_prompt_editing(self.name)
         return {}
-
-    def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
-        width, height = (side // self.multiple * 2 for side in size_wh)
-        return pipe.transformer.config.in_channels // 4, height, width
 
     def draw(self, pipe: Any, size_wh: tuple[int, int], **arguments: Any) -> torch.Tensor:
         width, height = size_wh

@@ -57,10 +57,6 @@ class StableDiffusion3(flow_matching.FlowMatching):
             parts.insert(0, encoded["negative_prompt_embeds"])
         return {"prompt_embeds": torch.cat(parts)}
 
-    def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
-        width, height = (side // pipe.vae_scale_factor for side in size_wh)
-        return pipe.transformer.config.in_channels, height, width
-
     def draw(self, pipe: Any, size_wh: tuple[int, int], **arguments: Any) -> torch.Tensor:
         if "mask_image" in arguments:
             arguments = self._masked(pipe, size_wh, arguments)

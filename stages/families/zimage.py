@@ -45,10 +45,6 @@ class ZImage(flow_matching.FlowMatching):
     def between_steps(self, pipe: Any, encoded: dict[str, Any]) -> dict[str, Any]:
         return encoded
 
-    def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
-        width, height = (side // self.multiple * 2 for side in size_wh)
-        return pipe.transformer.in_channels, height, width
-
     def noise_dtype(self, pipe: Any) -> torch.dtype:
         import torch
 
