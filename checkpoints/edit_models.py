@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import pipelines
+from . import pipelines, stored_weights
 from .load import load_or_explain
 from .loaded_models import keepable
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @keepable
 def load_edit_model(
-    ref: str | os.PathLike[str], *, device: str = "cpu", dtype: torch.dtype | None = None
+    ref: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    weights: stored_weights.Weights = "full",
 ) -> Any:
     """Load one of `model_kind.EDIT_PIPELINES`, such as a FluxKontextPipeline.
 
@@ -23,11 +27,14 @@ def load_edit_model(
         ref: A name, folder or repository.
         device: Where to load it.
         dtype: Of its weights; None for float32.
+        weights: How they are stored; see `stored_weights`.
     """
     import torch
 
     kind = dtype or torch.float32
-    pipe = load_or_explain(ref, lambda p, here: pipelines.edit_model(p, here, kind)).to(device)
+    pipe = load_or_explain(ref, lambda p, here: pipelines.edit_model(p, here, kind))
+    stored_weights.apply(pipe, weights, kind)
+    pipe = pipe.to(device)
     pipelines.use_channels_last(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe

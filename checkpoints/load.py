@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..configs.errors import UsageError, is_out_of_memory, one_line
-from . import pipelines, reference_configs
+from . import pipelines, reference_configs, stored_weights
 from .catalog.names import find, resolve
 from .formats import pickles
 from .formats.convert_pickle import as_safetensors
@@ -80,6 +80,7 @@ def load_text_to_image(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     vae: str | os.PathLike[str] | None = None,
+    weights: stored_weights.Weights = "full",
     allow_pickle: bool = False,
 ) -> Any:
     """Load a StableDiffusionPipeline or StableDiffusionXLPipeline of diffusers.
@@ -90,6 +91,7 @@ def load_text_to_image(
         device: Where to load it.
         dtype: Of its weights; None for float32.
         vae: A VAE to use in place of the model's own, given like `ref`.
+        weights: How those of a large transformer are stored; see `stored_weights`.
         allow_pickle: Whether pickles may be read.
     """
     import torch
@@ -107,8 +109,9 @@ def load_text_to_image(
 
     other = None if vae is None else load_or_explain(vae, load_vae)
     load = pipelines.text_to_image
-    pipe = load_or_explain(ref, lambda p, here: load(readable(p), here, dtype, other)).to(device)
-    pipelines.use_channels_last(pipe.vae)
+    pipe = load_or_explain(ref, lambda p, here: load(readable(p), here, dtype, other))
+    stored_weights.apply(pipe, weights, dtype)
+    pipelines.use_channels_last(pipe.to(device).vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -214,9 +217,10 @@ def load_controlnet_inpaint(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     base: Any = None,
+    weights: stored_weights.Weights = "full",
     allow_pickle: bool = False,
 ) -> Any:
-    """Load the ControlNet inpainting pipeline of the family of `ref`, SD 1.x or SDXL.
+    """Load the ControlNet inpainting pipeline of the family of `ref`.
 
     `controlnet_refs` names a ControlNet for each control, a union ControlNet once or for each;
     `base` is a loaded pipeline of `ref` whose models are shared, None to load it. The other
@@ -229,12 +233,12 @@ def load_controlnet_inpaint(
         base = load_text_to_image(ref, device=device, dtype=dtype, allow_pickle=allow_pickle)
 
     def load(path: str, local: bool) -> Any:
-        file = as_safetensors(path, allowed=allow_pickle)
-        return pipelines.controlnet(file, local, kind, base)
+        return pipelines.controlnet(as_safetensors(path, allowed=allow_pickle), local, kind, base)
 
-    nets = {r: load_or_explain(r, load).to(device) for r in dict.fromkeys(controlnet_refs)}
+    nets = {r: load_or_explain(r, load) for r in dict.fromkeys(controlnet_refs)}
     for net in nets.values():
-        pipelines.use_channels_last(net)
+        stored_weights.store(net, weights if hasattr(base, "transformer") else "full", kind)
+        pipelines.use_channels_last(net.to(device))
     union = any(pipelines.is_union(net) for net in nets.values())
     try:
         leading = nets.values() if union else [nets[r] for r in controlnet_refs]

@@ -23,6 +23,8 @@ class RunSettings(Section):
         dtype: of the models' weights.
         low_memory: keep only the models in use on the GPU, or in the memory of a CPU, and run the
             VAE in tiles; slower.
+        weights: how those of a large transformer and its text encoder are stored; auto: fp8 with
+            low_memory, else full. 4bit needs bitsandbytes.
         format: of the final pictures; only png keeps every pixel.
         quality: of jpeg and webp.
         license: commercial: refuse models and LoRAs whose licence forbids commercial use, or is
@@ -38,6 +40,7 @@ class RunSettings(Section):
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     low_memory: bool = False
+    weights: Literal["auto", "full", "fp8", "4bit"] = "auto"
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: int = Field(95, ge=1, le=100)
     license: Literal["any", "commercial"] = "any"

@@ -35,6 +35,7 @@ ALLOWED_SKIPS = (
     "the reference pictures are not here",
     "the method's own photos are not here",
     "no Chromium here",
+    "no bitsandbytes here",
     r"preset \S+ takes",
     "two pictures of 768 px take minutes",
     "the embedded models have other weights than in version 0.1.0",

@@ -72,10 +72,10 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         elif module:
             size, ends = len(layer.weight), [1] * (layer.weight.ndim - 2)
             out[key] = torch.eye(size).reshape(-1, size, *ends).to(dtype)
-        elif key.endswith("weight") and not _fits(key, value, layer.weight):
+        elif key.endswith("weight") and not _fits(key, value, _shape(layer)):
             raise LoraFileError(
                 f"LoRA {file.path}: {key} has the shape {list(value.shape)}, the model's layer "
-                f"{list(layer.weight.shape)}; expected a LoRA of its base"
+                f"{list(_shape(layer))}; expected a LoRA of its base"
             )
     for key, value in out.items():
         if not value.isfinite().all():
@@ -96,12 +96,18 @@ def _by_diffusers_names(pipe: Any, kohya: Mapping[str, torch.Tensor]) -> Mapping
     return pipe.lora_state_dict(kohya)  # type: ignore[no-any-return]
 
 
-def _fits(key: str, value: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether a matrix has the inputs or the outputs of a layer."""
-    if value.ndim != weight.ndim:
+def _shape(layer: Any) -> tuple[int, ...]:
+    """The shape of a layer's weight, which in 4 bits is stored in another."""
+    linear = hasattr(layer, "in_features")
+    return (layer.out_features, layer.in_features) if linear else tuple(layer.weight.shape)
+
+
+def _fits(key: str, value: torch.Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether a matrix has the inputs or the outputs of a layer of this shape."""
+    if value.ndim != len(shape):
         return False
     is_down = re.search(r"(lora_A|down)\.weight$", key)
-    return value.shape[1:] == weight.shape[1:] if is_down else value.shape[0] == weight.shape[0]
+    return value.shape[1:] == shape[1:] if is_down else value.shape[0] == shape[0]
 
 
 def _matrices(

@@ -62,6 +62,15 @@ def loading_place(settings: Settings) -> tuple[str, Any]:
     return "cpu" if waits else device, dtype
 
 
+def stored_weights(settings: Settings) -> Any:
+    """How the weights of large transformers are stored: `run.weights`; unasked in 8 bits with
+    run.low_memory, where the device has numbers of 8 bits."""
+    if settings.run.weights != "auto":
+        return settings.run.weights
+    device, _ = device_and_dtype(settings)
+    return "fp8" if settings.run.low_memory and device != "mps" else "full"
+
+
 def encoder_dtype(settings: Settings) -> Any:
     """What the segmenter encodes pictures in: float16 on a device with its own memory, unless the
     run is in float32 or not accelerated; None for its weights' own float32."""

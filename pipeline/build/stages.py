@@ -17,6 +17,7 @@ from .devices import (
     has_own_memory,
     loading_place,
     parallel_parts,
+    stored_weights,
 )
 from .per_shot_settings import PerShotSettings
 
@@ -218,6 +219,7 @@ def _own_model(settings: Settings, report: Report) -> Any:
     report(f"loading {r.model}")
     device, dtype = loading_place(settings)
     options: dict[str, Any] = {"device": device, "dtype": dtype}
+    options["weights"] = stored_weights(settings)
     if r.method == "edit":
         pipe = edit_models.load_edit_model(r.model, **options)
     else:
@@ -251,6 +253,7 @@ def inpaint_pipeline(settings: Settings, base: Any) -> Any:
         device=device,
         dtype=dtype,
         base=base,
+        weights=stored_weights(settings),
         allow_pickle=settings.run.allow_pickle,
     )
     if settings.run.torch_compile:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.loaded_models import anew, keepable
+from .devices import stored_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,8 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, report: Report
     for name in (g.model, *changes):
         report(f"loading {name}")
     options: dict[str, Any] = {
-        "device": device, "dtype": dtype, "vae": g.vae, "allow_pickle": settings.run.allow_pickle
+        "device": device, "dtype": dtype, "vae": g.vae, "weights": stored_weights(settings),
+        "allow_pickle": settings.run.allow_pickle,
     }  # fmt: skip
     if changes:
         adapter = adapter and adapter.model_copy(update={"references": ()})  # the stages' own
@@ -49,10 +51,12 @@ def load_changed(
     *,
     base_loras: Sequence[BaseLoraSettings],
     ip_adapter: IPAdapterSettings | None,
+    weights: Any,
     **options: Any,
 ) -> Any:
     """Load a pipeline of its own and change it for good; `options`: of `load_text_to_image`."""
     from ...checkpoints import load
+    from ...checkpoints import stored_weights as storage
 
     with anew():
         pipe = load.load_text_to_image(ref, **options)
@@ -63,6 +67,7 @@ def load_changed(
         load.attach_ip_adapter(
             pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
         )
+    storage.apply(pipe, weights, options["dtype"])
     return pipe
 
 

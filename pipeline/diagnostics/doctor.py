@@ -22,7 +22,7 @@ EXTRAS = {
     "pycocotools": "annotate",
     "ray": "ray",
     "segment_anything": "originals",
-    "bitsandbytes": "train",
+    "bitsandbytes": "quantize",
 }
 """Packages that some commands need, and the extra that installs them."""
 

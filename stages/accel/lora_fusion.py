@@ -59,17 +59,22 @@ class FusedLoras:
 
 
 def pays(models: Iterable[Any]) -> bool:
-    """Whether to fuse unasked: weights are floats and at hand, and the originals find room.
+    """Whether to fuse unasked: weights are at hand, and the originals find room.
 
     A LoRA beside a layer takes a tenth to a third of the UNet's time, and fusing less than two
     evaluations (benchmarks/speed/fused_loras.py). What is decided is the same on each call, so that
     a picture made again is made alike.
     """
     parameters = [p for layer in _layers(models) for p in _parameters(layer)]
-    plain = all(p.is_floating_point() and p.element_size() > 1 for p in parameters)
     at_hand = not any(p.is_meta for p in parameters)
     size = sum(p.numel() * p.element_size() for p in parameters)
-    return plain and at_hand and size <= main_memory()[0] * _SHARE
+    return at_hand and size <= main_memory()[0] * _SHARE
+
+
+def possible(models: Iterable[Any]) -> bool:
+    """Whether weights are floats of 16 bits or more, to which a LoRA can be added."""
+    weights = [p for layer in _layers(models) for p in _parameters(layer)]
+    return all(p.is_floating_point() and p.element_size() > 1 for p in weights)
 
 
 def _layers(models: Iterable[Any]) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ def attach(
     models = [getattr(pipe, part) for part in _holders(pipe)] if acts else []
     if fuse is None:
         fuse = bool(state.fused) or lora_fusion.pays(models)
+    fuse = fuse and lora_fusion.possible(models)
     if not fuse:
         state.fused.restore()
     elif not state.fused:
@@ -118,6 +119,7 @@ def _load(pipe: Any, file: LoraFile) -> str:
         raise LoraFileError(
             f"LoRA {file.path} does not fit the model: {what}; expected a LoRA of its base"
         ) from error
+    _keep_precision(pipe, adapter, weights)
     present = sum(
         adapter in getattr(module, "lora_A", ())
         for _, model in _models(pipe)
@@ -130,6 +132,19 @@ def _load(pipe: Any, file: LoraFile) -> str:
             file.name, expected - present, expected,
         )  # fmt: skip
     return adapter
+
+
+def _keep_precision(pipe: Any, adapter: str, weights: Mapping[str, Any]) -> None:
+    """Give an adapter beside layers that are stored in 8 bits its own weights again: peft stores
+    them as the layer's, and cannot compute in that."""
+    for part, model in _models(pipe):
+        for name, module in model.named_modules():
+            for half in ("lora_A", "lora_B"):
+                if adapter in getattr(module, half, ()):
+                    loaded = getattr(module, half)[adapter].weight
+                    if loaded.element_size() == 1:
+                        value = weights[f"{part}.{name}.{half}.weight"]
+                        loaded.data = value.to(loaded.device)
 
 
 def _models(pipe: Any) -> list[tuple[str, Any]]:
