@@ -15,7 +15,7 @@ from .devices import device_and_dtype
 
 if TYPE_CHECKING:
     from ...configs.schema import Settings
-    from ...stages.accel.offload import Offload
+    from ...stages.accel.offload import Offload, Parts
     from ...stages.shot import Shot
     from ...stages.stage import Modules
 
@@ -26,20 +26,44 @@ Load = Callable[[Collection[str], Report], Stages]
 TOGETHER = (("generate",), ("detect", "verify", "segment"), ("rerender",))
 """Stages whose models a CPU's memory holds at a time."""
 
+_PARTS: dict[str, Parts] = {
+    "denoising": "block_level",
+    "prompt": "leaf_level",
+    "text_encoder_3": "leaf_level",
+}
+"""What the large groups of a pipeline move in where they do not fit a card."""
+_ACTIVATIONS = 3 * 2**30
+"""Bytes of a card that are left for activations, CUDA and the allocator's fragments."""
+
+
+def offload(device: str) -> Offload:
+    """A device whose weights take all its memory but what is left for activations."""
+    import torch
+
+    from ...stages.accel.offload import Offload
+
+    cuda = torch.device(device).type == "cuda"
+    free = torch.cuda.mem_get_info(device)[0] if cuda else None
+    return Offload(device, None if free is None else free - _ACTIVATIONS)
+
 
 def offloaded(stages: Stages, offload: Offload) -> Stages:
     """The stages, their models in main memory, from where each moves to the device of `offload`
     when it is called."""
     # Both pipelines come first: a part that they share keeps its first group.
     known: set[int] = set()
+    all_groups: dict[tuple[str, str], list[Any]] = {}
     for name in ("generate", "rerender", *BEFORE[2:]):
         stage = getattr(stages, name)
         groups = stage.modules() if stage else {}
         here = {id(model) for models in groups.values() for model in models}
-        own = "" if here & known else f"{name} "  # two models are not denoising together
-        known |= here
+        own = f"{name} " if known and not here & known else ""  # two do not denoise together
         for group, models in groups.items():
-            offload.add(f"{own}{group}", *models)
+            new = [model for model in models if id(model) not in known]
+            all_groups.setdefault((own, group), []).extend(new)
+        known |= here
+    for (own, group), models in all_groups.items():
+        offload.add(f"{own}{group}", *models, parts=_PARTS.get(group))
     return stages
 
 

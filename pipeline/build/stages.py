@@ -45,13 +45,12 @@ def build_stages(
         report: called with a line for each model that is loaded.
         late: with `run.low_memory` on a CPU, load each stage's models when it is called.
     """
-    from ...stages.accel.offload import Offload
     from . import batch_sizes, low_memory, model_licences
 
     model_licences.check(settings, needs)
     device, _ = device_and_dtype(settings)
     if settings.run.low_memory and has_own_memory(device):
-        stages = low_memory.offloaded(_loaded(settings, needs, report), Offload(device))
+        stages = low_memory.offloaded(_loaded(settings, needs, report), low_memory.offload(device))
     elif settings.run.low_memory and late:
         return low_memory.late(
             lambda names, report: _loaded(settings, names, report), needs, report

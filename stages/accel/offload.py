@@ -1,20 +1,30 @@
 """Model offloading: each model waits in main memory until it is called, and then moves to the
 device, from which the models of other groups are moved back. By accelerate's hooks.
+
+Models that do not fit together move in parts, each for its own call: by diffusers' group
+offloading.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+Parts = Literal["block_level", "leaf_level"]
+"""Parts that a model may move in: its repeated blocks, or its layers."""
 
 
 class Offload:
     """A device with room for one group of a run's models at a time.
 
     diffusers' own model offload is a chain a pipeline; here several pipelines share their models.
+
+    Args:
+        device: where the models run.
+        room: bytes that the weights of a group may take there; None: any number.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, room: int | None = None) -> None:
+        self.device, self.room = device, room
         self._all: list[Any] = []
         self._there: list[tuple[str, Any]] = []
 
@@ -23,18 +33,28 @@ class Offload:
         """The models on the device now."""
         return [model for _, model in self._there]
 
-    def add(self, group: str, *models: Any) -> None:
-        """Offload modules. Those of one group stay on the device together, each from its first call
-        on. A module that was added before keeps its group."""
+    def add(self, group: str, *models: Any, parts: Parts | None = None) -> None:
+        """Offload the modules of a group. They stay on the device together, each from its first
+        call on; where they have no room, in `parts`, if they have such. A module that was added
+        before keeps its group."""
         from accelerate.hooks import add_hook_to_module
+        from diffusers.hooks import apply_group_offloading
 
+        large = self.room is not None and sum(map(_size, models)) > self.room
         for model in models:
-            if not _holds(self._all, model):
-                self._all.append(model)
-                add_hook_to_module(model, _turn(self, group))
+            if _holds(self._all, model):
+                continue
+            self._all.append(model)
+            in_parts = parts is not None and large and not _has_4_bits(model)
+            add_hook_to_module(model, _turn(self, group, whole=not in_parts))
+            if in_parts:
+                apply_group_offloading(
+                    model, self.device, offload_type=parts, num_blocks_per_group=1
+                )
 
-    def take(self, group: str, model: Any) -> None:
-        """Move a model to the device, and those of other groups back."""
+    def take(self, group: str, model: Any, *, whole: bool = True) -> None:
+        """Move a model to the device, and those of other groups back; not `whole`: make room for
+        its parts, which move by themselves."""
         import torch
         from accelerate.utils.memory import clear_device_cache
 
@@ -47,15 +67,25 @@ class Offload:
             self._there = [(owner, other) for owner, other in self._there if owner == group]
             if gone:
                 clear_device_cache()
-            model.to(self.device)
-        self._there.append((group, model))
+            if whole:
+                model.to(self.device)
+                self._there.append((group, model))
 
 
 def _holds(models: list[Any], model: Any) -> bool:
     return any(model is other for other in models)
 
 
-def _turn(turns: Offload, group: str) -> Any:
+def _size(model: Any) -> int:
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def _has_4_bits(model: Any) -> bool:
+    """Whether weights are those of bitsandbytes, whose scales group offloading leaves behind."""
+    return any(hasattr(p, "quant_state") for p in model.parameters())
+
+
+def _turn(turns: Offload, group: str, *, whole: bool) -> Any:
     """The hook that accelerate calls before a module's forward, and diffusers before a VAE's encode
     and decode. A pipeline makes its noise on `execution_device`."""
     import torch
@@ -71,7 +101,7 @@ def _turn(turns: Offload, group: str) -> Any:
             return module.to("cpu")
 
         def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-            turns.take(group, module)
+            turns.take(group, module, whole=whole)
             return send_to_device(args, turns.device), send_to_device(kwargs, turns.device)
 
     return Turn()

@@ -98,6 +98,7 @@ def test_only_the_models_at_work_are_on_the_device(mini: Path, clip: Path) -> No
         after = results(stages)
     assert all_equal(after, before)
     together = {"unet", "canny", "depth"}
+    assert seen["unet"] == together, "a step calls the ControlNets, then the UNet"
     assert all(seen.pop(name) <= together for name in ("unet", "canny", "depth"))
     others = ("detector", "verifier", "segmenter", "nearness")
     assert seen == {name: {name} for name in ("text", "vae", *others)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_xl
+from helpers import tiny_flux, tiny_xl
 
 from visuals.checkpoints import load
 from visuals.configs.generate import GenerateOptions, HiresSettings
@@ -119,6 +119,40 @@ def test_what_spares_work_is_taken_off_and_the_hooks_stay(xl: Path) -> None:
     assert net.forward is hooked
     stages()
     assert net.forward is hooked and net._hf_hook.execution_device == "cpu"
+
+
+@pytest.mark.parametrize("weights", ["full", "fp8"])
+def test_models_that_have_no_room_move_in_parts(tmp_path: Path, weights: Any) -> None:
+    """By diffusers' group offloading, around the casting of weights in 8 bits; here to a CPU."""
+    tiny_flux.write(tmp_path)
+    with torch.inference_mode():
+        pipe = load.load_text_to_image(tmp_path / "base", dtype=torch.bfloat16, weights=weights)
+    draw = Generator(pipe, GenerateOptions(**{**SMALL, "cfg_scale": 3.5}))
+
+    def picture() -> np.ndarray:
+        (shot,) = draw([Shot("s", Prompted("red mug", "", 1), ("mug",))])
+        assert shot.image is not None, shot.failure
+        return shot.image
+
+    before = picture()
+    turns = Offload("cpu", room=0)
+    turns.add("denoising", pipe.transformer, parts="block_level")
+    turns.add("prompt", pipe.text_encoder, pipe.text_encoder_2, parts="leaf_level")
+    turns.add("vae", pipe.vae)
+    moved: list[str] = []
+    for name, block in pipe.transformer.named_modules():
+        hooks = getattr(block, "_diffusers_hook", None)
+        group = hooks and hooks.get_hook("group_offloading")
+        if group:
+            assert group.config.onload_device == group.config.offload_device == torch.device("cpu")
+            block.register_forward_pre_hook(lambda *_, name=name: moved.append(name))
+    assert np.array_equal(picture(), before)
+    steps = ["", "transformer_blocks.0", "single_transformer_blocks.0"] * SMALL["steps"]
+    assert moved == steps
+    assert turns.there == [pipe.vae], "what moves in parts never stays, and others leave for it"
+    roomy = Offload("cpu", room=2**40)
+    roomy.add("denoising", net := torch.nn.Linear(2, 2), parts="leaf_level")
+    assert not hasattr(net, "_diffusers_hook")
 
 
 def test_a_model_is_woken_before_it_is_asked_where_it_is() -> None:
