@@ -3,6 +3,7 @@
 python -m visuals.benchmarks.gpu             on a GPU: SD 1.5 and SDXL; on a CPU as --smoke
 python -m visuals.benchmarks.gpu --smoke     the embedded models, a step each, on a CPU
 python -m visuals.benchmarks.gpu --table     what fits, computed
+python -m visuals.benchmarks.gpu --weights   what large transformers take, computed
 python -m visuals.benchmarks.gpu --trace     the activations that the table stands on; minutes
 """
 
@@ -12,7 +13,7 @@ import json
 import sys
 from typing import Any
 
-from . import card_table, measures, peak_memory, random_models
+from . import card_table, measures, peak_memory, random_models, weights_table
 
 
 def main(arguments: list[str]) -> None:
@@ -20,6 +21,9 @@ def main(arguments: list[str]) -> None:
 
     if "--table" in arguments:
         print(card_table.table())
+        return
+    if "--weights" in arguments:
+        print(weights_table.table())
         return
     if "--trace" in arguments:
         print(json.dumps(peak_memory.trace(), indent=1))

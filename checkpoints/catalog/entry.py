@@ -30,6 +30,7 @@ class Entry:
         gated: Whether the hub asks users to accept its terms first.
         licence: Licence of the weights.
         memory_gib: Advised GPU memory in GiB.
+        low_memory_gib: The same with `--low-memory`, where weights are stored in 8 bits.
         dtype: Advised dtype.
         pipeline: Its pipeline's class in diffusers; None for Stable Diffusion and other kinds.
         note: What else a user should know.
@@ -45,6 +46,7 @@ class Entry:
     gated: bool = False
     licence: str | None = None
     memory_gib: float | None = None
+    low_memory_gib: float | None = None
     dtype: str | None = None
     pipeline: str | None = None
     note: str | None = None

@@ -27,6 +27,10 @@ EXTRAS = {
 """Packages that some commands need, and the extra that installs them."""
 
 
+IN_PARTS = 4
+"""GiB of a GPU on which a large transformer runs block by block: a block, and activations."""
+
+
 @dataclass(frozen=True)
 class Device:
     """What models run on. `why`: what chose it; memory in GiB of that device, None where it cannot
@@ -42,8 +46,9 @@ class Device:
 @dataclass(frozen=True)
 class Need:
     """A preset and this machine. `memory_gib`: advised for its models together, at their own size,
-    None where nothing is known of them; `low_gib`: the same with --low-memory; `missing`: models
-    that are not on this disk; `broken`: why the preset cannot be read."""
+    None where nothing is known of them; `low_gib`: the same with --low-memory; `in_parts`: whether
+    it fits block by block alone; `missing`: models that are not on this disk; `broken`: why the
+    preset cannot be read."""
 
     preset: str
     memory_gib: float | None
@@ -52,6 +57,7 @@ class Need:
     broken: str = ""
     low_gib: float | None = None
     fits_low: bool | None = None
+    in_parts: bool = False
 
     def __str__(self) -> str:
         if self.broken:
@@ -60,6 +66,7 @@ class Need:
         verdict = {True: "fits", False: "does not fit", None: "cannot be told"}[self.fits]
         if self.fits is False and self.low_gib:
             verdict = "fits with --low-memory" if self.fits_low else verdict
+            verdict += ", block by block" if self.fits_low and self.in_parts else ""
             size = (
                 f"{self.low_gib:g} GiB; {size} without"
                 if self.fits_low
@@ -177,8 +184,11 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
         settings = load_settings(preset)
     except SettingsError as error:
         return Need(preset, None, (), None, f"cannot be read: {error}")
+    dtype = settings.run.dtype if settings.run.dtype != "auto" else on.dtype
+    gpu, each = has_own_memory(on.name), 2 if dtype == "float32" else 1
     advised: dict[str, float] = {}
-    missing, embedded = [], True
+    spared: dict[str, float] = {}  # with --low-memory on a GPU
+    missing, embedded, large = [], True, False
     by_repository = {e.repository: e for e in catalogue().values() if e.repository}
     for ref in refs(settings):
         try:
@@ -190,22 +200,30 @@ def need(preset: str, on: Device, main_gib: float | None = None) -> Need:
         embedded = embedded and where == "embedded"
         entry = by_repository.get(ref) or catalogue().get(ref)
         advised[ref] = (entry.memory_gib or 0) if entry else 0
+        in_8_bits = entry.low_memory_gib if entry and gpu else None
+        spared[ref] = advised[ref] * each if in_8_bits is None else in_8_bits
+        large = large or in_8_bits is not None
     if embedded:
         return Need(preset, None, tuple(missing), True, fits_low=True)
     if not any(advised.values()):
         return Need(preset, None, tuple(missing), None)
-    dtype = settings.run.dtype if settings.run.dtype != "auto" else on.dtype
-    gpu, each = has_own_memory(on.name), 2 if dtype == "float32" else 1
     whole = each * sum(advised.values())
-    low = each * max(
-        sum(advised.get(ref, 0) for ref in dict.fromkeys(part)) for part in together(settings, gpu)
+    low = max(
+        sum(spared.get(ref, 0) for ref in dict.fromkeys(part)) for part in together(settings, gpu)
     )
     if on.memory_gib is None:
         return Need(preset, whole, tuple(missing), None, low_gib=low)
     room = not gpu or main_gib is None or whole <= main_gib
-    fits_low = low <= on.memory_gib and room
-    fits = whole <= on.memory_gib
-    return Need(preset, whole, tuple(missing), fits, low_gib=low, fits_low=fits_low)
+    in_parts = large and IN_PARTS <= on.memory_gib < low
+    return Need(
+        preset,
+        whole,
+        tuple(missing),
+        fits=whole <= on.memory_gib,
+        low_gib=low,
+        fits_low=(low <= on.memory_gib or in_parts) and room,
+        in_parts=in_parts,
+    )
 
 
 def report(asked: str = "auto") -> dict[str, Any]:

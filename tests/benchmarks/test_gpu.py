@@ -12,7 +12,9 @@ import torch
 from helpers import source
 
 from visuals.benchmarks.gpu import __main__ as command
-from visuals.benchmarks.gpu import card_table, peak_memory
+from visuals.benchmarks.gpu import card_table, peak_memory, weights_table
+from visuals.checkpoints.catalog.entry import shipped_entries
+from visuals.pipeline.diagnostics import doctor
 
 
 def test_every_measure_runs_on_a_cpu(mini: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,3 +57,17 @@ def test_a_tensor_counts_while_it_lives_and_once() -> None:
 @pytest.mark.parametrize(("card", "expected"), [(8, False), (12, True), (80, True)])
 def test_an_sdxl_lora_trains_on_12_gb(card: int, expected: bool) -> None:
     assert card_table.training(card, checkpointing=True) is expected
+
+
+def test_weights_of_large_transformers_are_those_of_the_page_and_the_catalogue() -> None:
+    page = (source.ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    assert weights_table.table() in page
+    for name in weights_table.MODELS:
+        entry = shipped_entries()[name]
+        room = weights_table.ALLOWANCE if entry.kind == "text-to-image" else 0
+        full, low = weights_table.size(name, "full"), weights_table.denoising(name, "fp8")
+        assert entry.memory_gib == round(full + room), name
+        assert entry.low_memory_gib == round(low + room), name
+    for preset in weights_table.PRESETS:
+        part = weights_table.largest_part(preset)
+        assert round(part + weights_table.ALLOWANCE) <= doctor.IN_PARTS, preset

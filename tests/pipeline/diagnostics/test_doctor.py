@@ -57,6 +57,24 @@ def test_less_is_needed_with_low_memory(
     assert need(preset, gpu(gib), 4).fits_low is False, "the others wait in main memory"
 
 
+@pytest.mark.parametrize(
+    ("preset", "gib", "said"),
+    [
+        ("flux-schnell", 48, "fits (41 GiB)"),
+        ("flux-schnell", 16, "fits with --low-memory (16 GiB; 41 GiB without)"),
+        ("flux-schnell", 8, "fits with --low-memory, block by block (16 GiB; 41 GiB without)"),
+        ("flux-schnell", 3, "does not fit (41 GiB; 16 GiB with --low-memory)"),
+        ("qwen-image", 24, "fits with --low-memory (24 GiB"),
+        ("zimage", 12, "fits with --low-memory (12 GiB"),
+        ("sdxl", 8, "does not fit"),
+    ],
+)
+def test_large_transformers_fit_in_8_bits_or_in_parts(
+    mini: Path, preset: str, gib: float, said: str
+) -> None:
+    assert str(need(preset, gpu(gib), 128)).startswith(said)
+
+
 def test_on_a_cpu_stages_take_turns_not_models(mini: Path) -> None:
     cpu = Device("cpu", "", "float32", 14, 14)
     found = need("sd15", cpu)
