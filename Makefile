@@ -17,7 +17,7 @@ run: .venv/.installed
 
 test: .venv/.installed-dev .venv/.installed-originals
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --strict-skips -m "not alone"
-	$(BIN)/python -m pytest --strict-skips -m alone
+	$(BIN)/python -m pytest --strict-skips -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
