@@ -29,7 +29,10 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         The data set, its activation tag, and how many pictures an epoch shows.
     """
     root = queue.root
-    pictures, page, names = gr.State(0), gr.State(0), gr.State([])
+    pictures, page = gr.State(0), gr.State(0)
+    # Kept in the browser: a caption belongs to the picture beside it there, also where the server
+    # has begun to show others.
+    listed = gr.JSON(visible=False)
     data = gr.Dropdown(
         [], label="Data set", allow_custom_value=True, elem_id="train-data",
         info="A folder of pictures with captions, in the folder that the studio was started in",
@@ -66,7 +69,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         on = gr.Button("Next", min_width=90, interactive=False, elem_id="train-next")
     with components.command_fold("train-data-command"):
         command.render()
-    table = [*rows, *photos, *boxes, where, back, on, page, names, pictures]
+    table = [*rows, *photos, *boxes, where, back, on, page, listed, pictures]
 
     def list_(text: str | None, words: str, wanted: int = 0) -> Update:
         """Show a page of the captions that have the words."""
@@ -86,7 +89,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
             back: gr.Button(interactive=number > 0),
             on: gr.Button(interactive=(number + 1) * ROWS < len(items)),
             page: number,
-            names: [item.name for item in here],
+            listed: {"data": text, "names": [item.name for item in here]},
             pictures: total,
         }
         for k, (row, photo, box) in enumerate(zip(rows, photos, boxes, strict=True)):
@@ -107,11 +110,11 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         # A tag is one word that is no word of the language: a caption's first part may be any.
         return {**update, tag: current} if current and " " not in current else update
 
-    def keep(number: int, text: str, here: list[str], caption: str) -> Any:
-        """Save one caption, where it was changed."""
-        if number >= len(here):
+    def keep(number: int, shown: dict[str, Any] | None, caption: str) -> Any:
+        """Save the caption of a row, where it was changed."""
+        if shown is None or number >= len(shown["names"]):
             return gr.skip()
-        name, caption = here[number], " ".join(caption.split())
+        text, name, caption = shown["data"], shown["names"][number], " ".join(caption.split())
         item = next((i for i in datasets.read(root, text).items if i.name == name), None)
         if item is None:
             raise UsageError(f"{name} is not there any more: open the data set again")
@@ -161,7 +164,7 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
     for k, box in enumerate(boxes):
         for event in (box.blur, box.submit):
             save = show_errors(functools.partial(keep, k), message)
-            event(save, [data, names, box], message, **QUICK)
+            event(save, [listed, box], message, **QUICK)
     return data, tag, pictures
 
 
