@@ -230,7 +230,10 @@ def test_a_lora_is_trained_in_the_page_and_used(
     caption = place / "pictures" / "06-orange-car.txt"
     assert caption.read_text() == "ppzlook, an orange car\n"
     expect(page.locator("#train-tag input, #train-tag textarea").first).to_have_value("ppzlook")
-    first, box = caption.with_name("02-purple-handbag.txt"), page.locator("#train-caption-0 textarea")
+    first, box = (
+        caption.with_name("02-purple-handbag.txt"),
+        page.locator("#train-caption-0 textarea"),
+    )
     find = page.locator("#train-find input, #train-find textarea").first
     with held(page):  # what the field finds is answered before the caption is saved
         box.fill("ppzlook, a violet handbag")
