@@ -54,5 +54,6 @@ def quiet(*libraries: str) -> None:
         library = import_module(f"{name}.utils.logging")
         library.set_verbosity_error()
         library.disable_progress_bar()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    for name in ("huggingface_hub", "bitsandbytes"):  # the latter warns where it finds no kernels
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)

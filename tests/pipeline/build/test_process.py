@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 GLIBC = hasattr(ctypes.CDLL(None), "mallinfo2")
 STATE = """
 import ctypes, gc, os, sys, warnings
@@ -72,3 +74,11 @@ def test_a_library_call_changes_nothing_of_the_process_and_prepare_does(mini: Pa
     assert library == "[]"
     changed = ["warnings", "verbosity", "bars", *(["malloc"] if GLIBC else [])]
     assert prepared == str(changed)
+
+
+def test_bitsandbytes_says_nothing_where_it_finds_no_kernels_for_this_processor() -> None:
+    """peft imports it wherever a LoRA is loaded, also where nothing is stored in 4 bits."""
+    pytest.importorskip("bitsandbytes")
+    code = "from visuals.pipeline.build import process; process.quiet(); import bitsandbytes"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,7 +3,6 @@ pipelines."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit
-from helpers.command_line import EVERYTHING, checked, json_of, lines_of, refused
+from helpers.command_line import refused
 from helpers.family_runs import psnr
 from helpers.inpaint_calls import noise
 from PIL import Image
@@ -21,7 +20,6 @@ from visuals.configs.rerender import RerenderOptions
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build.stages import build_stages, check_words
 from visuals.pipeline.runner.run import run_shots
-from visuals.pipeline.runs import run_yaml
 from visuals.stages.diffusion.editor import Editor
 from visuals.stages.families.known import family_of
 from visuals.stages.prompts.instance_prompts import InstancePrompts
@@ -164,48 +162,6 @@ def test_the_presets_run_all_stages(
     assert done.prompts == (instruction,) and done.metrics["changed_outside"] == 0
     assert f"loading {folder / edit}" in lines
     assert "rerender.strength is not used: an edit model draws all of its window anew" in lines
-
-
-@pytest.mark.usefixtures("loaded_models")
-def test_a_mixed_run_is_recorded_resumed_and_replayed(
-    mini: Path, flux: Path, tmp_path: Path
-) -> None:
-    """Pictures of the embedded model, re-rendered by Kontext."""
-    changes = {
-        **{key: value for key, value in SMALL.items() if not key.startswith("generate.")},
-        "rerender.method": "edit", "rerender.model": flux / "kontext", "rerender.sampler": "Euler",
-        "rerender.controls": "[]", "generate.steps": 1, "run.retries": 0,
-    }  # fmt: skip
-    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
-    out = tmp_path / "run"
-    checked(
-        "run", "--class", "mug", "--count", "2", "--edit", "make the mug green", "--prompt",
-        "ppzmini, a {class}, <lora:ppzmini:0.6>", "--seed", "1", *EVERYTHING, *words, "--out", out,
-    )  # fmt: skip
-    made = lines_of(out)
-    assert [line["status"] for line in made.values()] == ["enhanced"] * 2
-    for line in made.values():
-        assert line["prompts"] == ["make the mug green"] and line["files"]["control"] is None
-        assert line["metrics"]["changed_outside"] == 0
-    record = run_yaml.read(out)
-    assert record["settings"]["rerender"]["method"] == "edit"
-    assert record["checkpoints"][str(flux / "kontext")].startswith("sha256:")
-    info = Image.open(next((out / "images").glob("*.png"))).text["parameters"]
-    assert f"Model: {flux / 'kontext'}" in info and "Denoising strength" not in info
-
-    pictures = {path.name: path.read_bytes() for path in (out / "images").glob("*.png")}
-    manifest = out / "manifest.jsonl"
-    first, second = manifest.read_text().splitlines(keepends=True)
-    manifest.write_text(first)
-    last = out / next(line["files"]["result"] for id_, line in made.items() if id_ in second)
-    last.unlink()
-    checked("resume", out)
-    again = {path.name: np.asarray(Image.open(path)) for path in (out / "images").glob("*.png")}
-    shutil.rmtree(tmp_path / "before", ignore_errors=True)
-    for name, data in pictures.items():
-        (tmp_path / name).write_bytes(data)
-        assert (np.asarray(Image.open(tmp_path / name)) == again[name]).all()
-    assert json_of("replay", out, "--out", tmp_path / "again")["equal"] == 2
 
 
 @pytest.mark.parametrize(
