@@ -145,6 +145,18 @@ def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def renderer(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The ray-marcher, compiled: by one process, for whose cache the others wait."""
+    pytest.importorskip("numba")
+    from filelock import FileLock
+
+    from visuals.samples import studio
+
+    with FileLock(tmp_path_factory.getbasetemp().parent / "renderer.lock"):
+        studio.render(0, 8)
+
+
 @pytest.fixture(scope="module")
 def loaded_models() -> Iterator[None]:
     """Commands that a file's tests call in this process load each model once, as in the studio."""

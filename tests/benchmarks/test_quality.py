@@ -20,6 +20,7 @@ CAPTIONS = {"caption_class", "caption_colour", "caption_scene"}
 TRAINING = {name for name in BARS if name.startswith(("train_", "cache_"))}
 
 
+@pytest.mark.usefixtures("renderer")
 @pytest.mark.slow
 def test_every_measure_runs_and_is_held_against_its_bar(mini: Path, tmp_path: Path) -> None:
     only = "detection,classes,colours,drawn-masks,vae,rerender,look,folder,help"

@@ -17,6 +17,8 @@ from visuals.checkpoints.recipe.pictures.rendered_pictures import open_renders, 
 from visuals.checkpoints.recipe.recognition import caption_grammar, classifier, detector
 from visuals.samples import settings
 
+pytestmark = pytest.mark.usefixtures("renderer")
+
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:

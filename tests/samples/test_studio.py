@@ -9,6 +9,8 @@ pytest.importorskip("numba", reason="the studio is compiled: pip install 'produc
 
 from visuals.samples import studio, vocabulary
 
+pytestmark = pytest.mark.usefixtures("renderer")
+
 
 def test_same_seed_same_bytes() -> None:
     a, b = studio.render(7, 64), studio.render(7, 64)

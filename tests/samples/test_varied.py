@@ -10,6 +10,8 @@ pytest.importorskip("numba", reason="the studio is compiled: pip install 'produc
 from visuals.samples import lens, prints, products, varied, vocabulary
 from visuals.samples.shapes import bodies, kinds
 
+pytestmark = pytest.mark.usefixtures("renderer")
+
 
 def test_same_seed_same_bytes() -> None:
     a, b = varied.render(7, 64), varied.render(7, 64)

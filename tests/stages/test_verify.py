@@ -55,6 +55,7 @@ def test_a_classifier_knows_synonyms_and_leaves_what_it_has_no_label_for(mini: P
     assert alone.open and alone.detections[0].verify_score is None
 
 
+@pytest.mark.usefixtures("renderer")
 def test_photos_without_a_product_are_left_out_and_none_with_one(
     mini: Path, tmp_path: Path
 ) -> None:

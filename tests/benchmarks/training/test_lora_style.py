@@ -39,6 +39,7 @@ def test_the_share_of_the_way() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("renderer")
 def test_a_look_from_photos_to_numbers(tmp_path: Path, mini: Path) -> None:
     pytest.importorskip("numba")
     given = {"max_train_steps": 2, "train_batch_size": 2}

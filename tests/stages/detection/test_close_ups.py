@@ -66,6 +66,7 @@ def test_what_no_close_up_shows_loses_half_of_its_score() -> None:
     assert first[0]["mug"].scores[0] == np.float32(0.8), "what was said stays"
 
 
+@pytest.mark.usefixtures("renderer")
 def test_a_small_product_is_seen_better_close_up(mini: Path) -> None:
     """Renders with four products, of seeds that no training saw: the best boxes in doubt."""
     model, processor = load.load_detector("mini/grounding-dino")
@@ -108,6 +109,7 @@ def test_boxes_at_the_edges_have_close_ups(box: list[float]) -> None:
     assert close_ups.look(view, [(close, answer()) for close in shown])[0] == 0
 
 
+@pytest.mark.usefixtures("renderer")
 def test_close_ups_that_go_together_are_seen_as_one_by_one() -> None:
     """Squares of several sizes in one batch, and one that the picture's edges made narrow."""
     model, processor = load.load_detector("mini/grounding-dino")
