@@ -42,6 +42,12 @@ ALLOWED_SKIPS = (
 )
 """Reasons, as regular expressions, that `--strict-skips` lets a test give."""
 
+LONGEST = (
+    "test_survival.py", "test_remote_folder.py", "test_docs.py", "test_quality.py",
+    "test_recipe.py", "test_ray_engine.py",
+)  # fmt: skip
+"""Files that take more than 40 s of CPU time, some of them in one test."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -64,11 +70,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start the files with the most slow tests first where pytest-xdist shares out files."""
+    """Start `LONGEST`, then the files with the most slow tests, where xdist shares out files."""
     if not hasattr(config, "workerinput"):
         return
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    files = sorted(dict.fromkeys(item.path for item in items), key=lambda path: -slow[path])
+    files = sorted(
+        dict.fromkeys(item.path for item in items),
+        key=lambda path: (path.name not in LONGEST, -slow[path]),
+    )
     items.sort(key=lambda item: files.index(item.path))
 
 

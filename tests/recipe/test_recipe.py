@@ -115,6 +115,7 @@ def test_whitened_latents_decode_to_the_same_pictures() -> None:
     assert z.mean((0, 2, 3)).abs().max() < 0.01 and (z.std((0, 2, 3)) - 1).abs().max() < 0.01
 
 
+@pytest.mark.usefixtures("renderer")
 @pytest.mark.slow
 def test_the_whole_recipe_runs_resumes_and_makes_a_set_that_the_program_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
