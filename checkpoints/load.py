@@ -66,7 +66,7 @@ def load_or_explain(
             raise
         what = one_line(error)[:300]
         remedy = (
-            "the folder is incomplete; reinstall the package or name another model"
+            "the folder is incomplete; copy it again or name another model"
             if path == resolve(ref) and local
             else f"check the name, or see why: visuals checkpoints pull {os.fspath(ref)}"
         )

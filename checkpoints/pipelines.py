@@ -90,6 +90,8 @@ def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
         pipe = _from_file(Path(path), dtype, **given)
     else:
         pipe = DiffusionPipeline.from_pretrained(path, **_arguments(path, local, dtype), **given)
+        if local:
+            missing_weights.require_vocabularies(pipe, Path(path))
     missing_weights.require_components(pipe)
     return pipe
 

@@ -117,8 +117,8 @@ def controlnet(path: str, base: Any, arguments: Mapping[str, Any]) -> Any:
     config = own.load_config(path, local_files_only=arguments["local_files_only"])
     if config.get("_class_name") != kind.controlnet:
         raise UnsuitableWeightsError(
-            f"it is a {config.get('_class_name')}; expected a {kind.controlnet}, since "
-            f"generate.model is a {kind.name}"
+            f"it is a {config.get('_class_name')}; expected a {kind.controlnet}, since the model "
+            f"that it is to lead is a {kind.name}"
         )
     if why := kind.unfit(config, base):
         raise UnsuitableWeightsError(why)

@@ -1,4 +1,5 @@
-"""Refuses a model whose files lack weights: the libraries would fill them with random numbers."""
+"""Refuses a model whose files lack weights, which the libraries would fill with random numbers, or
+a vocabulary, without which every word is unknown."""
 
 from __future__ import annotations
 
@@ -50,6 +51,20 @@ def require_components(pipe: Any) -> None:
             folder = Path(getattr(part, "name_or_path", ""))  # of transformers' models
             if folder.name == name and folder.is_dir():
                 require_all(_not_stored(part, folder), what)
+
+
+def require_vocabularies(pipe: Any, folder: Path) -> None:
+    """Raise UnsuitableWeightsError if a tokenizer has no vocabulary below a pipeline's folder;
+    transformers 5 returns an empty one where it finds no file."""
+    for name, part in pipe.components.items():
+        files = {**getattr(getattr(part, "tokenizer", part), "vocab_files_names", {})}
+        whole = files.pop("tokenizer_file", None)
+        held = {file.name for file in (folder / name).glob("*")}
+        if files and whole not in held and not held.issuperset(files.values()):
+            raise UnsuitableWeightsError(
+                f"its {name.replace('_', ' ')} has no vocabulary; expected "
+                f"{' and '.join(files.values())} in {folder / name}; fetch the model again"
+            )
 
 
 def _not_stored(model: Any, folder: Path) -> list[str]:

@@ -1,4 +1,5 @@
-"""A model whose files lack a weight is refused, with the weight's name."""
+"""A model whose files lack a weight is refused, with the weight's name; so is one that lacks a
+vocabulary."""
 
 from __future__ import annotations
 
@@ -47,3 +48,16 @@ def test_a_missing_weight_is_named(
         loader(place)
     if folder != "grounding-dino":  # some of its weights have two names
         assert lost.removeprefix("text_model.") in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [(), ("tokenizer_config.json", "special_tokens_map.json")])
+def test_a_tokenizer_without_a_vocabulary_is_refused(
+    mini: Path, tmp_path: Path, kept: tuple[str, ...]
+) -> None:
+    place = tmp_path / "sd"
+    shutil.copytree(mini / "sd", place, copy_function=os.symlink)
+    for file in (place / "tokenizer").iterdir():
+        if file.name not in kept:
+            file.unlink()
+    with pytest.raises(load.CheckpointError, match="its tokenizer has no vocabulary"):
+        load.load_text_to_image(place)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit
-from helpers.command_line import refused
+from helpers.command_line import checked, refused
 from helpers.family_runs import psnr
 from helpers.inpaint_calls import noise
 from PIL import Image
@@ -186,3 +186,17 @@ def test_what_does_not_fit_is_refused_in_a_sentence(
     edit = () if "no --edit" in why else ("--edit", "red")
     out = ("--out", tmp_path / "run")
     assert why in refused("run", "--class", "mug", "--count", "1", *edit, *words, *out)
+
+
+def test_options_without_effect_are_warned_of(flux: Path, tmp_path: Path) -> None:
+    changes = {
+        "generate.model": flux / "base", "rerender.model": flux / "kontext",
+        "rerender.strength": 0.3, "generate.clip_skip": 1,
+    }  # fmt: skip
+    options = [word for k, v in changes.items() for word in ("--set", f"{k}={v}")]
+    options += ["--preset", "flux-edit", "--class", "mug", "--dry-run", "--out", tmp_path / "run"]
+    both = checked("run", "--count", 1, "--edit", "blue", *options).stderr
+    assert "warning: rerender.strength is not used: an edit model draws" in both
+    assert "warning: generate.clip_skip is not used: FLUX.1 does not" in both
+    first = checked("generate", "--count", 1, *options).stderr
+    assert "generate.clip_skip" in first and "rerender.strength" not in first
