@@ -13,20 +13,29 @@ GIB = 2**30
 ALLOWANCE = 3
 """GiB that the catalogue adds to the weights of what draws: activations, CUDA, fragments."""
 
-_CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
+# Each from config.json of a repository on the Hugging Face hub; of gated ones, public copies were read.
+# black-forest-labs/FLUX.1-dev text_encoder, stabilityai/stable-diffusion-3.5-large text_encoder
+_CLIP_L = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+    "projection_dim": 768,
+}  # fmt: skip
+# stabilityai/stable-diffusion-3.5-large text_encoder_2
 _CLIP_G = {
     "hidden_size": 1280, "intermediate_size": 5120, "num_attention_heads": 20,
     "num_hidden_layers": 32, "projection_dim": 1280,
 }  # fmt: skip
+# black-forest-labs/FLUX.1-dev text_encoder_2, stabilityai/stable-diffusion-3.5-large text_encoder_3
 _T5_XXL = {
     "vocab_size": 32128, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24,
     "num_heads": 64, "feed_forward_proj": "gated-gelu",
 }  # fmt: skip
+# Tongyi-MAI/Z-Image-Turbo text_encoder
 _QWEN3_4B = {
     "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728,
     "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
     "head_dim": 128,
 }  # fmt: skip
+# Qwen/Qwen-Image text_encoder
 _QWEN_VL_7B = {
     "text_config": {
         "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944,
@@ -37,61 +46,69 @@ _QWEN_VL_7B = {
         "out_hidden_size": 3584,
     },
 }  # fmt: skip
+# black-forest-labs/FLUX.1-dev vae, Tongyi-MAI/Z-Image-Turbo vae,
+# stabilityai/stable-diffusion-3.5-large vae
 _VAE = {
     "latent_channels": 16, "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2,
     "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4,
     "use_quant_conv": False, "use_post_quant_conv": False,
 }  # fmt: skip
+# stabilityai/stable-diffusion-3.5-large transformer
 _SD35 = {
     "num_attention_heads": 38, "caption_projection_dim": 2432, "pos_embed_max_size": 192,
     "qk_norm": "rms_norm",
 }  # fmt: skip
+# hlky/Z-Image-Turbo-Fun-Controlnet-Union-2.1, alibaba-pai's of the same name for diffusers
 _ZIMAGE_UNION = {
     "control_layers_places": list(range(0, 30, 2)), "control_refiner_layers_places": [0, 1],
     "control_in_dim": 33, "add_control_noise_refiner": "control_noise_refiner",
 }  # fmt: skip
 
 MODELS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
-    "flux-dev": {
+    "flux-dev": {  # black-forest-labs/FLUX.1-dev
         "transformer": ("FluxTransformer2DModel", {"guidance_embeds": True}),
         "text_encoder": ("CLIPTextModel", _CLIP_L),
         "text_encoder_2": ("T5EncoderModel", _T5_XXL),
         "vae": ("AutoencoderKL", _VAE),
     },
-    "sd35": {
+    "sd35": {  # stabilityai/stable-diffusion-3.5-large
         "transformer": ("SD3Transformer2DModel", {**_SD35, "num_layers": 38}),
         "text_encoder": ("CLIPTextModelWithProjection", _CLIP_L),
         "text_encoder_2": ("CLIPTextModelWithProjection", _CLIP_G),
         "text_encoder_3": ("T5EncoderModel", _T5_XXL),
         "vae": ("AutoencoderKL", _VAE),
     },
-    "zimage": {
+    "zimage": {  # Tongyi-MAI/Z-Image-Turbo
         "transformer": ("ZImageTransformer2DModel", {}),
         "text_encoder": ("Qwen3Model", _QWEN3_4B),
         "vae": ("AutoencoderKL", _VAE),
     },
-    "qwen-image": {
+    "qwen-image": {  # Qwen/Qwen-Image
         "transformer": ("QwenImageTransformer2DModel", {}),
         "text_encoder": ("Qwen2_5_VLForConditionalGeneration", _QWEN_VL_7B),
         "vae": ("AutoencoderKLQwenImage", {}),
     },
-    "flux-union": {
+    "flux-union": {  # Shakker-Labs/FLUX.1-dev-ControlNet-Union-Pro-2.0
         "controlnet": (
             "FluxControlNetModel",
             {"num_layers": 6, "num_single_layers": 0, "guidance_embeds": True},
         ),
     },
-    "sd35-depth": {
+    "sd35-depth": {  # stabilityai/stable-diffusion-3.5-large-controlnet-depth
         "controlnet": (
             "SD3ControlNetModel",
             {**_SD35, "num_layers": 19, "use_pos_embed": False, "joint_attention_dim": None},
         ),
     },
     "zimage-union": {"controlnet": ("ZImageControlNetModel", _ZIMAGE_UNION)},
-    "qwen-image-union": {"controlnet": ("QwenImageControlNetModel", {"num_layers": 5})},
+    "qwen-image-union": {  # InstantX/Qwen-Image-ControlNet-Union
+        "controlnet": ("QwenImageControlNetModel", {"num_layers": 5}),
+    },
 }  # fmt: skip
 """Names of the catalogue → their models: class and configuration, where it is not the class's own.
-FLUX.1 schnell and Kontext are shaped as dev, Qwen-Image-Edit as Qwen-Image."""
+FLUX.1 schnell and Kontext are shaped as dev, Qwen-Image-Edit as Qwen-Image. Counted so, the files
+have the published sizes: in bfloat16 Z-Image's 12.3, 8.04 and 0.168 GB, its union's 6.71 and
+Qwen-Image's union's 3.54; in float32 SD 3.5's depth's 8.61."""
 
 PRESETS = {
     "flux-schnell": ("flux-dev", "flux-union"),
