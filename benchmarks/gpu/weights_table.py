@@ -13,7 +13,7 @@ GIB = 2**30
 ALLOWANCE = 3
 """GiB that the catalogue adds to the weights of what draws: activations, CUDA, fragments."""
 
-# Each from config.json of a repository on the Hugging Face hub; of gated ones, public copies were read.
+# Each from a config.json on the Hugging Face hub; of gated repositories, public copies were read.
 # black-forest-labs/FLUX.1-dev text_encoder, stabilityai/stable-diffusion-3.5-large text_encoder
 _CLIP_L = {
     "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,

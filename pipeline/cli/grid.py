@@ -66,7 +66,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, given: str) -> tuple[int
     callback=new_folder,
     help="Write each picture to DIR as soon as it is made, with a grid.json.",
 )
-@apply("lora_dir", "device", "low_memory", "allow_pickle", "yes", "set", "json")
+@apply("lora_dir", "device", "low_memory", "license", "allow_pickle", "yes", "set", "json")
 @errors
 def grid(
     as_json: bool, yes: bool, changes: tuple[str, ...], presets: tuple[str, ...], **options: Any
@@ -79,7 +79,7 @@ def grid(
     from ..jobs.draw_grid import GridRequest, draw_grid
     from .reporter import TerminalReporter
 
-    names = ("device", "low_memory", "allow_pickle")
+    names = ("device", "low_memory", "license", "allow_pickle")
     placement = {f"run.{name}": value for name in names if (value := options.pop(name))}
     overrides = {**parse_overrides(changes), **placement}
     request = GridRequest(presets=presets or ("mini",), overrides=overrides, **options)

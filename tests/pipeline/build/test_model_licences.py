@@ -100,7 +100,7 @@ def test_only_models_that_are_loaded_count(mini: Path, tmp_path: Path) -> None:
     words = ["filter", "a.png", "--class", "mug", "--set", "generate.model=owner/name"]
     words += ["--set", "run.license=commercial", "--out", str(tmp_path / "run")]
     assert visuals(*words).exit_code == 0
-    grid = ["grid", "--class", "mug", "--seeds", "1", "--set", "run.license=commercial"]
+    grid = ["grid", "--class", "mug", "--seeds", "1", "--license", "commercial"]
     grid += ["--set", "generate.sampler=Euler", "--set", "rerender.sampler=Euler"]
     result = visuals(*grid, "--checkpoint", "flux-dev", "--set", "generate.prompt=a mug")
     assert result.exit_code == 2 and "forbids commercial use" in result.stderr

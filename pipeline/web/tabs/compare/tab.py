@@ -18,7 +18,7 @@ from ....jobs.grid import AXES
 from ...files import lora_library
 from ...queue.job_queue import JobQueue
 from ...queue.requests import SHEET, needed_models
-from ...widgets import components, download_offer
+from ...widgets import components, download_offer, preset_notes
 from ...widgets.browser_state import browser_state, keep_fields
 from ...widgets.components import LATEST, QUICK, SAVE, Update
 from ...widgets.text_lines import lines
@@ -126,8 +126,12 @@ def tab(
         return grid_form.request_of(root, *values)
 
     def show_count(*values: Any) -> Update:
-        summary = grid_form.summary(plan_grid(request_of(*values)))
-        return {count: f'<p class="preview">{escape(summary)}</p>'}
+        request = request_of(*values)
+        summary = grid_form.summary(plan_grid(request))
+        models = request.checkpoints or (None,)
+        drawn = (request.settings(preset, model) for preset in request.presets for model in models)
+        notes = preset_notes.notes(drawn, ("generate",))
+        return {count: f'<p class="preview">{escape(summary)}</p>{notes}'}
 
     def watch(id_: str, last: tuple[str, int, bool] = _NOTHING) -> Update:
         job = queue.get(id_)

@@ -9,12 +9,21 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import presets
+from ....jobs.request import NEEDS
 from ...files import lora_library
 from ...files.run_folders import RunSummary
 from ...queue import requests
 from ...queue.job_queue import JobQueue
+from ...visitor_settings import preset_settings
 from ...widgets import before_after as slider
-from ...widgets import components, cutout_box, download_offer, prompt_preview, seed_box
+from ...widgets import (
+    components,
+    cutout_box,
+    download_offer,
+    preset_notes,
+    prompt_preview,
+    seed_box,
+)
 from ...widgets.browser_state import browser_state, keep_fields
 from ...widgets.components import LATEST, QUICK, Update
 from ...widgets.text_lines import lines
@@ -111,8 +120,8 @@ class CreateTab:
             [layout.prompt, layout.lora, layout.weight], layout.prompt, **QUICK,
         )  # fmt: skip
         words: list[Any] = [layout.prompt, layout.classes, layout.edit, layout.preset]
-        changed = [field.change for field in words[:3]]
-        gr.on([*changed, blocks.load], prompt_preview.preview, words, layout.preview, **LATEST)
+        changed = [field.change for field in words]
+        gr.on([*changed, blocks.load], self.preview, words, layout.preview, **LATEST)
 
     def watch(self, id_: str, before: tuple[Any, ...] = ("", -1)) -> Update:
         """Show a job, or the examples where there is none; `before` is shown already."""
@@ -163,6 +172,11 @@ class CreateTab:
         filled = {field: values[name] for name, field in self.layout.fields.items()}
         submit = components.show_errors(self.submit, self.layout.answer)
         return {**filled, **submit("", None, *filled.values())}
+
+    def preview(self, template: str, names: list[str], edits: str, preset: str) -> str:
+        """Return the prompt as the model reads it, and notes on the preset."""
+        notes = preset_notes.notes([preset_settings(preset)], ("generate", *NEEDS["run"]))
+        return prompt_preview.preview(template, names, edits, preset) + notes
 
     def button_text(self, names: list[str] | None, number: float | None, edits: str) -> str:
         """Return what pressing the button will do."""

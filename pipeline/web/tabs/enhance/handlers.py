@@ -19,7 +19,7 @@ from ....jobs.request import NEEDS, RunRequest
 from ...files import run_folders, uploads
 from ...queue import requests
 from ...visitor_settings import preset_settings
-from ...widgets import components, download_offer, prompt_preview, seed_box
+from ...widgets import components, download_offer, preset_notes, prompt_preview, seed_box
 from ...widgets.components import Update
 from . import mask_strokes, photo_strip, results, samples, selection
 from .layout import EDIT
@@ -145,6 +145,10 @@ class Handlers(PageUpdates):
             layout.strength: settings.rerender.strength,
             layout.steps: settings.rerender.steps,
         }
+
+    def preset_notes(self, name: str) -> str:
+        """Return what is to be known of a preset's re-render."""
+        return preset_notes.notes([preset_settings(name)], NEEDS["enhance"])
 
     def watch(self, id_: str) -> Update:
         """Update what the page shows of a job: a search or a re-render."""

@@ -104,6 +104,7 @@ class Layout:
             0.05, 1, usual.rerender.strength, step=0.05, label="Strength",
             elem_id="enhance-strength",
         )  # fmt: skip
+        self.notes = components.html("enhance-notes")
         self.seed, self.reuse = seed_box.box("enhance-seed", "each photo has its own by it")
         with components.actions():
             with gr.Row():

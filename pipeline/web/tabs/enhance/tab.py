@@ -90,6 +90,7 @@ class EnhanceTab:
         )  # fmt: skip
         of_preset = [layout.classes, layout.threshold, layout.strength, layout.steps]
         layout.preset.select(handlers.choose_preset, None, of_preset, **QUICK)
+        layout.preset.change(handlers.preset_notes, layout.preset, layout.notes, **LATEST)
         layout.files.upload(lambda: "", None, layout.sent_run, **QUICK)
         layout.folder.upload(
             lambda paths: [paths, ""], layout.folder, [layout.files, layout.sent_run], **QUICK
