@@ -138,7 +138,8 @@ class GradioGuard:
         except ValueError as error:
             return refusal(400, f"body cannot be read ({error}): expected JSON")
         what = data.get("event_data") if isinstance(data, dict) else None
-        if isinstance(what, dict):  # a picture of a gallery, which handlers take by its index
+        if isinstance(what, dict) and not isinstance(what.get("value"), str):
+            # a picture of a gallery, which handlers take by its index
             data = {**data, "event_data": {**what, "value": None}}
         host = request.headers.get("host", "")
         visitor = request.cookies.get(VISITOR, "")

@@ -328,6 +328,23 @@ def test_a_picture_of_a_gallery_is_selected_by_its_index(
         assert client.post(EVENT, json={**body, "data": [shown]}).status_code == 403
 
 
+def test_a_preset_is_selected_by_its_name(
+    client: TestClient, dependencies: list[dict[str, Any]]
+) -> None:
+    components = client.get("/config").json()["components"]
+    fields = {c["id"] for c in components if "Preset" in str(c["props"].get("label"))}
+    targets = [(d, t) for d in dependencies for t in d["targets"]]
+    selects = [d for d, (id_, kind) in targets if id_ in fields and kind == "select"]
+    assert len(selects) == 2  # of Create and Enhance
+    for dependency in selects:
+        values = [None] * len(dependency["inputs"])
+        for name, status in (("sdxl", 200), ("/etc/passwd", 422)):
+            chosen = {"index": 0, "value": name, "selected": True}
+            body = {"data": values, "fn_index": dependency["id"], "event_data": chosen}
+            answer = client.post(EVENT, json=body)
+            assert answer.status_code == status, answer.text
+
+
 def test_a_fuzz_of_gradios_routes_breaks_and_reads_nothing(
     client: TestClient, place: Path, cache: Path, dependencies: list[dict[str, Any]]
 ) -> None:
