@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...checkpoints import stored_weights
+from ...pipeline.build.low_memory import ACTIVATIONS
 
 GIB = 2**30
-ALLOWANCE = 3
+ALLOWANCE = ACTIVATIONS // GIB
 """GiB that the catalogue adds to the weights of what draws: activations, CUDA, fragments."""
 
 # Each from a config.json on the Hugging Face hub; of gated repositories, public copies were read.
@@ -183,7 +184,7 @@ def largest_part(preset: str) -> float:
 
 
 def _bytes(model: Any, *, recurse: bool = True) -> int:
-    return sum(p.numel() * p.element_size() for p in model.parameters(recurse))
+    return sum(p.nbytes for p in model.parameters(recurse))
 
 
 def table() -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...configs.errors import UsageError
 
 if TYPE_CHECKING:
+    from ...checkpoints.stored_weights import Weights
     from ...configs.schema import Settings
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
@@ -62,7 +63,7 @@ def loading_place(settings: Settings) -> tuple[str, Any]:
     return "cpu" if waits else device, dtype
 
 
-def stored_weights(settings: Settings) -> Any:
+def weight_storage(settings: Settings) -> Weights:
     """How the weights of large transformers are stored: `run.weights`; unasked in 8 bits with
     run.low_memory, where the device has numbers of 8 bits."""
     if settings.run.weights != "auto":

@@ -32,7 +32,7 @@ _PARTS: dict[str, Parts] = {
     "text_encoder_3": "leaf_level",
 }
 """What the large groups of a pipeline move in where they do not fit a card."""
-_ACTIVATIONS = 3 * 2**30
+ACTIVATIONS = 3 * 2**30
 """Bytes of a card that are left for activations, CUDA and the allocator's fragments."""
 
 
@@ -44,7 +44,7 @@ def offload(device: str) -> Offload:
 
     cuda = torch.device(device).type == "cuda"
     free = torch.cuda.mem_get_info(device)[0] if cuda else None
-    return Offload(device, None if free is None else free - _ACTIVATIONS)
+    return Offload(device, None if free is None else free - ACTIVATIONS)
 
 
 def offloaded(stages: Stages, offload: Offload) -> Stages:

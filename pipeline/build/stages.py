@@ -17,7 +17,7 @@ from .devices import (
     has_own_memory,
     loading_place,
     parallel_parts,
-    stored_weights,
+    weight_storage,
 )
 from .per_shot_settings import PerShotSettings
 
@@ -218,7 +218,7 @@ def _own_model(settings: Settings, report: Report) -> Any:
     report(f"loading {r.model}")
     device, dtype = loading_place(settings)
     options: dict[str, Any] = {"device": device, "dtype": dtype}
-    options["weights"] = stored_weights(settings)
+    options["weights"] = weight_storage(settings)
     if r.method == "edit":
         pipe = edit_models.load_edit_model(r.model, **options)
     else:
@@ -252,7 +252,7 @@ def inpaint_pipeline(settings: Settings, base: Any) -> Any:
         device=device,
         dtype=dtype,
         base=base,
-        weights=stored_weights(settings),
+        weights=weight_storage(settings),
         allow_pickle=settings.run.allow_pickle,
     )
     if settings.run.torch_compile:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.loaded_models import anew, keepable
-from .devices import stored_weights
+from .devices import weight_storage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ def text_to_image(settings: Settings, *, device: str, dtype: Any, report: Report
     for name in (g.model, *changes):
         report(f"loading {name}")
     options: dict[str, Any] = {
-        "device": device, "dtype": dtype, "vae": g.vae, "weights": stored_weights(settings),
+        "device": device, "dtype": dtype, "vae": g.vae, "weights": weight_storage(settings),
         "allow_pickle": settings.run.allow_pickle,
     }  # fmt: skip
     if changes:
@@ -55,8 +55,7 @@ def load_changed(
     **options: Any,
 ) -> Any:
     """Load a pipeline of its own and change it for good; `options`: of `load_text_to_image`."""
-    from ...checkpoints import load
-    from ...checkpoints import stored_weights as storage
+    from ...checkpoints import load, stored_weights
 
     with anew():
         pipe = load.load_text_to_image(ref, **options)
@@ -67,7 +66,7 @@ def load_changed(
         load.attach_ip_adapter(
             pipe, a.model, subfolder=a.subfolder, weight_name=a.weight_name, scale=a.scale
         )
-    storage.apply(pipe, weights, options["dtype"])
+    stored_weights.apply(pipe, weights, options["dtype"])  # last: LoRAs are added to full ones
     return pipe
 
 

@@ -67,7 +67,7 @@ def pays(models: Iterable[Any]) -> bool:
     """
     parameters = [p for layer in _layers(models) for p in _parameters(layer)]
     at_hand = not any(p.is_meta for p in parameters)
-    size = sum(p.numel() * p.element_size() for p in parameters)
+    size = sum(p.nbytes for p in parameters)
     return at_hand and size <= main_memory()[0] * _SHARE
 
 

@@ -77,7 +77,7 @@ def _holds(models: list[Any], model: Any) -> bool:
 
 
 def _size(model: Any) -> int:
-    return sum(p.numel() * p.element_size() for p in model.parameters())
+    return sum(p.nbytes for p in model.parameters())
 
 
 def _has_4_bits(model: Any) -> bool:

@@ -18,7 +18,7 @@ from visuals.checkpoints.lora.search import in_folders
 from visuals.configs.errors import MissingDependencyError
 from visuals.configs.generate import GenerateOptions
 from visuals.configs.schema import load_settings
-from visuals.pipeline.build.devices import stored_weights as of_settings
+from visuals.pipeline.build.devices import weight_storage
 from visuals.pipeline.build.stages import build_stages
 from visuals.stages.diffusion.lora_adapters import no_loras
 from visuals.stages.generate import Generator
@@ -55,7 +55,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def bytes_of(model: Any) -> int:
     """What a model's weights take, with the scales of bitsandbytes."""
-    out = sum(p.numel() * p.element_size() for p in model.parameters())
+    out = sum(p.nbytes for p in model.parameters())
     for p in model.parameters():
         state = getattr(p, "quant_state", None)
         if state is not None:
@@ -117,7 +117,7 @@ def test_low_memory_stores_in_8_bits_in_stages_1_and_3(mini: Path, flux: Path) -
         "run.low_memory": True, "run.dtype": "bfloat16",
     }  # fmt: skip
     settings = load_settings("mini", changes)
-    assert of_settings(settings) == "fp8" and of_settings(load_settings("mini")) == "full"
+    assert weight_storage(settings) == "fp8" and weight_storage(load_settings("mini")) == "full"
     stages: Any = build_stages(settings, ("generate", "rerender"), late=False)
     pipe = stages.rerender.default.pipe
     for model in (pipe.transformer, pipe.controlnet, pipe.text_encoder_2):

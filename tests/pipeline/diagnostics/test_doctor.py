@@ -58,7 +58,7 @@ def test_less_is_needed_with_low_memory(
 
 
 @pytest.mark.parametrize(
-    ("preset", "gib", "said"),
+    ("preset", "gib", "verdict"),
     [
         ("flux-schnell", 48, "fits (41 GiB)"),
         ("flux-schnell", 16, "fits with --low-memory (16 GiB; 41 GiB without)"),
@@ -70,9 +70,9 @@ def test_less_is_needed_with_low_memory(
     ],
 )
 def test_large_transformers_fit_in_8_bits_or_in_parts(
-    mini: Path, preset: str, gib: float, said: str
+    mini: Path, preset: str, gib: float, verdict: str
 ) -> None:
-    assert str(need(preset, gpu(gib), 128)).startswith(said)
+    assert str(need(preset, gpu(gib), 128)).startswith(verdict)
 
 
 def test_on_a_cpu_stages_take_turns_not_models(mini: Path) -> None:

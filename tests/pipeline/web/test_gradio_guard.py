@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.small_trainings import write_photos
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed")
 
@@ -343,6 +344,22 @@ def test_a_preset_is_selected_by_its_name(
             body = {"data": values, "fn_index": dependency["id"], "event_data": chosen}
             answer = client.post(EVENT, json=body)
             assert answer.status_code == status, answer.text
+
+
+def test_a_caption_is_saved_for_the_picture_that_the_page_shows(
+    client: TestClient, place: Path, dependencies: list[dict[str, Any]]
+) -> None:
+    """Not for the one that the server listed last: answers come in any order."""
+    photos = write_photos(place / "look")
+    kept, changed = sorted(photos.glob("*.txt"))[:2]
+    before = kept.read_text()
+    config = client.get("/config").json()["components"]
+    (listing,) = (c["id"] for c in config if c["type"] == "json")
+    saves = [d for d in dependencies if d["inputs"][:1] == [listing]]
+    shown = {"data": "look", "names": [changed.with_suffix(".png").name]}
+    answer = event(client, saves[0]["id"], [shown, "ppzlook, a violet bag"])
+    assert answer.status_code == 200, answer.text
+    assert (kept.read_text(), changed.read_text()) == (before, "ppzlook, a violet bag\n")
 
 
 def test_a_fuzz_of_gradios_routes_breaks_and_reads_nothing(

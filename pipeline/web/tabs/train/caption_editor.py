@@ -110,11 +110,12 @@ def section(shown: gr.Tab, queue: JobQueue) -> tuple[gr.Dropdown, gr.Textbox, gr
         # A tag is one word that is no word of the language: a caption's first part may be any.
         return {**update, tag: current} if current and " " not in current else update
 
-    def keep(number: int, shown: dict[str, Any] | None, caption: str) -> Any:
+    def keep(number: int, listing: dict[str, Any] | None, caption: str) -> Any:
         """Save the caption of a row, where it was changed."""
-        if shown is None or number >= len(shown["names"]):
+        if listing is None or number >= len(listing["names"]):
             return gr.skip()
-        text, name, caption = shown["data"], shown["names"][number], " ".join(caption.split())
+        text, name = listing["data"], listing["names"][number]
+        caption = " ".join(caption.split())
         item = next((i for i in datasets.read(root, text).items if i.name == name), None)
         if item is None:
             raise UsageError(f"{name} is not there any more: open the data set again")
