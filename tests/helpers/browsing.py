@@ -127,13 +127,17 @@ def find(page: Any, *names: str) -> None:
 def held(page: Any) -> Iterator[None]:
     """Hold the events that the page sends meanwhile; then let them be answered, the last first."""
     routes: list[Any] = []
-    page.route("**/gradio_api/run/predict", lambda route: routes.append(route))
+    released = False
+    page.route(
+        "**/gradio_api/run/predict",
+        lambda route: route.fallback() if released else routes.append(route),
+    )
     yield
-    page.unroute("**/gradio_api/run/predict")
+    released = True
     assert routes
     for route in reversed(routes):
-        with page.expect_event("requestfinished", lambda one, r=route: one == r.request):
-            route.fallback()
+        route.fulfill(response=route.fetch(timeout=PATIENCE))
+    page.unroute("**/gradio_api/run/predict")  # not before: it continues all that is held
 
 
 def serious(page: Any) -> list[str]:

@@ -122,7 +122,7 @@ PLANS = {
         decoder=Budget(_FOREVER, 4e-4, 30, decay_from=0.6, weight_decay=0.0, ema=0.998),
         unet_half=Budget(_FOREVER, 8e-4, 300, warmup=200, decay_from=0.95, ema=0.9995),
         unet_half_batch=24,
-        unet=Budget(_FOREVER, 4e-4, 300, warmup=200, decay_from=0.5, ema=0.9995),
+        unet=Budget(_FOREVER, 4e-4, 180, warmup=200, decay_from=0.5, ema=0.9995),
         controlnet=Budget(_FOREVER, 8e-4, 18, decay_from=0.4, ema=0.995),
         controlnet_depth=Budget(_FOREVER, 8e-4, 28, decay_from=0.55, ema=0.995),
         depth=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.4, ema=0.99),
