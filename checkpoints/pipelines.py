@@ -15,7 +15,8 @@ from typing import Any
 from . import reference_configs, single_file, transformer_controlnets
 from .hub.pull import variant_of
 from .identify import missing_weights
-from .identify.model_kind import EDIT_PIPELINES
+from .identify.base_family import FLUX_FILL, pipeline_class
+from .identify.model_kind import METHODS
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
 FAMILIES = (
@@ -49,24 +50,25 @@ def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
         what = f"a {name}"
         if name == REFINER:
             what = "an SDXL refiner; set it as refiner.model"
-        elif name in EDIT_PIPELINES:
-            what = "an edit model; set it as rerender.model, and rerender.method to edit"
+        elif name in METHODS:
+            what = f"a {name}; set it as rerender.model, with rerender.method {METHODS[name]}"
         raise UnsuitableWeightsError(f"it is {what}; expected one of {', '.join(FAMILIES)}")
     return pipe
 
 
-def edit_model(path: str, local: bool, dtype: Any) -> Any:
-    """Load the edit model that a folder's model_index.json names.
+def redrawing(path: str, local: bool, dtype: Any, method: str) -> Any:
+    """Load the pipeline of a folder for a `rerender.method` of `METHODS`.
 
     Raises:
-        UnsuitableWeightsError: It is none.
+        UnsuitableWeightsError: It is for another method.
     """
     if Path(path).is_file():
-        raise UnsuitableWeightsError("an edit model is a folder or a repository")
+        raise UnsuitableWeightsError(f"a model for {method} is a folder or a repository")
     pipe = _pipeline(path, local, dtype)
-    if (name := type(pipe).__name__) not in EDIT_PIPELINES:
+    if METHODS.get(name := type(pipe).__name__) != method:
+        fit = ", ".join(kind for kind, own in METHODS.items() if own == method)
         raise UnsuitableWeightsError(
-            f"it is a {name}; expected an edit model, one of {', '.join(EDIT_PIPELINES)}"
+            f"it is a {name}; rerender.method {method} expects one of {fit}"
         )
     return pipe
 
@@ -84,12 +86,13 @@ def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
 
 
 def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
-    from diffusers import DiffusionPipeline
+    from diffusers import DiffusionPipeline, FluxFillPipeline
 
     if Path(path).is_file():
         pipe = _from_file(Path(path), dtype, **given)
     else:
-        pipe = DiffusionPipeline.from_pretrained(path, **_arguments(path, local, dtype), **given)
+        kind = FluxFillPipeline if pipeline_class(path) == FLUX_FILL else DiffusionPipeline
+        pipe = kind.from_pretrained(path, **_arguments(path, local, dtype), **given)
         if local:
             missing_weights.require_vocabularies(pipe, Path(path))
     missing_weights.require_components(pipe)

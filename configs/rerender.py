@@ -8,6 +8,12 @@ from pydantic import Field, model_validator
 
 from .base import Section
 
+OWN_MODELS = {
+    "edit": ("an edit model", "black-forest-labs/FLUX.1-Kontext-dev"),
+    "inpaint": ("an inpainting model", "black-forest-labs/FLUX.1-Fill-dev"),
+}
+"""Methods of stage 3 with models of their own: what these are, and one of them."""
+
 
 class ControlSettings(Section):
     """A ControlNet of stage 3 and the map that leads it. `annotator`: the model that makes the map,
@@ -77,7 +83,7 @@ class RerenderOptions(Section):
 class _Prompts(Section):
     """What leads stage 3; a base of its own so that it is listed first."""
 
-    method: Literal["controlnet", "edit"] = "controlnet"
+    method: Literal["controlnet", "inpaint", "edit"] = "controlnet"
     model: str | None = None
     controls: tuple[str, ...] = ("canny",)
     prompt: str | None = None
@@ -85,17 +91,24 @@ class _Prompts(Section):
 
 
 class RerenderSettings(RerenderOptions, _Prompts):
-    """Stage 3. `method`: `controlnet` redraws a product by ControlNet inpainting, `edit` has an
-    edit model redraw its window by an instruction. `model`: what draws; none: `generate.model`.
-    `controls`: which of the settings' `controls` lead ControlNet inpainting, together."""
+    """Stage 3. `method`: `controlnet` redraws a product by ControlNet inpainting, `inpaint` by an
+    inpainting model alone, `edit` has an edit model redraw its window by an instruction. `model`:
+    what draws; none: `generate.model`. `controls`: which of the settings' `controls` lead
+    ControlNet inpainting, together."""
 
     @model_validator(mode="after")
     def _the_method_has_its_models(self) -> RerenderSettings:
         if self.method == "controlnet" and not self.controls:
             raise ValueError("rerender.controls: expected at least one control, as in [canny]")
-        if self.method == "edit" and self.model is None:
-            raise ValueError(
-                "rerender.method edit: expected an edit model; set rerender.model, as in "
-                "black-forest-labs/FLUX.1-Kontext-dev"
-            )
+        if self.method != "controlnet" and self.model is None:
+            raise ValueError(wrong_model(self.method, "is not set"))
         return self
+
+
+def wrong_model(method: str, what: str) -> str:
+    """The sentence for a `rerender.model` that is not one for its method; `what` it is."""
+    kind, example = OWN_MODELS[method]
+    return (
+        f"rerender.method {method}: rerender.model {what}; expected {kind}, such as {example}; set "
+        "rerender.model"
+    )

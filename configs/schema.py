@@ -83,8 +83,8 @@ class Settings(Section):
 
     @property
     def leading(self) -> tuple[ControlSettings, ...]:
-        """The ControlNets of stage 3, in order; none where an edit model draws."""
-        if self.rerender.method == "edit":
+        """The ControlNets of stage 3, in order; none where its method takes none."""
+        if self.rerender.method != "controlnet":
             return ()
         return tuple(self.controls[name] for name in self.rerender.controls)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints.identify.model_kind import METHODS
 from ..checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ..configs.rerender import RerenderOptions
 from . import adaptive_batching
@@ -73,8 +74,9 @@ class Rerenderer:
 
     Args:
         pipe: a pipeline of a family of `families.known`: for ControlNet inpainting, with a
-            ControlNet for each of `controls` or one union ControlNet for all, or an edit model's.
-        controls: control maps and their weights; an edit model takes none.
+            ControlNet for each of `controls` or one union ControlNet for all, or one of
+            `model_kind.METHODS`.
+        controls: control maps and their weights; those of `METHODS` take none.
         prompts: of the instances.
         options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
@@ -102,7 +104,7 @@ class Rerenderer:
         self.options = options = options or RerenderOptions()
         self.family = family_of(pipe)
         self.drawer: Inpainter | Editor
-        if self.family.is_edit(pipe):
+        if METHODS.get(type(pipe).__name__) == "edit":
             self.drawer = Editor(self.family, pipe, options)
         else:
             self.drawer = Inpainter(

@@ -33,7 +33,10 @@ SMALL = {
 
 LONG = ("sdxl-refined", "sdxl-fast", "roads")
 """Those of SDXL's weights again, which CI leaves out."""
-HUGE = ("flux-schnell", "flux-dev", "flux-edit", "qwen-image", "qwen-image-edit", "zimage", "sd35")
+HUGE = (
+    "flux-schnell", "flux-dev", "flux-edit", "flux-fill", "qwen-image", "qwen-image-edit", "zimage",
+    "sd35",
+)  # fmt: skip
 """Those of 6 billion parameters and more, of which only small ones are drawn (stages/families)."""
 SWITCH = "VISUALS_EVERY_PRESET"
 

@@ -72,6 +72,15 @@ MODELS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "text_encoder_2": ("T5EncoderModel", _T5_XXL),
         "vae": ("AutoencoderKL", _VAE),
     },
+    "flux-fill": {  # black-forest-labs/FLUX.1-Fill-dev
+        "transformer": (
+            "FluxTransformer2DModel",
+            {"guidance_embeds": True, "in_channels": 384, "out_channels": 64},
+        ),
+        "text_encoder": ("CLIPTextModel", _CLIP_L),
+        "text_encoder_2": ("T5EncoderModel", _T5_XXL),
+        "vae": ("AutoencoderKL", _VAE),
+    },
     "sd35": {  # stabilityai/stable-diffusion-3.5-large
         "transformer": ("SD3Transformer2DModel", {**_SD35, "num_layers": 38}),
         "text_encoder": ("CLIPTextModelWithProjection", _CLIP_L),
@@ -115,6 +124,7 @@ PRESETS = {
     "flux-schnell": ("flux-dev", "flux-union"),
     "flux-dev": ("flux-dev", "flux-union"),
     "flux-edit": ("flux-dev", "flux-dev"),
+    "flux-fill": ("flux-dev", "flux-fill"),
     "sd35": ("sd35", "sd35-depth"),
     "zimage": ("zimage", "zimage-union"),
     "qwen-image": ("qwen-image", "qwen-image-union"),
@@ -161,7 +171,8 @@ def largest_turn(preset: str) -> float:
     """GiB of the models that are on a card together at most with --low-memory, in 8 bits."""
     first, last = PRESETS[preset]
     steps = [denoising(name, "fp8") for name in (first, last)]
-    together = steps[0] if first == last else sum(steps)  # edit models draw alone
+    leads = "controlnet" in _built(last)
+    together = sum(steps) if leads else max(steps)  # models of stage 3's own draw alone
     prompt = [m for n, m in _built(first).items() if n in ("text_encoder", "text_encoder_2")]
     return max(together, _gib(prompt, "fp8"))
 

@@ -26,6 +26,7 @@ _CLASSES = {
     "QwenImage": "Qwen-Image",
 }
 
+FLUX_FILL = "FluxFillPipeline"
 _FILES = {
     **dict.fromkeys(("SD 1.x", "SD 2.x"), "StableDiffusionPipeline"),
     "SDXL": "StableDiffusionXLPipeline",
@@ -85,7 +86,17 @@ def pipeline_class(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -
     if Path(place).is_file():
         return _FILES.get(_base_of_file(Path(place), allow_pickle).family or "", "")
     known = next((e.pipeline for e in catalogue().values() if e.repository == place), None)
-    return str(known or _config(Path(place), "model_index.json").get("_class_name", ""))
+    name = str(known or _config(Path(place), "model_index.json").get("_class_name", ""))
+    if name.startswith("Flux") and _fills(_config(Path(place), "transformer/config.json")):
+        return FLUX_FILL
+    return name
+
+
+def _fills(transformer: dict[str, Any]) -> bool:
+    """Whether a FLUX.1 transformer takes latents, those of the masked picture and 256 channels of
+    mask: 384 in for 64 out in the published one."""
+    channels = transformer.get("out_channels")
+    return isinstance(channels, int) and transformer.get("in_channels") == 2 * channels + 256
 
 
 def _base_of_file(path: Path, allow_pickle: bool) -> Base:

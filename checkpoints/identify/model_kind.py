@@ -12,8 +12,12 @@ from ..formats import safetensors_header
 from . import model_classes
 from .tensor_names import UNKNOWN, weights_kind
 
-EDIT_PIPELINES = ("FluxKontextPipeline", "QwenImageEditPipeline")
-"""Pipelines of diffusers that redraw a picture by an instruction."""
+METHODS = {
+    "FluxKontextPipeline": "edit",
+    "QwenImageEditPipeline": "edit",
+    "FluxFillPipeline": "inpaint",
+}
+"""Pipelines of diffusers for stage 3 alone → the `rerender.method` that they are for."""
 _CLASSES = {
     "ControlNetModel": "controlnet",
     "ControlNetUnionModel": "controlnet",
@@ -62,7 +66,7 @@ def read_json_object(file: Path) -> dict[str, Any]:
 def _folder_kind(folder: Path) -> str:
     if (folder / "model_index.json").is_file():
         name = read_json_object(folder / "model_index.json").get("_class_name")
-        return "edit" if name in EDIT_PIPELINES else "text-to-image"
+        return METHODS.get(str(name), "text-to-image")
     config = read_json_object(folder / "config.json")
     model_type, class_name = str(config.get("model_type")), str(config.get("_class_name"))
     kind = _TYPES.get(model_type) or _CLASSES.get(class_name)

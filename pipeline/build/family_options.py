@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.identify.base_family import pipeline_class
+from ...checkpoints.identify.model_kind import METHODS
 from ...configs.errors import UsageError
+from ...configs.rerender import OWN_MODELS, wrong_model
 from ...configs.schema import Settings
 from ...stages.families.known import family_named
 
-_EDITS_WITHOUT = {
-    "rerender.strength": "an edit model draws all of its window anew",
-    "rerender.controls": "an edit model takes no control maps",
-    "rerender.cache_interval": "DeepCache is for UNets",
-    "rerender.color_correction": "colours are matched at the seam of every edit",
-    "rerender.keep_color": "an edit says what changes",
+_WITHOUT = {
+    "edit": {
+        "rerender.strength": "an edit model draws all of its window anew",
+        "rerender.controls": "an edit model takes no control maps",
+        "rerender.cache_interval": "DeepCache is for UNets",
+        "rerender.color_correction": "colours are matched at the seam of every edit",
+        "rerender.keep_color": "an edit says what changes",
+    },
+    "inpaint": {"rerender.controls": "an inpainting model takes no control maps"},
 }
-"""Settings that `rerender.method: edit` does without, and why."""
+"""Settings that a `rerender.method` does without, and why."""
 
 if TYPE_CHECKING:
     from ...stages.diffusion.family import Family
@@ -68,16 +73,19 @@ def _check_method(settings: Settings) -> None:
         settings.rerender_model,
         settings.rerender.method,
     )
-    if _is_edit_model(settings, first):
+    if (own := _method(settings, first)) in OWN_MODELS:
         raise UnsuitableOptionError(
-            f"generate.model {first}: it is an edit model; set it as rerender.model, with "
-            "rerender.method edit"
+            f"generate.model {first}: it is {OWN_MODELS[own][0]}, which does not draw from a text "
+            f"alone; set it as rerender.model, with rerender.method {own}, and a text-to-image "
+            "model as generate.model"
         )
-    if _is_edit_model(settings, model) not in (None, method == "edit"):
-        what = "no edit model" if method == "edit" else "an edit model"
-        raise UnsuitableOptionError(
-            f"rerender.method {method}: {model} is {what}; set rerender.method or rerender.model"
-        )
+    if (own := _method(settings, model)) in ("", method):
+        return
+    if method in OWN_MODELS:
+        raise UnsuitableOptionError(wrong_model(method, f"{model} is none"))
+    raise UnsuitableOptionError(
+        f"rerender.model {model}: it is {OWN_MODELS[own][0]}; set rerender.method {own}"
+    )
 
 
 def _check_controls(settings: Settings) -> None:
@@ -91,10 +99,11 @@ def _check_controls(settings: Settings) -> None:
         )
 
 
-def _is_edit_model(settings: Settings, model: str) -> bool | None:
-    """None where the files of a model are not on this machine and it is not known."""
+def _method(settings: Settings, model: str) -> str:
+    """The `rerender.method` that a model is for; "" where its files are not on this machine and it
+    is not known."""
     family = _family(settings, model)
-    return None if family is None else _pipeline(settings, model) in family.edit_pipelines
+    return METHODS.get(_pipeline(settings, model), "controlnet") if family else ""
 
 
 def unused(settings: Settings) -> Iterator[str]:
@@ -108,8 +117,7 @@ def unused(settings: Settings) -> Iterator[str]:
         for name, why in family.unused.items()
         if name.startswith(section)
     }
-    if settings.rerender.method == "edit":
-        reasons |= _EDITS_WITHOUT
+    reasons |= _WITHOUT.get(settings.rerender.method, {})
     for name, why in reasons.items():
         if _is_set(settings, name):
             yield f"{name} is not used: {why}"

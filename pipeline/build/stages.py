@@ -195,14 +195,14 @@ def check_words(
 
 
 def rerender_pipeline(settings: Settings, base: Any, report: Report = lambda text: None) -> Any:
-    """The pipeline of stage 3: an edit model's, or one for ControlNet inpainting.
+    """The pipeline of stage 3: that of the method's own model, or one for ControlNet inpainting.
 
     `base`: the loaded pipeline of `generate.model`, whose models ControlNet inpainting shares
     unless `rerender.model` names another.
     """
     r = settings.rerender
     own = None if r.model is None else _own_model(settings, report)
-    if r.method == "edit":
+    if r.method != "controlnet":
         return own
     report(f"loading {', '.join(c.model for c in settings.leading)}")
     return inpaint_pipeline(settings, own or base)
@@ -210,7 +210,7 @@ def rerender_pipeline(settings: Settings, base: Any, report: Report = lambda tex
 
 def _own_model(settings: Settings, report: Report) -> Any:
     """The pipeline of `rerender.model`."""
-    from ...checkpoints import edit_models
+    from ...checkpoints import redrawing_models
     from ...stages.diffusion import decode
 
     r = settings.rerender
@@ -219,8 +219,8 @@ def _own_model(settings: Settings, report: Report) -> Any:
     device, dtype = loading_place(settings)
     options: dict[str, Any] = {"device": device, "dtype": dtype}
     options["weights"] = weight_storage(settings)
-    if r.method == "edit":
-        pipe = edit_models.load_edit_model(r.model, **options)
+    if r.method != "controlnet":
+        pipe = redrawing_models.load_redrawing_model(r.model, r.method, **options)
     else:
         pipe = load_base(r.model, allow_pickle=settings.run.allow_pickle, **options)
     decode.use_tiles(pipe.vae, settings.run.low_memory)

@@ -50,6 +50,17 @@ _WHY = {
     "segment": "no masks are made",
     "rerender": "stage 3 is left out",
 }
+_UNLED = {
+    "edit": (
+        ("strength", "controls", "controlnet_weight"),
+        "rerender.method is edit, which takes an instruction",
+    ),
+    "inpaint": (
+        ("controls", "controlnet_weight"),
+        "rerender.method is inpaint, which takes no control maps",
+    ),
+}
+"""Methods of stage 3 that no ControlNet leads: the options that they do without, and why."""
 
 
 @dataclass(frozen=True)
@@ -295,9 +306,8 @@ def unused_options(
     for stage, fields in _STAGES:
         if stage not in needs:
             yield from _sentence(request, fields, _WHY[stage])
-    if "rerender" in needs and settings.rerender.method == "edit":
-        leads = ("strength", "controls", "controlnet_weight")
-        yield from _sentence(request, leads, "rerender.method is edit, which takes an instruction")
+    if "rerender" in needs and settings.rerender.method in _UNLED:
+        yield from _sentence(request, *_UNLED[settings.rerender.method])
     if "generate" in needs and not settings.generate.init_image:
         yield from _sentence(request, ("prompt_strength",), "there is no --init-image")
     if not {"generate", "rerender"} & set(needs):

@@ -24,7 +24,7 @@ class Editor:
 
     Args:
         family: of the pipeline.
-        pipe: an edit pipeline, one of the family's `edit_pipelines`.
+        pipe: an edit model's pipeline.
         options: how it draws.
     """
 

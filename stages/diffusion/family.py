@@ -30,7 +30,7 @@ class Family(ABC):
     without and that it cannot follow, with the reason; `sampler_names`: those that it has;
     `fixed_layer`: why `clip_skip` chooses no layer of its text encoder, where a warning is due;
     `most_controls`: how many of stage 3's lead together; `trains`: whether LoRAs are trained for
-    it; `edit_pipelines`: classes of pipelines that redraw a picture by an instruction.
+    it.
     """
 
     pipelines: ClassVar[str]
@@ -39,7 +39,6 @@ class Family(ABC):
     fixed_layer: ClassVar[str] = ""
     most_controls: ClassVar[int | None] = None
     trains: ClassVar[bool] = False
-    edit_pipelines: ClassVar[Collection[str]] = ()
     unused: ClassVar[Mapping[str, str]] = {}
     refused: ClassVar[Mapping[str, str]] = {}
 
@@ -92,16 +91,12 @@ class Family(ABC):
         latents: torch.Tensor = call.images
         return latents
 
-    def is_edit(self, pipe: Any) -> bool:
-        """Whether a pipeline is one of `edit_pipelines`."""
-        return type(pipe).__name__ in self.edit_pipelines
-
     def edit(
         self, pipe: Any, image: np.ndarray, instruction: str, negative: str, **arguments: Any
     ) -> torch.Tensor:
         """Latents (1, channels, h, w) of a picture, uint8 (H, W, 3), redrawn by an instruction.
 
-        `pipe` is one of `edit_pipelines`; its arguments are those that these share.
+        `pipe` is an edit model's; its arguments are those that these share.
         """
         raise NotImplementedError(f"{self.pipelines} has no edit model")
 

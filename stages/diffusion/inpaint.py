@@ -1,4 +1,4 @@
-"""Redraws masked crops by a ControlNet inpainting pipeline."""
+"""Redraws masked crops by an inpainting pipeline, which ControlNets may lead."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Inpainter:
     Args:
         family: of the pipeline.
         pipe: a ControlNet inpainting pipeline with a ControlNet for each of `controls`, or one
-            union ControlNet for all.
+            union ControlNet for all; or an inpainting model's, which takes no controls.
         controls: control maps and their weights.
         options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
@@ -77,21 +77,23 @@ class Inpainter:
         self._begin_call: Callable[[], None] = _nothing
         self.clip_skip, self.library = clip_skip, library
         self.color_correction = options.color_correction
-        self.union = hasattr(pipe.controlnet, "config") and (
-            "num_control_type" in pipe.controlnet.config
-        )
+        net = getattr(pipe, "controlnet", None)
+        self.union = "num_control_type" in getattr(net, "config", {})
 
         def each(name: str) -> Any:
             values = [getattr(c, name) for c in self.controls]
             return values if len(values) > 1 or self.union else values[0]
 
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "num_inference_steps": options.steps,
             "guidance_scale": options.cfg_scale,
-            "controlnet_conditioning_scale": each("conditioning_scale"),
-            "control_guidance_start": each("guidance_start"),
-            "control_guidance_end": each("guidance_end"),
         }
+        if self.controls:
+            self.arguments |= {
+                "controlnet_conditioning_scale": each("conditioning_scale"),
+                "control_guidance_start": each("guidance_start"),
+                "control_guidance_end": each("guidance_end"),
+            }
         if self.union:
             self.arguments["control_mode"] = each("mode")
         if references:
@@ -127,8 +129,8 @@ class Inpainter:
         *,
         seeds: Sequence[int],
         strength: float,
-    ) -> tuple[list[Decoded], list[np.ndarray]]:
-        """Redraw crops; returns them in order, with the first control's map of each.
+    ) -> tuple[list[Decoded], Sequence[np.ndarray | None]]:
+        """Redraw crops; returns them in order, with the first control's map of each, or None.
 
         Args:
             images: uint8 (h, w, 3), of one size.
@@ -143,6 +145,9 @@ class Inpainter:
 
         maps = [c.control(images, masks) for c in self.controls]
         hints = [torch.from_numpy(np.stack(m)).permute(0, 3, 1, 2) for m in maps]
+        led: dict[str, Any] = {}
+        if hints:
+            led["control_image"] = hints if len(hints) > 1 or self.union else hints[0]
         height, width = images[0].shape[:2]
         self.cache.begin()
         self._begin_call()
@@ -162,9 +167,9 @@ class Inpainter:
                 ),
                 image=[Image.fromarray(i) for i in images],
                 mask_image=[Image.fromarray(m.astype(np.uint8) * 255) for m in masks],
-                control_image=hints if len(hints) > 1 or self.union else hints[0],
                 generator=[torch.Generator("cpu").manual_seed(s % 2**63) for s in seeds],
                 strength=max(strength, 1 / self.arguments["num_inference_steps"]),
+                **led,
                 **self.arguments,
             )
             drawn = self.family.decode(self.pipe, latents)
@@ -173,7 +178,7 @@ class Inpainter:
                 d if d.error else d.with_pixels(composite.match_colours(d.pixels, i, m))
                 for d, i, m in zip(drawn, images, masks, strict=True)
             ]
-        return drawn, maps[0]
+        return drawn, maps[0] if maps else [None] * len(images)
 
 
 def _nothing() -> None:

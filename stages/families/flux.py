@@ -1,4 +1,4 @@
-"""FLUX.1: schnell, dev and Kontext, flow-matching transformers that read T5."""
+"""FLUX.1: schnell, dev, Fill and Kontext, flow-matching transformers that read T5."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ class Flux(flow_matching.FlowMatching):
     pipelines = "Flux"
     packed = 4
     name = "FLUX.1"
-    edit_pipelines = ("FluxKontextPipeline",)
     unused: ClassVar = {
         "generate.negative_prompt": "FLUX.1 is drawn without a negative prompt",
         "rerender.negative_prompt": "FLUX.1 is drawn without a negative prompt",

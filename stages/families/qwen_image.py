@@ -26,7 +26,6 @@ class QwenImage(flow_matching.FlowMatching):
     packed = 4
     name = "Qwen-Image"
     most_controls = 1
-    edit_pipelines = ("QwenImageEditPipeline",)
     unused: ClassVar = flow_matching.unused(name)
     refused: ClassVar = flow_matching.refused(name)
 

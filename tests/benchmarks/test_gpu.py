@@ -64,7 +64,7 @@ def test_weights_of_large_transformers_are_those_of_the_page_and_the_catalogue()
     assert weights_table.table() in page
     for name in weights_table.MODELS:
         entry = shipped_entries()[name]
-        room = weights_table.ALLOWANCE if entry.kind == "text-to-image" else 0
+        room = weights_table.ALLOWANCE if entry.kind != "controlnet" else 0
         full, low = weights_table.size(name, "full"), weights_table.denoising(name, "fp8")
         assert entry.memory_gib == round(full + room), name
         assert entry.low_memory_gib == round(low + room), name

@@ -39,12 +39,13 @@ def _t5() -> tuple[Any, Any]:
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    """`base`, `kontext`, `controlnet` and `union` (of several modes) below a folder."""
+    """`base`, `kontext`, `fill`, `controlnet` and `union` (of several modes) below a folder."""
     import torch
     from diffusers import (
         AutoencoderKL,
         FlowMatchEulerDiscreteScheduler,
         FluxControlNetModel,
+        FluxFillPipeline,
         FluxKontextPipeline,
         FluxPipeline,
         FluxTransformer2DModel,
@@ -84,3 +85,6 @@ def write(folder: Path, seed: int = 0) -> None:
             torch.nn.init.normal_(block.weight, 0, 0.5)  # zero layers would hide the map
         torch.nn.init.normal_(net.controlnet_x_embedder.weight, 0, 0.5)
         net.save_pretrained(folder / name)
+    fill = FluxTransformer2DModel(**{**SHAPE, "in_channels": 16 + 16 + 256}, out_channels=16)
+    others = {name: part for name, part in parts.components.items() if part is not None}
+    FluxFillPipeline(**{**others, "transformer": fill}).save_pretrained(folder / "fill")

@@ -70,3 +70,24 @@ def acts(pipe: Any, weights: Weights, files: Mapping[str, Weights], folder: Path
             expected = torch.nn.functional.linear(x, before[name] + gain, layer.bias)
             assert torch.allclose(layer(x), expected, atol=1e-3), (form, name)
     lora_adapters.attach(pipe, [], in_folders([folder]))
+
+
+def flux_attention(folder: Path, form: str) -> dict[str, torch.Tensor]:
+    """Write a LoRA of rank 2 for the picture attention of a small FLUX.1's first block, by kohya's
+    names (sd-scripts, networks/lora_flux.py) or diffusers'; returns what each projection gains."""
+    gen = torch.Generator().manual_seed(3)
+    down = torch.randn(2, 32, generator=gen)
+    ups = {name: torch.randn(32, 2, generator=gen) for name in ("to_q", "to_k", "to_v")}
+    out = {}
+    if form == "kohya":
+        stem = "lora_unet_double_blocks_0_img_attn_qkv"
+        out = {f"{stem}.lora_down.weight": down, f"{stem}.alpha": torch.tensor(1.0)}
+        out[f"{stem}.lora_up.weight"] = torch.cat(list(ups.values()))
+    else:
+        for name, up in ups.items():
+            stem = f"transformer.transformer_blocks.0.attn.{name}"
+            out |= {f"{stem}.lora_A.weight": down.clone(), f"{stem}.lora_B.weight": up / 2}
+        stem = "transformer.single_transformer_blocks.0.attn.to_q"
+        out |= {f"{stem}.lora_A.weight": down.clone(), f"{stem}.lora_B.weight": torch.zeros(32, 2)}
+    save_file(out, folder / f"{form}.safetensors")
+    return {name: 0.5 * up @ down for name, up in ups.items()}

@@ -15,7 +15,7 @@ from helpers.family_runs import psnr
 from helpers.inpaint_calls import noise
 from PIL import Image
 
-from visuals.checkpoints import edit_models
+from visuals.checkpoints import redrawing_models
 from visuals.configs.rerender import RerenderOptions
 from visuals.configs.schema import load_settings
 from visuals.pipeline.build.stages import build_stages, check_words
@@ -46,12 +46,12 @@ def small_area(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def kontext(flux: Path) -> Any:
-    return edit_models.load_edit_model(flux / "kontext")
+    return redrawing_models.load_redrawing_model(flux / "kontext", "edit")
 
 
 def test_qwen_image_edit_draws_what_the_pipeline_of_diffusers_draws(qwen: Path) -> None:
     """It sees every picture at one area, and what it draws comes back at the window's size."""
-    pipe = edit_models.load_edit_model(qwen / "edit")
+    pipe = redrawing_models.load_redrawing_model(qwen / "edit", "edit")
     options = OPTIONS.model_copy(update={"steps": 2, "cfg_scale": 3.0})
     image = noise(0, 64)
     drawn = Editor(family_of(pipe), pipe, options).draw(image, "make it green", "grey", seed=5)
@@ -167,14 +167,14 @@ def test_the_presets_run_all_stages(
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"rerender.method": "edit"}, "expected an edit model; set rerender.model"),
-        ({"rerender.method": "edit", "rerender.model": "base"}, "is no edit model"),
-        ({"rerender.model": "kontext"}, "is an edit model; set rerender.method"),
+        ({"rerender.method": "edit"}, "rerender.model is not set; expected an edit model, such as"),
+        ({"rerender.method": "edit", "rerender.model": "base"}, "is none; expected an edit model"),
+        ({"rerender.model": "kontext"}, "is an edit model; set rerender.method edit"),
         ({"rerender.controls": "[]"}, "rerender.controls: expected at least one"),
         ({"rerender.method": "edit", "rerender.model": "kontext", "rerender.width": 72},
          "rerender.width 72: expected a multiple of 16"),
         ({"rerender.method": "edit", "rerender.model": "kontext"}, "no --edit"),
-        ({"generate.model": "kontext"}, "an edit model; set it as rerender.model"),
+        ({"generate.model": "kontext"}, "an edit model, which does not draw from a text"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_a_sentence(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from helpers.inpaint_calls import noise
+from helpers.transformer_loras import flux_attention
 from PIL import Image
-from safetensors.torch import save_file
 
 from visuals.checkpoints import load
 from visuals.checkpoints.lora.search import in_folders
@@ -156,27 +156,6 @@ def test_options_that_it_lacks_are_refused_before_models_load(
         family_options.check(load_settings("mini", changes))
 
 
-def lora(folder: Path, form: str) -> dict[str, torch.Tensor]:
-    """Write a LoRA of rank 2 for the first block's picture attention, by kohya's names (sd-scripts,
-    networks/lora_flux.py) or diffusers'; returns what each projection gains."""
-    gen = torch.Generator().manual_seed(3)
-    down = torch.randn(2, 32, generator=gen)
-    ups = {name: torch.randn(32, 2, generator=gen) for name in ("to_q", "to_k", "to_v")}
-    out = {}
-    if form == "kohya":
-        stem = "lora_unet_double_blocks_0_img_attn_qkv"
-        out = {f"{stem}.lora_down.weight": down, f"{stem}.alpha": torch.tensor(1.0)}
-        out[f"{stem}.lora_up.weight"] = torch.cat(list(ups.values()))
-    else:
-        for name, up in ups.items():
-            stem = f"transformer.transformer_blocks.0.attn.{name}"
-            out |= {f"{stem}.lora_A.weight": down.clone(), f"{stem}.lora_B.weight": up / 2}
-        stem = "transformer.single_transformer_blocks.0.attn.to_q"
-        out |= {f"{stem}.lora_A.weight": down.clone(), f"{stem}.lora_B.weight": torch.zeros(32, 2)}
-    save_file(out, folder / f"{form}.safetensors")
-    return {name: 0.5 * up @ down for name, up in ups.items()}
-
-
 def test_loras_of_kohya_and_diffusers_act_alike_and_come_off(flux: Path, tmp_path: Path) -> None:
     pipe = load.load_text_to_image(flux / "base")
     attention = pipe.transformer.transformer_blocks[0].attn
@@ -184,7 +163,7 @@ def test_loras_of_kohya_and_diffusers_act_alike_and_come_off(flux: Path, tmp_pat
     (plain,) = drawn(pipe, "a red mug")
     x, pictures = torch.randn(3, 32), []
     for form in ("kohya", "diffusers"):
-        gains = lora(tmp_path, form)
+        gains = flux_attention(tmp_path, form)
         find = in_folders([tmp_path])
         (picture,) = drawn(pipe, f"a red mug <lora:{form}:0.8>", find_lora=find)
         pictures.append(picture)

@@ -1,4 +1,4 @@
-"""Loads edit models: pipelines that redraw a picture by an instruction."""
+"""Loads models for stage 3 alone: edit models, and inpainting models that need no ControlNet."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 
 @keepable
-def load_edit_model(
+def load_redrawing_model(
     ref: str | os.PathLike[str],
+    method: str,
     *,
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     weights: stored_weights.Weights = "full",
 ) -> Any:
-    """Load one of `model_kind.EDIT_PIPELINES`, such as a FluxKontextPipeline.
+    """Load one of `model_kind.METHODS`, such as a FluxKontextPipeline.
 
     Args:
         ref: A name, folder or repository.
+        method: The `rerender.method` that it is for.
         device: Where to load it.
         dtype: Of its weights; None for float32.
         weights: How they are stored; see `stored_weights`.
@@ -32,7 +34,7 @@ def load_edit_model(
     import torch
 
     kind = dtype or torch.float32
-    pipe = load_or_explain(ref, lambda p, here: pipelines.edit_model(p, here, kind))
+    pipe = load_or_explain(ref, lambda p, here: pipelines.redrawing(p, here, kind, method))
     stored_weights.apply(pipe, weights, kind)
     pipe = pipe.to(device)
     pipelines.use_channels_last(pipe.vae)

@@ -1,0 +1,96 @@
+"""FLUX.1 Fill in stage 3 on small random models, against diffusers' own pipeline."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.command_line import refused
+from helpers.family_runs import IMAGES, MASKS, all_stages, as_image, call, psnr, redrawn, seeded
+from helpers.transformer_loras import flux_attention
+
+from visuals.checkpoints import load, redrawing_models
+from visuals.checkpoints.identify.base_family import pipeline_class
+from visuals.checkpoints.lora.search import in_folders
+from visuals.configs.errors import UsageError
+from visuals.stages.diffusion import lora_adapters
+from visuals.stages.diffusion.lora_adapters import no_loras
+from visuals.stages.prompts.lora_tags import LoraTag
+
+
+@pytest.fixture(scope="module")
+def fill(flux: Path) -> Any:
+    return redrawing_models.load_redrawing_model(flux / "fill", "inpaint")
+
+
+@pytest.mark.parametrize("strength", [0.7, 1.0])
+def test_it_draws_what_the_pipeline_of_diffusers_draws(fill: Any, strength: float) -> None:
+    texts = "a (red:1.2) mug", "a blue mug"
+    both = redrawn(fill, (), *texts, strength=strength, cfg_scale=30)
+    (alone,) = redrawn(fill, (), texts[0], strength=strength, cfg_scale=30)
+    theirs = call(
+        fill, prompt="a red mug", image=as_image(IMAGES[0]), mask_image=as_image(MASKS[0]),
+        strength=strength, num_inference_steps=4, guidance_scale=30.0, generator=seeded(5),
+    )  # fmt: skip
+    inside = MASKS[0]
+    assert psnr(alone.pixels[inside], theirs[inside]) > 45
+    assert psnr(both[0].pixels, alone.pixels) > 45
+    assert psnr(both[0].pixels, both[1].pixels) < 45
+
+
+@pytest.mark.parametrize("drawn_by", ["FLUX.1", "the embedded model"])
+def test_all_stages_run_and_keep_the_scene(mini: Path, flux: Path, drawn_by: str) -> None:
+    base: Any = flux / "base" if drawn_by == "FLUX.1" else "mini/sd"
+    own = {"rerender.model": str(flux / "fill"), "generate.clip_skip": None}
+    done, lines = all_stages("flux-fill", base, flux / "controlnet", **own)
+    assert done.control is None and done.metrics["changed_outside"] == 0
+    assert f"loading {flux / 'fill'}" in lines
+    assert not any(str(flux / "controlnet") in line for line in lines)
+
+
+def test_a_lora_in_kohya_s_names_acts_and_comes_off(fill: Any, tmp_path: Path) -> None:
+    flux_attention(tmp_path, "kohya")
+    (plain,) = redrawn(fill, (), "a mug")
+    lora_adapters.attach(fill, [LoraTag("kohya", 1.0, 1.0)], in_folders([tmp_path]))
+    (looks,) = redrawn(fill, (), "a mug")
+    lora_adapters.attach(fill, [], no_loras)
+    (again,) = redrawn(fill, (), "a mug")
+    assert (looks.pixels != plain.pixels).any() and (again.pixels == plain.pixels).all()
+
+
+def test_it_is_known_by_its_transformer_s_channels(flux: Path, tmp_path: Path) -> None:
+    """Whatever its model_index.json calls it."""
+    folder = tmp_path / "other"
+    shutil.copytree(flux / "fill", folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "FluxPipeline"}))
+    assert pipeline_class(folder) == "FluxFillPipeline"
+    assert pipeline_class(flux / "base") == "FluxPipeline"
+    pipe = redrawing_models.load_redrawing_model(folder, "inpaint")
+    assert type(pipe).__name__ == "FluxFillPipeline"
+    with pytest.raises(UsageError, match=r"with rerender\.method inpaint"):
+        load.load_text_to_image(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"generate.model": "fill"}, "does not draw from a text alone; set it as rerender.model"),
+        ({"rerender.model": "fill"}, "is an inpainting model; set rerender.method inpaint"),
+        ({"rerender.method": "inpaint"}, "rerender.model is not set; expected an inpainting"),
+        ({"rerender.method": "inpaint", "rerender.model": "base"},
+         "base is none; expected an inpainting model, such as black-forest-labs/FLUX.1-Fill-dev"),
+        ({"rerender.method": "edit", "rerender.model": "fill"}, "fill is none; expected an edit"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_in_a_sentence(
+    mini: Path, flux: Path, tmp_path: Path, changes: dict[str, str], why: str
+) -> None:
+    models = {key: flux / name for key, name in changes.items() if key.endswith(".model")}
+    given = {**changes, **models, "rerender.sampler": "Euler", "generate.sampler": "Euler"}
+    words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    out = ("--edit", "red", "--out", tmp_path / "run")
+    assert why in refused("run", "--class", "mug", "--count", "1", *words, *out)
