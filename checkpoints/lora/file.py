@@ -122,7 +122,7 @@ class LoraFile:
         if not self.base.fits(base):
             raise WrongBaseError(
                 f"LoRA {self.name!r} was trained for {self.base}, but {model} is {base}: name "
-                f"another LoRA, or set generate.model to a checkpoint of {self.base}"
+                f"another LoRA, or a model of {self.base}"
             )
 
 

@@ -177,21 +177,24 @@ def _segmenter(settings: Settings, detector: Any, report: Report, device: str) -
 
 
 def check_words(
-    settings: Settings, prompts: Collection[str] = (), negatives: Collection[str] = ()
+    settings: Settings,
+    prompts: Collection[str] = (),
+    negatives: Collection[str] = (),
+    edits: Collection[str] = (),
 ) -> None:
     """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, for a LoRA that does
     not fit and for a textual inversion that cannot be read, before anything is loaded, in the
-    prompts of the settings and in these."""
+    prompts of the settings and in these; `edits` are of stage 3 alone."""
     from ...stages.diffusion import samplers
 
-    wildcards.check_wildcards(settings, prompts)
+    wildcards.check_wildcards(settings, [*prompts, *edits])
     for name in (settings.generate.sampler, settings.rerender.sampler):
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
     text_to_image.check(settings)
     family_options.check(settings)
-    loras.find_loras(settings, prompts)
-    embedding_files.find_embeddings(settings, [*prompts, *negatives])
+    loras.check_loras(settings, prompts, edits)
+    embedding_files.find_embeddings(settings, [*prompts, *edits, *negatives])
 
 
 def rerender_pipeline(settings: Settings, base: Any, report: Report = lambda text: None) -> Any:

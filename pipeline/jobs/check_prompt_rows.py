@@ -93,13 +93,14 @@ def _check_words(
     found: dict[str, str] = {}
     for row in rows:
         text = row.text(settings.generate.prompt)
-        for words in (text, row.negative_prompt or "", row.edit or ""):
+        fields = {"prompts": text, "negatives": row.negative_prompt or "", "edits": row.edit or ""}
+        for field, words in fields.items():
             if words and words not in found:
                 found[words] = ""
                 try:
                     dynamic_prompts.check(words, known)
-                    if words in (text, row.edit) and "<" in words:
-                        check_words(settings, [words])
+                    if field != "negatives" and "<" in words:
+                        check_words(settings, **{field: [words]})
                 except ValueError as error:
                     found[words] = str(error)
             if found.get(words):

@@ -32,8 +32,14 @@ def lora_folders(settings: Settings) -> tuple[str, ...]:
 def prompt_texts(settings: Settings, prompts: Iterable[str] = ()) -> list[str]:
     """Return the settings' prompts, those and the edits of their classes, and others, each once,
     with the variants of their choices."""
-    of_settings = (settings.generate.prompt, settings.rerender.prompt or "")
-    templates = (*of_settings, *class_prompts(settings), *prompts)
+    return _variants(settings, (settings.generate.prompt, *_of_stage_3(settings), *prompts))
+
+
+def _of_stage_3(settings: Settings) -> tuple[str, ...]:
+    return settings.rerender.prompt or "", *class_prompts(settings)
+
+
+def _variants(settings: Settings, templates: Iterable[str]) -> list[str]:
     known = wildcards.load_wildcards(settings)
     texts = (text for template in templates for text in dynamic_prompts.variants(template, known))
     return list(dict.fromkeys(texts))
@@ -43,31 +49,32 @@ def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, Lor
     """Return the LoRA files of the tags in the settings' prompts and edits and in others, by name,
     in order.
 
-    Raises LoraNotFoundError, LoraFileError, or WrongBaseError if one fits neither `generate.model`
-    nor `rerender.model`.
+    Raises LoraNotFoundError or LoraFileError.
     """
-    places = lora_folders(settings)
-    found = {}
-    for text in prompt_texts(settings, prompts):
-        for tag in lora_tags.parse(text)[1]:
-            if tag.name not in found:
-                file = lora_search.read(lora_search.find(tag.name, places))
-                _require_fit(file, settings)
-                found[tag.name] = file
-    return found
+    return _files(settings, prompt_texts(settings, prompts))
 
 
-def _require_fit(file: LoraFile, settings: Settings) -> None:
-    """Raise WrongBaseError unless a LoRA fits one of the models that draw."""
-    model, other, allow = (
-        settings.generate.model,
-        settings.rerender.model,
-        settings.run.allow_pickle,
-    )
-    if other and file.base.fits(base_family.base_of_checkpoint(other, allow_pickle=allow)):
-        return
-    base = base_family.base_of_checkpoint(model, allow_pickle=allow)
-    file.require_fit(base, f"generate.model {model!r}")
+def _files(settings: Settings, texts: Iterable[str]) -> dict[str, LoraFile]:
+    names = dict.fromkeys(tag.name for text in texts for tag in lora_tags.parse(text)[1])
+    places = lora_folders(settings) if names else ()
+    return {name: lora_search.read(lora_search.find(name, places)) for name in names}
+
+
+def check_loras(settings: Settings, prompts: Iterable[str], edits: Iterable[str]) -> None:
+    """Raise WrongBaseError for a LoRA that does not fit the model of its stage, or as `find_loras`.
+
+    `prompts` are of stage 1, `edits` of stage 3; the settings' own texts are checked too.
+    """
+    first, own = settings.generate.model, settings.rerender.model
+    stages = (
+        ("generate.model", first, (settings.generate.prompt, *prompts)),
+        ("rerender.model" if own else "generate.model", own or first,
+         (*_of_stage_3(settings), *edits)),
+    )  # fmt: skip
+    for setting, model, templates in stages:
+        for file in _files(settings, _variants(settings, templates)).values():
+            base = base_family.base_of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
+            file.require_fit(base, f"{setting} {model!r}")
 
 
 def apply_lora_recommendations(

@@ -99,7 +99,8 @@ def replay(
     prompts = [getattr(source, "prompt", "") for source in sources]
     negatives = [getattr(source, "negative_prompt", "") for source in sources]
     if {"generate", "rerender"} & set(plan.needs):
-        check_words(settings, prompts, negatives)
+        edits = [shot.edit for batch in plan.batches for shot in batch.shots]
+        check_words(settings, prompts, negatives, edits)
     model_licences.check(settings, plan.needs, prompts)
     if "generate" in plan.needs and replicate.draws(settings):
         reporter.warn("stage 1 is drawn by the host once more, which may differ")

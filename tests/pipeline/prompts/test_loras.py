@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from visuals.checkpoints.catalog.names import resolve
+from visuals.checkpoints.lora.file import WrongBaseError
 from visuals.configs.schema import given, load_settings
+from visuals.pipeline.build.stages import check_words
 from visuals.pipeline.prompts import loras
 
 pytestmark = pytest.mark.usefixtures("loaded_models")
@@ -50,9 +53,35 @@ def test_a_lora_of_another_base_is_refused_before_anything_is_loaded(
     said = result.stderr.splitlines()[-1]
     assert said == (
         f"visuals: LoRA 'big' was trained for SDXL, but generate.model {str(model)!r} is SD 1.x: "
-        "name another LoRA, or set generate.model to a checkpoint of SDXL"
+        "name another LoRA, or a model of SDXL"
     )
     assert not Path("runs").exists()
+
+
+def test_a_lora_is_held_against_the_model_of_its_stage(mini: Path, tmp_path: Path) -> None:
+    """Stage 1 draws with SD 1.x, stage 3 with SDXL; neither folder holds anything to load."""
+    put(tmp_path / "large.safetensors", 2048)
+    put(tmp_path / "small.safetensors", 768)
+    models = {}
+    for stage, kind, width in (("generate", "", 768), ("rerender", "XL", 2048)):
+        folder = models[stage] = tmp_path / stage
+        (folder / "unet").mkdir(parents=True)
+        index = {"_class_name": f"StableDiffusion{kind}Pipeline"}
+        (folder / "model_index.json").write_text(json.dumps(index))
+        (folder / "unet" / "config.json").write_text(json.dumps({"cross_attention_dim": width}))
+    changes = {f"{stage}.model": str(folder) for stage, folder in models.items()}
+    changes |= {"generate.lora_dirs": [str(tmp_path)]}
+    settings = load_settings("sd15", changes)
+    check_words(settings, ["a mug <lora:small:1>"], (), ["red <lora:large:1>"])
+    wrong = f"'small' was trained for SD 1.x, but rerender.model {str(models['rerender'])!r}"
+    for own in ({"rerender.prompt": "<lora:small:1> {class}"},
+                {"classes.mug.edit": "<lora:small:1> red"}):  # fmt: skip
+        with pytest.raises(WrongBaseError, match=re.escape(wrong)):
+            check_words(load_settings("sd15", {**changes, **own}))
+    with pytest.raises(WrongBaseError, match=re.escape(wrong)):
+        check_words(settings, (), (), ["red <lora:small:1>"])
+    with pytest.raises(WrongBaseError, match="'large' was trained for SDXL, but generate"):
+        check_words(settings, ["a mug <lora:large:1>"])
 
 
 def test_the_trigger_word_is_offered_where_the_prompt_lacks_it(tmp_path: Path) -> None:
