@@ -6,6 +6,7 @@ random-weight one of `stages/tiny.py`, which has the same formats and can only b
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import secrets
@@ -93,6 +94,14 @@ def random_seeds_are_zero() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("visuals.stages.shot.secrets.randbelow", lambda below: 0)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_lasts_is_collected_once() -> Iterator[None]:
+    """After a file, the garbage collector no longer goes through what the libraries hold."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

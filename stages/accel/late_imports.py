@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 SELDOM_USED = (
-    *("accelerate", "boto3", "peft", "scipy", "torch._dynamo"),
+    *("accelerate", "bitsandbytes", "boto3", "peft", "scipy", "torch._dynamo"),
     *("torch.distributed._composable", "torch.distributed.checkpoint", "torch.distributed.fsdp"),
     *("torch.distributed.tensor", "torchvision.datasets", "torchvision.models"),
     *("transformers.distributed.expert_parallel", "transformers.distributed.tensor_parallel"),

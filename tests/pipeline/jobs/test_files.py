@@ -159,18 +159,6 @@ def test_a_dry_run_loads_no_model_and_writes_nothing(photos: Path) -> None:
     assert sorted(after) == before, "but for what is remembered of LoRA files"
 
 
-def test_a_filter_imports_nothing_that_draws(photos: Path) -> None:
-    code = (
-        "import sys\n"
-        "from visuals.pipeline.cli import main\n"
-        "main(['filter', 'photos', '--class', 'mug', '--out', 'o', '--json'], "
-        "standalone_mode=False)\n"
-        "print(sorted({'diffusers', 'peft', 'transformers'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['transformers']"
-
-
 def test_globs_lists_and_links(photos: Path, tmp_path: Path) -> None:
     shutil.copy(SAMPLES / "06-orange-car.jpg", tmp_path / "secret.jpg")
     (photos / "out.jpg").symlink_to(tmp_path / "secret.jpg")

@@ -65,10 +65,10 @@ def test_what_is_imported_already_stays() -> None:
     assert sys.modules["subprocess"] is before
 
 
-def test_a_filter_imports_no_compiler_and_what_it_left_out_works_after_it(
+def test_commands_import_what_they_use_and_what_they_left_out_works_after_them(
     tmp_path: Path, mini_is_trained: bool
 ) -> None:
-    """One process: the command, then a compiled function, SciPy and a PEFT layer."""
+    """One process: two commands, then a compiled function, SciPy and a PEFT layer."""
     if not mini_is_trained:
         pytest.skip("the embedded models are not trained yet")
     out = _in_a_process(
@@ -76,10 +76,15 @@ def test_a_filter_imports_no_compiler_and_what_it_left_out_works_after_it(
         import sys
         from click.testing import CliRunner
         from visuals.pipeline.cli import main
-        result = CliRunner().invoke(main, ["filter", *sys.argv[1:]])
-        assert result.exit_code == 0, result.output
-        left = ["torch._dynamo", "torch.distributed.tensor", "scipy.optimize", "peft", "accelerate"]
-        print([name for name in left if name in sys.modules])
+
+        def imported(command, out, *more):
+            result = CliRunner().invoke(main, [command, *sys.argv[1:4], "--out", out, *more])
+            assert result.exit_code == 0, result.output
+            left = ["torch._dynamo", "torch.distributed.tensor", "scipy.optimize", "bitsandbytes"]
+            return [n for n in [*left, "accelerate", "peft", "diffusers"] if n in sys.modules]
+
+        assert imported("filter", sys.argv[4]) == []
+        assert not {"torch._dynamo", "bitsandbytes"} & {*imported("run", sys.argv[5], "--steps=2")}
         from transformers.utils.import_utils import create_import_structure_from_path as listing
         assert listing.cache_info().hits > 300, "the folders of the models are listed once"
         import torch
@@ -94,6 +99,6 @@ def test_a_filter_imports_no_compiler_and_what_it_left_out_works_after_it(
         peft.inject_adapter_in_model(peft.LoraConfig(target_modules=["0"], r=1), model)
         assert model(torch.ones(1, 2)).shape == (1, 2)
         """,
-        *(str(SAMPLE), "--class", "mug", "--out", str(tmp_path / "run")),
+        *(str(SAMPLE), "--class", "mug", str(tmp_path / "filter"), str(tmp_path / "run")),
     )
-    assert out == "[]\n"
+    assert out == ""
