@@ -6,19 +6,35 @@ container do, before they load models.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ...checkpoints.user_dirs import cache_folder
-from ...stages.accel.memory import keep_freed
+from ...stages.accel.late_imports import late_imports
+from ...stages.accel.memory import keep_freed, loading
+from ...stages.accel.model_listing import one_listing
 from .devices import device_and_dtype, has_own_memory
 
 if TYPE_CHECKING:
+    from ...configs.run import RunSettings
     from ...configs.schema import Settings
+
+
+@contextlib.contextmanager
+def fast_start(run: RunSettings) -> Iterator[None]:
+    """Import libraries and load models faster, within this context, in a process for one run."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(loading())
+        if run.accelerate:
+            stack.enter_context(one_listing())
+        if run.accelerate and not run.torch_compile:
+            stack.enter_context(late_imports())
+        yield
 
 
 def prepare(settings: Settings, needs: Collection[str]) -> None:

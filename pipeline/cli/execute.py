@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,9 +57,7 @@ def finish(
 
     With `open_report` the report is opened in the browser at the end.
     """
-    from ...stages.accel.late_imports import late_imports
-    from ...stages.accel.memory import loading
-    from ...stages.accel.model_listing import one_listing
+    from ..build.process import fast_start
     from ..jobs.execute import execute as execute_request
 
     if dry:
@@ -68,13 +65,7 @@ def finish(
 
         show(resolved, reporter)
         return
-    run = resolved.settings.run
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(loading())
-        if run.accelerate:
-            stack.enter_context(one_listing())
-        if run.accelerate and not run.torch_compile:
-            stack.enter_context(late_imports())
+    with fast_start(resolved.settings.run):
         result = execute_request(resolved, reporter, reporter.stop)
     reporter.close()
     if result.stopped:

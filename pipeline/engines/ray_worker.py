@@ -135,8 +135,9 @@ class RayWorker:
                 )
         run = settings.run.model_copy(update={"device": plan.device})
         settings_here = settings.model_copy(update={"run": run})
-        process.prepare(settings_here, plan.needs)
-        built = build_stages(settings_here, plan.needs)
+        with process.fast_start(run):
+            process.prepare(settings_here, plan.needs)
+            built = build_stages(settings_here, plan.needs)
         self._stages = replace(
             fitted(built, plan.batch_sizes), load=None, mask=plan.start.mask or built.mask
         )
