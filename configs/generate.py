@@ -79,8 +79,8 @@ class GenerateOptions(Section):
     sampler: str = "DPM++ 2M Karras"
     cache_interval: int = Field(default=1, ge=1, le=10)
     clip_skip: int | None = Field(default=None, ge=1, le=12)
-    width: int = Field(default=512, ge=64, le=4096, multiple_of=8)
-    height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
+    width: int = Field(default=512, ge=64, le=4096)
+    height: int = Field(default=512, ge=64, le=4096)
     prompt_strength: float = Field(default=0.8, gt=0, le=1)
     hires: HiresSettings | None = None
     variation: VariationSettings | None = None

@@ -68,8 +68,8 @@ class RerenderOptions(Section):
     cfg_scale: float = Field(default=7.0, ge=0, le=50)
     sampler: str = "DPM++ 2M Karras"
     cache_interval: int = Field(default=1, ge=1, le=10)
-    width: int = Field(default=512, ge=64, le=4096, multiple_of=8)
-    height: int = Field(default=512, ge=64, le=4096, multiple_of=8)
+    width: int = Field(default=512, ge=64, le=4096)
+    height: int = Field(default=512, ge=64, le=4096)
     padding: int = Field(default=32, ge=0)
     mask_blur: int = Field(default=4, ge=0, le=1024)
     dilate: int = Field(default=4, ge=-64, le=256)

@@ -82,13 +82,13 @@ class Predictor(BasePredictor):
             default=None,
         ),
         width: int | None = Input(
-            description="Pixels, a multiple of 8. Default: the preset's.",
+            description="Pixels, a multiple of 8 or 16. Default: the preset's.",
             ge=64,
             le=2048,
             default=None,
         ),
         height: int | None = Input(
-            description="Pixels, a multiple of 8. Default: the preset's.",
+            description="Pixels, a multiple of 8 or 16. Default: the preset's.",
             ge=64,
             le=2048,
             default=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.identify.base_family import pipeline_class
@@ -43,30 +43,29 @@ def check(settings: Settings) -> None:
             raise UnsuitableOptionError(f"{name}: {why}; set it to null")
     _check_drawing(settings, "generate", settings.generate.model)
     _check_drawing(settings, "rerender", settings.rerender_model)
-    _check_method(settings)
+    check_method(settings)
     _check_controls(settings)
 
 
 def _check_drawing(settings: Settings, section: str, model: str) -> None:
     """Raise for a sampler or a size of a section that the family of its model does not have."""
     family, options = _family(settings, model), getattr(settings, section)
-    if family is None:
-        return
-    if options.sampler not in family.sampler_names:
+    if family and options.sampler not in family.sampler_names:
         raise UnsuitableOptionError(
             f"{section}.sampler {options.sampler!r}: {model} has "
             f"{', '.join(family.sampler_names)}; set {section}.sampler"
         )
+    step = family.multiple if family else 8
     for side in ("width", "height"):
         pixels = getattr(options, side)
-        if pixels % family.multiple:
+        if pixels % step:
             raise UnsuitableOptionError(
-                f"{section}.{side} {pixels}: expected a multiple of {family.multiple}, as "
-                f"{model} draws; set {section}.{side}"
+                f"{section}.{side} {pixels}: expected a multiple of {step}, as {model} draws; set "
+                f"{section}.{side}, as in {max(64, pixels // step * step)}"
             )
 
 
-def _check_method(settings: Settings) -> None:
+def check_method(settings: Settings) -> None:
     """Raise where a model is not one for its stage, or for the method of stage 3."""
     first, model, method = (
         settings.generate.model,
@@ -106,9 +105,9 @@ def _method(settings: Settings, model: str) -> str:
     return METHODS.get(_pipeline(settings, model), "controlnet") if family else ""
 
 
-def unused(settings: Settings) -> Iterator[str]:
+def unused(settings: Settings, given: Collection[str] = ()) -> Iterator[str]:
     """A line for each setting that the families of the models, or the method of stage 3, do
-    without."""
+    without and that is not the default, or is among `given`, the dotted names that the user set."""
     models = {"generate.": settings.generate.model, "rerender.": settings.rerender_model}
     reasons = {
         name: why
@@ -119,7 +118,7 @@ def unused(settings: Settings) -> Iterator[str]:
     }
     reasons |= _WITHOUT.get(settings.rerender.method, {})
     for name, why in reasons.items():
-        if _is_set(settings, name):
+        if _is_set(settings, name, given):
             yield f"{name} is not used: {why}"
 
 
@@ -137,8 +136,8 @@ def _pipeline(settings: Settings, model: str) -> str:
     return pipeline_class(model, allow_pickle=settings.run.allow_pickle)
 
 
-def _is_set(settings: Settings, name: str) -> bool:
-    """Whether a setting differs from its default and holds something."""
+def _is_set(settings: Settings, name: str, given: Collection[str] = ()) -> bool:
+    """Whether a setting holds something, and differs from its default or is among `given`."""
     value: Any = settings
     default: Any = None
     for key in name.split("."):
@@ -146,4 +145,4 @@ def _is_set(settings: Settings, name: str) -> bool:
             return False
         default = type(value).model_fields[key].default
         value = getattr(value, key)
-    return bool(value) and value != default
+    return bool(value) and (value != default or name in given)

@@ -80,9 +80,6 @@ def _loaded(settings: Settings, needs: Collection[str], report: Report) -> Stage
                 replicate.generator(settings, report), settings, replicate.generator, "generate."
             )
         draws = "generate" in needs and "generate" not in parts
-        if draws or "rerender" in needs:
-            for line in family_options.unused(settings):
-                report(line)
         if draws or ("rerender" in needs and settings.rerender.model is None):
             pipe = text_to_image.text_to_image(settings, device=device, dtype=dtype, report=report)
         if draws:

@@ -51,10 +51,14 @@ DRAWING: dict[str, Callable[[Any], Any]] = {
         "--sampler", metavar="NAME", help='Sampler of stage 1, as in "DPM++ 2M Karras".'
     ),
     "width": click.option(
-        "--width", type=int, help="Width of generated pictures in pixels, a multiple of 8."
+        "--width",
+        type=int,
+        help="Width of generated pictures in pixels, a multiple of 8; 16 for FLUX.1 and its like.",
     ),
     "height": click.option(
-        "--height", type=int, help="Height of generated pictures in pixels, a multiple of 8."
+        "--height",
+        type=int,
+        help="Height of generated pictures in pixels, a multiple of 8; 16 for FLUX.1 and its like.",
     ),
     "rerender_steps": click.option(
         "--rerender-steps", type=int, help="Sampling steps of stage 3, where they differ."

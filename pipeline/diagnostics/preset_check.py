@@ -10,21 +10,24 @@ from ...configs.errors import one_line
 def problems(preset: str) -> list[str]:
     """One line each: got, expected, remedy. Empty for a file that can be used.
 
-    Looks at keys and values, samplers' names, models' names, LoRA tags and pictures.
+    Looks at keys and values, samplers' and models' names, what the models' families refuse, LoRA
+    tags and pictures.
     """
-    from ...configs.schema import Settings, SettingsError, load_settings, raw
+    from ...configs.schema import SettingsError, load_settings, raw
+    from ..build import family_options
 
     try:
         values = raw(preset)
     except SettingsError as error:
         return error.problems
     found = _samplers(values)
-    settings: Settings | None = None
     try:
         settings = load_settings(preset)
     except SettingsError as error:
-        found = [*error.problems, *found]
-    return found if settings is None else [*found, *_words(settings), *_models(settings)]
+        return [*error.problems, *found]
+    if not found:  # an unknown sampler is told already
+        found = [_said(family_options.check, settings)]
+    return [*filter(None, dict.fromkeys([*found, *_words(settings), *_models(settings)]))]
 
 
 def _samplers(values: dict[str, Any]) -> list[str]:
@@ -41,18 +44,11 @@ def _samplers(values: dict[str, Any]) -> list[str]:
 
 
 def _words(settings: Any) -> list[str]:
-    from ...checkpoints.lora import search as lora_search
-    from ...stages.prompts import lora_tags
     from ..build import text_to_image
-    from ..prompts.loras import lora_folders
+    from ..prompts import loras
 
-    def tags() -> None:
-        own = [c.prompt or "" for c in settings.classes.values()]
-        for text in (settings.generate.prompt, settings.rerender.prompt or "", *own):
-            for tag in lora_tags.parse(text)[1]:
-                lora_search.find(tag.name, lora_folders(settings))
-
-    return [said for said in (_said(tags), _said(text_to_image.check, settings)) if said]
+    checks = loras.check_loras, text_to_image.check
+    return [said for check in checks if (said := _said(check, settings))]
 
 
 def _models(settings: Any) -> list[str]:
@@ -66,7 +62,8 @@ def _models(settings: Any) -> list[str]:
         if is_pickled(where):
             pickles.require(where, settings.run.allow_pickle)
 
-    names = [settings.generate.model, settings.detect.model, settings.segment.model]
+    names = [settings.generate.model, settings.rerender_model]
+    names += [settings.detect.model, settings.segment.model]
     names += [c.model for c in settings.leading] + text_to_image.refs(settings)
     return [said for said in (_said(usable, name) for name in dict.fromkeys(names)) if said]
 

@@ -83,8 +83,11 @@ def _with_classes(
 def _check_words(
     rows: Sequence[PromptRow], settings: Settings, problems: list[tuple[int, str]]
 ) -> None:
-    """Append to `problems` the LoRAs, choices and wildcards that are not there."""
+    """Append to `problems` the LoRAs, choices and wildcards that are not there, and the settings
+    that the models' families refuse."""
+    from ...configs.schema import apply_overrides
     from ...stages.prompts import dynamic_prompts
+    from ..build import family_options
     from ..build.stages import check_words
     from ..prompts import wildcards
 
@@ -92,6 +95,15 @@ def _check_words(
     known = wildcards.load_wildcards(settings)
     found: dict[str, str] = {}
     for row in rows:
+        own = repr(row.settings)
+        if row.settings and own not in found:
+            found[own] = ""
+            try:
+                family_options.check(apply_overrides(settings, row.settings))
+            except ValueError as error:
+                found[own] = str(error)
+        if found.get(own):
+            problems.append((row.line, found[own]))
         text = row.text(settings.generate.prompt)
         fields = {"prompts": text, "negatives": row.negative_prompt or "", "edits": row.edit or ""}
         for field, words in fields.items():

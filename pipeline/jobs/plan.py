@@ -50,17 +50,6 @@ _WHY = {
     "segment": "no masks are made",
     "rerender": "stage 3 is left out",
 }
-_UNLED = {
-    "edit": (
-        ("strength", "controls", "controlnet_weight"),
-        "rerender.method is edit, which takes an instruction",
-    ),
-    "inpaint": (
-        ("controls", "controlnet_weight"),
-        "rerender.method is inpaint, which takes no control maps",
-    ),
-}
-"""Methods of stage 3 that no ControlNet leads: the options that they do without, and why."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +124,13 @@ def plan_shots(resolved: ResolvedRequest, reporter: Reporter) -> ShotPlan:
 def _require_edit(settings: Settings, edits: Sequence[str], shots: LazyShots) -> None:
     """Raise RequestError where an edit model is to re-render and nothing says what changes."""
     from ...stages.prompts.edit_instructions import INSTRUCTION
+    from ..build import family_options
     from ..prompts.product_classes import class_prompts
 
     r = settings.rerender
     if r.method != "edit" or "{edit}" not in (r.prompt or INSTRUCTION):
         return
+    family_options.check_method(settings)  # a model that is no edit model takes no --edit
     if not any((*edits, *class_prompts(settings), *(shot.edit for shot in shots.distinct))):
         raise RequestError(
             f"no --edit: {r.model} re-renders by an instruction; expected what is to change, as in "
@@ -283,7 +274,7 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     skip = settings.generate.clip_skip or max(filter(None, skips), default=0)
     if skip and (why := family_options.fixed_layer(settings)):
         reporter.warn(f"generate.clip_skip {skip} changes nothing: {why}")
-    for line in family_options.unused(settings):
+    for line in family_options.unused(settings, resolved.given or ()):
         if line.startswith(tuple(plan.needs)):
             reporter.warn(line)
     if resolved.given is None:
@@ -306,8 +297,9 @@ def unused_options(
     for stage, fields in _STAGES:
         if stage not in needs:
             yield from _sentence(request, fields, _WHY[stage])
-    if "rerender" in needs and settings.rerender.method in _UNLED:
-        yield from _sentence(request, *_UNLED[settings.rerender.method])
+    if "rerender" in needs and (method := settings.rerender.method) != "controlnet":
+        why = f"rerender.method is {method}, which takes no control maps"
+        yield from _sentence(request, ("controlnet_weight",), why)
     if "generate" in needs and not settings.generate.init_image:
         yield from _sentence(request, ("prompt_strength",), "there is no --init-image")
     if not {"generate", "rerender"} & set(needs):

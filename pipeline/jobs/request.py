@@ -135,7 +135,7 @@ class RunRequest(BaseModel):
         rerender_steps: sampling steps of stage 3, where they differ.
         rerender_cfg_scale: classifier-free guidance of stage 3, where it differs.
         sampler: sampler of stage 1, by A1111's name.
-        width: of generated pictures in pixels, a multiple of 8.
+        width: of generated pictures in pixels, a multiple of 8 or 16, as the model draws.
         height: as `width`.
         init_image: picture that stage 1 starts from.
         prompt_strength: share of `init_image` that is drawn over, 0 to 1.
@@ -192,8 +192,8 @@ class RunRequest(BaseModel):
     rerender_steps: int | None = Field(None, ge=1, le=1000)
     rerender_cfg_scale: float | None = Field(None, ge=0, le=50)
     sampler: str | None = None
-    width: int | None = Field(None, ge=64, le=4096, multiple_of=8)
-    height: int | None = Field(None, ge=64, le=4096, multiple_of=8)
+    width: int | None = Field(None, ge=64, le=4096)
+    height: int | None = Field(None, ge=64, le=4096)
     init_image: str | None = None
     prompt_strength: float | None = Field(None, gt=0, le=1)
     references: tuple[Name, ...] = ()

@@ -60,7 +60,7 @@ def _files(settings: Settings, texts: Iterable[str]) -> dict[str, LoraFile]:
     return {name: lora_search.read(lora_search.find(name, places)) for name in names}
 
 
-def check_loras(settings: Settings, prompts: Iterable[str], edits: Iterable[str]) -> None:
+def check_loras(settings: Settings, prompts: Iterable[str] = (), edits: Iterable[str] = ()) -> None:
     """Raise WrongBaseError for a LoRA that does not fit the model of its stage, or as `find_loras`.
 
     `prompts` are of stage 1, `edits` of stage 3; the settings' own texts are checked too.

@@ -14,6 +14,7 @@ from helpers.inpaint_calls import noise
 from visuals.configs.generate import GenerateOptions
 from visuals.configs.rerender import RerenderOptions
 from visuals.configs.schema import load_settings
+from visuals.pipeline.build import family_options
 from visuals.pipeline.build.stages import build_stages, check_words
 from visuals.pipeline.runner.run import run_shots
 from visuals.stages.diffusion.decode import Decoded
@@ -110,7 +111,7 @@ def all_stages(preset: str, base: Path, controlnet: Path, **changes: Any) -> tup
         },
     )  # fmt: skip
     check_words(settings)
-    lines: list[str] = []
+    lines = list(family_options.unused(settings))
     needs = ("generate", "detect", "segment", "rerender")
     stages = build_stages(settings, needs, report=lines.append)
     (done,) = run_shots([Shot("s", Prompted("a red mug", "", 1), ("mug",))], stages)

@@ -127,7 +127,7 @@ def test_a_photo_keeps_its_scene(predict: Any, predictor: Any, mini_is_trained: 
         ({"class_name": "mug", "image": str(ROOT / "setup.cfg")}, "not a picture"),
         ({"class_name": " , "}, "no --class: expected the product"),
         ({"class_name": "unicorn"}, "does not know 'unicorn'"),
-        ({"class_name": "mug", "width": 100}, "width 100: should be a multiple of 8"),
+        ({"class_name": "mug", "width": 100}, "width 100: expected a multiple of 8"),
         ({"class_name": "mug", "prompt": "mug <lora:none:1>"}, "none"),
     ],
 )

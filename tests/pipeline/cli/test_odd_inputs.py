@@ -87,7 +87,7 @@ USAGE: list[tuple[tuple[str, ...], str]] = [
     ((*RUN, "--strength", "1.4"), "strength 1.4: should be less than or equal to 1"),
     ((*RUN, "--cfg-scale", "inf"), "cfg_scale inf: should be"),
     ((*RUN, "--set", "generate.steps=.inf"), "generate.steps inf: should be a finite number"),
-    ((*RUN, "--width", "100"), "width 100: should be a multiple of 8"),
+    ((*RUN, "--width", "100"), "generate.width 100: expected a multiple of 8, as .*, as in 96"),
     ((*RUN, "--seed", "-2"), "-2: expected 0.*-1 for a random one"),
     ((*RUN, "--set", "run.seed=yes"), "seed: true; expected a number"),
     # empty names

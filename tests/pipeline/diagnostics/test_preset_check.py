@@ -58,6 +58,28 @@ def test_what_only_the_disk_knows_is_said_together(tmp_path: Path, mini: Path) -
     assert "unknown model 'no-such-vae'" in said
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("rerender: {model: no-such-model}", "unknown model 'no-such-model'"),
+        ("rerender: {method: edit, model: mini/sd}", "mini/sd is none; expected an edit model"),
+        ("rerender: {method: inpaint}", "rerender.model is not set; expected an inpainting"),
+        ("generate: {model: flux-dev, sampler: Euler, prompt: mug}\n"
+         "rerender: {model: mini/sd, width: 100}",
+         "rerender.width 100: expected a multiple of 8, as mini/sd draws"),
+        ("generate: {model: flux-dev, sampler: Heun, prompt: mug}",
+         "generate.sampler 'Heun': flux-dev has"),
+    ],
+)  # fmt: skip
+def test_models_are_held_against_their_stages(
+    lines: str, expected: str, tmp_path: Path, mini: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: mini\n{lines}\n")
+    (line,) = visuals("config", "validate", str(path)).stderr.splitlines()
+    assert expected in line
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = visuals("config", "validate", "nowhere.yaml")
     assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1

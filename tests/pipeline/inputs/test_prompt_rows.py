@@ -119,10 +119,10 @@ def test_every_setting_has_a_name_of_a1111_or_diffusers() -> None:
         ("p.csv", "prompt,run.seed\na,1\n", ["run.seed is no setting", "--set run.seed=…"]),
         (
             "p.jsonl",
-            '{"prompt": 3, "width": 100}\n[1]\n{"promt": "a"}\n{\n{"prompt": "a", "name": "../a"}',
+            '{"prompt": 3, "width": 10}\n[1]\n{"promt": "a"}\n{\n{"prompt": "a", "name": "../a"}',
             [
                 "line 1: prompt 3: should be a valid string",
-                "line 1: generate.width 100: should be a multiple of 8",
+                "line 1: generate.width 10: should be greater than or equal to 64",
                 "line 2: '[1]': expected an object",
                 "line 3: unknown column 'promt'; did you mean 'prompt'?",
                 "line 4: not JSON",
@@ -280,6 +280,10 @@ def test_a_row_alone_is_the_picture_that_its_settings_make_of_a_run(
         ),
         ('{"class": "mug", "edit": "{red|<lora:zz:1>}"}', ["line 1: no LoRA 'zz'"]),
         ('{"class": "mug", "steps": "many"}\n{"class": "mgu"}', ["line 1: gen", "line 2: preset"]),
+        (
+            '{"class": "mug", "width": 100}',
+            ["line 1: generate.width 100: expected a multiple of 8"],
+        ),
         ('{"class": "mug", "name": "a"}\n{"class": "car", "name": "a"}', ["line 2: the name 'a'"]),
     ],
 )

@@ -18,6 +18,7 @@ from PIL import Image
 from visuals.checkpoints import redrawing_models
 from visuals.configs.rerender import RerenderOptions
 from visuals.configs.schema import load_settings
+from visuals.pipeline.build import family_options
 from visuals.pipeline.build.stages import build_stages, check_words
 from visuals.pipeline.runner.run import run_shots
 from visuals.stages.diffusion.editor import Editor
@@ -151,7 +152,7 @@ def test_the_presets_run_all_stages(
     }  # fmt: skip
     settings = load_settings(preset, {**SMALL, **changes})
     check_words(settings)
-    lines: list[str] = []
+    lines = list(family_options.unused(settings))
     stages = build_stages(
         settings, ("generate", "detect", "segment", "rerender"), report=lines.append
     )
@@ -174,6 +175,8 @@ def test_the_presets_run_all_stages(
         ({"rerender.method": "edit", "rerender.model": "kontext", "rerender.width": 72},
          "rerender.width 72: expected a multiple of 16"),
         ({"rerender.method": "edit", "rerender.model": "kontext"}, "no --edit"),
+        ({"generate.model": "base", "generate.width": 100},
+         "generate.width 100: expected a multiple of 16"),
         ({"generate.model": "kontext"}, "an edit model, which does not draw from a text"),
     ],
 )  # fmt: skip
@@ -183,7 +186,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(
     models = {key: flux / name for key, name in changes.items() if key.endswith(".model")}
     given = {**changes, **models, "rerender.sampler": "Euler", "generate.sampler": "Euler"}
     words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
-    edit = () if "no --edit" in why else ("--edit", "red")
+    edit = () if "edit model" in why or "no --edit" in why else ("--edit", "red")
     out = ("--out", tmp_path / "run")
     assert why in refused("run", "--class", "mug", "--count", "1", *edit, *words, *out)
 
@@ -200,3 +203,7 @@ def test_options_without_effect_are_warned_of(flux: Path, tmp_path: Path) -> Non
     assert "warning: generate.clip_skip is not used: FLUX.1 does not" in both
     first = checked("generate", "--count", 1, *options).stderr
     assert "generate.clip_skip" in first and "rerender.strength" not in first
+    given = ("--control", "canny", "--strength", 0.3, "-v")  # canny is the default
+    shown = checked("run", "--count", 1, "--edit", "blue", *options, *given).stderr
+    for name in ("rerender.controls", "rerender.strength", "generate.clip_skip"):
+        assert shown.count(f"{name} is not used") == 1, shown

@@ -127,7 +127,7 @@ def test_all_stages_run_and_keep_the_scene(mini: Path, flux: Path) -> None:
         },
     )  # fmt: skip
     check_words(settings)
-    lines: list[str] = []
+    lines = list(family_options.unused(settings))
     needs = ("generate", "detect", "segment", "rerender")
     stages = build_stages(settings, needs, report=lines.append)
     (done,) = run_shots([Shot("s", Prompted("a red mug", "", 1), ("mug",))], stages)
