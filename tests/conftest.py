@@ -7,6 +7,7 @@ random-weight one of `stages/tiny.py`, which has the same formats and can only b
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import re
 import secrets
@@ -110,12 +111,18 @@ def random_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("visuals.stages.shot.secrets.randbelow", secrets.SystemRandom().randrange)
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders in one of their own: pytest looks through all that it numbers, each time."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_home(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def own_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home and a working folder of its own, so that no test sees another's files."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     for name in ("XDG_CONFIG_HOME", "VISUALS_LOCK", "HF_TOKEN", "HF_HUB_CACHE"):

@@ -48,11 +48,18 @@ def config_of(kind: Any, pipe: Any) -> dict[str, Any]:
     return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bases")
+
+
 @pytest.fixture
-def base(a1111: Any, family: str, tmp_path: Path) -> Path:
-    """A narrow single-file base."""
-    a1111.write(a1111.random(family, tmp_path / "config"), tmp_path / "base.safetensors")
-    return tmp_path / "base.safetensors"
+def base(a1111: Any, family: str, bases: Path) -> Path:
+    """A narrow single-file base, which the tests share."""
+    file = bases / f"{family}.safetensors"
+    if not file.exists():
+        a1111.write(a1111.random(family, bases / family), file)
+    return file
 
 
 def vae_file(layout: str, a1111: Any, weights: Weights, folder: Path) -> Path:
