@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..configs.errors import UsageError, is_out_of_memory, one_line
+from ..configs.errors import UsageError, first_sentences, is_out_of_memory
+from ..configs.text_files import read_json_object
 from . import pipelines, reference_configs, stored_weights
 from .catalog.names import find, resolve
 from .formats import pickles
@@ -19,7 +20,6 @@ from .formats.convert_pickle import as_safetensors
 from .hub.first_use import ensure_local, local_or_repository
 from .identify import model_classes
 from .identify.missing_weights import load_whole
-from .identify.model_kind import read_json_object
 from .identify.tensor_names import UnsuitableWeightsError
 from .loaded_models import keepable
 
@@ -64,7 +64,7 @@ def load_or_explain(
     except (ImportError, OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise
-        what = one_line(error)[:300]
+        what = first_sentences(error)
         remedy = (
             "the folder is incomplete; copy it again or name another model"
             if path == resolve(ref) and local
@@ -332,8 +332,7 @@ def load_pair(
     import torch
 
     def load(path: str, local: bool) -> tuple[Any, Any]:
-        loaded = load_whole(model, path, local, dtype or torch.float32, model.__name__)
-        return loaded, processor.from_pretrained(path, local_files_only=local)
+        return load_whole(model, processor, path, local, dtype or torch.float32, model.__name__)
 
     both: tuple[Any, Any] = load_or_explain(ref, load)
     return both

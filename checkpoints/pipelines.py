@@ -14,7 +14,7 @@ from typing import Any
 
 from . import reference_configs, single_file, transformer_controlnets
 from .hub.pull import variant_of
-from .identify import missing_weights
+from .identify import missing_files, missing_weights
 from .identify.base_family import FLUX_FILL, pipeline_class
 from .identify.model_kind import METHODS
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
@@ -91,6 +91,8 @@ def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
     if Path(path).is_file():
         pipe = _from_file(Path(path), dtype, **given)
     else:
+        if local:
+            missing_files.require_pipeline(Path(path), without=given)
         kind = FluxFillPipeline if pipeline_class(path) == FLUX_FILL else DiffusionPipeline
         pipe = kind.from_pretrained(path, **_arguments(path, local, dtype), **given)
         if local:
@@ -133,6 +135,8 @@ def autoencoder(
 
     if Path(path).is_file():
         return single_file.autoencoder(Path(path), replaced_config(), dtype)
+    if local:
+        missing_files.require_model(Path(path), "VAE")
     config = AutoencoderKL.load_config(path, local_files_only=local)
     name = config.get("_class_name", "AutoencoderKL")
     if name not in ("AutoencoderKL", "AutoencoderTiny"):
@@ -172,6 +176,8 @@ def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
 def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
     from diffusers import ControlNetModel, ControlNetUnionModel
 
+    if local:
+        missing_files.require_model(Path(path), "ControlNet")
     config = ControlNetModel.load_config(path, local_files_only=local)
     kind = config.get("_class_name", "ControlNetModel")
     if not kind.startswith("ControlNet"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import zimage_controlnet
+from .identify import missing_files
 from .identify.tensor_names import UnsuitableWeightsError
 
 Config = Mapping[str, Any]
@@ -114,6 +115,8 @@ def controlnet(path: str, base: Any, arguments: Mapping[str, Any]) -> Any:
         if kind.file is None:
             raise UnsuitableWeightsError(f"a ControlNet of {kind.name} is a folder or a repository")
         return kind.file(file, arguments["torch_dtype"], base)
+    if place.is_dir():
+        missing_files.require_model(place, "ControlNet")
     config = own.load_config(path, local_files_only=arguments["local_files_only"])
     if config.get("_class_name") != kind.controlnet:
         raise UnsuitableWeightsError(

@@ -84,6 +84,20 @@ def one_line(message: object) -> str:
     return " ".join(str(message).split())
 
 
+def first_sentences(message: object, most: int = 300) -> str:
+    """Return the text of a library's error on one line, without its last stop; of a long one whole
+    sentences, where it has any.
+
+    >>> first_sentences("No file. Expected one elsewhere.", 20)
+    'No file'
+    """
+    text = one_line(message)
+    if len(text) > most:
+        whole, stop, _ = text[:most].rpartition(". ")
+        text = whole if stop else f"{text[:most]}…"
+    return text.rstrip(".")
+
+
 @contextmanager
 def writable(path: object) -> Iterator[None]:
     """Turn an OSError of the block into a WriteError that says how to go on."""

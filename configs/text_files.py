@@ -105,6 +105,15 @@ def parse_json(
     return values
 
 
+def read_json_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object; empty where the file is missing, damaged or holds something else."""
+    try:
+        values = parse_json(read_text(file, VisualsError, "a JSON object"))
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
 def parse_yaml(text: str) -> Any:
     """Return the values of a YAML text.
 

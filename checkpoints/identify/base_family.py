@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...configs.text_files import read_json_object
 from ..catalog.names import catalogue, resolve
 from ..formats import convert_pickle, safetensors_header
-from .model_kind import read_json_object
 from .tensor_names import Shapes, attention_widths
 
 FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}

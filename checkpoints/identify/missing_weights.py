@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..formats import safetensors_header
+from . import missing_files
 from .tensor_names import UnsuitableWeightsError
 
 
@@ -19,11 +20,17 @@ def require_all(lacking: Collection[str], what: str) -> None:
         )
 
 
-def load_whole(kind: Any, path: str, local: bool, dtype: Any, what: str) -> Any:
-    """Load a model by a class of transformers, from a folder or repository.
+def load_whole(
+    kind: Any, processor_kind: Any, path: str, local: bool, dtype: Any, what: str
+) -> tuple[Any, Any]:
+    """Load a model and its processor by classes of transformers, from a folder or repository.
 
-    Raises UnsuitableWeightsError if weights are lacking; `local` keeps it off the network.
+    Raises UnsuitableWeightsError if files, weights or words are lacking; `local` keeps it off the
+    network.
     """
+    if local:
+        missing_files.require_model(Path(path), what)
+        missing_files.require_file(Path(path), what, missing_files.PROCESSOR)
     model, report = kind.from_pretrained(
         path,
         dtype=dtype,
@@ -32,7 +39,10 @@ def load_whole(kind: Any, path: str, local: bool, dtype: Any, what: str) -> Any:
         output_loading_info=True,
     )
     require_all(report["missing_keys"], what)
-    return model
+    processor = processor_kind.from_pretrained(path, local_files_only=local)
+    if local:
+        _require_vocabulary(processor, Path(path), what)
+    return model, processor
 
 
 def require_loaded(model: Any, what: str) -> None:
@@ -54,17 +64,22 @@ def require_components(pipe: Any) -> None:
 
 
 def require_vocabularies(pipe: Any, folder: Path) -> None:
-    """Raise UnsuitableWeightsError if a tokenizer has no vocabulary below a pipeline's folder;
-    transformers 5 returns an empty one where it finds no file."""
+    """Raise UnsuitableWeightsError if a tokenizer has no vocabulary below a pipeline's folder."""
     for name, part in pipe.components.items():
-        files = {**getattr(getattr(part, "tokenizer", part), "vocab_files_names", {})}
-        whole = files.pop("tokenizer_file", None)
-        held = {file.name for file in (folder / name).glob("*")}
-        if files and whole not in held and not held.issuperset(files.values()):
-            raise UnsuitableWeightsError(
-                f"its {name.replace('_', ' ')} has no vocabulary; expected "
-                f"{' and '.join(files.values())} in {folder / name}; fetch the model again"
-            )
+        _require_vocabulary(part, folder / name, name.replace("_", " "))
+
+
+def _require_vocabulary(part: Any, folder: Path, what: str) -> None:
+    """Raise UnsuitableWeightsError if a tokenizer, or a processor's, has no vocabulary in its
+    folder; transformers 5 returns an empty one where it finds no file."""
+    files = {**getattr(getattr(part, "tokenizer", part), "vocab_files_names", {})}
+    whole = files.pop("tokenizer_file", None)
+    held = {file.name for file in folder.glob("*")}
+    if files and whole not in held and not held.issuperset(files.values()):
+        names = " or ".join(filter(None, (whole, " and ".join(files.values()))))
+        raise UnsuitableWeightsError(
+            f"its {what} has no vocabulary; expected {names} in {folder}; fetch the model again"
+        )
 
 
 def _not_stored(model: Any, folder: Path) -> list[str]:

@@ -63,5 +63,4 @@ def load(path: str, classes: Classes, role: str, *, local: bool) -> tuple[Any, A
         )
     with warnings.catch_warnings():  # advice on CUDA kernels that a user cannot follow
         warnings.filterwarnings("ignore", "You'd better set embed_dim", UserWarning)
-        model = load_whole(model_class, path, local, torch.float32, role)
-    return model, processor_class.from_pretrained(path, local_files_only=local)
+        return load_whole(model_class, processor_class, path, local, torch.float32, role)

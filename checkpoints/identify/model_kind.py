@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from ...configs.errors import UsageError
-from ...configs.text_files import parse_json, read_text
+from ...configs.text_files import read_json_object
 from ..catalog.names import catalogue
 from ..formats import safetensors_header
 from . import model_classes
@@ -52,15 +50,6 @@ def guess_kind(ref: str) -> str:
     if path.suffix.lower() == ".safetensors" and path.is_file():
         return _file_kind(path)
     return next((e.kind for e in catalogue().values() if e.repository == ref), UNKNOWN)
-
-
-def read_json_object(file: Path) -> dict[str, Any]:
-    """Read a JSON object; empty where the file is missing, damaged or holds something else."""
-    try:
-        values = parse_json(read_text(file, UsageError, "a JSON object"))
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _folder_kind(folder: Path) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ...checkpoints.annotators import ANNOTATORS as AUXILIARY
 from ...checkpoints.catalog.names import resolve
 from ...checkpoints.hub.first_use import Needed
-from ...checkpoints.identify.model_kind import read_json_object
 from ...checkpoints.load import ip_adapter_files, lora_files
+from ...configs.text_files import read_json_object
 from . import control_maps, replicate
 
 if TYPE_CHECKING:

@@ -1,0 +1,60 @@
+"""Refuses a folder that lacks a file of a model, before a library reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ...configs.text_files import read_json_object
+from .tensor_names import UnsuitableWeightsError
+
+PROCESSOR = "*processor_config.json"
+"""preprocessor_config.json or, newer, processor_config.json."""
+
+
+def require_pipeline(folder: Path, without: Collection[str] = ()) -> None:
+    """Raise UnsuitableWeightsError if the folder of a pipeline lacks a file of a component, but of
+    those of the names `without`; without a configuration transformers builds a model of its own
+    choice, of many GiB."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise UnsuitableWeightsError(
+            f"expected {index}, as diffusers writes it; fetch the model again or name another"
+        )
+    for name, kind in read_json_object(index).items():
+        is_part = isinstance(kind, list) and len(kind) == 2 and isinstance(kind[1], str)
+        if is_part and name not in without and not kind[1].endswith(("Tokenizer", "TokenizerFast")):
+            _require_component(folder / name, kind[1])
+
+
+def require_model(folder: Path, what: str) -> None:
+    """Raise UnsuitableWeightsError if the folder of a model lacks its configuration or weights."""
+    require_file(folder, what, "config.json")
+    require_file(folder, what, "*.safetensors")
+    for index in folder.glob("*.safetensors.index.json"):
+        files = read_json_object(index).get("weight_map")
+        for name in sorted(map(str, files.values())) if isinstance(files, dict) else ():
+            if not (folder / name).is_file():
+                raise _incomplete(folder, what, name)
+
+
+def _require_component(folder: Path, kind: str) -> None:
+    what = folder.name.replace("_", " ")
+    if kind.endswith("Scheduler"):
+        require_file(folder, what, "scheduler_config.json")
+    elif kind.endswith(("Processor", "FeatureExtractor")):
+        require_file(folder, what, PROCESSOR)
+    else:
+        require_model(folder, what)
+
+
+def require_file(folder: Path, what: str, name: str) -> None:
+    """Raise UnsuitableWeightsError if a folder has no file of a name or pattern."""
+    if not any(folder.glob(name)):
+        raise _incomplete(folder, what, name)
+
+
+def _incomplete(folder: Path, what: str, name: str) -> UnsuitableWeightsError:
+    return UnsuitableWeightsError(
+        f"its {what} is incomplete; expected {name} in {folder}; fetch the model again"
+    )
