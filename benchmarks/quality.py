@@ -103,7 +103,7 @@ def measure(
     if "colours" in only:
         tell("colour words")
         take(
-            "colours", generation.measure_colours(stages, prompt, max(2, count * 8 // 20), seed + 1)
+            "colours", generation.measure_colours(stages, prompt, max(1, count * 8 // 20), seed + 1)
         )
     if "look" in only:
         tell("LoRA on and off")
