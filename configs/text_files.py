@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from .errors import VisualsError, one_line
+from .errors import UsageError, VisualsError, one_line
 
 MAX_BYTES = 64 << 20
 """Largest text file that is read: half a million prompts."""
@@ -108,7 +108,7 @@ def parse_json(
 def read_json_object(file: Path) -> dict[str, Any]:
     """Read a JSON object; empty where the file is missing, damaged or holds something else."""
     try:
-        values = parse_json(read_text(file, VisualsError, "a JSON object"))
+        values = parse_json(read_text(file, UsageError, "a JSON object"))
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}

@@ -19,7 +19,13 @@ from visuals.checkpoints.lora.file import LoraFileError
 from visuals.checkpoints.lora.search import LoraNotFoundError, find
 from visuals.configs.errors import UsageError
 from visuals.configs.schema import SettingsError, load_settings
-from visuals.configs.text_files import MAX_BYTES, parse_json, parse_yaml, read_text
+from visuals.configs.text_files import (
+    MAX_BYTES,
+    parse_json,
+    parse_yaml,
+    read_json_object,
+    read_text,
+)
 from visuals.pipeline.images.provenance import ProvenanceError
 from visuals.pipeline.images.provenance import read as read_provenance
 from visuals.pipeline.images.write import encode_png
@@ -177,3 +183,11 @@ def test_pipes_in_folders_of_loras_are_left_out(tmp_path: Path) -> None:
         find("a", [tmp_path])
     with pytest.raises(LoraFileError, match="a folder, pipe or device"):
         lora_file.read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", "3", '{"a": ' * 2000])
+def test_what_is_no_json_object_is_an_empty_one(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "config.json"
+    if text is not None:
+        file.write_text(text)
+    assert read_json_object(file) == {}
