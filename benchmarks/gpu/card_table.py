@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...stages.accel.memory import largest_batch
+from . import weights_table
 from .peak_memory import unet, vae
 
 GIB = 2**30
@@ -155,6 +156,19 @@ def how(preset: Preset, card: float) -> str:
     return "does not fit"
 
 
+def how_large(preset: str, card: float) -> str:
+    """How a preset with a large transformer runs on a card of `card` GiB, a picture at a time."""
+    w, room = weights(), card - weights_table.ALLOWANCE
+    first, last = weights_table.PRESETS[preset]
+    drawing = sum(weights_table.size(name, "full") for name in (first, last))
+    if drawing + w["detector"] + w["sam"] + w["depth"] <= room:
+        return "1 at a time"
+    if weights_table.largest_turn(preset) <= room:
+        return "1 at a time, `--low-memory`"
+    in_parts = weights_table.largest_part(preset) <= room
+    return "block by block, `--low-memory`" if in_parts else "does not fit"
+
+
 def training(card: float, *, checkpointing: bool) -> bool:
     """Whether an SDXL LoRA trains on a card: bfloat16, one picture of 1024 × 1024 at a time."""
     w = weights()
@@ -167,6 +181,8 @@ def table() -> str:
     """The table of docs/gpu.md, in Markdown."""
     rows = [["preset", *(f"{card} GB (computed)" for card in CARDS)], ["---"] * (len(CARDS) + 1)]
     rows += [[f"`{p.name}`", *(how(p, card) for card in CARDS)] for p in PRESETS]
+    large = weights_table.PRESETS
+    rows += [[f"`{name}`", *(how_large(name, card) for card in CARDS)] for name in large]
     cells = []
     for card in CARDS:
         plain, spared = (training(card, checkpointing=c) for c in (False, True))

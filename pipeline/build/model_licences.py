@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ...configs.schema import Settings
 
 _LORA, _HOST = "lora:", "replicate:"
+_CONTROLNET = ", the ControlNet of stage 3,"
+_WITHOUT_IT = (
+    "leave stage 3 out (visuals generate), take a preset whose ControlNet allows it, such as zimage"
+)
 
 
 class LicenceError(UsageError):
@@ -68,7 +72,7 @@ def check(settings: Settings, needs: Collection[str], prompts: Collection[str] =
     if settings.run.license == "any":
         return
     bad = [
-        _refusal(ref, licence)
+        _refusal(ref, licence, leads=ref in {c.model for c in settings.leading})
         for ref, licence in licences(settings, needs, prompts, ask=True).items()
         if terms_of(licence).use in ("forbidden", "unknown")
     ]
@@ -88,10 +92,12 @@ def conditions(
         yield f"{', '.join(refs)}: {licence}: {terms_of(licence).note}"
 
 
-def _refusal(ref: str, licence: str) -> str:
+def _refusal(ref: str, licence: str, *, leads: bool) -> str:
+    """What is wrong with a model and what to do; `leads`: whether it is a ControlNet of stage 3."""
     if terms_of(licence).use == "forbidden":
+        what, remedy = (_CONTROLNET, _WITHOUT_IT) if leads else ("", _remedy(ref))
         return (
-            f"{ref} is licensed {licence!r}, which forbids commercial use: {_remedy(ref)}, or, "
+            f"{ref}{what} is licensed {licence!r}, which forbids commercial use: {remedy}, or, "
             "with a contract of your own: visuals checkpoints add NAME "
             f"{_place(ref)} --license commercial"
         )

@@ -76,6 +76,12 @@ def test_a_licence_that_is_not_known_is_refused_until_it_is_named(
     ("preset", "changes", "why"),
     [
         ("flux-dev", [], "take black-forest-labs/FLUX.1-schnell (Apache-2.0)"),
+        (
+            "flux-schnell",
+            [],
+            "Union-Pro-2.0, the ControlNet of stage 3, is licensed 'FLUX.1 [dev] Non-Commercial "
+            "License', which forbids commercial use: leave stage 3 out (visuals generate), take",
+        ),
         ("mini", ["generate.model=owner/name"], "checkpoints add NAME owner/name --license"),
         (
             "mini",
@@ -93,6 +99,13 @@ def test_models_are_refused_before_a_download(
     result = visuals(*words, "--out", str(tmp_path / "run"))
     assert result.exit_code == 2 and why in result.stderr, result.output
     assert "download" not in result.stderr and not (tmp_path / "run").exists()
+
+
+def test_what_a_refusal_offers_is_allowed() -> None:
+    """visuals generate with the base of a refused ControlNet, and the preset that is named."""
+    commercial = {"run.license": "commercial"}
+    model_licences.check(load_settings("flux-schnell", commercial), ("generate",))
+    model_licences.check(load_settings("zimage", commercial), NEEDS)
 
 
 def test_only_models_that_are_loaded_count(mini: Path, tmp_path: Path) -> None:
