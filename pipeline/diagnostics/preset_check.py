@@ -47,7 +47,7 @@ def _words(settings: Any) -> list[str]:
     from ..build import text_to_image
     from ..prompts import loras
 
-    checks = loras.check_loras, text_to_image.check
+    checks = loras.find_loras, text_to_image.check
     return [said for check in checks if (said := _said(check, settings))]
 
 
