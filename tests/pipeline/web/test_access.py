@@ -12,9 +12,10 @@ pytestmark = pytest.mark.slow
 TABS = ("Create", "Enhance", "Compare", "Train", "Runs")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 1366, 390])
-def test_no_tab_keeps_anyone_out(visit: Callable[..., Any], scheme: str, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1366, "dark"), (390, "light"), (390, "dark")]
+)
+def test_no_tab_keeps_anyone_out(visit: Callable[..., Any], width: int, scheme: str) -> None:
     page = visit(width, color_scheme=scheme)
     for name in ("Settings", "LoRAs"):
         page.get_by_role("button", name=name).click()
