@@ -17,6 +17,8 @@ def program() -> None:
     are closed by then, so that the process ends without it: after its threads and after whatever
     else was to be done at its end.
     """
+    # torch's threads sleep while they wait: spinning, they starve each other on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     leaving = _Leaving()
     atexit.register(leaving)  # first of all, so that it is called last
     try:
