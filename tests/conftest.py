@@ -93,6 +93,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let Python take apart at its end what was left out of collections."""
+    gc.unfreeze()
+
+
 def trained() -> bool:
     """Whether the embedded weights are there, all of them."""
     parts = ("sd", "controlnet-canny", "grounding-dino", "sam")

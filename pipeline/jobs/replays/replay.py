@@ -98,19 +98,20 @@ def replay(
     sources = [shot.source for batch in plan.batches for shot in batch.shots]
     prompts = [getattr(source, "prompt", "") for source in sources]
     negatives = [getattr(source, "negative_prompt", "") for source in sources]
+    edits = [shot.edit or "" for batch in plan.batches for shot in batch.shots]
     if {"generate", "rerender"} & set(plan.needs):
-        edits = [shot.edit for batch in plan.batches for shot in batch.shots]
         check_words(settings, prompts, negatives, edits)
-    model_licences.check(settings, plan.needs, prompts)
+    texts = [*prompts, *edits]
+    model_licences.check(settings, plan.needs, texts)
     if "generate" in plan.needs and replicate.draws(settings):
         reporter.warn("stage 1 is drawn by the host once more, which may differ")
-    checkpoints = model_hashes.fingerprints(settings, prompts, negatives)
+    checkpoints = model_hashes.fingerprints(settings, texts, negatives)
     for note in [*plan.notes, *(() if changed else differences(plan, checkpoints))]:
         reporter.warn(f"{note}: pixels may differ")
     facts = {
         "checkpoints": checkpoints,
-        "licences": model_licences.licences(settings, plan.needs, prompts),
-        "hashes": model_hashes.short_hashes(settings, prompts, negatives),
+        "licences": model_licences.licences(settings, plan.needs, texts),
+        "hashes": model_hashes.short_hashes(settings, texts, negatives),
     }
     compared = _remake(plan, settings, folder, facts, origin or target, reporter)
     return Replay(folder, tuple(compared), changed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from helpers.command_line import EVERYTHING, json_of, lines_of, visuals
 from helpers.stand_ins import STAGES, prompted
 from PIL import Image
@@ -102,11 +103,13 @@ def test_a_photo_by_its_run_and_by_its_picture(mini: Path, tmp_path: Path) -> No
         shutil.copy(PHOTOS / name, photos)
     run, out = tmp_path / "run", tmp_path / "out"
     json_of(
-        "run", str(photos), "--class", "mug", "--edit", "{red|blue} paint", "--out", str(run),
-        "--format", "webp", *OPEN, *FEW,
+        "run", str(photos), "--class", "mug", "--edit", "{red|blue} paint <lora:ppzmini:0.5>",
+        "--out", str(run), "--format", "webp", *OPEN, *FEW,
     )  # fmt: skip
     record = json_of("replay", str(run), "--out", str(out))
     assert record["equal"] == 2
+    then, now = (yaml.safe_load((place / "run.yaml").read_text()) for place in (run, out))
+    assert now["checkpoints"]["lora:ppzmini"] == then["checkpoints"]["lora:ppzmini"]
     alone = tmp_path / "alone.webp"
     shutil.copy(run / "images" / "04-teal-mug.webp", alone)
     said = visuals("replay", str(alone), "--out", str(tmp_path / "no"))
