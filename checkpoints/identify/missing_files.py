@@ -21,7 +21,13 @@ def require_pipeline(folder: Path, without: Collection[str] = ()) -> None:
         raise UnsuitableWeightsError(
             f"expected {index}, as diffusers writes it; fetch the model again or name another"
         )
-    for name, kind in read_json_object(index).items():
+    parts = read_json_object(index)
+    if not any(isinstance(kind, list) for kind in parts.values()):
+        raise UnsuitableWeightsError(
+            f"{index} names no components: expected diffusers' index of a pipeline, such as "
+            '{"unet": ["diffusers", "UNet2DConditionModel"], …}; fetch the model again'
+        )
+    for name, kind in parts.items():
         is_part = isinstance(kind, list) and len(kind) == 2 and isinstance(kind[1], str)
         if is_part and name not in without and not kind[1].endswith(("Tokenizer", "TokenizerFast")):
             _require_component(folder / name, kind[1])
@@ -31,11 +37,19 @@ def require_model(folder: Path, what: str) -> None:
     """Raise UnsuitableWeightsError if the folder of a model lacks its configuration or weights."""
     require_file(folder, what, "config.json")
     require_file(folder, what, "*.safetensors")
-    for index in folder.glob("*.safetensors.index.json"):
-        files = read_json_object(index).get("weight_map")
-        for name in sorted(map(str, files.values())) if isinstance(files, dict) else ():
-            if not (folder / name).is_file():
-                raise _incomplete(folder, what, name)
+    if any("-of-" not in file.name for file in folder.glob("*.safetensors")):
+        return
+    # A download of one variant (fp16) may keep the index of another.
+    gaps = [_gap(index) for index in sorted(folder.glob("*.safetensors.index*.json"))]
+    if gaps and all(gaps):
+        raise _incomplete(folder, what, gaps[0])
+
+
+def _gap(index: Path) -> str:
+    """The first file that an index names and its folder lacks; "" without one."""
+    files = read_json_object(index).get("weight_map")
+    names = sorted(map(str, files.values())) if isinstance(files, dict) else ()
+    return next((name for name in names if not (index.parent / name).is_file()), "")
 
 
 def _require_component(folder: Path, kind: str) -> None:

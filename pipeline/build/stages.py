@@ -178,10 +178,12 @@ def check_words(
     prompts: Collection[str] = (),
     negatives: Collection[str] = (),
     edits: Collection[str] = (),
+    needs: Collection[str] = ("generate", "rerender"),
 ) -> None:
     """Raises ValueError for a wildcard, a sampler or a LoRA that is not there, for a LoRA that does
     not fit and for a textual inversion that cannot be read, before anything is loaded, in the
-    prompts of the settings and in these; `edits` are of stage 3 alone."""
+    prompts of the settings and in these; `edits` are of stage 3 alone, `needs` the stages that
+    run."""
     from ...stages.diffusion import samplers
 
     wildcards.check_wildcards(settings, [*prompts, *edits])
@@ -190,7 +192,7 @@ def check_words(
             samplers.scheduler(name, {})
     text_to_image.check(settings)
     family_options.check(settings)
-    loras.check_loras(settings, prompts, edits)
+    loras.check_loras(settings, prompts, edits, needs)
     embedding_files.find_embeddings(settings, [*prompts, *edits, *negatives])
 
 

@@ -267,7 +267,7 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
         draws = False  # local LoRAs do not size the host's pictures
     edits = {shot.edit for shot in shots} if "rerender" in plan.needs else set()
     negatives = {getattr(shot.source, "negative_prompt", "") for shot in shots}
-    check_words(settings, [*resolved.prompts, *prompts], negatives, edits)
+    check_words(settings, [*resolved.prompts, *prompts], negatives, edits, plan.needs)
     for note in explain.prompt_notes(settings, {*prompts, *edits}, negatives)[:5]:
         reporter.warn(note)
     skips = {shot.settings.get("generate.clip_skip") for shot in shots}

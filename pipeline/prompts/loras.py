@@ -51,30 +51,49 @@ def find_loras(settings: Settings, prompts: Iterable[str] = ()) -> dict[str, Lor
 
     Raises LoraNotFoundError or LoraFileError.
     """
-    return _files(settings, prompt_texts(settings, prompts))
-
-
-def _files(settings: Settings, texts: Iterable[str]) -> dict[str, LoraFile]:
-    names = dict.fromkeys(tag.name for text in texts for tag in lora_tags.parse(text)[1])
+    names = _names(settings, (settings.generate.prompt, *_of_stage_3(settings), *prompts))
     places = lora_folders(settings) if names else ()
     return {name: lora_search.read(lora_search.find(name, places)) for name in names}
 
 
-def check_loras(settings: Settings, prompts: Iterable[str] = (), edits: Iterable[str] = ()) -> None:
+def _names(settings: Settings, templates: Iterable[str]) -> list[str]:
+    tags = (tag for text in _variants(settings, templates) for tag in lora_tags.parse(text)[1])
+    return list(dict.fromkeys(tag.name for tag in tags))
+
+
+def check_loras(
+    settings: Settings,
+    prompts: Iterable[str] = (),
+    edits: Iterable[str] = (),
+    needs: Collection[str] = ("generate", "rerender"),
+) -> None:
     """Raise WrongBaseError for a LoRA that does not fit the model of its stage, or as `find_loras`.
 
-    `prompts` are of stage 1, `edits` of stage 3; the settings' own texts are checked too.
+    `prompts` are of stage 1, `edits` of stage 3; the settings' own texts are checked too. A LoRA
+    in a text of stage 3 may be one of stage 1's prompt, which is not handed on.
+
+    Args:
+        needs: The stages that run; a LoRA need not fit the model of another.
     """
-    first, own = settings.generate.model, settings.rerender.model
-    stages = (
-        ("generate.model", first, (settings.generate.prompt, *prompts)),
-        ("rerender.model" if own else "generate.model", own or first,
-         (*_of_stage_3(settings), *edits)),
-    )  # fmt: skip
-    for setting, model, templates in stages:
-        for file in _files(settings, _variants(settings, templates)).values():
-            base = base_family.base_of_checkpoint(model, allow_pickle=settings.run.allow_pickle)
-            file.require_fit(base, f"{setting} {model!r}")
+    files = find_loras(settings, [*prompts, *edits])
+    first = ("generate.model", settings.generate.model)
+    own = ("rerender.model", settings.rerender.model) if settings.rerender.model else first
+    drawn = _names(settings, (settings.generate.prompt, *prompts))
+    checks: list[tuple[str, tuple[tuple[str, str], ...]]]
+    checks = [(name, (first,)) for name in drawn if "generate" in needs]
+    if "rerender" in needs:
+        checks += [(name, (own,)) for name in _names(settings, edits)]
+        for name in _names(settings, _of_stage_3(settings)):
+            checks.append((name, (own, first) if name in drawn else (own,)))
+    for name, models in checks:
+        _require_fit(files[name], models, settings.run.allow_pickle)
+
+
+def _require_fit(file: LoraFile, models: tuple[tuple[str, str], ...], allow_pickle: bool) -> None:
+    """Raise WrongBaseError unless a LoRA fits one of (setting, model)."""
+    bases = [base_family.base_of_checkpoint(m, allow_pickle=allow_pickle) for _, m in models]
+    if not any(file.base.fits(base) for base in bases):
+        file.require_fit(bases[0], f"{models[0][0]} {models[0][1]!r}")
 
 
 def apply_lora_recommendations(

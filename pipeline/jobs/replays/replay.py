@@ -100,7 +100,7 @@ def replay(
     negatives = [getattr(source, "negative_prompt", "") for source in sources]
     edits = [shot.edit or "" for batch in plan.batches for shot in batch.shots]
     if {"generate", "rerender"} & set(plan.needs):
-        check_words(settings, prompts, negatives, edits)
+        check_words(settings, prompts, negatives, edits, plan.needs)
     texts = [*prompts, *edits]
     model_licences.check(settings, plan.needs, texts)
     if "generate" in plan.needs and replicate.draws(settings):

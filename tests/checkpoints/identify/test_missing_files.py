@@ -14,6 +14,7 @@ import pytest
 from helpers import tiny_flux, tiny_qwen, tiny_sd3, tiny_zimage
 
 from visuals.checkpoints import annotators, load, redrawing_models
+from visuals.checkpoints.identify import missing_files
 
 Load = Callable[[Path], Any]
 
@@ -67,11 +68,36 @@ def test_each_component_of_a_family(
 
 
 def test_a_shard_of_many(mini: Path, tmp_path: Path) -> None:
-    place = copied(mini / "sd", tmp_path / "copy")
-    index = {"weight_map": {"a": "x-00001-of-00002.safetensors"}}
-    (place / "unet" / "x.safetensors.index.json").write_text(json.dumps(index))
-    why = refusal(load.load_text_to_image, place)
+    unet = copied(mini / "sd", tmp_path / "copy") / "unet"
+    (weights,) = unet.glob("*.safetensors")
+    weights.rename(unet / "x-00002-of-00002.safetensors")
+    shards = [f"x-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    index = {"weight_map": dict(zip("ab", shards, strict=True))}
+    (unet / "x.safetensors.index.json").write_text(json.dumps(index))
+    why = refusal(load.load_text_to_image, unet.parent)
     assert "its unet is incomplete; expected x-00001-of-00002.safetensors in" in why
+
+
+@pytest.mark.parametrize("sharded", [True, False])
+def test_a_variant_with_the_index_of_another(tmp_path: Path, sharded: bool) -> None:
+    name = "m.fp16-00001-of-00001.safetensors" if sharded else "m.fp16.safetensors"
+    for made in ("config.json", name):
+        (tmp_path / made).touch()
+    indexes = {"m.safetensors.index.json": "m-00001-of-00001.safetensors"}
+    indexes |= {"m.safetensors.index.fp16.json": name} if sharded else {}
+    for index, shard in indexes.items():
+        (tmp_path / index).write_text(json.dumps({"weight_map": {"a": shard}}))
+    missing_files.require_model(tmp_path, "unet")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"_class_name": "FluxPipeline"}'])
+def test_an_index_that_names_nothing(mini: Path, tmp_path: Path, text: str) -> None:
+    index = copied(mini / "sd", tmp_path / "copy") / "model_index.json"
+    index.unlink()
+    index.write_text(text)
+    assert f"{index} names no components: expected" in refusal(
+        load.load_text_to_image, index.parent
+    )
 
 
 def controlnet(place: Path) -> Any:

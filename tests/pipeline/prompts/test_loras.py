@@ -82,6 +82,11 @@ def test_a_lora_is_held_against_the_model_of_its_stage(mini: Path, tmp_path: Pat
         check_words(settings, (), (), ["red <lora:small:1>"])
     with pytest.raises(WrongBaseError, match="'large' was trained for SDXL, but generate"):
         check_words(settings, ["a mug <lora:large:1>"])
+    # a stage that does not run, and a prompt of stage 1 that stage 3 has taken over
+    check_words(settings, ["a mug <lora:large:1>"], needs=("rerender",))
+    check_words(settings, (), (), ["red <lora:small:1>"], needs=("generate",))
+    both = {f"{stage}.prompt": "{class} <lora:small:1>" for stage in models}
+    check_words(load_settings("sd15", {**changes, **both}))
 
 
 def test_the_trigger_word_is_offered_where_the_prompt_lacks_it(tmp_path: Path) -> None:
