@@ -268,6 +268,7 @@ def test_a_lora_is_trained_in_the_page_and_used(
     expect(page.locator("#train-seed input")).to_have_value(str(settings["seed"]))
     page.locator("#train-seed-random").click()
     number(page, "#train-steps", step + 1)
+    page.get_by_role("button", name="Other settings, and the file").click()
     expect(file).to_have_value(re.compile(f"max_train_steps: {step + 1}\\b"), timeout=PATIENCE)
     page.locator("#train-resume").click()
     says(page, "#train-progress", "Done")
