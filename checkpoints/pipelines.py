@@ -86,14 +86,15 @@ def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
 
 
 def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
-    from diffusers import DiffusionPipeline, FluxFillPipeline
+    import diffusers
 
     if Path(path).is_file():
         pipe = _from_file(Path(path), dtype, **given)
     else:
         if local:
             missing_files.require_pipeline(Path(path), without=given)
-        kind = FluxFillPipeline if pipeline_class(path) == FLUX_FILL else DiffusionPipeline
+        fills = pipeline_class(path) == FLUX_FILL
+        kind = diffusers.FluxFillPipeline if fills else diffusers.DiffusionPipeline
         pipe = kind.from_pretrained(path, **_arguments(path, local, dtype), **given)
         if local:
             missing_weights.require_vocabularies(pipe, Path(path))

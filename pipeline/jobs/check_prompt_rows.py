@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from .request import RunRequest
@@ -30,7 +30,7 @@ def read_prompt_file(
     rows = [row.model_copy(update={"count": row.count or request.count or 1}) for row in table.rows]
     problems: list[tuple[int, str]] = []
     rows = _with_classes(rows, request, settings, problems)
-    _check_words(rows, settings, problems)
+    _check_words(rows, settings, request.needs, problems)
     table.raise_problems(problems)
     return row_prompts(rows, settings), tuple(rows)
 
@@ -81,7 +81,10 @@ def _with_classes(
 
 
 def _check_words(
-    rows: Sequence[PromptRow], settings: Settings, problems: list[tuple[int, str]]
+    rows: Sequence[PromptRow],
+    settings: Settings,
+    needs: Collection[str],
+    problems: list[tuple[int, str]],
 ) -> None:
     """Append to `problems` the LoRAs, choices and wildcards that are not there, and the settings
     that the models' families refuse."""
@@ -91,11 +94,11 @@ def _check_words(
     from ..build.stages import check_words
     from ..prompts import wildcards
 
-    check_words(settings)  # problems of the settings themselves are reported first
+    check_words(settings, needs=needs)  # problems of the settings themselves are reported first
     known = wildcards.load_wildcards(settings)
-    found: dict[str, str] = {}
+    found: dict[tuple[str, str], str] = {}
     for row in rows:
-        own = repr(row.settings)
+        own = ("settings", repr(row.settings))
         if row.settings and own not in found:
             found[own] = ""
             try:
@@ -107,13 +110,13 @@ def _check_words(
         text = row.text(settings.generate.prompt)
         fields = {"prompts": text, "negatives": row.negative_prompt or "", "edits": row.edit or ""}
         for field, words in fields.items():
-            if words and words not in found:
-                found[words] = ""
+            if words and (field, words) not in found:
+                found[field, words] = ""
                 try:
                     dynamic_prompts.check(words, known)
                     if field != "negatives" and "<" in words:
-                        check_words(settings, **{field: [words]})
+                        check_words(settings, **{field: [words]}, needs=needs)
                 except ValueError as error:
-                    found[words] = str(error)
-            if found.get(words):
-                problems.append((row.line, found[words]))
+                    found[field, words] = str(error)
+            if found.get((field, words)):
+                problems.append((row.line, found[field, words]))

@@ -177,7 +177,7 @@ def check_grid(request: GridRequest) -> GridPlan:
     for preset in request.presets:
         for checkpoint in request.checkpoints or (None,):
             settings = request.settings(preset, checkpoint)
-            check_words(settings, texts)
+            check_words(settings, texts, needs=("generate",))
             model_licences.check(settings, ("generate",), texts)
     return plan
 

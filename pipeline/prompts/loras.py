@@ -79,17 +79,18 @@ def check_loras(
     first = ("generate.model", settings.generate.model)
     own = ("rerender.model", settings.rerender.model) if settings.rerender.model else first
     drawn = _names(settings, (settings.generate.prompt, *prompts))
-    checks: list[tuple[str, tuple[tuple[str, str], ...]]]
-    checks = [(name, (first,)) for name in drawn if "generate" in needs]
+    allow = settings.run.allow_pickle
+    if "generate" in needs:
+        for name in drawn:
+            _require_fit(files[name], [first], allow)
     if "rerender" in needs:
-        checks += [(name, (own,)) for name in _names(settings, edits)]
-        for name in _names(settings, _of_stage_3(settings)):
-            checks.append((name, (own, first) if name in drawn else (own,)))
-    for name, models in checks:
-        _require_fit(files[name], models, settings.run.allow_pickle)
+        asked = _names(settings, edits)
+        for name in dict.fromkeys([*asked, *_names(settings, _of_stage_3(settings))]):
+            either = name in drawn and name not in asked
+            _require_fit(files[name], [own, first] if either else [own], allow)
 
 
-def _require_fit(file: LoraFile, models: tuple[tuple[str, str], ...], allow_pickle: bool) -> None:
+def _require_fit(file: LoraFile, models: list[tuple[str, str]], allow_pickle: bool) -> None:
     """Raise WrongBaseError unless a LoRA fits one of (setting, model)."""
     bases = [base_family.base_of_checkpoint(m, allow_pickle=allow_pickle) for _, m in models]
     if not any(file.base.fits(base) for base in bases):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from helpers.command_line import refused
 from helpers.inpaint_calls import noise
 from visuals.configs.generate import GenerateOptions
 from visuals.configs.rerender import RerenderOptions
@@ -121,3 +122,11 @@ def all_stages(preset: str, base: Path, controlnet: Path, **changes: Any) -> tup
     assert outside.any() and (done.result[outside] == done.image[outside]).all()
     assert (done.result != done.image).any()
     return done, lines
+
+
+def refused_settings(folder: Path, changes: Mapping[str, str], *options: object) -> str:
+    """The sentence that refuses a run with settings; models are names below a folder."""
+    models = {key: folder / name for key, name in changes.items() if key.endswith(".model")}
+    given = {**changes, **models, "rerender.sampler": "Euler", "generate.sampler": "Euler"}
+    words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    return refused("run", "--class", "mug", "--count", "1", *words, *options)

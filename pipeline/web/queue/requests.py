@@ -115,7 +115,7 @@ def check(request: RunRequest) -> None:
     visitor_settings.check_request(request)
     resolved = resolve(request)
     if request.command != "filter":
-        check_words(resolved.settings, edits=request.all_edits)
+        check_words(resolved.settings, edits=request.all_edits, needs=resolved.needs)
         explain.prompt_notes(resolved.settings, request.all_edits)
 
 

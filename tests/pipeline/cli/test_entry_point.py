@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,17 @@ def test_a_reader_that_is_gone_stops_nothing(own_home: Path) -> None:
     command = f"{sys.executable} {script} config show --preset mini | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_wait_asleep_unless_the_user_chose(own: str | None) -> None:
+    code = (
+        "import atexit, os, sys; from visuals.pipeline.cli import entry_point as program\n"
+        "atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY']))\n"
+        "sys.argv = ['visuals', '--version']; program.program()"
+    )
+    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environ = given if own is None else {**given, "OMP_WAIT_POLICY": own}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == (own or "PASSIVE"), done.stderr

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit
-from helpers.command_line import checked, refused
-from helpers.family_runs import psnr
+from helpers.command_line import checked
+from helpers.family_runs import psnr, refused_settings
 from helpers.inpaint_calls import noise
 from PIL import Image
 
@@ -183,12 +183,8 @@ def test_the_presets_run_all_stages(
 def test_what_does_not_fit_is_refused_in_a_sentence(
     mini: Path, flux: Path, tmp_path: Path, changes: dict[str, str], why: str
 ) -> None:
-    models = {key: flux / name for key, name in changes.items() if key.endswith(".model")}
-    given = {**changes, **models, "rerender.sampler": "Euler", "generate.sampler": "Euler"}
-    words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
     edit = () if "edit model" in why or "no --edit" in why else ("--edit", "red")
-    out = ("--out", tmp_path / "run")
-    assert why in refused("run", "--class", "mug", "--count", "1", *edit, *words, *out)
+    assert why in refused_settings(flux, changes, *edit, "--out", tmp_path / "run")
 
 
 def test_options_without_effect_are_warned_of(flux: Path, tmp_path: Path) -> None:

@@ -8,8 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command_line import refused
-from helpers.family_runs import IMAGES, MASKS, all_stages, as_image, call, psnr, redrawn, seeded
+from helpers.command_line import checked
+from helpers.family_runs import (
+    IMAGES,
+    MASKS,
+    all_stages,
+    as_image,
+    call,
+    psnr,
+    redrawn,
+    refused_settings,
+    seeded,
+)
+from helpers.small_trainings import PHOTOS
 from helpers.transformer_loras import flux_attention
 
 from visuals.checkpoints import load, redrawing_models
@@ -89,8 +100,23 @@ def test_it_is_known_by_its_transformer_s_channels(flux: Path, tmp_path: Path) -
 def test_what_does_not_fit_is_refused_in_a_sentence(
     mini: Path, flux: Path, tmp_path: Path, changes: dict[str, str], why: str
 ) -> None:
-    models = {key: flux / name for key, name in changes.items() if key.endswith(".model")}
-    given = {**changes, **models, "rerender.sampler": "Euler", "generate.sampler": "Euler"}
-    words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
-    out = ("--edit", "red", "--out", tmp_path / "run")
-    assert why in refused("run", "--class", "mug", "--count", "1", *words, *out)
+    assert why in refused_settings(flux, changes, "--edit", "red", "--out", tmp_path / "run")
+
+
+def test_a_lora_need_not_fit_the_model_of_a_stage_that_does_not_run(
+    mini: Path, flux: Path, tmp_path: Path
+) -> None:
+    """In a prompt and in a prompt table."""
+    changes = {
+        "rerender.method": "inpaint", "rerender.model": str(flux / "fill"),
+        "rerender.sampler": "Euler",
+    }  # fmt: skip
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    drawn = "a {class} <lora:ppzmini:1>"
+    (tmp_path / "table.csv").write_text(f"class,prompt\nmug,{drawn}\n")
+    first = ("generate", "--count", 1, "--dry-run", *words)
+    checked(*first, "--class", "mug", "--prompt", drawn)
+    checked(*first, "--prompt-file", tmp_path / "table.csv")
+    flux_attention(tmp_path, "kohya")
+    redrawn = ("--set", f"generate.lora_dirs=[{tmp_path}]", "--prompt", "a {class} <lora:kohya:1>")
+    checked("enhance", PHOTOS / "04-teal-mug.jpg", "--class", "mug", "--dry-run", *words, *redrawn)
