@@ -1,12 +1,14 @@
 """Finds the family of a checkpoint, such as SDXL, from its files and without loading it.
 
-A LoRA fits a model when both read text features of the same width (the UNet's
-`cross_attention_dim`) and are of the same family.
+A LoRA fits a model when both are of the same family and size: a UNet's text features
+(`cross_attention_dim`) or a transformer's blocks are equally wide, and the model takes in all
+channels that the LoRA does.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +38,37 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Base:
-    """A family ("SD 1.x", "SDXL" …) and the width of its text features; None: not known, 0: it has
-    no UNet that reads them."""
+    """A family ("SD 1.x", "SDXL" …) and its size. None: not known.
+
+    Args:
+        family: Its name.
+        width: Of the text features that its UNet reads; 0: it has no UNet.
+        blocks: Width of its transformer's blocks.
+        inputs: Channels that its transformer takes in, of FLUX.1: 64, with those that Fill sees
+            of the scene 384.
+    """
 
     family: str | None = None
     width: int | None = None
+    blocks: int | None = None
+    inputs: int | None = None
 
-    def fits(self, other: Base) -> bool:
-        """Return whether no known value differs."""
-        families = {self.family, other.family} - {None}
-        widths = {self.width, other.width} - {None}
-        return len(families) < 2 and len(widths) < 2
+    def fits(self, model: Base) -> bool:
+        """Return whether no known value differs from those of a model, which may take in more."""
+        pairs = (
+            (self.family, model.family), (self.width, model.width), (self.blocks, model.blocks),
+        )  # fmt: skip
+        same = all(ours == theirs for ours, theirs in pairs if None not in (ours, theirs))
+        return same and (self.inputs or 0) <= (model.inputs or self.inputs or 0)
+
+    def beside(self, other: Base) -> str:
+        """Return its name, with the size that tells it from another of the same name."""
+        if str(self) == str(other):
+            if self.blocks and other.blocks and self.blocks != other.blocks:
+                return f"{self} ({self.blocks} wide)"
+            if self.inputs and other.inputs and self.inputs != other.inputs:
+                return f"{self} ({self.inputs} input channels)"
+        return str(self)
 
     def __str__(self) -> str:
         if self.family and self.width in (None, *FAMILIES):
@@ -62,8 +84,10 @@ def base_of_width(width: int, family: str | None = None) -> Base:
 
 def base_of_pipeline(pipe: Any) -> Base:
     """Return the base of a loaded diffusers pipeline."""
-    unet = getattr(pipe, "unet", None)
-    return _base_of_class(type(pipe).__name__, unet and unet.config.cross_attention_dim)
+    unet, transformer = (
+        getattr(getattr(pipe, part, None), "config", {}) for part in ("unet", "transformer")
+    )
+    return _base_of_class(type(pipe).__name__, unet, transformer)
 
 
 def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> Base:
@@ -75,8 +99,8 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
     path = Path(resolve(ref))
     if path.is_file():
         return _base_of_file(path, allow_pickle)
-    unet = _config(path, "unet/config.json")
-    return _base_of_class(pipeline_class(ref), unet.get("cross_attention_dim"))
+    unet, transformer = (_config(path, f"{part}/config.json") for part in ("unet", "transformer"))
+    return _base_of_class(pipeline_class(ref), unet, transformer)
 
 
 def pipeline_class(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> str:
@@ -108,11 +132,23 @@ def _base_of_file(path: Path, allow_pickle: bool) -> Base:
         return Base()
 
 
-def _base_of_class(name: str, width: Any) -> Base:
+def _base_of_class(name: str, unet: Mapping[str, Any], transformer: Mapping[str, Any]) -> Base:
     family = next((f for start, f in _CLASSES.items() if name.startswith(start)), None)
-    if not isinstance(width, int):
-        return Base(family, None if family in (None, "SDXL") else 0)
-    return base_of_width(width, "SDXL refiner" if width == 1280 else family)
+    width = unet.get("cross_attention_dim")
+    if isinstance(width, int):
+        return base_of_width(width, "SDXL refiner" if width == 1280 else family)
+    if family in (None, "SDXL"):
+        return Base(family)
+    heads = _number(transformer, "num_attention_heads")
+    size = _number(transformer, "attention_head_dim")
+    blocks = _number(transformer, "dim") or (heads and size and heads * size)
+    inputs = _number(transformer, "in_channels") if family == "Flux" else None
+    return Base(family, 0, blocks, inputs)
+
+
+def _number(config: Mapping[str, Any], name: str) -> int | None:
+    value = config.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _base_of_weights(shapes: Shapes) -> Base:

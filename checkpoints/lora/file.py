@@ -120,9 +120,10 @@ class LoraFile:
     def require_fit(self, base: Base, model: str) -> None:
         """Raise WrongBaseError unless this LoRA was trained for the base of `model`."""
         if not self.base.fits(base):
+            own = self.base.beside(base)
             raise WrongBaseError(
-                f"LoRA {self.name!r} was trained for {self.base}, but {model} is {base}: name "
-                f"another LoRA, or a model of {self.base}"
+                f"LoRA {self.name!r} was trained for {own}, but {model} is "
+                f"{base.beside(self.base)}: name another LoRA, or a model of {own}"
             )
 
 
@@ -275,7 +276,7 @@ def _base(
 ) -> Base:
     """Find the base by the shapes, else by the names of modules, else by the metadata."""
     if "transformer" in places.values():
-        return Base(transformer_names.family(places), 0)
+        return Base(transformer_names.family(places), 0, **transformer_names.sizes(shapes))
     sdxl = "text_encoder_2" in places.values() or any(m.startswith(_SGM) for m in shapes)
     family = "SDXL" if sdxl else None
     for module, shape in shapes.items():

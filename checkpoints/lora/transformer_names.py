@@ -44,6 +44,24 @@ def family(keys: Iterable[str]) -> str | None:
     return next((f for f, form in _OWN.items() if any(re.match(form, key) for key in keys)), None)
 
 
+_ATTENTION = re.compile(
+    r".*(attn2?|attention)[._](to_[qkv]|qkv|add_[qkv]_proj)|lora_unet_single_blocks_\d+_linear1"
+)
+"""Modules that take in what a transformer's blocks are wide."""
+
+
+def sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Return `blocks` and `inputs` of a `base_family.Base` where the first matrices of modules,
+    (rank, inputs), tell them."""
+    out = {}
+    for module, shape in shapes.items():
+        if module == "transformer.x_embedder":
+            out["inputs"] = shape[1]
+        elif _ATTENTION.fullmatch(module):
+            out["blocks"] = shape[1]
+    return out
+
+
 _SD3 = {
     "x_block_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
     "x_block_attn_proj": ("attn.to_out.0",),

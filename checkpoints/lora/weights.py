@@ -62,6 +62,10 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
     for key, value in list(out.items()):
         layer = _layer(pipe, key) if _HALVES.search(key) else None
         _, module, is_down = marks.get(id(value), (None, "", False))
+        if layer is not None and key == "transformer.x_embedder.lora_A.weight":
+            # FLUX.1 Fill takes in what FLUX.1 does, and after that the scene.
+            more = max(0, layer.in_features - value.shape[-1])
+            value = out[key] = torch.nn.functional.pad(value, (0, more))
         if layer is None:
             if module:
                 del out[key]  # the model has no such layer

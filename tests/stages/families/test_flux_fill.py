@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers.command_line import checked
 from helpers.family_runs import (
     IMAGES,
@@ -22,6 +24,7 @@ from helpers.family_runs import (
 )
 from helpers.small_trainings import PHOTOS
 from helpers.transformer_loras import flux_attention
+from safetensors.torch import load_file, save_file
 
 from visuals.checkpoints import load, redrawing_models
 from visuals.checkpoints.identify.base_family import pipeline_class
@@ -70,6 +73,53 @@ def test_a_lora_in_kohya_s_names_acts_and_comes_off(fill: Any, tmp_path: Path) -
     lora_adapters.attach(fill, [], no_loras)
     (again,) = redrawn(fill, (), "a mug")
     assert (looks.pixels != plain.pixels).any() and (again.pixels == plain.pixels).all()
+
+
+def embedder_lora(path: Path, inputs: int, width: int = 32) -> None:
+    """A LoRA of the layer that takes the picture in; that of a layer of the blocks is zero."""
+    draw = torch.Generator().manual_seed(3)
+    inner = "single_transformer_blocks.0.attn.to_q"
+    weights = {
+        "transformer.x_embedder.lora_A.weight": torch.randn(2, inputs, generator=draw),
+        "transformer.x_embedder.lora_B.weight": torch.randn(32, 2, generator=draw),
+        f"transformer.{inner}.lora_A.weight": torch.randn(2, width, generator=draw),
+        f"transformer.{inner}.lora_B.weight": torch.zeros(width, 2),
+    }
+    save_file(weights, path)
+
+
+def test_a_lora_of_flux_s_first_layer_acts_on_the_channels_that_it_knows(
+    fill: Any, tmp_path: Path
+) -> None:
+    embedder_lora(tmp_path / "first.safetensors", 16)
+    weights = load_file(tmp_path / "first.safetensors")
+    gain = (weights[f"transformer.x_embedder.lora_{half}.weight"] for half in "BA")
+    layer = fill.transformer.x_embedder
+    x = torch.randn(3, layer.in_features)
+    expected = layer(x) + x[:, :16] @ torch.linalg.multi_dot(tuple(gain)).T
+    lora_adapters.attach(fill, [LoraTag("first", 1.0, 1.0)], in_folders([tmp_path]))
+    assert torch.allclose(fill.transformer.x_embedder(x), expected, atol=1e-4)
+    lora_adapters.attach(fill, [], no_loras)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "width", "why"),
+    [
+        (
+            288,
+            32,
+            r"for Flux \(288 input channels\), but generate.model '.*base' is Flux \(16 input",
+        ),
+        (16, 48, r"for Flux \(48 wide\), but generate.model '.*base' is Flux \(32 wide\): name"),
+    ],
+)
+def test_a_lora_of_another_size_is_refused_before_models_load(
+    mini: Path, flux: Path, tmp_path: Path, inputs: int, width: int, why: str
+) -> None:
+    embedder_lora(tmp_path / "other.safetensors", inputs, width)
+    words = ("--prompt", "a {class} <lora:other:1>", "--lora-dir", tmp_path)
+    line = refused_settings(flux, {"generate.model": "base"}, *words, "--out", tmp_path / "run")
+    assert re.search(why, line), line
 
 
 def test_it_is_known_by_its_transformer_s_channels(flux: Path, tmp_path: Path) -> None:
