@@ -15,15 +15,10 @@ from typing import Any
 from . import reference_configs, single_file, transformer_controlnets
 from .hub.pull import variant_of
 from .identify import missing_files, missing_weights
-from .identify.base_family import FLUX_FILL, pipeline_class
-from .identify.model_kind import METHODS
+from .identify.base_family import pipeline_class
+from .identify.model_kind import misfit
 from .identify.tensor_names import UnsuitableWeightsError, checkpoint_family, read_shapes
 
-FAMILIES = (
-    "StableDiffusionPipeline", "StableDiffusionXLPipeline", "FluxPipeline", "ZImagePipeline",
-    "StableDiffusion3Pipeline", "QwenImagePipeline",
-)  # fmt: skip
-REFINER = "StableDiffusionXLImg2ImgPipeline"
 _MARKS = (
     ("v_pred", "prediction_type", "v_prediction"),
     ("ztsnr", "rescale_betas_zero_snr", True),
@@ -40,49 +35,34 @@ def text_to_image(path: str, local: bool, dtype: Any, vae: Any = None) -> Any:
     """Load the pipeline that a folder's model_index.json names, or that a file holds.
 
     Raises:
-        UnsuitableWeightsError: The model is of another family.
+        UnsuitableWeightsError: The model is of another kind.
     """
-    if Path(path).is_file() and checkpoint_family(Path(path)) == "sdxl-refiner":
-        raise UnsuitableWeightsError("it is an SDXL refiner; set it as refiner.model")
-    pipe = _pipeline(path, local, dtype, **({} if vae is None else {"vae": vae}))
-    name = type(pipe).__name__
-    if name not in FAMILIES:
-        what = f"a {name}"
-        if name == REFINER:
-            what = "an SDXL refiner; set it as refiner.model"
-        elif name in METHODS:
-            what = f"a {name}; set it as rerender.model, with rerender.method {METHODS[name]}"
-        raise UnsuitableWeightsError(f"it is {what}; expected one of {', '.join(FAMILIES)}")
-    return pipe
+    _require_kind(path, "text-to-image")
+    return _pipeline(path, local, dtype, **({} if vae is None else {"vae": vae}))
 
 
 def redrawing(path: str, local: bool, dtype: Any, method: str) -> Any:
-    """Load the pipeline of a folder for a `rerender.method` of `METHODS`.
+    """Load the pipeline of a folder for a `rerender.method` that has models of its own.
 
     Raises:
-        UnsuitableWeightsError: It is for another method.
+        UnsuitableWeightsError: It is of another kind.
     """
-    if Path(path).is_file():
-        raise UnsuitableWeightsError(f"a model for {method} is a folder or a repository")
-    pipe = _pipeline(path, local, dtype)
-    if METHODS.get(name := type(pipe).__name__) != method:
-        fit = ", ".join(kind for kind, own in METHODS.items() if own == method)
-        raise UnsuitableWeightsError(
-            f"it is a {name}; rerender.method {method} expects one of {fit}"
-        )
-    return pipe
+    _require_kind(path, method)
+    return _pipeline(path, local, dtype)
 
 
 def refiner(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """Load an SDXL refiner that shares the second text encoder and the VAE of `base`."""
     if not is_xl(base):
         raise UnsuitableWeightsError("a refiner needs an SDXL base, and generate.model is none")
-    pipe = _pipeline(path, local, dtype, text_encoder_2=base.text_encoder_2, vae=base.vae)
-    if type(pipe).__name__ != REFINER:
-        raise UnsuitableWeightsError(
-            f"it is a {type(pipe).__name__}; expected an SDXL refiner ({REFINER})"
-        )
-    return pipe
+    _require_kind(path, "refiner")
+    return _pipeline(path, local, dtype, text_encoder_2=base.text_encoder_2, vae=base.vae)
+
+
+def _require_kind(path: str, wanted: str) -> None:
+    """Raise UnsuitableWeightsError for a model of another kind, before it is read."""
+    if why := misfit(path, wanted):
+        raise UnsuitableWeightsError(f"{why}; name another model")
 
 
 def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
@@ -93,8 +73,8 @@ def _pipeline(path: str, local: bool, dtype: Any, **given: Any) -> Any:
     else:
         if local:
             missing_files.require_pipeline(Path(path), without=given)
-        fills = pipeline_class(path) == FLUX_FILL
-        kind = diffusers.FluxFillPipeline if fills else diffusers.DiffusionPipeline
+        name = pipeline_class(path)
+        kind = getattr(diffusers, name if name.startswith("Flux") else "DiffusionPipeline")
         pipe = kind.from_pretrained(path, **_arguments(path, local, dtype), **given)
         if local:
             missing_weights.require_vocabularies(pipe, Path(path))
@@ -164,6 +144,8 @@ def vae_config(path: str, local: bool) -> Mapping[str, Any]:
 def controlnet(path: str, local: bool, dtype: Any, base: Any) -> Any:
     """Load a ControlNet or a union ControlNet (ControlNet++), which its config.json may not call
     one."""
+    if Path(path).is_dir():  # a file is told by its tensors
+        _require_kind(path, "controlnet")
     if hasattr(base, "transformer"):
         net = transformer_controlnets.controlnet(path, base, _arguments(path, local, dtype))
     elif Path(path).is_file():

@@ -22,7 +22,7 @@ def load_redrawing_model(
     dtype: torch.dtype | None = None,
     weights: stored_weights.Weights = "full",
 ) -> Any:
-    """Load one of `model_kind.METHODS`, such as a FluxKontextPipeline.
+    """Load one of `model_kind.STAGE_3_METHODS`, such as a FluxKontextPipeline.
 
     Args:
         ref: A name, folder or repository.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.identify.model_kind import METHODS
+from ..checkpoints.identify.model_kind import STAGE_3_METHODS
 from ..checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
 from ..configs.rerender import RerenderOptions
 from . import adaptive_batching
@@ -75,8 +75,8 @@ class Rerenderer:
     Args:
         pipe: a pipeline of a family of `families.known`: for ControlNet inpainting, with a
             ControlNet for each of `controls` or one union ControlNet for all, or one of
-            `model_kind.METHODS`.
-        controls: control maps and their weights; those of `METHODS` take none.
+            `model_kind.STAGE_3_METHODS`.
+        controls: control maps and their weights; those of `STAGE_3_METHODS` take none.
         prompts: of the instances.
         options: how it draws.
         clip_skip: layers of the text encoder to skip; 1 skips one.
@@ -104,7 +104,7 @@ class Rerenderer:
         self.options = options = options or RerenderOptions()
         self.family = family_of(pipe)
         self.drawer: Inpainter | Editor
-        if METHODS.get(type(pipe).__name__) == "edit":
+        if STAGE_3_METHODS.get(type(pipe).__name__) == "edit":
             self.drawer = Editor(self.family, pipe, options)
         else:
             self.drawer = Inpainter(

@@ -16,7 +16,7 @@ from typing import Any
 from ...configs.text_files import read_json_object
 from ..catalog.names import catalogue, resolve
 from ..formats import convert_pickle, safetensors_header
-from .tensor_names import Shapes, attention_widths
+from .tensor_names import FIRST_CONVOLUTION, UNKNOWN, Shapes, attention_widths, weights_kind
 
 FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}
 """`cross_attention_dim` → family, as in the configurations of the public checkpoints."""
@@ -28,10 +28,12 @@ _CLASSES = {
     "QwenImage": "Qwen-Image",
 }
 
-FLUX_FILL = "FluxFillPipeline"
+REFINER = "StableDiffusionXLImg2ImgPipeline"
+_FILL, _CONTROL = "FluxFillPipeline", "FluxControlPipeline"
 _FILES = {
     **dict.fromkeys(("SD 1.x", "SD 2.x"), "StableDiffusionPipeline"),
     "SDXL": "StableDiffusionXLPipeline",
+    "SDXL refiner": REFINER,
 }
 """Families whose models may be one file → the class that it is loaded as."""
 
@@ -98,38 +100,70 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
     """
     path = Path(resolve(ref))
     if path.is_file():
-        return _base_of_file(path, allow_pickle)
+        return _base_of_weights(_shapes(path, allow_pickle))
     unet, transformer = (_config(path, f"{part}/config.json") for part in ("unet", "transformer"))
     return _base_of_class(pipeline_class(ref), unet, transformer)
 
 
 def pipeline_class(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> str:
-    """Return the pipeline's class that a folder, a cached repository or the catalogue names, or
-    that a file is loaded as; "" where it is not known."""
+    """Return the class of diffusers that draws with a folder, a cached repository, an entry of the
+    catalogue or a file; "" where it is not known.
+
+    The channels that the weights take in tell it better than model_index.json: copies of FLUX.1
+    Fill often keep that of FLUX.1 dev.
+    """
+    path = Path(resolve(ref))
+    if path.is_file():
+        return _class_of_weights(_shapes(path, allow_pickle))
+    name = named_class(ref)
+    part = "transformer" if name.startswith("Flux") else "unet"
+    config = _config(path, f"{part}/config.json")
+    inputs = _number(config, "in_channels")
+    return _by_channels(name, inputs, _number(config, "out_channels") or inputs)
+
+
+def named_class(ref: str | os.PathLike[str]) -> str:
+    """Return the pipeline's class that the catalogue or model_index.json names; "" without one."""
     place = resolve(ref)
-    if Path(place).is_file():
-        return _FILES.get(_base_of_file(Path(place), allow_pickle).family or "", "")
     known = next((e.pipeline for e in catalogue().values() if e.repository == place), None)
-    name = str(known or _config(Path(place), "model_index.json").get("_class_name", ""))
-    if name.startswith("Flux") and _fills(_config(Path(place), "transformer/config.json")):
-        return FLUX_FILL
+    return str(known or _config(Path(place), "model_index.json").get("_class_name", ""))
+
+
+def _by_channels(name: str, inputs: int | None, outputs: int | None) -> str:
+    """The class of a pipeline of that name whose denoiser has these channels.
+
+    FLUX.1 Fill takes in latents, those of the masked picture and 256 channels of mask; FLUX.1
+    Depth and Canny those of a map; Stable Diffusion's inpainting models those of the masked
+    picture and a mask; InstructPix2Pix those of a picture.
+    """
+    if inputs is None or outputs is None:
+        return name
+    if name.startswith("Flux"):
+        plain = "FluxPipeline" if name in (_FILL, _CONTROL) else name
+        known = {outputs: plain, 2 * outputs: _CONTROL, 2 * outputs + 256: _FILL}
+        return known.get(inputs, name)
+    kinds = {2 * outputs + 1: "Inpaint", 2 * outputs: "InstructPix2Pix"}
+    if name in _FILES.values() and inputs in kinds:
+        return f"{name.removesuffix('Pipeline')}{kinds[inputs]}Pipeline"
     return name
 
 
-def _fills(transformer: dict[str, Any]) -> bool:
-    """Whether a FLUX.1 transformer takes latents, those of the masked picture and 256 channels of
-    mask: 384 in for 64 out in the published one."""
-    channels = transformer.get("out_channels")
-    return isinstance(channels, int) and transformer.get("in_channels") == 2 * channels + 256
+def _class_of_weights(shapes: Shapes) -> str:
+    if weights_kind(shapes) not in ("text-to-image", UNKNOWN):
+        return ""
+    name = _FILES.get(_base_of_weights(shapes).family or "", "")
+    inputs = shapes[FIRST_CONVOLUTION][1] if FIRST_CONVOLUTION in shapes else None
+    return _by_channels(name, inputs, 4)
 
 
-def _base_of_file(path: Path, allow_pickle: bool) -> Base:
+def _shapes(path: Path, allow_pickle: bool) -> Shapes:
+    """The shapes of a file's tensors; none where it cannot or may not be read."""
     if convert_pickle.is_pickled(path):
-        return _base_of_weights(convert_pickle.shapes(path)) if allow_pickle else Base()
+        return convert_pickle.shapes(path) if allow_pickle else {}
     try:
-        return _base_of_weights(safetensors_header.read(path).shapes)
+        return safetensors_header.read(path).shapes
     except safetensors_header.HeaderError:
-        return Base()
+        return {}
 
 
 def _base_of_class(name: str, unet: Mapping[str, Any], transformer: Mapping[str, Any]) -> Base:

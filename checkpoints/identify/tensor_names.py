@@ -13,7 +13,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Tensor name → shape."""
 
 _UNET = "model.diffusion_model."
-_FIRST_CONVOLUTION = f"{_UNET}input_blocks.0.0.weight"
+FIRST_CONVOLUTION = f"{_UNET}input_blocks.0.0.weight"
 """The first convolution of the UNet in A1111's files."""
 _CONTROLNET = ("input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight")
 _LORA = ("lora_", ".lora.", "lokr_", "hada_")
@@ -90,7 +90,7 @@ def checkpoint_family(path: Path) -> str:
         UnsuitableWeightsError: It is no .safetensors file, or of another model.
     """
     shapes = read_shapes(path, expected=".safetensors, .ckpt, .pt or .pth")
-    channels = shapes[_FIRST_CONVOLUTION][1] if _FIRST_CONVOLUTION in shapes else 0
+    channels = shapes[FIRST_CONVOLUTION][1] if FIRST_CONVOLUTION in shapes else 0
     if channels == 9:
         raise UnsuitableWeightsError(
             "an inpainting model; expected one that generates images from prompts"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.catalog.entry import UnknownCheckpointError
 from ...checkpoints.identify.base_family import pipeline_class
-from ...checkpoints.identify.model_kind import METHODS
+from ...checkpoints.identify.model_kind import misfit
 from ...configs.errors import UsageError
-from ...configs.rerender import OWN_MODELS, wrong_model
 from ...configs.schema import Settings
+from ...stages.diffusion import samplers
 from ...stages.families.known import family_named
 
 _WITHOUT = {
@@ -33,76 +34,88 @@ class UnsuitableOptionError(UsageError):
 
 
 def check(settings: Settings) -> None:
-    """Raise for a sampler, a size or an option that the family of a model does not have.
+    """Raise for the first of `problems`."""
+    for problem in problems(settings):
+        raise UnsuitableOptionError(problem)
+
+
+def problems(settings: Settings) -> Iterator[str]:
+    """A sentence for each model of another kind than its setting asks for, and for each sampler,
+    size or option that the family of a model does not have.
 
     A repository whose files are not on this machine is checked when it is loaded.
     """
-    family = _family(settings, settings.generate.model)
-    for name, why in family.refused.items() if family else ():
-        if _is_set(settings, name):
-            raise UnsuitableOptionError(f"{name}: {why}; set it to null")
-    _check_drawing(settings, "generate", settings.generate.model)
-    _check_drawing(settings, "rerender", settings.rerender_model)
-    check_method(settings)
-    _check_controls(settings)
+    wrong = _wrong_models(settings)
+    yield from wrong.values()
+    if "generate.model" not in wrong:
+        family = _family(settings, settings.generate.model)
+        for name, why in family.refused.items() if family else ():
+            if _is_set(settings, name):
+                yield f"{name}: {why}; set it to null"
+        yield from _wrong_drawing(settings, "generate", settings.generate.model)
+    drawn_by = "rerender.model" if settings.rerender.model else "generate.model"
+    if drawn_by not in wrong:
+        yield from _wrong_drawing(settings, "rerender", settings.rerender_model)
+        yield from _too_many_controls(settings)
 
 
-def _check_drawing(settings: Settings, section: str, model: str) -> None:
-    """Raise for a sampler or a size of a section that the family of its model does not have."""
+def check_models(settings: Settings) -> None:
+    """Raise for the first model of another kind than its setting asks for."""
+    for problem in _wrong_models(settings).values():
+        raise UnsuitableOptionError(problem)
+
+
+def _wrong_models(settings: Settings) -> dict[str, str]:
+    """A sentence for each setting whose model is of another kind."""
+    r, method = settings.rerender, settings.rerender.method
+    wanted = {"generate.model": (settings.generate.model, "text-to-image")}
+    if r.model:
+        wanted["rerender.model"] = r.model, "text-to-image" if method == "controlnet" else method
+    if settings.refiner:
+        wanted["refiner.model"] = settings.refiner.model, "refiner"
+    if method == "controlnet":
+        wanted |= {
+            f"controls.{n}.model": (settings.controls[n].model, "controlnet") for n in r.controls
+        }
+    out = {}
+    for name, (model, kind) in wanted.items():
+        try:
+            if why := misfit(model, kind, allow_pickle=settings.run.allow_pickle):
+                out[name] = f"{name} {model}: {why}; set {name}"
+        except UnknownCheckpointError as error:
+            out[name] = str(error)
+    return out
+
+
+def _wrong_drawing(settings: Settings, section: str, model: str) -> Iterator[str]:
+    """A sentence for a sampler and each side of a section that its model's family does not have;
+    not for a sampler that no family has."""
     family, options = _family(settings, model), getattr(settings, section)
-    if family and options.sampler not in family.sampler_names:
-        raise UnsuitableOptionError(
-            f"{section}.sampler {options.sampler!r}: {model} has "
-            f"{', '.join(family.sampler_names)}; set {section}.sampler"
+    known = family.sampler_names if family else samplers.NAMES
+    if options.sampler in samplers.NAMES and options.sampler not in known:
+        yield (
+            f"{section}.sampler {options.sampler!r}: {model} has {', '.join(known)}; set "
+            f"{section}.sampler"
         )
     step = family.multiple if family else 8
     for side in ("width", "height"):
         pixels = getattr(options, side)
         if pixels % step:
-            raise UnsuitableOptionError(
+            yield (
                 f"{section}.{side} {pixels}: expected a multiple of {step}, as {model} draws; set "
                 f"{section}.{side}, as in {max(64, pixels // step * step)}"
             )
 
 
-def check_method(settings: Settings) -> None:
-    """Raise where a model is not one for its stage, or for the method of stage 3."""
-    first, model, method = (
-        settings.generate.model,
-        settings.rerender_model,
-        settings.rerender.method,
-    )
-    if (own := _method(settings, first)) in OWN_MODELS:
-        raise UnsuitableOptionError(
-            f"generate.model {first}: it is {OWN_MODELS[own][0]}, which does not draw from a text "
-            f"alone; set it as rerender.model, with rerender.method {own}, and a text-to-image "
-            "model as generate.model"
-        )
-    if (own := _method(settings, model)) in ("", method):
-        return
-    if method in OWN_MODELS:
-        raise UnsuitableOptionError(wrong_model(method, f"{model} is none"))
-    raise UnsuitableOptionError(
-        f"rerender.model {model}: it is {OWN_MODELS[own][0]}; set rerender.method {own}"
-    )
-
-
-def _check_controls(settings: Settings) -> None:
-    """Raise for more controls than the family of stage 3 takes at a time."""
+def _too_many_controls(settings: Settings) -> Iterator[str]:
+    """A sentence for more controls than the family of stage 3 takes at a time."""
     family, controls = _family(settings, settings.rerender_model), settings.leading
     most = family.most_controls if family else None
     if most is not None and len(controls) > most:
-        raise UnsuitableOptionError(
+        yield (
             f"rerender.controls {', '.join(settings.rerender.controls)}: "
             f"{settings.rerender_model} takes one control at a time; set rerender.controls to one"
         )
-
-
-def _method(settings: Settings, model: str) -> str:
-    """The `rerender.method` that a model is for; "" where its files are not on this machine and it
-    is not known."""
-    family = _family(settings, model)
-    return METHODS.get(_pipeline(settings, model), "controlnet") if family else ""
 
 
 def unused(settings: Settings, given: Collection[str] = ()) -> Iterator[str]:

@@ -130,7 +130,7 @@ def _require_edit(settings: Settings, edits: Sequence[str], shots: LazyShots) ->
     r = settings.rerender
     if r.method != "edit" or "{edit}" not in (r.prompt or INSTRUCTION):
         return
-    family_options.check_method(settings)  # a model that is no edit model takes no --edit
+    family_options.check_models(settings)  # a model that is no edit model takes no --edit
     if not any((*edits, *class_prompts(settings), *(shot.edit for shot in shots.distinct))):
         raise RequestError(
             f"no --edit: {r.model} re-renders by an instruction; expected what is to change, as in "

@@ -122,7 +122,7 @@ def test_the_refiner_draws_the_last_steps(xl: Path, base: Any) -> None:
 
 
 def test_a_refiner_is_told_from_a_base(xl: Path, base: Any, pipe: Any) -> None:
-    with pytest.raises(load.CheckpointError, match=r"set it as refiner\.model"):
+    with pytest.raises(load.CheckpointError, match=r"for refiner\.model; expected a text"):
         load.load_text_to_image(xl / "refiner")
     with pytest.raises(load.CheckpointError, match="expected an SDXL refiner"):
         load.load_refiner(xl / "base", base)

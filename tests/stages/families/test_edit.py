@@ -169,15 +169,15 @@ def test_the_presets_run_all_stages(
     ("changes", "why"),
     [
         ({"rerender.method": "edit"}, "rerender.model is not set; expected an edit model, such as"),
-        ({"rerender.method": "edit", "rerender.model": "base"}, "is none; expected an edit model"),
-        ({"rerender.model": "kontext"}, "is an edit model; set rerender.method edit"),
+        ({"rerender.method": "edit", "rerender.model": "base"}, "for generate.model; expected an"),
+        ({"rerender.model": "kontext"}, "it is an edit model, for rerender.method edit; expected"),
         ({"rerender.controls": "[]"}, "rerender.controls: expected at least one"),
         ({"rerender.method": "edit", "rerender.model": "kontext", "rerender.width": 72},
          "rerender.width 72: expected a multiple of 16"),
         ({"rerender.method": "edit", "rerender.model": "kontext"}, "no --edit"),
         ({"generate.model": "base", "generate.width": 100},
          "generate.width 100: expected a multiple of 16"),
-        ({"generate.model": "kontext"}, "an edit model, which does not draw from a text"),
+        ({"generate.model": "kontext"}, "edit model, for rerender.method edit; expected a text"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_a_sentence(

@@ -144,7 +144,7 @@ def test_all_stages_run_and_keep_the_scene(mini: Path, flux: Path) -> None:
     [
         ("generate.sampler", "DPM++ 2M", "has Euler, "),
         ("generate.width", 72, "expected a multiple of 16"),
-        ("refiner.model", "x", "refiner: an SDXL refiner"),
+        ("refiner.model", "sdxl-refiner", "refiner: an SDXL refiner"),
     ],
 )
 def test_options_that_it_lacks_are_refused_before_models_load(

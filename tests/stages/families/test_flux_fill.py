@@ -132,19 +132,69 @@ def test_it_is_known_by_its_transformer_s_channels(flux: Path, tmp_path: Path) -
     assert pipeline_class(flux / "base") == "FluxPipeline"
     pipe = redrawing_models.load_redrawing_model(folder, "inpaint")
     assert type(pipe).__name__ == "FluxFillPipeline"
-    with pytest.raises(UsageError, match=r"with rerender\.method inpaint"):
+    with pytest.raises(UsageError, match=r"for rerender\.method inpaint .*names FluxPipeline\)"):
         load.load_text_to_image(folder)
+    assert "copy-of-fill: " in (
+        line := checked("checkpoints", "add", "copy-of-fill", folder).stdout
+    )
+    assert "(inpaint)" in line
+
+
+def index_of(model: Path, place: Path, name: str, part: str, **channels: int) -> Path:
+    """The index and a component's configuration of a model, with another class and channels."""
+    config = json.loads((model / part / "config.json").read_text())
+    (place / part).mkdir(parents=True)
+    (place / part / "config.json").write_text(json.dumps({**config, **channels}))
+    index = json.loads((model / "model_index.json").read_text())
+    (place / "model_index.json").write_text(json.dumps({**index, "_class_name": name}))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "channels", "why"),
+    [
+        ("FLUX.1", "FluxFillPipeline", 16,
+         "a text-to-image model, for generate.model (by the channels of its weights; its "
+         "model_index.json names FluxFillPipeline); expected an inpainting model"),
+        ("FLUX.1", "FluxPipeline", 32, "a FluxControlPipeline of diffusers, which is not supp"),
+        ("SD", "StableDiffusionInpaintPipeline", 4, "only FLUX.1 Fill"),
+        ("SD", "StableDiffusionPipeline", 9, "only FLUX.1 Fill"),
+        ("SD", "StableDiffusionXLInpaintPipeline", 9, "only FLUX.1 Fill"),
+    ],
+)  # fmt: skip
+def test_what_a_model_s_index_and_channels_say_is_told_before_anything_is_read(
+    mini: Path, flux: Path, tmp_path: Path, family: str, name: str, channels: int, why: str
+) -> None:
+    """By the command and by what loads a model; the folders hold no weights."""
+    of_flux = flux / "base", "transformer", 16
+    model, part, latents = of_flux if family == "FLUX.1" else (mini / "sd", "unet", 4)
+    index_of(model, tmp_path / "odd", name, part, in_channels=channels, out_channels=latents)
+    changes = {"rerender.model": "odd", "rerender.method": "inpaint", "rerender.controls": "[]"}
+    line = refused_settings(tmp_path, changes, "--edit", "red", "--out", tmp_path / "run")
+    assert line.startswith("visuals: rerender.model ") and why in line, line
+    with pytest.raises(UsageError, match=re.escape(why)):
+        redrawing_models.load_redrawing_model(tmp_path / "odd", "inpaint")
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"generate.model": "fill"}, "does not draw from a text alone; set it as rerender.model"),
-        ({"rerender.model": "fill"}, "is an inpainting model; set rerender.method inpaint"),
+        ({"generate.model": "fill", "generate.sampler": "Heun"},
+         "fill: it is an inpainting model, for rerender.method inpaint; expected a text-to-image"),
+        ({"rerender.model": "fill", "rerender.width": "72"},
+         "is an inpainting model, for rerender.method inpaint; expected a text-to-image model"),
         ({"rerender.method": "inpaint"}, "rerender.model is not set; expected an inpainting"),
         ({"rerender.method": "inpaint", "rerender.model": "base"},
-         "base is none; expected an inpainting model, such as black-forest-labs/FLUX.1-Fill-dev"),
-        ({"rerender.method": "edit", "rerender.model": "fill"}, "fill is none; expected an edit"),
+         "base: it is a text-to-image model, for generate.model; expected an inpainting model, "
+         "such as black-forest-labs/FLUX.1-Fill-dev; set rerender.model"),
+        ({"rerender.method": "edit", "rerender.model": "fill"},
+         "an inpainting model, for rerender.method inpaint; expected an edit model"),
+        ({"rerender.model": "controlnet"},
+         "it is a ControlNet, for controls.NAME.model; expected a text-to-image model"),
+        ({"rerender.method": "inpaint", "rerender.model": "controlnet"},
+         "it is a ControlNet, for controls.NAME.model; expected an inpainting model"),
+        ({"controls.canny.model": "base", "rerender.controls": "[canny]"},
+         "it is a text-to-image model, for generate.model; expected a ControlNet"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_a_sentence(

@@ -137,7 +137,7 @@ def test_the_preset_runs_all_stages_and_keeps_the_scene(mini: Path, zimage: Path
     [
         ("generate.sampler", "DPM++ 2M", "has Euler, "),
         ("generate.width", 72, "expected a multiple of 16"),
-        ("refiner.model", "x", "refiner: an SDXL refiner"),
+        ("refiner.model", "sdxl-refiner", "refiner: an SDXL refiner"),
         ("rerender.controls", ["canny", "depth"], "takes one control"),
     ],
 )
