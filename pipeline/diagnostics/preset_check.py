@@ -14,7 +14,6 @@ def problems(preset: str) -> list[str]:
     tags and pictures.
     """
     from ...configs.schema import SettingsError, load_settings, raw
-    from ..build import family_options
 
     try:
         values = raw(preset)
@@ -25,9 +24,12 @@ def problems(preset: str) -> list[str]:
         settings = load_settings(preset)
     except SettingsError as error:
         return [*error.problems, *found]
-    if not found:  # an unknown sampler is told already
-        found = [_said(family_options.check, settings)]
-    return [*filter(None, dict.fromkeys([*found, *_words(settings), *_models(settings)]))]
+    for look in (_models, _families, _loras, _pictures):
+        try:
+            found += look(settings)
+        except ValueError as error:  # a file that cannot be read at all
+            found.append(one_line(error))
+    return [*filter(None, dict.fromkeys(found))]
 
 
 def _samplers(values: dict[str, Any]) -> list[str]:
@@ -43,12 +45,29 @@ def _samplers(values: dict[str, Any]) -> list[str]:
     return out
 
 
-def _words(settings: Any) -> list[str]:
-    from ..build import text_to_image
+def _families(settings: Any) -> list[str]:
+    from ..build import family_options
+
+    return list(family_options.problems(settings))
+
+
+def _loras(settings: Any) -> list[str]:
+    """LoRAs that are not there, and those of stage 3 that do not fit its model; that of stage 1 may
+    get other prompts."""
     from ..prompts import loras
 
-    checks = loras.find_loras, text_to_image.check
-    return [said for check in checks if (said := _said(check, settings))]
+    generate = settings.generate.model_copy(update={"prompt": ""})
+    redraws = settings.model_copy(update={"generate": generate})
+    errors = [
+        *loras.lora_errors(settings, needs=()), *loras.lora_errors(redraws, needs=("rerender",)),
+    ]  # fmt: skip
+    return list(map(one_line, errors))
+
+
+def _pictures(settings: Any) -> list[str]:
+    from ..build import text_to_image
+
+    return [_said(text_to_image.check, settings)]
 
 
 def _models(settings: Any) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 from ...configs.errors import UsageError
 from ...configs.schema import load_settings
 from .engine_options import EngineOptions, RequestError, sentences
+from .prompt_settings import prompt_settings
 from .reporter import Reporter
 from .request import RunRequest
 
@@ -141,7 +141,7 @@ def request_settings(
     preset, low = request.preset, dict(base or {})
     overrides = {**low, **request.setting_overrides()}
     if request.prompt is not None:
-        overrides |= _prompts(request, load_settings(preset, overrides), warn)
+        overrides |= prompt_settings(request, load_settings(preset, overrides), warn)
     settings = load_settings(preset, overrides)
     more: dict[str, Any] = {
         f"generate.{name}": [*own, *getattr(settings.generate, name)]
@@ -154,23 +154,6 @@ def request_settings(
             for name in settings.rerender.controls
         }
     return load_settings(preset, {**overrides, **more}) if more else settings
-
-
-def _prompts(
-    request: RunRequest, usual: Settings, warn: Callable[[str], None]
-) -> dict[str, str | None]:
-    """Return what a request's prompt sets; `usual`: the settings without it.
-
-    The prompt of a picture that is to be drawn is no instruction for an edit model.
-    """
-    prompt, edits = request.prompt, usual.rerender.method == "edit"
-    out = {"generate.prompt": prompt}
-    if edits and not request.inputs:
-        return out
-    if any(request.all_edits) and not re.search("{(class|edit)}", prompt or ""):
-        warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
-        prompt = usual.rerender.prompt or (None if edits else usual.generate.prompt)
-    return {**out, "rerender.prompt": prompt}
 
 
 def as_begun(

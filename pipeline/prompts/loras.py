@@ -5,12 +5,13 @@ Recommendations (clip skip, resolution) override a preset that ships, but not th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.identify import base_family
 from ...checkpoints.lora import search as lora_search
+from ...configs.errors import UsageError
 from ...stages.prompts import dynamic_prompts, lora_tags
 from . import wildcards
 from .product_classes import class_prompts
@@ -67,34 +68,47 @@ def check_loras(
     edits: Iterable[str] = (),
     needs: Collection[str] = ("generate", "rerender"),
 ) -> None:
-    """Raise WrongBaseError for a LoRA that does not fit the model of its stage, or as `find_loras`.
+    """Raise the first of `lora_errors`."""
+    for error in lora_errors(settings, prompts, edits, needs):
+        raise error
 
-    `prompts` are of stage 1, `edits` of stage 3; the settings' own texts are checked too. A LoRA
-    in a text of stage 3 may be one of stage 1's prompt, which is not handed on.
+
+def lora_errors(
+    settings: Settings,
+    prompts: Iterable[str] = (),
+    edits: Iterable[str] = (),
+    needs: Collection[str] = ("generate", "rerender"),
+) -> Iterator[UsageError]:
+    """An error for each LoRA that is not there, cannot be read or does not fit the model of its
+    stage.
+
+    `prompts` are of stage 1, `edits` of stage 3; the settings' own texts are checked too.
 
     Args:
         needs: The stages that run; a LoRA need not fit the model of another.
     """
-    files = find_loras(settings, [*prompts, *edits])
-    first = ("generate.model", settings.generate.model)
-    own = ("rerender.model", settings.rerender.model) if settings.rerender.model else first
-    drawn = _names(settings, (settings.generate.prompt, *prompts))
-    allow = settings.run.allow_pickle
-    if "generate" in needs:
-        for name in drawn:
-            _require_fit(files[name], [first], allow)
-    if "rerender" in needs:
-        asked = _names(settings, edits)
-        for name in dict.fromkeys([*asked, *_names(settings, _of_stage_3(settings))]):
-            either = name in drawn and name not in asked
-            _require_fit(files[name], [own, first] if either else [own], allow)
-
-
-def _require_fit(file: LoraFile, models: list[tuple[str, str]], allow_pickle: bool) -> None:
-    """Raise WrongBaseError unless a LoRA fits one of (setting, model)."""
-    bases = [base_family.base_of_checkpoint(m, allow_pickle=allow_pickle) for _, m in models]
-    if not any(file.base.fits(base) for base in bases):
-        file.require_fit(bases[0], f"{models[0][0]} {models[0][1]!r}")
+    own, prompt = settings.rerender.model, settings.generate.prompt
+    first = "generate.model", settings.generate.model
+    last = ("rerender.model", own) if own else first
+    shared = () if own or settings.rerender.prompt else (prompt,)
+    stages = {
+        "generate": (_names(settings, (prompt, *prompts)), *first),
+        "rerender": (_names(settings, (*shared, *_of_stage_3(settings), *edits)), *last),
+    }
+    names = dict.fromkeys(name for used, _, _ in stages.values() for name in used)
+    places = lora_folders(settings) if names else ()
+    for name in names:
+        try:
+            file = lora_search.read(lora_search.find(name, places))
+            for stage in needs:
+                used, setting, model = stages.get(stage, ((), *first))
+                if name in used:
+                    base = base_family.base_of_checkpoint(
+                        model, allow_pickle=settings.run.allow_pickle
+                    )
+                    file.require_fit(base, f"{setting} {model!r}")
+        except UsageError as error:
+            yield error
 
 
 def apply_lora_recommendations(

@@ -10,6 +10,7 @@ import pytest
 from diffusers import ControlNetUnionModel
 from helpers.command_line import visuals
 from PIL import Image
+from safetensors.numpy import save_file
 
 from visuals.configs.schema import SettingsError, load_settings, presets
 from visuals.pipeline.build import control_maps, text_to_image
@@ -62,13 +63,15 @@ def test_what_only_the_disk_knows_is_said_together(tmp_path: Path, mini: Path) -
     ("lines", "expected"),
     [
         ("rerender: {model: no-such-model}", "unknown model 'no-such-model'"),
-        ("rerender: {method: edit, model: mini/sd}", "mini/sd is none; expected an edit model"),
+        ("rerender: {method: edit, model: mini/sd}", "for generate.model; expected an edit model"),
         ("rerender: {method: inpaint}", "rerender.model is not set; expected an inpainting"),
         ("generate: {model: flux-dev, sampler: Euler, prompt: mug}\n"
          "rerender: {model: mini/sd, width: 100}",
          "rerender.width 100: expected a multiple of 8, as mini/sd draws"),
-        ("generate: {model: flux-dev, sampler: Heun, prompt: mug}",
-         "generate.sampler 'Heun': flux-dev has"),
+        ("generate: {model: mini/controlnet-canny, sampler: Heun, prompt: mug}\n"
+         "rerender: {model: mini/sd}",
+         "it is a ControlNet, for controls.NAME.model; expected a text-to-image model"),
+        ("refiner: {model: mini/sd}", "for generate.model; expected an SDXL refiner"),
     ],
 )  # fmt: skip
 def test_models_are_held_against_their_stages(
@@ -78,6 +81,34 @@ def test_models_are_held_against_their_stages(
     path.write_text(f"base: mini\n{lines}\n")
     (line,) = visuals("config", "validate", str(path)).stderr.splitlines()
     assert expected in line
+
+
+def test_all_that_does_not_fit_the_models_is_said_at_once(tmp_path: Path, mini: Path) -> None:
+    """Two models with their samplers and sizes, and the LoRAs of stage 3."""
+    layer = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+    halves = {"down": (2, 2048), "up": (8, 2)}
+    save_file(
+        {f"{layer}.lora_{half}.weight": np.zeros(shape) for half, shape in halves.items()},
+        tmp_path / "large.safetensors",
+    )
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "base: mini\n"
+        "generate: {model: flux-dev, sampler: Heun, width: 100, prompt: mug, "
+        f"lora_dirs: ['{tmp_path}']}}\n"
+        "rerender: {model: mini/sd, height: 100, prompt: '{class} <lora:large:1>'}\n"
+        "classes: {mug: {edit: 'red <lora:large:1> <lora:nowhere:1>'}}\n"
+    )
+    said = visuals("config", "validate", str(path)).stderr.splitlines()
+    for part in (
+        "generate.sampler 'Heun': flux-dev has",
+        "generate.width 100: expected a multiple of 16",
+        "rerender.height 100: expected a multiple of 8",
+        "'large' was trained for SDXL, but rerender.model 'mini/sd' is",
+        "no LoRA 'nowhere'",
+    ):
+        assert sum(part in line for line in said) == 1, (part, said)
+    assert len(said) == 5
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def test_a_lora_is_held_against_the_model_of_its_stage(mini: Path, tmp_path: Pat
     settings = load_settings("sd15", changes)
     check_words(settings, ["a mug <lora:small:1>"], (), ["red <lora:large:1>"])
     wrong = f"'small' was trained for SD 1.x, but rerender.model {str(models['rerender'])!r}"
-    for own in ({"rerender.prompt": "<lora:small:1> {class}"},
+    both = {f"{stage}.prompt": "{class} <lora:small:1>" for stage in models}
+    for own in ({"rerender.prompt": "<lora:small:1> {class}"}, both,
                 {"classes.mug.edit": "<lora:small:1> red"}):  # fmt: skip
         with pytest.raises(WrongBaseError, match=re.escape(wrong)):
             check_words(load_settings("sd15", {**changes, **own}))
@@ -82,11 +83,13 @@ def test_a_lora_is_held_against_the_model_of_its_stage(mini: Path, tmp_path: Pat
         check_words(settings, (), (), ["red <lora:small:1>"])
     with pytest.raises(WrongBaseError, match="'large' was trained for SDXL, but generate"):
         check_words(settings, ["a mug <lora:large:1>"])
-    # a stage that does not run, and a prompt of stage 1 that stage 3 has taken over
+    # a stage that does not run
     check_words(settings, ["a mug <lora:large:1>"], needs=("rerender",))
     check_words(settings, (), (), ["red <lora:small:1>"], needs=("generate",))
-    both = {f"{stage}.prompt": "{class} <lora:small:1>" for stage in models}
-    check_words(load_settings("sd15", {**changes, **both}))
+    # without a model and a prompt of its own stage 3 has those of stage 1
+    alone = {**changes, "rerender.model": None, "generate.prompt": "{class} <lora:large:1>"}
+    with pytest.raises(WrongBaseError, match="'large' was trained for SDXL, but generate"):
+        check_words(load_settings("sd15", alone), needs=("rerender",))
 
 
 def test_the_trigger_word_is_offered_where_the_prompt_lacks_it(tmp_path: Path) -> None:

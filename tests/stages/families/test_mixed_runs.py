@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command_line import EVERYTHING, checked, json_of, lines_of
+from helpers.transformer_loras import flux_attention
 from PIL import Image
 
 from visuals.pipeline.runs import run_yaml
@@ -23,7 +24,7 @@ SMALL: dict[str, Any] = {
 
 
 def mixed_run(
-    out: Path, mini: Path, other: Path, changes: dict[str, Any], *words: str
+    out: Path, mini: Path, other: Path, changes: dict[str, Any], *words: object
 ) -> dict[str, dict[str, Any]]:
     """Draw two mugs with the embedded models and a model of `other`, with `changes`; check what
     holds for every mixture. Returns the lines of the manifest."""
@@ -89,7 +90,11 @@ def test_pictures_of_flux_are_rerendered_by_the_embedded_model(
         "generate.model": flux / "base", "generate.sampler": "Euler", "generate.cfg_scale": 1,
         "generate.width": 64, "generate.height": 64, "rerender.model": "mini/sd",
     }  # fmt: skip
-    prompt = ("--prompt", "a red {class}")
+    flux_attention(tmp_path, "kohya")
+    prompt = ("--prompt", "a red {class}, <lora:kohya:1>", "--lora-dir", tmp_path)
     made = mixed_run(tmp_path / "run", mini, flux / "base", changes, *prompt)
     assert all(line["files"]["control"] for line in made.values())
+    assert {p for line in made.values() for p in line["prompts"]} == {
+        "a red make the mug green mug"
+    }
     check_resume_and_replay(tmp_path / "run", made, tmp_path / "again")
