@@ -14,7 +14,8 @@ def load_depth(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[Any
     """Load (model, processor) of a depth estimator (DPT, Depth Anything …), in float32."""
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    model, processor = load_pair(ref, AutoModelForDepthEstimation, AutoImageProcessor)
+    classes = AutoModelForDepthEstimation, AutoImageProcessor
+    model, processor = load_pair(ref, "depth estimator", *classes)
     return model.to(device).eval(), processor
 
 
@@ -25,7 +26,8 @@ def load_semantic(ref: str | os.PathLike[str], *, device: str = "cpu") -> tuple[
     from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
     aux = _import_aux("seg")
-    model, processor = load_pair(ref, AutoModelForSemanticSegmentation, AutoImageProcessor)
+    classes = AutoModelForSemanticSegmentation, AutoImageProcessor
+    model, processor = load_pair(ref, "semantic segmenter", *classes)
     palette = np.array(aux.util.ade_palette(), np.uint8)
     return model.to(device).eval(), processor, palette
 

@@ -321,21 +321,22 @@ def load_captioner(
     """Load (model, processor) of a BLIP that writes captions."""
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
-    model, processor = load_pair(ref, BlipForConditionalGeneration, BlipProcessor, dtype)
+    classes = BlipForConditionalGeneration, BlipProcessor
+    model, processor = load_pair(ref, "captioner", *classes, dtype)
     return model.to(device).eval(), processor
 
 
 def load_pair(
-    ref: str | os.PathLike[str], model: Any, processor: Any, dtype: torch.dtype | None = None
+    ref: str | os.PathLike[str], what: str, model: Any, processor: Any, dtype: Any = None
 ) -> tuple[Any, Any]:
-    """Load (model, processor) by two classes of transformers; in float32 if no dtype is given."""
+    """Load (model, processor) by two classes of transformers, of what is called `what` in messages;
+    in float32 if no dtype is given."""
     import torch
 
     def load(path: str, local: bool) -> tuple[Any, Any]:
-        return load_whole(model, processor, path, local, dtype or torch.float32, model.__name__)
+        return load_whole(model, processor, path, local, dtype or torch.float32, what)
 
-    both: tuple[Any, Any] = load_or_explain(ref, load)
-    return both
+    return load_or_explain(ref, load)
 
 
 def known_words(ref: str | os.PathLike[str]) -> dict[str, Any] | None:

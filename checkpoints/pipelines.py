@@ -117,12 +117,13 @@ def autoencoder(
     if Path(path).is_file():
         return single_file.autoencoder(Path(path), replaced_config(), dtype)
     if local:
+        _require_kind(path, "vae")
         missing_files.require_model(Path(path), "VAE")
     config = AutoencoderKL.load_config(path, local_files_only=local)
     name = config.get("_class_name", "AutoencoderKL")
     if name not in ("AutoencoderKL", "AutoencoderTiny"):
         raise UnsuitableWeightsError(
-            f"it is a {name}; expected an AutoencoderKL or an AutoencoderTiny"
+            f"it is another kind of VAE ({name}); expected one of Stable Diffusion, such as taesd"
         )
     vae = getattr(diffusers, name).from_pretrained(path, **_arguments(path, local, dtype))
     missing_weights.require_loaded(vae, "VAE")
@@ -164,7 +165,10 @@ def _controlnet_of_folder(path: str, local: bool, dtype: Any, base: Any) -> Any:
     config = ControlNetModel.load_config(path, local_files_only=local)
     kind = config.get("_class_name", "ControlNetModel")
     if not kind.startswith("ControlNet"):
-        raise UnsuitableWeightsError(f"it is a {kind}; expected a ControlNet of Stable Diffusion")
+        raise UnsuitableWeightsError(
+            f"it is {transformer_controlnets.described(kind)}; expected one of Stable Diffusion, "
+            "which the model that it is to lead is"
+        )
     single_file.require_width({config.get("cross_attention_dim")}, base.unet)
     arguments = _arguments(path, local, dtype)
     if "num_control_type" in config:

@@ -43,9 +43,7 @@ def autoencoder(path: Path, config: Mapping[str, Any], dtype: Any) -> Any:
     shapes = read_shapes(path)
     starts = {"", *(f"{start}." for start in ("first_stage_model", "vae"))}
     if not any(f"{start}decoder.conv_in.weight" in shapes for start in starts):
-        raise UnsuitableWeightsError(
-            f"it is {describe_weights(shapes)}; expected a VAE's weights (AutoencoderKL)"
-        )
+        raise UnsuitableWeightsError(f"it is {describe_weights(shapes)}; expected a VAE's weights")
     if config.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
         raise UnsuitableWeightsError(
             "the model's own VAE is a tiny one; a file can only replace a full one"

@@ -93,6 +93,14 @@ def _kind(base: Any) -> _Kind:
     return next(k for start, k in _KINDS.items() if type(base).__name__.startswith(start))
 
 
+def described(name: str) -> str:
+    """Return what the class of a ControlNet is, with its article."""
+    if name in ("ControlNetModel", "ControlNetUnionModel"):
+        return "a ControlNet of Stable Diffusion"
+    family = next((k.name for k in _KINDS.values() if k.controlnet == name), "")
+    return f"a ControlNet of {family}" if family else f"no ControlNet that is known ({name})"
+
+
 def controlnet(path: str, base: Any, arguments: Mapping[str, Any]) -> Any:
     """Load a ControlNet for the family of `base`.
 
@@ -120,8 +128,8 @@ def controlnet(path: str, base: Any, arguments: Mapping[str, Any]) -> Any:
     config = own.load_config(path, local_files_only=arguments["local_files_only"])
     if config.get("_class_name") != kind.controlnet:
         raise UnsuitableWeightsError(
-            f"it is a {config.get('_class_name')}; expected a {kind.controlnet}, since the model "
-            f"that it is to lead is a {kind.name}"
+            f"it is {described(str(config.get('_class_name')))}; expected one of {kind.name}, "
+            "which the model that it is to lead is"
         )
     if why := kind.unfit(config, base):
         raise UnsuitableWeightsError(why)

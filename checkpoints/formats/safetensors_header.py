@@ -12,6 +12,9 @@ from pathlib import Path
 
 from ...configs.errors import UsageError, one_line
 
+SHARD = r"-\d{5}-of-\d{5}"
+"""In the name of a file that holds a part of a model's weights."""
+
 
 class HeaderError(UsageError):
     """The file is not a complete .safetensors file."""

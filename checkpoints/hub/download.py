@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ..formats.pickles import UNSAFE_SUFFIXES
+from ..formats.safetensors_header import SHARD
 from ..hashing import ReportBytes
 from . import cache as hub_cache
 from .errors import PullError, explain
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 CARD = "README.md"
 """The model card, whose front matter names the licence; it comes along with every download."""
 KEPT_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
-_WEIGHTS = re.compile(
-    r"(?P<stem>.+?)(\.(?P<variant>[\w-]+?))?(?P<shard>-\d{5}-of-\d{5})?\.safetensors"
-)
+_WEIGHTS = re.compile(rf"(?P<stem>.+?)(\.(?P<variant>[\w-]+?))?({SHARD})?\.safetensors")
 
 
 def list_files(repository: str, revision: str | None = None) -> Pin:

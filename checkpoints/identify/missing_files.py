@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from ...configs.text_files import read_json_object
+from ..formats.safetensors_header import SHARD
 from .tensor_names import UnsuitableWeightsError
 
 PROCESSOR = "*processor_config.json"
 """preprocessor_config.json or, newer, processor_config.json."""
+TOKENIZER = "tokenizer_config.json"
+"""Without it a tokenizer does not know how many tokens its text encoder takes."""
 
 
 def require_pipeline(folder: Path, without: Collection[str] = ()) -> None:
@@ -29,7 +33,7 @@ def require_pipeline(folder: Path, without: Collection[str] = ()) -> None:
         )
     for name, kind in parts.items():
         is_part = isinstance(kind, list) and len(kind) == 2 and isinstance(kind[1], str)
-        if is_part and name not in without and not kind[1].endswith(("Tokenizer", "TokenizerFast")):
+        if is_part and name not in without:
             _require_component(folder / name, kind[1])
 
 
@@ -37,7 +41,7 @@ def require_model(folder: Path, what: str) -> None:
     """Raise UnsuitableWeightsError if the folder of a model lacks its configuration or weights."""
     require_file(folder, what, "config.json")
     require_file(folder, what, "*.safetensors")
-    if any("-of-" not in file.name for file in folder.glob("*.safetensors")):
+    if not all(re.search(SHARD, file.name) for file in folder.glob("*.safetensors")):
         return
     # A download of one variant (fp16) may keep the index of another.
     gaps = [_gap(index) for index in sorted(folder.glob("*.safetensors.index*.json"))]
@@ -56,6 +60,8 @@ def _require_component(folder: Path, kind: str) -> None:
     what = folder.name.replace("_", " ")
     if kind.endswith("Scheduler"):
         require_file(folder, what, "scheduler_config.json")
+    elif kind.endswith(("Tokenizer", "TokenizerFast")):
+        require_file(folder, what, TOKENIZER)
     elif kind.endswith(("Processor", "FeatureExtractor")):
         require_file(folder, what, PROCESSOR)
     else:

@@ -70,9 +70,11 @@ def require_vocabularies(pipe: Any, folder: Path) -> None:
 
 
 def _require_vocabulary(part: Any, folder: Path, what: str) -> None:
-    """Raise UnsuitableWeightsError if a tokenizer, or a processor's, has no vocabulary in its
-    folder; transformers 5 returns an empty one where it finds no file."""
+    """Raise UnsuitableWeightsError if a tokenizer, or a processor's, has no configuration or no
+    vocabulary in its folder; transformers 5 returns an empty one where it finds no file."""
     files = {**getattr(getattr(part, "tokenizer", part), "vocab_files_names", {})}
+    if files:
+        missing_files.require_file(folder, what, missing_files.TOKENIZER)
     whole = files.pop("tokenizer_file", None)
     held = {file.name for file in folder.glob("*")}
     if files and whole not in held and not held.issuperset(files.values()):

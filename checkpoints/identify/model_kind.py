@@ -53,6 +53,7 @@ _EXPECTED = {
     **{method: f"{what}, such as {name}" for method, (what, name) in OWN_MODELS.items()},
     "refiner": "an SDXL refiner, such as sdxl-refiner",
     "controlnet": "a ControlNet",
+    "vae": "a VAE, such as taesd",
 }
 """Kind → what is asked for."""
 _CLASSES = {
@@ -97,7 +98,7 @@ def misfit(ref: str | os.PathLike[str], wanted: str, *, allow_pickle: bool = Fal
 
     Args:
         ref: A name, folder, file or repository.
-        wanted: "text-to-image", "edit", "inpaint", "refiner" or "controlnet".
+        wanted: "text-to-image", "edit", "inpaint", "refiner", "controlnet" or "vae".
         allow_pickle: Whether pickles may be read.
     """
     place = resolve(ref)

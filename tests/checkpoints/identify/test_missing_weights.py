@@ -28,7 +28,7 @@ def load_controlnet(folder: Path) -> Any:
         ("controlnet-canny", "", load_controlnet, "ControlNet"),
         ("grounding-dino", "", load.load_detector, "detector"),
         ("sam", "", load.load_segmenter, "segmenter"),
-        ("blip", "", load.load_captioner, "BlipForConditionalGeneration"),
+        ("blip", "", load.load_captioner, "captioner"),
     ],
 )
 def test_a_missing_weight_is_named(
@@ -50,14 +50,20 @@ def test_a_missing_weight_is_named(
         assert lost.removeprefix("text_model.") in str(caught.value)
 
 
-@pytest.mark.parametrize("kept", [(), ("tokenizer_config.json", "special_tokens_map.json")])
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        ((), "its tokenizer is incomplete; expected tokenizer_config.json"),
+        (("tokenizer_config.json", "special_tokens_map.json"), "its tokenizer has no vocabulary"),
+    ],
+)
 def test_a_tokenizer_without_a_vocabulary_is_refused(
-    mini: Path, tmp_path: Path, kept: tuple[str, ...]
+    mini: Path, tmp_path: Path, kept: tuple[str, ...], why: str
 ) -> None:
     place = tmp_path / "sd"
     shutil.copytree(mini / "sd", place, copy_function=os.symlink)
     for file in (place / "tokenizer").iterdir():
         if file.name not in kept:
             file.unlink()
-    with pytest.raises(load.CheckpointError, match="its tokenizer has no vocabulary"):
+    with pytest.raises(load.CheckpointError, match=why):
         load.load_text_to_image(place)

@@ -188,9 +188,13 @@ def test_loras_of_others_are_refused_before_models_load(mini: Path, flux: Path) 
 def test_controlnets_of_others_are_refused(mini: Path, flux: Path, base: Any) -> None:
     sd = load.load_text_to_image("mini/sd")
     for pipe, net, why in (
-        (base, "mini/controlnet-canny", "expected a FluxControlNetModel"),
+        (
+            base,
+            "mini/controlnet-canny",
+            "is a ControlNet of Stable Diffusion; expected one of FLUX.1",
+        ),
         (base, flux / "union", "with modes"),
-        (sd, flux / "controlnet", "expected a ControlNet of Stable Diffusion"),
+        (sd, flux / "controlnet", "is a ControlNet of FLUX.1; expected one of Stable Diffusion"),
     ):
         with pytest.raises(UsageError, match=why):
             load.load_controlnet_inpaint("it", [net], base=pipe)
