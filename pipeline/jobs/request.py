@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...configs.base import Text
 from ...configs.run import MAX_PICTURES
-from ...configs.schema import NULL
+from ...configs.schema import NULL, Settings
 from ...configs.text_files import yaml_value
+from ...stages.prompts import lora_tags
 from ..inputs.lazy_shots import variant_id
 from .engine_options import EngineOptions, dashed, sentences
 
@@ -301,3 +302,24 @@ class RunRequest(BaseModel):
         if self.invert:
             out["mask.merge_invert"] = "merge_and_invert"
         return out
+
+    def prompt_settings(
+        self, usual: Settings, warn: Callable[[str], None]
+    ) -> dict[str, str | None]:
+        """Return what the prompt sets in both stages; `usual`: the settings without it.
+
+        The prompt of a picture that is to be drawn is no instruction for an edit model, and its
+        LoRAs are not for a model of stage 3's own.
+        """
+        prompt, r, edits = self.prompt, usual.rerender, usual.rerender.method == "edit"
+        out = {"generate.prompt": prompt}
+        if edits and not self.inputs:
+            return out
+        is_of_stage_3 = bool(self.inputs)
+        if any(self.all_edits) and not re.search("{(class|edit)}", prompt or ""):
+            warn("--prompt holds no {class}: stage 3 puts --edit into the preset's prompt")
+            prompt = r.prompt or (None if edits else usual.generate.prompt)
+            is_of_stage_3 = bool(r.prompt)
+        if prompt and r.model and not is_of_stage_3:
+            prompt = lora_tags.parse(prompt)[0]
+        return {**out, "rerender.prompt": prompt}

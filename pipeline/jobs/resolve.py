@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from ...configs.errors import UsageError
 from ...configs.schema import load_settings
 from .engine_options import EngineOptions, RequestError, sentences
-from .prompt_settings import prompt_settings
 from .reporter import Reporter
 from .request import RunRequest
 
@@ -141,7 +140,7 @@ def request_settings(
     preset, low = request.preset, dict(base or {})
     overrides = {**low, **request.setting_overrides()}
     if request.prompt is not None:
-        overrides |= prompt_settings(request, load_settings(preset, overrides), warn)
+        overrides |= request.prompt_settings(load_settings(preset, overrides), warn)
     settings = load_settings(preset, overrides)
     more: dict[str, Any] = {
         f"generate.{name}": [*own, *getattr(settings.generate, name)]
