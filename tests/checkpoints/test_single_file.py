@@ -54,15 +54,18 @@ def test_the_tokenizer_is_clips(tmp_path: Path) -> None:
 
 
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
+TEXT = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 
 
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ({"lora_unet_x.lora_up.weight": (2, 2)}, "expected the weights of Stable Diffusion 1.x"),
+        ({"lora_unet_x.lora_up.weight": (2, 2)}, "it is a LoRA, .*; expected a text-to-image"),
+        ({"x": (2, 2)}, "expected the weights of Stable Diffusion 1.x"),
+        ({FIRST: (8, 9, 3, 3), TEXT: (8, 768)}, "an inpainting model of Stable Diffusion"),
         ({FIRST: (8, 9, 3, 3), "cond_stage_model.transformer.x": (1,)}, "an inpainting model"),
         ({FIRST: (8, 4, 3, 3), "cond_stage_model.model.x": (1,)}, "a Stable Diffusion 2 model"),
-        ({FIRST: (8, 4, 3, 3), "conditioner.embedders.0.model.x": (1,)}, r"refiner\.model"),
+        ({FIRST: (8, 4, 3, 3), TEXT: (8, 1280)}, r"refiner\.model"),
     ],
 )
 def test_other_files_are_refused_with_what_they_are(
