@@ -12,6 +12,7 @@ from ...configs.errors import UsageError
 from ...configs.schema import Settings
 from ...stages.diffusion import samplers
 from ...stages.families.known import family_named
+from . import replicate
 
 _WITHOUT = {
     "edit": {
@@ -71,7 +72,7 @@ def _wrong_models(settings: Settings) -> dict[str, str]:
     wanted = {"generate.model": (settings.generate.model, "text-to-image")}
     if r.model:
         wanted["rerender.model"] = r.model, "text-to-image" if method == "controlnet" else method
-    if settings.refiner:
+    if settings.refiner and not replicate.draws(settings):  # the host has a refiner of its own
         wanted["refiner.model"] = settings.refiner.model, "refiner"
     if method == "controlnet":
         wanted |= {
