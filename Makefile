@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 3
 SETS ?= lowest highest
-PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --no-compile --quiet -c constraints.txt
 ORIGINALS := groundingdino-py==0.4.0 addict==2.4.0 yapf==0.43.0 platformdirs==4.14.8 tomli==2.5.0
 export PYTHONUNBUFFERED := 1
 
