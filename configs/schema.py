@@ -7,6 +7,7 @@ section of the settings has a module beside this one.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -89,9 +90,15 @@ class Settings(Section):
         return tuple(self.controls[name] for name in self.rerender.controls)
 
 
+def _folders() -> list[Path]:
+    """Where presets are looked up by name: the user's folder `VISUALS_PRESETS`, then this one."""
+    own = os.environ.get("VISUALS_PRESETS")
+    return [Path(own).expanduser(), HERE] if own else [HERE]
+
+
 def presets() -> list[str]:
-    """Return the names of the presets that ship."""
-    return sorted(path.stem for path in HERE.glob("*.yaml"))
+    """Return the names of the presets, those of the folder `VISUALS_PRESETS` among them."""
+    return sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")})
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -160,19 +167,16 @@ def read_yaml(path: str | Path, expected: str) -> dict[str, Any]:
 
 
 def _file(preset: str) -> Path | None:
-    """The user's file that a preset is; None for the name of one that ships."""
+    """The user's file that a preset is; None for the name of a preset."""
     return Path(preset) if preset.endswith((".yaml", ".yml")) else None
 
 
-def raw(preset: str, *above: str) -> dict[str, Any]:
-    """Return a preset's plain values with those of its `base:` below them, unchecked.
-
-    `above`: the presets that it is the base of.
-    """
-    if preset in above:
-        raise SettingsError([f"{preset}: a base of itself; expected `base:` of another preset"])
-    file = _file(preset)
-    if file is None and preset not in presets():
+def preset_file(preset: str, *above: Path) -> Path:
+    """Return the file of a preset: its own path, or the first of its name that is not `above`."""
+    named = _file(preset)
+    files = [named] if named else [folder / f"{preset}.yaml" for folder in _folders()]
+    found = [file for file in files if file == named or file.is_file()]
+    if not found:
         names = presets()
         raise SettingsError(
             [
@@ -180,9 +184,21 @@ def raw(preset: str, *above: str) -> dict[str, Any]:
                 f"(expected {', '.join(names)}, or the path of a .yaml file)"
             ]
         )
-    values = read_yaml(file or HERE / f"{preset}.yaml", _EXPECTED)
+    for file in found:
+        if file not in above:
+            return file
+    raise SettingsError([f"{preset}: a base of itself; expected `base:` of another preset"])
+
+
+def raw(preset: str, *above: Path) -> dict[str, Any]:
+    """Return a preset's plain values with those of its `base:` below them, unchecked.
+
+    `above`: the files that it is the base of.
+    """
+    file = preset_file(preset, *above)
+    values = read_yaml(file, _EXPECTED)
     base = values.pop("base", None)
-    return merge(raw(str(base), preset, *above), values) if base else values
+    return merge(raw(str(base), file, *above), values) if base else values
 
 
 def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:

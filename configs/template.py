@@ -10,16 +10,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from .schema import HERE, Settings, load_settings
+from .schema import Settings, load_settings, preset_file
 
 
 def description(preset: str) -> str:
-    """Return what a preset that ships is for: the first sentence of its file's comment.
+    """Return what a preset is for: the first sentence of its file's comment.
 
     >>> description("sd15-fast")
     'sd15 in 8 steps by the LCM LoRA: about a quarter of the time, flatter pictures'
     """
-    lines = (HERE / f"{preset}.yaml").read_text(encoding="utf-8").splitlines()
+    lines = preset_file(preset).read_text(encoding="utf-8").splitlines()
     comment = " ".join(line[2:] for line in takewhile(lambda line: line.startswith("#"), lines))
     return re.split(r"\.(?:\s|$)", comment)[0]
 

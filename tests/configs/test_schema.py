@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from visuals.configs.schema import NULL, SettingsError, check, load_settings, merge, presets
+from visuals.configs.template import description
 
 
 @pytest.mark.parametrize("name", presets())
@@ -16,10 +17,26 @@ def test_presets_load_and_round_trip(name: str) -> None:
     assert "{class}" in settings.generate.prompt
 
 
-def test_mini_is_128_px_and_embedded() -> None:
+def test_mini_is_256_px_and_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISUALS_PRESETS")
     settings = load_settings()
-    assert (settings.generate.width, settings.generate.height) == (128, 128)
+    assert (settings.generate.width, settings.generate.height) == (256, 256)
     assert settings.generate.model.startswith("mini/")
+
+
+def test_presets_of_a_folder_have_names_and_stand_on_those_that_ship(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUALS_PRESETS", str(tmp_path))
+    (tmp_path / "shop.yaml").write_text("# Shoes on white.\nbase: mini\n")
+    (tmp_path / "mini.yaml").write_text("base: mini\ngenerate:\n  steps: 3\n")
+    assert {"mini", "shop", "sdxl"} <= set(presets()) and presets().count("mini") == 1
+    assert load_settings("shop") == load_settings("mini")
+    assert (load_settings("mini").generate.steps, load_settings("mini").generate.width) == (3, 256)
+    assert description("shop") == "Shoes on white"
+    (tmp_path / "shop.yaml").write_text("base: shop")
+    with pytest.raises(SettingsError, match="a base of itself"):
+        load_settings("shop")
 
 
 def test_all_problems_at_once_with_the_nearest_key() -> None:
