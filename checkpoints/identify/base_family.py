@@ -16,7 +16,14 @@ from typing import Any
 from ...configs.text_files import read_json_object
 from ..catalog.names import catalogue, resolve
 from ..formats import convert_pickle, safetensors_header
-from .tensor_names import FIRST_CONVOLUTION, UNKNOWN, Shapes, attention_widths, weights_kind
+from .tensor_names import (
+    FIRST_CONVOLUTION,
+    UNKNOWN,
+    Shapes,
+    attention_widths,
+    single_file_family,
+    weights_kind,
+)
 
 FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}
 """`cross_attention_dim` → family, as in the configurations of the public checkpoints."""
@@ -151,7 +158,8 @@ def _by_channels(name: str, inputs: int | None, outputs: int | None) -> str:
 def _class_of_weights(shapes: Shapes) -> str:
     if weights_kind(shapes) not in ("text-to-image", UNKNOWN):
         return ""
-    name = _FILES.get(_base_of_weights(shapes).family or "", "")
+    is_refiner = single_file_family(shapes) == "sdxl-refiner"
+    name = REFINER if is_refiner else _FILES.get(_base_of_weights(shapes).family or "", "")
     inputs = shapes[FIRST_CONVOLUTION][1] if FIRST_CONVOLUTION in shapes else None
     return _by_channels(name, inputs, 4)
 

@@ -95,12 +95,16 @@ def checkpoint_family(path: Path) -> str:
         raise UnsuitableWeightsError(
             "an inpainting model; expected one that generates images from prompts"
         )
-    for start, family in _FAMILIES.items():
-        if channels and _holds(shapes, start):
-            return family
+    if channels and (family := single_file_family(shapes)):
+        return family
     is_sd2 = _holds(shapes, "cond_stage_model.model.")
     got = "a Stable Diffusion 2 model" if is_sd2 else describe_weights(shapes)
     raise UnsuitableWeightsError(f"expected the weights of Stable Diffusion 1.x or SDXL, got {got}")
+
+
+def single_file_family(names: Collection[str]) -> str:
+    """Return "sd15", "sdxl" or "sdxl-refiner" by the text encoders that a file holds; else ""."""
+    return next((f for start, f in _FAMILIES.items() if _holds(names, start)), "")
 
 
 def attention_widths(shapes: Shapes) -> list[int]:
