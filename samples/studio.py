@@ -301,12 +301,10 @@ def render(
 
 
 def spotlit(
-    first_seed: int, count: int, size: int, draw: Callable[..., Render] = render
+    first_seed: int, count: int, size: int, draw: Callable[..., Render]
 ) -> Iterator[Render]:
-    """Single products in the look `spotlight`, on white, one class after the other.
-
-    `draw`: this module's `render` or that of `varied`.
-    """
+    """Single products in the look `spotlight`, on white, one class after the other, by `draw`:
+    this module's `render` or that of `varied`."""
     for k in range(count):
         yield draw(
             first_seed + k,

@@ -62,9 +62,9 @@ def test_data_ships_and_nothing_of_the_workshop(names: list[str]) -> None:
         f"visuals/{path.relative_to(ROOT)}"
         for part in source.FOLDERS
         for path in (ROOT / part).rglob("*")
-        if path.suffix in data and "finished" not in path.parts  # of the recipe
+        if path.suffix in data
     }
-    assert expected <= set(names) and not any("/finished/" in name for name in names)
+    assert expected <= set(names)
     for name in names:
         assert not name.startswith(("visuals/tests/", "visuals/docs/", "visuals/.")), name
         assert not name.endswith((".pyc", ".nbc", ".nbi", ".part")), name

@@ -16,10 +16,10 @@ FIRST_SEED = 3_000_000
 
 def held_out(count: int, size: int, offset: float = 0, **constraints: Any) -> list[Any]:
     """`count` renders that no training saw; `offset` keeps the measures' pictures apart."""
-    from ...samples import studio
+    from ...samples import varied
 
     first = FIRST_SEED + int(100_000 * offset)
-    return [studio.render(first + k, size, **constraints) for k in range(count)]
+    return [varied.render(first + k, size, **constraints) for k in range(count)]
 
 
 def shot_of(render: Any, name: str, number: int) -> Any:

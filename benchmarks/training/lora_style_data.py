@@ -42,10 +42,10 @@ class Look:
 
 def rendered(folder: Path, count: int, size: int) -> Look:
     """Write `count` pictures in the spotlight: 'ppzlook, a red mug'; the numbers are of others."""
-    from ...samples import studio
+    from ...samples import studio, varied
 
     def made() -> Iterator[tuple[np.ndarray, str]]:
-        for render in studio.spotlit(FIRST_SEED, count, size):
+        for render in studio.spotlit(FIRST_SEED, count, size, varied.render):
             product = render.meta["products"][0]
             yield render.image, f"{TAG}, a {product['colour']} {product['label']}"
 

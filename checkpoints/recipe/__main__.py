@@ -75,7 +75,7 @@ def renders(bench: Bench) -> None:
         ("plain", plan.plain, 128),
     ):
         folder = bench.workdir / "renders"
-        render_split(folder, split, count, size, varied=plan.varied, workers=bench.workers)
+        render_split(folder, split, count, size, workers=bench.workers)
 
 
 def depth(bench: Bench) -> None:
@@ -83,7 +83,7 @@ def depth(bench: Bench) -> None:
     from .diffusion import latents
 
     train, plan = bench.renders("train"), bench.plan
-    cuts = latents.choose(train, whole=plan.whole, close=plan.close)
+    cuts = latents.choose(train, whole=plan.whole)
     model = bench.begin(step.build(plan.size), "depth")
     step.fit(model, train, cuts, workdir=bench.state, budget=plan.depth)
     print("depth val", step.evaluate(model, bench.renders("val"), 200), flush=True)
@@ -105,10 +105,8 @@ def detector(bench: Bench) -> None:
 def _sources(bench: Bench, *splits: str) -> list[Any]:
     """What a detector learns on, see `recognition.detector.drawn`."""
     sources: list[Any] = [(bench.renders(split), bench.things()) for split in splits]
-    if bench.plan.varied:
-        scenes = (_bank(bench), None)
-        sources += [scenes, (bench.renders("plain"), None), scenes]
-    return sources
+    scenes = (_bank(bench), None)
+    return [*sources, scenes, (bench.renders("plain"), None), scenes]
 
 
 def detector_crowd(bench: Bench) -> None:
@@ -123,9 +121,9 @@ def segmenter(bench: Bench) -> None:
     from .recognition import segmenter as step
 
     train, val = bench.renders("train"), bench.renders("val")
-    model = step.build().to(bench.device)
+    model = bench.begin(step.build(), "sam")
     budget, things = bench.plan.segmenter, bench.things()
-    redrawn = bench.renders("decoded") if bench.plan.decoded else None
+    redrawn = bench.renders("decoded")
     step.run(bench.state, bench.parts / "sam", train, val, budget, model, things, redrawn)
 
 
@@ -175,6 +173,7 @@ def assemble(bench: Bench) -> None:
     for part in PARTS:
         if (bench.parts / part).exists():
             shutil.copytree(bench.parts / part, bench.out / part, dirs_exist_ok=True)
+    step.forget_paths(bench.out)
     step.words(bench.out)
 
 

@@ -48,6 +48,14 @@ def controlnet(folder: Path, control: ControlNetModel) -> None:
     control.float()
 
 
+def forget_paths(folder: Path) -> None:
+    """Take from the configurations in a folder the paths that the parts were loaded from."""
+    for file in folder.rglob("config.json"):
+        config = json.loads(file.read_text())
+        if config.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(config, indent=2) + "\n")
+
+
 def words(folder: Path) -> None:
     """words.json: what the embedded models know."""
     folder.mkdir(parents=True, exist_ok=True)

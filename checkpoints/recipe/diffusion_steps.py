@@ -59,13 +59,13 @@ def _pictures(bench: Bench, side: int | None = None) -> Any:
     train, plan = bench.renders("train"), bench.plan
     side = side or plan.size
     details = plan.details if side < plan.size else 0
-    cuts = latents.choose(train, whole=plan.whole, close=plan.close, details=details, side=side)
+    cuts = latents.choose(train, whole=plan.whole, details=details, side=side)
     return latents.prepare(load_vae(bench), train, cuts, bench.state)
 
 
 def unet_half(bench: Bench) -> None:
     """At half the size: whole pictures made small, and details as they are."""
-    if bench.plan.unet_half is not None and bench.start is None:
+    if bench.start is None:
         plan = bench.plan
         _unet(bench, "unet-half", plan.unet_half, plan.unet_half_batch, plan.size // 2)
 
@@ -160,10 +160,8 @@ def controlnet(bench: Bench, kind: str = "canny") -> None:
 def _recoloured(bench: Bench) -> Any:
     from .diffusion import latents
 
-    if not bench.plan.recoloured:
-        return None
     renders = bench.renders("recoloured")
-    cuts = latents.choose(renders, whole=len(renders), close=0, crowd=0.0)
+    cuts = latents.choose(renders, whole=len(renders), crowd=0.0)
     return latents.prepare(load_vae(bench), renders, cuts, bench.state)
 
 
@@ -175,8 +173,8 @@ def lora(bench: Bench) -> None:
     from .diffusion import look_lora as step
 
     net, text, tok = load_diffusion(bench)
-    budget, richer = bench.plan.lora, bench.plan.varied
-    step.fit(net, text, tok, load_vae(bench), workdir=bench.state, budget=budget, richer=richer)
+    budget = bench.plan.lora
+    step.fit(net, text, tok, load_vae(bench), workdir=bench.state, budget=budget)
     step.export(net, bench.parts / "loras" / f"{step.TAG}.safetensors")
 
 
@@ -184,7 +182,6 @@ def decoded(bench: Bench) -> None:
     """Renders drawn anew by the diffusion model, for the segmenter."""
     from .diffusion import decoded as step
 
-    if bench.plan.decoded:
-        net, text, tok = load_diffusion(bench)
-        models = (load_vae(bench), net, text, tok)
-        step.draw_split(models, bench.workdir / "renders", bench.plan.decoded)
+    net, text, tok = load_diffusion(bench)
+    models = (load_vae(bench), net, text, tok)
+    step.draw_split(models, bench.workdir / "renders", bench.plan.decoded)

@@ -138,6 +138,8 @@ def test_the_whole_recipe_runs_resumes_and_makes_a_set_that_the_program_loads(
     annotators.load_depth("mini/depth")
     load.load_detector("mini/grounding-dino"), load.load_segmenter("mini/sam")
     assert (tmp_path / "mini" / "loras" / "ppzmini.safetensors").stat().st_size > 10_000
+    configs = (tmp_path / "mini").rglob("config.json")
+    assert not any(str(tmp_path) in file.read_text() for file in configs)
 
 
 def test_an_unknown_step_is_named() -> None:

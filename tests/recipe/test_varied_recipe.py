@@ -24,15 +24,15 @@ pytestmark = pytest.mark.usefixtures("renderer")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("renders")
     for split, count in (("train", 12), ("crowd", 12)):
-        render_split(folder, split, count, 64, varied=True)
+        render_split(folder, split, count, 64)
     return folder
 
 
 def test_a_split_grows_and_goes_on_after_a_stop(drawn: Path, tmp_path: Path) -> None:
-    render_split(tmp_path, "train", 4, 64, varied=True)
+    render_split(tmp_path, "train", 4, 64)
     with open(tmp_path / "train" / "images", "ab") as file:
         file.write(b"left over by a stopped drawing")
-    render_split(tmp_path, "train", 12, 64, varied=True)
+    render_split(tmp_path, "train", 12, 64)
     a, b = (
         open_renders(tmp_path, "train"),
         open_renders(drawn, "train"),
@@ -51,7 +51,7 @@ def test_the_crowd_has_masks_of_what_is_no_product(drawn: Path) -> None:
 
 
 def test_recoloured_pictures_have_the_same_shapes(drawn: Path, tmp_path: Path) -> None:
-    render_split(tmp_path, "recoloured", 12, 64, varied=True)
+    render_split(tmp_path, "recoloured", 12, 64)
     a, b = (
         open_renders(drawn, "train"),
         open_renders(tmp_path, "recoloured"),
@@ -84,7 +84,7 @@ def test_the_captioner_knows_every_word_of_every_place() -> None:
 
 def test_details_are_pixels_as_they_are(drawn: Path) -> None:
     train = open_renders(drawn, "train")
-    cuts = latents.choose(train, whole=3, close=2, details=4, side=32)
+    cuts = latents.choose(train, whole=3, details=4, side=32)
     kinds = {"whole": 0, "detail": 0}
     for cut in cuts:
         x0, y0, x1, y1 = cut.box

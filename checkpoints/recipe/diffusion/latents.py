@@ -68,7 +68,6 @@ def choose(
     renders: Renders,
     *,
     whole: int,
-    close: int,
     details: int = 0,
     side: int | None = None,
     crowd: float = 0.1,
@@ -79,7 +78,6 @@ def choose(
     Args:
         renders: The pictures.
         whole: How many full pictures.
-        close: How many close-ups of single products.
         details: How many squares of `side` pixels as they are, on a product; their captions
             begin with 'detail of', so that pictures without these words stay whole.
         side: Pixels of the cuts; None: the renders' size.
@@ -97,21 +95,15 @@ def choose(
         Cut(int(i), (0, 0, size, size), bool(rng.random() < 0.5), renders.meta[i]["caption"], side)
         for i in (*few, *many)
     ]
-    for k, i in enumerate(rng.choice(single, close + details)):
+    for i in rng.choice(single, details):
         meta = renders.meta[i]
         product = meta["products"][0]
         x0, y0, x1, y1 = product["box_xyxy"]
-        if k < close:
-            edge = min(size, max(x1 - x0, y1 - y0) * rng.uniform(1.04, 1.4))
-            cx = (x0 + x1) / 2 + rng.uniform(-0.05, 0.05) * edge
-            cy = (y0 + y1) / 2 + rng.uniform(-0.05, 0.05) * edge
-        else:
-            edge, cx, cy = side, rng.uniform(x0, x1), rng.uniform(y0, y1)
-        left = int(np.clip(cx - edge / 2, 0, size - int(edge)))
-        top = int(np.clip(cy - edge / 2, 0, size - int(edge)))
-        box = (left, top, left + int(edge), top + int(edge))
-        caption = vocabulary.caption([product], [], meta["scene"], rng)
-        caption = caption if k < close else f"detail of {caption}"
+        cx, cy = rng.uniform(x0, x1), rng.uniform(y0, y1)
+        left = int(np.clip(cx - side / 2, 0, size - side))
+        top = int(np.clip(cy - side / 2, 0, size - side))
+        box = (left, top, left + side, top + side)
+        caption = f"detail of {vocabulary.caption([product], [], meta['scene'], rng)}"
         cuts.append(Cut(int(i), box, bool(rng.random() < 0.5), caption, side))
     return [cuts[k] for k in rng.permutation(len(cuts))]
 

@@ -24,15 +24,11 @@ FIRST_SEED = 4_000_000
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.proj", "net.2"]
 
 
-def look_renders(
-    count: int, size: int, first_seed: int = FIRST_SEED, *, richer: bool = False
-) -> Renders:
-    """Single products in the spotlight, on white, one class after the other; `richer`: those of
-    `samples.varied`."""
+def look_renders(count: int, size: int, first_seed: int = FIRST_SEED) -> Renders:
+    """Single products in the spotlight, on white, one class after the other."""
     from ....samples import studio, varied
 
-    draw = varied.render if richer else studio.render
-    shots = list(studio.spotlit(first_seed, count, size, draw))
+    shots = list(studio.spotlit(first_seed, count, size, varied.render))
     return Renders(
         np.stack([s.image for s in shots]),
         np.stack([s.instances for s in shots]),
@@ -61,7 +57,6 @@ def fit(
     rank: int = 8,
     batch: int = 16,
     seed: int = 7,
-    richer: bool = False,
 ) -> None:
     """Attach a LoRA to the UNet and train it on the look; captions are 'ppzmini, class, …'.
 
@@ -76,12 +71,11 @@ def fit(
         rank: Of the LoRA.
         batch: Pictures a step.
         seed: Decides everything.
-        richer: See `look_renders`.
     """
     from .vae import encode
 
     size, device = vae.config.sample_size, device_of(net)
-    renders = look_renders(pictures, size, richer=richer)
+    renders = look_renders(pictures, size)
     mirrored = renders.images[:, :, ::-1]
     latents = encode(vae, np.concatenate([renders.images, mirrored])).float().to(device)
     rng = np.random.default_rng(seed)

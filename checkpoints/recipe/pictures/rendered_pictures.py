@@ -30,8 +30,8 @@ colour; `singles` and `plain` show one thing, by either renderer, for the classi
 `visuals bench quality` draws from 3,000,000 on, of 4,000,000 to
 4,100,000 the first alone."""
 CROWD = (0.12, 0.18, 0.20, 0.25, 0.25)
-"""Shares of pictures with 0 to 4 products in the split `crowd`; with `varied` also up to
-two things that are no products, from anywhere, in places that are none."""
+"""Shares of pictures with 0 to 4 products in the split `crowd`; also up to two things that are no
+products, from anywhere, in places that are none."""
 SINGLES = np.array([17, 17, 17, 7, 7, 17, 7, 7, 4]) / 100
 """Shares of the classes in the split `singles`, then of pictures of one to three other things."""
 CHUNK = 250
@@ -56,9 +56,8 @@ class Renders:
         return len(self.meta)
 
 
-def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
-    from ....samples import studio, vocabulary
-    from ....samples import varied as richer
+def _shot(split: str, seed: int, size: int) -> Any:
+    from ....samples import studio, varied, vocabulary
 
     if split == "plain":
         return studio.render(seed, size, products=0 if seed % 12 == 0 else 1)
@@ -66,13 +65,11 @@ def _shot(split: str, seed: int, size: int, varied: bool) -> Any:
         return _single(seed, size)
     rng = np.random.default_rng(seed)
     count = int(rng.choice(len(CROWD), p=CROWD)) if split == "crowd" else None
-    if not varied:
-        return studio.render(seed, size, products=count)
     if split == "recoloured":
-        return richer.render(seed, size, colour=str(rng.choice(vocabulary.COLOURS)))
+        return varied.render(seed, size, colour=str(rng.choice(vocabulary.COLOURS)))
     if split != "crowd":
-        return richer.render(seed, size)
-    return richer.render(
+        return varied.render(seed, size)
+    return varied.render(
         seed,
         size,
         products=count,
@@ -100,9 +97,9 @@ def _single(seed: int, size: int) -> Any:
 
 
 def _draw(
-    seeds: range, size: int, split: str, varied: bool
+    seeds: range, size: int, split: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    shots = [_shot(split, seed, size, varied) for seed in seeds]
+    shots = [_shot(split, seed, size) for seed in seeds]
     return (
         np.stack([s.image for s in shots]),
         np.stack([s.instances for s in shots]),
@@ -111,9 +108,7 @@ def _draw(
     )
 
 
-def render_split(
-    folder: Path, split: str, count: int, size: int, *, varied: bool = False, workers: int = 1
-) -> None:
+def render_split(folder: Path, split: str, count: int, size: int, *, workers: int = 1) -> None:
     """Draw a split into folder/split until it holds `count` pictures.
 
     Args:
@@ -121,7 +116,6 @@ def render_split(
         split: One of `SEEDS`.
         count: Pictures.
         size: Their side in pixels.
-        varied: The pictures of `samples.varied`, not those of `samples.studio`.
         workers: Processes.
 
     Chunks are appended, so a stopped drawing goes on, and a larger `count` adds pictures. The
@@ -137,7 +131,7 @@ def render_split(
     starts = range(done, count, CHUNK)
     seeds = [range(SEEDS[split] + a, SEEDS[split] + min(a + CHUNK, count)) for a in starts]
     with ProcessPoolExecutor(workers) as pool:
-        drawn = pool.map(partial(_draw, size=size, split=split, varied=varied), seeds)
+        drawn = pool.map(partial(_draw, size=size, split=split), seeds)
         chunk: Any
         for chunk in drawn:
             for name, part in zip(_ARRAYS, chunk, strict=False):

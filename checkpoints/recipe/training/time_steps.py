@@ -40,5 +40,5 @@ class Bench:
         return open_renders(self.workdir / "renders", split)
 
     def things(self) -> Any:
-        """Renders of what is no product, for domain randomisation, or None: see `randomise`."""
-        return self.renders("crowd") if self.plan.varied else None
+        """Renders of what is no product, for domain randomisation: see `randomise`."""
+        return self.renders("crowd")
