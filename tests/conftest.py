@@ -20,6 +20,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["VISUALS_PRESETS"] = str(Path(__file__).parent / "presets")
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 # Ray reads these once a process; with a token of the tests' own none is left in a home folder.
 os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)

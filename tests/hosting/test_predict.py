@@ -101,7 +101,7 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_pictures_are_drawn_found_and_redrawn(predict: Any, capsys: Any) -> None:
     first = [pixels(path) for path in predict(class_name="mug", seed=3, confidence=0.0)]
-    assert len(first) == 1 and first[0].shape == (128, 128, 3)
+    assert len(first) == 1 and first[0].shape == (224, 224, 3)
     assert "seed 3\n" in capsys.readouterr().out
     again = [pixels(path) for path in predict(class_name="mug", seed=3, confidence=0.0)]
     other = [pixels(path) for path in predict(class_name="mug", seed=4, confidence=0.0)]
@@ -211,5 +211,5 @@ def test_cogs_server_answers_with_the_picture(server: str) -> None:
     assert record["status"] == "succeeded", record.get("error")
     (address,) = record["output"]
     data = base64.b64decode(address.partition(",")[2])
-    assert Image.open(io.BytesIO(data)).size == (128, 128)
+    assert Image.open(io.BytesIO(data)).size == (224, 224)
     assert "seed 3" in record["logs"] and "mug-0001: enhanced" in record["logs"]

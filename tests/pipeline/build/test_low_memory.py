@@ -133,7 +133,7 @@ def test_stages_on_demand_answer_for_what_the_stage_is_asked(mini: Path) -> None
     assert stages.rerender.batch_size == 1, "what fitted stays when it is loaded again"
 
 
-@pytest.mark.parametrize(("side", "equal"), [(128, True), (160, False)])
+@pytest.mark.parametrize(("side", "equal"), [(256, True), (288, False)])
 def test_tiles_change_pictures_beyond_the_model_s_size(mini: Path, side: int, equal: bool) -> None:
     size = {"generate.width": side, "generate.height": side}
     both = []

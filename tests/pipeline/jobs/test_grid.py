@@ -10,6 +10,7 @@ import pytest
 from helpers.command_line import visuals
 from PIL import Image
 
+from visuals.configs.schema import load_settings
 from visuals.pipeline.images import provenance
 from visuals.pipeline.images.contact_sheet import sheet
 from visuals.pipeline.images.read import read_texts
@@ -22,6 +23,8 @@ from visuals.pipeline.jobs.grid import GridError
 pytestmark = pytest.mark.usefixtures("loaded_models")
 
 FEW = ("--set", "generate.steps=2")
+SIDE = load_settings().generate.width
+GAP = SIDE // 32
 
 
 def test_the_last_axis_that_varies_makes_the_columns() -> None:
@@ -66,8 +69,9 @@ def test_a_weight_changes_the_picture_and_none_is_the_base(mini: Path, tmp_path:
     both = np.asarray(Image.open(tmp_path / "a.png"))
     result = visuals("grid", "--prompt", "a mug", "--seeds", "3", *FEW, "--out", "b.png")
     assert result.exit_code == 0, result.output
-    base = np.asarray(Image.open("b.png"))[-132:-4, -132:-4]
-    left, right = both[-132:-4, -264:-136], both[-132:-4, -132:-4]
+    low, high = GAP + SIDE, 2 * (GAP + SIDE)
+    base = np.asarray(Image.open("b.png"))[-low:-GAP, -low:-GAP]
+    left, right = both[-low:-GAP, -high : -high + SIDE], both[-low:-GAP, -low:-GAP]
     assert (left == base).all() and (right != base).any()
 
 
@@ -98,7 +102,7 @@ def test_cells_are_kept_one_by_one(mini: Path, tmp_path: Path) -> None:
     assert drawn.columns == ("seed 3", "seed 4") and drawn.rows == ("ppzmini 0", "ppzmini 1")
     sheet = np.asarray(Image.open(folder / "grid.png"))
     last = np.asarray(Image.open(str(drawn.cells[3])))
-    assert (sheet[-132:-4, -132:-4] == last).all()
+    assert (sheet[-GAP - SIDE : -GAP, -GAP - SIDE : -GAP] == last).all()
     said = read_texts(drawn.cells[3])
     assert "Seed: 4" in said["parameters"] and 'Lora hashes: "ppzmini: ' in said["parameters"]
     for path in (drawn.cells[3], folder / "grid.png"):

@@ -57,7 +57,7 @@ def test_a_request_draws_what_the_command_draws(models: ModelServer, tmp_path: P
     (first,) = asked(models)
     assert first.status == "enhanced" and first.result is not None
     (other,) = asked(models, "car", prompt="a {class}, <lora:ppzmini:0.3>", strength=0.4, width=64)
-    assert other.image is not None and other.image.shape == (128, 64, 3)
+    assert other.image is not None and other.image.shape == (224, 64, 3)
     assert other.source.prompt == "a car, <lora:ppzmini:0.3>"  # type: ignore[union-attr]
     (again,) = asked(models)
     assert again.result is not None and np.array_equal(again.result, first.result)

@@ -25,8 +25,8 @@ def photos(mini: Path, own_home: Path) -> None:
     rgb = read_image(SAMPLES / "04-teal-mug.jpg").rgb
     size = rgb.shape[:2]
     alpha = np.zeros((2, *size), np.uint8)
-    alpha[1, 48:-48, 48:-48] = 255
-    alpha[1, 48:60, 48:-48] = 100
+    alpha[1, 16:-16, 16:-16] = 255
+    alpha[1, 16:28, 16:-16] = 100
     noise = np.random.default_rng(0).integers(0, 256, rgb.shape, np.uint8)
     cutout = np.where(alpha[1][..., None] == 0, noise, rgb)
     Path("photos").mkdir()

@@ -51,7 +51,7 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
     at = both.evaluate("element => parseInt(element.style.getPropertyValue('--at'))")
     assert 80 <= at <= 100
     loaded = "element => [...element.querySelectorAll('img')].map(i => i.naturalWidth)"
-    assert both.evaluate(loaded) == [128, 128]
+    assert both.evaluate(loaded) == [224, 224]
 
     number(page, "#create-seed", 3)
     drop_picture(page, run_of(place, line) / "images" / "sneaker-0001.png")
@@ -62,7 +62,7 @@ def test_a_sneaker_is_made_kept_compared_and_taken_away(
     name = run_of(place, line).name
     card = page.locator(f'#runs-list [data-key="{name}"]')
     expect(card).to_contain_text("sneaker", timeout=PATIENCE)
-    expect(card.locator("img")).to_have_js_property("naturalWidth", 128, timeout=PATIENCE)
+    expect(card.locator("img")).to_have_js_property("naturalWidth", 224, timeout=PATIENCE)
     card.click()
     says(page, "#runs-head", "enhanced 1")
     says(page, "#runs-details", str(SEED))

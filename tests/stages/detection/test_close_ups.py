@@ -9,7 +9,7 @@ import pytest
 
 from visuals.checkpoints import load
 from visuals.configs.detect import DetectOptions
-from visuals.samples import studio
+from visuals.samples import varied
 from visuals.stages.detect import Detector
 from visuals.stages.detection import close_ups
 from visuals.stages.detection.backends import RawDetections
@@ -72,7 +72,7 @@ def test_a_small_product_is_seen_better_close_up(mini: Path) -> None:
     model, processor = load.load_detector("mini/grounding-dino")
     gains, sure = [], 0
     for seed in range(5):
-        render = studio.render(2_700_000 + seed, 512, products=4)
+        render = varied.render(2_700_000 + seed, 512, products=4)
         labels = tuple(sorted({p["label"] for p in render.meta["products"]}))
         shot = Shot(f"{seed}", FileInput("a.png", 0), labels, image=render.image)
         once = Detector(model, processor).sweep([shot])[0].detections
@@ -113,7 +113,7 @@ def test_boxes_at_the_edges_have_close_ups(box: list[float]) -> None:
 def test_close_ups_that_go_together_are_seen_as_one_by_one() -> None:
     """Squares of several sizes in one batch, and one that the picture's edges made narrow."""
     model, processor = load.load_detector("mini/grounding-dino")
-    render = studio.render(2_700_000, 512, products=4)
+    render = varied.render(2_700_000, 512, products=4)
     labels = tuple(sorted({p["label"] for p in render.meta["products"]}))
     shot = Shot("a", FileInput("a.png", 0), labels, image=render.image)
     narrow = Shot("b", FileInput("b.png", 0), labels, image=render.image[:, 150:300].copy())

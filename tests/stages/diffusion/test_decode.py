@@ -21,12 +21,12 @@ def test_a_picture_too_large_to_decode_is_decoded_in_tiles_and_not_denoised_agai
     mini: Path,
 ) -> None:
     pipe = load.load_text_to_image("mini/sd")
-    options = GenerateOptions(width=160, height=160, steps=2, sampler="Euler")
+    options = GenerateOptions(width=320, height=320, steps=2, sampler="Euler")
     stage = Generator(pipe, options)
     shots = [Shot(str(k), Prompted("a red mug", "", k), ("mug",)) for k in (1, 2)]
     whole = stage(shots)
 
-    fits = 16
+    fits = 32
 
     def full(module: Any, args: Any) -> None:
         if args[0].shape[-1] > fits:
@@ -40,9 +40,9 @@ def test_a_picture_too_large_to_decode_is_decoded_in_tiles_and_not_denoised_agai
     for a, b in zip(whole, tiled, strict=True):
         assert a.image is not None and b.image is not None
         assert np.abs(a.image.astype(int) - b.image).mean() < 8
-    fits = 8
+    fits = 16
     with pytest.raises(RuntimeError, match="ALLOC_FAILED"), torch.inference_mode():
-        decode.decode(pipe, torch.zeros(1, 4, 20, 20))
+        decode.decode(pipe, torch.zeros(1, 4, 40, 40))
 
 
 @pytest.mark.parametrize("trained_at", [128, 1024])

@@ -77,8 +77,10 @@ class Layout:
             self.seed, self.reuse = seed_box.box("create-seed", "counts up in a class")
             self.negative = gr.Textbox(g.negative_prompt, label="Negative prompt")
             with gr.Row():
-                self.width = gr.Number(128, label="Width, pixels", precision=0, min_width=110)
-                self.height = gr.Number(128, label="Height, pixels", precision=0, min_width=110)
+                self.width = gr.Number(g.width, label="Width, pixels", precision=0, min_width=110)
+                self.height = gr.Number(
+                    g.height, label="Height, pixels", precision=0, min_width=110
+                )
             with gr.Row():
                 self.sampler = gr.Dropdown(
                     list(NAMES), value=g.sampler, label="Sampler", min_width=160

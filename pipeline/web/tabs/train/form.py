@@ -137,10 +137,11 @@ def models() -> list[str]:
 
 
 def usual(model: str) -> Form:
-    """Return the usual form for a base model: the embedded one is small, SDXL trains at 1024."""
+    """Return the usual form for a base model: the embedded one learns at half of its 256 px, in a
+    quarter of the time; SDXL trains at 1024."""
     settings = load_settings(_preset_of(model))
     side = settings.generate.width
-    if side <= 128:
+    if side <= 256:
         return Form(model=model)
     return Form(
         model=model,

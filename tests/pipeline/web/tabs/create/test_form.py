@@ -48,7 +48,7 @@ def test_the_untouched_form_names_nothing_but_class_count_and_seed() -> None:
         ({"edit": "red\n\n blue glass "}, "--edit red --edit 'blue glass'"),
         ({"seed": 0}, "--set generate.first_seed=0"),
         ({"strength": 0.5}, "--strength 0.5"),
-        ({"steps": 8}, "--steps 8"),
+        ({"steps": 9}, "--steps 9"),
         ({"sampler": "DDIM"}, "--sampler DDIM"),
         ({"width": 256.0}, "--width 256"),
         ({"cfg": 7}, "--set generate.cfg_scale=7.0"),

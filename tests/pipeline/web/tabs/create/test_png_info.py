@@ -106,5 +106,5 @@ def test_a_picture_of_a_photo_is_for_enhance(tmp_path: Path, mini: Path) -> None
 def test_values_out_of_range_are_named(tmp_path: Path) -> None:
     text = "a mug\nSteps: 8, Seed: 65, Size: 9x128, CFG scale: 99"
     values, notes = read(saved(tmp_path / "x.png", parameters=text), "mini")
-    assert (values["width"], values["height"], values["cfg"]) == (128, 128, 4.0)
+    assert (values["width"], values["height"], values["cfg"]) == (224, 128, 4.0)
     assert len(notes) == 2 and "cfg_scale" in notes[0] and "width" in notes[1]
