@@ -44,6 +44,8 @@ class RerenderOptions(Section):
 
     Args:
         strength: how much of a product is redrawn, above 0 to 1; 1 is all.
+        edit_strength: the strength where an edit or a prompt of stage 3 asks for a change; null:
+            `strength`, as where only `strength` is set over a preset.
         steps: denoising steps, of which `strength` are run.
         cfg_scale: classifier-free guidance; 1 is none.
         sampler: A1111's name, such as "DPM++ 2M Karras".
@@ -64,6 +66,7 @@ class RerenderOptions(Section):
     """
 
     strength: float = Field(default=0.75, gt=0, le=1)
+    edit_strength: float | None = Field(default=None, gt=0, le=1)
     steps: int = Field(default=20, ge=1, le=1000)
     cfg_scale: float = Field(default=7.0, ge=0, le=50)
     sampler: str = "DPM++ 2M Karras"

@@ -218,7 +218,8 @@ def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested values, `high` over `low`; lists are replaced, not joined.
+    """Merge nested values, `high` over `low`; lists are replaced, not joined. A strength alone is
+    one for edits too.
 
     >>> merge({"run": {"seed": 0, "retries": 2}}, {"run": {"seed": 7}})
     {'run': {'seed': 7, 'retries': 2}}
@@ -228,6 +229,8 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
         old = out.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    if "strength" in high and "edit_strength" in low and "edit_strength" not in high:
+        out["edit_strength"] = None
     return out
 
 

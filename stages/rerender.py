@@ -30,7 +30,7 @@ from .prompts.instance_prompts import InstancePrompts
 from .prompts.lora_tags import parse
 from .regions import composite, windows
 from .regions.metrics import measured
-from .shot import Shot, Skip, on_white
+from .shot import Detection, Shot, Skip, on_white
 from .stage import Modules, pipeline_modules
 
 STRENGTHS = 1.0, 0.7, 0.49
@@ -155,6 +155,13 @@ class Rerenderer:
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 0)
+        most = [
+            max((self._strength(shot, d) for d in shot.detections), default=self.options.strength)
+            for shot in shots
+        ]
+        for k, shot in enumerate(best):
+            if shot.open and not self._edits and most[k] != self.options.strength:
+                best[k] = shot.with_metrics(strength=most[k])
         for attempt in range(1, len(STRENGTHS)):
             loose = [k for k, shot in enumerate(best) if shot.open and self._is_loose(shot)]
             if not loose:
@@ -162,7 +169,7 @@ class Rerenderer:
             again = self._draw_all([shots[k] for k in loose], attempt)
             for k, shot in zip(loose, again, strict=True):
                 if shot.open and _structure(shot) > _structure(best[k]):
-                    strength = round(self.options.strength * STRENGTHS[attempt], 4)
+                    strength = round(most[k] * STRENGTHS[attempt], 4)
                     best[k] = shot if self._edits else shot.with_metrics(strength=strength)
         return [self._ended(shot) if shot.open else shot for shot in best]
 
@@ -236,15 +243,22 @@ class Rerenderer:
                 continue
             window = self.window(found.mask)
             if window is not None:
-                strength = self.options.strength if found.strength is None else found.strength
                 negative = self.prompts.negative(shot.seed + k)
                 words = self.drawer.group(parse(prompt)[0], negative)
+                strength = self._strength(shot, found)
                 keep = self.options.keep_color and not self.prompts.asks_for_change(shot, found)
                 jobs.append(
                     _Job(index, window, 0, prompt, negative, shot.seed + k, words, strength, keep)
                 )
         turns = windows.turns([job.window for job in jobs])
         return [replace(job, turn=turn) for job, turn in zip(jobs, turns, strict=True)]
+
+    def _strength(self, shot: Shot, found: Detection) -> float:
+        """The strength at which an instance is drawn at first."""
+        usual = self.options.strength
+        if self.options.edit_strength and self.prompts.asks_for_change(shot, found):
+            usual = self.options.edit_strength
+        return usual if found.strength is None else found.strength
 
     def _drawn(self, jobs: list[_Job], shots: list[Shot], attempt: int) -> Iterator[_Drawn]:
         """The jobs in lists that one call of the pipeline can draw, with what it drew."""

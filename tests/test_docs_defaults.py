@@ -20,6 +20,8 @@ def value_of(text: str, like: Any) -> Any:
         return {"true": True, "false": False}[text]
     if isinstance(like, tuple):
         return tuple(text.split(","))
+    if like is None:
+        return {"null": None}[text]
     return type(like)(text)
 
 

@@ -17,6 +17,7 @@ from . import replicate
 _WITHOUT = {
     "edit": {
         "rerender.strength": "an edit model draws all of its window anew",
+        "rerender.edit_strength": "an edit model draws all of its window anew",
         "rerender.controls": "an edit model takes no control maps",
         "rerender.cache_interval": "DeepCache is for UNets",
         "rerender.color_correction": "colours are matched at the seam of every edit",

@@ -21,8 +21,8 @@ GENERATE = (
     "steps", "cfg_scale", "sampler", "width", "height", "clip_skip", "prompt_strength", "hires",
 )  # fmt: skip
 RERENDER = (
-    "strength", "steps", "cfg_scale", "sampler", "negative_prompt", "width", "height",
-    "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "keep_color",
+    "strength", "edit_strength", "steps", "cfg_scale", "sampler", "negative_prompt", "width",
+    "height", "padding", "mask_blur", "dilate", "aspect_buckets", "color_correction", "keep_color",
     "min_structure",
 )  # fmt: skip
 SETTINGS = (*(f"generate.{key}" for key in GENERATE), *(f"rerender.{key}" for key in RERENDER))

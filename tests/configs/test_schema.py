@@ -145,3 +145,14 @@ def test_a_section_as_a_whole_can_only_be_null() -> None:
     assert load_settings("sdxl-refined", {"refiner": NULL}).refiner is None
     with pytest.raises(SettingsError, match=r"expected section\.name"):
         load_settings("mini", {"rerender": {"strength": 0.5}})
+
+
+def test_a_strength_over_a_preset_is_that_of_edits_too(tmp_path: Path) -> None:
+    usual = load_settings().rerender
+    assert (usual.strength, usual.edit_strength) == (0.6, 1)
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: mini\nrerender:\n  strength: 0.5\n")
+    for settings in (load_settings(str(path)), load_settings("mini", {"rerender.strength": 0.5})):
+        assert (settings.rerender.strength, settings.rerender.edit_strength) == (0.5, None)
+    both = load_settings("mini", {"rerender.strength": 0.5, "rerender.edit_strength": 0.9})
+    assert (both.rerender.strength, both.rerender.edit_strength) == (0.5, 0.9)

@@ -74,7 +74,7 @@ def test_hosted_pictures_go_through_stages_2_and_3(host: Replicate, tmp_path: Pa
         words = "stylish, studio photography, product photography, ultra realistic"
         assert asked == {
             "prompt": f"ppzmini, {line['classes'][0]}, {words}", "negative_prompt": "",
-            "width": 128, "height": 128, "num_outputs": 1, "scheduler": "DPMSolverMultistep",
+            "width": 224, "height": 224, "num_outputs": 1, "scheduler": "DPMSolverMultistep",
             "num_inference_steps": 25, "guidance_scale": 4.0, "seed": line["seed"],
         }  # fmt: skip
     kept = yaml.safe_load((out / "run.yaml").read_text())
@@ -100,10 +100,10 @@ def test_settings_reach_the_model(host: Replicate, tmp_path: Path) -> None:
     (asked,) = host.sent()
     assert "num_outputs" not in asked
     assert {k: asked[k] for k in sorted(asked) if k not in ("prompt", "seed")} == {
-        "apply_watermark": False, "guidance_scale": 4.0, "height": 128, "high_noise_frac": 0.7,
+        "apply_watermark": False, "guidance_scale": 4.0, "height": 224, "high_noise_frac": 0.7,
         "lora_scale": 0.4, "negative_prompt": "", "num_inference_steps": 25,
         "refine": "expert_ensemble_refiner", "replicate_weights": "https://x/y.tar",
-        "scheduler": "K_EULER_ANCESTRAL", "width": 128,
+        "scheduler": "K_EULER_ANCESTRAL", "width": 224,
     }  # fmt: skip
     with Image.open(out / "images" / "mug-0001.png") as image:
         assert f'Model: "{MODEL}"' in image.text["parameters"]  # type: ignore[attr-defined]

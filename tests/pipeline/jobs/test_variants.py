@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.command_line import checked, lines_of, visuals
 
-from visuals.pipeline.images.read import read_image
+from visuals.pipeline.images.read import read_image, read_texts
 
 PHOTOS = Path(__file__).resolve().parents[3] / "samples" / "photos"
 MUGS = (PHOTOS / "04-teal-mug.jpg", PHOTOS / "12-gray-mug.jpg")
@@ -82,3 +83,24 @@ def test_two_pictures_of_one_name_are_refused() -> None:
     words = ("--edit", "red", "--edit", "red red")
     refused = visuals("enhance", "photos", "-c", "mug", *words, "-o", "out")
     assert refused.exit_code == 2 and "a-red-red" in refused.stderr and not Path("out").exists()
+
+
+@pytest.mark.usefixtures("mini", "loaded_models")
+def test_an_edit_has_a_strength_of_its_own_unless_one_is_asked_for(own_home: Path) -> None:
+    command = ("enhance", MUGS[0], "-c", "mug", "--seed", "0", *FAST)
+    drawn = {}
+    for name, options in (
+        ("plain", ()),
+        ("edited", ("--edit", "red")),
+        ("whole", ("--edit", "red", "--strength", "1")),
+        ("half", ("--edit", "red", "--strength", "0.5")),
+    ):
+        checked(*command, *options, "-o", name)
+        (line,) = lines_of(name).values()
+        drawn[name] = line, result(name, line)
+    assert drawn["edited"][0]["metrics"]["strength"] == 1
+    assert "strength" not in drawn["plain"][0]["metrics"]
+    text = read_texts(Path("edited/images/04-teal-mug.png"))["parameters"]
+    assert re.search(r"Denoising strength: 1(\.0)?,", text)
+    assert np.array_equal(drawn["edited"][1], drawn["whole"][1])
+    assert not np.array_equal(drawn["edited"][1], drawn["half"][1])
