@@ -9,6 +9,8 @@ SETS ?= lowest highest
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --no-compile --quiet -c constraints.txt
 ORIGINALS := groundingdino-py==0.4.0 addict==2.4.0 yapf==0.43.0 platformdirs==4.14.8 tomli==2.5.0
 export PYTHONUNBUFFERED := 1
+# pip does not compile (most modules are never imported), so Python must keep what it compiles.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test check format versions clean
 
