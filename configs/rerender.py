@@ -45,7 +45,7 @@ class RerenderOptions(Section):
     Args:
         strength: how much of a product is redrawn, above 0 to 1; 1 is all.
         edit_strength: the strength where an edit or a prompt of stage 3 asks for a change; null:
-            `strength`, as where only `strength` is set over a preset.
+            `strength`. Setting `strength` alone over a preset makes it null.
         steps: denoising steps, of which `strength` are run.
         cfg_scale: classifier-free guidance; 1 is none.
         sampler: A1111's name, such as "DPM++ 2M Karras".

@@ -218,8 +218,9 @@ def given(preset: str, overrides: Mapping[str, Any] | None = None) -> set[str]:
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested values, `high` over `low`; lists are replaced, not joined. A strength alone is
-    one for edits too.
+    """Merge nested values, `high` over `low`; lists are replaced, not joined.
+
+    A `strength` in `high` without an `edit_strength` beside it is the strength of edits too.
 
     >>> merge({"run": {"seed": 0, "retries": 2}}, {"run": {"seed": 7}})
     {'run': {'seed': 7, 'retries': 2}}

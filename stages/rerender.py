@@ -155,13 +155,13 @@ class Rerenderer:
 
     def _render(self, shots: list[Shot]) -> list[Shot]:
         best = self._draw_all(shots, 0)
-        most = [
+        strengths = [
             max((self._strength(shot, d) for d in shot.detections), default=self.options.strength)
             for shot in shots
         ]
         for k, shot in enumerate(best):
-            if shot.open and not self._edits and most[k] != self.options.strength:
-                best[k] = shot.with_metrics(strength=most[k])
+            if shot.open and not self._edits and strengths[k] != self.options.strength:
+                best[k] = shot.with_metrics(strength=strengths[k])
         for attempt in range(1, len(STRENGTHS)):
             loose = [k for k, shot in enumerate(best) if shot.open and self._is_loose(shot)]
             if not loose:
@@ -169,7 +169,7 @@ class Rerenderer:
             again = self._draw_all([shots[k] for k in loose], attempt)
             for k, shot in zip(loose, again, strict=True):
                 if shot.open and _structure(shot) > _structure(best[k]):
-                    strength = round(most[k] * STRENGTHS[attempt], 4)
+                    strength = round(strengths[k] * STRENGTHS[attempt], 4)
                     best[k] = shot if self._edits else shot.with_metrics(strength=strength)
         return [self._ended(shot) if shot.open else shot for shot in best]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
 CANNY = (60, 140)
-"""Thresholds for 128-px pictures; the preset `mini` uses the same."""
+"""Thresholds; the preset `mini` uses the same."""
 
 
 def build(net: UNet2DConditionModel) -> ControlNetModel:
