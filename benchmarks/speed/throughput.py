@@ -131,7 +131,7 @@ def _asked(
         "negative_prompt": r.negative_prompt or g.negative_prompt,
         "box_threshold": d.box_threshold,
         "text_threshold": d.text_threshold,
-        "strength": r.strength,
+        "strength": r.edit_strength or r.strength,  # the prompt asks for a change
         "steps": r.steps,
         "cfg_scale": r.cfg_scale,
         "size": r.width,

@@ -86,6 +86,8 @@ def values_for_enhance(folder: Path) -> Filled:
         notes.append("not honoured: words of single instances; Run again takes them all")
     usual = load_settings(preset).model_dump(mode="json")
     fields = {name: rerender[name] for name in ("strength", "steps") if name in rerender}
+    if fields.get("strength") != usual["rerender"]["strength"]:
+        usual["rerender"]["edit_strength"] = None  # the slider, once moved, is for edits too
     used = {**usual, "rerender": {**usual["rerender"], **fields}}
     notes += png_info.left_out(used, {name: settings.get(name) for name in _SHOWN_NOWHERE})
     return {
