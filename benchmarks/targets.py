@@ -64,8 +64,8 @@ BARS: Mapping[str, Target] = {
     ),
     "cache_times": Target("cached steps: pictures a second, times as many", ">=", 2),
     "cache_times_photos": Target("cached steps: the same of photos of 1024 px", ">=", 2),
-    "run_seconds": Target("visuals run, 4 pictures", "<=", 120.0, "s"),
-    "run_gib": Target("visuals run, memory", "<=", 3.0, "GiB"),
+    "run_seconds": Target("visuals run, 4 pictures", "<=", 30.0, "s"),
+    "run_gib": Target("visuals run, memory", "<=", 2.0, "GiB"),
     "help_seconds": Target("visuals --help, median of 5", "<=", 0.3, "s"),
 }
 

@@ -12,12 +12,12 @@ from .color_metrics import delta_e2000, lab, nearest_word, nearest_words
 from .detection import held_out, shot_of
 
 
-def shots_with_truth(count: int, size: int) -> list[Any]:
-    """Single products of held-out renders with their exact masks, as stage 2 would hand them on."""
+def shots_with_truth(renders: list[Any]) -> list[Any]:
+    """Single products of renders with their exact masks, as stage 2 would hand them on."""
     from ...stages.shot import Detection
 
     shots = []
-    for k, render in enumerate(held_out(count, size, offset=3, products=1)):
+    for k, render in enumerate(renders):
         product = render.meta["products"][0]
         box = tuple(float(v) for v in product["box_xyxy"])
         found = Detection(
@@ -38,7 +38,8 @@ def measure(
     with a colour word as edit."""
     from ...stages.regions.metrics import changed_outside, edge_iou
 
-    shots = shots_with_truth(count, size)
+    renders = held_out(count, size, offset=3, products=1)
+    shots = shots_with_truth(renders)
     edges, changed, drift = {}, 0, []
     for name, scale in (("on", None), ("off", 0.0)):
         stage = rerender() if scale is None else rerender(conditioning_scale=scale)
@@ -52,19 +53,28 @@ def measure(
                 old, new = (lab(pixels[shot.mask]) for pixels in (shot.image, shot.result))
                 drift.append(float(delta_e2000(old, new).mean()))
         edges[name] = float(np.mean(values))
-    taken = _color_taken(rerender(), shots)
+    taken = _color_taken(rerender(), shots, renders)
     return {
         "changed_outside": float(changed),
         "structure_gain": edges["on"] - edges["off"],
         "color_kept": float(np.mean(drift)),
-        "color_taken": float(np.mean(list(taken.values()))),
-    }, {"pictures": count, "edge_iou": edges, "color_kept": drift, "color_taken": taken}
+        "color_taken": float(np.mean([share for share, _ in taken.values()])),
+    }, {
+        "pictures": count,
+        "edge_iou": edges,
+        "color_kept": drift,
+        "color_taken": taken,
+        "color_taken_by_renders": float(np.mean([share for _, share in taken.values()])),
+    }
 
 
-def _color_taken(stage: Any, shots: list[Any]) -> dict[str, float]:
+def _color_taken(
+    stage: Any, shots: list[Any], renders: list[Any]
+) -> dict[str, tuple[float, float]]:
     """By shot: of the mask's pixels that had the product's colour, the share that an edit by
-    another colour word gave that colour. A pixel's colour is the nearest of the vocabulary."""
-    from ...samples import vocabulary
+    another colour word gave that colour, and the share that has it where the renderer draws the
+    product in it: light and shade give some pixels another nearest colour of the vocabulary."""
+    from ...samples import varied, vocabulary
 
     words = list(vocabulary.COLOUR_RGB)
     rng = np.random.default_rng(7)
@@ -74,11 +84,14 @@ def _color_taken(stage: Any, shots: list[Any]) -> dict[str, float]:
         asked.append((old, str(rng.choice([w for w in words if w != old]))))
     out = {}
     edited = [replace(shot, edit=new) for shot, (_, new) in zip(shots, asked, strict=True)]
-    for shot, (old, new) in zip(stage(edited), asked, strict=True):
-        before, after = (
+    for shot, render, (old, new) in zip(stage(edited), renders, asked, strict=True):
+        size = shot.image.shape[1]
+        drawn = varied.render(render.meta["seed"], size, products=1, colour=new).image
+        before, after, truth = (
             nearest_words(pixels[shot.mask], vocabulary.COLOUR_RGB)
-            for pixels in (shot.image, shot.result)
+            for pixels in (shot.image, shot.result, drawn)
         )
         own = before == words.index(old)
-        out[f"{shot.id}: {old} to {new}"] = float((after[own] == words.index(new)).mean())
+        taken, by_render = (float((a[own] == words.index(new)).mean()) for a in (after, truth))
+        out[f"{shot.id}: {old} to {new}"] = taken, by_render
     return out
