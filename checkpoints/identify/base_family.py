@@ -29,11 +29,12 @@ FAMILIES = {768: "SD 1.x", 1024: "SD 2.x", 1280: "SDXL refiner", 2048: "SDXL"}
 """`cross_attention_dim` → family, as in the configurations of the public checkpoints."""
 _CLASSES = {
     "StableDiffusionXL": "SDXL",
-    "StableDiffusion3": "SD 3",
+    **dict.fromkeys(("StableDiffusion3", "SD3"), "SD 3"),
     "Flux": "Flux",
     "ZImage": "Z-Image",
     "QwenImage": "Qwen-Image",
 }
+"""Beginnings of the names of diffusers' pipelines and ControlNets → family."""
 
 REFINER = "StableDiffusionXLImg2ImgPipeline"
 _FILL, _CONTROL = "FluxFillPipeline", "FluxControlPipeline"
@@ -72,7 +73,7 @@ class Base:
 
     def beside(self, other: Base) -> str:
         """Return its name, with the size that tells it from another of the same name."""
-        if str(self) == str(other):
+        if str(self) == str(other) or None in (self.family, other.family):
             if self.blocks and other.blocks and self.blocks != other.blocks:
                 return f"{self} ({self.blocks} wide)"
             if self.inputs and other.inputs and self.inputs != other.inputs:
@@ -83,7 +84,8 @@ class Base:
         if self.family and self.width in (None, *FAMILIES):
             return self.family
         width = f"cross-attention {self.width}" if self.width else ""
-        return ", ".join(filter(None, (self.family, width))) or "unknown"
+        unnamed = "a transformer" if self.width == 0 else "unknown"
+        return ", ".join(filter(None, (self.family, width))) or unnamed
 
 
 def base_of_width(width: int, family: str | None = None) -> Base:
@@ -110,6 +112,19 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
         return _base_of_weights(_shapes(path, allow_pickle))
     unet, transformer = (_config(path, f"{part}/config.json") for part in ("unet", "transformer"))
     return _base_of_class(pipeline_class(ref), unet, transformer)
+
+
+def base_of_controlnet(ref: str | os.PathLike[str]) -> Base:
+    """Return the base that a ControlNet was made for, of a folder or a repository that is cached;
+    of a file it is not known."""
+    config = _config(Path(resolve(ref)), "config.json")
+    return _base_of_class(str(config.get("_class_name", "")), config, config)
+
+
+def transformer_config(ref: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the configuration of the transformer of a folder or of a repository that is cached;
+    an empty one where there is none."""
+    return _config(Path(resolve(ref)), "transformer/config.json")
 
 
 def pipeline_class(ref: str | os.PathLike[str], *, allow_pickle: bool = False) -> str:

@@ -4,6 +4,7 @@ what is wrong with one of another kind than is needed."""
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ...configs.rerender import OWN_MODELS
@@ -115,7 +116,8 @@ def misfit(ref: str | os.PathLike[str], wanted: str, *, allow_pickle: bool = Fal
     elif not is_known:
         what = "a file; such models are folders or repositories"
     else:
-        what = _PLACES.get(kind, f"a {name} of diffusers, which is not supported")
+        words = re.sub(r"(?<=[a-z\d])(?=[A-Z])", " ", name.removesuffix("Pipeline"))
+        what = _PLACES.get(kind, f"a model of another kind, {words}, which is not supported")
     if Path(place).is_dir() and (named := named_class(ref)) != name:
         what += f" (by the channels of its weights; its model_index.json names {named})"
     return f"it is {what}; expected {_EXPECTED[wanted]}"

@@ -191,7 +191,7 @@ def check_words(
         if name not in samplers.NAMES:
             samplers.scheduler(name, {})
     text_to_image.check(settings)
-    family_options.check(settings)
+    family_options.check(settings, needs)
     loras.check_loras(settings, prompts, edits, needs)
     embedding_files.find_embeddings(settings, [*prompts, *edits, *negatives])
 

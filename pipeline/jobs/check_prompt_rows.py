@@ -102,7 +102,7 @@ def _check_words(
         if row.settings and own not in found:
             found[own] = ""
             try:
-                family_options.check(apply_overrides(settings, row.settings))
+                family_options.check(apply_overrides(settings, row.settings), needs)
             except ValueError as error:
                 found[own] = str(error)
         if found.get(own):

@@ -274,9 +274,8 @@ def check_prompts(plan: ShotPlan, reporter: Reporter) -> ShotPlan:
     skip = settings.generate.clip_skip or max(filter(None, skips), default=0)
     if skip and (why := family_options.fixed_layer(settings)):
         reporter.warn(f"generate.clip_skip {skip} changes nothing: {why}")
-    for line in family_options.unused(settings, resolved.given or ()):
-        if line.startswith(tuple(plan.needs)):
-            reporter.warn(line)
+    for line in family_options.unused(settings, resolved.given or (), plan.needs, negatives):
+        reporter.warn(line)
     if resolved.given is None:
         return plan
     settings = loras.apply_lora_recommendations(

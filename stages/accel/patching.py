@@ -71,7 +71,7 @@ def fits(function: Forward, parameters: str) -> bool:
 @functools.cache
 def _warn(name: str, found: str, expected: str) -> None:
     logging.getLogger(__name__).warning(
-        "visuals: warning: %s takes (%s), expected (%s): left as the library has it, not "
+        "%s takes (%s), expected (%s): left as the library has it, not "
         "accelerated; run.accelerate=false hides this warning",
         name, found, expected,
     )  # fmt: skip

@@ -25,14 +25,15 @@ def denoiser(pipe: Any) -> Any:
 class Family(ABC):
     """Models of one architecture; holds no state, so that pipelines may share it.
 
-    `pipelines`: how the names of its pipelines' classes begin; `multiple`: pixels of which the
-    sides of a picture are multiples; `unused` and `refused`: settings by dotted name that it does
-    without and that it cannot follow, with the reason; `sampler_names`: those that it has;
-    `fixed_layer`: why `clip_skip` chooses no layer of its text encoder, where a warning is due;
-    `most_controls`: how many of stage 3's lead together; `trains`: whether LoRAs are trained for
-    it.
+    `name`: in sentences; `pipelines`: how the names of its pipelines' classes begin; `multiple`:
+    pixels of which the sides of a picture are multiples; `unused` and `refused`: settings by dotted
+    name that it does without and that it cannot follow, with the reason; `sampler_names`: those
+    that it has; `fixed_layer`: why `clip_skip` chooses no layer of its text encoder, where a
+    warning is due; `most_controls`: how many of stage 3's lead together; `trains`: whether LoRAs
+    are trained for it.
     """
 
+    name: ClassVar[str]
     pipelines: ClassVar[str]
     multiple: ClassVar[int]
     sampler_names: ClassVar[Collection[str]]
@@ -66,6 +67,10 @@ class Family(ABC):
     def length(self, pipe: Any, *texts: str, library: EmbeddingLibrary = NO_EMBEDDINGS) -> int:
         """What prompts of one call are padded to; those of different lengths share no call."""
         return 1
+
+    def takes_guidance(self, transformer: Mapping[str, Any]) -> bool:
+        """Whether `cfg_scale` acts on a model whose transformer has this configuration."""
+        return True
 
     @abstractmethod
     def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:

@@ -128,7 +128,7 @@ def _load(pipe: Any, file: LoraFile) -> str:
     expected = sum(file.modules.values())
     if present < expected:
         logging.getLogger(__name__).warning(
-            "visuals: warning: LoRA %s: %d of its %d modules are not in the model and do nothing",
+            "LoRA %s: %d of its %d modules are not in the model and do nothing",
             file.name, expected - present, expected,
         )  # fmt: skip
     return adapter

@@ -120,7 +120,7 @@ def _fitting(pipe: Any, text: str, library: EmbeddingLibrary) -> dict[str, Embed
 @functools.cache
 def _warn_of_misfit(name: str, base: str) -> None:
     logging.getLogger(__name__).warning(
-        "visuals: warning: textual inversion %r was made for another base (%s) than the model: it "
+        "textual inversion %r was made for another base (%s) than the model: it "
         "is read as words",
         name, base,
     )  # fmt: skip

@@ -22,10 +22,9 @@ _SAMPLERS: dict[str, dict[str, Any]] = {
 class FlowMatching(Family):
     """A transformer that predicts the way from noise to picture.
 
-    `name`: in sentences; `packed`: how many latents the pipelines pack into one.
+    `packed`: how many latents the pipelines pack into one.
     """
 
-    name: ClassVar[str]
     packed: ClassVar[int] = 1
     multiple = 16
     sampler_names = tuple(_SAMPLERS)
@@ -79,7 +78,7 @@ def refused(name: str) -> dict[str, str]:
 def warn_of_prompt_editing(name: str) -> None:
     """Warn that a family does not change prompts between steps."""
     logging.getLogger(__name__).warning(
-        "visuals: warning: %s does not change prompts between steps, as in [a:b:0.5]: the words of "
+        "%s does not change prompts between steps, as in [a:b:0.5]: the words of "
         "the first step stay",
         name,
     )
@@ -88,6 +87,6 @@ def warn_of_prompt_editing(name: str) -> None:
 @functools.cache
 def _warn_of_weights(name: str) -> None:
     logging.getLogger(__name__).warning(
-        "visuals: warning: %s does not take weights, as in (word:1.2): the words are read alone",
+        "%s does not take weights, as in (word:1.2): the words are read alone",
         name,
     )

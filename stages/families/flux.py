@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...checkpoints.textual_inversion import NO_EMBEDDINGS, EmbeddingLibrary
@@ -49,6 +49,10 @@ class Flux(flow_matching.FlowMatching):
     def between_steps(self, pipe: Any, encoded: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """T5's alone: the pipelines keep the first pooled output."""
         return {"prompt_embeds": encoded["prompt_embeds"]}
+
+    def takes_guidance(self, transformer: Mapping[str, Any]) -> bool:
+        """Not schnell's, which was distilled without."""
+        return bool(transformer.get("guidance_embeds", True))
 
     def draw(self, pipe: Any, size_wh: tuple[int, int], **arguments: Any) -> torch.Tensor:
         width, height = size_wh

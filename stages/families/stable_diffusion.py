@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..accel import controlnet_reuse
 from ..diffusion import samplers
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class StableDiffusion(Family):
     """A UNet that reads CLIP's hidden states."""
 
+    name = "Stable Diffusion 1.x"
     pipelines = "StableDiffusion"
     multiple = 8
     sampler_names = samplers.NAMES
     trains = True
     ays_table = "StableDiffusionSigmas"
     skips_masked_with_none = False
+    unused: ClassVar = {"run.weights": "models of Stable Diffusion 1.x and SDXL stay in run.dtype"}
 
     encode = staticmethod(clip_embeddings.encode)
     length = staticmethod(clip_embeddings.count)
@@ -65,6 +67,7 @@ class StableDiffusion(Family):
 class StableDiffusionXL(StableDiffusion):
     """Two CLIP encoders, the second one's pooled output beside them, and a refiner."""
 
+    name = "SDXL"
     pipelines = "StableDiffusionXL"
     fixed_layer = "SDXL always reads the last layer but one, as in A1111"
     ays_table = "StableDiffusionXLSigmas"

@@ -45,18 +45,26 @@ def require_trainable(settings: TrainSettings) -> None:
     if family is None:
         return
     if not family.trains:
-        trained = ", ".join(f.pipelines for f in FAMILIES if f.trains)
+        *first, last = (f.name for f in FAMILIES if f.trains)
         raise UsageError(
-            f"model {settings.model} is a {name}: LoRAs are trained for {trained}; name one of "
-            "these"
+            f"model {settings.model} is a {family.name}: LoRAs are trained for "
+            f"{', '.join(first)} and {last}; name one of these"
         )
-    _require_settings(settings, kind_of(family))
+    _require_settings(settings, family)
 
 
-def _require_settings(settings: TrainSettings, kind: type[TrainingModels]) -> None:
-    for name, why in kind.refused.items():
-        if getattr(settings, name):
+def _require_settings(settings: TrainSettings, family: Family) -> None:
+    for name, why in kind_of(family).refused.items():
+        value = getattr(settings, name)
+        if value and value != type(settings).model_fields[name].default:
             raise UsageError(f"{name} with model {settings.model}: {why}; leave it out")
+    for side in settings.resolution:
+        if side % family.multiple:
+            raise UsageError(
+                f"resolution {side}: expected a multiple of {family.multiple}, as "
+                f"{settings.model} draws; set resolution, as in "
+                f"{max(64, side // family.multiple * family.multiple)}"
+            )
 
 
 def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingModels:
@@ -68,9 +76,9 @@ def load(settings: TrainSettings, device: Any, base: Any = None) -> TrainingMode
     if pipe is None:
         require_trainable(s)
         pipe = load_text_to_image(s.model, allow_pickle=s.allow_pickle)
-    kind = kind_of(family_of(pipe))
-    _require_settings(s, kind)
-    models = kind.of(pipe, s)
+    family = family_of(pipe)
+    _require_settings(s, family)
+    models = kind_of(family).of(pipe, s)
     half = half_precision(s)
     for model in (models.denoiser, *models.text_encoders) if half else ():
         model.to(dtype=half)  # before the move: float32 SDXL would take 13 GiB of the device

@@ -27,6 +27,7 @@ class ZImageModels(TrainingModels):
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("train_text_encoder", "text_encoder_lr", "clip_skip"), _TEXT),
         "conv_dim": "Z-Image has no convolutions",
+        "max_token_length": "Z-Image reads 512 tokens of every caption",
         "snr_gamma": "its weights are for noise prediction",
         "prediction_type": "Z-Image predicts the velocity of a flow",
     }

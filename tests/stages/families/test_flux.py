@@ -182,7 +182,7 @@ def test_loras_of_others_are_refused_before_models_load(mini: Path, flux: Path) 
         "rerender.sampler": "Euler", "generate.prompt": "a {class} <lora:ppzmini:0.6>",
     }  # fmt: skip
     with pytest.raises(UsageError, match=r"'ppzmini' was trained for .*, but .* is Flux"):
-        check_words(load_settings("mini", changes))
+        check_words(load_settings("mini", changes), needs=["generate"])
 
 
 def test_controlnets_of_others_are_refused(mini: Path, flux: Path, base: Any) -> None:

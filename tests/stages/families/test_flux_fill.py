@@ -118,7 +118,8 @@ def test_a_lora_of_another_size_is_refused_before_models_load(
 ) -> None:
     embedder_lora(tmp_path / "other.safetensors", inputs, width)
     words = ("--prompt", "a {class} <lora:other:1>", "--lora-dir", tmp_path)
-    line = refused_settings(flux, {"generate.model": "base"}, *words, "--out", tmp_path / "run")
+    changes = {"generate.model": "base", "controls.canny.model": "controlnet"}
+    line = refused_settings(flux, changes, *words, "--out", tmp_path / "run")
     assert re.search(why, line), line
 
 
@@ -156,7 +157,7 @@ def index_of(model: Path, place: Path, name: str, part: str, **channels: int) ->
         ("FLUX.1", "FluxFillPipeline", 16,
          "a text-to-image model, for generate.model (by the channels of its weights; its "
          "model_index.json names FluxFillPipeline); expected an inpainting model"),
-        ("FLUX.1", "FluxPipeline", 32, "a FluxControlPipeline of diffusers, which is not supp"),
+        ("FLUX.1", "FluxPipeline", 32, "a model of another kind, Flux Control, which is not"),
         ("SD", "StableDiffusionInpaintPipeline", 4, "only FLUX.1 Fill"),
         ("SD", "StableDiffusionPipeline", 9, "only FLUX.1 Fill"),
         ("SD", "StableDiffusionXLInpaintPipeline", 9, "only FLUX.1 Fill"),

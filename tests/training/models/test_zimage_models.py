@@ -130,6 +130,8 @@ def test_noise_levels_are_logit_normal_and_shifted(folder: Path) -> None:
     ("changes", "why"),
     [
         ({"text_encoder_lr": 1e-4}, "language model is not trained"),
+        ({"max_token_length": 150}, "reads 512 tokens"),
+        ({"resolution": 72}, "resolution 72: expected a multiple of 16, .* as in 64"),
         ({"conv_dim": 4}, "no convolutions"),
         ({"snr_gamma": 5}, "for noise prediction"),
         ({"model": "mini/sd", "timestep_shift": 3}, "for flow-matching families"),
@@ -145,5 +147,5 @@ def test_settings_that_a_family_cannot_follow_are_refused(
 def test_other_families_are_refused_with_a_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    with pytest.raises(UsageError, match=r"LoRAs are trained for .*ZImage"):
+    with pytest.raises(UsageError, match=r"is a FLUX.1: .* for SDXL, .* and Z-Image"):
         train_lora(settings(folder, tmp_path / "out", model=str(tmp_path / "model")))
