@@ -41,7 +41,6 @@ _UNET = (
     "add_embedding.",
 )  # fmt: skip
 _PREFIXES = {
-    **dict.fromkeys(transformer_names.PREFIXES, "transformer"),
     "lora_unet_": "unet",
     "lora_te_": "text_encoder",
     "lora_te1_": "text_encoder",
@@ -54,6 +53,7 @@ _PREFIXES = {
 _REFUSED = {
     "a GLoRA": r"\.[ab][12]\.weight$",
     "a BOFT": r"\.boft_|\.oft_diag$",
+    "one for HunyuanVideo": r"double_blocks\.\d+\.\w+_attn_qkv",
 }
 _UNREAD = {
     "norm layers": r"\.[wb]_norm$",
@@ -123,7 +123,8 @@ class LoraFile:
             own = self.base.beside(base)
             raise WrongBaseError(
                 f"LoRA {self.name!r} was trained for {own}, but {model} is "
-                f"{base.beside(self.base)}: name another LoRA, or a model of {own}"
+                f"{base.beside(self.base)}: name another LoRA, or a model "
+                f"{f'of {own}' if self.base.family else 'that it fits'}"
             )
 
 
@@ -167,6 +168,8 @@ def name_of(path: Path) -> str:
 
 def part_of(module: str) -> str | None:
     """Return the part of the pipeline that a module belongs to; None for other modules."""
+    if module.startswith(transformer_names.PREFIXES):
+        return "transformer"
     if module.startswith("base_model.model."):
         text = re.search(r"(^|\.)(text_model|encoder\.layers)\.", module)
         return "text_encoder" if text else "unet"

@@ -24,7 +24,7 @@ from ..user_dirs import cache_folder
 from . import file as lora_file
 from .file import LoraFile, LoraFileError
 
-_VERSION = 4
+_VERSION = 5
 _MEMORY: dict[str, dict[str, Any]] = {}
 
 

@@ -1,7 +1,9 @@
 """Names of modules in LoRA files of families whose denoiser is a transformer.
 
-A LoRA of diffusers, PEFT or ai-toolkit names the model's own modules, behind `transformer.` or
-`diffusion_model.`; kohya's name those of the original code, with underscores.
+A LoRA of diffusers, PEFT or ai-toolkit names the model's own modules, bare or behind
+`transformer.`, `base_model.model.` or `diffusion_model.`; OneTrainer's the same with underscores,
+behind `lora_transformer_`. kohya's name those of the original code, with underscores; ComfyUI's and
+fal's the same with points.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+_WRAPPED = r"(transformer\.|diffusion_model\.|base_model\.model\.)?"
 _OWN = {
-    "Flux": r"lora_unet_(double|single)_blocks_|transformer\.single_transformer_blocks\.",
-    "Z-Image": r"(lora_unet_|(transformer|diffusion_model)\.)(layers|\w+_refiner)[._]\d",
+    "Flux": (
+        rf"lora_unet_(double|single)_blocks_|{_WRAPPED}(double|single)_blocks\.|"
+        rf"{_WRAPPED}single_transformer_blocks\.|lora_transformer_single_transformer_blocks_"
+    ),
+    "Z-Image": rf"(lora_unet_|lora_transformer_|{_WRAPPED})(layers|\w+_refiner)[._]\d",
     "Qwen-Image": (
         r"(lora_unet_|diffusion_model\.)transformer_blocks[._]\d|"
-        r"transformer\.transformer_blocks\.\d+\.(img|txt)_m|transformer\.(img|txt)_in\."
+        rf"(lora_transformer_|{_WRAPPED})transformer_blocks[._]\d+[._](img|txt)_m|"
+        rf"{_WRAPPED}(img|txt)_in\."
     ),
-    "SD 3": r"lora_unet_joint_blocks_|lora_te3_",
+    "SD 3": rf"lora_unet_joint_blocks_|lora_te3_|{_WRAPPED}joint_blocks\.",
 }
 """Beginnings of keys that a family alone has. `transformer.transformer_blocks.` is of several."""
 _ROOTS = (
@@ -32,11 +39,27 @@ _ROOTS = (
 PREFIXES = (
     *(f"lora_unet_{name}_" for name in ("double_blocks", "single_blocks", "joint_blocks")),
     *(f"lora_unet_{name}_" for name in ("layers", "noise_refiner", "context_refiner")),
-    *("lora_unet_transformer_blocks_", "diffusion_model.transformer_blocks."),
-    *(f"transformer.{name}" for name in _ROOTS),
+    *("lora_unet_transformer_blocks_", "lora_transformer_"),
+    *("diffusion_model.transformer_blocks.", *_ROOTS),
+    *(f"{wrapper}{name}" for wrapper in ("transformer.", "base_model.model.") for name in _ROOTS),
     *(f"diffusion_model.{name}" for name in ("layers.", "noise_refiner.", "context_refiner.")),
+    *(
+        f"{wrapper}{name}."
+        for wrapper in ("diffusion_model.", "base_model.model.")
+        for name in ("double_blocks", "single_blocks", "joint_blocks")
+    ),
 )
 """Beginnings of the names of a transformer's modules."""
+_ORIGINAL = re.compile(
+    r"(?:diffusion_model|base_model\.model)\.((?:double|single|joint)_blocks\..+|"
+    r"(?:layers|noise_refiner|context_refiner)\.\d+\.attention\.(?:qkv|out))"
+)
+
+
+def kohya_name(module: str) -> str | None:
+    """Return kohya's name of a module that is named as in the original code; None for others."""
+    found = _ORIGINAL.fullmatch(module)
+    return f"lora_unet_{found[1].replace('.', '_')}" if found else None
 
 
 def family(keys: Iterable[str]) -> str | None:

@@ -52,13 +52,17 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
         for half, is_down in zip(_halves(name), (True, False), strict=True):
             mark = out[f"{name}.{half}.weight"] = torch.zeros(1)
             marks[id(mark)] = mark, module, is_down
+    out |= _of_onetrainer(pipe, out)
     kohya = {key: out.pop(key) for key in list(out) if key.startswith("lora_unet_")}
     if kohya:
         try:
             out |= _by_diffusers_names(pipe, kohya)
-        except (ValueError, KeyError, IndexError) as error:
-            what = one_line(error)[:200]
-            raise LoraFileError(f"LoRA {file.path}: names of no known layout: {what}") from error
+        except (ValueError, KeyError, IndexError, AssertionError, RuntimeError) as error:
+            what = one_line(error)[:200] or "sizes of another model"
+            raise LoraFileError(
+                f"LoRA {file.path}: names of no known layout: {what}; expected a LoRA of the "
+                "model's base"
+            ) from error
     for key, value in list(out.items()):
         layer = _layer(pipe, key) if _HALVES.search(key) else None
         _, module, is_down = marks.get(id(value), (None, "", False))
@@ -98,6 +102,22 @@ def _by_diffusers_names(pipe: Any, kohya: Mapping[str, torch.Tensor]) -> Mapping
     if transformer_names.family(kohya) == "SD 3":  # diffusers does not know them
         return transformer_names.of_sd3(kohya)
     return pipe.lora_state_dict(kohya)  # type: ignore[no-any-return]
+
+
+def _of_onetrainer(pipe: Any, out: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take the weights in OneTrainer's names from `out`; return them by diffusers' names, without
+    those of modules that the model has not."""
+    start, ends = "lora_transformer_", {"lora_down": "lora_A", "lora_up": "lora_B"}
+    taken = {key: out.pop(key) for key in list(out) if key.startswith(start)}
+    names: dict[str, str] = {}
+    if taken and hasattr(pipe, "transformer"):
+        names = {name.replace(".", "_"): name for name, _ in pipe.transformer.named_modules()}
+    found = {}
+    for key, value in taken.items():
+        module, half, kind = key.removeprefix(start).split(".")
+        if module in names:
+            found[f"transformer.{names[module]}.{ends[half]}.{kind}"] = value
+    return found
 
 
 def _shape(layer: Any) -> tuple[int, ...]:
@@ -220,8 +240,10 @@ def _renamed(module: str) -> str:
     to all, and diffusers removes it where the model has none.
     """
     part = part_of(module)
-    if module.startswith("lora_unet_"):
+    if module.startswith(("lora_unet_", "lora_transformer_")):
         return module
+    if name := transformer_names.kohya_name(module):
+        return name
     if module.startswith("lora_te"):  # diffusers' converter knows them only where out_proj is there
         inner = module.split("_", 2)[2].replace("_", ".")
         inner = re.sub(r"\b(text|self)\.(model|attn|projection)\b", r"\1_\2", inner)

@@ -56,6 +56,30 @@ def kohya(weights: Weights, rename: Callable[[str], str] = lambda module: module
     return named
 
 
+def wrapped(weights: Weights) -> dict[str, Weights]:
+    """Names of diffusers' modules as other trainers write them: bare (DiffSynth, diffusers' own
+    `save_lora_adapter`), with kohya's halves and alphas (lightx2v/Qwen-Image-Lightning), behind
+    PEFT's wrapper, and OneTrainer's."""
+    lightning = {}
+    for key, value in kohya(weights, lambda module: module.replace(".", "/")).items():
+        module, _, rest = key.partition(".")
+        name = module.removeprefix("lora_unet_").replace("/", ".")
+        lightning[f"{name}.{rest}"] = value
+    return {
+        "bare": diffusers(weights, ""),
+        "default": {
+            key.replace(".weight", ".default.weight"): value
+            for key, value in diffusers(weights, "").items()
+        },
+        "lightning": lightning,
+        "peft": diffusers(weights, "base_model.model."),
+        "onetrainer": {
+            key.replace("lora_unet_", "lora_transformer_"): value
+            for key, value in kohya(weights).items()
+        },
+    }
+
+
 def acts(pipe: Any, weights: Weights, files: Mapping[str, Weights], folder: Path) -> None:
     """Assert that each file, at weight 0.8, adds 0.8 · alpha / rank · B A to every layer."""
     layers = [name.removesuffix(".A") for name in weights if name.endswith(".A")]

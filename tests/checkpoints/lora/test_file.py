@@ -85,7 +85,12 @@ TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
         (peft("diffusion_model.layers.0.attention.to_q", 3840), {}, "diffusers", "Z-Image"),
         (pair("lora_unet_joint_blocks_0_context_block_attn_qkv", 1536), {}, "kohya", "SD 3"),
         (pair("lora_unet_double_blocks_0_img_attn_qkv", 3072), {}, "kohya", "Flux"),
-        (peft("transformer.transformer_blocks.0.attn.to_q", 3072), {}, "diffusers", "unknown"),
+        (
+            peft("transformer.transformer_blocks.0.attn.to_q", 3072),
+            {},
+            "diffusers",
+            "a transformer",
+        ),
     ],
 )
 def test_format_and_base_by_shapes_names_and_metadata(

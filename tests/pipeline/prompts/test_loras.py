@@ -45,9 +45,12 @@ def test_a_lora_of_another_base_is_refused_before_anything_is_loaded(
     (model / "unet").mkdir(parents=True)
     (model / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     (model / "unet" / "config.json").write_text('{"cross_attention_dim": 768}')
+    (net := tmp_path / "net").mkdir()
+    values = {"_class_name": "ControlNetModel", "cross_attention_dim": 768}
+    (net / "config.json").write_text(json.dumps(values))
     result = visuals(
         command, "--class", "mug", "--prompt", "{class} <lora:big:1>", "--lora-dir", str(tmp_path),
-        "--set", f"generate.model={model}",
+        "--set", f"generate.model={model}", "--set", f"controls.canny.model={net}",
     )  # fmt: skip
     assert result.exit_code == 2
     said = result.stderr.splitlines()[-1]

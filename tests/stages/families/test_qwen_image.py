@@ -109,6 +109,7 @@ def test_loras_of_trainers_hit_every_module(qwen: Path, tmp_path: Path) -> None:
         "diffusers": transformer_loras.diffusers(weights),
         "ai_toolkit": transformer_loras.diffusers(weights, "diffusion_model."),
         "kohya": transformer_loras.kohya(weights),
+        **transformer_loras.wrapped(weights),
     }
     transformer_loras.acts(pipe, weights, files, tmp_path)
 

@@ -3,6 +3,7 @@ pipelines."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,16 @@ def test_loras_of_kohya_and_diffusers_act_alike(sd3: Path, tmp_path: Path) -> No
         kohya[f"{stem}.lora_up.weight"] = up
         kohya[f"{stem}.lora_down.weight"] = weights[f"{paths[0]}.A"].clone()
         kohya[f"{stem}.alpha"] = torch.tensor(transformer_loras.ALPHA)
-    files = {"diffusers": transformer_loras.diffusers(weights), "kohya": kohya}
+    comfy = {}  # the original code's names with their points
+    for key, value in kohya.items():
+        block, module, rest = re.fullmatch(r"lora_unet_joint_blocks_(\d)_(\w+)(\..+)", key).groups()
+        dotted = re.sub(r"_(?=attn|mlp|adaLN|qkv|proj|fc\d|\d$)", ".", module)
+        comfy[f"diffusion_model.joint_blocks.{block}.{dotted}{rest}"] = value
+    assert "diffusion_model.joint_blocks.0.x_block.adaLN_modulation.1.alpha" in comfy
+    files = {
+        "diffusers": transformer_loras.diffusers(weights), "kohya": kohya, "comfy": comfy,
+        **transformer_loras.wrapped(weights),
+    }  # fmt: skip
     assert "lora_unet_joint_blocks_0_x_block_attn2_qkv.lora_up.weight" in kohya
     transformer_loras.acts(pipe, weights, files, tmp_path)
 

@@ -203,6 +203,13 @@ def test_loras_in_the_names_of_several_trainers_act_alike(zimage: Path, tmp_path
         "toolkit": transformer_loras.diffusers(weights, "diffusion_model."),
         "kohya": named,
         "original": original,
+        "comfy": {
+            re.sub(r"lora_unet_(\w+)_(\d)_attention_", r"diffusion_model.\1.\2.attention.", key): v
+            for key, v in original.items()
+            if "_attention_" in key
+        }
+        | {k: v for k, v in original.items() if "_attention_" not in k},
+        **transformer_loras.wrapped(weights),
     }
     (plain,) = drawn(pipe, "a red mug", cfg_scale=1)
     transformer_loras.acts(pipe, weights, files, tmp_path)
