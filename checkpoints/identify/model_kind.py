@@ -17,7 +17,7 @@ from .tensor_names import UNKNOWN, weights_kind
 
 STAGE_3_METHODS = {
     "FluxKontextPipeline": "edit",
-    "QwenImageEditPipeline": "edit",
+    **dict.fromkeys(("QwenImageEditPipeline", "QwenImageEditPlusPipeline"), "edit"),
     "FluxFillPipeline": "inpaint",
 }
 """Pipelines of diffusers for stage 3 alone → the `rerender.method` that they are for."""

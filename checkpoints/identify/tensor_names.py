@@ -45,6 +45,16 @@ class UnsuitableWeightsError(UsageError):
     """The weights are of another model than the one that is needed."""
 
 
+_TRANSFORMERS = {
+    "joint_blocks.": "a Stable Diffusion 3",
+    "double_blocks.": "a FLUX model",
+    "single_transformer_blocks.": "a FLUX model",
+    "transformer_blocks.0.img_mod.": "a Qwen-Image",
+    "cap_embedder.": "a Z-Image",
+}
+"""Parts of tensor names of families whose models are no single files here."""
+
+
 def read_shapes(path: Path, *, expected: str = ".safetensors") -> Shapes:
     """Read the shapes of a .safetensors file by tensor name.
 
@@ -97,6 +107,13 @@ def checkpoint_family(path: Path) -> str:
         )
     if channels and (family := single_file_family(shapes)):
         return family
+    is_lora = weights_kind(shapes) == "lora"
+    for mark, model in () if is_lora else _TRANSFORMERS.items():
+        if any(mark in name for name in shapes):
+            raise UnsuitableWeightsError(
+                f"{model} as one file is not read; expected a folder or a repository of it, as "
+                "visuals checkpoints list shows"
+            )
     is_sd2 = _holds(shapes, "cond_stage_model.model.")
     got = "a Stable Diffusion 2 model" if is_sd2 else describe_weights(shapes)
     raise UnsuitableWeightsError(f"expected the weights of Stable Diffusion 1.x or SDXL, got {got}")

@@ -71,13 +71,11 @@ def _lines(found: RunEstimate, pictures: int) -> list[tuple[str, str]]:
     lines = [("models", "; ".join(models) or "all are here")]
     if len(sizes) > 1:
         lines.append(("download", f"{format_bytes(sum(sizes))} in all"))
-    gib = found.memory_gib
-    memory = (
-        f"{gib:g} GiB on a GPU, {2 * gib:g} GiB on a CPU; visuals doctor: what fits" if gib else ""
-    )
-    lines.append(
-        ("memory", memory or ("little: embedded models" if found.embedded else "not known"))
-    )
+    memory = "little: embedded models" if found.embedded else "not known"
+    if found.memory_gib:
+        gpu, cpu = f"{found.memory_gib:g} GiB", f"{found.cpu_gib:g} GiB"
+        memory = f"{gpu} on a GPU, {cpu} on a CPU; visuals doctor: what fits"
+    lines.append(("memory", memory))
     if found.seconds is None:
         why = "no run beside it has these stages, models and steps, and such pictures"
         lines.append(("time", f"not known: {why}"))

@@ -39,6 +39,7 @@ class RunEstimate:
         missing: repositories to download, and bytes of each; None where they are not known.
         memory_gib: memory that the catalogue advises for the models in 16 bits, as on a GPU; None
             where it advises none.
+        cpu_gib: the same on a CPU, which computes in 32 bits unless `run.dtype` says otherwise.
         embedded: whether all the models are embedded ones, for which it advises none.
         seconds: of all its pictures, at the pace of `like`; None where no earlier run tells it.
         like: an earlier run through the same stages, with the same models and steps.
@@ -46,6 +47,7 @@ class RunEstimate:
 
     missing: Mapping[str, int | None]
     memory_gib: float | None
+    cpu_gib: float | None
     embedded: bool
     seconds: float | None
     like: str | None
@@ -61,10 +63,13 @@ def estimate(
     """
     needed = required_models(settings, needs)
     entries = _entries([one.ref for one in needed])
+    gib = sum(entry.memory_gib or 0 for entry in entries if entry) or None
+    whole = settings.run.dtype in ("auto", "float32")
     pace = _pace(settings, needs, folder, _kind(inputs))
     return RunEstimate(
         missing=_missing(needed),
-        memory_gib=sum(entry.memory_gib or 0 for entry in entries if entry) or None,
+        memory_gib=gib,
+        cpu_gib=gib and gib * (2 if whole else 1),
         embedded=all(entry and entry.folder for entry in entries),
         seconds=pace and round(pace[0] * pictures, 1),
         like=pace and str(pace[1]),

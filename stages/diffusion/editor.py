@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import logging
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,11 +13,20 @@ from typing import Any
 import numpy as np
 
 from ...configs.rerender import RerenderOptions
+from ..prompts import prompt_editing
 from ..prompts.lora_tags import parse
 from ..regions import composite, registration
 from .decode import Decoded
 from .family import Family
 from .inpaint import Controlled, after_step
+
+
+@functools.cache
+def _warn_of_prompt_editing() -> None:
+    logging.getLogger(__name__).warning(
+        "an instruction does not change between steps, as in [a:b:0.5]: the words of the first "
+        "step stay"
+    )
 
 
 class Editor:
@@ -33,6 +44,7 @@ class Editor:
     def __init__(self, family: Family, pipe: Any, options: RerenderOptions) -> None:
         self.family, self.pipe = family, pipe
         self.scheduler = family.scheduler(options.sampler, pipe.scheduler.config)
+        self.steps = options.steps
         self.arguments = {
             "num_inference_steps": options.steps,
             "guidance_scale": options.cfg_scale,
@@ -73,13 +85,17 @@ class Editor:
         """A crop, uint8 (h, w, 3), as the model draws it by an instruction, at the crop's size."""
         import torch
 
+        text = parse(instruction)[0]
+        if prompt_editing.edits(text):
+            _warn_of_prompt_editing()
+            text = prompt_editing.texts(text, self.steps)[0]
         pipe = copy.copy(self.pipe)
         pipe.scheduler = copy.deepcopy(self.scheduler)
         with torch.inference_mode():
             latents = self.family.edit(
                 pipe,
                 image,
-                parse(instruction)[0],
+                text,
                 negative,
                 generator=torch.Generator("cpu").manual_seed(seed % 2**63),
                 callback_on_step_end=after_step(1),

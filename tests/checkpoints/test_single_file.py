@@ -62,6 +62,11 @@ TEXT = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.w
     [
         ({"lora_unet_x.lora_up.weight": (2, 2)}, "it is a LoRA, .*; expected a text-to-image"),
         ({"x": (2, 2)}, "expected the weights of Stable Diffusion 1.x"),
+        (
+            {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (2, 2)},
+            "a FLUX model as one file is not read; expected a folder",
+        ),
+        ({"model.diffusion_model.cap_embedder.1.weight": (2, 2)}, "a Z-Image as one file"),
         ({FIRST: (8, 9, 3, 3), TEXT: (8, 768)}, "an inpainting model of Stable Diffusion"),
         ({FIRST: (8, 9, 3, 3), "cond_stage_model.transformer.x": (1,)}, "an inpainting model"),
         ({FIRST: (8, 4, 3, 3), "cond_stage_model.model.x": (1,)}, "a Stable Diffusion 2 model"),

@@ -19,7 +19,8 @@ WORDS = ("generate", "-c", "mug", "-n", "1200")
 @pytest.mark.usefixtures("mini", "own_home")
 def test_the_time_is_that_of_an_earlier_run_with_the_same_models_and_steps() -> None:
     assert json_of(*WORDS, "--dry-run")["estimate"] == {
-        "missing": {}, "memory_gib": None, "embedded": True, "seconds": None, "like": None,
+        "missing": {}, "memory_gib": None, "cpu_gib": None, "embedded": True, "seconds": None,
+        "like": None,
     }  # fmt: skip
     folder = Path("runs/earlier")
     folder.mkdir(parents=True)
@@ -72,3 +73,5 @@ def test_what_is_not_known_is_said_to_be_so() -> None:
     done = checked("generate", "--preset", "sd15", "-c", "mug", "--dry-run").stderr
     assert "stable-diffusion-v1-5/stable-diffusion-v1-5, size not known" in done
     assert "sam-vit" not in done and "4 GiB on a GPU, 8 GiB on a CPU" in done
+    half = checked("generate", "--preset", "zimage", "-c", "mug", "--dry-run").stderr
+    assert "22 GiB on a GPU, 22 GiB on a CPU" in half, "its dtype is of 16 bits"

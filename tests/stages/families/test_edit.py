@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -67,6 +68,30 @@ def test_qwen_image_edit_draws_what_the_pipeline_of_diffusers_draws(qwen: Path) 
     assert psnr(drawn.pixels, small) > 50
 
 
+def test_later_versions_of_qwen_image_edit_are_known_and_draw(
+    qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2509 and later: another pipeline, of the same parts."""
+    theirs = diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus
+    dimensions = theirs.calculate_dimensions
+    monkeypatch.setattr(theirs, "calculate_dimensions", lambda a, r: dimensions(a // 16, r))
+    earlier = redrawing_models.load_redrawing_model(qwen / "edit", "edit")
+    folder = tmp_path / "plus"
+    diffusers.QwenImageEditPlusPipeline(**earlier.components).save_pretrained(folder)
+    pipe = redrawing_models.load_redrawing_model(folder, "edit")
+    options = OPTIONS.model_copy(update={"steps": 2, "cfg_scale": 1.0})
+    image = noise(0, 64)
+    drawn = Editor(family_of(pipe), pipe, options).draw(image, "make it green", "", seed=5)
+    with torch.inference_mode():
+        (picture,) = pipe(
+            image=Image.fromarray(image), prompt="make it green", num_inference_steps=2,
+            true_cfg_scale=1.0, height=256, width=256, output_type="np",
+            generator=torch.Generator().manual_seed(5),
+        ).images  # fmt: skip
+    small = composite.resize(np.rint(picture * 255).astype(np.uint8), (64, 64))
+    assert psnr(drawn.pixels, small) > 50
+
+
 def photo(*boxes: tuple[int, int, int, int]) -> Shot:
     """Noise of 200 × 160 pixels with a masked product at each box."""
     found = []
@@ -89,6 +114,8 @@ def test_kontext_draws_what_the_pipeline_of_diffusers_draws(kontext: Any) -> Non
             generator=torch.Generator().manual_seed(5), output_type="np",
         ).images  # fmt: skip
     assert (drawn.pixels == np.rint(theirs * 255)).all()
+    same = editor.draw(image, "make the [mug:cup:0.5] green", "", seed=5)
+    assert (same.pixels == drawn.pixels).all()
 
 
 def test_a_window_is_pasted_through_its_mask_with_colours_that_meet_the_scene(
