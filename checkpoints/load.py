@@ -19,6 +19,7 @@ from .formats import pickles
 from .formats.convert_pickle import as_safetensors
 from .hub.first_use import ensure_local, local_or_repository
 from .identify import model_classes
+from .identify.base_family import reads_chunks
 from .identify.missing_weights import load_whole
 from .identify.tensor_names import UnsuitableWeightsError
 from .loaded_models import keepable
@@ -117,10 +118,15 @@ def load_text_to_image(
 
 
 def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
-    """Load the tokenizer of a text-to-image checkpoint alone; for a single file, CLIP's."""
+    """Load CLIP's tokenizer of a text-to-image checkpoint alone; for a single file, the usual one.
+
+    Raises CheckpointError for a model that reads prompts in another way.
+    """
     from transformers import CLIPTokenizer
 
     def load(path: str, local: bool) -> Any:
+        if not reads_chunks(ref):
+            raise UnsuitableWeightsError("it does not read prompts in CLIP's chunks of 75 tokens")
         if Path(path).is_file():
             return reference_configs.load_tokenizer()
         words = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)

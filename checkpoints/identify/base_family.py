@@ -114,6 +114,12 @@ def base_of_checkpoint(ref: str | os.PathLike[str], *, allow_pickle: bool = Fals
     return _base_of_class(pipeline_class(ref), unet, transformer)
 
 
+def reads_chunks(ref: str | os.PathLike[str]) -> bool:
+    """Return whether a model reads prompts in CLIP's chunks of 75 tokens: not one without a UNet,
+    which also reads a language model."""
+    return base_of_checkpoint(ref).width != 0
+
+
 def base_of_controlnet(ref: str | os.PathLike[str]) -> Base:
     """Return the base that a ControlNet was made for, of a folder or a repository that is cached;
     of a file it is not known."""

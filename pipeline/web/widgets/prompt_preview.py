@@ -49,9 +49,13 @@ def _counted(count: int) -> str:
 
 @functools.lru_cache(4)
 def token_counter(model: str) -> Callable[[str], int] | None:
-    """Return what counts tokens as the model's first text encoder does; None where it is absent."""
+    """Return what counts tokens as the model's first text encoder does; None where it is absent, or
+    does not read chunks."""
     from ....checkpoints.catalog.names import resolve
+    from ....checkpoints.identify.base_family import reads_chunks
 
+    if not reads_chunks(model):
+        return None
     file = Path(resolve(model)) / "tokenizer" / "tokenizer.json"
     if not file.is_file():
         return None

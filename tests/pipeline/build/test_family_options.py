@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.command_line import checked
 
 from visuals.configs.schema import Settings, load_settings
 from visuals.pipeline.build import family_options
+from visuals.pipeline.web.widgets import prompt_preview
 
 PIPELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "sdxl": ("StableDiffusionXLPipeline", {}),
@@ -136,3 +138,14 @@ def test_what_does_nothing_is_named(
     lines = [*family_options.unused(made, changes, ["generate"], negatives)]
     assert len(lines) == bool(expected), lines
     assert not expected or re.search(expected, lines[0])
+
+
+def test_tokens_are_counted_for_models_that_read_clip_s_chunks_alone(
+    folder: Path, mini: Path
+) -> None:
+    for name in ("zimage", "dev", "sd35"):
+        done = checked("prompt", "a (red:1.3) mug", "--set", f"generate.model={folder / name}")
+        assert "it does not read prompts in CLIP's chunks of 75 tokens" in done.stderr
+        assert "1.3" in done.stdout and "chunk" not in done.stdout
+        assert prompt_preview.token_counter(str(folder / name)) is None
+    assert "chunk 1" in checked("prompt", "a (red:1.3) mug").stdout
