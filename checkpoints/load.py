@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..configs.errors import UsageError, first_sentences, is_out_of_memory
 from ..configs.text_files import read_json_object
-from . import pipelines, reference_configs, stored_weights
+from . import pipelines, stored_weights
 from .catalog.names import find, resolve
 from .formats import pickles
 from .formats.convert_pickle import as_safetensors
 from .hub.first_use import ensure_local, local_or_repository
 from .identify import model_classes
-from .identify.base_family import reads_chunks
 from .identify.missing_weights import load_whole
 from .identify.tensor_names import UnsuitableWeightsError
 from .loaded_models import keepable
@@ -115,26 +114,6 @@ def load_text_to_image(
     pipelines.use_channels_last(pipe.to(device).vae)
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def load_tokenizer(ref: str | os.PathLike[str]) -> Any:
-    """Load CLIP's tokenizer of a text-to-image checkpoint alone; for a single file, the usual one.
-
-    Raises CheckpointError for a model that reads prompts in another way.
-    """
-    from transformers import CLIPTokenizer
-
-    def load(path: str, local: bool) -> Any:
-        if not reads_chunks(ref):
-            raise UnsuitableWeightsError("it does not read prompts in CLIP's chunks of 75 tokens")
-        if Path(path).is_file():
-            return reference_configs.load_tokenizer()
-        words = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer", local_files_only=local)
-        if len(words) < 256:  # transformers 5 returns an empty one where it finds no file
-            raise OSError("it has no tokenizer")
-        return words
-
-    return load_or_explain(ref, load, whole=False)
 
 
 @keepable

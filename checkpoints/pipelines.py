@@ -125,9 +125,23 @@ def autoencoder(
         raise UnsuitableWeightsError(
             f"it is another kind of VAE ({name}); expected one of Stable Diffusion, such as taesd"
         )
+    _require_same_latents(config, replaced_config())
     vae = getattr(diffusers, name).from_pretrained(path, **_arguments(path, local, dtype))
     missing_weights.require_loaded(vae, "VAE")
     return vae
+
+
+def _require_same_latents(config: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise UnsuitableWeightsError for a VAE that cannot stand in for a model's `own`."""
+    kind = own.get("_class_name", "AutoencoderKL")
+    if kind not in ("AutoencoderKL", "AutoencoderTiny"):
+        raise UnsuitableWeightsError(f"the model's own VAE is another kind ({kind}), which stays")
+    got, expected = (values.get("latent_channels", 4) for values in (config, own))
+    if got != expected:
+        raise UnsuitableWeightsError(
+            f"its latents have {got} channels, those of the model {expected}; expected a VAE of "
+            "the model's family"
+        )
 
 
 def vae_config(path: str, local: bool) -> Mapping[str, Any]:

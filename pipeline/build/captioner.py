@@ -34,7 +34,7 @@ def captioner(settings: Settings) -> Captioner:
 
 def token_counter(settings: Settings) -> CountTokens:
     """Counts as the text encoder of `generate.model` does."""
-    from ...checkpoints import load
+    from ...checkpoints.clip_tokenizer import load_tokenizer
     from ...training.datasets.caption_edits import token_counter
 
-    return token_counter(load.load_tokenizer(settings.generate.model))
+    return token_counter(load_tokenizer(settings.generate.model))

@@ -34,8 +34,9 @@ def prompt(text: str | None, **options: Any) -> None:
     TEXT defaults to the preset's prompt. With the --class, --count and --seed of a run, the
     prompts of that run are shown.
     """
+    from ...checkpoints.clip_tokenizer import load_tokenizer
     from ...checkpoints.identify.base_family import base_of_checkpoint
-    from ...checkpoints.load import CheckpointError, known_words, load_tokenizer
+    from ...checkpoints.load import CheckpointError, known_words
     from ...configs.schema import load_settings
     from ...stages.shot import seed_or_random
     from ..inputs import shots as inputs

@@ -12,7 +12,7 @@ import torch
 from helpers.hub_stand_in import Hub, connect, files_of
 from huggingface_hub import constants, snapshot_download
 
-from visuals.checkpoints import load
+from visuals.checkpoints import clip_tokenizer, load
 from visuals.checkpoints.catalog.entry import shipped_entries
 from visuals.checkpoints.hub import first_use, lockfile, pull
 from visuals.checkpoints.hub.first_use import Needed
@@ -60,11 +60,11 @@ def test_the_half_precision_weights_of_a_preset_are_downloaded(
     assert not lockfile.default_path().exists()
 
     hub.requests.clear()
-    assert load.load_tokenizer("sd15").vocab_size
+    assert clip_tokenizer.load_tokenizer("sd15").vocab_size
     go_offline(monkeypatch)
     folder = first_use.ensure_local("sd15")
     assert not hub.requests and (Path(folder) / "model_index.json").is_file()
-    assert load.load_tokenizer(SD15).vocab_size
+    assert clip_tokenizer.load_tokenizer(SD15).vocab_size
 
 
 def test_plain_weights_that_are_cached_are_not_downloaded_in_half_precision(hub: Hub) -> None:

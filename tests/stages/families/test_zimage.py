@@ -25,6 +25,7 @@ from helpers.family_runs import (
 from helpers.inpaint_calls import noise
 
 from visuals.checkpoints import load
+from visuals.checkpoints.catalog.names import mini_folder
 from visuals.checkpoints.lora import file as lora_file
 from visuals.checkpoints.lora.search import in_folders
 from visuals.configs.errors import UsageError
@@ -228,3 +229,9 @@ def test_loras_of_others_are_refused(zimage: Path) -> None:
     folders = {"generate.lora_dirs": ["mini/loras"]}
     with pytest.raises(UsageError, match=r"'ppzmini' was trained for .*, but .* is Z-Image"):
         check_words(load_settings("zimage", changes | folders))
+
+
+def test_a_vae_of_another_family_is_refused_before_the_model_loads(zimage: Path) -> None:
+    vae = mini_folder() / "sd" / "vae"
+    with pytest.raises(UsageError, match="latents have 4 channels, those of the model 16"):
+        load.load_text_to_image(zimage / "base", vae=vae)
