@@ -153,8 +153,11 @@ def fuse_lora(
             raise UnsuitableWeightsError(f"weight_name {name!r}: expected a .safetensors file")
         if file.is_file():
             path, name = str(file.parent), file.name
+        weights: Any = path
+        if name and hasattr(pipe, "transformer") and (Path(path) / name).is_file():
+            weights = _lora_weights(pipe, Path(path) / name)
         pipe.load_lora_weights(
-            path,
+            weights,
             weight_name=name,
             adapter_name="fused",
             local_files_only=local,
@@ -164,6 +167,15 @@ def fuse_lora(
         pipe.unload_lora_weights()
 
     load_or_explain(ref, fuse, files)
+
+
+def _lora_weights(pipe: Any, path: Path) -> Any:
+    from .lora import weights
+
+    try:
+        return weights.of_file(path, pipe)
+    except UsageError as error:
+        raise UnsuitableWeightsError(str(error)) from None
 
 
 def lora_files(ref: str | os.PathLike[str], weight_name: str | None) -> tuple[str, ...]:

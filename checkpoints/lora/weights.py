@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import one_line
 from ..formats import safetensors_header
+from ..identify.base_family import base_of_pipeline
 from . import lycoris, transformer_names
-from .file import BESIDE, HALF, LoraFile, LoraFileError, alpha_config, part_of
+from .file import BESIDE, HALF, LoraFile, LoraFileError, alpha_config, part_of, read
 
 if TYPE_CHECKING:
     import torch
@@ -92,6 +94,16 @@ def load(file: LoraFile, pipe: Any) -> dict[str, torch.Tensor]:
                 "again"
             )
     return out
+
+
+def of_file(path: Path, pipe: Any) -> dict[str, torch.Tensor]:
+    """Return the weights of a file as `load` does.
+
+    Raises LoraFileError, WrongBaseError.
+    """
+    file = read(path)
+    file.require_fit(base_of_pipeline(pipe), "the model")
+    return load(file, pipe)
 
 
 def _by_diffusers_names(pipe: Any, kohya: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

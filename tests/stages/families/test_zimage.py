@@ -23,6 +23,7 @@ from helpers.family_runs import (
     seeded,
 )
 from helpers.inpaint_calls import noise
+from safetensors.torch import save_file
 
 from visuals.checkpoints import load
 from visuals.checkpoints.catalog.names import mini_folder
@@ -153,8 +154,6 @@ def test_options_that_it_lacks_are_refused_before_models_load(
 def test_controlnets_of_one_file_are_read_by_their_shapes(
     zimage: Path, base: Any, tmp_path: Path
 ) -> None:
-    from safetensors.torch import save_file
-
     shape = {**tiny_zimage.SHAPE, "control_refiner_layers_places": [0, 1]}
     for version, layers, channels, refiner in (
         ("1", range(0, 30, 5), 16, None),
@@ -235,3 +234,19 @@ def test_a_vae_of_another_family_is_refused_before_the_model_loads(zimage: Path)
     vae = mini_folder() / "sd" / "vae"
     with pytest.raises(UsageError, match="latents have 4 channels, those of the model 16"):
         load.load_text_to_image(zimage / "base", vae=vae)
+
+
+def test_base_loras_are_read_as_those_of_prompts_are(zimage: Path, tmp_path: Path) -> None:
+    """In names that diffusers' loader does not know; one of another base is refused."""
+    pipe = load.load_text_to_image(zimage / "base")
+    weights = transformer_loras.matrices(pipe.transformer, r"layers\.0\.attention\.to_q")
+    layer = pipe.transformer.layers[0].attention.to_q
+    before = layer.weight.clone()
+    save_file(transformer_loras.wrapped(weights)["onetrainer"], tmp_path / "own.safetensors")
+    load.fuse_lora(pipe, tmp_path / "own.safetensors", scale=0.8)
+    a, b = (weights[f"layers.0.attention.to_q.{letter}"] for letter in "AB")
+    gain = 0.8 * transformer_loras.ALPHA / transformer_loras.RANK * b @ a
+    assert torch.allclose(layer.weight, before + gain, atol=1e-4)
+    transformer_loras.flux_attention(tmp_path, "kohya")
+    with pytest.raises(UsageError, match="was trained for Flux, but the model is Z-Image"):
+        load.fuse_lora(pipe, tmp_path / "kohya.safetensors")
