@@ -30,14 +30,14 @@ class FlowMatching(Family):
     sampler_names = tuple(_SAMPLERS)
 
     def scheduler(self, sampler: str, config: Any) -> Any:
-        from diffusers import FlowMatchEulerDiscreteScheduler
+        from .flow_scheduler import FlowMatchEuler
 
         if sampler not in _SAMPLERS:
             raise UnknownSamplerError(
                 f"sampler {sampler!r} is not for {self.name}: expected one of "
                 f"{', '.join(_SAMPLERS)}"
             )
-        return FlowMatchEulerDiscreteScheduler.from_config(config, **_SAMPLERS[sampler])
+        return FlowMatchEuler.from_config(config, **_SAMPLERS[sampler])
 
     def noise_shape(self, pipe: Any, size_wh: tuple[int, int]) -> tuple[int, int, int]:
         width, height = (side // self.multiple * 2 for side in size_wh)

@@ -29,6 +29,7 @@ from visuals.configs.generate import HiresSettings, VariationSettings
 from visuals.stages.diffusion import control_maps
 from visuals.stages.diffusion.inpaint import Controlled
 from visuals.stages.diffusion.passes import fit
+from visuals.stages.families.known import family_of
 
 WORDS = {"prompt": "a red mug", "negative_prompt": "grey", "true_cfg_scale": 3.0}
 
@@ -97,6 +98,19 @@ def test_stage_3_is_led_as_the_pipeline_of_diffusers_is(qwen: Path, base: Any) -
 def test_the_preset_runs_all_stages_and_keeps_the_scene(mini: Path, qwen: Path) -> None:
     _, lines = all_stages("qwen-image", qwen / "base", qwen / "controlnet")
     assert any(line.startswith("generate.clip_skip is not used") for line in lines)
+
+
+def test_a_single_step_draws(qwen: Path, base: Any) -> None:
+    """Stage 1 with every sampler, and a stage 3 of one step at strengths that run it."""
+    for sampler in family_of(base).sampler_names:
+        (one,) = drawn(base, "a red mug", negative="grey", cfg_scale=3, steps=1, sampler=sampler)
+        assert one.std() > 0
+    pipe = load.load_controlnet_inpaint(qwen / "base", [qwen / "controlnet"], base=base)
+    for strength in (0.3, 1):
+        shown = redrawn(
+            pipe, [Controlled(control_maps.Canny(), 0.7)], "a red mug", steps=1, strength=strength
+        )
+        assert psnr(shown[0].pixels, IMAGES[0]) < 45
 
 
 def test_loras_of_trainers_hit_every_module(qwen: Path, tmp_path: Path) -> None:
