@@ -126,6 +126,11 @@ def _load(pipe: Any, file: LoraFile) -> str:
         for module in model.modules()
     )
     expected = sum(file.modules.values())
+    if not present:
+        raise LoraFileError(
+            f"LoRA {file.path} does not fit the model, which has none of its modules; expected a "
+            "LoRA of the model's base"
+        )
     if present < expected:
         logging.getLogger(__name__).warning(
             "LoRA %s: %d of its %d modules are not in the model and do nothing",

@@ -308,3 +308,21 @@ def test_modules_that_the_model_has_not_are_said(
     tiny.write(changes, tmp_path / "odd.safetensors", "kohya", "sd15")
     lora_adapters.attach(pipe, [LoraTag("odd")], in_folders([tmp_path]))
     assert "LoRA odd: 1 of its" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["kohya", "peft", "lokr"])
+def test_a_lora_of_which_the_model_has_no_module_is_refused(form: str, tmp_path: Path) -> None:
+    pipe = tiny.pipeline("sd15")
+    before = plain(pipe)
+    own = tiny.Delta(torch.ones(2, 8), torch.ones(8, 2), 1.0)
+    odd, module = tmp_path / "odd.safetensors", "up_blocks.9.attentions.0.proj_in"
+    if form == "lokr":
+        name = f"lora_unet_{module.replace('.', '_')}"
+        save_file({f"{name}.lokr_{half}": torch.ones(4, 4) for half in ("w1", "w2")}, odd)
+    else:
+        tiny.write({"unet": {module: own}}, odd, form, "sd15")
+    for _ in range(2):  # the first leaves nothing behind
+        with pytest.raises(lora_file.LoraFileError, match="does not fit the model"):
+            lora_adapters.attach(pipe, [LoraTag("odd")], in_folders([tmp_path]))
+    lora_adapters.attach(pipe, [], in_folders([tmp_path]))
+    unharmed(pipe, before)

@@ -22,14 +22,17 @@ from helpers.family_runs import (
     seeded,
 )
 from helpers.inpaint_calls import noise
+from safetensors.torch import save_file
 
 from visuals.checkpoints import load
+from visuals.checkpoints.lora.search import in_folders
 from visuals.configs.errors import UsageError
 from visuals.configs.generate import HiresSettings, VariationSettings
-from visuals.stages.diffusion import control_maps
+from visuals.stages.diffusion import control_maps, lora_adapters
 from visuals.stages.diffusion.inpaint import Controlled
 from visuals.stages.diffusion.passes import fit
 from visuals.stages.families.known import family_of
+from visuals.stages.prompts.lora_tags import LoraTag
 
 WORDS = {"prompt": "a red mug", "negative_prompt": "grey", "true_cfg_scale": 3.0}
 
@@ -126,6 +129,11 @@ def test_loras_of_trainers_hit_every_module(qwen: Path, tmp_path: Path) -> None:
         **transformer_loras.wrapped(weights),
     }
     transformer_loras.acts(pipe, weights, files, tmp_path)
+    name = "lora_transformer_transformer_blocks_99_attn_to_q"
+    other = {f"{name}.lora_{half}.weight": torch.ones(32, 32) for half in ("down", "up")}
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(UsageError, match="does not fit the model, which has none of its modules"):
+        lora_adapters.attach(pipe, [LoraTag("other")], in_folders([tmp_path]))
 
 
 def test_a_controlnet_of_masked_pictures_is_refused(qwen: Path, base: Any) -> None:
