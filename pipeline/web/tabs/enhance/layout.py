@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import Settings, presets
-from ...widgets import components, cutout_box, seed_box, text_lines
+from ....jobs.request import NEEDS
+from ...widgets import components, cutout_box, preset_notes, seed_box, text_lines
 from . import photo_strip, photo_view, samples, selection
 
 ALL = "all photos"
@@ -104,7 +105,8 @@ class Layout:
             0.05, 1, usual.rerender.strength, step=0.05, label="Strength",
             elem_id="enhance-strength",
         )  # fmt: skip
-        self.notes = components.html("enhance-notes")
+        notes = preset_notes.notes([usual], NEEDS["enhance"])
+        self.notes = components.html("enhance-notes", notes)
         self.seed, self.reuse = seed_box.box("enhance-seed", "each photo has its own by it")
         with components.actions():
             with gr.Row():

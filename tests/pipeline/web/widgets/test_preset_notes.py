@@ -29,3 +29,16 @@ def test_what_licences_forbid_and_what_has_no_effect(
     assert text.count("Not for commercial use") == len(forbidden), text
     assert all(model in text for model in forbidden), text
     assert text.count("Strength is not used") == unused, text
+
+
+@pytest.mark.parametrize(
+    ("preset", "needs", "shown"),
+    [("mini", RUN, True), ("mini", ["generate"], False), ("sd15", RUN, False)],
+)
+def test_the_strength_of_edits_is_noted_where_it_is_another(
+    preset: str, needs: list[str], shown: bool
+) -> None:
+    text = notes([load_settings(preset, {})], needs)
+    assert ("Edits are drawn at strength 1 until" in text) == shown, text
+    moved = notes([load_settings(preset, {"rerender.strength": 0.5})], needs)
+    assert "Edits are drawn" not in moved
