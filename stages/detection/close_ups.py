@@ -13,8 +13,8 @@ import numpy as np
 from ..regions.boxes import iou, square_box
 from .backends import RawDetections
 
-IN_DOUBT = 0.2, 0.85
-"""Scores between which a box is scored again: below, none passes; above, none is wrong."""
+IN_DOUBT = 0.3, 0.7
+"""Scores between which a box is scored again: below, hardly one passes; above, few are wrong."""
 SAME = 0.5
 """Overlap from which two boxes are of the same thing."""
 

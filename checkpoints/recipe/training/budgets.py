@@ -84,7 +84,7 @@ PLANS = {
         unet=Budget(_FOREVER, 4e-4, 120, warmup=200, decay_from=0.5, ema=0.9995),
         controlnet=Budget(_FOREVER, 8e-4, 40, decay_from=0.5, ema=0.995),
         controlnet_depth=Budget(_FOREVER, 8e-4, 50, decay_from=0.5, ema=0.995),
-        depth=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.4, ema=0.99),
+        depth=Budget(_FOREVER, 1e-3, 27, warmup=50, decay_from=0.4, ema=0.995),
         lora=Budget(_FOREVER, 1e-3, 5, warmup=20, decay_from=0.4),
         detector_warm=Budget(_FOREVER, 1e-3, 7, warmup=50, decay_from=0.5, ema=0.99),
         detector=Budget(_FOREVER, 6e-4, 38, decay_from=0.4, ema=0.995, weight_decay=0.02),

@@ -83,8 +83,8 @@ def test_a_small_product_is_seen_better_close_up(mini: Path) -> None:
         )
         for product in render.meta["products"]:
             before, after = (best(found, product) for found in (once, twice))
-            sure += before > 0.85
-            if before > 0.85:
+            sure += before > close_ups.IN_DOUBT[1]
+            if before > close_ups.IN_DOUBT[1]:
                 assert after == pytest.approx(before, abs=1e-4)
             else:
                 gains.append(after - before)
