@@ -54,16 +54,16 @@ def test_a_look_is_the_mean_of_its_close_ups_and_brings_the_closest_box() -> Non
 
 
 def test_what_no_close_up_shows_loses_half_of_its_score() -> None:
-    first = [{"mug": answer(([10, 10, 50, 50], 0.8), ([90, 10, 130, 50], 0.9))}]
+    first = [{"mug": answer(([10, 10, 50, 50], 0.6), ([90, 10, 130, 50], 0.9))}]
     (view,) = close_ups.views(first)
     image = np.zeros((100, 200, 3), np.uint8)
     shown = close_ups.close_ups(image, view, (0.5,))
     score, box = close_ups.look(view, [(close, answer()) for close in shown])
     assert score == 0
     (after,) = close_ups.taken_in(first, [(view, score, box)])
-    np.testing.assert_allclose(after["mug"].scores, [0.4, 0.9])
+    np.testing.assert_allclose(after["mug"].scores, [0.3, 0.9])
     assert after["mug"].boxes.tolist() == first[0]["mug"].boxes.tolist()
-    assert first[0]["mug"].scores[0] == np.float32(0.8), "what was said stays"
+    assert first[0]["mug"].scores[0] == np.float32(0.6), "what was said stays"
 
 
 @pytest.mark.usefixtures("renderer")
