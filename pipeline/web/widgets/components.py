@@ -86,9 +86,9 @@ def actions() -> gr.Column:
     return gr.Column(elem_classes="actions")
 
 
-def html(elem_id: str, value: str = "") -> gr.HTML:
+def html(elem_id: str) -> gr.HTML:
     """Return a place for HTML."""
-    return gr.HTML(value, padding=False, elem_id=elem_id)
+    return gr.HTML(padding=False, elem_id=elem_id)
 
 
 def scripted_html(

@@ -1,15 +1,19 @@
-"""Notes below a form on the settings that were chosen: licences that forbid commercial use, and
-where the field of the strength is not what counts."""
+"""Notes on the settings that were chosen: below a form, licences that forbid commercial use and the
+field that has no effect; in the label of the strength, that of edits."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from html import escape
 
+import gradio as gr
+
 from ....checkpoints.licences.terms import terms_of
 from ....configs.rerender import RerenderSettings
 from ....configs.schema import Settings
 from ...build.model_licences import licences
+from ..visitor_settings import preset_settings
+from .components import LATEST
 
 
 def notes(chosen: Iterable[Settings], needs: Collection[str]) -> str:
@@ -28,14 +32,21 @@ def notes(chosen: Iterable[Settings], needs: Collection[str]) -> str:
         ]
         if forbidden:
             lines[f"Not for commercial use: {', '.join(forbidden)}."] = None
-        if "rerender" in needs and (text := _of_strength(settings.rerender)):
-            lines[text] = None
+        if "rerender" in needs and settings.rerender.method == "edit":
+            lines["Strength is not used: an edit model draws all of its window anew."] = None
     return "".join(f'<p class="preview note">{escape(line)}</p>' for line in lines)
 
 
-def _of_strength(rerender: RerenderSettings) -> str:
-    if rerender.method == "edit":
-        return "Strength is not used: an edit model draws all of its window anew."
-    if rerender.edit_strength is not None:
-        return f"Edits are drawn at strength {rerender.edit_strength:g} until Strength is moved."
-    return ""
+def strength_label(rerender: RerenderSettings, label: str) -> str:
+    """Return the label of the field of the strength, which edits take once it is moved."""
+    own = rerender.edit_strength
+    return label if own is None else f"{label} (edits: {own:g} until moved)"
+
+
+def keep_label(preset: gr.Dropdown, strength: gr.Slider, label: str) -> None:
+    """Let the field of the strength be labelled by the chosen preset."""
+
+    def labelled(name: str) -> gr.Slider:
+        return gr.Slider(label=strength_label(preset_settings(name).rerender, label))
+
+    preset.change(labelled, preset, strength, **LATEST)

@@ -177,6 +177,7 @@ def test_a_report_is_written(run: str, old: Path) -> None:
 
 CHANGED = (
     "generate.fuse_loras", "generate.width", "generate.height", "detect.box_threshold", "verify",
+    "controls.depth.conditioning_scale",
 )  # fmt: skip
 """Settings whose value in the preset `mini` is another one since."""
 

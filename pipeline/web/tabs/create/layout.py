@@ -12,11 +12,19 @@ from .....configs.schema import load_settings, presets
 from .....stages.diffusion.samplers import NAMES
 from ...files import lora_library
 from ...visitor_settings import MORE
-from ...widgets import before_after, components, cutout_box, seed_box, text_lines
+from ...widgets import (
+    before_after,
+    components,
+    cutout_box,
+    preset_notes,
+    seed_box,
+    text_lines,
+)
 from ...widgets.components import SAVE
 from .example_runs import Examples
 from .form import NONE, request_of
 
+STRENGTH = "Strength of the re-render"
 REFINERS = ("stabilityai/stable-diffusion-xl-refiner-1.0",)
 
 
@@ -92,7 +100,7 @@ class Layout:
                 self.cfg = gr.Slider(0, 20, g.cfg_scale, step=0.5, label="CFG scale", min_width=160)
                 self.strength = gr.Slider(
                     0.05, 1, r.strength, step=0.05, min_width=160,
-                    label="Strength of the re-render",
+                    label=preset_notes.strength_label(r, STRENGTH),
                 )  # fmt: skip
             with gr.Row():
                 self.refiner = gr.Dropdown(

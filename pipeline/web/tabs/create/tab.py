@@ -30,7 +30,7 @@ from ...widgets.text_lines import lines
 from . import png_info
 from .fill_in import CreateForm
 from .form import request_of, usual_values
-from .layout import Layout
+from .layout import STRENGTH, Layout
 
 CTRL_ENTER = """() => document.addEventListener("keydown", (event) => {
   const make = document.querySelector("#create-make");
@@ -115,6 +115,7 @@ class CreateTab:
         layout.preset.select(  # `input` comes when the field is merely left, too
             self.change_preset, None, [layout.classes, layout.lora, *of_preset], **QUICK
         )
+        preset_notes.keep_label(layout.preset, layout.strength, STRENGTH)
         layout.add.click(
             lambda text, name, w: f"{text}, <lora:{name}:{w:g}>" if name else text,
             [layout.prompt, layout.lora, layout.weight], layout.prompt, **QUICK,

@@ -7,13 +7,13 @@ from typing import Any
 import gradio as gr
 
 from .....configs.schema import Settings, presets
-from ....jobs.request import NEEDS
 from ...widgets import components, cutout_box, preset_notes, seed_box, text_lines
 from . import photo_strip, photo_view, samples, selection
 
 ALL = "all photos"
 EDIT, EDIT_OF_ONE = "Edits, one a line", "Edit of this one"
 """Labels of the edit: of all photos, or of one instance."""
+STRENGTH = "Strength"
 SAMPLES = "No photo at hand? Try one of these:"
 
 
@@ -102,11 +102,10 @@ class Layout:
                 [(ALL, -1)], value=-1, label="Applies to", min_width=130, elem_id="enhance-whose"
             )
         self.strength = gr.Slider(
-            0.05, 1, usual.rerender.strength, step=0.05, label="Strength",
-            elem_id="enhance-strength",
+            0.05, 1, usual.rerender.strength, step=0.05,
+            label=preset_notes.strength_label(usual.rerender, STRENGTH), elem_id="enhance-strength",
         )  # fmt: skip
-        notes = preset_notes.notes([usual], NEEDS["enhance"])
-        self.notes = components.html("enhance-notes", notes)
+        self.notes = components.html("enhance-notes")
         self.seed, self.reuse = seed_box.box("enhance-seed", "each photo has its own by it")
         with components.actions():
             with gr.Row():

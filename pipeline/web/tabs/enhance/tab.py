@@ -11,10 +11,11 @@ import gradio as gr
 
 from .....configs.schema import load_settings
 from ...queue.job_queue import JobQueue
+from ...widgets import preset_notes
 from ...widgets.browser_state import browser_state
 from ...widgets.components import LATEST, QUICK, show_errors, show_latest
 from .handlers import Handlers
-from .layout import EDIT, EDIT_OF_ONE, Layout
+from .layout import EDIT, EDIT_OF_ONE, STRENGTH, Layout
 from .rerender_handlers import RerenderHandlers
 from .search_session import EMPTY
 
@@ -91,6 +92,7 @@ class EnhanceTab:
         of_preset = [layout.classes, layout.threshold, layout.strength, layout.steps]
         layout.preset.select(handlers.choose_preset, None, of_preset, **QUICK)
         layout.preset.change(handlers.preset_notes, layout.preset, layout.notes, **LATEST)
+        preset_notes.keep_label(layout.preset, layout.strength, STRENGTH)
         layout.files.upload(lambda: "", None, layout.sent_run, **QUICK)
         layout.folder.upload(
             lambda paths: [paths, ""], layout.folder, [layout.files, layout.sent_run], **QUICK

@@ -6,7 +6,7 @@ import pytest
 
 from visuals.configs.schema import load_settings
 from visuals.pipeline.jobs.request import NEEDS
-from visuals.pipeline.web.widgets.preset_notes import notes
+from visuals.pipeline.web.widgets.preset_notes import notes, strength_label
 
 RUN = ["generate", *NEEDS["run"]]
 
@@ -31,14 +31,10 @@ def test_what_licences_forbid_and_what_has_no_effect(
     assert text.count("Strength is not used") == unused, text
 
 
-@pytest.mark.parametrize(
-    ("preset", "needs", "shown"),
-    [("mini", RUN, True), ("mini", ["generate"], False), ("sd15", RUN, False)],
-)
-def test_the_strength_of_edits_is_noted_where_it_is_another(
-    preset: str, needs: list[str], shown: bool
-) -> None:
-    text = notes([load_settings(preset, {})], needs)
-    assert ("Edits are drawn at strength 1 until" in text) == shown, text
-    moved = notes([load_settings(preset, {"rerender.strength": 0.5})], needs)
-    assert "Edits are drawn" not in moved
+def test_the_label_names_the_strength_of_edits_where_it_is_another() -> None:
+    def label(preset: str, **own: float) -> str:
+        settings = load_settings(preset, {f"rerender.{name}": value for name, value in own.items()})
+        return strength_label(settings.rerender, "Strength")
+
+    assert label("mini") == "Strength (edits: 1 until moved)"
+    assert label("mini", strength=0.5) == label("sd15") == "Strength"
