@@ -31,7 +31,8 @@ _NOTICE = "visuals: note: finishing the pictures in hand; Ctrl-C again stops now
 class InterruptHandler(StopRequest):
     """`with InterruptHandler(notify) as stop: …`: `stop()` is true after the first SIGINT or
     SIGTERM, which is answered by `notify`, or on stderr where that returns False; the second ends
-    the process at once where `folder` is set, and raises KeyboardInterrupt where it is not."""
+    the process at once where `folder` is set, also while the run that was stopped is saved, until
+    `release`; it raises KeyboardInterrupt where `folder` is not set."""
 
     folder: RunFolder | None = None
 
@@ -47,6 +48,14 @@ class InterruptHandler(StopRequest):
         # drawn would take the line off again, so they draw it themselves.
         if not self._notify(_NOTICE):
             os.write(2, f"\n{_NOTICE}\n".encode())
+
+    def __exit__(self, *exception: object) -> None:
+        if not (self.made and self.folder is not None):
+            self.release()
+
+    def release(self) -> None:
+        """Give the signals back to those who had them."""
+        super().__exit__()
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.made and self.folder is not None:
@@ -101,6 +110,7 @@ class TerminalReporter(ProgramReporter):
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.stop.release()
         self.close()
         self._open.close()
 
