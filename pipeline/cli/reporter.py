@@ -54,7 +54,7 @@ class InterruptHandler(StopRequest):
             self.release()
 
     def release(self) -> None:
-        """Give the signals back to those who had them."""
+        """Restore the former signal handlers."""
         super().__exit__()
 
     def _on_signal(self, number: int, frame: Any) -> None:

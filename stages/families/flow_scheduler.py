@@ -8,8 +8,11 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 
 class FlowMatchEuler(FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]
-    """Leaves a single level where the noise begins. diffusers would stretch it to where the last
-    one is to be (`shift_terminal`, of Qwen-Image), and divide 0 by 0."""
+    """The scheduler of diffusers, which leaves a single noise level as it is.
+
+    Qwen-Image's `shift_terminal` stretches the levels so that the last one is that; with one level
+    diffusers divides 0 by 0.
+    """
 
     def stretch_shift_to_terminal(self, t: Any) -> Any:
         return super().stretch_shift_to_terminal(t) if len(t) > 1 else t

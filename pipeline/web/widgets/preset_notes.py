@@ -1,5 +1,5 @@
 """Notes on the settings that were chosen: below a form, licences that forbid commercial use and the
-field that has no effect; in the label of the strength, that of edits."""
+field that has no effect; in the label of the strength field, the strength of edits."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def notes(chosen: Iterable[Settings], needs: Collection[str]) -> str:
 
 
 def strength_label(rerender: RerenderSettings, label: str) -> str:
-    """Return the label of the field of the strength, which edits take once it is moved."""
+    """Return the label of the strength field, with the strength of edits where it is another."""
     own = rerender.edit_strength
     return label if own is None else f"{label} (edits: {own:g} until moved)"
 
 
 def keep_label(preset: gr.Dropdown, strength: gr.Slider, label: str) -> None:
-    """Let the field of the strength be labelled by the chosen preset."""
+    """Update the label of the strength field whenever another preset is chosen."""
 
     def labelled(name: str) -> gr.Slider:
         return gr.Slider(label=strength_label(preset_settings(name).rerender, label))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .....configs.errors import RunFolderError
-from .....configs.schema import load_settings, presets
+from .....configs.schema import load_settings, merge, presets
 from ....inputs.shots import is_run_folder
 from ....runs import run_yaml
 from ....runs.manifest import read_records
@@ -86,9 +86,8 @@ def values_for_enhance(folder: Path) -> Filled:
         notes.append("not honoured: words of single instances; Run again takes them all")
     usual = load_settings(preset).model_dump(mode="json")
     fields = {name: rerender[name] for name in ("strength", "steps") if name in rerender}
-    if fields.get("strength") != usual["rerender"]["strength"]:
-        usual["rerender"]["edit_strength"] = None  # the slider, once moved, is for edits too
-    used = {**usual, "rerender": {**usual["rerender"], **fields}}
+    moved = {name: value for name, value in fields.items() if value != usual["rerender"][name]}
+    used = merge(usual, {"rerender": moved})
     notes += png_info.left_out(used, {name: settings.get(name) for name in _SHOWN_NOWHERE})
     return {
         **fields,
